@@ -1,0 +1,134 @@
+# karta: every target a user needs. `make help` lists them.
+#
+# Objects live under $(BUILD)/$(VARIANT); VARIANT is release, asan or tsan. Other compilers:
+# `make CC=clang`. Nothing is written outside $(BUILD) but what npm installs.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+VARIANT ?= release
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+O := $(BUILD)/$(VARIANT)
+# In the order of the import ladder: lowest first (scripts/check-imports reads this list).
+MODULES := base text cli net http proc event app client harness session api
+
+PKGS := libuv libcjson yaml-0.1 md4c
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wwrite-strings -Wpointer-arith -Wundef -Wcast-qual \
+	-Wimplicit-fallthrough -Wswitch-enum -Wnull-dereference -Werror=format-security \
+	-Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion \
+	-Werror=return-type -Wno-unused-parameter -Wno-missing-field-initializers
+ifdef CI
+WARN += -Werror
+endif
+ifdef WERROR
+WARN += -Werror
+endif
+
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DKT_VERSION='"$(VERSION)"' -Ilib -I. -I$(BUILD)/gen \
+	-include base/banned.h -fvisibility=hidden -fPIE -MMD -MP -g \
+	-ffile-prefix-map=$(CURDIR)=. -fno-strict-aliasing $(WARN) $(PKG_CFLAGS)
+# Flags of the hardening guide that the compiler at hand takes.
+try = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo $(1))
+ifeq ($(VARIANT),release)
+HARDEN := -O2 -U_FORTIFY_SOURCE $(or $(call try,-D_FORTIFY_SOURCE=3 -O2),-D_FORTIFY_SOURCE=2) \
+	-fstack-protector-strong $(call try,-fstack-clash-protection) $(call try,-fcf-protection=full) \
+	$(call try,-ftrivial-auto-var-init=zero) -fno-strict-overflow -fno-delete-null-pointer-checks \
+	-ffunction-sections -fdata-sections
+LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed \
+	-Wl,--gc-sections
+else ifeq ($(VARIANT),asan)
+HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDHARDEN := -pie -fsanitize=address,undefined
+else ifeq ($(VARIANT),tsan)
+HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LDHARDEN := -pie -fsanitize=thread
+else
+$(error VARIANT is release, asan or tsan, not $(VARIANT))
+endif
+CFLAGS_ALL := $(BASE_CFLAGS) $(HARDEN) $(CFLAGS)
+LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
+LIBS := $(PKG_LIBS) -ldl -lpthread
+
+src_of = $(wildcard lib/$(1)/*.c)
+obj_of = $(patsubst %.c,$(O)/%.o,$(call src_of,$(1)))
+LIB_OBJS := $(foreach m,$(MODULES),$(call obj_of,$(m)))
+CMD_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard cmd/*.c))
+ASSETS := $(O)/gen/assets.o
+KARTA := $(O)/karta
+
+.DELETE_ON_ERROR:
+.PHONY: all help setup demo check bench install uninstall dist clean lint format fuzz generated
+.DEFAULT_GOAL := all
+
+all: $(KARTA)
+
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+# Pages, templates and documents that the binary carries: see scripts/embed.
+EMBED_LIST := lib/api/web/manifest.txt
+WEB_DEPS := $(wildcard lib/api/web/src/* lib/api/web/*.html lib/api/web/*.css lib/api/web/*.svg)
+lib/api/web/node_modules/.stamp: lib/api/web/package-lock.json
+	cd lib/api/web && npm ci --silent --no-progress >&2
+	@touch $@
+$(BUILD)/gen/assets.S: scripts/embed $(EMBED_LIST) $(WEB_DEPS) $(wildcard lib/api/openapi.json) \
+		lib/api/web/node_modules/.stamp $(shell find docs/examples/support-bot -type f 2>/dev/null)
+	@mkdir -p $(@D)
+	scripts/embed $@
+$(ASSETS): $(BUILD)/gen/assets.S
+	@mkdir -p $(@D)
+	$(CC) -c -o $@ $<
+
+$(KARTA): $(CMD_OBJS) $(LIB_OBJS) $(ASSETS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# --- unit tests: tests/unit/MODULE/test_*.c, one program each, under ASan and UBSan ------------
+# A module's tests link the module and what stands below it, so that they do not wait for the rest.
+BELOW_base :=
+BELOW_text := base
+BELOW_cli := base
+BELOW_net := base text
+BELOW_http := base text net
+BELOW_proc := base text net
+BELOW_event := base text net
+BELOW_app := base text
+BELOW_client := base text net
+BELOW_harness := base text net proc event app
+BELOW_session := base text net proc event app harness
+BELOW_api := base text net http proc event app harness session
+UV := $(if $(UNIT_VARIANT),$(UNIT_VARIANT),asan)
+
+define unit_rules
+unit-$(1):
+	@$$(MAKE) --no-print-directory VARIANT=$(UV) run-unit-$(1)
+run-unit-$(1): $$(patsubst tests/unit/$(1)/%.c,$(O)/tests/unit/$(1)/%.run,$$(wildcard tests/unit/$(1)/test_*.c))
+$(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(foreach m,$(1) $(BELOW_$(1)),$(call obj_of,$(m))) $(if $(filter api,$(1)),$(ASSETS))
+	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
+lint-$(1):
+	@for f in lib/$(1)/*.c; do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
+.PHONY: unit-$(1) run-unit-$(1) lint-$(1)
+endef
+$(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))
+$(O)/tests/unit/%.run: $(O)/tests/unit/%
+	@echo "# $*"
+	@CMOCKA_MESSAGE_OUTPUT=TAP UBSAN_OPTIONS=print_stacktrace=1 KARTA_TEST_ROOT=$(CURDIR) $<
+.SECONDARY:
+.PHONY: $(O)/tests/unit/%.run
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(wildcard $(O)/tests/unit/*/*.d)

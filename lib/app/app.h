@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A harness application on disk: which harness it is for, its agents and skills, its karta.toml
+ * and karta.jsonc. Reading only, but for kt_app_init(). Everything of a loaded application lives
+ * in its arena.
+ */
+#ifndef KT_APP_APP_H
+#define KT_APP_APP_H
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+
+enum kt_harness_type {
+	KT_HARNESS_CLAUDE, /* "claude-code" */
+	KT_HARNESS_OPENCODE, /* "opencode": ACP with its quirks */
+	KT_HARNESS_ACP, /* "acp": any agent given by [harness] command */
+	KT_HARNESS_REHEARSAL, /* "rehearsal" */
+};
+/* "claude-code", "opencode", "acp", "rehearsal". */
+const char *kt_harness_name(enum kt_harness_type type);
+/* Parse a name; also "claude". False when unknown. */
+KT_MUST_CHECK bool kt_harness_parse(const char *name, enum kt_harness_type *out);
+
+struct kt_agent {
+	const char *name; /* routing key */
+	const char *description; /* or NULL */
+	const char *model; /* or NULL */
+	const char *file; /* relative to the folder */
+	bool primary; /* type primary / mode primary; auxiliary and sub-agents are not */
+	bool is_default;
+};
+
+struct kt_skill {
+	const char *name;
+	const char *description; /* or NULL */
+	const char *file;
+};
+
+struct kt_env_decl {
+	const char *name;
+	bool required;
+	const char *description; /* or NULL */
+	const char *value; /* from .env in the folder, NULL when unbound there */
+};
+
+enum kt_severity { KT_NOTE, KT_WARNING, KT_ERROR };
+/* One finding with its place; printed as "karta.toml:12:5: warning: unknown key 'naem'". */
+struct kt_finding {
+	enum kt_severity severity;
+	const char *file; /* relative, or NULL */
+	int line, col; /* 0 = no place */
+	const char *text; /* what */
+	const char *fix; /* what to do, or NULL */
+	struct kt_finding *next;
+};
+
+enum kt_input_policy {
+	KT_INPUT_PROMPT, KT_INPUT_DENY, KT_INPUT_APPROVE_ONCE, KT_INPUT_APPROVE_SESSION,
+	KT_INPUT_ERROR,
+};
+
+struct kt_app {
+	struct kt_arena *arena;
+	const char *dir; /* absolute */
+	const char *name; /* karta.toml name, else a slug of the folder's name */
+	enum kt_harness_type harness;
+	bool harness_declared; /* [harness] type was given */
+	const char *harness_version; /* [harness] version, or NULL */
+	char **harness_command; /* [harness] command: argv for an ACP agent, or NULL */
+	const char *instructions; /* "CLAUDE.md" / "AGENTS.md", or NULL when there is none */
+	struct kt_agent *agents;
+	size_t n_agents;
+	const char *default_agent; /* "default" when the harness has no named one */
+	struct kt_skill *skills;
+	size_t n_skills;
+	struct kt_env_decl *env;
+	size_t n_env;
+	bool deploy;
+	struct kt_finding *findings; /* in order of file and line */
+	size_t n_errors, n_warnings;
+	/* karta.jsonc */
+	const char **hidden_event_types; /* NULL-terminated, or NULL */
+	enum kt_input_policy input_policy; /* cli.input_required_policy, or runtime.permission_mode */
+	enum kt_input_policy input_hidden_policy;
+	int64_t idle_timeout_ms; /* harness.claude.idle_timeout_seconds; default 600 s */
+	int64_t approval_timeout_ms; /* runtime.approval_timeout_seconds; default KT_APPROVAL_MS */
+	enum kt_input_policy approval_default; /* runtime.approval_default: DENY (default) or APPROVE_ONCE */
+	int64_t thinking_budget_tokens; /* 0 = not set */
+	const char *permission_mode; /* "interactive", "autonomous" or NULL */
+	const char *profile_name, *profile_display_name; /* or NULL */
+	int64_t event_retention_ms; /* runtime.event_retention_hours; default 24 h; 0 = running turn only */
+	const char *model; /* [harness] model, or NULL */
+};
+
+struct kt_app_options {
+	const char *harness; /* overrides detection, or NULL */
+	const char *config; /* path of karta.jsonc, NULL = ./karta.jsonc */
+};
+
+/*
+ * Load the application in dir. Findings (unknown keys, wrong types, bad front matter) are collected,
+ * errors too: look at n_errors. *out is the caller's, kt_app_free().
+ * Returns KT_OK, KT_ENOTFOUND (no such folder) or KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_app_load(const char *dir, const struct kt_app_options *opts,
+	struct kt_app **out, struct kt_err *err);
+void kt_app_free(struct kt_app *app);
+/* Agent by name, NULL when there is none. */
+const struct kt_agent *kt_app_agent(const struct kt_app *app, const char *name);
+/*
+ * Fingerprint of the files that a harness reads at start (names, sizes, times of the instructions,
+ * .claude/, .opencode/, karta.toml, karta.jsonc, .mcp.json, .env): changes when one is edited.
+ */
+uint64_t kt_app_fingerprint(const char *dir);
+/* Append a finding as one line without LF: "karta.toml:12:5: warning: text". */
+struct kt_buf;
+void kt_finding_add(struct kt_buf *b, const struct kt_finding *f);
+
+/* What kt_app_init() did, for the command to tell. Strings in arena. */
+struct kt_init_result {
+	const char *name;
+	const char **written; /* NULL-terminated: files made or changed, relative */
+	const char **kept; /* NULL-terminated: files that were there already */
+	bool starter; /* the support-bot starter was laid out */
+};
+/*
+ * Make dir ready (creating it when missing): karta.toml with a name, .gitignore entries, and in an
+ * empty folder the starter. Never overwrites; running twice changes nothing.
+ * harness is a name or NULL (detected; claude-code for the starter).
+ */
+KT_MUST_CHECK enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *name,
+	const char *harness, struct kt_init_result *out, struct kt_err *err);
+
+/*
+ * Files of the starter, embedded at build time from docs/examples/support-bot: path, bytes.
+ * Defined by the embedded assets; ends with a NULL path.
+ */
+struct kt_asset {
+	const char *path;
+	const char *type; /* content type, or NULL */
+	const unsigned char *data;
+	size_t len;
+};
+/* Set once by main() before kt_app_init() (lib/ does not know the binary's assets). */
+void kt_app_set_starter(const struct kt_asset *files);
+
+/* A harness program on this machine. */
+struct kt_program {
+	char path[4096]; /* "" when not found */
+	char version[64]; /* "" when it did not say */
+};
+/*
+ * Find the program of a harness: KARTA_CLAUDE / KARTA_OPENCODE, then PATH, then node_modules/.bin
+ * of the folder. For KT_HARNESS_ACP the first word of [harness] command. Does not run it.
+ * Returns KT_OK or KT_ENOTFOUND with a hint how to install it.
+ */
+KT_MUST_CHECK enum kt_code kt_app_program(const struct kt_app *app, struct kt_program *out,
+	struct kt_err *err);
+
+#endif

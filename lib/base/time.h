@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Clocks and time text. Microseconds since 1970 UTC for times, monotonic for deadlines. */
+#ifndef KT_BASE_TIME_H
+#define KT_BASE_TIME_H
+
+#include "base/base.h"
+
+/* Wall clock in microseconds UTC. */
+int64_t kt_time_us(void);
+/* Monotonic clock in microseconds; for deadlines and durations only. */
+int64_t kt_mono_us(void);
+/* RFC 3339 with "+00:00": "2026-06-01T12:00:00+00:00" (size >= 33; microseconds if with_us). */
+void kt_time_iso(int64_t us, bool with_us, char *out, size_t size);
+/* Parse RFC 3339 ("...Z" or an offset, optional fraction) or plain seconds; false when neither. */
+KT_MUST_CHECK bool kt_time_parse(const char *s, int64_t *out_us);
+/* "3 seconds ago", "2 hours ago", "5 days ago" for tables. */
+void kt_time_ago(int64_t us, int64_t now_us, char *out, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strict JSON (RFC 8259) over cJSON: a validator of our own stands in front, because cJSON takes
+ * duplicate keys, trailing bytes, leading zeros and invalid UTF-8 and cuts strings at \u0000.
+ * Getters are case-sensitive and typed. The writer appends straight to a buffer: events are
+ * written once a line and must not cost a tree.
+ */
+#ifndef KT_TEXT_JSON_H
+#define KT_TEXT_JSON_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <cjson/cJSON.h>
+
+enum {
+	KT_JSON_STRICT = 0,      /* RFC 8259, unique keys, no NUL in strings, depth 64 */
+	KT_JSON_DUP_KEYS = 1,    /* duplicate keys are fine (the last wins); harness output */
+	KT_JSON_NUL_ESCAPE = 2,  /* \u0000 and half a surrogate pair become U+FFFD; harness output */
+	KT_JSON_DEEP = 4,        /* depth 512 instead of 64; harness output */
+};
+#define KT_JSON_LENIENT (KT_JSON_DUP_KEYS | KT_JSON_NUL_ESCAPE | KT_JSON_DEEP)
+
+/*
+ * Check that len bytes are one JSON value with nothing but blanks around it.
+ * Returns KT_OK or KT_EINVAL with "line:column: what" as the message.
+ */
+KT_MUST_CHECK enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err);
+
+/* As kt_json_check(), then parse; *out is the caller's, cJSON_Delete(). */
+KT_MUST_CHECK enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out,
+	struct kt_err *err);
+
+/* Cleanup for locals: KT_AUTO_JSON cJSON *doc = NULL; */
+void kt_json_cleanup(cJSON **p);
+#define KT_AUTO_JSON __attribute__((cleanup(kt_json_cleanup)))
+
+/* Member of an object (case-sensitive), NULL when obj is NULL, no object, or lacks it. */
+const cJSON *kt_json_get(const cJSON *obj, const char *key);
+/* Member by path "a.b.c". */
+const cJSON *kt_json_path(const cJSON *obj, const char *path);
+/* String member or NULL. BORROWS until the document is deleted. */
+const char *kt_json_str(const cJSON *obj, const char *key);
+/* String member or dflt. */
+const char *kt_json_str_or(const cJSON *obj, const char *key, const char *dflt);
+/* Integer member (a number without fraction within +-2^53) or dflt. */
+int64_t kt_json_int(const cJSON *obj, const char *key, int64_t dflt);
+double kt_json_num(const cJSON *obj, const char *key, double dflt);
+/* Boolean member or dflt. */
+bool kt_json_bool(const cJSON *obj, const char *key, bool dflt);
+/* Array or object member, NULL when absent or of another type. */
+const cJSON *kt_json_arr(const cJSON *obj, const char *key);
+const cJSON *kt_json_obj(const cJSON *obj, const char *key);
+/* Append the compact text of any value ("null" for NULL). */
+void kt_json_add(struct kt_buf *b, const cJSON *v);
+
+/*
+ * Writer. Commas and colons are put by the writer; nesting is the caller's. `key` is NULL inside
+ * arrays and for the outermost value. Strings: NULL writes null; invalid UTF-8 is replaced by
+ * U+FFFD, so that output is always valid.
+ */
+struct kt_jw {
+	struct kt_buf *b;
+	bool comma; /* the next value needs a comma first */
+};
+
+void kt_jw_init(struct kt_jw *w, struct kt_buf *b);
+void kt_jw_obj(struct kt_jw *w, const char *key);
+void kt_jw_obj_end(struct kt_jw *w);
+void kt_jw_arr(struct kt_jw *w, const char *key);
+void kt_jw_arr_end(struct kt_jw *w);
+void kt_jw_str(struct kt_jw *w, const char *key, const char *s);
+void kt_jw_strn(struct kt_jw *w, const char *key, const char *s, size_t len);
+void kt_jw_int(struct kt_jw *w, const char *key, int64_t v);
+void kt_jw_num(struct kt_jw *w, const char *key, double v);
+void kt_jw_bool(struct kt_jw *w, const char *key, bool v);
+void kt_jw_null(struct kt_jw *w, const char *key);
+/* Text that already is one JSON value. */
+void kt_jw_raw(struct kt_jw *w, const char *key, const char *json, size_t len);
+/* A cJSON value (NULL writes null). */
+void kt_jw_json(struct kt_jw *w, const char *key, const cJSON *v);
+/* Append s as a JSON string with quotes, outside any writer. */
+void kt_json_add_str(struct kt_buf *b, const char *s, size_t len);
+
+/*
+ * JSONC: blank comments and trailing commas in place (bytes become spaces, so that positions
+ * stay), then parse strictly. Errors say "line:column: what".
+ */
+KT_MUST_CHECK enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, struct kt_err *err);
+/*
+ * Line and column (from 1) of the key that `path` ("cli.input_required_policy") names in JSONC or
+ * JSON text; false when not found.
+ */
+KT_MUST_CHECK bool kt_jsonc_locate(const char *s, size_t len, const char *path, int *out_line,
+	int *out_col);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop: order of deferred calls, timers that free themselves, nothing left at the end. */
+#include "net/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char trail[256];
+
+static void note(const char *s)
+{
+	size_t len = strlen(trail);
+	size_t n = strlen(s);
+	assert_true(len + n < sizeof(trail));
+	memcpy(trail + len, s, n + 1);
+}
+
+static struct kt_loop *new_loop(void)
+{
+	struct kt_loop *loop = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	trail[0] = '\0';
+	assert_int_equal(kt_loop_new(&loop, &err), KT_OK);
+	return loop;
+}
+
+static void say(void *arg)
+{
+	note(arg);
+}
+
+static void stop(void *arg)
+{
+	kt_loop_stop(arg);
+}
+
+static void defer_runs_once_in_order(void **state)
+{
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	char text[3][2] = { "a", "b", "c" };
+	struct kt_defer a = { .fn = say, .arg = text[0] };
+	struct kt_defer b = { .fn = say, .arg = text[1] };
+	struct kt_defer c = { .fn = say, .arg = text[2] };
+	kt_loop_defer(loop, &a);
+	kt_loop_defer(loop, &b);
+	kt_loop_defer(loop, &a);
+	kt_loop_defer(loop, &c);
+	kt_loop_undefer(loop, &b);
+	kt_loop_run(loop); /* ends by itself: nothing is left */
+	assert_string_equal(trail, "ac");
+	kt_loop_defer(loop, &b);
+	kt_loop_undefer(loop, &b);
+	kt_loop_run(loop);
+	assert_string_equal(trail, "ac");
+	kt_loop_defer(loop, &b);
+	kt_loop_run(loop);
+	assert_string_equal(trail, "acb");
+	kt_loop_free(loop);
+}
+
+struct chain {
+	struct kt_loop *loop;
+	struct kt_defer d;
+	struct kt_defer *drop;
+	int left;
+};
+
+static void again(void *arg)
+{
+	struct chain *c = arg;
+	note("x");
+	if (c->drop != NULL)
+		kt_loop_undefer(c->loop, c->drop);
+	if (--c->left > 0)
+		kt_loop_defer(c->loop, &c->d);
+}
+
+static void defer_from_defer_and_undefer_inside(void **state)
+{
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	char no[] = "no";
+	struct kt_defer victim = { .fn = say, .arg = no };
+	struct chain c = { .loop = loop, .drop = &victim, .left = 3 };
+	c.d.fn = again;
+	c.d.arg = &c;
+	kt_loop_defer(loop, &c.d);
+	kt_loop_defer(loop, &victim);
+	kt_loop_run(loop);
+	assert_string_equal(trail, "xxx");
+	kt_loop_free(loop);
+}
+
+static void on_pipe(uv_poll_t *h, int status, int events)
+{
+	(void)status;
+	(void)events;
+	char c;
+	assert_int_equal(read(h->u.fd, &c, 1), 1);
+	char text[2] = { c, '\0' };
+	note(text);
+	kt_loop_defer(h->data, (struct kt_defer *)h->u.reserved[1]);
+	if (c == '2')
+		uv_poll_stop(h);
+}
+
+static void defer_after_input_before_sleep(void **state)
+{
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	char bar[] = "|";
+	struct kt_defer flush = { .fn = say, .arg = bar };
+	uv_poll_t polls[2];
+	int fds[2][2];
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pipe(fds[i]), 0);
+		assert_int_equal(uv_poll_init(kt_loop_uv(loop), &polls[i], fds[i][0]), 0);
+		polls[i].data = loop;
+		polls[i].u.fd = fds[i][0];
+		polls[i].u.reserved[1] = &flush;
+		assert_int_equal(uv_poll_start(&polls[i], UV_READABLE, on_pipe), 0);
+		assert_int_equal(write(fds[i][1], "12", 2), 2);
+	}
+	kt_loop_run(loop);
+	/* Both inputs of a tick are read before one flush. */
+	assert_string_equal(trail, "11|22|");
+	kt_loop_free(loop);
+	for (int i = 0; i < 2; i++) {
+		close(fds[i][0]);
+		close(fds[i][1]);
+	}
+}
+
+struct once {
+	struct kt_timer *t;
+	int runs;
+};
+
+static void free_itself(void *arg)
+{
+	struct once *o = arg;
+	o->runs++;
+	kt_timer_free(o->t);
+}
+
+static void tick(void *arg)
+{
+	struct once *o = arg;
+	if (++o->runs == 3)
+		kt_timer_stop(o->t);
+}
+
+static void timers(void **state)
+{
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	struct once a = { NULL, 0 };
+	struct once b = { NULL, 0 };
+	a.t = kt_timer_new(loop, free_itself, &a);
+	b.t = kt_timer_new(loop, tick, &b);
+	assert_false(kt_timer_active(a.t));
+	kt_timer_start(a.t, 5, 0);
+	kt_timer_start(b.t, 1, 1);
+	assert_true(kt_timer_active(b.t));
+	int64_t before = kt_loop_now_ms(loop);
+	kt_loop_run(loop);
+	assert_int_equal(a.runs, 1);
+	assert_int_equal(b.runs, 3);
+	assert_false(kt_timer_active(b.t));
+	assert_true(kt_loop_now_ms(loop) - before >= 5);
+	/* b, and one that runs for ever, are left to kt_loop_free(); the leak checker watches. */
+	struct once c = { NULL, 0 };
+	c.t = kt_timer_new(loop, tick, &c);
+	kt_timer_start(c.t, 1000000, 0);
+	kt_timer_free(NULL);
+	kt_loop_free(loop);
+	kt_loop_free(NULL);
+}
+
+static struct kt_loop *signal_loop;
+
+static void on_usr1(void *arg, int signum)
+{
+	(void)arg;
+	note(signum == SIGUSR1 ? "s" : "?");
+	kt_loop_stop(signal_loop);
+}
+
+static void signals_do_not_keep_it_running(void **state)
+{
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_signal *s = NULL;
+	signal_loop = loop;
+	assert_int_equal(kt_signal_new(loop, SIGUSR1, on_usr1, NULL, &s, &err), KT_OK);
+	kt_loop_run(loop);
+	assert_string_equal(trail, "");
+	struct kt_timer *t = kt_timer_new(loop, stop, loop);
+	kt_timer_start(t, 5000, 0);
+	assert_int_equal(raise(SIGUSR1), 0);
+	kt_loop_run(loop);
+	assert_string_equal(trail, "s");
+	kt_signal_free(s);
+	kt_timer_free(t);
+	kt_signal_free(NULL);
+	struct kt_signal *bad = NULL;
+	assert_int_equal(kt_signal_new(loop, 0, on_usr1, NULL, &bad, &err), KT_EIO);
+	kt_loop_free(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defer_runs_once_in_order),
+		cmocka_unit_test(defer_from_defer_and_undefer_inside),
+		cmocka_unit_test(defer_after_input_before_sleep),
+		cmocka_unit_test(timers),
+		cmocka_unit_test(signals_do_not_keep_it_running),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
