@@ -16,7 +16,7 @@
 enum {
 	KT_JSON_STRICT = 0,      /* RFC 8259, unique keys, no NUL in strings, depth 64 */
 	KT_JSON_DUP_KEYS = 1,    /* duplicate keys are fine (the last wins); harness output */
-	KT_JSON_NUL_ESCAPE = 2,  /* \u0000 and half a surrogate pair become U+FFFD; harness output */
+	KT_JSON_NUL_ESCAPE = 2,  /* \u0000 and half surrogate pairs become U+FFFD; harness output */
 	KT_JSON_DEEP = 4,        /* depth 512 instead of 64; harness output */
 };
 #define KT_JSON_LENIENT (KT_JSON_DUP_KEYS | KT_JSON_NUL_ESCAPE | KT_JSON_DEEP)

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Parsing through the validator, and typed getters. No state; thread-safe. */
+#include "text/json.h"
+
+#include "text/json_check.h"
+
+#include <math.h>
+#include <string.h>
+
+#define INT_SAFE 9007199254740992.0 /* 2^53: every integer up to here is exact in a double */
+
+enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err)
+{
+	bool fix;
+
+	return kt_json_check_fix(s, len, flags, &fix, err);
+}
+
+enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *copy = NULL;
+	enum kt_code code;
+	cJSON *doc;
+	bool fix;
+
+	code = kt_json_check_fix(s, len, flags, &fix, err);
+	if (code != KT_OK)
+		return code;
+	if (fix) {
+		copy = kt_try_malloc(len + 1);
+		if (!copy)
+			return kt_fail(err, KT_ENOMEM, 0, "no memory for %zu bytes of JSON", len);
+		memcpy(copy, s, len);
+		copy[len] = '\0';
+		kt_json_fix(copy, len);
+		s = copy;
+	}
+	/* The text is known to be right, so that cJSON can only fail for want of memory. */
+	doc = cJSON_ParseWithLength(s, len);
+	if (!doc)
+		return kt_fail(err, KT_ENOMEM, 0, "no memory for %zu bytes of JSON", len);
+	*out = doc;
+	return KT_OK;
+}
+
+void kt_json_cleanup(cJSON **p)
+{
+	cJSON_Delete(*p);
+}
+
+/* Not cJSON's getter: with duplicate keys it takes the first, everyone else the last. */
+static const cJSON *get_n(const cJSON *obj, const char *key, size_t len)
+{
+	const cJSON *found = NULL;
+
+	if (!cJSON_IsObject(obj))
+		return NULL;
+	for (const cJSON *m = obj->child; m; m = m->next)
+		if (m->string && strncmp(m->string, key, len) == 0 && m->string[len] == '\0')
+			found = m;
+	return found;
+}
+
+const cJSON *kt_json_get(const cJSON *obj, const char *key)
+{
+	return get_n(obj, key, strlen(key));
+}
+
+const cJSON *kt_json_path(const cJSON *obj, const char *path)
+{
+	while (obj) {
+		size_t n = strcspn(path, ".");
+
+		obj = get_n(obj, path, n);
+		if (path[n] == '\0')
+			break;
+		path += n + 1;
+	}
+	return obj;
+}
+
+const char *kt_json_str(const cJSON *obj, const char *key)
+{
+	return kt_json_str_or(obj, key, NULL);
+}
+
+const char *kt_json_str_or(const cJSON *obj, const char *key, const char *dflt)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	return cJSON_IsString(v) ? v->valuestring : dflt;
+}
+
+int64_t kt_json_int(const cJSON *obj, const char *key, int64_t dflt)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= INT_SAFE))
+		return dflt;
+	return trunc(v->valuedouble) == v->valuedouble ? (int64_t)v->valuedouble : dflt;
+}
+
+double kt_json_num(const cJSON *obj, const char *key, double dflt)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	return cJSON_IsNumber(v) && isfinite(v->valuedouble) ? v->valuedouble : dflt;
+}
+
+bool kt_json_bool(const cJSON *obj, const char *key, bool dflt)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	return cJSON_IsBool(v) ? cJSON_IsTrue(v) : dflt;
+}
+
+const cJSON *kt_json_arr(const cJSON *obj, const char *key)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	return cJSON_IsArray(v) ? v : NULL;
+}
+
+const cJSON *kt_json_obj(const cJSON *obj, const char *key)
+{
+	const cJSON *v = kt_json_get(obj, key);
+
+	return cJSON_IsObject(v) ? v : NULL;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Removal of credentials; see redact.h. Pure. Rather too much is hidden than too little. */
+#include "text/redact.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#define KEEP 4 /* characters that stay, so that a person can tell which key it was */
+/* Shorter secrets stay hidden whole: four characters of them would be too much of it. */
+#define KEEP_FROM 12
+
+static const struct {
+	const char *prefix;
+	size_t least; /* characters that must follow: "sk-learn" is no key */
+	bool at_word; /* only where a word begins: "task-..." is no key */
+} kinds[] = {
+	{ "kt_live_", 1, false },
+	{ "kt_test_", 1, false },
+	{ "whsec_", 1, false },
+	{ "sk-ant-", 1, false },
+	{ "sk-", 12, true },
+};
+
+/* Characters of a key; a bearer token may have more (RFC 6750, token68). */
+static bool is_key_char(char c, bool token68)
+{
+	if (isalnum((unsigned char)c) || c == '_' || c == '-')
+		return true;
+	return c != '\0' && strchr(token68 ? "._~+/=" : "+/=", c) != NULL;
+}
+
+static size_t secret_len(const char *s, const char *end, bool token68)
+{
+	size_t n = 0;
+
+	while (s + n < end && is_key_char(s[n], token68))
+		n++;
+	return n;
+}
+
+/* Bytes of the prefix at s, 0 when no credential starts here. */
+static size_t match(const char *s, const char *end, bool at_word, size_t *out_secret)
+{
+	size_t left = (size_t)(end - s);
+	size_t n = 6;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t len = strlen(kinds[i].prefix);
+
+		if (left < len || memcmp(s, kinds[i].prefix, len) != 0 ||
+		    (kinds[i].at_word && !at_word))
+			continue;
+		*out_secret = secret_len(s + len, end, false);
+		if (*out_secret >= kinds[i].least)
+			return len;
+	}
+	if (left < 7 || strncasecmp(s, "bearer", 6) != 0 || (s[6] != ' ' && s[6] != '\t'))
+		return 0;
+	while (n < left && (s[n] == ' ' || s[n] == '\t'))
+		n++;
+	*out_secret = secret_len(s + n, end, true);
+	return *out_secret > 0 ? n : 0;
+}
+
+void kt_redact_add(struct kt_buf *b, const char *s, size_t len)
+{
+	const char *end = s + len;
+	const char *run = s;
+	bool at_word = true;
+
+	while (s < end) {
+		size_t secret = 0;
+		/* Every prefix begins with one of these; most bytes end here. */
+		size_t n = strchr("kwsbB", *s) && *s ? match(s, end, at_word, &secret) : 0;
+
+		at_word = !isalnum((unsigned char)*s);
+		if (n == 0) {
+			s++;
+			continue;
+		}
+		kt_buf_add(b, run, (size_t)(s + n - run));
+		kt_buf_adds(b, "***");
+		s += n + secret;
+		if (secret >= KEEP_FROM)
+			kt_buf_add(b, s - KEEP, KEEP);
+		run = s;
+		at_word = false;
+	}
+	kt_buf_add(b, run, (size_t)(s - run));
+}
