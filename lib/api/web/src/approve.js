@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The card of an input a turn waits for: an approval of a tool call, a plan, or
+ * a question. What is approved is shown exactly and whole: as text, with hidden
+ * characters spelled out and in the order they are stored.
+ */
+
+import { h, icon, setText, setVisible, show } from "./dom.js";
+import { inputSize, inputView } from "./tool.js";
+import { clock, visible } from "./text.js";
+
+const LABELS = {
+	tool_use: { approve_once: "Approve once", approve_session: "Approve for session", deny: "Deny" },
+	plan: { approve_once: "Approve the plan", approve_session: "Approve for session", deny: "Keep planning" },
+};
+const DECIDED = {
+	approve_once: "Approved once", approve_session: "Approved for this session", deny: "Denied",
+	answer: "Answered", expired: "Not answered", canceled: "No longer needed",
+	auto_approved: "Approved without asking", auto_denied: "Denied without asking",
+};
+const DECIDED_BY = {
+	user: "", expired: "nobody answered in time", turn_ended: "the turn ended", session: "approved earlier in this session",
+	policy: "by the application's policy", harness: "withdrawn",
+};
+const REFUSED = new Set(["deny", "expired", "canceled", "auto_denied"]);
+const TITLES = { tool_use: "Approval needed", plan: "A plan to approve", question: "A question for you" };
+const TICK = "M4.5 10.5 8.5 14.5 15.5 6";
+const CROSS = "M5.5 5.5 14.5 14.5M14.5 5.5 5.5 14.5";
+
+/*
+ * Makes the view of one input. answer(requestId, body) sends a decision and
+ * throws when it did not arrive. Returns {el, update(item)}.
+ */
+export function inputCard(answer) {
+	const el = h("section", { class: "input", tabindex: "-1" });
+	const card = { el, shown: null, error: null, buttons: [], sent: false };
+	return {
+		el,
+		update(item) {
+			const now = item.decision === null ? "open" : "closed";
+			el.dataset.request = item.requestId ?? "";
+			if (card.shown === now)
+				return;
+			/* A button that was pressed is disabled, and so has lost the focus. */
+			const hadFocus = card.sent || el.contains(document.activeElement);
+			card.shown = now;
+			if (now === "open")
+				drawOpen(card, item, answer);
+			else
+				drawClosed(card, item, hadFocus);
+		},
+	};
+}
+
+function drawOpen(card, item, answer) {
+	const isQuestion = item.inputKind === "question";
+	const title = h("h3", { class: "input-title" }, TITLES[item.inputKind] ?? TITLES.tool_use);
+	if (item.tool && !isQuestion)
+		title.append(" ", h("code", { class: "input-tool" }, visible(item.tool)));
+	card.error = h("p", { class: "input-error", role: "alert", hidden: true });
+	const send = (body) => submit(card, item, answer, body);
+	card.el.className = "input is-open";
+	card.el.setAttribute("role", "group");
+	card.el.setAttribute("aria-label", `${title.textContent}. ${visible(item.message ?? "")}`);
+	card.el.replaceChildren(title, ...(isQuestion ? questionBody(card, item, send) : approvalBody(card, item, send)),
+		card.error);
+	const until = item.expiresAt === null ? "" : clock(item.expiresAt);
+	if (until !== "")
+		card.el.append(h("p", { class: "quiet" }, `Waits until ${until}.`));
+}
+
+function approvalBody(card, item, send) {
+	const message = h("p", { class: "input-message" });
+	setVisible(message, item.message ?? "");
+	show(message, Boolean(item.message));
+	const size = inputSize(item.input);
+	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region", "aria-label": `Complete input, ${size}` },
+		inputView(item.input));
+	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
+	const options = item.options.map(optionOf).filter((option) => option.id !== "");
+	const list = options.length > 0 ? options : Object.keys(LABELS.tool_use).map((id) => ({ id, label: null }));
+	card.buttons = list.map(({ id, label }) => h("button", {
+		type: "button",
+		class: id === "deny" ? "button danger-quiet" : id === "approve_once" ? "button primary" : "button",
+		"data-decision": id,
+		onclick: () => send({ decision: id }),
+	}, labels[id] ?? visible(label ?? id)));
+	return [message, box, h("p", { class: "quiet" }, `Complete input: ${size}`),
+		h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* An option is an id, or an object with an id and a label. */
+function optionOf(option) {
+	if (typeof option === "string")
+		return { id: option, label: null };
+	return { id: String(option?.id ?? option?.label ?? ""), label: option?.label ?? null };
+}
+
+/*
+ * Questions with their possible answers and a line for any other. One question
+ * with one answer is answered by the click; else answers are marked and sent together.
+ */
+function questionBody(card, item, send) {
+	const questions = item.questions ?? [{ question: item.message ?? "", options: item.options }];
+	const single = questions.length === 1 && !questions[0].multiSelect;
+	const reply = (answers) => send({ decision: "answer", answers });
+	const submitAll = () => {
+		const answers = {};
+		for (const box of boxes) {
+			if (box.answer() !== "")
+				answers[box.question] = box.answer();
+		}
+		if (Object.keys(answers).length === boxes.length)
+			reply(answers);
+		else
+			fail(card, boxes.length === 1 ? "Choose or write an answer." : "Each question needs an answer.");
+	};
+	const boxes = questions.map((question) =>
+		questionBox(question, single ? reply : null, submitAll));
+	const row = h("div", { class: "input-row" },
+		h("button", { type: "button", class: "button primary", onclick: submitAll }, "Answer"),
+		h("button", { type: "button", class: "button", onclick: () => send({ decision: "deny" }) }, "Skip"));
+	card.buttons = [...boxes.flatMap((box) => [...box.el.querySelectorAll("button, input")]), ...row.children];
+	return [...boxes.map((box) => box.el), row];
+}
+
+/* One question. reply, when there is one, is called with the answer a click gives at once. */
+function questionBox(question, reply, submitAll) {
+	const text = question.question ?? "";
+	const chosen = new Set();
+	const options = (question.options ?? []).filter((option) => option !== "deny" && option !== "answer");
+	const other = h("input", { type: "text", class: "other", placeholder: "Another answer…", "aria-label": "Another answer" });
+	const mark = (label) => {
+		const was = chosen.has(label);
+		if (!question.multiSelect)
+			chosen.clear();
+		if (was)
+			chosen.delete(label);
+		else
+			chosen.add(label);
+		for (const button of choices.children)
+			button.setAttribute("aria-pressed", String(chosen.has(button.dataset.answer)));
+	};
+	const choices = h("div", { class: "choices" }, ...options.map((option) =>
+		choice(option, reply !== null, (label) => (reply ? reply({ [text]: label }) : mark(label)))));
+	other.addEventListener("keydown", (event) => {
+		if (event.key === "Enter" && !event.isComposing)
+			submitAll();
+	});
+	const words = h("p", { class: "question" });
+	setVisible(words, text);
+	return {
+		el: h("div", { class: "question-box", role: "group", "aria-label": visible(text) }, words, choices, other),
+		question: text,
+		answer() {
+			const free = other.value.trim();
+			const all = free !== "" && !question.multiSelect ? [free] : [...chosen, ...(free === "" ? [] : [free])];
+			return all.join(", ");
+		},
+	};
+}
+
+/* One possible answer. */
+function choice(option, single, chosen) {
+	const label = typeof option === "string" ? option : String(option?.label ?? "");
+	const more = typeof option === "string" ? null : option?.description ?? null;
+	const button = h("button", { type: "button", class: "choice", "data-answer": label, "aria-pressed": single ? null : "false" },
+		h("span", { class: "choice-label" }, visible(label)),
+		more ? h("span", { class: "choice-more" }, visible(more)) : null);
+	button.addEventListener("click", () => chosen(label));
+	return button;
+}
+
+async function submit(card, item, answer, body) {
+	const pressed = document.activeElement;
+	card.sent = true;
+	for (const button of card.buttons)
+		button.disabled = true;
+	show(card.error, false);
+	try {
+		await answer(item.requestId, body);
+	} catch (err) {
+		card.sent = false;
+		if (card.shown !== "open")
+			return;
+		if (err.status === 409) {
+			const first = err.problem?.decision;
+			fail(card, `This was answered already${first ? `: ${DECIDED[first] ?? first}` : ""}.`);
+			return;
+		}
+		if (err.status === 404) {
+			fail(card, "Nothing waits for this answer any more.");
+			return;
+		}
+		for (const button of card.buttons)
+			button.disabled = false;
+		if (card.el.contains(pressed))
+			pressed.focus();
+		fail(card, err.status ? err.message : "The answer did not reach the server. Try again.");
+	}
+}
+
+function fail(card, text) {
+	setText(card.error, text);
+	show(card.error, true);
+}
+
+function drawClosed(card, item, hadFocus) {
+	const denied = REFUSED.has(item.decision);
+	const reason = item.by === null ? "" : DECIDED_BY[item.by] ?? `by ${visible(item.by)}`;
+	const title = DECIDED[item.decision] ?? visible(item.decision);
+	const head = h("summary", null, icon(denied ? CROSS : TICK),
+		h("span", { class: "input-decision" }, title),
+		item.tool && item.inputKind !== "question" ? h("code", null, visible(item.tool)) : null,
+		reason ? h("span", { class: "quiet" }, reason) : null);
+	const message = h("p", { class: "input-message" });
+	setVisible(message, item.message ?? "");
+	card.el.className = denied ? "input is-closed is-denied" : "input is-closed";
+	card.el.removeAttribute("aria-label");
+	card.buttons = [];
+	card.el.replaceChildren(h("details", null, head, message, inputView(item.input)));
+	if (hadFocus)
+		card.el.dispatchEvent(new CustomEvent("karta-answered", { bubbles: true }));
+}

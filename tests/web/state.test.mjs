@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* The page's pure parts: the model made of events, the stream parser, and visible text. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { activeTurn, emptyState, openInputs, outputText, reduce, reduceAll } from "../../lib/api/web/src/state.js";
+import { SseParser } from "../../lib/api/web/src/sse.js";
+import { characters, lineCount, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
+
+/* Makes numbered events of one turn. */
+function script(list, turn = "turn_1", from = 1) {
+	return list.map(([type, data, parent = null], at) => ({
+		type, seq: from + at, timestamp: 1000 * (from + at), turn_id: turn, parent_tool_use_id: parent, data,
+	}));
+}
+
+const text = (words, id = "p1", more = {}) => ["text", { part: { type: "text", text: words }, part_id: id, ...more }];
+const started = (words) => ["status", { state: "turn_started", message: { id: "m", role: "user", text: words } }];
+const tool = (id, state, input) => ["tool_use", { tool_name: "Bash", tool_input: input, tool_use_id: id, state }];
+const done = (more = {}) => ["done", { usage: { input_tokens: 1, output_tokens: 2, total_tokens: 3 }, message: { role: "assistant", text: "Hello" }, stop_reason: "end_turn", ...more }];
+const run = (list) => reduceAll(emptyState(), script(list));
+
+/* Freezes a model, so that a change in place throws. */
+function freeze(value) {
+	if (value && typeof value === "object" && !Object.isFrozen(value)) {
+		Object.freeze(value);
+		Object.values(value).forEach(freeze);
+	}
+	return value;
+}
+
+test("a turn is put together from its deltas", () => {
+	const model = run([started("Hi"), text("Hel"), text("lo"), done()]);
+	assert.equal(model.lastSeq, 4);
+	assert.equal(model.turns.length, 1);
+	const [turn] = model.turns;
+	assert.deepEqual(turn.user, { text: "Hi", name: null });
+	assert.equal(turn.items[0].text, "Hello");
+	assert.equal(turn.state, "done");
+	assert.equal(turn.ms, 3000);
+	assert.equal(turn.usage.total_tokens, 3);
+});
+
+test("the model is never changed in place, and untouched parts stay the same objects", () => {
+	const events = script([started("Hi"), text("a"), tool("t1", "pending", {}), tool("t1", "running", { command: "ls" }),
+		["tool_result", { tool_use_id: "t1", output: "x", is_error: false, status: "completed" }], text("b", "p2"), done()]);
+	let model = freeze(emptyState());
+	for (const event of events)
+		model = freeze(reduce(model, freeze(event)));
+	const next = reduceAll(model, script([started("Again")], "turn_2", 8));
+	assert.equal(next.turns[0], model.turns[0]);
+});
+
+test("replaying any part of the log again changes nothing", () => {
+	const events = script([started("Hi"), text("one "), text("two "), text("three"), done()]);
+	const once = reduceAll(emptyState(), events);
+	for (let cut = 0; cut <= events.length; cut++) {
+		const part = reduceAll(emptyState(), events.slice(0, cut));
+		assert.deepEqual(reduceAll(part, events), once);
+	}
+	assert.equal(reduce(once, events[2]), once);
+});
+
+test("replace puts the full text of a part in place of what was there", () => {
+	const model = run([started("Hi"), text("Helo"), text("other", "p2"), text("Hello!", "p1", { replace: true }), text(" More", "p1")]);
+	assert.deepEqual(model.turns[0].items.map((item) => item.text), ["Hello! More", "other"]);
+});
+
+test("parts without an id join the part before, not across a tool call", () => {
+	const model = run([started("Hi"), text("a", null), text("b", null), tool("t1", "running", {}), text("c", null)]);
+	assert.deepEqual(model.turns[0].items.map((item) => item.text ?? item.kind), ["ab", "tool", "c"]);
+});
+
+test("a tool call said twice is one card with the later input", () => {
+	const model = run([started("Hi"), tool("t1", "pending", {}), tool("t1", "running", { command: "ls" }),
+		["tool_result", { tool_use_id: "t1", output: "no", is_error: true, status: "failed" }]]);
+	assert.equal(model.turns[0].items.length, 1);
+	const [card] = model.turns[0].items;
+	assert.deepEqual([card.input, card.state, card.output, card.isError], [{ command: "ls" }, "failed", "no", true]);
+});
+
+test("a sub-agent's events are nested in its tool call, also two deep", () => {
+	const nested = (list, parent) => [...list, parent];
+	const model = run([started("Hi"), tool("t1", "running", {}), nested(tool("t2", "running", {}), "t1"),
+		nested(text("deep", "s1"), "t2"), nested(["tool_result", { tool_use_id: "t2", output: "ok", is_error: false }], "t1"),
+		text("top")]);
+	const [outer, top] = model.turns[0].items;
+	assert.equal(top.text, "top");
+	assert.equal(outer.items[0].id, "t2");
+	assert.equal(outer.items[0].state, "completed");
+	assert.equal(outer.items[0].items[0].text, "deep");
+});
+
+test("an event of an unknown parent, and a result of an unknown call, are still shown", () => {
+	const model = run([started("Hi"), [...text("lost"), "t9"], ["tool_result", { tool_use_id: "t8", output: "x", is_error: false }]]);
+	assert.deepEqual(model.turns[0].items.map((item) => item.text ?? item.output), ["lost", "x"]);
+});
+
+test("a gap is kept where it was and counts as seen", () => {
+	const before = run([started("Hi"), text("a")]);
+	const gap = { type: "gap", seq: null, turn_id: null, data: { first: 3, last: 9 } };
+	const model = reduce(before, gap);
+	assert.equal(model.lastSeq, 9);
+	assert.deepEqual(model.turns[0].items.map((item) => item.kind), ["text", "gap"]);
+	assert.equal(reduce(model, gap), model);
+	const fresh = reduce(emptyState(), gap);
+	assert.equal(fresh.turns[0].items[0].kind, "gap");
+	assert.equal(activeTurn(fresh), null);
+});
+
+test("an approval waits, marks its call, and is resolved once", () => {
+	const ask = ["input_required", { request_id: "req_1", kind: "tool_use", tool: "Bash", tool_input: { command: "ls" }, message: "?", options: ["approve_once", "deny"] }];
+	const list = [started("Hi"), tool("t1", "running", { command: "ls" }), ask];
+	const model = run(list);
+	assert.equal(model.turns[0].state, "waiting");
+	assert.deepEqual(openInputs(model).map((item) => item.requestId), ["req_1"]);
+	assert.equal(model.turns[0].items[0].awaits, "req_1");
+	const after = run([...list, ["status", { state: "input_resolved", request_id: "req_1", decision: "approve_once", by: "ana" }]]);
+	assert.equal(after.turns[0].state, "running");
+	assert.deepEqual(openInputs(after), []);
+	assert.equal(after.turns[0].items[0].awaits, null);
+	assert.deepEqual([after.turns[0].items[1].decision, after.turns[0].items[1].by], ["approve_once", "ana"]);
+});
+
+test("an approval settled without asking is shown as settled", () => {
+	const model = run([started("Hi"), tool("t1", "running", {}), ["status", { state: "auto_approved", tool: "Bash", tool_use_id: "t1", by: "session" }]]);
+	assert.deepEqual([model.turns[0].state, model.turns[0].items[1].decision, model.turns[0].items[1].by], ["running", "auto_approved", "session"]);
+	assert.deepEqual(openInputs(model), []);
+});
+
+test("a duration the server states counts, not the time the server was away", () => {
+	const model = run([started("Hi"), ["error", { message: "stopped", code: "interrupted" }], done({ duration_ms: 12, message: null })]);
+	assert.deepEqual([model.turns[0].ms, model.turns[0].state], [12, "failed"]);
+});
+
+test("a turn that ends closes what was left open", () => {
+	const model = run([started("Hi"), tool("t1", "running", { a: 1 }),
+		["input_required", { request_id: "r", kind: "tool_use", tool: "Bash", tool_input: { a: 1 }, options: [] }],
+		done({ stop_reason: "interrupted", message: null })]);
+	assert.equal(model.turns[0].state, "interrupted");
+	assert.deepEqual(model.turns[0].items.map((item) => item.state ?? item.decision), ["cancelled", "expired"]);
+	assert.deepEqual(openInputs(model), []);
+	assert.equal(activeTurn(model), null);
+});
+
+test("an error ends the turn, and a done after it does not hide it", () => {
+	const model = run([started("Hi"), ["error", { message: "busy", code: "overloaded" }], done({ message: null })]);
+	assert.equal(model.turns[0].state, "failed");
+	assert.deepEqual(model.turns[0].items.map((item) => [item.kind, item.code]), [["error", "overloaded"]]);
+});
+
+test("an error without a turn has an entry of its own", () => {
+	const model = reduceAll(emptyState(), script([["error", { message: "gone", code: "harness_crashed" }]], null));
+	assert.equal(model.turns[0].items[0].code, "harness_crashed");
+	assert.equal(activeTurn(model), null);
+});
+
+test("queued messages wait, and idle does not end them", () => {
+	const model = reduceAll(emptyState(), [
+		...script([started("One")], "turn_1", 1),
+		...script([["status", { state: "queued", message: { text: "Two" } }]], "turn_2", 2),
+		...script([["status", { state: "idle" }]], null, 3),
+	]);
+	assert.deepEqual(model.turns.map((turn) => turn.state), ["done", "queued"]);
+	assert.equal(model.turns[1].user.text, "Two");
+});
+
+test("a done that carries the only text shows it", () => {
+	const model = run([started("Hi"), done()]);
+	assert.deepEqual(model.turns[0].items.map((item) => item.text), ["Hello"]);
+});
+
+test("system and unknown events are not shown but are counted", () => {
+	const model = run([started("Hi"), ["system", { x: 1 }], ["novelty", {}]]);
+	assert.equal(model.lastSeq, 3);
+	assert.equal(model.turns[0].items.length, 0);
+});
+
+test("output of any shape becomes text", () => {
+	assert.equal(outputText("a"), "a");
+	assert.equal(outputText([{ type: "text", text: "a" }, { type: "text", text: "b" }]), "a\nb");
+	assert.equal(outputText({ type: "text", text: "a" }), "a");
+	assert.equal(outputText({ a: 1 }), "{\n  \"a\": 1\n}");
+	assert.equal(outputText(null), "");
+});
+
+test("the stream parser gives the same events however the text is cut", () => {
+	const all = ": hello\r\n\r\nid: 1\r\nevent: text\r\ndata: {\"a\":1}\r\n\r\ndata: x\ndata:y\n\nid: 3\rdata: z\r\rdata: unfinished";
+	const want = [{ id: "1", event: "text", data: "{\"a\":1}" }, { id: "1", event: "message", data: "x\ny" }, { id: "3", event: "message", data: "z" }];
+	assert.deepEqual(new SseParser().push(all), want);
+	for (let cut = 0; cut <= all.length; cut++) {
+		const parser = new SseParser();
+		assert.deepEqual([...parser.push(all.slice(0, cut)), ...parser.push(all.slice(cut))], want, `cut at ${cut}`);
+	}
+	const parser = new SseParser();
+	assert.deepEqual(Array.from(all).flatMap((char) => parser.push(char)), want);
+});
+
+test("hidden and turning characters are spelled out", () => {
+	assert.equal(visible("a\u202eb\u2066c\u200bd\u0000e\u001b[1m\tz"), "a\\u202eb\\u2066c\\u200bd\\0e\\e[1m\\tz");
+	assert.equal(visible("x\u{e0041}\u00a0\u3164\ud800y"), "x\\u{e0041}\\u00a0\\u3164\\ud800y");
+	assert.equal(visible("plain text\nżółć 日本 שלום 🙂"), "plain text\nżółć 日本 שלום 🙂");
+	assert.deepEqual(visibleRuns("\u202e"), [{ text: "\\u202e", hidden: true }]);
+	assert.deepEqual(visibleRuns(""), []);
+});
+
+test("numbers are put in words", () => {
+	assert.equal(characters("a🙂"), 2);
+	assert.deepEqual(["", "a", "a\n", "a\nb"].map(lineCount), [0, 1, 1, 2]);
+	assert.equal(usageLine({ input_tokens: 1204, output_tokens: 3, cost_usd: 0.0123 }, 4210), "1,204 in · 3 out · $0.0123 · 4.2 s");
+	assert.equal(usageLine(null, NaN), "");
+});
