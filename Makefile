@@ -56,7 +56,7 @@ $(error VARIANT is release, asan or tsan, not $(VARIANT))
 endif
 CFLAGS_ALL := $(BASE_CFLAGS) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
-LIBS := $(PKG_LIBS) -ldl -lpthread
+LIBS := $(PKG_LIBS) -ldl -lpthread -lm
 
 src_of = $(wildcard lib/$(1)/*.c)
 obj_of = $(patsubst %.c,$(O)/%.o,$(call src_of,$(1)))
@@ -81,11 +81,11 @@ $(O)/%.o: %.c
 # Pages, templates and documents that the binary carries: see scripts/embed.
 EMBED_LIST := lib/api/web/manifest.txt
 WEB_DEPS := $(wildcard lib/api/web/src/* lib/api/web/*.html lib/api/web/*.css lib/api/web/*.svg)
-lib/api/web/node_modules/.stamp: lib/api/web/package-lock.json
+lib/api/web/node_modules/.karta-lock: lib/api/web/package-lock.json
 	cd lib/api/web && npm ci --silent --no-progress >&2
-	@touch $@
+	cp $< $@
 $(BUILD)/gen/assets.S: scripts/embed $(EMBED_LIST) $(WEB_DEPS) $(wildcard lib/api/openapi.json) \
-		lib/api/web/node_modules/.stamp $(shell find docs/examples/support-bot -type f 2>/dev/null)
+		lib/api/web/node_modules/.karta-lock $(shell find docs/examples/support-bot -type f 2>/dev/null)
 	@mkdir -p $(@D)
 	scripts/embed $@
 $(ASSETS): $(BUILD)/gen/assets.S

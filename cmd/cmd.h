@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commands. main() in karta.c dispatches by the table in commands.c.
+ *
+ * To add a command:
+ *  1. cmd/NAME.c with an option table, an argument struct and one function;
+ *  2. its line in cmd/commands.c (kt_commands);
+ *  3. man/karta-NAME.1 and a line in man/karta.1      (tests/cli/docs.sh fails without);
+ *  4. `make generated` for completions/                (tests/cli/docs.sh fails without);
+ *  5. a test tests/cli/NAME.sh                         (tests/cli/docs.sh fails without);
+ *  6. a mention in README.md's command list            (tests/cli/docs.sh fails without).
+ */
+#ifndef KT_CMD_CMD_H
+#define KT_CMD_CMD_H
+
+#include "base/err.h"
+#include "cli/opt.h"
+#include "cli/term.h"
+
+/* What every command gets: global options, terminals. BORROWED for the run. */
+struct kt_ctx {
+	const char *prog; /* "karta" */
+	struct kt_term out; /* stdout */
+	struct kt_term errt; /* stderr */
+	bool json; /* --json */
+	bool quiet;
+	int verbose;
+	bool debug;
+	bool no_input; /* --no-input, or stdin is no terminal */
+	bool yes;
+	const char *server; /* --server or KARTA_SERVER, or NULL */
+	int64_t timeout_ms; /* --timeout; 0 = the command's default */
+};
+
+/* All commands, NULL-terminated, in the order of `karta help`. */
+extern const struct kt_cmd *const kt_commands[];
+/* Options every command takes. */
+extern const struct kt_opt kt_global_opts[];
+
+/*
+ * Path of the program karta-NAME on PATH that serves as command NAME; the caller's, free; NULL
+ * when there is none.
+ */
+KT_MUST_CHECK char *kt_plugin_find(const char *name);
+/* Replace this process by `karta-NAME argv...`; comes back only when that failed. */
+enum kt_code kt_plugin_exec(const char *name, const char *path, int argc, char *const *argv,
+	struct kt_err *err);
+
+/*
+ * Write len bytes to stdout, all of them. A broken pipe ends the program quietly; another error
+ * ends it with a message and status 1.
+ */
+void kt_out(const char *data, size_t len);
+/* As kt_out() with a format. */
+void kt_outf(const char *fmt, ...) KT_PRINTF(1, 2);
+/* Talk (progress, warnings) on stderr, a line end is added; silent with --quiet. */
+void kt_say(const struct kt_ctx *ctx, const char *fmt, ...) KT_PRINTF(2, 3);
+void kt_warn(const struct kt_ctx *ctx, const char *fmt, ...) KT_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta dev: serves the folder on loopback. The server is this process; the chat in the terminal
+ * is another one, `karta chat`, so that both live through the same protocol as any other client.
+ */
+#include "cmd/cmd.h"
+
+#include "api/api.h"
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cmd/devdir.h"
+#include "cmd/devlog.h"
+#include "http/http.h"
+#include "net/loop.h"
+#include "proc/proc.h"
+#include "session/session.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PORT_DEFAULT 8000
+#define PORT_TRIES 20
+
+/* Embedded by scripts/embed. */
+extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
+extern const struct kt_asset kt_starter[] __attribute__((visibility("hidden")));
+
+struct dev_args {
+	int64_t port;
+	const char *dir;
+	const char *harness;
+	const char *program;
+	const char *config;
+	bool offline;
+	bool record;
+	const char *user;
+	bool no_chat;
+	bool open;
+	int64_t warm;
+	const char *speed;
+};
+
+static void defaults(void *p)
+{
+	struct dev_args *a = p;
+
+	a->port = -1;
+	a->warm = 1;
+}
+
+static const struct kt_opt opts[] = {
+	KT_OPT_INT_('p', "port", struct dev_args, port, "PORT", 0, 65535,
+		"port on loopback; 0 picks one (default: 8000, or the next free one)"),
+	{ KT_OPT_T_STR, 0, "dir", "DIR", offsetof(struct dev_args, dir),
+		"folder of the application (default: .)", KT_OPT_DIR },
+	KT_OPT_STR_(0, "harness", struct dev_args, harness, "NAME",
+		"claude-code, opencode, acp or rehearsal, whatever the folder says"),
+	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct dev_args, program),
+		"program of the harness, instead of the one on PATH", KT_OPT_FILE },
+	{ KT_OPT_T_STR, 0, "config", "FILE", offsetof(struct dev_args, config),
+		"settings (default: karta.jsonc)", KT_OPT_FILE },
+	KT_OPT_FLAG_(0, "offline", struct dev_args, offline,
+		"replay rehearsals/ instead of running the harness"),
+	KT_OPT_FLAG_(0, "record", struct dev_args, record, "record each turn into rehearsals/"),
+	KT_OPT_STR_(0, "speed", struct dev_args, speed, "FACTOR",
+		"speed of rehearsals: 1 as recorded, 0 at once (default: 1)"),
+	KT_OPT_STR_(0, "user", struct dev_args, user, "ID", "user_id of new sessions"),
+	KT_OPT_INT_(0, "warm", struct dev_args, warm, "N", 0, 8,
+		"harnesses started ahead (default: 1)"),
+	KT_OPT_FLAG_(0, "no-chat", struct dev_args, no_chat, "serve only, without a chat here"),
+	KT_OPT_FLAG_(0, "open", struct dev_args, open, "open the page in a browser"),
+	KT_OPT_END,
+};
+
+struct dev {
+	const struct kt_ctx *ctx;
+	struct kt_spawner *spawner;
+	struct kt_loop *loop;
+	struct kt_sessions *sessions;
+	struct kt_api *api;
+	struct kt_http_server *http;
+	struct kt_signal *signals[4];
+	char *data_dir;
+	char url[64];
+	pid_t chat; /* 0 = none */
+	int chat_status;
+	bool stopping;
+	int stops; /* signals that asked to stop */
+};
+
+static void http_drained(void *arg)
+{
+	struct dev *d = arg;
+
+	kt_loop_stop(d->loop);
+}
+
+static void turns_drained(void *arg)
+{
+	struct dev *d = arg;
+
+	kt_http_drain(d->http, http_drained, d);
+}
+
+static void stop(struct dev *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	kt_api_set_draining(d->api);
+	kt_sessions_drain(d->sessions, d->chat ? 0 : KT_HTTP_DRAIN_MS, turns_drained, d);
+}
+
+static void on_stop_signal(void *arg, int signum)
+{
+	struct dev *d = arg;
+
+	/* Ctrl-C belongs to the chat while there is one; it ends, and we with it. */
+	if (d->chat && signum == SIGINT)
+		return;
+	if (d->stops++) {
+		kt_loop_stop(d->loop);
+		return;
+	}
+	if (d->chat)
+		(void)kill(d->chat, SIGTERM);
+	else
+		kt_say(d->ctx, "stopping; running turns may end, again stops at once");
+	stop(d);
+}
+
+static void on_child(void *arg, int signum)
+{
+	struct dev *d = arg;
+	int status;
+
+	if (!d->chat || waitpid(d->chat, &status, WNOHANG) != d->chat)
+		return;
+	d->chat = 0;
+	d->chat_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	kt_loop_stop(d->loop);
+}
+
+static enum kt_code start_signals(struct dev *d, struct kt_err *err)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	enum kt_code rc;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(stops); i++) {
+		rc = kt_signal_new(d->loop, stops[i], on_stop_signal, d, &d->signals[i], err);
+		if (rc != KT_OK)
+			return rc;
+	}
+	return kt_signal_new(d->loop, SIGCHLD, on_child, d, &d->signals[3], err);
+}
+
+/* The asked port, or the first free one from 8000 on. */
+static enum kt_code listen_on(struct dev *d, int64_t port, struct kt_err *err)
+{
+	int first = port < 0 ? PORT_DEFAULT : (int)port;
+	int tries = port < 0 ? PORT_TRIES : 1;
+	enum kt_code rc = KT_ECONFLICT;
+	int got = 0;
+
+	for (int i = 0; i < tries && rc == KT_ECONFLICT; i++)
+		rc = kt_http_listen(d->http, "localhost", first + i, &got, err);
+	if (rc == KT_ECONFLICT)
+		return kt_hint(err, "choose another with --port, or --port 0 for any free one");
+	if (rc == KT_OK)
+		snprintf(d->url, sizeof(d->url), "http://localhost:%d", got);
+	return rc;
+}
+
+static enum kt_code start_server(struct dev *d, const struct dev_args *a, const char *dir,
+	struct kt_err *err)
+{
+	struct kt_sessions_config sc = {
+		.loop = d->loop, .spawner = d->spawner, .dir = dir, .data_dir = d->data_dir,
+		.app = { .harness = a->offline ? "rehearsal" : a->harness, .config = a->config },
+		.harness_program = a->program, .record = a->record, .warm = (size_t)a->warm,
+		.user = a->user, .rehearsal_speed = 1,
+	};
+	struct kt_http_config hc;
+	struct kt_api_config ac = { .pages = kt_pages, .version = KT_VERSION };
+	enum kt_code rc;
+
+	if (a->speed && (!kt_str_double(a->speed, &sc.rehearsal_speed) || sc.rehearsal_speed < 0))
+		return kt_fail(err, KT_EINVAL, 0, "--speed: '%s' is not a factor", a->speed);
+	rc = kt_sessions_open(&sc, &d->sessions, err);
+	if (rc != KT_OK)
+		return rc;
+	ac.sessions = d->sessions;
+	d->api = kt_api_new(&ac);
+	kt_http_config_init(&hc);
+	rc = kt_http_server_new(d->loop, &hc, kt_api_handle, d->api, &d->http, err);
+	if (rc == KT_OK)
+		rc = listen_on(d, a->port, err);
+	return rc;
+}
+
+static void tell_findings(const struct kt_ctx *ctx, const struct kt_app *app)
+{
+	for (const struct kt_finding *f = app->findings; f; f = f->next) {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+		if (f->severity == KT_NOTE)
+			continue;
+		kt_finding_add(&b, f);
+		kt_say(ctx, "%s", b.ptr);
+		if (f->fix)
+			kt_say(ctx, "  %s", f->fix);
+	}
+}
+
+static void tell_start(struct dev *d, const struct dev_args *a)
+{
+	const struct kt_app *app = kt_sessions_app(d->sessions);
+	const char *problem = kt_sessions_problem(d->sessions);
+
+	tell_findings(d->ctx, app);
+	kt_say(d->ctx, "%s (%s%s) at %s", app->name, kt_harness_name(app->harness),
+		app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
+	if (problem[0]) {
+		kt_warn(d->ctx, "%s", problem);
+		kt_say(d->ctx, "`karta dev --offline` works without it: it replays rehearsals/");
+	}
+	kt_say(d->ctx, "log: %s", kt_devlog_path());
+	if (a->record)
+		kt_say(d->ctx, "recording turns into rehearsals/");
+	if (d->ctx->json)
+		kt_outf("{\"schema_version\":1,\"url\":\"%s\",\"pid\":%d}\n", d->url, (int)getpid());
+	else if (!d->chat)
+		kt_outf("%s\n", d->url);
+}
+
+/* Start a program of the user's without waiting for it. */
+static enum kt_code launch(const char *path, char *const *argv, pid_t *out, struct kt_err *err)
+{
+	int e = posix_spawn(out, path, NULL, NULL, argv, kt_env_all());
+
+	if (e)
+		return kt_fail(err, KT_EIO, e, "cannot start '%s'", argv[0]);
+	return KT_OK;
+}
+
+static void open_page(struct dev *d)
+{
+	const char *browser = kt_env_get("BROWSER");
+	KT_AUTOFREE char *path = kt_fs_which(browser ? browser : "xdg-open");
+	char *argv[] = { path, d->url, NULL };
+	struct kt_err err = KT_ERR_INIT;
+	pid_t pid;
+
+	if (!path)
+		kt_warn(d->ctx, "no browser found; open %s yourself", d->url);
+	else if (launch(path, argv, &pid, &err) != KT_OK)
+		kt_warn(d->ctx, "%s", err.msg);
+}
+
+static enum kt_code start_chat(struct dev *d, struct kt_err *err)
+{
+	char self[] = "/proc/self/exe", name[] = "karta", sub[] = "chat", opt[] = "--server";
+	char *argv[] = { name, sub, opt, d->url, NULL };
+
+	return launch(self, argv, &d->chat, err);
+}
+
+static void finish(struct dev *d)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	if (d->url[0] && kt_dev_announce(d->data_dir, NULL, NULL, NULL, &err) != KT_OK)
+		kt_warn(d->ctx, "%s", err.msg);
+	kt_http_server_free(d->http);
+	kt_api_free(d->api);
+	kt_sessions_free(d->sessions);
+	for (size_t i = 0; i < KT_ARRAY_LEN(d->signals); i++)
+		kt_signal_free(d->signals[i]);
+	kt_spawner_free(d->spawner);
+	kt_loop_free(d->loop);
+	kt_devlog_close();
+	free(d->data_dir);
+}
+
+static enum kt_code serve(struct dev *d, const struct dev_args *a, const char *dir, bool chat,
+	struct kt_err *err)
+{
+	enum kt_log_level lowest = d->ctx->verbose || d->ctx->debug ? KT_LOG_DEBUG : KT_LOG_INFO;
+	enum kt_code rc = kt_devlog_open(d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt,
+		lowest, err);
+
+	if (rc == KT_OK)
+		rc = kt_loop_new(&d->loop, err);
+	if (rc == KT_OK)
+		rc = kt_spawner_attach(d->spawner, d->loop, err);
+	if (rc == KT_OK)
+		rc = start_signals(d, err);
+	if (rc == KT_OK)
+		rc = start_server(d, a, dir, err);
+	if (rc == KT_OK)
+		rc = kt_dev_announce(d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir,
+			err);
+	if (rc == KT_OK && chat)
+		rc = start_chat(d, err);
+	if (rc != KT_OK)
+		return rc;
+	tell_start(d, a);
+	if (a->open)
+		open_page(d);
+	kt_loop_run(d->loop);
+	return KT_OK;
+}
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct dev_args *a = args;
+	struct dev d = { .ctx = ctx };
+	KT_AUTOFREE char *dir = NULL;
+	bool chat = !a->no_chat && !ctx->no_input && ctx->out.is_tty && !ctx->json;
+	enum kt_code rc;
+	int status;
+
+	/* Large pieces go back to the system at once: an idle server stays small. */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
+	if (rc == KT_OK)
+		rc = kt_dev_data_dir(dir, &d.data_dir, err);
+	if (rc == KT_OK)
+		rc = kt_spawner_start(&d.spawner, err);
+	if (rc == KT_OK)
+		rc = serve(&d, a, dir, chat, err);
+	status = d.chat_status;
+	finish(&d);
+	if (rc == KT_OK && status)
+		return kt_fail(err, status == 130 ? KT_ECANCEL : KT_EIO, 0,
+			"the chat ended with status %d", status);
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_dev = {
+	.name = "dev",
+	.summary = "serve the application of a folder here, with a chat",
+	.group = KT_GROUP_START,
+	.opts = opts,
+	.args_size = sizeof(struct dev_args),
+	.defaults = defaults,
+	.run = run,
+	.examples = "karta dev                      chat with the application in this folder\n"
+		    "karta dev --offline            without network, key or tokens\n"
+		    "karta dev --no-chat --port 0   serve only, on any free port\n",
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `karta help`: the overview or a command's help, both from the table. --dump prints the table for
+ * scripts/check-docs, which compares it with the manual.
+ */
+#include "cmd/cmd.h"
+
+#include "base/buf.h"
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cli/help.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_MAX_BYTES ((size_t)1024 * 1024)
+#define DEPTH_MAX 4
+#define PLUGINS_MAX 1000
+
+extern const struct kt_cmd kt_cmd_help;
+
+struct help_args {
+	bool all;
+	bool dump;
+	struct kt_vec command;
+};
+
+static const struct kt_opt help_opts[] = {
+	KT_OPT_FLAG_('a', "all", struct help_args, all, "list the plug-in commands on PATH too"),
+	{ KT_OPT_T_FLAG, 0, "dump", NULL, offsetof(struct help_args, dump),
+		"print the table of commands for scripts", KT_OPT_HIDDEN },
+	KT_OPT_ARGS_("command", struct help_args, command, KT_OPT_COMMAND,
+		"the command, and its sub-command"),
+	KT_OPT_END,
+};
+
+static bool known(const struct kt_vec *names, const char *name)
+{
+	for (size_t i = 0; i < names->len; i++) {
+		if (kt_str_eq(names->items[i], name))
+			return true;
+	}
+	return kt_cmd_find(kt_commands, name) != NULL;
+}
+
+/* Collect the karta-NAME programs of one folder that are not hidden by an earlier one. */
+static void collect(struct kt_vec *names, const char *dir)
+{
+	char **files;
+	size_t n;
+
+	if (kt_fs_list(dir, &files, &n, NULL) != KT_OK)
+		return;
+	for (size_t i = 0; i < n && names->len < PLUGINS_MAX; i++) {
+		const char *name = files[i] + strlen("karta-");
+		KT_AUTOFREE char *path = kt_path_join(dir, files[i]);
+
+		if (!kt_str_starts(files[i], "karta-") || !*name || known(names, name))
+			continue;
+		if (kt_fs_is_file(path) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
+			kt_vec_push(names, kt_strdup(name));
+	}
+	kt_fs_names_free(files, n);
+}
+
+static void add_plugins(struct kt_buf *b, const struct kt_term *t)
+{
+	const char *path = kt_env_get("PATH");
+	struct kt_vec names = KT_VEC_INIT;
+
+	while (path && *path) {
+		size_t n = strcspn(path, ":");
+		KT_AUTOFREE char *dir = n ? kt_strndup(path, n) : kt_strdup(".");
+
+		collect(&names, dir);
+		path += n + (path[n] == ':');
+	}
+	kt_buf_addc(b, '\n');
+	kt_term_add(b, t, KT_STYLE_BOLD, "plug-in commands on PATH");
+	kt_buf_adds(b, "\n");
+	for (size_t i = 0; i < names.len; i++) {
+		kt_buf_adds(b, "  ");
+		kt_term_clean(b, names.items[i], strlen(names.items[i]), true);
+		kt_buf_adds(b, "\n");
+		free(names.items[i]);
+	}
+	if (!names.len)
+		kt_buf_adds(b, "  none (a program karta-NAME on PATH is the command NAME)\n");
+	kt_vec_release(&names);
+}
+
+static void add_dump(struct kt_buf *b, const char *prog)
+{
+	kt_help_dump(b, prog, kt_commands, kt_global_opts);
+	for (const struct kt_env_var *v = kt_env_table(); v->name; v++)
+		kt_buf_addf(b, "env\t%s\t%s\n", v->name, v->help);
+	for (int code = 0; code < KT_CODE_COUNT_; code++)
+		kt_buf_addf(b, "exit\t%d\t%s\n", kt_code_exit((enum kt_code)code),
+			kt_code_name((enum kt_code)code));
+}
+
+static enum kt_code unknown(const char *name, struct kt_err *err)
+{
+	KT_AUTOFREE char *plugin = kt_plugin_find(name);
+
+	if (plugin) {
+		char help[] = "--help";
+		char *const argv[] = { help, NULL };
+
+		return kt_plugin_exec(name, plugin, 1, argv, err);
+	}
+	(void)kt_fail(err, KT_EINVAL, 0, "no help for '%s': no such command", name);
+	return kt_hint(err, "'karta help' lists the commands");
+}
+
+static enum kt_code add_command(struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words,
+	struct kt_err *err)
+{
+	const struct kt_cmd *path[DEPTH_MAX];
+	const struct kt_cmd *const *cmds = kt_commands;
+	size_t n = 0;
+
+	for (; n < words->len && n < DEPTH_MAX && cmds; n++) {
+		path[n] = kt_cmd_find(cmds, words->items[n]);
+		if (!path[n])
+			return n ? kt_fail(err, KT_EINVAL, 0, "'%s' is not a command of 'karta %s'",
+					(const char *)words->items[n], path[n - 1]->name) :
+				unknown(words->items[n], err);
+		cmds = path[n]->subs;
+	}
+	if (n < words->len)
+		return kt_fail(err, KT_EINVAL, 0, "'karta %s' has no sub-commands", path[n - 1]->name);
+	kt_help_command(b, &ctx->out, ctx->prog, path, n, kt_global_opts);
+	return KT_OK;
+}
+
+static enum kt_code cmd_help(struct kt_ctx *ctx, const void *arg, struct kt_err *err)
+{
+	const struct help_args *args = arg;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	enum kt_code code = KT_OK;
+
+	if (args->dump)
+		add_dump(&b, ctx->prog);
+	else if (args->command.len)
+		code = add_command(&b, ctx, &args->command, err);
+	else
+		kt_help_overview(&b, &ctx->out, ctx->prog, kt_commands, kt_global_opts);
+	if (code != KT_OK)
+		return code;
+	if (args->all)
+		add_plugins(&b, &ctx->out);
+	kt_out(b.ptr, b.len);
+	return KT_OK;
+}
+
+const struct kt_cmd kt_cmd_help = {
+	.name = "help",
+	.summary = "show help about karta or a command",
+	.group = KT_GROUP_OTHER,
+	.opts = help_opts,
+	.args_size = sizeof(struct help_args),
+	.run = cmd_help,
+	.examples = "karta help dev\nkarta sessions show --help\n",
+};

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main(): finds the command on the line, parses its options, runs it, prints the one error line
+ * and maps the code to the exit status. Nothing else is done before the command starts.
+ */
+#include "cmd/cmd.h"
+
+#include "base/buf.h"
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cli/help.h"
+#include "text/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_MAX_BYTES ((size_t)1024 * 1024)
+#define DEPTH_MAX 4
+#define SETS_MAX 16 /* a command with its sub-commands' options */
+
+struct globals {
+	bool help;
+	bool version;
+	bool json;
+	bool quiet;
+	int verbose;
+	bool debug;
+	bool no_color;
+	const char *color;
+	bool no_input;
+	bool yes;
+	const char *server;
+	int64_t timeout_ms;
+};
+
+/* Programs that have a command line of their own, chosen by the name they are started as. */
+struct applet {
+	const char *name;
+	int (*main)(int argc, char **argv);
+};
+
+/* One run: where the command line led to. */
+struct run {
+	struct kt_ctx ctx;
+	struct globals globals;
+	const struct kt_cmd *path[DEPTH_MAX];
+	size_t depth;
+	int argc; /* what is left of the line */
+	char **argv; /* owned array of borrowed words */
+	bool usage_error;
+};
+
+static const char *const color_modes[] = { "auto", "always", "never", NULL };
+
+const struct kt_opt kt_global_opts[] = {
+	KT_OPT_FLAG_('h', "help", struct globals, help, "show help"),
+	KT_OPT_FLAG_(0, "version", struct globals, version, "print the version"),
+	KT_OPT_FLAG_(0, "json", struct globals, json, "print one JSON object, errors too"),
+	KT_OPT_FLAG_('q', "quiet", struct globals, quiet, "print results and errors only"),
+	KT_OPT_COUNT_('v', "verbose", struct globals, verbose, "say more; twice says all"),
+	KT_OPT_FLAG_(0, "debug", struct globals, debug, "show what is sent and received"),
+	KT_OPT_CHOICE_(0, "color", struct globals, color, "WHEN", color_modes, "use color"),
+	KT_OPT_FLAG_(0, "no-color", struct globals, no_color, "same as --color=never"),
+	KT_OPT_FLAG_(0, "no-input", struct globals, no_input, "never ask; fail instead"),
+	KT_OPT_FLAG_('y', "yes", struct globals, yes, "answer yes to every question"),
+	KT_OPT_STR_(0, "server", struct globals, server, "URL", "server to talk to"),
+	KT_OPT_DURATION_(0, "timeout", struct globals, timeout_ms, "give up after this long: 30s, 5m"),
+	KT_OPT_END,
+};
+
+static const struct applet applets[] = {
+	{ NULL, NULL },
+};
+
+char *kt_plugin_find(const char *name)
+{
+	KT_AUTOFREE char *file = kt_asprintf("karta-%s", name);
+
+	if (!*name || *name == '-' || strchr(name, '/'))
+		return NULL;
+	return kt_fs_which(file);
+}
+
+enum kt_code kt_plugin_exec(const char *name, const char *path, int argc, char *const *argv,
+	struct kt_err *err)
+{
+	KT_AUTOFREE char *prog = kt_asprintf("karta-%s", name);
+	KT_AUTOFREE char **words = kt_calloc((size_t)argc + 2, sizeof(*words));
+
+	words[0] = prog;
+	for (int i = 0; i < argc; i++)
+		words[i + 1] = argv[i];
+	(void)execv(path, words);
+	return kt_fail(err, KT_EIO, errno, "cannot run '%s'", path);
+}
+
+/*
+ * Descriptors 0 to 2 must be open, or the first file or socket takes their place and gets our
+ * output. A closed stdout becomes one that cannot be written to, so that output still fails.
+ */
+static bool open_standard_fds(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	}
+	return true;
+}
+
+/* True when the line asks for JSON; known before parsing, for errors of the parser itself. */
+static bool wants_json(int argc, char *const *argv)
+{
+	bool json = kt_env_flag("KARTA_JSON");
+
+	for (int i = 0; i < argc && !kt_str_eq(argv[i], "--"); i++) {
+		if (kt_str_eq(argv[i], "--json"))
+			json = true;
+		else if (kt_str_eq(argv[i], "--no-json"))
+			json = false;
+	}
+	return json;
+}
+
+static void init_terms(struct run *r)
+{
+	enum kt_color_mode mode = KT_COLOR_AUTO;
+
+	if (kt_str_eq(r->globals.color, "always"))
+		mode = KT_COLOR_ALWAYS;
+	if (kt_str_eq(r->globals.color, "never") || r->globals.no_color)
+		mode = KT_COLOR_NEVER;
+	kt_term_init(&r->ctx.out, STDOUT_FILENO, mode);
+	kt_term_init(&r->ctx.errt, STDERR_FILENO, mode);
+}
+
+/* What the environment says is the default of the options. */
+static enum kt_code defaults_from_env(struct globals *g, struct kt_err *err)
+{
+	const char *timeout = kt_env_get("KARTA_TIMEOUT");
+
+	g->json = kt_env_flag("KARTA_JSON");
+	g->debug = kt_env_flag("KARTA_DEBUG");
+	g->server = kt_env_get("KARTA_SERVER");
+	if (timeout && !kt_str_duration_ms(timeout, &g->timeout_ms))
+		return kt_fail(err, KT_EINVAL, 0, "KARTA_TIMEOUT: '%s' is not a time", timeout);
+	return KT_OK;
+}
+
+static void fill_ctx(struct run *r)
+{
+	const struct globals *g = &r->globals;
+	struct kt_ctx *c = &r->ctx;
+
+	c->json = g->json;
+	c->quiet = g->quiet;
+	c->verbose = g->verbose;
+	c->debug = g->debug;
+	c->no_input = g->no_input || isatty(STDIN_FILENO) != 1;
+	c->yes = g->yes;
+	c->server = g->server;
+	c->timeout_ms = g->timeout_ms;
+}
+
+static void remove_word(struct run *r, int at)
+{
+	memmove(&r->argv[at], &r->argv[at + 1], (size_t)(r->argc - at) * sizeof(*r->argv));
+	r->argc--;
+}
+
+/* "sessions:list" becomes two words when "sessions" is a command with sub-commands. */
+static const struct kt_cmd *find_colon(struct run *r, const char *word)
+{
+	const char *colon = strchr(word, ':');
+
+	if (!colon || r->depth)
+		return NULL;
+	KT_AUTOFREE char *head = kt_strndup(word, (size_t)(colon - word));
+	const struct kt_cmd *top = kt_cmd_find(kt_commands, head);
+	const struct kt_cmd *sub = top ? kt_cmd_find(top->subs, colon + 1) : NULL;
+
+	if (sub)
+		r->path[r->depth++] = top;
+	return sub;
+}
+
+static enum kt_code unknown_command(struct run *r, const char *word, struct kt_err *err)
+{
+	const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : NULL;
+	const struct kt_cmd *const *cmds = parent ? parent->subs : kt_commands;
+	struct kt_vec names = KT_VEC_INIT;
+	const char *near;
+
+	for (size_t i = 0; cmds[i]; i++) {
+		if (!cmds[i]->hidden)
+			kt_vec_push(&names, (void *)(uintptr_t)cmds[i]->name);
+	}
+	kt_vec_push(&names, NULL);
+	near = kt_str_nearest(word, (const char *const *)names.items);
+	if (parent)
+		(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not a command of 'karta %s'", word,
+			parent->name);
+	else
+		(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not a karta command", word);
+	if (near)
+		(void)kt_hint(err, "did you mean '%s'?", near);
+	else
+		(void)kt_hint(err, "'karta help' lists the commands");
+	kt_vec_release(&names);
+	return KT_EINVAL;
+}
+
+/*
+ * Place of the first word that is no option and no option's value. Options of the sub-commands are
+ * known too, so that `karta sessions --limit 3 list` finds "list".
+ */
+static int first_word(const struct run *r, const struct kt_cmd *parent)
+{
+	struct kt_opt_set sets[SETS_MAX] = { { parent ? parent->opts : NULL, NULL },
+		{ kt_global_opts, NULL } };
+	size_t n = 2;
+
+	for (size_t i = 0; parent && parent->subs && parent->subs[i] && n < SETS_MAX; i++)
+		sets[n++].opts = parent->subs[i]->opts;
+	return kt_opt_first_positional(sets, n, r->argc, r->argv);
+}
+
+/*
+ * Walk down the table: take the first word that is no option as the command, then as its
+ * sub-command, and so on. The words taken are removed from the line; what is left is the command's.
+ */
+static enum kt_code find_command(struct run *r, struct kt_err *err)
+{
+	for (;;) {
+		const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : NULL;
+		const struct kt_cmd *const *cmds = parent ? parent->subs : kt_commands;
+		const struct kt_cmd *cmd;
+		int at;
+
+		if (!cmds)
+			return KT_OK;
+		at = first_word(r, parent);
+		if (at == r->argc)
+			return KT_OK;
+		cmd = kt_cmd_find(cmds, r->argv[at]);
+		if (!cmd)
+			cmd = find_colon(r, r->argv[at]);
+		if (!cmd && !parent) {
+			const char *word = r->argv[at];
+			KT_AUTOFREE char *plugin = kt_plugin_find(word);
+
+			if (!plugin)
+				return unknown_command(r, word, err);
+			remove_word(r, at);
+			return kt_plugin_exec(word, plugin, r->argc, r->argv, err);
+		}
+		if (!cmd && !parent->run)
+			return unknown_command(r, r->argv[at], err);
+		if (!cmd)
+			return KT_OK;
+		kt_assert(r->depth < DEPTH_MAX);
+		r->path[r->depth++] = cmd;
+		remove_word(r, at);
+	}
+}
+
+static void print_help(struct run *r)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+
+	if (r->depth)
+		kt_help_command(&b, &r->ctx.out, r->ctx.prog, r->path, r->depth, kt_global_opts);
+	else
+		kt_help_overview(&b, &r->ctx.out, r->ctx.prog, kt_commands, kt_global_opts);
+	kt_out(b.ptr, b.len);
+}
+
+/* `karta --version`, with or without a command: the version command with the same options. */
+static enum kt_code print_version(struct run *r, struct kt_err *err)
+{
+	const struct kt_cmd *version = kt_cmd_find(kt_commands, "version");
+	KT_AUTOFREE void *args = kt_calloc(1, version->args_size);
+
+	return version->run(&r->ctx, args, err);
+}
+
+static enum kt_code no_command(struct run *r, struct kt_err *err)
+{
+	if (r->depth == 0 && r->argc == 0) {
+		print_help(r);
+		return KT_OK;
+	}
+	r->usage_error = true;
+	(void)kt_fail(err, KT_EINVAL, 0, "no command given");
+	if (r->depth)
+		return kt_hint(err, "'karta help %s' lists them", r->path[0]->name);
+	return kt_hint(err, "'karta help' lists the commands");
+}
+
+/* A table whose struct is larger than args_size would write behind the allocation. */
+static void check_table(const struct kt_cmd *cmd)
+{
+	for (const struct kt_opt *o = cmd->opts; o && o->type != KT_OPT_T_END; o++)
+		kt_assert(o->offset < cmd->args_size);
+}
+
+static enum kt_code run_command(struct run *r, struct kt_err *err)
+{
+	const struct kt_cmd *cmd = r->depth ? r->path[r->depth - 1] : NULL;
+	const struct kt_opt *opts = cmd ? cmd->opts : NULL;
+	KT_AUTOFREE void *args = kt_calloc(1, cmd && cmd->args_size ? cmd->args_size : 1);
+	struct kt_opt_set sets[] = { { opts, args }, { kt_global_opts, &r->globals } };
+	bool help = false;
+	enum kt_code code;
+
+	if (cmd)
+		check_table(cmd);
+	if (cmd && cmd->defaults)
+		cmd->defaults(args);
+	code = kt_opt_parse_sets(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, &help, err);
+	r->usage_error = code != KT_OK;
+	init_terms(r);
+	if (code == KT_OK && help) {
+		print_help(r);
+	} else if (code == KT_OK) {
+		fill_ctx(r);
+		if (r->globals.version)
+			code = print_version(r, err);
+		else if (!cmd || !cmd->run)
+			code = no_command(r, err);
+		else
+			code = cmd->run(&r->ctx, args, err);
+	}
+	kt_opt_release(opts, args);
+	return code;
+}
+
+static void print_error_json(enum kt_code code, const struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "schema_version", 1);
+	kt_jw_obj(&w, "error");
+	kt_jw_str(&w, "type", kt_code_name(code));
+	kt_jw_int(&w, "code", kt_code_exit(code));
+	kt_jw_str(&w, "message", err->msg);
+	kt_jw_str(&w, "hint", err->hint[0] ? err->hint : NULL);
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
+}
+
+static void print_error(struct run *r, bool json, enum kt_code code, const struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	const struct kt_term *t = &r->ctx.errt;
+	struct kt_ctx loud = { 0 };
+
+	kt_term_add(&b, t, KT_STYLE_RED, "karta:");
+	kt_buf_addc(&b, ' ');
+	kt_term_clean(&b, err->msg[0] ? err->msg : kt_code_name(code),
+		strlen(err->msg[0] ? err->msg : kt_code_name(code)), true);
+	if (err->hint[0]) {
+		kt_buf_addc(&b, '\n');
+		kt_term_add(&b, t, KT_STYLE_YELLOW, "hint:");
+		kt_buf_addc(&b, ' ');
+		kt_term_clean(&b, err->hint, strlen(err->hint), true);
+	}
+	if (r->usage_error && r->depth) {
+		kt_buf_adds(&b, "\nusage: ");
+		kt_help_usage(&b, r->ctx.prog, r->path, r->depth);
+	}
+	kt_say(&loud, "%s", b.ptr);
+	if (json)
+		print_error_json(code, err);
+}
+
+/* Started as karta-NAME (a link): the command NAME. Other names are plain karta. */
+static const struct kt_cmd *command_of_name(const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+	const char *base = slash ? slash + 1 : argv0;
+
+	if (!kt_str_starts(base, "karta-"))
+		return NULL;
+	return kt_cmd_find(kt_commands, base + strlen("karta-"));
+}
+
+static int applet_main(int argc, char **argv, bool *out_found)
+{
+	const char *slash = strrchr(argv[0], '/');
+	const char *base = slash ? slash + 1 : argv[0];
+
+	for (const struct applet *a = applets; a->name; a++) {
+		if (kt_str_eq(a->name, base)) {
+			*out_found = true;
+			return a->main(argc, argv);
+		}
+	}
+	*out_found = false;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct run r = { .ctx = { .prog = "karta" } };
+	struct kt_err err = KT_ERR_INIT;
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	enum kt_code code = KT_OK;
+	bool found = false;
+	bool json;
+	int status;
+
+	if (!open_standard_fds() || argc < 1)
+		return kt_code_exit(KT_EIO);
+	/* A parent may have it ignored; `karta sessions list | head -1` must end quietly. */
+	(void)sigaction(SIGPIPE, &dfl, NULL);
+	status = applet_main(argc, argv, &found);
+	if (found)
+		return status;
+
+	r.argc = argc - 1;
+	r.argv = kt_calloc((size_t)argc + 1, sizeof(*r.argv));
+	memcpy(r.argv, argv + 1, (size_t)r.argc * sizeof(*r.argv));
+	json = wants_json(r.argc, r.argv);
+	init_terms(&r);
+	if (command_of_name(argv[0]))
+		r.path[r.depth++] = command_of_name(argv[0]);
+	code = find_command(&r, &err);
+	if (code == KT_OK)
+		code = defaults_from_env(&r.globals, &err);
+	if (code == KT_OK)
+		code = run_command(&r, &err);
+	if (code != KT_OK)
+		print_error(&r, json, code, &err);
+	free(r.argv);
+	return kt_code_exit(code);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): the same key with the same body
+ * gives the same result, with another body 422. The value may be quoted or bare.
+ */
+#include "api/api_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <string.h>
+
+/* FNV-1a, 64 bits: tells another body from the same one; not a defence against forgery. */
+static uint64_t fingerprint(const char *s, size_t len)
+{
+	uint64_t h = 1469598103934665603ULL;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)s[i]) * 1099511628211ULL;
+	return h;
+}
+
+bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
+{
+	const char *v = kt_request_header(c->rq, "idempotency-key");
+	size_t len;
+
+	memset(out, 0, sizeof(*out));
+	if (!v)
+		return true;
+	len = strlen(v);
+	if (len >= 2 && v[0] == '"' && v[len - 1] == '"') {
+		v++;
+		len -= 2;
+	}
+	if (!len || len > KT_MAX_IDEMPOTENCY_KEY_BYTES || memchr(v, '"', len)) {
+		kt_api_fail(c, 400, "bad_idempotency_key", "Idempotency-Key must be 1 to 255 characters",
+			NULL);
+		return false;
+	}
+	memcpy(out->key, v, len);
+	out->fingerprint = fingerprint(c->rq->body, c->rq->body_len);
+	out->seen = kt_idem_get(c->api->cfg.sessions, scope, out->key);
+	if (out->seen && out->seen->fingerprint != out->fingerprint) {
+		kt_api_fail(c, 422, "idempotency_key_reused",
+			"this Idempotency-Key was used with another body", NULL);
+		return false;
+	}
+	return true;
+}

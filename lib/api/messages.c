@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages, inputs, interrupts, events: what happens inside a session. */
+#include "api/api_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "text/json.h"
+
+#include <string.h>
+
+static void send_accepted(struct kt_call *c, const struct kt_session *s, const char *turn_id,
+	size_t queued)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "accepted", true);
+	kt_jw_str(&w, "session_id", s->id);
+	if (turn_id) {
+		kt_jw_str(&w, "turn_id", turn_id);
+		kt_jw_int(&w, "queued", (int64_t)queued);
+	}
+	kt_jw_obj_end(&w);
+	kt_exchange_header(c->ex, "Preference-Applied", "respond-async");
+	kt_respond_json(c->ex, 202, &b);
+}
+
+/* How the client wants its answer. */
+enum answer { ANSWER_UNARY, ANSWER_STREAM, ANSWER_ASYNC };
+
+static void answer_turn(struct kt_call *c, struct kt_session *s, enum answer how,
+	const char *turn_id, uint64_t after_seq, size_t queued)
+{
+	struct kt_stream_start start = { .after_seq = after_seq, .turn_id = turn_id };
+
+	switch (how) {
+	case ANSWER_ASYNC:
+		send_accepted(c, s, turn_id, queued);
+		return;
+	case ANSWER_STREAM:
+		kt_api_stream(c, s, &start);
+		return;
+	case ANSWER_UNARY:
+		kt_api_wait_turn(c, s, turn_id, after_seq);
+		return;
+	}
+}
+
+static void send_failed(struct kt_call *c, const struct kt_err *err)
+{
+	if (err->code == KT_ECONFLICT) {
+		kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, 409, "turn_running", err->msg, NULL);
+	} else if (err->code == KT_ELIMIT) {
+		kt_exchange_header(c->ex, "Retry-After", "5");
+		kt_api_fail(c, 429, "queue_full", err->msg, NULL);
+	} else {
+		kt_api_fail_err(c, err);
+	}
+}
+
+/* The key was used before: give the same answer again. */
+static void replay(struct kt_call *c, struct kt_session *s, enum answer how,
+	const struct kt_idem *seen)
+{
+	if (how == ANSWER_UNARY && kt_api_turn_open(s, seen->turn_id)) {
+		kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, 409, "idempotent_request_running",
+			"the first request with this Idempotency-Key is still running", NULL);
+		return;
+	}
+	answer_turn(c, s, how, seen->turn_id, seen->after_seq, 0);
+}
+
+static bool read_message(struct kt_call *c, const cJSON *body, struct kt_message *m, bool *stream)
+{
+	const char *on_busy;
+
+	if (!kt_api_opt_str(c, body, "text", &m->text) ||
+		!kt_api_opt_str(c, body, "agent", &m->agent) ||
+		!kt_api_opt_str(c, body, "participant_name", &m->participant_name) ||
+		!kt_api_opt_str(c, body, "participant_type", &m->participant_type) ||
+		!kt_api_opt_bool(c, body, "thinking", &m->thinking) ||
+		!kt_api_opt_bool(c, body, "stream", stream) ||
+		!kt_api_opt_str(c, body, "on_busy", &on_busy))
+		return false;
+	if (on_busy && !kt_on_busy_parse(on_busy, &m->on_busy)) {
+		kt_api_fail(c, 422, "validation_failed",
+			"'on_busy' must be enqueue, reject or interrupt", NULL);
+		return false;
+	}
+	if (m->participant_type && !kt_str_eq(m->participant_type, "human") &&
+		!kt_str_eq(m->participant_type, "ai")) {
+		kt_api_fail(c, 422, "validation_failed", "'participant_type' must be human or ai",
+			NULL);
+		return false;
+	}
+	return true;
+}
+
+void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	KT_AUTO_JSON cJSON *body = NULL;
+	struct kt_message m = { 0 };
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_sent sent;
+	struct kt_key key;
+	enum answer how;
+	bool stream;
+
+	if (!s || !kt_api_body(c, &body) || !read_message(c, body, &m, &stream) ||
+		!kt_api_key(c, s->id, &key))
+		return;
+	how = stream || kt_api_accepts(c->rq, "text/event-stream") ? ANSWER_STREAM
+		: kt_api_async(c->rq)				    ? ANSWER_ASYNC
+								    : ANSWER_UNARY;
+	if (key.seen) {
+		replay(c, s, how, key.seen);
+		return;
+	}
+	if (kt_session_send(s, &m, &sent, &err) != KT_OK) {
+		send_failed(c, &err);
+		return;
+	}
+	if (key.key[0]) {
+		struct kt_idem what = {
+			.after_seq = sent.after_seq,
+			.fingerprint = key.fingerprint,
+			.at_us = kt_time_us(),
+		};
+
+		memcpy(what.session_id, s->id, sizeof(what.session_id));
+		memcpy(what.turn_id, sent.turn_id, sizeof(what.turn_id));
+		kt_idem_put(c->api->cfg.sessions, s->id, key.key, &what);
+	}
+	answer_turn(c, s, how, sent.turn_id, sent.after_seq, sent.queued);
+}
+
+static void answered_before(struct kt_call *c, const struct kt_err *err,
+	const struct kt_answered *first)
+{
+	char extra[128];
+	bool withdrawn = kt_str_eq(first->by, "withdrawn");
+
+	snprintf(extra, sizeof(extra), "\"decision\":\"%s\",\"by\":\"%s\"",
+		withdrawn ? "canceled" : kt_decision_name(first->decision), first->by);
+	kt_api_fail(c, 409, "already_answered", err->msg, extra);
+}
+
+void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	KT_AUTO_BUF struct kt_buf answers = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
+	KT_AUTO_JSON cJSON *body = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_answered first = { .by = "user" };
+	enum kt_decision decision;
+	const cJSON *given;
+	const char *word;
+	uint64_t after;
+	enum kt_code rc;
+
+	if (!s || !kt_api_body(c, &body) || !kt_api_opt_str(c, body, "decision", &word))
+		return;
+	if (!word || !kt_decision_parse(word, &decision)) {
+		kt_api_fail(c, 422, "validation_failed",
+			"'decision' must be approve_once, approve_session, deny or answer", NULL);
+		return;
+	}
+	given = kt_json_obj(body, "answers");
+	if (given)
+		kt_json_add(&answers, given);
+	after = kt_session_last_seq(s);
+	rc = kt_session_answer(s, p->value[1], decision, given ? answers.ptr : NULL, &first, &err);
+	if (rc == KT_ECONFLICT)
+		answered_before(c, &err, &first);
+	else if (rc == KT_ENOTFOUND)
+		kt_api_fail(c, 404, "input_not_found", err.msg, NULL);
+	else if (rc != KT_OK)
+		kt_api_fail_err(c, &err);
+	else if (kt_api_async(c->rq))
+		send_accepted(c, s, NULL, 0);
+	else
+		kt_api_wait_events(c, s, after);
+}
+
+void kt_api_interrupt(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(512);
+	struct kt_jw w;
+
+	if (!s)
+		return;
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "accepted", true);
+	kt_jw_str(&w, "turn_id", s->turn ? s->turn->id : NULL);
+	kt_jw_bool(&w, "interrupted", kt_session_interrupt(s));
+	kt_jw_obj_end(&w);
+	kt_respond_json(c->ex, 202, &b);
+}
+
+/* The cursor: Last-Event-ID (a reconnect) before ?after= (which EventSource repeats unchanged). */
+static bool read_cursor(struct kt_call *c, uint64_t *out)
+{
+	const char *header = kt_request_header(c->rq, "last-event-id");
+	char text[32];
+	int64_t v;
+
+	*out = 0;
+	if (!header || !*header) {
+		if (!kt_request_query(c->rq, "after", text, sizeof(text)))
+			return true;
+		header = text;
+	}
+	if (!kt_str_int64(header, 0, INT64_MAX, &v)) {
+		kt_api_fail(c, 400, "bad_cursor", "the cursor must be a sequence number", NULL);
+		return false;
+	}
+	*out = (uint64_t)v;
+	return true;
+}
+
+static void events_as_json(struct kt_call *c, struct kt_session *s, uint64_t after)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(32 * 1024 * 1024);
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+	uint64_t last = after;
+	int64_t limit = 1000;
+	char text[16];
+	size_t n;
+
+	if (kt_request_query(c->rq, "limit", text, sizeof(text)) &&
+		!kt_str_int64(text, 1, 10000, &limit)) {
+		kt_api_fail(c, 400, "bad_query", "'limit' must be from 1 to 10000", NULL);
+		return;
+	}
+	kt_buf_adds(&b, "{\"data\":[");
+	if (kt_session_log(s, &log, &err) != KT_OK ||
+		kt_evlog_read(log, after, (size_t)limit, 16 * 1024 * 1024, &b, &n, &last, &err) !=
+			KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	kt_buf_addf(&b, "],\"has_more\":%s,\"last_seq\":%llu}",
+		last < kt_evlog_last_seq(log) ? "true" : "false", (unsigned long long)last);
+	kt_respond_json(c->ex, 200, &b);
+}
+
+void kt_api_events(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	struct kt_stream_start start = { 0 };
+	char until[16] = "";
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+
+	if (!s || !read_cursor(c, &start.after_seq))
+		return;
+	if (kt_request_query(c->rq, "until", until, sizeof(until)) && !kt_str_eq(until, "idle")) {
+		kt_api_fail(c, 400, "bad_query", "'until' can only be idle", NULL);
+		return;
+	}
+	if (kt_api_accepts(c->rq, "application/json") &&
+		!kt_api_accepts(c->rq, "text/event-stream")) {
+		events_as_json(c, s, start.after_seq);
+		return;
+	}
+	start.until_idle = until[0] != '\0';
+	if (kt_session_log(s, &log, &err) != KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	/* Nothing more will come: 204 makes an EventSource stop reconnecting. */
+	if (start.until_idle && !s->turn && !s->queue.len &&
+		start.after_seq >= kt_session_last_seq(s)) {
+		kt_respond(c->ex, 204, NULL, NULL, 0);
+		return;
+	}
+	kt_api_stream(c, s, &start);
+}

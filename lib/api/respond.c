@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading bodies, writing answers and problems. */
+#include "api/api_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/json.h"
+
+#include <string.h>
+#include <strings.h>
+
+void kt_api_fail(struct kt_call *c, int status, const char *code, const char *detail,
+	const char *extra)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
+	struct kt_problem p = { .status = status, .code = code, .detail = detail };
+
+	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members. */
+	kt_buf_adds(&b, "\"error\":");
+	kt_json_add_str(&b, code, strlen(code));
+	kt_buf_adds(&b, ",\"reason\":");
+	kt_json_add_str(&b, detail, strlen(detail));
+	if (extra) {
+		kt_buf_addc(&b, ',');
+		kt_buf_adds(&b, extra);
+	}
+	p.extra = kt_buf_ok(&b) ? b.ptr : NULL;
+	kt_respond_problem(c->ex, &p);
+}
+
+void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)
+{
+	static const struct {
+		enum kt_code code;
+		int status;
+		const char *name;
+	} map[] = {
+		{ KT_EINVAL, 422, "validation_failed" },
+		{ KT_ENOTFOUND, 404, "not_found" },
+		{ KT_ECONFLICT, 409, "conflict" },
+		{ KT_ELIMIT, 429, "limit_reached" },
+		{ KT_EUNAVAIL, 503, "unavailable" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(map); i++) {
+		if (map[i].code != err->code)
+			continue;
+		if (map[i].status == 503 || map[i].status == 429)
+			kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, map[i].status, map[i].name, err->msg, NULL);
+		return;
+	}
+	kt_api_fail(c, kt_code_http(err->code), kt_code_name(err->code), err->msg, NULL);
+}
+
+bool kt_api_body(struct kt_call *c, cJSON **out)
+{
+	const struct kt_request *rq = c->rq;
+	struct kt_err err = KT_ERR_INIT;
+	cJSON *doc = NULL;
+	char detail[512];
+
+	if (!rq->body_len) {
+		*out = cJSON_CreateObject();
+		if (*out)
+			return true;
+		kt_api_fail(c, 503, "no_memory", "the server is out of memory", NULL);
+		return false;
+	}
+	if (kt_json_parse(rq->body, rq->body_len, KT_JSON_STRICT, &doc, &err) != KT_OK) {
+		snprintf(detail, sizeof(detail), "the body is not valid JSON: %s", err.msg);
+		kt_api_fail(c, 400, "bad_json", detail, NULL);
+		return false;
+	}
+	if (!cJSON_IsObject(doc)) {
+		cJSON_Delete(doc);
+		kt_api_fail(c, 400, "bad_json", "the body must be a JSON object", NULL);
+		return false;
+	}
+	*out = doc;
+	return true;
+}
+
+static bool wrong_type(struct kt_call *c, const char *key, const char *type)
+{
+	char detail[160];
+
+	snprintf(detail, sizeof(detail), "'%s' must be a %s", key, type);
+	kt_api_fail(c, 422, "validation_failed", detail, NULL);
+	return false;
+}
+
+bool kt_api_opt_str(struct kt_call *c, const cJSON *body, const char *key, const char **out)
+{
+	const cJSON *v = kt_json_get(body, key);
+
+	*out = NULL;
+	if (!v || cJSON_IsNull(v))
+		return true;
+	if (!cJSON_IsString(v))
+		return wrong_type(c, key, "string");
+	*out = v->valuestring;
+	return true;
+}
+
+bool kt_api_opt_bool(struct kt_call *c, const cJSON *body, const char *key, bool *out)
+{
+	const cJSON *v = kt_json_get(body, key);
+
+	*out = false;
+	if (!v || cJSON_IsNull(v))
+		return true;
+	if (!cJSON_IsBool(v))
+		return wrong_type(c, key, "boolean");
+	*out = cJSON_IsTrue(v);
+	return true;
+}
+
+bool kt_api_async(const struct kt_request *rq)
+{
+	const char *prefer = kt_request_header(rq, "prefer");
+
+	return prefer && strstr(prefer, "respond-async");
+}
+
+bool kt_api_accepts(const struct kt_request *rq, const char *type)
+{
+	const char *accept = kt_request_header(rq, "accept");
+
+	return accept && strcasestr(accept, type);
+}
+
+struct kt_session *kt_api_session(struct kt_call *c, const char *id)
+{
+	struct kt_session *s = kt_session_get(c->api->cfg.sessions, id);
+
+	if (!s)
+		kt_api_fail(c, 404, "session_not_found", "there is no such session", NULL);
+	return s;
+}
+
+void kt_api_write_project(struct kt_jw *w, struct kt_call *c)
+{
+	const char *name = kt_sessions_app(c->api->cfg.sessions)->name;
+
+	kt_jw_obj(w, "project");
+	kt_jw_str(w, "ref", name);
+	kt_jw_str(w, "project_id", name);
+	kt_jw_str(w, "version", "dev");
+	kt_jw_obj_end(w);
+}
+
+void kt_api_send_session(struct kt_call *c, int status, const struct kt_session *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_session_write(&w, s);
+	if (c->project)
+		kt_api_write_project(&w, c);
+	kt_jw_obj_end(&w);
+	kt_respond_json(c->ex, status, &b);
+}

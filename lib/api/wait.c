@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unary answers: wait for a turn's end or its next pause, then read the answer from the log. The
+ * log is the only memory: a repeated request long after gets the same answer.
+ */
+#include "api/api_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/json.h"
+
+#include <string.h>
+
+#define ANSWER_BYTES (32 * 1024 * 1024)
+
+struct waiter {
+	struct kt_api *api;
+	struct kt_exchange *ex;
+	struct kt_watch watch;
+	char turn_id[KT_ID_MAX]; /* "" = whichever runs */
+	uint64_t after_seq;
+	bool events; /* answer with the events, else with the message */
+	bool project;
+};
+
+bool kt_api_turn_open(const struct kt_session *s, const char *turn_id)
+{
+	if (s->turn && kt_str_eq(s->turn->id, turn_id))
+		return true;
+	for (size_t i = 0; i < s->queue.len; i++) {
+		const struct kt_turn *t = s->queue.items[i];
+
+		if (kt_str_eq(t->id, turn_id))
+			return true;
+	}
+	return false;
+}
+
+/* --- reading a turn back from the log ------------------------------------------------------- */
+
+/* What is found of a turn. */
+struct turn_view {
+	const char *turn_id;
+	cJSON *user, *assistant, *usage, *error;
+	char *stop_reason, *agent;
+	struct kt_buf text; /* of a turn that has not ended: text parts so far */
+	char part[64]; /* id of the part that text ends with */
+	size_t part_at;
+};
+
+static cJSON *take(cJSON *obj, const char *key)
+{
+	return cJSON_DetachItemFromObjectCaseSensitive(obj, key);
+}
+
+static void replace(cJSON **slot, cJSON *v)
+{
+	cJSON_Delete(*slot);
+	*slot = v;
+}
+
+static void view_text(struct turn_view *v, const cJSON *data)
+{
+	const char *part = kt_json_str_or(data, "part_id", "");
+	const char *text = kt_json_str_or(kt_json_obj(data, "part"), "text", "");
+
+	if (!kt_str_eq(part, v->part)) {
+		if (v->text.len)
+			kt_buf_adds(&v->text, "\n\n");
+		kt_str_copy(v->part, sizeof(v->part), part);
+		v->part_at = v->text.len;
+	} else if (kt_json_bool(data, "replace", false)) {
+		kt_buf_truncate(&v->text, v->part_at);
+	}
+	kt_buf_adds(&v->text, text);
+}
+
+static void set_str(char **slot, const cJSON *data, const char *key)
+{
+	const char *s = kt_json_str(data, key);
+
+	if (!s)
+		return;
+	free(*slot);
+	*slot = kt_strdup(s);
+}
+
+static void view_frame(struct turn_view *v, const struct kt_evframe *f)
+{
+	KT_AUTO_JSON cJSON *ev = NULL;
+	const char *state;
+	cJSON *data;
+
+	if (f->type != KT_EV_STATUS && f->type != KT_EV_DONE && f->type != KT_EV_ERROR &&
+		f->type != KT_EV_TEXT)
+		return;
+	if (kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) != KT_OK ||
+		!kt_str_eq(kt_json_str(ev, "turn_id"), v->turn_id))
+		return;
+	data = cJSON_GetObjectItemCaseSensitive(ev, "data");
+	if (f->type == KT_EV_TEXT) {
+		if (!kt_json_str(ev, "parent_tool_use_id"))
+			view_text(v, data);
+	} else if (f->type == KT_EV_STATUS) {
+		state = kt_json_str(data, "state");
+		if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
+			set_str(&v->agent, data, "agent");
+			replace(&v->user, take(data, "message"));
+		}
+	} else if (f->type == KT_EV_ERROR) {
+		replace(&v->error, take(ev, "data"));
+	} else {
+		set_str(&v->agent, data, "agent");
+		set_str(&v->stop_reason, data, "stop_reason");
+		replace(&v->assistant, take(data, "message"));
+		replace(&v->usage, take(data, "usage"));
+	}
+}
+
+/* Walk the frames after after_seq; fn returns false to stop. */
+static void walk(struct kt_evlog *log, uint64_t after_seq,
+	bool (*fn)(void *arg, const struct kt_evframe *f), void *arg)
+{
+	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
+	struct kt_buf whole = KT_BUF_INIT(2 * KT_MAX_EVENT_BYTES + KT_SSE_INFLIGHT_BYTES);
+	const char *bytes;
+	bool more = true;
+	size_t n;
+
+	while (more && (n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
+		struct kt_evframe f;
+		size_t used, at = 0;
+
+		kt_buf_add(&whole, bytes, n);
+		kt_evreader_advance(r, n);
+		while (more && kt_evframe_next(whole.ptr + at, whole.len - at, &f, &used) == 1) {
+			more = fn(arg, &f);
+			at += used;
+		}
+		kt_buf_drop(&whole, at);
+		if (!kt_buf_ok(&whole))
+			break;
+	}
+	kt_buf_release(&whole);
+	kt_evreader_free(r);
+}
+
+static bool view_walk(void *arg, const struct kt_evframe *f)
+{
+	struct turn_view *v = arg;
+
+	view_frame(v, f);
+	return !v->assistant;
+}
+
+struct find_end {
+	const char *turn_id;
+	uint64_t seq;
+};
+
+static bool find_walk(void *arg, const struct kt_evframe *f)
+{
+	struct find_end *fe = arg;
+	KT_AUTO_JSON cJSON *ev = NULL;
+
+	if (f->type == KT_EV_DONE &&
+		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK &&
+		kt_str_eq(kt_json_str(ev, "turn_id"), fe->turn_id))
+		fe->seq = f->seq;
+	return !fe->seq;
+}
+
+uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t after_seq)
+{
+	struct find_end fe = { turn_id, 0 };
+
+	walk(log, after_seq, find_walk, &fe);
+	return fe.seq;
+}
+
+static void view_release(struct turn_view *v)
+{
+	cJSON_Delete(v->user);
+	cJSON_Delete(v->assistant);
+	cJSON_Delete(v->usage);
+	cJSON_Delete(v->error);
+	free(v->stop_reason);
+	free(v->agent);
+	kt_buf_release(&v->text);
+}
+
+/* --- answers -------------------------------------------------------------------------------- */
+
+static void write_message(struct kt_jw *w, const cJSON *m)
+{
+	const cJSON *it;
+
+	kt_jw_obj(w, NULL);
+	cJSON_ArrayForEach(it, m) {
+		if (!cJSON_IsNull(it))
+			kt_jw_json(w, it->string, it);
+	}
+	kt_jw_arr(w, "parts");
+	kt_jw_arr_end(w);
+	kt_jw_obj_end(w);
+}
+
+/* HTTP status of a turn that failed, for clients that wait for it. docs/errors.md lists them. */
+static int status_of(const char *code)
+{
+	static const struct {
+		const char *code;
+		int status;
+	} map[] = {
+		{ "auth_failed", 422 }, { "model_not_found", 422 }, { "invalid_request", 422 },
+		{ "agent_not_found", 422 }, { "no_rehearsal", 422 }, { "input_required", 422 },
+		{ "refused", 422 }, { "max_turns", 422 }, { "budget_exceeded", 402 },
+		{ "rate_limited", 429 }, { "overloaded", 503 }, { "connection_failed", 503 },
+		{ "harness_not_installed", 503 }, { "harness_start_failed", 503 },
+		{ "interrupted", 503 }, { "unresponsive", 504 },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(map); i++) {
+		if (kt_str_eq(map[i].code, code))
+			return map[i].status;
+	}
+	return 502;
+}
+
+static void respond_error(struct kt_call *c, const struct kt_session *s, const struct turn_view *v)
+{
+	const char *code = kt_json_str_or(v->error, "code", "internal_error");
+	int status = status_of(code);
+	char extra[256];
+
+	if (status == 503 || status == 429)
+		kt_exchange_header(c->ex, "Retry-After", "5");
+	snprintf(extra, sizeof(extra), "\"session_id\":\"%s\",\"turn_id\":\"%s\"", s->id,
+		v->turn_id);
+	kt_api_fail(c, status, code, kt_json_str_or(v->error, "message", code), extra);
+}
+
+static void write_usage(struct kt_jw *w, const cJSON *usage)
+{
+	if (usage) {
+		kt_jw_json(w, "usage", usage);
+		return;
+	}
+	kt_jw_obj(w, "usage");
+	kt_jw_obj_end(w);
+}
+
+static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_view *v)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ANSWER_BYTES);
+	struct kt_jw w;
+
+	if (v->error) {
+		respond_error(c, s, v);
+		return;
+	}
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	if (v->assistant)
+		kt_jw_json(&w, "text", kt_json_get(v->assistant, "text"));
+	else
+		kt_jw_strn(&w, "text", v->text.ptr, v->text.len);
+	kt_jw_str(&w, "session_id", s->id);
+	kt_jw_str(&w, "turn_id", v->turn_id);
+	kt_jw_str(&w, "agent", v->agent ? v->agent : s->current_agent);
+	kt_jw_arr(&w, "messages");
+	if (v->user)
+		write_message(&w, v->user);
+	if (v->assistant)
+		write_message(&w, v->assistant);
+	kt_jw_arr_end(&w);
+	write_usage(&w, v->usage);
+	kt_jw_str(&w, "stop_reason", v->assistant ? v->stop_reason : "requires_action");
+	kt_session_write_pending(&w, "pending_input", s);
+	if (c->project)
+		kt_api_write_project(&w, c);
+	kt_jw_obj_end(&w);
+	kt_respond_json(c->ex, 200, &b);
+}
+
+static void answer_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
+	uint64_t after_seq)
+{
+	struct turn_view v = { .turn_id = turn_id };
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+
+	kt_buf_init(&v.text, ANSWER_BYTES / 2);
+	if (kt_session_log(s, &log, &err) != KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	walk(log, after_seq, view_walk, &v);
+	if (!v.assistant && !kt_api_turn_open(s, turn_id))
+		kt_api_fail(c, 410, "events_expired",
+			"the events of this turn are no longer kept", NULL);
+	else
+		respond_turn(c, s, &v);
+	view_release(&v);
+}
+
+static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ANSWER_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+	struct kt_jw w;
+	uint64_t last;
+	size_t n;
+
+	kt_buf_adds(&b, "{\"events\":[");
+	if (kt_session_log(s, &log, &err) != KT_OK ||
+		kt_evlog_read(log, after_seq, SIZE_MAX, ANSWER_BYTES / 2, &b, &n, &last, &err) !=
+			KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	kt_buf_adds(&b, "],\"session\":");
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_session_write(&w, s);
+	if (c->project)
+		kt_api_write_project(&w, c);
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&b, '}');
+	kt_respond_json(c->ex, 200, &b);
+}
+
+/* --- waiting -------------------------------------------------------------------------------- */
+
+static void waiter_free(struct waiter *w)
+{
+	kt_watch_remove(&w->watch);
+	free(w);
+}
+
+static void left(void *arg)
+{
+	waiter_free(arg);
+}
+
+static void note(void *arg, enum kt_note what, const char *turn_id)
+{
+	struct waiter *w = arg;
+	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project };
+	struct kt_session *s = w->watch.session;
+
+	if (what != KT_NOTE_GONE && w->turn_id[0] && !kt_str_eq(turn_id, w->turn_id))
+		return;
+	kt_exchange_on_close(w->ex, NULL, NULL);
+	if (what == KT_NOTE_GONE)
+		kt_api_fail(&c, 404, "session_not_found", "the session was deleted", NULL);
+	else if (w->events)
+		answer_events(&c, s, w->after_seq);
+	else
+		answer_turn(&c, s, w->turn_id, w->after_seq);
+	waiter_free(w);
+}
+
+static void wait_for(struct kt_call *c, struct kt_session *s, const char *turn_id,
+	uint64_t after_seq, bool events)
+{
+	struct waiter *w = kt_calloc(1, sizeof(*w));
+
+	w->api = c->api;
+	w->ex = c->ex;
+	w->project = c->project;
+	w->after_seq = after_seq;
+	w->events = events;
+	if (turn_id)
+		kt_str_copy(w->turn_id, sizeof(w->turn_id), turn_id);
+	w->watch.note = note;
+	w->watch.arg = w;
+	kt_watch_add(s, &w->watch);
+	kt_exchange_on_close(c->ex, left, w);
+}
+
+void kt_api_wait_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
+	uint64_t after_seq)
+{
+	bool paused = s->turn && kt_str_eq(s->turn->id, turn_id) && s->turn->state == KT_TURN_WAITING;
+
+	if (paused || !kt_api_turn_open(s, turn_id))
+		answer_turn(c, s, turn_id, after_seq);
+	else
+		wait_for(c, s, turn_id, after_seq, false);
+}
+
+void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq)
+{
+	if (!s->turn || s->turn->state == KT_TURN_WAITING)
+		answer_events(c, s, after_seq);
+	else
+		wait_for(c, s, s->turn->id, after_seq, true);
+}

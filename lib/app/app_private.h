@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of lib/app only: the state of one load, and what its steps offer each other. Each step
+ * reads files and fills the application; what is wrong becomes a finding, never a failure.
+ */
+#ifndef KT_APP_APP_PRIVATE_H
+#define KT_APP_APP_PRIVATE_H
+
+#include "app/app.h"
+#include "text/toml.h"
+
+#define KT_APP_MAX_FINDINGS 200 /* more are no help to a reader */
+#define KT_APP_MAX_ITEMS 1000 /* agents, skills or variables: ten times the largest seen */
+#define KT_APP_MAX_DEPTH 8 /* folders below .claude/agents; also ends loops of links */
+#define KT_APP_MAX_VISITS 10000 /* entries looked at below .claude or .opencode */
+
+enum kt_settings_file { KT_SETTINGS_TOML, KT_SETTINGS_JSONC };
+
+/* One load. Borrows the application it fills. */
+struct kt_load {
+	struct kt_app *app;
+	const struct kt_toml *toml; /* karta.toml, an empty table when missing or broken */
+	const struct kt_toml *jsonc; /* karta.jsonc in the same shape */
+	bool have_layout; /* layout is known */
+	enum kt_harness_type layout; /* whose files are read; the rehearsal has none of its own */
+	size_t n_findings;
+};
+
+/* Add a finding in its place in the list (file, line, column); text is formatted, fix may be NULL. */
+void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *file, int line, int col,
+	const char *fix, const char *fmt, ...) KT_PRINTF(7, 8);
+/* As kt_load_note() for a message of a reader, "line:column: what"; the place is taken from it. */
+void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char *file,
+	const char *fix, const struct kt_err *err);
+
+/*
+ * Check a whole file against the settings table: unknown keys are warnings, wrong types and values
+ * errors. text is the file as JSONC, for places; NULL for TOML, whose nodes know theirs.
+ */
+void kt_settings_check(struct kt_load *ld, enum kt_settings_file which, const char *file,
+	const struct kt_toml *root, const char *text, size_t len);
+/* Value of a key of the table, NULL when it is absent or was reported as wrong. */
+const struct kt_toml *kt_settings_get(enum kt_settings_file which, const struct kt_toml *root,
+	const char *path);
+/* As kt_settings_get() for strings. */
+const char *kt_settings_str(enum kt_settings_file which, const struct kt_toml *root,
+	const char *path);
+/* As kt_settings_get() for integers; the table's default when absent. */
+int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root, const char *path);
+
+/*
+ * Read karta.toml and karta.jsonc (config or NULL) into the load and the application.
+ * Returns KT_OK or KT_ENOTFOUND (config is not there).
+ */
+KT_MUST_CHECK enum kt_code kt_load_settings(struct kt_load *ld, const char *config,
+	struct kt_err *err);
+/* Decide the harness: override (valid, or NULL), declaration, files. */
+void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override);
+/* Read the declarations of [env] and the values of .env. */
+void kt_load_env(struct kt_load *ld);
+/* Find instructions, agents and skills, and decide the default agent. */
+void kt_load_discover(struct kt_load *ld);
+/* Guess the harness from the files of a folder; false when there are none. */
+KT_MUST_CHECK bool kt_app_guess(const char *dir, enum kt_harness_type *out);
+
+/* True when dir/name is a regular file / a folder. */
+bool kt_app_has_file(const char *dir, const char *name);
+bool kt_app_has_dir(const char *dir, const char *name);
+
+/* One NAME=value line of a .env file; strings NUL-terminated, valid during the call only. */
+typedef void (*kt_dotenv_fn)(void *arg, int line, const char *name, const char *value);
+/* A line that is none. what never holds a value. */
+typedef void (*kt_dotenv_bad_fn)(void *arg, int line, const char *what);
+/* Walk the text of a .env file. */
+void kt_dotenv_parse(const char *s, size_t len, kt_dotenv_fn fn, kt_dotenv_bad_fn bad, void *arg);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading karta.toml, karta.jsonc and .env into an application. */
+#include "app/app_private.h"
+
+#include "base/buf.h"
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#define JSON_INT_MAX 9007199254740992.0 /* 2^53: integers beyond it are not exact in JSON */
+
+static const struct kt_toml empty_table = { .type = KT_TOML_TABLE };
+
+static const struct kt_toml *read_toml(struct kt_load *ld)
+{
+	KT_AUTOFREE char *path = kt_path_join(ld->app->dir, "karta.toml");
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	const struct kt_toml *root;
+	enum kt_code code = kt_fs_read(path, &text, &err);
+
+	if (code == KT_ENOTFOUND)
+		return &empty_table;
+	if (code == KT_OK)
+		code = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
+	if (code != KT_OK) {
+		kt_load_note_err(ld, KT_ERROR, "karta.toml", NULL, &err);
+		return &empty_table;
+	}
+	kt_settings_check(ld, KT_SETTINGS_TOML, "karta.toml", root, NULL, 0);
+	return root;
+}
+
+/*
+ * A JSON value in the shape of a TOML node without places; NULL for null, which so counts as
+ * absent. Depth is bounded by the JSON reader.
+ */
+static struct kt_toml *convert(struct kt_arena *arena, const cJSON *v)
+{
+	struct kt_toml *node = kt_arena_alloc(arena, sizeof(*node));
+	struct kt_toml **tail = &node->child;
+
+	if (cJSON_IsNull(v))
+		return NULL;
+	node->key = v->string ? kt_arena_strdup(arena, v->string) : NULL;
+	if (cJSON_IsString(v)) {
+		node->type = KT_TOML_STRING;
+		node->str_len = strlen(v->valuestring);
+		node->str = kt_arena_strndup(arena, v->valuestring, node->str_len);
+	} else if (cJSON_IsBool(v)) {
+		node->type = KT_TOML_BOOL;
+		node->i = cJSON_IsTrue(v);
+	} else if (cJSON_IsNumber(v)) {
+		bool whole = v->valuedouble == floor(v->valuedouble) &&
+			fabs(v->valuedouble) <= JSON_INT_MAX;
+
+		node->type = whole ? KT_TOML_INT : KT_TOML_FLOAT;
+		node->i = whole ? (int64_t)v->valuedouble : 0;
+		node->f = v->valuedouble;
+	} else {
+		node->type = cJSON_IsArray(v) ? KT_TOML_ARRAY : KT_TOML_TABLE;
+		for (const cJSON *c = v->child; c; c = c->next) {
+			*tail = convert(arena, c);
+			if (*tail)
+				tail = &(*tail)->next;
+		}
+	}
+	return node;
+}
+
+static const struct kt_toml *parse_jsonc(struct kt_load *ld, const char *file, struct kt_buf *text)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	const struct kt_toml *root;
+
+	if (kt_jsonc_parse(text->ptr, text->len, &doc, &err) != KT_OK) {
+		kt_load_note_err(ld, KT_ERROR, file, NULL, &err);
+		return &empty_table;
+	}
+	root = convert(ld->app->arena, doc);
+	if (!root || root->type != KT_TOML_TABLE) {
+		kt_load_note(ld, KT_ERROR, file, 1, 1, "put the settings between { and }",
+			"must hold an object");
+		return &empty_table;
+	}
+	kt_settings_check(ld, KT_SETTINGS_JSONC, file, root, text->ptr, text->len);
+	return root;
+}
+
+static enum kt_code read_jsonc(struct kt_load *ld, const char *config, struct kt_err *err)
+{
+	/* The folders of other harnesses may hold it, too. */
+	static const char *const places[] = { "karta.jsonc", ".deepagents/karta.jsonc",
+		".goose/karta.jsonc" };
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
+	const char *file = config;
+	enum kt_code code = KT_ENOTFOUND;
+	struct kt_err own = KT_ERR_INIT;
+
+	ld->jsonc = &empty_table;
+	if (config) {
+		code = kt_fs_read(config, &text, &own);
+		if (code == KT_ENOTFOUND)
+			return kt_fail(err, code, 0, "no such file: '%s'", config);
+	}
+	for (size_t i = 0; !config && code == KT_ENOTFOUND && i < KT_ARRAY_LEN(places); i++) {
+		KT_AUTOFREE char *path = kt_path_join(ld->app->dir, places[i]);
+
+		file = places[i];
+		code = kt_fs_read(path, &text, &own);
+	}
+	if (code == KT_OK)
+		ld->jsonc = parse_jsonc(ld, file, &text);
+	else if (code != KT_ENOTFOUND)
+		kt_load_note_err(ld, KT_ERROR, file, NULL, &own);
+	return KT_OK;
+}
+
+static char **split_command(struct kt_arena *arena, const struct kt_toml *v)
+{
+	size_t n = 0, max = v->type == KT_TOML_STRING ? v->str_len : 0;
+	char **argv;
+
+	for (const struct kt_toml *c = v->child; c; c = c->next)
+		max++;
+	argv = kt_arena_alloc(arena, (max + 1) * sizeof(*argv));
+	for (const struct kt_toml *c = v->child; c; c = c->next)
+		argv[n++] = kt_arena_strdup(arena, c->str);
+	for (const char *p = v->type == KT_TOML_STRING ? v->str : ""; *p;) {
+		size_t len = strcspn(p, " \t");
+
+		if (len)
+			argv[n++] = kt_arena_strndup(arena, p, len);
+		p += len;
+		p += strspn(p, " \t");
+	}
+	return argv;
+}
+
+static void apply_toml(struct kt_load *ld)
+{
+	struct kt_app *app = ld->app;
+	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "name");
+	const struct kt_toml *build;
+
+	if (v)
+		app->name = v->str;
+	v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "deploy");
+	app->deploy = v && v->i;
+	app->harness_version = kt_settings_str(KT_SETTINGS_TOML, ld->toml, "harness.version");
+	app->model = kt_settings_str(KT_SETTINGS_TOML, ld->toml, "harness.model");
+	v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "harness.command");
+	if (v)
+		app->harness_command = split_command(app->arena, v);
+	build = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "buildpack");
+	if (build && !kt_settings_get(KT_SETTINGS_TOML, ld->toml, "entry_point"))
+		kt_load_note(ld, KT_WARNING, "karta.toml", build->line, build->col,
+			"add entry_point = \"module:attribute\"", "a buildpack needs 'entry_point'");
+}
+
+static enum kt_input_policy policy_of(const char *s, enum kt_input_policy dflt)
+{
+	static const char *const names[] = {
+		[KT_INPUT_PROMPT] = "prompt",
+		[KT_INPUT_DENY] = "deny",
+		[KT_INPUT_APPROVE_ONCE] = "approve_once",
+		[KT_INPUT_APPROVE_SESSION] = "approve_session",
+		[KT_INPUT_ERROR] = "error",
+	};
+
+	for (size_t i = 0; s && i < KT_ARRAY_LEN(names); i++) {
+		if (!strcmp(s, names[i]))
+			return (enum kt_input_policy)i;
+	}
+	return dflt;
+}
+
+static const char **string_list(struct kt_arena *arena, const struct kt_toml *array)
+{
+	const char **list;
+	size_t n = 0;
+
+	for (const struct kt_toml *c = array->child; c; c = c->next)
+		n++;
+	list = kt_arena_alloc(arena, (n + 1) * sizeof(*list));
+	n = 0;
+	for (const struct kt_toml *c = array->child; c; c = c->next)
+		list[n++] = c->str;
+	return list;
+}
+
+static const char *jsonc_str(const struct kt_load *ld, const char *path)
+{
+	return kt_settings_str(KT_SETTINGS_JSONC, ld->jsonc, path);
+}
+
+static int64_t jsonc_int(const struct kt_load *ld, const char *path)
+{
+	return kt_settings_int(KT_SETTINGS_JSONC, ld->jsonc, path);
+}
+
+static void apply_jsonc(struct kt_load *ld)
+{
+	struct kt_app *app = ld->app;
+	const struct kt_toml *hidden =
+		kt_settings_get(KT_SETTINGS_JSONC, ld->jsonc, "cli.hidden_event_types");
+	enum kt_input_policy asked = KT_INPUT_PROMPT;
+
+	if (hidden)
+		app->hidden_event_types = string_list(app->arena, hidden);
+	app->permission_mode = jsonc_str(ld, "runtime.permission_mode");
+	if (kt_str_eq(app->permission_mode, "autonomous"))
+		asked = KT_INPUT_APPROVE_SESSION;
+	app->input_policy = policy_of(jsonc_str(ld, "cli.input_required_policy"), asked);
+	app->input_hidden_policy =
+		policy_of(jsonc_str(ld, "cli.input_required_hidden_policy"), KT_INPUT_DENY);
+	app->idle_timeout_ms = 1000 * jsonc_int(ld, "harness.claude.idle_timeout_seconds");
+	app->thinking_budget_tokens = jsonc_int(ld, "harness.claude.thinking_budget_tokens");
+	app->approval_timeout_ms = 1000 * jsonc_int(ld, "runtime.approval_timeout_seconds");
+	app->approval_default = policy_of(jsonc_str(ld, "runtime.approval_default"), KT_INPUT_DENY);
+	app->event_retention_ms = 3600000 * jsonc_int(ld, "runtime.event_retention_hours");
+	app->profile_name = jsonc_str(ld, "profile.name");
+	app->profile_display_name = jsonc_str(ld, "profile.display_name");
+}
+
+enum kt_code kt_load_settings(struct kt_load *ld, const char *config, struct kt_err *err)
+{
+	enum kt_code code;
+
+	ld->toml = read_toml(ld);
+	code = read_jsonc(ld, config, err);
+	if (code != KT_OK)
+		return code;
+	apply_toml(ld);
+	apply_jsonc(ld);
+	return KT_OK;
+}
+
+/* --- [env] and .env ------------------------------------------------------------------------ */
+
+static bool is_env_name(const char *s)
+{
+	static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+	return *s && !strchr("0123456789", *s) && !s[strspn(s, chars)];
+}
+
+static void bind_value(void *arg, int line, const char *name, const char *value)
+{
+	struct kt_load *ld = arg;
+
+	for (size_t i = 0; i < ld->app->n_env; i++) {
+		/* An empty value binds nothing: "NAME=" is how templates of .env files look. */
+		if (!strcmp(ld->app->env[i].name, name))
+			ld->app->env[i].value =
+				*value ? kt_arena_strdup(ld->app->arena, value) : NULL;
+	}
+}
+
+static void bad_line(void *arg, int line, const char *what)
+{
+	kt_load_note(arg, KT_WARNING, ".env", line, 1, "write NAME=value", "%s", what);
+}
+
+static void read_dotenv(struct kt_load *ld)
+{
+	KT_AUTOFREE char *path = kt_path_join(ld->app->dir, ".env");
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code code = kt_fs_read(path, &text, &err);
+
+	if (code == KT_OK)
+		kt_dotenv_parse(text.ptr, text.len, bind_value, bad_line, ld);
+	else if (code != KT_ENOTFOUND)
+		kt_load_note_err(ld, KT_ERROR, ".env", NULL, &err);
+	/* The copies in the arena are wanted; this one is not. */
+	explicit_bzero(text.ptr, text.cap);
+}
+
+static bool in_environment(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (char **e = kt_env_all(); *e; e++) {
+		if (!strncmp(*e, name, n) && (*e)[n] == '=' && (*e)[n + 1])
+			return true;
+	}
+	return false;
+}
+
+/* One table of [env]; false when it is no declaration. */
+static bool declare(struct kt_load *ld, const struct kt_toml *t, struct kt_env_decl *out)
+{
+	const struct kt_toml *v;
+
+	if (t->type != KT_TOML_TABLE)
+		return false;
+	if (!is_env_name(t->key)) {
+		kt_load_note(ld, KT_ERROR, "karta.toml", t->line, t->col,
+			"use letters, digits and underscores",
+			"'%s' cannot be the name of a variable", t->key);
+		return false;
+	}
+	out->name = t->key;
+	v = kt_toml_get(t, "required");
+	out->required = v && v->type == KT_TOML_BOOL && v->i;
+	v = kt_toml_get(t, "description");
+	out->description = v && v->type == KT_TOML_STRING ? v->str : NULL;
+	return true;
+}
+
+void kt_load_env(struct kt_load *ld)
+{
+	const struct kt_toml *env = kt_toml_get(ld->toml, "env");
+	struct kt_app *app = ld->app;
+	size_t max = 0;
+
+	for (const struct kt_toml *t = env ? env->child : NULL; t && max < KT_APP_MAX_ITEMS; t = t->next)
+		max++;
+	if (max && env->type == KT_TOML_TABLE) {
+		app->env = kt_arena_alloc(app->arena, max * sizeof(*app->env));
+		for (const struct kt_toml *t = env->child; t && app->n_env < max; t = t->next)
+			app->n_env += declare(ld, t, &app->env[app->n_env]);
+	}
+	read_dotenv(ld);
+	for (size_t i = 0; i < app->n_env; i++) {
+		const struct kt_env_decl *d = &app->env[i];
+		const struct kt_toml *t = kt_toml_get(env, d->name);
+		KT_AUTOFREE char *fix = kt_asprintf("add %s=... to .env", d->name);
+
+		if (d->required && !d->value && !in_environment(d->name))
+			kt_load_note(ld, KT_WARNING, "karta.toml", t->line, t->col, fix,
+				"the required variable '%s' has no value", d->name);
+	}
+}

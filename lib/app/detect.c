@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Which harness a folder is for: what karta.toml declares, else what the files suggest. */
+#include "app/app_private.h"
+
+#include "base/str.h"
+
+#include <string.h>
+
+bool kt_app_guess(const char *dir, enum kt_harness_type *out)
+{
+	if (kt_app_has_dir(dir, ".claude") || kt_app_has_file(dir, "CLAUDE.md")) {
+		*out = KT_HARNESS_CLAUDE;
+		return true;
+	}
+	if (kt_app_has_dir(dir, ".opencode") || kt_app_has_file(dir, "AGENTS.md")) {
+		*out = KT_HARNESS_OPENCODE;
+		return true;
+	}
+	return false;
+}
+
+static void need_command(struct kt_load *ld, const char *type, const struct kt_toml *at)
+{
+	if (ld->app->harness_command)
+		return;
+	kt_load_note(ld, KT_ERROR, at ? "karta.toml" : NULL, at ? at->line : 0, at ? at->col : 0,
+		"add command = [\"program\", \"argument\"] to [harness] in karta.toml: a program that "
+		"speaks the Agent Client Protocol",
+		"the harness '%s' needs [harness] command", type);
+}
+
+void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
+{
+	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "harness.type");
+	const struct kt_toml *table = kt_toml_get(ld->toml, "harness");
+	struct kt_app *app = ld->app;
+	bool tried = table && table->type == KT_TOML_TABLE && kt_toml_get(table, "type");
+	enum kt_harness_type type = KT_HARNESS_ACP;
+	bool known = true;
+
+	app->harness_declared = v != NULL;
+	if (v) {
+		/* Known names without a driver of their own are ACP agents. */
+		if (!kt_harness_parse(v->str, &type))
+			type = KT_HARNESS_ACP;
+	} else if (!app->harness_command) {
+		known = kt_app_guess(app->dir, &type);
+	}
+	if (override && *override != KT_HARNESS_REHEARSAL) {
+		type = *override;
+		known = true;
+	}
+	app->harness = override ? *override : known ? type : KT_HARNESS_CLAUDE;
+	if (app->harness == KT_HARNESS_ACP)
+		need_command(ld, v ? v->str : "acp", v);
+	else if (app->harness_command && v && app->harness != KT_HARNESS_REHEARSAL)
+		kt_load_note(ld, KT_WARNING, "karta.toml", v->line, v->col,
+			"set type = \"acp\", or remove the command",
+			"[harness] command is not used by '%s'", kt_harness_name(app->harness));
+	if (known && type == KT_HARNESS_REHEARSAL)
+		known = kt_app_guess(app->dir, &type);
+	else if (!known && !override && !tried)
+		kt_load_note(ld, KT_ERROR, NULL, 0, 0, "run `karta init`",
+			"no harness application here");
+	ld->have_layout = known;
+	ld->layout = type;
+}

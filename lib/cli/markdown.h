@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Markdown in a terminal (md4c parses, we draw): headings, emphasis, code, lists, quotes, tables,
+ * links as "text (url)". A stream can be drawn piece by piece: complete blocks are final, the
+ * unfinished tail is drawn when it is complete or at the end.
+ */
+#ifndef KT_CLI_MARKDOWN_H
+#define KT_CLI_MARKDOWN_H
+
+#include "base/buf.h"
+#include "cli/term.h"
+
+/* Append the drawn form of len bytes; plain text with markers kept readable when no colour. */
+void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *md, size_t len);
+
+struct kt_markdown;
+/* New renderer of a stream, for the terminal *t (copied); kt_markdown_free() ends it. */
+KT_MUST_CHECK struct kt_markdown *kt_markdown_new(const struct kt_term *t);
+/* Feed text as it streams; appends to b the drawn form of every block that is complete now. */
+void kt_markdown_feed(struct kt_markdown *m, struct kt_buf *b, const char *text, size_t len);
+/* Draw what is left and start afresh. */
+void kt_markdown_end(struct kt_markdown *m, struct kt_buf *b);
+/* Free the renderer and what it holds undrawn; NULL is fine. */
+void kt_markdown_free(struct kt_markdown *m);
+
+#endif

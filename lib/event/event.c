@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Event types, and frames: rendering one event as a frame of text/event-stream (WHATWG HTML 9.2),
+ * and taking a frame apart. No state.
+ */
+#include "event/event.h"
+#include "event/log.h"
+
+#include "base/str.h"
+#include "base/time.h"
+#include "text/json.h"
+
+#include <string.h>
+
+static const char *const names[KT_EV_COUNT_] = {
+	[KT_EV_TEXT] = "text",
+	[KT_EV_TOOL_USE] = "tool_use",
+	[KT_EV_TOOL_RESULT] = "tool_result",
+	[KT_EV_REASONING] = "reasoning",
+	[KT_EV_STEP_START] = "step_start",
+	[KT_EV_STEP_FINISH] = "step_finish",
+	[KT_EV_INPUT_REQUIRED] = "input_required",
+	[KT_EV_ERROR] = "error",
+	[KT_EV_DONE] = "done",
+	[KT_EV_STATUS] = "status",
+	[KT_EV_SYSTEM] = "system",
+	[KT_EV_GAP] = "gap",
+};
+
+/* Identifiers are short; what a harness sends as one may be anything. */
+#define MAX_ID_BYTES 512
+
+const char *kt_event_name(enum kt_event_type type)
+{
+	kt_assert(type >= 0 && type < KT_EV_COUNT_);
+	return names[type];
+}
+
+static bool parse_name(const char *s, size_t len, enum kt_event_type *out)
+{
+	for (int i = 0; i < KT_EV_COUNT_; i++) {
+		if (strlen(names[i]) == len && memcmp(names[i], s, len) == 0) {
+			*out = (enum kt_event_type)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool kt_event_parse_name(const char *name, enum kt_event_type *out)
+{
+	return parse_name(name, strlen(name), out);
+}
+
+static void add_id(struct kt_jw *w, const char *key, const char *id)
+{
+	if (id == NULL)
+		kt_jw_null(w, key);
+	else
+		kt_jw_strn(w, key, id, strnlen(id, MAX_ID_BYTES));
+}
+
+/*
+ * Line breaks are legal between JSON's tokens and only there, but they would end the frame's data
+ * line: they become blanks.
+ */
+static void add_one_line(struct kt_jw *w, const char *key, const char *json, size_t len)
+{
+	kt_jw_raw(w, key, json, len);
+	if (!kt_buf_ok(w->b))
+		return;
+	char *at = w->b->ptr + w->b->len - len;
+	char *end = at + len;
+	static const char breaks[] = "\n\r";
+	for (int i = 0; i < 2; i++)
+		for (char *p = at; (p = memchr(p, breaks[i], (size_t)(end - p))) != NULL;)
+			*p++ = ' ';
+}
+
+static void add_data(struct kt_jw *w, const struct kt_event_draft *ev)
+{
+	if (ev->data == NULL || ev->data_len > KT_MAX_EVENT_BYTES) {
+		kt_jw_obj(w, "data");
+		if (ev->data != NULL) {
+			kt_jw_bool(w, "truncated", true);
+			kt_jw_int(w, "bytes", (int64_t)ev->data_len);
+		}
+		kt_jw_obj_end(w);
+	} else {
+		add_one_line(w, "data", ev->data, ev->data_len);
+	}
+	if (ev->raw == NULL || ev->raw_len > KT_MAX_EVENT_BYTES)
+		kt_jw_null(w, "raw");
+	else
+		add_one_line(w, "raw", ev->raw, ev->raw_len);
+}
+
+static void add_u64(struct kt_buf *b, uint64_t v)
+{
+	char text[20];
+	size_t at = sizeof(text);
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v > 0);
+	kt_buf_add(b, text + at, sizeof(text) - at);
+}
+
+void kt_evlog_render(struct kt_buf *b, const char *session_id, uint64_t seq,
+	const struct kt_event_draft *ev)
+{
+	const char *name = kt_event_name(ev->type);
+	struct kt_jw w;
+	kt_buf_add(b, "id: ", 4);
+	add_u64(b, seq);
+	kt_buf_add(b, "\nevent: ", 8);
+	kt_buf_adds(b, name);
+	kt_buf_add(b, "\ndata: ", 7);
+	kt_jw_init(&w, b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "type", name);
+	kt_jw_str(&w, "source", "karta");
+	add_id(&w, "session_id", session_id);
+	kt_jw_int(&w, "timestamp", kt_time_us() / 1000);
+	kt_jw_int(&w, "seq", (int64_t)seq);
+	add_id(&w, "turn_id", ev->turn_id);
+	add_id(&w, "parent_tool_use_id", ev->parent_tool_use_id);
+	add_data(&w, ev);
+	kt_jw_obj_end(&w);
+	kt_buf_add(b, "\n\n", 2);
+}
+
+/* Skip `word` at *p; false when something else stands there. */
+static bool skip(const char **p, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+	if ((size_t)(end - *p) < n || memcmp(*p, word, n) != 0)
+		return false;
+	*p += n;
+	return true;
+}
+
+/* Text up to the end of the line, which is skipped. */
+static bool line(const char **p, const char *end, const char **out, size_t *out_len)
+{
+	const char *lf = memchr(*p, '\n', (size_t)(end - *p));
+	if (lf == NULL)
+		return false;
+	*out = *p;
+	*out_len = (size_t)(lf - *p);
+	*p = lf + 1;
+	return true;
+}
+
+int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used)
+{
+	const char *stop = len >= 2 ? memmem(buf, len, "\n\n", 2) : NULL;
+	if (stop == NULL)
+		return 0;
+	const char *end = stop + 1; /* with the last line's LF */
+	const char *p = buf;
+	const char *text = NULL;
+	size_t n = 0;
+	int64_t seq = 0;
+	struct kt_evframe frame = { .seq = 0 };
+	if (!skip(&p, end, "id: ") || !line(&p, end, &text, &n) ||
+		!kt_str_int64n(text, n, 1, INT64_MAX, &seq) || !skip(&p, end, "event: ") ||
+		!line(&p, end, &text, &n) || !parse_name(text, n, &frame.type) ||
+		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len) || p != end)
+		return -1;
+	frame.seq = (uint64_t)seq;
+	*out = frame;
+	*used = (size_t)(end - buf) + 1;
+	return 1;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Event types and the append-only log of a session.
+ *
+ * The log is one sequence of bytes: the very frames of the event stream
+ * ("id: 7\nevent: text\ndata: {...}\n\n"), rendered once at append. The newest part is in memory
+ * in shared segments, all of it is in a file, and a byte has the same offset in both; a reader is
+ * an offset. So a thousand readers share one copy, one write sends everything that waits, and a
+ * reader goes on after a restart of the server as if nothing had been.
+ *
+ * To add an event type:
+ *  1. a line in enum kt_event_type and in the table in event.c;
+ *  2. its data in docs/events.md and in lib/api/openapi.json  (tests/api/openapi fails without);
+ *  3. the page's reducer lib/api/web/src/state.js and the terminal's cmd/render.c
+ *     (tests/unit/event/test_event.c and tests/web/state.test.mjs walk the table).
+ */
+#ifndef KT_EVENT_EVENT_H
+#define KT_EVENT_EVENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "net/loop.h"
+
+enum kt_event_type {
+	KT_EV_TEXT,           /* part{type,text}, part_id, replace? */
+	KT_EV_TOOL_USE,       /* tool_name, tool_input, tool_use_id, state */
+	KT_EV_TOOL_RESULT,    /* tool_use_id, output, is_error, status */
+	KT_EV_REASONING,      /* part{type,text}, part_id */
+	KT_EV_STEP_START,     /* step_index, description */
+	KT_EV_STEP_FINISH,    /* step_index, usage? */
+	KT_EV_INPUT_REQUIRED, /* request_id, kind, tool, tool_input, message, options, expires_at */
+	KT_EV_ERROR,          /* message, code, retryable */
+	KT_EV_DONE,           /* usage, message, stop_reason */
+	KT_EV_STATUS,         /* state, ... */
+	KT_EV_SYSTEM,         /* harness-internal */
+	KT_EV_GAP,            /* first, last: sequence numbers that are no longer kept */
+	KT_EV_COUNT_
+};
+
+/* "text", "tool_use", ... */
+const char *kt_event_name(enum kt_event_type type);
+/* Type of a name; false when unknown. */
+KT_MUST_CHECK bool kt_event_parse_name(const char *name, enum kt_event_type *out);
+
+/* What an appender gives; the log adds seq and timestamp and renders the envelope. */
+struct kt_event_draft {
+	enum kt_event_type type;
+	const char *turn_id; /* or NULL */
+	const char *parent_tool_use_id; /* sub-agent events, or NULL */
+	const char *data; /* JSON object text */
+	size_t data_len; /* over KT_MAX_EVENT_BYTES: data is replaced by {"truncated":true,"bytes":n} */
+	const char *raw; /* harness's original as JSON text, or NULL */
+	size_t raw_len;
+};
+
+struct kt_evlog;
+struct kt_evreader;
+
+struct kt_evlog_config {
+	const char *path; /* file, or NULL for memory only */
+	const char *session_id;
+	size_t max_memory_bytes; /* KT_MAX_LOG_MEMORY_BYTES */
+};
+
+/*
+ * Open or create a log. An existing file is read from its end only; a torn last frame (crash in
+ * mid-write) is cut off. kt_evlog_free() ends it.
+ * Returns KT_OK, KT_EIO or KT_EPROTO (the file is no event log).
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_open(struct kt_loop *loop, const struct kt_evlog_config *cfg,
+	struct kt_evlog **out, struct kt_err *err);
+/* Write what waits, wake nobody, free. Readers must be freed before. NULL is fine. */
+void kt_evlog_free(struct kt_evlog *log);
+/*
+ * Append; returns the sequence number (from 1). Readers are woken once at the end of the tick,
+ * after the bytes are in the file. A write error is logged once, and the log goes on in memory.
+ */
+uint64_t kt_evlog_append(struct kt_evlog *log, const struct kt_event_draft *ev);
+/* Last sequence number, 0 when empty; first that is still kept. */
+uint64_t kt_evlog_last_seq(const struct kt_evlog *log);
+uint64_t kt_evlog_first_seq(const struct kt_evlog *log);
+/* Bytes in memory (segments), for tests and metrics. */
+size_t kt_evlog_memory(const struct kt_evlog *log);
+/* Readers attached. */
+size_t kt_evlog_readers(const struct kt_evlog *log);
+/*
+ * Nothing is going on: release memory segments and the file descriptor. Readers that are behind
+ * read from the file. Memory-only logs keep what is within max_memory_bytes.
+ */
+void kt_evlog_idle(struct kt_evlog *log);
+/* Forget all events up to now (retention); later readers from before get a gap. */
+KT_MUST_CHECK enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err);
+/*
+ * Write out and stop using the file (before it is deleted with its session).
+ */
+void kt_evlog_detach(struct kt_evlog *log);
+
+/*
+ * New reader after sequence number after_seq (0 = from the beginning). wake(arg) is called on the
+ * loop when there may be something new; it may be NULL. If events after after_seq are no longer
+ * kept, or a memory-only log dropped them while the reader slept, the next bytes it sees are one
+ * `gap` frame that names the first and the last lost number; its id is the last lost number.
+ * after_seq beyond the last number is taken as the last number.
+ */
+KT_MUST_CHECK struct kt_evreader *kt_evreader_new(struct kt_evlog *log, uint64_t after_seq,
+	kt_loop_fn wake, void *arg);
+void kt_evreader_free(struct kt_evreader *r);
+/*
+ * Point *out at contiguous bytes that come next, at most max; 0 when there are none now. They are
+ * valid until the next call on this log or reader. May cut frames; kt_evreader_at_boundary()
+ * tells whether what was consumed ends with a whole frame.
+ */
+size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max);
+void kt_evreader_advance(struct kt_evreader *r, size_t n);
+bool kt_evreader_at_boundary(const struct kt_evreader *r);
+/* Give nothing that is appended from now on: the reader ends at the log's present end. */
+void kt_evreader_stop_here(struct kt_evreader *r);
+/* End after the frame of sequence number seq, which is in the log already (later ones: as above). */
+void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq);
+/* True when stopped and everything up to there was consumed. */
+bool kt_evreader_done(const struct kt_evreader *r);
+
+/* One frame, taken apart. Pointers into the bytes given. */
+struct kt_evframe {
+	uint64_t seq;
+	enum kt_event_type type;
+	const char *json; /* the envelope */
+	size_t json_len;
+};
+/*
+ * Next whole frame of buf; *used is its length. Returns 1, 0 (no whole frame yet) or -1 (no frame).
+ */
+int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used);
+
+/*
+ * Read whole frames after after_seq until max_events or max_bytes, appending to b the envelopes as
+ * a JSON array's inside ("{...},{...}"). *out_n events, *out_last = last seq read. A gap is given
+ * as a gap event first.
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq,
+	size_t max_events, size_t max_bytes, struct kt_buf *b, size_t *out_n, uint64_t *out_last,
+	struct kt_err *err);
+
+#endif

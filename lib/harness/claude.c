@@ -1,0 +1,742 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Driver for Claude Code: "claude -p" with stream-json both ways and the control protocol for
+ * permissions, interrupts, agents and thinking. One process is one conversation; a line that is
+ * not understood is ignored, because the format grows with every release.
+ */
+#include "harness/claude.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+	/* An interrupt that overtook our own message does nothing: ask again. */
+	INTERRUPT_AGAIN_MS = 1000,
+	/* A background turn ended first; our message was perhaps taken into it. */
+	FOREIGN_RESULT_MS = 3000,
+};
+
+static struct kt_claude *claude_of(struct kt_driver *d)
+{
+	return kt_container_of(d, struct kt_claude, d);
+}
+
+/* --- lines to the harness ---------------------------------------------------------------------- */
+
+void kt_claude_send(struct kt_claude *c, struct kt_buf *b)
+{
+	kt_buf_addc(b, '\n');
+	if (kt_buf_ok(b))
+		c->d.sink.send(c->d.sink.arg, b->ptr, b->len);
+}
+
+/* Begin a control request; its id is written to id. End with request_end(). */
+static void request_begin(struct kt_claude *c, struct kt_jw *w, struct kt_buf *b,
+	const char *subtype, char *id, size_t id_size)
+{
+	KT_AUTOFREE char *fresh = kt_asprintf("karta-%" PRIu64, ++c->next_request);
+
+	kt_str_copy(id, id_size, fresh);
+	kt_jw_init(w, b);
+	kt_jw_obj(w, NULL);
+	kt_jw_str(w, "type", "control_request");
+	kt_jw_str(w, "request_id", id);
+	kt_jw_obj(w, "request");
+	kt_jw_str(w, "subtype", subtype);
+}
+
+static void request_end(struct kt_claude *c, struct kt_jw *w)
+{
+	kt_jw_obj_end(w);
+	kt_jw_obj_end(w);
+	kt_claude_send(c, w->b);
+}
+
+static void send_interrupt(struct kt_claude *c)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+	char id[24];
+
+	request_begin(c, &w, &b, "interrupt", id, sizeof(id));
+	request_end(c, &w);
+	c->d.sink.set_timer(c->d.sink.arg, INTERRUPT_AGAIN_MS);
+}
+
+static void send_agent(struct kt_claude *c, const char *agent)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	request_begin(c, &w, &b, "apply_flag_settings", c->agent_id, sizeof(c->agent_id));
+	kt_jw_obj(&w, "settings");
+	kt_jw_str(&w, "agent", agent);
+	kt_jw_obj_end(&w);
+	request_end(c, &w);
+	free(c->wanted_agent);
+	c->wanted_agent = agent ? kt_strdup(agent) : NULL;
+}
+
+/* Thinking is switched off for turns that do not show it, and on with the budget that is set. */
+static void send_thinking(struct kt_claude *c, bool on)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	int64_t budget = c->cfg->thinking_budget_tokens;
+	int64_t wanted = !on ? 0 : budget > 0 ? budget : CLAUDE_THINKING_DEFAULT;
+	struct kt_jw w;
+	char id[24];
+
+	if (wanted == c->thinking_sent)
+		return;
+	c->thinking_sent = wanted;
+	request_begin(c, &w, &b, "set_max_thinking_tokens", id, sizeof(id));
+	if (wanted == CLAUDE_THINKING_DEFAULT)
+		kt_jw_null(&w, "max_thinking_tokens");
+	else
+		kt_jw_int(&w, "max_thinking_tokens", wanted);
+	request_end(c, &w);
+}
+
+/* True when text is a command that this harness knows ("/compact now"). */
+static bool is_command(const struct kt_claude *c, const char *text)
+{
+	char name[128];
+	size_t n = strcspn(text + 1, " \t\n");
+
+	if (n == 0 || n >= sizeof(name))
+		return false;
+	memcpy(name, text + 1, n);
+	name[n] = '\0';
+	return kt_map_get(&c->commands, name) != NULL;
+}
+
+static void write_text_block(struct kt_jw *w, const char *text)
+{
+	kt_jw_obj(w, NULL);
+	kt_jw_str(w, "type", "text");
+	kt_jw_str(w, "text", text);
+	kt_jw_obj_end(w);
+}
+
+/* The user line for a prompt, without LF; the caller's to free. */
+static char *user_line(const struct kt_claude *c, const struct kt_prompt *p)
+{
+	/* Escaping makes a byte six at most. */
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(6 * KT_MAX_TEXT_BYTES + KT_MAX_EVENT_BYTES);
+	bool command = p->text[0] == '/' && is_command(c, p->text);
+	KT_AUTOFREE char *escaped = NULL;
+	const char *text = p->text;
+	struct kt_jw w;
+
+	/* A leading slash would make it a command ("Unknown command: /etc/hosts"). */
+	if (text[0] == '/' && !command)
+		text = escaped = kt_asprintf("\n%s", text);
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "type", "user");
+	kt_jw_obj(&w, "message");
+	kt_jw_str(&w, "role", "user");
+	kt_jw_arr(&w, "content");
+	if (p->participant_name && !command) {
+		KT_AUTOFREE char *from = kt_asprintf("Message from %s:", p->participant_name);
+
+		write_text_block(&w, from);
+	}
+	write_text_block(&w, text);
+	kt_jw_arr_end(&w);
+	kt_jw_obj_end(&w);
+	kt_jw_null(&w, "parent_tool_use_id");
+	kt_jw_obj_end(&w);
+	return kt_buf_ok(&b) ? kt_buf_take(&b) : NULL;
+}
+
+static void send_user(struct kt_claude *c, const char *line)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(strlen(line) + 1);
+
+	kt_buf_adds(&b, line);
+	kt_claude_send(c, &b);
+}
+
+/* --- turns ------------------------------------------------------------------------------------- */
+
+static void turn_reset(struct kt_claude *c)
+{
+	kt_claude_turn_clear(c);
+	c->interrupted = false;
+	c->foreign_result = false;
+	c->error_kind[0] = '\0';
+	free(c->error_text);
+	c->error_text = NULL;
+	free(c->auth_failure);
+	c->auth_failure = NULL;
+	free(c->held_line);
+	c->held_line = NULL;
+}
+
+/* End the running turn. r's text is filled in here. */
+static void turn_finish(struct kt_claude *c, struct kt_turn_result *r, bool alive)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	KT_AUTOFREE char *message = r->error_message ? kt_strdup(r->error_message) : NULL;
+
+	kt_claude_close_tools(c, "cancelled");
+	kt_claude_step_end(c);
+	kt_claude_withdraw_asks(c, alive);
+	kt_claude_turn_text(c, &text);
+	c->d.sink.set_timer(c->d.sink.arg, -1);
+	c->state = alive ? CLAUDE_READY : CLAUDE_DEAD;
+	turn_reset(c);
+	r->text = text.ptr;
+	r->error_message = message;
+	c->d.sink.turn_end(c->d.sink.arg, r);
+}
+
+void kt_claude_turn_seen(struct kt_claude *c)
+{
+	if (c->state != CLAUDE_READY)
+		return;
+	turn_reset(c);
+	c->state = CLAUDE_TURN;
+	c->unsolicited = true;
+	c->thinking = false;
+	c->d.sink.unsolicited(c->d.sink.arg);
+}
+
+static void claude_prompt(struct kt_driver *d, const struct kt_prompt *p)
+{
+	struct kt_claude *c = claude_of(d);
+	/* Our own word for "no named agent". */
+	const char *agent = kt_str_eq(p->agent, "default") ? NULL : p->agent;
+
+	if (c->state != CLAUDE_READY)
+		return;
+	turn_reset(c);
+	c->state = CLAUDE_TURN;
+	c->unsolicited = false;
+	c->thinking = p->thinking;
+	KT_AUTOFREE char *line = user_line(c, p);
+
+	if (!line) {
+		struct kt_turn_result r = { .stop_reason = "error", .error_code = "invalid_request",
+			.error_message = "the message is too long", .usage = KT_USAGE_INIT };
+
+		turn_finish(c, &r, true);
+		return;
+	}
+	send_thinking(c, p->thinking);
+	if (!c->agent_id[0] && kt_str_eq(agent, c->agent)) {
+		send_user(c, line);
+		return;
+	}
+	c->held_line = KT_STEAL(line);
+	send_agent(c, agent);
+}
+
+static void agent_answered(struct kt_claude *c, const cJSON *response, bool ok)
+{
+	KT_AUTOFREE char *held = KT_STEAL(c->held_line);
+
+	c->agent_id[0] = '\0';
+	if (ok) {
+		free(c->agent);
+		c->agent = KT_STEAL(c->wanted_agent);
+		if (held)
+			send_user(c, held);
+		return;
+	}
+	if (!held)
+		return;
+	KT_AUTOFREE char *message = kt_asprintf("%s", kt_json_str_or(response, "error",
+						 "the harness does not know this agent"));
+	struct kt_turn_result r = { .stop_reason = "error", .error_code = "agent_not_found",
+		.error_message = message, .usage = KT_USAGE_INIT };
+
+	turn_finish(c, &r, true);
+}
+
+static void claude_answer(struct kt_driver *d, const char *ask_id, enum kt_decision decision,
+	const char *answers, const char *note)
+{
+	kt_claude_answer(claude_of(d), ask_id, decision, answers, note);
+}
+
+static void claude_interrupt(struct kt_driver *d)
+{
+	struct kt_claude *c = claude_of(d);
+	struct kt_turn_result r = { .stop_reason = "interrupted", .usage = KT_USAGE_INIT };
+
+	if (c->state != CLAUDE_TURN)
+		return;
+	/* Not sent yet: there is nothing to stop in the harness. */
+	if (c->held_line) {
+		turn_finish(c, &r, true);
+		return;
+	}
+	c->interrupted = true;
+	send_interrupt(c);
+}
+
+/* --- the result line --------------------------------------------------------------------------- */
+
+static void tell_resume_failed(struct kt_claude *c, const char *why)
+{
+	if (c->resume_failed_told)
+		return;
+	c->resume_failed_told = true;
+	c->state = CLAUDE_DEAD;
+	turn_reset(c);
+	c->d.sink.resume_failed(c->d.sink.arg, why);
+}
+
+static bool is_resume_failure(const struct kt_claude *c, const char *text)
+{
+	return c->cfg->resume_id && text && strstr(text, "No conversation found");
+}
+
+static void result_line(struct kt_claude *c, const cJSON *line)
+{
+	struct kt_turn_result r = { .stop_reason = "end_turn", .usage = KT_USAGE_INIT };
+	const char *origin = kt_json_str(kt_json_obj(line, "origin"), "kind");
+
+	if (is_resume_failure(c, kt_claude_first_error(line))) {
+		tell_resume_failed(c, kt_claude_first_error(line));
+		return;
+	}
+	/* The end of a background turn that came between us and our own: that one is still to come. */
+	if (c->state == CLAUDE_TURN && !c->unsolicited && !c->interrupted &&
+		kt_str_eq(origin, "task-notification")) {
+		c->foreign_result = true;
+		c->d.sink.set_timer(c->d.sink.arg, FOREIGN_RESULT_MS);
+		return;
+	}
+	if (c->state != CLAUDE_TURN)
+		return;
+	kt_claude_take_usage(c, line, &r.usage);
+	kt_claude_name_result(c, line, &r);
+	turn_finish(c, &r, true);
+}
+
+static void claude_timer(struct kt_driver *d)
+{
+	struct kt_claude *c = claude_of(d);
+	struct kt_turn_result r = { .stop_reason = "end_turn", .usage = KT_USAGE_INIT };
+
+	if (c->state != CLAUDE_TURN)
+		return;
+	if (c->interrupted || c->auth_failure)
+		send_interrupt(c);
+	else if (c->foreign_result)
+		turn_finish(c, &r, true);
+}
+
+/* --- system lines ------------------------------------------------------------------------------ */
+
+/* Copy the named members of line, when they are there, into the object being written. */
+static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *names)
+{
+	for (; *names; names++) {
+		const cJSON *v = kt_json_get(line, *names);
+
+		if (v && !cJSON_IsNull(v))
+			kt_jw_json(w, *names, v);
+	}
+}
+
+static void emit_system(struct kt_claude *c, const char *subtype, const cJSON *from,
+	const char *const *names)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "subtype", subtype);
+	copy_members(&w, from, names);
+	kt_jw_obj_end(&w);
+	if (kt_buf_ok(&b))
+		kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
+}
+
+static void api_retry(struct kt_claude *c, const cJSON *line)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	int64_t status = kt_json_int(line, "error_status", 0);
+	const char *kind = kt_json_str_or(line, "error", "");
+	struct kt_turn_result named = { 0 };
+	struct kt_jw w;
+
+	kt_claude_drop_message(c);
+	kt_claude_name_error(&named, kind, status, status ? "" : "ECONN");
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", "retrying");
+	kt_jw_int(&w, "attempt", kt_json_int(line, "attempt", 0));
+	kt_jw_int(&w, "max_retries", kt_json_int(line, "max_retries", 0));
+	kt_jw_int(&w, "delay_ms", (int64_t)kt_json_num(line, "retry_delay_ms", 0));
+	if (status)
+		kt_jw_int(&w, "error_status", status);
+	kt_jw_str(&w, "code", named.error_code);
+	kt_jw_obj_end(&w);
+	kt_emit(&c->d, KT_EV_STATUS, b.ptr, b.len, NULL);
+	/* It would try a wrong key ten times, for minutes. */
+	if ((status == 401 || status == 403) && c->state == CLAUDE_TURN && !c->auth_failure) {
+		c->auth_failure = kt_asprintf("the model's API refused the credentials "
+					      "(HTTP %" PRId64 "): check the key or log in again",
+			status);
+		send_interrupt(c);
+	}
+}
+
+static void task_started(struct kt_claude *c, const cJSON *line)
+{
+	const char *task = kt_json_str(line, "task_id");
+	const char *tool = kt_json_str(line, "tool_use_id");
+
+	if (task && tool)
+		free(kt_map_set(&c->tasks, task, kt_strdup(tool)));
+}
+
+static void init_line(struct kt_claude *c, const cJSON *line)
+{
+	static const char *const names[] = { "model", "permissionMode", "claude_code_version",
+		"mcp_servers", "apiKeySource", NULL };
+	const char *session = kt_json_str(line, "session_id");
+
+	if (session && !kt_str_eq(session, c->session)) {
+		free(c->session);
+		c->session = kt_strdup(session);
+		c->d.sink.session_id(c->d.sink.arg, c->session);
+	}
+	emit_system(c, "init", line, names);
+}
+
+/* A background turn that ended in ours was not the last one after all. */
+static void not_the_last(struct kt_claude *c)
+{
+	if (!c->foreign_result)
+		return;
+	c->foreign_result = false;
+	c->d.sink.set_timer(c->d.sink.arg, -1);
+}
+
+static void status_line(struct kt_claude *c, const cJSON *line)
+{
+	static const char *const names[] = { "status", "compact_result", "permissionMode", NULL };
+
+	if (kt_str_eq(kt_json_str(line, "status"), "requesting")) {
+		not_the_last(c);
+		kt_claude_turn_seen(c);
+		if (c->state == CLAUDE_TURN)
+			kt_claude_step_begin(c);
+		return;
+	}
+	emit_system(c, "status", line, names);
+}
+
+static void system_line(struct kt_claude *c, const cJSON *line)
+{
+	static const char *const compact[] = { "compact_metadata", NULL };
+	static const char *const task[] = { "task_id", "tool_use_id", "description",
+		"subagent_type", "task_type", "status", "summary", "last_tool_name", "usage",
+		"patch", NULL };
+	static const char *const refusal[] = { "original_model", "api_refusal_category", NULL };
+	const char *subtype = kt_json_str_or(line, "subtype", "");
+
+	if (!strcmp(subtype, "init")) {
+		not_the_last(c);
+		init_line(c, line);
+	} else if (!strcmp(subtype, "status")) {
+		status_line(c, line);
+	} else if (!strcmp(subtype, "api_retry")) {
+		api_retry(c, line);
+	} else if (!strcmp(subtype, "compact_boundary")) {
+		emit_system(c, subtype, line, compact);
+	} else if (kt_str_starts(subtype, "task_")) {
+		if (!strcmp(subtype, "task_started"))
+			task_started(c, line);
+		emit_system(c, subtype, line, task);
+	} else if (!strcmp(subtype, "model_refusal_no_fallback")) {
+		emit_system(c, subtype, line, refusal);
+	}
+}
+
+/* --- control lines ----------------------------------------------------------------------------- */
+
+static void became_ready(struct kt_claude *c, const cJSON *answer)
+{
+	const cJSON *command;
+
+	cJSON_ArrayForEach(command, kt_json_arr(answer, "commands")) {
+		const char *name = kt_json_str(command, "name");
+
+		if (name)
+			kt_map_set(&c->commands, name, c);
+	}
+	c->initialize_id[0] = '\0';
+	c->state = CLAUDE_READY;
+	c->d.sink.ready(c->d.sink.arg, c->session);
+}
+
+static void control_response(struct kt_claude *c, const cJSON *line)
+{
+	const cJSON *response = kt_json_obj(line, "response");
+	const char *id = kt_json_str_or(response, "request_id", "");
+	bool ok = kt_str_eq(kt_json_str(response, "subtype"), "success");
+
+	if (!*id)
+		return;
+	/* A refused initialize (a release without it) still is a harness that answers. */
+	if (!strcmp(id, c->initialize_id) && c->state == CLAUDE_STARTING)
+		became_ready(c, kt_json_obj(response, "response"));
+	else if (!strcmp(id, c->agent_id))
+		agent_answered(c, response, ok);
+}
+
+/* A request that we never asked for must be answered, or the harness waits for ever. */
+static void refuse_request(struct kt_claude *c, const char *id, const char *subtype)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	KT_AUTOFREE char *text = kt_asprintf("unsupported request: %s", subtype);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "type", "control_response");
+	kt_jw_obj(&w, "response");
+	kt_jw_str(&w, "subtype", "error");
+	kt_jw_str(&w, "request_id", id);
+	kt_jw_str(&w, "error", text);
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	kt_claude_send(c, &b);
+}
+
+static void control_request(struct kt_claude *c, const cJSON *line)
+{
+	const cJSON *request = kt_json_obj(line, "request");
+	const char *id = kt_json_str(line, "request_id");
+	const char *subtype = kt_json_str_or(request, "subtype", "");
+
+	if (!id)
+		return;
+	if (!strcmp(subtype, "can_use_tool"))
+		kt_claude_can_use_tool(c, id, request);
+	else
+		refuse_request(c, id, subtype);
+}
+
+static void control_cancel(struct kt_claude *c, const cJSON *line)
+{
+	struct claude_ask *a = kt_claude_ask(c, kt_json_str(line, "request_id"));
+
+	if (!a)
+		return;
+	c->d.sink.ask_withdrawn(c->d.sink.arg, a->id);
+	kt_claude_ask_remove(c, a);
+}
+
+static void rate_limit_line(struct kt_claude *c, const cJSON *line)
+{
+	static const char *const names[] = { "status", "resetsAt", "rateLimitType", "utilization",
+		NULL };
+
+	emit_system(c, "rate_limit", kt_json_obj(line, "rate_limit_info"), names);
+}
+
+static void malformed_line(struct kt_claude *c, size_t len)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+
+	/* One event tells it; a harness that prints garbage must not fill the log with it. */
+	if (c->malformed++ > 0)
+		return;
+	kt_buf_addf(&b, "{\"subtype\":\"malformed_line\",\"bytes\":%zu}", len);
+	kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
+}
+
+static void claude_line(struct kt_driver *d, char *text, size_t len)
+{
+	static const struct {
+		const char *type;
+		void (*fn)(struct kt_claude *c, const cJSON *line);
+	} types[] = {
+		{ "stream_event", kt_claude_stream_event },
+		{ "assistant", kt_claude_assistant },
+		{ "user", kt_claude_user },
+		{ "system", system_line },
+		{ "result", result_line },
+		{ "control_request", control_request },
+		{ "control_response", control_response },
+		{ "control_cancel_request", control_cancel },
+		{ "rate_limit_event", rate_limit_line },
+	};
+	struct kt_claude *c = claude_of(d);
+	KT_AUTO_JSON cJSON *line = NULL;
+
+	if (c->state == CLAUDE_DEAD || len == 0)
+		return;
+	if (kt_json_parse(text, len, KT_JSON_LENIENT, &line, NULL) != KT_OK ||
+		!cJSON_IsObject(line)) {
+		malformed_line(c, len);
+		return;
+	}
+	const char *type = kt_json_str_or(line, "type", "");
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(types); i++) {
+		if (!strcmp(type, types[i].type)) {
+			types[i].fn(c, line);
+			return;
+		}
+	}
+}
+
+/* --- life -------------------------------------------------------------------------------------- */
+
+static void push_arg(struct kt_arena *arena, struct kt_vec *v, const char *a, const char *b)
+{
+	kt_vec_push(v, kt_arena_strdup(arena, a));
+	if (b)
+		kt_vec_push(v, kt_arena_strdup(arena, b));
+}
+
+static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *arena,
+	struct kt_vec *argv, struct kt_vec *env)
+{
+	static const char *const settings[] = {
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
+		"DISABLE_TELEMETRY=1",
+		"DISABLE_AUTOUPDATER=1",
+		"CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1",
+	};
+
+	push_arg(arena, argv, cfg->program, "-p");
+	push_arg(arena, argv, "--input-format", "stream-json");
+	push_arg(arena, argv, "--output-format", "stream-json");
+	push_arg(arena, argv, "--verbose", "--include-partial-messages");
+	push_arg(arena, argv, "--permission-prompt-tool", "stdio");
+	if (cfg->resume_id)
+		push_arg(arena, argv, "--resume", cfg->resume_id);
+	else if (cfg->new_id)
+		push_arg(arena, argv, "--session-id", cfg->new_id);
+	if (cfg->model)
+		push_arg(arena, argv, "--model", cfg->model);
+	if (cfg->permission_mode)
+		push_arg(arena, argv, "--permission-mode", cfg->permission_mode);
+	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++)
+		push_arg(arena, env, settings[i], NULL);
+	/* Hides credentials from tool commands; it also forces the permission mode "default". */
+	if (!cfg->permission_mode || !strcmp(cfg->permission_mode, "default"))
+		push_arg(arena, env, "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB=1", NULL);
+}
+
+static struct kt_driver *claude_open(const struct kt_driver_config *cfg,
+	const struct kt_driver_sink *sink)
+{
+	struct kt_claude *c = kt_calloc(1, sizeof(*c));
+	const char *session = cfg->resume_id ? cfg->resume_id : cfg->new_id;
+
+	c->d.ops = &kt_driver_claude;
+	c->d.sink = *sink;
+	c->cfg = cfg;
+	c->state = CLAUDE_NEW;
+	c->thinking_sent = CLAUDE_THINKING_DEFAULT;
+	c->session = session ? kt_strdup(session) : NULL;
+	return &c->d;
+}
+
+static void claude_start(struct kt_driver *d)
+{
+	struct kt_claude *c = claude_of(d);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	c->state = CLAUDE_STARTING;
+	request_begin(c, &w, &b, "initialize", c->initialize_id, sizeof(c->initialize_id));
+	kt_jw_bool(&w, "forwardSubagentText", true);
+	request_end(c, &w);
+}
+
+static const char *last_line(const char *text)
+{
+	const char *lf = strrchr(text, '\n');
+
+	return lf ? lf + 1 : text;
+}
+
+static void claude_gone(struct kt_driver *d, int exit_code, int term_signal,
+	const char *stderr_tail)
+{
+	struct kt_claude *c = claude_of(d);
+	KT_AUTOFREE char *message = NULL;
+	const char *last = last_line(stderr_tail);
+
+	if (c->state == CLAUDE_DEAD)
+		return;
+	if (is_resume_failure(c, stderr_tail)) {
+		tell_resume_failed(c, last);
+		return;
+	}
+	if (c->state != CLAUDE_TURN) {
+		c->state = CLAUDE_DEAD;
+		return;
+	}
+	message = kt_asprintf("Claude Code ended in the middle of the turn (%s %d)%s%.300s",
+		term_signal ? "signal" : "exit status", term_signal ? term_signal : exit_code,
+		*last ? ": " : "", last);
+	struct kt_turn_result r = { .stop_reason = "error", .error_code = "harness_crashed",
+		.error_message = message, .retryable = true, .usage = KT_USAGE_INIT };
+
+	if (c->auth_failure) {
+		r.error_code = "auth_failed";
+		r.error_message = c->auth_failure;
+		r.retryable = false;
+	}
+	turn_finish(c, &r, false);
+}
+
+static bool claude_exits_on_eof(const struct kt_driver *d)
+{
+	return true;
+}
+
+static void claude_close(struct kt_driver *d)
+{
+	struct kt_claude *c = claude_of(d);
+	const char *key;
+	void *value;
+
+	turn_reset(c);
+	while (c->asks.len)
+		kt_claude_ask_remove(c, c->asks.items[0]);
+	kt_vec_release(&c->asks);
+	kt_claude_forget_tools(c);
+	for (size_t pos = 0; kt_map_next(&c->tasks, &pos, &key, &value);)
+		free(value);
+	kt_map_release(&c->tasks);
+	kt_map_release(&c->commands);
+	free(c->session);
+	free(c->agent);
+	free(c->wanted_agent);
+	free(c);
+}
+
+const struct kt_driver_ops kt_driver_claude = {
+	.name = "claude-code",
+	.has_process = true,
+	.resumes = true,
+	.command = claude_command,
+	.open = claude_open,
+	.start = claude_start,
+	.line = claude_line,
+	.prompt = claude_prompt,
+	.answer = claude_answer,
+	.interrupt = claude_interrupt,
+	.gone = claude_gone,
+	.timer = claude_timer,
+	.exits_on_eof = claude_exits_on_eof,
+	.close = claude_close,
+};

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the Claude Code driver, shared by claude.c (commands, control protocol, beginning and
+ * end of turns) and claude_stream.c (messages to events). For these two files only.
+ *
+ *   NEW --start()--> STARTING --answer to initialize--> READY
+ *   READY --prompt(), perhaps after an agent switch--> TURN --result--> READY
+ *   READY --status "requesting" that we did not cause--> TURN (unsolicited)
+ *   any --gone()--> DEAD
+ */
+#ifndef KT_HARNESS_CLAUDE_H
+#define KT_HARNESS_CLAUDE_H
+
+#include "harness/driver.h"
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "text/json.h"
+
+enum claude_state { CLAUDE_NEW, CLAUDE_STARTING, CLAUDE_READY, CLAUDE_TURN, CLAUDE_DEAD };
+
+enum claude_part_kind { CLAUDE_PART_TEXT, CLAUDE_PART_REASONING, CLAUDE_PART_TOOL };
+
+/* One content block of a main-loop message of the running turn. */
+struct claude_part {
+	enum claude_part_kind kind;
+	char *id; /* "<message id>.<n>"; of tools the tool_use id */
+	struct kt_buf text; /* what was shown so far */
+	bool final; /* the whole block was seen */
+};
+
+/* A tool call whose result has not come. */
+struct claude_tool {
+	char *id;
+	char *parent; /* or NULL */
+	char *name;
+	bool running; /* announced with its whole input */
+	bool denied; /* a person said no */
+};
+
+/* A can_use_tool request that waits for its answer. */
+struct claude_ask {
+	char *id;
+	char *tool_use_id; /* or NULL */
+	char *input; /* JSON text */
+	bool question;
+};
+
+/* Sums of modelUsage; it counts from the start of the process. */
+struct claude_totals {
+	int64_t input, output, cache_read, cache_write;
+	double cost_usd;
+};
+
+struct kt_claude {
+	struct kt_driver d;
+	const struct kt_driver_config *cfg;
+	enum claude_state state;
+	char *session;
+	uint64_t next_request;
+	uint64_t malformed; /* lines that were no JSON object */
+
+	/* Control requests of ours that are open; "" when none. */
+	char initialize_id[24], agent_id[24];
+	struct kt_map commands; /* slash commands and skills of the initialize answer */
+	char *agent; /* agent in force, NULL = the harness's default */
+	char *wanted_agent; /* agent of the open switch */
+	char *held_line; /* user line that waits for the switch */
+	int64_t thinking_sent; /* last set_max_thinking_tokens; THINKING_DEFAULT at first */
+	bool resume_failed_told;
+
+	/* The turn. */
+	bool unsolicited, interrupted, thinking;
+	bool foreign_result; /* a background turn ended inside ours; ours may still come */
+	char *auth_failure; /* text of the first 401/403, turn ends with auth_failed */
+	char error_kind[48]; /* `error` of a synthetic assistant line */
+	char *error_text;
+	struct kt_vec parts; /* claude_part, of all messages of the turn */
+	size_t message_first; /* index in parts where the open message begins */
+	char *message_id; /* the message that is streaming, or was last */
+	bool message_open; /* no message_stop yet */
+	struct claude_part *block; /* content block that streams, or NULL */
+	struct kt_usage step_usage;
+	int step; /* number of the last step begun, 0 = none */
+	bool step_open;
+	uint32_t sub_parts; /* numbers the text parts of sub-agents */
+
+	struct kt_vec tools; /* claude_tool */
+	struct kt_vec asks; /* claude_ask */
+	struct kt_map tasks; /* task id -> tool_use id of the sub-agent's Task call (malloc) */
+	struct claude_totals totals;
+};
+
+#define CLAUDE_THINKING_DEFAULT (-1)
+
+/* claude_stream.c */
+
+/* A `stream_event` line. */
+void kt_claude_stream_event(struct kt_claude *c, const cJSON *line);
+/* An `assistant` line. */
+void kt_claude_assistant(struct kt_claude *c, const cJSON *line);
+/* A `user` line (tool results). */
+void kt_claude_user(struct kt_claude *c, const cJSON *line);
+/* A model call begins. */
+void kt_claude_step_begin(struct kt_claude *c);
+/* The open step ends, if there is one. */
+void kt_claude_step_end(struct kt_claude *c);
+/* The message in the middle of streaming is void: take back what was shown of it. */
+void kt_claude_drop_message(struct kt_claude *c);
+/* Close all open tools with status ("rejected" for those that a person denied). */
+void kt_claude_close_tools(struct kt_claude *c, const char *status);
+/* Free the open tools without a word. */
+void kt_claude_forget_tools(struct kt_claude *c);
+/* Forget the turn's parts. */
+void kt_claude_turn_clear(struct kt_claude *c);
+/* The turn's text: parts of the main loop joined by blank lines. */
+void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out);
+/* An open tool by id, NULL when there is none. BORROWS until it is closed. */
+struct claude_tool *kt_claude_tool(const struct kt_claude *c, const char *id);
+/* Announce a tool call with its whole input, once. */
+void kt_claude_tool_running(struct kt_claude *c, const char *id, const char *name,
+	const cJSON *input, const char *parent);
+
+/* claude_ask.c */
+
+/* An open ask by id, NULL when there is none. BORROWS until it is removed. */
+struct claude_ask *kt_claude_ask(const struct kt_claude *c, const char *id);
+/* Forget an ask and free it. */
+void kt_claude_ask_remove(struct kt_claude *c, struct claude_ask *a);
+/* A `can_use_tool` request with this request id. */
+void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *request);
+/* Answer an ask; an unknown id is ignored. */
+void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision decision,
+	const char *answers, const char *note);
+/*
+ * No ask outlives its turn: withdraw all. A background task that still waits is told no, when the
+ * harness is alive.
+ */
+void kt_claude_withdraw_asks(struct kt_claude *c, bool alive);
+
+/* claude_result.c */
+
+/* What this turn used: the difference to the last result. Leaves u alone when it is not said. */
+void kt_claude_take_usage(struct kt_claude *c, const cJSON *line, struct kt_usage *u);
+/* First of the result's `errors`, or NULL. BORROWS. */
+const char *kt_claude_first_error(const cJSON *line);
+/* Set stop_reason, error_code and retryable for an error of the API. kind may be NULL or "". */
+void kt_claude_name_error(struct kt_turn_result *r, const char *kind, int64_t status,
+	const char *text);
+/* Set stop_reason and the error of a `result` line. Strings are BORROWED from line and c. */
+void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_turn_result *r);
+
+/* claude.c */
+
+/* Send one line; b gets its LF. */
+void kt_claude_send(struct kt_claude *c, struct kt_buf *b);
+/* Something of a turn was seen: a turn that nobody asked for begins, if none runs. */
+void kt_claude_turn_seen(struct kt_claude *c);
+
+#endif

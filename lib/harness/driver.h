@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A driver: a small state machine between a harness's native protocol and karta's events. Lines of
+ * the harness in, events and native lines out. It starts no process, reads no clock and knows no
+ * session store, so that a recorded transcript can be replayed through it byte by byte.
+ *
+ *   STARTING --ready()--> READY --prompt--> TURN <--answer-- WAITING (asks open)
+ *   TURN --turn_end()--> READY            any --gone--> DEAD (an open turn ends with an error)
+ *
+ * To add a driver:
+ *  1. lib/harness/NAME.c with a `const struct kt_driver_ops`;
+ *  2. its line in kt_driver_for() and in enum kt_harness_type (lib/app/app.h)
+ *     (tests/unit/harness/test_drivers.c walks the table and fails for a driver without replays);
+ *  3. transcripts in tests/captures/NAME-*.jsonl;
+ *  4. a section in docs/design/harness.md and docs/harnesses.md (tests/cli/docs.sh).
+ */
+#ifndef KT_HARNESS_DRIVER_H
+#define KT_HARNESS_DRIVER_H
+
+#include "app/app.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "event/event.h"
+
+/* Why and how a harness is started. Strings are BORROWED for the driver's life. */
+struct kt_driver_config {
+	const struct kt_app *app;
+	const char *program; /* path of the harness program; NULL for rehearsal */
+	const char *cwd; /* the application's folder */
+	const char *resume_id; /* the harness's own session id to resume, or NULL for a new session */
+	const char *new_id; /* UUID to use for a new session where the harness lets us choose */
+	const char *transcript; /* preamble for harnesses that cannot resume, or NULL */
+	const char *permission_mode; /* the harness's own word, or NULL */
+	const char *model; /* or NULL */
+	int64_t thinking_budget_tokens; /* 0 = not set */
+	double speed; /* rehearsal: 1 = recorded timing, 0 = as fast as possible */
+	uint32_t turns_before; /* rehearsal: turns the session had already */
+};
+
+/* A question of the harness to a person: an approval, a choice, a plan. */
+struct kt_ask {
+	const char *id; /* the driver's id; BORROWED during the call */
+	const char *kind; /* "tool_use", "question", "plan" */
+	const char *tool; /* "Bash", "edit" */
+	const char *tool_use_id; /* or NULL */
+	const char *parent_tool_use_id; /* or NULL */
+	const char *message; /* one sentence: "Allow Bash: touch out/b.txt?" */
+	const char *key; /* what approve_session remembers: "Bash:touch out", "Edit:src/" */
+	const char *input; /* exact tool input as JSON text */
+	size_t input_len;
+	const char *questions; /* kind question: [{question, header, options:[{label,description}], multi}] JSON, or NULL */
+};
+
+enum kt_decision { KT_APPROVE_ONCE, KT_APPROVE_SESSION, KT_DENY, KT_ANSWER };
+/* "approve_once", "approve_session", "deny", "answer". */
+const char *kt_decision_name(enum kt_decision d);
+/* Parse, also the aliases "allow" and "once" / "session". False when unknown. */
+KT_MUST_CHECK bool kt_decision_parse(const char *s, enum kt_decision *out);
+
+/* Tokens and money of one turn; -1 = the harness does not say. */
+struct kt_usage {
+	int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, total_tokens;
+	int64_t cost_microusd; /* millionths of a US dollar */
+};
+#define KT_USAGE_INIT { -1, -1, -1, -1, -1, -1 }
+
+struct kt_turn_result {
+	const char *stop_reason; /* "end_turn", "interrupted", "error", "max_turns", "refusal", ... */
+	const char *error_code; /* NULL = no error; else stable: auth_failed, rate_limited, overloaded,
+				   model_not_found, invalid_request, connection_failed, harness_crashed,
+				   harness_start_failed, budget_exceeded, refused, unresponsive, internal_error,
+				   no_rehearsal ... (docs/errors.md) */
+	const char *error_message;
+	bool retryable;
+	const char *text; /* the assistant's text of the turn, all steps joined by blank lines */
+	struct kt_usage usage;
+};
+
+/* Upwards: what a driver may cause. All are called from within the ops below. */
+struct kt_driver_sink {
+	void *arg;
+	/* Send one native line (with its LF) to the harness. */
+	void (*send)(void *arg, const char *line, size_t len);
+	/* The harness is ready for a prompt. harness_session = its own id (resume_id later), or NULL. */
+	void (*ready)(void *arg, const char *harness_session);
+	/* The harness told its session id, or changed it. */
+	void (*session_id)(void *arg, const char *harness_session);
+	/* An event of the running turn (or outside of one). turn_id is filled in above. */
+	void (*event)(void *arg, const struct kt_event_draft *ev);
+	/* A turn began that nobody asked for (background work of the harness). */
+	void (*unsolicited)(void *arg);
+	void (*ask)(void *arg, const struct kt_ask *ask);
+	/* The harness no longer waits for this answer. */
+	void (*ask_withdrawn)(void *arg, const char *ask_id);
+	/* The turn is over. Open tools were closed by tool_result events before. */
+	void (*turn_end)(void *arg, const struct kt_turn_result *result);
+	/* One timer per driver: call ops->timer after delay_ms; < 0 stops it. */
+	void (*set_timer)(void *arg, int64_t delay_ms);
+	/* The conversation cannot be resumed any more: start afresh with a new harness session. */
+	void (*resume_failed)(void *arg, const char *why);
+};
+
+/* One message to the harness. */
+struct kt_prompt {
+	const char *text;
+	const char *agent; /* agent for this turn, or NULL for the default one */
+	bool thinking; /* surface reasoning */
+	const char *participant_name; /* attribution, or NULL */
+	uint32_t position; /* turn number in the session, from 1 */
+};
+
+struct kt_driver; /* each driver's own state begins with this */
+
+struct kt_driver_ops {
+	const char *name;
+	bool has_process; /* false: rehearsal */
+	bool resumes; /* a new process can take the conversation up again */
+	/*
+	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that the
+	 * runner passes) to the vectors; strings in arena.
+	 */
+	void (*command)(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
+		struct kt_vec *env);
+	/* New state; sends nothing yet. */
+	struct kt_driver *(*open)(const struct kt_driver_config *cfg, const struct kt_driver_sink *sink);
+	/* The process runs: say hello. */
+	void (*start)(struct kt_driver *d);
+	/* One line of stdout without LF; may be changed in place. */
+	void (*line)(struct kt_driver *d, char *line, size_t len);
+	/* Only when ready and no turn runs. */
+	void (*prompt)(struct kt_driver *d, const struct kt_prompt *p);
+	/* Answer an ask. APPROVE_SESSION is never passed on: the runner's owner answers ONCE.
+	 * answers: JSON object question -> answer for KT_ANSWER, else NULL. note: why, for deny. */
+	void (*answer)(struct kt_driver *d, const char *ask_id, enum kt_decision decision,
+		const char *answers, const char *note);
+	/* Stop the running turn; turn_end comes later. */
+	void (*interrupt)(struct kt_driver *d);
+	/*
+	 * The process is gone. stderr_tail is its last lines (or ""). Ends an open turn with
+	 * harness_crashed (or what the stderr says).
+	 */
+	void (*gone)(struct kt_driver *d, int exit_code, int term_signal, const char *stderr_tail);
+	void (*timer)(struct kt_driver *d);
+	/* True when closing stdin makes it exit by itself; false: SIGTERM. */
+	bool (*exits_on_eof)(const struct kt_driver *d);
+	void (*close)(struct kt_driver *d);
+};
+
+struct kt_driver {
+	const struct kt_driver_ops *ops;
+	struct kt_driver_sink sink;
+};
+
+extern const struct kt_driver_ops kt_driver_claude;
+extern const struct kt_driver_ops kt_driver_acp;
+extern const struct kt_driver_ops kt_driver_rehearsal;
+
+/* The driver for a harness type. */
+const struct kt_driver_ops *kt_driver_for(enum kt_harness_type type);
+
+/*
+ * Normalised key that approve_session remembers: "Bash:" + the first two words (never a command
+ * with ; & | ` $( > <, newline: then the whole text), "Edit:" + the file's folder, else the tool's
+ * name and its whole input. Written into out.
+ */
+void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out);
+
+/* Helpers that all drivers share (emit.c): render data and hand it to the sink. */
+void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, const char *text,
+	size_t len, bool replace, const char *parent);
+void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, const cJSON *input,
+	const char *state, const char *parent);
+void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *output, bool is_error,
+	const char *status, const char *parent);
+void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent);
+void kt_emit_step_finish(struct kt_driver *d, int step, const struct kt_usage *usage,
+	const char *parent);
+/* data is one JSON object as text. */
+void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
+	const char *parent);
+/* {"input_tokens":..} with the known fields; cost as cost_usd. */
+struct kt_jw;
+void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u);
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What all drivers share: rendering an event's data and handing it to the sink, the words of
+ * decisions, usage, and the key that "approve for the session" remembers. Strings that would make
+ * an event larger than KT_MAX_EVENT_BYTES are cut here and marked, so that the log never has to
+ * replace an event as a whole. No state.
+ */
+#include "harness/driver.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/json.h"
+
+#include <string.h>
+
+enum {
+	/* One text event carries at most this; longer text is several. Escaping grows it 6 times at most. */
+	EMIT_TEXT_BYTES = 128 * 1024,
+	/* In an event that is too large, every string is cut to this. */
+	EMIT_STRING_BYTES = 64 * 1024,
+	/* If that was not enough (a thousand long strings), to this. */
+	EMIT_STRING_SMALL_BYTES = 1024,
+	/* Room for the envelope around the data. */
+	EMIT_ENVELOPE_BYTES = 4096,
+	KEY_MAX_BYTES = 16 * 1024,
+};
+
+/* --- decisions --------------------------------------------------------------------------------- */
+
+const char *kt_decision_name(enum kt_decision d)
+{
+	switch (d) {
+	case KT_APPROVE_ONCE:
+		return "approve_once";
+	case KT_APPROVE_SESSION:
+		return "approve_session";
+	case KT_DENY:
+		return "deny";
+	case KT_ANSWER:
+		return "answer";
+	}
+	return "deny";
+}
+
+bool kt_decision_parse(const char *s, enum kt_decision *out)
+{
+	static const struct {
+		const char *word;
+		enum kt_decision decision;
+	} words[] = {
+		{ "approve_once", KT_APPROVE_ONCE },
+		{ "allow", KT_APPROVE_ONCE },
+		{ "once", KT_APPROVE_ONCE },
+		{ "approve_session", KT_APPROVE_SESSION },
+		{ "session", KT_APPROVE_SESSION },
+		{ "deny", KT_DENY },
+		{ "answer", KT_ANSWER },
+	};
+
+	for (size_t i = 0; s && i < KT_ARRAY_LEN(words); i++) {
+		if (!strcmp(s, words[i].word)) {
+			*out = words[i].decision;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- the key of an approval -------------------------------------------------------------------- */
+
+static bool is_any(const char *word, const char *const *names)
+{
+	for (; *names; names++) {
+		if (kt_str_ieq(word, *names))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * True when the first two words of a shell command do not tell what it does: several commands,
+ * expansions, or a program that runs what its arguments say ("sh -c ...", "sudo ...", "X=1 ...").
+ */
+static bool is_opaque(const char *command)
+{
+	static const char *const runners[] = { "sh", "bash", "zsh", "dash", "ksh", "fish", "env",
+		"sudo", "doas", "su", "eval", "exec", "command", "builtin", "source", ".", "xargs",
+		"nohup", "time", "timeout", "nice", "setsid", "ssh", "python", "python3", "node",
+		"perl", "ruby", "php", "awk", "find", "busybox", "docker", "npx", NULL };
+	char word[32];
+	size_t n = strcspn(command, " \t");
+
+	if (strpbrk(command, ";&|`<>$\n\r\\(){}") || memchr(command, '=', n))
+		return true;
+	if (n >= sizeof(word))
+		return false;
+	memcpy(word, command, n);
+	word[n] = '\0';
+	const char *slash = strrchr(word, '/');
+
+	return is_any(slash ? slash + 1 : word, runners);
+}
+
+static void bash_key(const char *command, struct kt_buf *out)
+{
+	const char *p = command + strspn(command, " \t");
+
+	kt_buf_adds(out, "Bash:");
+	if (is_opaque(p)) {
+		kt_buf_adds(out, p);
+		return;
+	}
+	for (int word = 0; word < 2 && *p; word++) {
+		size_t n = strcspn(p, " \t");
+
+		if (word)
+			kt_buf_addc(out, ' ');
+		kt_buf_add(out, p, n);
+		p += n;
+		p += strspn(p, " \t");
+	}
+}
+
+void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out)
+{
+	static const char *const shells[] = { "Bash", "shell", "execute", NULL };
+	static const char *const editors[] = { "Edit", "Write", "MultiEdit", "NotebookEdit", NULL };
+	static const char *const paths[] = { "file_path", "filePath", "notebook_path", "path", NULL };
+	const char *command = kt_json_str(input, "command");
+	const char *path = NULL;
+
+	if (!tool)
+		tool = "tool";
+	if (command && is_any(tool, shells)) {
+		bash_key(command, out);
+		return;
+	}
+	for (size_t i = 0; !path && paths[i]; i++)
+		path = kt_json_str(input, paths[i]);
+	if (path && is_any(tool, editors)) {
+		const char *slash = strrchr(path, '/');
+
+		kt_buf_adds(out, "Edit:");
+		/* A path that climbs may leave the folder: then only this very file is meant. */
+		if (strstr(path, ".."))
+			kt_buf_adds(out, path);
+		else
+			kt_buf_add(out, path, slash ? (size_t)(slash - path) + 1 : 0);
+		return;
+	}
+	kt_buf_adds(out, tool);
+	if (input && input->child) {
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KEY_MAX_BYTES);
+
+		kt_buf_addc(out, ':');
+		kt_json_add(&text, input);
+		kt_buf_add(out, text.ptr, text.len);
+	}
+}
+
+/* --- usage ------------------------------------------------------------------------------------- */
+
+static void usage_field(struct kt_jw *w, const char *key, int64_t v)
+{
+	if (v >= 0)
+		kt_jw_int(w, key, v);
+}
+
+void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u)
+{
+	kt_jw_obj(w, key);
+	usage_field(w, "input_tokens", u->input_tokens);
+	usage_field(w, "output_tokens", u->output_tokens);
+	usage_field(w, "total_tokens", u->total_tokens);
+	usage_field(w, "cache_read_tokens", u->cache_read_tokens);
+	usage_field(w, "cache_write_tokens", u->cache_write_tokens);
+	if (u->cost_microusd >= 0)
+		kt_jw_num(w, "cost_usd", (double)u->cost_microusd / 1e6);
+	kt_jw_obj_end(w);
+}
+
+/* --- events ------------------------------------------------------------------------------------ */
+
+void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
+	const char *parent)
+{
+	struct kt_event_draft ev = {
+		.type = type,
+		.parent_tool_use_id = parent,
+		.data = data,
+		.data_len = len,
+	};
+
+	d->sink.event(d->sink.arg, &ev);
+}
+
+/* Length of at most max bytes of s that ends with a whole UTF-8 sequence. */
+static size_t cut_length(const char *s, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max > 0 && ((unsigned char)s[max] & 0xC0) == 0x80)
+		max--;
+	return max;
+}
+
+static void write_cut(struct kt_jw *w, const char *key, const cJSON *v, size_t max, int depth);
+
+static void write_cut_string(struct kt_jw *w, const char *key, const char *s, size_t max)
+{
+	size_t len = strlen(s);
+	size_t keep = cut_length(s, len, max);
+
+	if (keep == len) {
+		kt_jw_strn(w, key, s, len);
+		return;
+	}
+	KT_AUTOFREE char *cut =
+		kt_asprintf("%.*s\n[... %zu more bytes were cut]", (int)keep, s, len - keep);
+
+	kt_jw_str(w, key, cut);
+}
+
+static void write_cut_members(struct kt_jw *w, const cJSON *v, size_t max, int depth)
+{
+	size_t n = 0;
+
+	for (const cJSON *c = v->child; c && n < 1000; c = c->next, n++)
+		write_cut(w, cJSON_IsObject(v) ? c->string : NULL, c, max, depth + 1);
+}
+
+/* As kt_jw_json() with long strings cut, at most 1000 members a level and 16 levels. */
+static void write_cut(struct kt_jw *w, const char *key, const cJSON *v, size_t max, int depth)
+{
+	if (cJSON_IsString(v)) {
+		write_cut_string(w, key, v->valuestring, max);
+	} else if (depth > 16 && (cJSON_IsObject(v) || cJSON_IsArray(v))) {
+		kt_jw_str(w, key, "[... cut]");
+	} else if (cJSON_IsObject(v)) {
+		kt_jw_obj(w, key);
+		write_cut_members(w, v, max, depth);
+		kt_jw_obj_end(w);
+	} else if (cJSON_IsArray(v)) {
+		kt_jw_arr(w, key);
+		write_cut_members(w, v, max, depth);
+		kt_jw_arr_end(w);
+	} else {
+		kt_jw_json(w, key, v);
+	}
+}
+
+/* A tool event: the value that may be large, and what else there is around it. */
+struct tool_event {
+	enum kt_event_type type;
+	const char *id, *name, *state, *status, *parent;
+	const cJSON *value;
+	bool is_error;
+};
+
+/* max_string 0: nothing is cut. */
+static void write_tool(struct kt_buf *b, const struct tool_event *t, size_t max_string)
+{
+	bool use = t->type == KT_EV_TOOL_USE;
+	const char *key = use ? "tool_input" : "output";
+	struct kt_jw w;
+
+	kt_jw_init(&w, b);
+	kt_jw_obj(&w, NULL);
+	if (use)
+		kt_jw_str(&w, "tool_name", t->name);
+	if (!max_string || !t->value)
+		kt_jw_json(&w, key, t->value);
+	else
+		write_cut(&w, key, t->value, max_string, 0);
+	kt_jw_str(&w, "tool_use_id", t->id);
+	if (use) {
+		kt_jw_str(&w, "state", t->state);
+	} else {
+		kt_jw_bool(&w, "is_error", t->is_error);
+		kt_jw_str(&w, "status", t->status);
+	}
+	if (max_string)
+		kt_jw_bool(&w, "truncated", true);
+	kt_jw_obj_end(&w);
+}
+
+static void emit_tool(struct kt_driver *d, const struct tool_event *t)
+{
+	static const size_t cuts[] = { 0, EMIT_STRING_BYTES, EMIT_STRING_SMALL_BYTES, 64 };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cuts); i++) {
+		KT_AUTO_BUF struct kt_buf b =
+			KT_BUF_INIT(KT_MAX_EVENT_BYTES - EMIT_ENVELOPE_BYTES);
+
+		write_tool(&b, t, cuts[i]);
+		if (!kt_buf_ok(&b))
+			continue;
+		kt_emit(d, t->type, b.ptr, b.len, t->parent);
+		return;
+	}
+	/* A tree of a million tiny values: say that something was there. */
+	struct tool_event none = *t;
+
+	none.value = NULL;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+
+	write_tool(&b, &none, EMIT_STRING_SMALL_BYTES);
+	kt_emit(d, t->type, b.ptr, b.len, t->parent);
+}
+
+void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, const cJSON *input,
+	const char *state, const char *parent)
+{
+	const struct tool_event t = {
+		.type = KT_EV_TOOL_USE, .id = id, .name = name, .value = input, .state = state,
+		.parent = parent,
+	};
+
+	emit_tool(d, &t);
+}
+
+void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *output, bool is_error,
+	const char *status, const char *parent)
+{
+	const struct tool_event t = {
+		.type = KT_EV_TOOL_RESULT, .id = id, .value = output, .is_error = is_error,
+		.status = status, .parent = parent,
+	};
+
+	emit_tool(d, &t);
+}
+
+void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, const char *text,
+	size_t len, bool replace, const char *parent)
+{
+	do {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+		size_t n = cut_length(text, len, EMIT_TEXT_BYTES);
+		struct kt_jw w;
+
+		kt_jw_init(&w, &b);
+		kt_jw_obj(&w, NULL);
+		kt_jw_obj(&w, "part");
+		kt_jw_str(&w, "type", reasoning ? "reasoning" : "text");
+		kt_jw_strn(&w, "text", text, n);
+		kt_jw_obj_end(&w);
+		kt_jw_str(&w, "part_id", part_id);
+		if (replace)
+			kt_jw_bool(&w, "replace", true);
+		kt_jw_obj_end(&w);
+		kt_emit(d, reasoning ? KT_EV_REASONING : KT_EV_TEXT, b.ptr, b.len, parent);
+		replace = false; /* what follows is appended to the replacement */
+		text += n;
+		len -= n;
+	} while (len > 0);
+}
+
+void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "step_index", step);
+	kt_jw_str(&w, "description", description ? description : "");
+	kt_jw_obj_end(&w);
+	kt_emit(d, KT_EV_STEP_START, b.ptr, b.len, parent);
+}
+
+void kt_emit_step_finish(struct kt_driver *d, int step, const struct kt_usage *usage,
+	const char *parent)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "step_index", step);
+	if (usage)
+		kt_usage_write(&w, "usage", usage);
+	kt_jw_obj_end(&w);
+	kt_emit(d, KT_EV_STEP_FINISH, b.ptr, b.len, parent);
+}

@@ -1,0 +1,917 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A running harness. Everything happens on the loop. Callbacks of the owner may stop or kill the
+ * harness, so every way in counts itself (enter/leave), and the memory goes with the last one out.
+ *
+ * Watchdogs and the driver's own timer are a table of due times with one timer for the earliest,
+ * which exists only while something is due: an idle session costs no timer.
+ */
+#include "harness/harness.h"
+
+#include "base/env.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "harness/record.h"
+#include "text/clean.h"
+#include "text/json.h"
+#include "text/lines.h"
+#include "text/redact.h"
+
+#include <signal.h>
+#include <string.h>
+
+enum {
+	STOP_INTERRUPT_MS = 2000, /* interrupt until the turn's end */
+	STOP_EOF_MS = 3000, /* end of input until the exit */
+	STOP_TERM_MS = 2000, /* SIGTERM until the tree is killed */
+	STDERR_LINE_BYTES = 64 * 1024,
+	TAIL_LINE_BYTES = 1000, /* of one line, in the tail */
+	TAIL_BYTES = 16 * 1024,
+};
+
+/* What may be due; see due_act(). */
+enum due { DUE_START, DUE_FIRST, DUE_SILENCE, DUE_CANCEL, DUE_STOP, DUE_DRIVER, DUE_COUNT_ };
+
+/* Steps of a polite stop. */
+enum stop { STOP_NOT, STOP_TURN, STOP_EOF, STOP_TERM, STOP_KILLED };
+
+struct kt_harness {
+	struct kt_harness_env *env;
+	const struct kt_driver_ops *ops;
+	struct kt_driver *driver;
+	struct kt_driver_config cfg; /* points into the copies below */
+	char *program, *resume_id, *session_id, *transcript;
+	char new_id[37];
+	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
+	struct kt_lines out, err;
+	struct kt_vec tail; /* char *, last lines of stderr */
+	struct kt_harness_cbs cbs;
+	void *arg;
+	char *harness_session;
+	struct kt_record *record; /* or NULL */
+
+	bool ready;
+	bool in_turn;
+	bool prompt_given; /* the driver has the prompt of this turn */
+	bool resume_retried; /* one fresh start after a failed resume */
+	bool restart; /* start afresh when the process is gone */
+	enum stop stop;
+	struct kt_prompt prompt; /* copies; kept to the end of the turn */
+	char *prompt_text, *prompt_agent, *prompt_name;
+	struct kt_map tools, asks; /* ids that are open; values mean nothing */
+	/* Why we ended the turn: goes before what the driver says. */
+	const char *why_code;
+	char *why_message;
+
+	int64_t due_ms[DUE_COUNT_]; /* loop time, 0 = not due */
+	struct kt_timer *timer; /* NULL while nothing is due */
+	int64_t timer_ms; /* when it fires */
+	struct kt_defer later; /* start or end of a driver without a process */
+	unsigned depth;
+	bool dead;
+};
+
+static void harness_free(struct kt_harness *h);
+
+static void enter(struct kt_harness *h)
+{
+	h->depth++;
+}
+
+static void leave(struct kt_harness *h)
+{
+	if (--h->depth == 0 && h->dead)
+		harness_free(h);
+}
+
+/* Call an owner's callback, unless it wants none any more. */
+#define TELL(h, fn, ...)                                                                           \
+	do {                                                                                       \
+		if (!(h)->dead && (h)->cbs.fn)                                                     \
+			(h)->cbs.fn((h)->arg, ##__VA_ARGS__);                                      \
+	} while (0)
+
+/* --- due times --------------------------------------------------------------------------------- */
+
+static void on_timer(void *arg);
+
+static void schedule(struct kt_harness *h)
+{
+	int64_t first = 0;
+
+	for (size_t i = 0; i < DUE_COUNT_; i++) {
+		if (h->due_ms[i] && (!first || h->due_ms[i] < first))
+			first = h->due_ms[i];
+	}
+	if (!first) {
+		kt_timer_free(h->timer);
+		h->timer = NULL;
+		return;
+	}
+	if (!h->timer)
+		h->timer = kt_timer_new(h->env->loop, on_timer, h);
+	/* One that fires too early looks again: so events need not restart it. */
+	if (kt_timer_active(h->timer) && h->timer_ms <= first)
+		return;
+	h->timer_ms = first;
+	kt_timer_start(h->timer, KT_MAX(first - kt_loop_now_ms(h->env->loop), 0), 0);
+}
+
+static void due_set(struct kt_harness *h, enum due which, int64_t delay_ms)
+{
+	/* Never 0, which means "not due". */
+	h->due_ms[which] = KT_MAX(kt_loop_now_ms(h->env->loop) + delay_ms, 1);
+	schedule(h);
+}
+
+static void due_clear(struct kt_harness *h, enum due which)
+{
+	if (!h->due_ms[which])
+		return;
+	h->due_ms[which] = 0;
+	schedule(h);
+}
+
+static int64_t limit_ms(int64_t configured, int64_t standard)
+{
+	return configured > 0 ? configured : standard;
+}
+
+/* The harness gave a sign of life: silence counts from now, but not while it has reason to wait. */
+static void touch(struct kt_harness *h)
+{
+	if (!h->in_turn || !h->prompt_given)
+		return;
+	due_clear(h, DUE_FIRST);
+	if (h->tools.len || h->asks.len || h->due_ms[DUE_CANCEL])
+		due_clear(h, DUE_SILENCE);
+	else
+		due_set(h, DUE_SILENCE, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS));
+}
+
+/* --- ends of turns ----------------------------------------------------------------------------- */
+
+static void set_why(struct kt_harness *h, const char *code, char *message)
+{
+	if (h->why_code) {
+		free(message);
+		return;
+	}
+	h->why_code = code;
+	h->why_message = message;
+}
+
+static void prompt_clear(struct kt_harness *h)
+{
+	free(h->prompt_text);
+	free(h->prompt_agent);
+	free(h->prompt_name);
+	h->prompt_text = h->prompt_agent = h->prompt_name = NULL;
+}
+
+static void stop_next(struct kt_harness *h);
+
+static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
+{
+	struct kt_turn_result r = *given;
+	KT_AUTOFREE char *why = KT_STEAL(h->why_message);
+
+	if (!h->in_turn)
+		return;
+	if (h->why_code) {
+		r.stop_reason = "error";
+		r.error_code = h->why_code;
+		r.error_message = why;
+		r.retryable = true;
+	} else if (h->stop != STOP_NOT && r.error_code) {
+		/* That it died in the middle is what its owner asked for. */
+		r.stop_reason = "interrupted";
+		r.error_code = r.error_message = NULL;
+		r.retryable = false;
+	}
+	h->why_code = NULL;
+	h->in_turn = h->prompt_given = false;
+	kt_map_release(&h->tools);
+	kt_map_release(&h->asks);
+	prompt_clear(h);
+	h->due_ms[DUE_FIRST] = h->due_ms[DUE_SILENCE] = h->due_ms[DUE_CANCEL] = 0;
+	schedule(h);
+	if (!r.text)
+		r.text = "";
+	kt_record_end(h->record, &r);
+	TELL(h, turn_end, &r);
+	if (!h->dead && h->stop == STOP_TURN)
+		stop_next(h);
+}
+
+/* End a turn that the driver knows nothing of. */
+static void turn_abort(struct kt_harness *h, const char *stop_reason, const char *code,
+	const char *message)
+{
+	struct kt_turn_result r = { .stop_reason = stop_reason, .error_code = code,
+		.error_message = message, .retryable = code != NULL, .text = "",
+		.usage = KT_USAGE_INIT };
+
+	turn_end(h, &r);
+}
+
+/* The last lines of stderr, joined; the caller's to free. */
+static char *tail_text(const struct kt_harness *h)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TAIL_BYTES);
+	size_t from = h->tail.len;
+	size_t bytes = 0;
+
+	while (from > 0) {
+		size_t n = strlen(h->tail.items[from - 1]) + 1;
+
+		if (bytes + n > TAIL_BYTES)
+			break;
+		bytes += n;
+		from--;
+	}
+	for (size_t i = from; i < h->tail.len; i++) {
+		if (i > from)
+			kt_buf_addc(&b, '\n');
+		kt_buf_adds(&b, h->tail.items[i]);
+	}
+	return kt_buf_take(&b);
+}
+
+/* Kill it; the reason goes into the end of the turn. TAKES message. */
+static void kill_because(struct kt_harness *h, const char *code, char *message)
+{
+	kt_log(KT_LOG_WARN, "harness", "killing %s: %s", h->ops->name, message);
+	set_why(h, code, message);
+	if (h->child) {
+		kt_child_kill_tree(h->child);
+	} else if (!h->ops->has_process) {
+		h->stop = STOP_KILLED;
+		kt_loop_defer(h->env->loop, &h->later);
+	}
+}
+
+/* --- what the driver causes -------------------------------------------------------------------- */
+
+static void give_prompt(struct kt_harness *h)
+{
+	h->prompt_given = true;
+	kt_record_prompt(h->record, &h->prompt);
+	due_set(h, DUE_FIRST, limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS));
+	h->ops->prompt(h->driver, &h->prompt);
+}
+
+static void sink_send(void *arg, const char *line, size_t len)
+{
+	struct kt_harness *h = arg;
+	struct kt_err err = KT_ERR_INIT;
+
+	if (h->dead || !h->child)
+		return;
+	/* A closed stdin needs no word: the end of the process follows. */
+	if (kt_child_write(h->child, line, len, &err) == KT_ELIMIT)
+		kill_because(h, "unresponsive", kt_strdup("the harness takes no input any more"));
+}
+
+static void sink_session(void *arg, const char *session)
+{
+	struct kt_harness *h = arg;
+
+	if (!session || kt_str_eq(session, h->harness_session))
+		return;
+	free(h->harness_session);
+	h->harness_session = kt_strdup(session);
+	TELL(h, session_id, h->harness_session);
+}
+
+static void sink_ready(void *arg, const char *session)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead || h->ready)
+		return;
+	h->ready = true;
+	due_clear(h, DUE_START);
+	if (session && !kt_str_eq(session, h->harness_session)) {
+		free(h->harness_session);
+		h->harness_session = kt_strdup(session);
+	}
+	TELL(h, ready, h->harness_session);
+	if (!h->dead && h->stop == STOP_NOT && h->in_turn && !h->prompt_given)
+		give_prompt(h);
+}
+
+/* Which tools run: while one does, silence is no sign of trouble. */
+static void count_tools(struct kt_harness *h, const struct kt_event_draft *ev)
+{
+	KT_AUTO_JSON cJSON *data = NULL;
+	const char *id;
+
+	if (ev->type != KT_EV_TOOL_USE && ev->type != KT_EV_TOOL_RESULT)
+		return;
+	if (kt_json_parse(ev->data, ev->data_len, KT_JSON_LENIENT, &data, NULL) != KT_OK)
+		return;
+	id = kt_json_str(data, "tool_use_id");
+	if (!id)
+		return;
+	if (ev->type == KT_EV_TOOL_RESULT)
+		kt_map_del(&h->tools, id);
+	else if (kt_str_eq(kt_json_str(data, "state"), "running"))
+		kt_map_set(&h->tools, id, h);
+}
+
+static void sink_event(void *arg, const struct kt_event_draft *ev)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	if (h->in_turn)
+		count_tools(h, ev);
+	touch(h);
+	kt_record_event(h->record, ev);
+	TELL(h, event, ev);
+}
+
+static void sink_unsolicited(void *arg)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	h->in_turn = h->prompt_given = true;
+	touch(h);
+	TELL(h, unsolicited);
+}
+
+static void sink_ask(void *arg, const struct kt_ask *ask)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	kt_map_set(&h->asks, ask->id, h);
+	touch(h);
+	kt_record_ask(h->record, ask);
+	TELL(h, ask, ask);
+}
+
+static void sink_ask_withdrawn(void *arg, const char *ask_id)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	kt_map_del(&h->asks, ask_id);
+	touch(h);
+	TELL(h, ask_withdrawn, ask_id);
+}
+
+static void sink_turn_end(void *arg, const struct kt_turn_result *result)
+{
+	struct kt_harness *h = arg;
+
+	if (!h->dead)
+		turn_end(h, result);
+}
+
+static void sink_set_timer(void *arg, int64_t delay_ms)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	if (delay_ms < 0)
+		due_clear(h, DUE_DRIVER);
+	else
+		due_set(h, DUE_DRIVER, delay_ms);
+}
+
+static void sink_resume_failed(void *arg, const char *why)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead)
+		return;
+	TELL(h, resume_failed, why);
+	if (h->dead || h->resume_retried || h->stop != STOP_NOT)
+		return;
+	h->resume_retried = h->restart = true;
+	/* Its process has nothing more to say; the fresh one starts when it is gone. */
+	if (h->child)
+		kt_child_kill_tree(h->child);
+}
+
+static const struct kt_driver_sink sink_functions = {
+	.send = sink_send,
+	.ready = sink_ready,
+	.session_id = sink_session,
+	.event = sink_event,
+	.unsolicited = sink_unsolicited,
+	.ask = sink_ask,
+	.ask_withdrawn = sink_ask_withdrawn,
+	.turn_end = sink_turn_end,
+	.set_timer = sink_set_timer,
+	.resume_failed = sink_resume_failed,
+};
+
+/* --- the process ------------------------------------------------------------------------------- */
+
+static enum kt_code start_process(struct kt_harness *h, struct kt_err *err);
+
+/* It is over: the owner hears of it, and h goes with the last one out. */
+static void finish(struct kt_harness *h)
+{
+	if (h->in_turn) {
+		KT_AUTOFREE char *tail = tail_text(h);
+		KT_AUTOFREE char *message = kt_asprintf("the harness %s%s%s",
+			h->ready ? "ended in the middle of the turn" : "did not start",
+			*tail ? ": " : "", tail);
+
+		turn_abort(h, "error", h->ready ? "harness_crashed" : "harness_start_failed",
+			message);
+	}
+	TELL(h, gone);
+	h->dead = true;
+}
+
+/* The conversation could not be resumed: the same again with a new one. */
+static void start_afresh(struct kt_harness *h)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_log(KT_LOG_INFO, "harness", "resume failed, starting a new conversation");
+	h->ops->close(h->driver);
+	h->driver = NULL;
+	h->restart = h->ready = h->prompt_given = false;
+	h->due_ms[DUE_FIRST] = h->due_ms[DUE_SILENCE] = h->due_ms[DUE_DRIVER] = 0;
+	kt_map_release(&h->tools);
+	kt_map_release(&h->asks);
+	free(h->harness_session);
+	h->harness_session = NULL;
+	kt_rand_uuid(h->new_id);
+	h->cfg.resume_id = NULL;
+	if (start_process(h, &err) == KT_OK)
+		return;
+	set_why(h, "harness_start_failed", kt_strdup(err.msg));
+	finish(h);
+}
+
+static void on_line(void *arg, char *line, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead || h->restart || !h->driver)
+		return;
+	touch(h);
+	h->ops->line(h->driver, line, len);
+}
+
+static void on_out(void *arg, const char *data, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	enter(h);
+	if (kt_lines_feed(&h->out, data, len, on_line, h, NULL) != KT_OK && !h->why_code)
+		kill_because(h, "internal_error", kt_strdup("a line of the harness is too long"));
+	leave(h);
+}
+
+static void on_err_line(void *arg, char *line, size_t len)
+{
+	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(2 * STDERR_LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(8 * STDERR_LINE_BYTES);
+	struct kt_harness *h = arg;
+
+	if (h->dead || len == 0)
+		return;
+	kt_redact_add(&safe, line, len);
+	kt_clean_add(&shown, safe.ptr, safe.len, true);
+	if (h->tail.len == KT_MAX_STDERR_LINES)
+		free(kt_vec_remove(&h->tail, 0));
+	kt_vec_push(&h->tail, kt_strndup(shown.ptr, KT_MIN(shown.len, TAIL_LINE_BYTES)));
+	TELL(h, stderr_line, shown.ptr);
+}
+
+static void on_err(void *arg, const char *data, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	enter(h);
+	/* An endless line is dropped; what comes after it is read again. */
+	if (kt_lines_feed(&h->err, data, len, on_err_line, h, NULL) != KT_OK) {
+		kt_lines_release(&h->err);
+		kt_lines_init(&h->err, STDERR_LINE_BYTES);
+	}
+	leave(h);
+}
+
+static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
+{
+	struct kt_harness *h = arg;
+
+	enter(h);
+	h->child = NULL;
+	kt_lines_end(&h->out, on_line, h);
+	kt_lines_end(&h->err, on_err_line, h);
+	kt_lines_release(&h->out);
+	kt_lines_release(&h->err);
+	if (start_error && !h->dead) {
+		KT_AUTOFREE char *text = kt_asprintf("cannot start '%s': %s", h->program,
+			strerror(start_error));
+
+		on_err_line(h, text, strlen(text));
+	}
+	if (!h->dead && !h->restart) {
+		KT_AUTOFREE char *tail = tail_text(h);
+
+		h->ops->gone(h->driver, exit_code, term_signal, tail);
+	}
+	memset(h->due_ms, 0, sizeof(h->due_ms));
+	schedule(h);
+	if (!h->dead && h->restart && h->stop == STOP_NOT)
+		start_afresh(h);
+	else if (!h->dead)
+		finish(h);
+	leave(h);
+}
+
+static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
+
+/* --- environment ------------------------------------------------------------------------------- */
+
+/* Not passed on: our key, and marks of a harness that we run inside of, which change how it acts. */
+static bool is_withheld(const char *entry)
+{
+	static const char *const names[] = { "KARTA_API_KEY=", "KARTA_PROC_ID=",
+		"KARTA_SESSION_ID=", "KARTA_PROJECT=", "CLAUDECODE=", "CLAUDE_CODE_ENTRYPOINT=",
+		"CLAUDE_CODE_SSE_PORT=", "CLAUDE_CODE_SESSION_ID=", "CLAUDE_AGENT_SDK_VERSION=",
+		"CLAUDE_CODE_CHILD_SESSION=", "CLAUDE_CODE_EXECPATH=", "OPENCODE=",
+		"OPENCODE_PID=", "OPENCODE_RUN_ID=", "OPENCODE_PROCESS_ROLE=", NULL };
+
+	for (size_t i = 0; names[i]; i++) {
+		if (kt_str_starts(entry, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Add "NAME=value" (BORROWED), in place of an earlier one of that name. */
+static void env_put(struct kt_vec *env, const char *entry)
+{
+	const char *eq = strchr(entry, '=');
+	/* The vector holds what execve() takes, which changes nothing in it. */
+	void *item = (void *)(uintptr_t)entry;
+
+	if (!eq)
+		return;
+	for (size_t i = 0; i < env->len; i++) {
+		if (!strncmp(env->items[i], entry, (size_t)(eq - entry) + 1)) {
+			env->items[i] = item;
+			return;
+		}
+	}
+	kt_vec_push(env, item);
+}
+
+static void build_env(const struct kt_harness *h, struct kt_arena *arena,
+	const struct kt_vec *of_driver, struct kt_vec *env)
+{
+	for (char **e = kt_env_all(); e && *e; e++) {
+		if (!is_withheld(*e))
+			env_put(env, *e);
+	}
+	for (char *const *e = h->env->extra_env; e && *e; e++)
+		env_put(env, *e);
+	for (size_t i = 0; i < of_driver->len; i++)
+		env_put(env, of_driver->items[i]);
+	if (h->cfg.app->name)
+		env_put(env, kt_arena_printf(arena, "KARTA_PROJECT=%s", h->cfg.app->name));
+	if (h->session_id)
+		env_put(env, kt_arena_printf(arena, "KARTA_SESSION_ID=%s", h->session_id));
+	kt_vec_push(env, NULL);
+}
+
+static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
+{
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	struct kt_vec argv = KT_VEC_INIT;
+	struct kt_vec of_driver = KT_VEC_INIT;
+	struct kt_vec env = KT_VEC_INIT;
+	enum kt_code code;
+
+	h->ops->command(&h->cfg, arena, &argv, &of_driver);
+	kt_vec_push(&argv, NULL);
+	build_env(h, arena, &of_driver, &env);
+	const struct kt_child_spec spec = {
+		.argv = (char *const *)argv.items,
+		.envp = (char *const *)env.items,
+		.cwd = h->cfg.cwd,
+	};
+
+	code = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
+	kt_vec_release(&argv);
+	kt_vec_release(&of_driver);
+	kt_vec_release(&env);
+	return code;
+}
+
+/* Open the driver, start the process if it has one, and say hello. */
+static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
+{
+	struct kt_driver_sink sink = sink_functions;
+
+	sink.arg = h;
+	h->driver = h->ops->open(&h->cfg, &sink);
+	kt_lines_init(&h->out, KT_MAX_LINE_BYTES);
+	kt_lines_init(&h->err, STDERR_LINE_BYTES);
+	if (h->ops->has_process && spawn(h, err) != KT_OK)
+		return kt_wrap(err, "cannot start the harness");
+	due_set(h, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
+	if (h->ops->has_process)
+		h->ops->start(h->driver);
+	else
+		kt_loop_defer(h->env->loop, &h->later);
+	return KT_OK;
+}
+
+/* Drivers without a process start, and end, on the next tick as those with one do. */
+static void on_later(void *arg)
+{
+	struct kt_harness *h = arg;
+
+	enter(h);
+	if (h->stop == STOP_NOT) {
+		h->ops->start(h->driver);
+	} else {
+		h->ops->gone(h->driver, 0, 0, "");
+		if (!h->dead)
+			finish(h);
+	}
+	leave(h);
+}
+
+/* --- stopping ---------------------------------------------------------------------------------- */
+
+/* The next, harder step. */
+static void stop_next(struct kt_harness *h)
+{
+	due_clear(h, DUE_STOP);
+	if (!h->ops->has_process) {
+		kt_loop_defer(h->env->loop, &h->later);
+		return;
+	}
+	if (!h->child)
+		return;
+	if (h->stop < STOP_EOF && h->ops->exits_on_eof(h->driver)) {
+		h->stop = STOP_EOF;
+		kt_child_close_stdin(h->child);
+		due_set(h, DUE_STOP, STOP_EOF_MS);
+	} else if (h->stop < STOP_TERM) {
+		h->stop = STOP_TERM;
+		kt_child_signal(h->child, SIGTERM);
+		due_set(h, DUE_STOP, STOP_TERM_MS);
+	} else if (h->stop < STOP_KILLED) {
+		h->stop = STOP_KILLED;
+		kt_child_kill_tree(h->child);
+	}
+}
+
+void kt_harness_stop(struct kt_harness *h)
+{
+	if (h->dead || h->stop != STOP_NOT)
+		return;
+	enter(h);
+	h->stop = STOP_TURN;
+	if (h->in_turn && h->prompt_given) {
+		due_set(h, DUE_STOP, STOP_INTERRUPT_MS);
+		h->ops->interrupt(h->driver);
+	} else {
+		if (h->in_turn)
+			turn_abort(h, "interrupted", NULL, NULL);
+		if (!h->dead && h->stop == STOP_TURN)
+			stop_next(h);
+	}
+	leave(h);
+}
+
+void kt_harness_kill(struct kt_harness *h)
+{
+	enter(h);
+	if (h->child)
+		kt_child_abandon(KT_STEAL(h->child));
+	kt_loop_undefer(h->env->loop, &h->later);
+	h->dead = true;
+	leave(h);
+}
+
+static void harness_free(struct kt_harness *h)
+{
+	kt_loop_undefer(h->env->loop, &h->later);
+	if (h->driver)
+		h->ops->close(h->driver);
+	kt_timer_free(h->timer);
+	kt_lines_release(&h->out);
+	kt_lines_release(&h->err);
+	for (size_t i = 0; i < h->tail.len; i++)
+		free(h->tail.items[i]);
+	kt_vec_release(&h->tail);
+	kt_map_release(&h->tools);
+	kt_map_release(&h->asks);
+	kt_record_free(h->record);
+	prompt_clear(h);
+	free(h->program);
+	free(h->resume_id);
+	free(h->session_id);
+	free(h->transcript);
+	free(h->harness_session);
+	free(h->why_message);
+	free(h);
+}
+
+/* --- watchdogs --------------------------------------------------------------------------------- */
+
+/* Nothing comes: ask it to stop, and let the cancel watchdog do the rest. */
+static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
+{
+	due_clear(h, DUE_FIRST);
+	due_clear(h, DUE_SILENCE);
+	set_why(h, "unresponsive",
+		kt_asprintf("%s for %lld s", what, (long long)((ms + 999) / 1000)));
+	due_set(h, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
+	h->ops->interrupt(h->driver);
+}
+
+static void due_act(struct kt_harness *h, enum due which)
+{
+	int64_t start_ms = limit_ms(h->env->start_ms, KT_TURN_START_MS);
+
+	switch (which) {
+	case DUE_START:
+		kill_because(h, "harness_start_failed",
+			kt_asprintf("the harness was not ready after %lld s",
+				(long long)((start_ms + 999) / 1000)));
+		break;
+	case DUE_FIRST:
+		unresponsive(h, limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS),
+			"no answer to the message");
+		break;
+	case DUE_SILENCE:
+		unresponsive(h, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS),
+			"no sign of life");
+		break;
+	case DUE_CANCEL:
+		kill_because(h, "unresponsive",
+			kt_strdup("the harness did not stop the turn and was killed"));
+		break;
+	case DUE_STOP:
+		stop_next(h);
+		break;
+	case DUE_DRIVER:
+		h->ops->timer(h->driver);
+		break;
+	case DUE_COUNT_:
+		break;
+	}
+}
+
+static void on_timer(void *arg)
+{
+	struct kt_harness *h = arg;
+	int64_t now = kt_loop_now_ms(h->env->loop);
+
+	enter(h);
+	for (size_t i = 0; i < DUE_COUNT_ && !h->dead; i++) {
+		if (!h->due_ms[i] || h->due_ms[i] > now)
+			continue;
+		h->due_ms[i] = 0;
+		due_act(h, (enum due)i);
+	}
+	if (!h->dead)
+		schedule(h);
+	leave(h);
+}
+
+/* --- public ------------------------------------------------------------------------------------ */
+
+static char *dup_or_null(const char *s)
+{
+	return s ? kt_strdup(s) : NULL;
+}
+
+enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harness_start *start,
+	const struct kt_harness_cbs *cbs, void *arg, struct kt_harness **out, struct kt_err *err)
+{
+	const struct kt_driver_ops *ops = kt_driver_for(start->app->harness);
+	struct kt_harness *h;
+
+	if (ops->has_process && !start->program)
+		return kt_fail(err, KT_EUNAVAIL, 0, "no program for harness '%s'", ops->name);
+	h = kt_calloc(1, sizeof(*h));
+	h->env = env;
+	h->ops = ops;
+	h->cbs = *cbs;
+	h->arg = arg;
+	h->program = dup_or_null(start->program);
+	h->resume_id = dup_or_null(start->resume_id);
+	h->session_id = dup_or_null(start->session_id);
+	h->transcript = dup_or_null(start->transcript);
+	h->later.fn = on_later;
+	h->later.arg = h;
+	kt_rand_uuid(h->new_id);
+	if (env->record_dir && start->app->harness != KT_HARNESS_REHEARSAL)
+		h->record = kt_record_new(env->record_dir, kt_harness_name(start->app->harness));
+	h->cfg = (struct kt_driver_config){
+		.app = start->app,
+		.program = h->program,
+		.cwd = start->app->dir,
+		.resume_id = h->resume_id,
+		.new_id = h->new_id,
+		.transcript = h->transcript,
+		.model = start->app->model,
+		.thinking_budget_tokens = start->app->thinking_budget_tokens,
+		.speed = env->rehearsal_speed,
+		.turns_before = start->turns_before,
+	};
+	if (start_process(h, err) != KT_OK) {
+		harness_free(h);
+		return KT_EUNAVAIL;
+	}
+	*out = h;
+	return KT_OK;
+}
+
+void kt_harness_adopt(struct kt_harness *h, const struct kt_harness_cbs *cbs, void *arg)
+{
+	h->cbs = *cbs;
+	h->arg = arg;
+}
+
+bool kt_harness_is_ready(const struct kt_harness *h)
+{
+	return h->ready;
+}
+
+bool kt_harness_in_turn(const struct kt_harness *h)
+{
+	return h->in_turn;
+}
+
+const char *kt_harness_session(const struct kt_harness *h)
+{
+	return h->harness_session;
+}
+
+pid_t kt_harness_pid(const struct kt_harness *h)
+{
+	return h->child ? kt_child_pid(h->child) : 0;
+}
+
+void kt_harness_prompt(struct kt_harness *h, const struct kt_prompt *p)
+{
+	kt_assert(!h->in_turn && !h->dead);
+	enter(h);
+	prompt_clear(h);
+	h->prompt = *p;
+	h->prompt.text = h->prompt_text = kt_strdup(p->text);
+	h->prompt.agent = h->prompt_agent = dup_or_null(p->agent);
+	h->prompt.participant_name = h->prompt_name = dup_or_null(p->participant_name);
+	h->in_turn = true;
+	h->prompt_given = false;
+	if (h->ready && !h->restart)
+		give_prompt(h);
+	leave(h);
+}
+
+void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decision decision,
+	const char *answers, const char *note)
+{
+	enter(h);
+	if (h->driver && kt_map_del(&h->asks, ask_id)) {
+		kt_record_answer(h->record, ask_id, decision, answers);
+		touch(h);
+		h->ops->answer(h->driver, ask_id,
+			decision == KT_APPROVE_SESSION ? KT_APPROVE_ONCE : decision, answers,
+			note);
+	}
+	leave(h);
+}
+
+void kt_harness_interrupt(struct kt_harness *h)
+{
+	if (!h->in_turn || h->dead)
+		return;
+	enter(h);
+	if (!h->prompt_given) {
+		turn_abort(h, "interrupted", NULL, NULL);
+	} else if (!h->due_ms[DUE_CANCEL]) {
+		due_clear(h, DUE_FIRST);
+		due_clear(h, DUE_SILENCE);
+		due_set(h, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
+		h->ops->interrupt(h->driver);
+	}
+	leave(h);
+}

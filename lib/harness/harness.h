@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A running harness: one driver, its process, line framing, the tail of stderr and the watchdogs
+ * (start, first event, silence, cancel). Belongs to one session, or to the pool of started-ahead
+ * ones until a session takes it.
+ */
+#ifndef KT_HARNESS_HARNESS_H
+#define KT_HARNESS_HARNESS_H
+
+#include "harness/driver.h"
+#include "net/loop.h"
+#include "proc/proc.h"
+
+struct kt_harness;
+struct kt_pool;
+
+/* What every harness of a server shares. BORROWED for the life of all harnesses. */
+struct kt_harness_env {
+	struct kt_loop *loop;
+	struct kt_spawner *spawner;
+	int64_t start_ms, first_event_ms, silence_ms, cancel_ms; /* 0 = limits.h */
+	double rehearsal_speed;
+	const char *record_dir; /* write rehearsals there, or NULL */
+	char *const *extra_env; /* "NAME=value", NULL-terminated: .env of the folder, or NULL */
+};
+
+/* To the owner; all on the loop. A callback may stop the harness. */
+struct kt_harness_cbs {
+	void (*ready)(void *arg, const char *harness_session);
+	void (*session_id)(void *arg, const char *harness_session);
+	void (*event)(void *arg, const struct kt_event_draft *ev);
+	void (*unsolicited)(void *arg);
+	void (*ask)(void *arg, const struct kt_ask *ask);
+	void (*ask_withdrawn)(void *arg, const char *ask_id);
+	void (*turn_end)(void *arg, const struct kt_turn_result *result);
+	/* One line of its stderr, sanitised and redacted. */
+	void (*stderr_line)(void *arg, const char *line);
+	/* resume did not work; a fresh conversation was begun instead. */
+	void (*resume_failed)(void *arg, const char *why);
+	/* The process is gone (crash, stop or exit); h is freed after this call. An open turn was ended. */
+	void (*gone)(void *arg);
+};
+
+struct kt_harness_start {
+	const struct kt_app *app; /* BORROWED until gone */
+	const char *program; /* path; copied. NULL for rehearsal */
+	const char *resume_id; /* or NULL; copied */
+	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in the pool */
+	const char *transcript; /* or NULL; copied */
+	const char *permission_mode; /* the harness's own word, or NULL; copied */
+	uint32_t turns_before;
+};
+
+/* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started. */
+KT_MUST_CHECK enum kt_code kt_harness_start(struct kt_harness_env *env,
+	const struct kt_harness_start *start, const struct kt_harness_cbs *cbs, void *arg,
+	struct kt_harness **out, struct kt_err *err);
+/* Change the owner (taken from the pool). */
+void kt_harness_adopt(struct kt_harness *h, const struct kt_harness_cbs *cbs, void *arg);
+bool kt_harness_is_ready(const struct kt_harness *h);
+bool kt_harness_in_turn(const struct kt_harness *h);
+/* Its own session id, NULL when not known yet. */
+const char *kt_harness_session(const struct kt_harness *h);
+pid_t kt_harness_pid(const struct kt_harness *h);
+/* Send a message; waits inside until the harness is ready. Only when no turn runs (asserted). */
+void kt_harness_prompt(struct kt_harness *h, const struct kt_prompt *p);
+/* Answer an ask (APPROVE_SESSION is given on as ONCE). */
+void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decision decision,
+	const char *answers, const char *note);
+/*
+ * Interrupt the running turn. If it has not ended after cancel_ms the process is killed, and the
+ * turn ends with "unresponsive".
+ */
+void kt_harness_interrupt(struct kt_harness *h);
+/* Stop politely (close stdin, then SIGTERM, then kill the tree); gone follows. */
+void kt_harness_stop(struct kt_harness *h);
+/* Kill the tree now; no callback is called any more. */
+void kt_harness_kill(struct kt_harness *h);
+
+/*
+ * Started-ahead harnesses, `size` of them, for one application. A changed fingerprint of the folder
+ * replaces them. kt_pool_take() gives a started one (ready or still starting) to its new owner, or
+ * NULL; the pool starts another a moment later.
+ */
+KT_MUST_CHECK struct kt_pool *kt_pool_new(struct kt_harness_env *env, size_t size);
+/* Tell what to start ahead (a new load of the folder); NULL app empties the pool. BORROWS app until the next call. */
+void kt_pool_set(struct kt_pool *p, const struct kt_app *app, const char *program,
+	uint64_t fingerprint);
+struct kt_harness *kt_pool_take(struct kt_pool *p, uint64_t fingerprint,
+	const struct kt_harness_cbs *cbs, void *arg);
+void kt_pool_free(struct kt_pool *p);
+
+#endif

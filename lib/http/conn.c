@@ -1,0 +1,634 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of one connection: bytes in, requests out to the handler, answers back, deadlines, and the
+ * ways to end. The request's strings point into io->in, which therefore stays put while an
+ * exchange runs; bytes that come meanwhile wait in io->held.
+ */
+#include "http/conn.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define HELD_BYTES 65536 /* pipelined bytes kept before reading stops */
+/* One head, held bytes, and reads of one tick on top. */
+#define IN_BYTES (KT_MAX_HTTP_HEAD_BYTES + HELD_BYTES + 4 * KT_HTTP_READ_BYTES)
+#define LINGER_MS 1000
+#define LINGER_BYTES (16 * 1024 * 1024) /* an upload that was refused may be under way */
+#define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
+#define BODY_GRACE_MS 5000 /* then at least BODY_RATE */
+#define BODY_RATE 1024 /* bytes a second */
+#define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
+
+/* A queued write with its copy of the bytes that did not go at once. */
+struct conn_write {
+	uv_write_t req;
+	struct kt_conn *c;
+	char data[];
+};
+
+static void process(struct kt_conn *c);
+
+static int64_t now_of(const struct kt_conn *c)
+{
+	return kt_loop_now_ms(c->server->loop);
+}
+
+static void io_free(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	if (!io)
+		return;
+	kt_head_release(&io->head);
+	kt_buf_release(&io->in);
+	kt_buf_release(&io->held);
+	kt_buf_release(&io->body);
+	kt_buf_release(&io->extra);
+	free(io);
+	c->io = NULL;
+}
+
+static void clear_request(struct kt_request *rq)
+{
+	rq->method = KT_GET;
+	rq->target = rq->path = rq->query = rq->host = rq->body = "";
+	rq->port = 0;
+	rq->headers = NULL;
+	rq->n_headers = 0;
+	rq->body_len = 0;
+	rq->http10 = false;
+}
+
+static struct kt_conn_io *io_get(struct kt_conn *c)
+{
+	if (c->io)
+		return c->io;
+	struct kt_conn_io *io = c->io = kt_malloc(sizeof(*io));
+	io->used = io->scanned = 0;
+	io->head.mem = NULL;
+	kt_buf_init(&io->in, IN_BYTES);
+	kt_buf_init(&io->held, HELD_BYTES + KT_HTTP_READ_BYTES);
+	kt_buf_init(&io->body, c->server->cfg.max_body_bytes);
+	kt_buf_init(&io->extra, 8192);
+	return io;
+}
+
+void kt_conn_doom(struct kt_conn *c)
+{
+	if (c->doomed)
+		return;
+	c->doomed = true;
+	kt_server_later(c->server, c);
+}
+
+void kt_conn_shed(struct kt_conn *c)
+{
+	c->shed = true;
+	kt_server_later(c->server, c);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct kt_conn *c = kt_container_of(h, struct kt_conn, tcp);
+
+	free(c);
+}
+
+static void end_stream(struct kt_conn *c)
+{
+	const struct kt_stream_ops *ops = c->ex.ops;
+
+	c->ex.ops = NULL;
+	c->server->n_streams--;
+	ops->closed(c->ex.arg);
+}
+
+void kt_conn_close(struct kt_conn *c)
+{
+	struct kt_exchange *ex = &c->ex;
+
+	c->doomed = true;
+	kt_server_forget(c->server, c);
+	if (ex->ops) {
+		end_stream(c);
+	} else if (c->phase == KT_CONN_HANDLE && ex->close_fn) {
+		kt_loop_fn fn = ex->close_fn;
+		ex->close_fn = NULL;
+		fn(ex->close_arg);
+	}
+	io_free(c);
+	uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void stop_reading(struct kt_conn *c)
+{
+	if (c->reading)
+		(void)uv_read_stop((uv_stream_t *)&c->tcp);
+	c->reading = false;
+}
+
+void kt_conn_linger(struct kt_conn *c)
+{
+	uv_os_fd_t fd;
+
+	c->phase = KT_CONN_LINGER;
+	c->deadline_ms = now_of(c) + LINGER_MS;
+	c->dropped = 0;
+	kt_conn_shed(c);
+	if (c->eof || uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 || shutdown(fd, SHUT_WR) != 0)
+		kt_conn_doom(c);
+}
+
+void kt_conn_answered(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	if (c->doomed)
+		return;
+	if (!c->keep_alive || c->server->draining || !io) {
+		kt_conn_linger(c);
+		return;
+	}
+	c->phase = KT_CONN_IDLE;
+	c->deadline_ms = now_of(c) + c->server->cfg.idle_ms;
+	/*
+	 * The request's strings stay until the next one is parsed, so that a handler may still log
+	 * them; and the next handler is not run from inside this one's kt_respond().
+	 */
+	if (!c->processing && (io->used < io->in.len || io->held.len > 0 || !c->reading)) {
+		c->resume = true;
+		kt_server_later(c->server, c);
+	}
+}
+
+void kt_conn_late(struct kt_conn *c)
+{
+	if (c->resume && !c->doomed) {
+		c->resume = false;
+		if (c->phase == KT_CONN_STREAM)
+			kt_stream_pump(c);
+		else
+			process(c);
+	}
+	if (c->phase == KT_CONN_LINGER && c->ex.ops)
+		end_stream(c);
+	if (c->shed && !c->doomed) {
+		c->shed = false;
+		bool idle = c->phase == KT_CONN_IDLE && c->io && c->io->used == c->io->in.len &&
+			c->io->held.len == 0;
+		if (idle || c->phase == KT_CONN_STREAM || c->phase == KT_CONN_STREAM_END ||
+			c->phase == KT_CONN_LINGER) {
+			enum kt_method method = c->ex.rq.method;
+			bool http10 = c->ex.rq.http10;
+			clear_request(&c->ex.rq);
+			c->ex.rq.method = method;
+			c->ex.rq.http10 = http10;
+			io_free(c);
+		}
+	}
+	/* Doomed just now means queued again: the next round closes it. */
+	if (c->doomed && !c->later)
+		kt_conn_close(c);
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+	struct conn_write *w = kt_container_of(req, struct conn_write, req);
+	struct kt_conn *c = w->c;
+
+	free(w);
+	/* Also for a connection that is closing: it lives until its close callback. */
+	if (c->doomed || uv_is_closing((uv_handle_t *)&c->tcp))
+		return;
+	if (status < 0) {
+		kt_conn_doom(c);
+		return;
+	}
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp) > 0)
+		return;
+	c->writing = false;
+	c->last_ms = now_of(c);
+	if (c->phase == KT_CONN_WRITE)
+		kt_conn_answered(c);
+	else if (c->phase == KT_CONN_STREAM || c->phase == KT_CONN_STREAM_END)
+		kt_stream_written(c);
+}
+
+ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n)
+{
+	int r = uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
+
+	if (r < 0 && r != UV_EAGAIN) {
+		kt_conn_doom(c);
+		return -1;
+	}
+	/* A stall is counted from the last progress, or from when it began. */
+	if (r > 0 || !c->writing)
+		c->last_ms = now_of(c);
+	return r < 0 ? 0 : r;
+}
+
+void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, bool last_fixed)
+{
+	unsigned n_copy = last_fixed ? n - 1 : n, n_left = 0;
+	size_t copy = 0, at = 0, skip[3];
+	uv_buf_t left[2];
+
+	kt_assert(n >= 1 && n <= KT_ARRAY_LEN(skip));
+	for (unsigned i = 0; i < n; i++) {
+		skip[i] = KT_MIN(sent, bufs[i].len);
+		sent -= skip[i];
+		if (i < n_copy)
+			copy += bufs[i].len - skip[i];
+	}
+	bool fixed = last_fixed && bufs[n - 1].len > skip[n - 1];
+	if (copy == 0 && !fixed)
+		return;
+	struct conn_write *w = kt_try_malloc(sizeof(*w) + copy);
+	if (!w) {
+		kt_conn_doom(c);
+		return;
+	}
+	for (unsigned i = 0; i < n_copy; i++) {
+		memcpy(w->data + at, bufs[i].base + skip[i], bufs[i].len - skip[i]);
+		at += bufs[i].len - skip[i];
+	}
+	w->c = c;
+	if (copy > 0)
+		left[n_left++] = uv_buf_init(w->data, (unsigned)copy);
+	if (fixed)
+		left[n_left++] = uv_buf_init(bufs[n - 1].base + skip[n - 1],
+			(unsigned)(bufs[n - 1].len - skip[n - 1]));
+	if (uv_write(&w->req, (uv_stream_t *)&c->tcp, left, n_left, on_written) != 0) {
+		free(w);
+		kt_conn_doom(c);
+		return;
+	}
+	c->writing = true;
+	c->queue_seen = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+}
+
+void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed)
+{
+	ssize_t sent = kt_conn_try(c, bufs, n);
+
+	if (sent >= 0)
+		kt_conn_queue(c, bufs, n, (size_t)sent, last_fixed);
+}
+
+void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char *detail)
+{
+	struct kt_problem p = { .status = status, .code = code, .detail = detail };
+
+	c->server->n_refused++;
+	c->keep_alive = false;
+	(void)io_get(c);
+	clear_request(&c->ex.rq);
+	kt_respond_id(c->server, c->ex.rq.id);
+	c->phase = KT_CONN_HANDLE;
+	kt_respond_problem(&c->ex, &p);
+}
+
+static void handle(struct kt_conn *c)
+{
+	struct kt_http_server *s = c->server;
+	struct kt_request *rq = &c->ex.rq;
+
+	rq->body = c->io->body.ptr;
+	rq->body_len = c->io->body.len;
+	c->phase = KT_CONN_HANDLE;
+	c->deadline_ms = 0;
+	s->n_requests++;
+	s->fn(s->arg, &c->ex, rq);
+}
+
+/* Take body bytes from p (len of them); returns how many were the body's. */
+static size_t take_body(struct kt_conn *c, char *p, size_t len)
+{
+	struct kt_conn_io *io = c->io;
+	size_t body, used;
+	bool done;
+
+	if (io->head.chunked) {
+		if (!kt_chunked_feed(&io->chunked, p, len, &body, &used)) {
+			kt_conn_refuse(c, 400, "bad_request", "the chunked body is malformed");
+			return len;
+		}
+		done = io->chunked.done;
+	} else {
+		body = used = (int64_t)len < io->body_left ? len : (size_t)io->body_left;
+		io->body_left -= (int64_t)body;
+		done = io->body_left == 0;
+	}
+	io->body_raw += used;
+	kt_buf_add(&io->body, p, body);
+	if (!kt_buf_ok(&io->body)) {
+		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+		return len;
+	}
+	if (done)
+		handle(c);
+	return used;
+}
+
+/* The head is whole: fill in the request and see whether a body comes. */
+static void begin_request(struct kt_conn *c)
+{
+	struct kt_http_server *s = c->server;
+	struct kt_conn_io *io = c->io;
+	struct kt_head *h = &io->head;
+	struct kt_request *rq = &c->ex.rq;
+
+	rq->method = h->method;
+	rq->target = h->target;
+	rq->path = h->path;
+	rq->query = h->query;
+	rq->host = h->host;
+	rq->port = h->port;
+	rq->headers = h->headers;
+	rq->n_headers = h->n_headers;
+	rq->http10 = h->http10;
+	kt_buf_clear(&io->extra);
+	/* Most bodies are small; a large one's memory is not kept for the next request. */
+	if (io->body.cap > 16384)
+		kt_buf_release(&io->body);
+	else
+		kt_buf_clear(&io->body);
+	kt_respond_id(s, rq->id);
+	c->keep_alive = h->keep_alive;
+	if (!h->chunked && h->content_length <= 0) {
+		handle(c);
+		return;
+	}
+	if (!h->chunked && (uint64_t)h->content_length > s->cfg.max_body_bytes) {
+		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+		return;
+	}
+	c->phase = KT_CONN_BODY;
+	c->deadline_ms = now_of(c) + s->cfg.body_ms;
+	io->body_since_ms = now_of(c);
+	io->body_left = h->content_length;
+	io->body_raw = 0;
+	io->chunked = (struct kt_chunked){ 0 };
+	if (h->expect_continue && !h->http10 && io->used == io->in.len && io->held.len == 0) {
+		static char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
+		uv_buf_t b = uv_buf_init(go, sizeof(go) - 1);
+		kt_conn_send(c, &b, 1, true);
+	}
+}
+
+/* Close the gap of spent bytes and append what came while an exchange ran. */
+static void compact(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	if (io->used > 0 && (io->used == io->in.len || io->held.len > 0 || io->used > HELD_BYTES)) {
+		kt_buf_drop(&io->in, io->used);
+		io->used = 0;
+	}
+	if (io->held.len > 0) {
+		kt_buf_add(&io->in, io->held.ptr, io->held.len);
+		kt_buf_release(&io->held);
+	}
+	if (!kt_buf_ok(&io->in))
+		kt_conn_doom(c); /* memory is out; lost bytes must not be parsed around */
+}
+
+/* Returns true when there may be more to do at once. */
+static bool step_head(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+	int status;
+
+	compact(c);
+	size_t have = io->in.len - io->used;
+	if (c->doomed || have == 0) {
+		if (c->eof)
+			kt_conn_doom(c);
+		return false;
+	}
+	if (c->phase == KT_CONN_IDLE) {
+		c->phase = KT_CONN_HEAD;
+		c->deadline_ms = now_of(c) + c->server->cfg.head_ms;
+		io->scanned = 0;
+	}
+	char *p = io->in.ptr + io->used;
+	kt_head_release(&io->head);
+	/* A head sent byte by byte is not parsed anew for each: only a line end brings news. */
+	if (io->scanned > 0 && have < KT_MAX_HTTP_HEAD_BYTES &&
+		!memchr(p + io->scanned, '\n', have - io->scanned)) {
+		io->scanned = have;
+		return false;
+	}
+	switch (kt_head_parse(p, have, &io->head, &status)) {
+	case KT_HEAD_OK:
+		io->used += io->head.head_len;
+		begin_request(c);
+		return true;
+	case KT_HEAD_BAD:
+		kt_conn_refuse(c, status,
+			status == 501 ? "not_implemented" :
+			status == 505 ? "version_not_supported" :
+			status == 414 || status == 431 ? "too_large" : "bad_request",
+			"the request head is malformed, too large or not supported");
+		return false;
+	case KT_HEAD_MORE:
+	default:
+		io->scanned = have;
+		if (c->eof)
+			kt_conn_doom(c);
+		return false;
+	}
+}
+
+static bool step_body(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	if (io->used < io->in.len) {
+		size_t used = take_body(c, io->in.ptr + io->used, io->in.len - io->used);
+		if (c->io)
+			io->used += used;
+		return true;
+	}
+	if (c->eof)
+		kt_conn_doom(c);
+	return false;
+}
+
+static void start_reading(struct kt_conn *c);
+
+static void process(struct kt_conn *c)
+{
+	bool more = true;
+
+	c->processing = true;
+	while (more && !c->doomed && c->io) {
+		if (c->phase == KT_CONN_IDLE || c->phase == KT_CONN_HEAD)
+			more = step_head(c);
+		else if (c->phase == KT_CONN_BODY)
+			more = step_body(c);
+		else
+			more = false;
+	}
+	c->processing = false;
+	if (!c->doomed && !c->reading && !c->eof)
+		if (!c->io || c->io->held.len == 0)
+			start_reading(c);
+}
+
+static void on_eof(struct kt_conn *c)
+{
+	c->eof = true;
+	/* The answer of a client that shut its side early still goes out; all else is over. */
+	if (c->phase != KT_CONN_WRITE && c->phase != KT_CONN_STREAM_END)
+		kt_conn_doom(c);
+}
+
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+	struct kt_conn *c = tcp->data;
+
+	if (n == 0 || c->doomed)
+		return;
+	if (n < 0) {
+		stop_reading(c);
+		if (n == UV_EOF)
+			on_eof(c);
+		else
+			kt_conn_doom(c);
+		return;
+	}
+	size_t len = (size_t)n, used = 0;
+	switch (c->phase) {
+	case KT_CONN_LINGER:
+	case KT_CONN_STREAM:
+	case KT_CONN_STREAM_END:
+		c->dropped += len;
+		if (c->dropped > (c->phase == KT_CONN_LINGER ? LINGER_BYTES : STREAM_DROP_BYTES))
+			kt_conn_doom(c);
+		return;
+	case KT_CONN_IDLE:
+	case KT_CONN_HEAD:
+		(void)io_get(c);
+		compact(c);
+		kt_buf_add(&c->io->in, buf->base, len);
+		process(c);
+		return;
+	case KT_CONN_BODY:
+		c->processing = true;
+		used = take_body(c, buf->base, len);
+		c->processing = false;
+		break;
+	case KT_CONN_HANDLE:
+	case KT_CONN_WRITE:
+	default:
+		break;
+	}
+	if (c->doomed || !c->io || c->phase == KT_CONN_LINGER)
+		return;
+	kt_buf_add(&c->io->held, buf->base + used, len - used);
+	if (c->phase == KT_CONN_IDLE)
+		process(c);
+	else if (c->io->held.len > HELD_BYTES)
+		stop_reading(c);
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
+{
+	struct kt_conn *c = h->data;
+
+	*out = uv_buf_init(c->server->read_buf, sizeof(c->server->read_buf));
+}
+
+static void start_reading(struct kt_conn *c)
+{
+	if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) {
+		kt_conn_doom(c);
+		return;
+	}
+	c->reading = true;
+}
+
+void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refuse_busy)
+{
+	struct kt_conn *c = kt_calloc(1, sizeof(*c));
+
+	c->server = s;
+	c->last_ms = kt_loop_now_ms(s->loop);
+	c->deadline_ms = c->last_ms + s->cfg.idle_ms;
+	clear_request(&c->ex.rq);
+	(void)kt_str_copy(c->ex.rq.peer, sizeof(c->ex.rq.peer), peer);
+	kt_assert(uv_tcp_init(kt_loop_uv(s->loop), &c->tcp) == 0);
+	c->tcp.data = c;
+	c->next = s->conns;
+	if (c->next)
+		c->next->prev = c;
+	s->conns = c;
+	s->n_conns++;
+	if (uv_tcp_open(&c->tcp, fd) != 0) {
+		(void)close(fd);
+		kt_conn_doom(c);
+		return;
+	}
+	start_reading(c);
+	if (refuse_busy && !c->doomed) {
+		struct kt_conn_io *io = io_get(c);
+		kt_buf_adds(&io->extra, "Retry-After: 5\r\n");
+		kt_conn_refuse(c, 503, "unavailable", "too many connections");
+	}
+}
+
+static void sweep_deadline(struct kt_conn *c)
+{
+	if (c->phase == KT_CONN_HEAD)
+		kt_conn_refuse(c, 408, "timeout", "the request head took too long");
+	else if (c->phase == KT_CONN_BODY)
+		kt_conn_refuse(c, 408, "timeout", "the request body took too long");
+	else
+		kt_conn_doom(c);
+}
+
+void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
+{
+	if (c->doomed)
+		return;
+	if (c->writing) {
+		size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
+		if (queue != c->queue_seen) {
+			c->queue_seen = queue;
+			c->last_ms = now_ms;
+		} else if (now_ms - c->last_ms >= c->server->cfg.stall_ms) {
+			kt_conn_doom(c);
+		}
+		return;
+	}
+	if (c->deadline_ms > 0 && now_ms >= c->deadline_ms) {
+		sweep_deadline(c);
+		return;
+	}
+	if (c->phase == KT_CONN_BODY) {
+		int64_t late_ms = now_ms - c->io->body_since_ms - BODY_GRACE_MS;
+		if (late_ms > 0 && (int64_t)c->io->body_raw < late_ms * BODY_RATE / 1000)
+			kt_conn_refuse(c, 408, "timeout", "the request body comes too slowly");
+	} else if (c->phase == KT_CONN_STREAM) {
+		kt_stream_sweep(c, now_ms);
+	} else if (c->phase == KT_CONN_IDLE && c->io && now_ms - c->last_ms >= SHED_MS) {
+		kt_conn_shed(c);
+	}
+}
+
+void kt_exchange_on_close(struct kt_exchange *ex, kt_loop_fn fn, void *arg)
+{
+	ex->close_fn = fn;
+	ex->close_arg = arg;
+}
+
+const struct kt_request *kt_exchange_request(const struct kt_exchange *ex)
+{
+	return &ex->rq;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the HTTP server, for the files of this module only: one connection with its one
+ * exchange, and what the files do for each other. Nothing here is called from elsewhere.
+ */
+#ifndef KT_HTTP_CONN_H
+#define KT_HTTP_CONN_H
+
+#include "base/map.h"
+#include "http/head.h"
+
+/*
+ * IDLE -> HEAD -> BODY -> HANDLE -> WRITE -> IDLE (keep-alive) or LINGER
+ *                           HANDLE -> STREAM -> STREAM_END -> LINGER
+ * A connection that broke is `doomed` in whatever phase it was and closed at the end of the tick.
+ */
+enum kt_conn_phase {
+	KT_CONN_IDLE,       /* nothing of a request yet */
+	KT_CONN_HEAD,       /* part of a head */
+	KT_CONN_BODY,       /* part of a body */
+	KT_CONN_HANDLE,     /* the handler owes an answer */
+	KT_CONN_WRITE,      /* answered; the kernel has not taken all of it */
+	KT_CONN_STREAM,     /* pulling from the stream's source */
+	KT_CONN_STREAM_END, /* last chunk queued */
+	KT_CONN_LINGER,     /* our side shut; drop input, so that no reset eats the answer */
+};
+
+#define KT_HTTP_READ_BYTES 65536 /* one read of a connection takes at most this */
+
+/* What only a connection with a request needs; a stream and a long idle connection have none. */
+struct kt_conn_io {
+	struct kt_buf in;    /* raw bytes; the head of the running exchange points into it */
+	size_t used;         /* bytes of `in` that are behind us */
+	size_t scanned;      /* bytes after `used` known to hold no line end */
+	struct kt_buf held;  /* raw bytes that came while `in` must not move */
+	struct kt_buf body;
+	struct kt_buf extra; /* headers added by kt_exchange_header() */
+	struct kt_chunked chunked;
+	int64_t body_left, body_since_ms;
+	uint64_t body_raw;   /* bytes received for the body, for its minimum rate */
+	struct kt_head head;
+};
+
+struct kt_exchange {
+	struct kt_request rq;
+	kt_loop_fn close_fn;
+	void *close_arg;
+	const struct kt_stream_ops *ops;
+	void *arg;
+};
+
+struct kt_conn {
+	uv_tcp_t tcp; /* first: its close callback frees the whole */
+	struct kt_http_server *server;
+	struct kt_conn *prev, *next;
+	struct kt_conn *next_later; /* in server->later */
+	struct kt_conn_io *io; /* NULL while idle or streaming */
+	struct kt_exchange ex;
+	int64_t deadline_ms; /* of the phase; 0 = none */
+	int64_t last_ms; /* last time that bytes went out */
+	size_t queue_seen; /* write queue at the last sweep, to see progress */
+	size_t dropped; /* bytes thrown away while streaming or lingering */
+	enum kt_conn_phase phase;
+	bool keep_alive : 1, reading : 1, eof : 1, processing : 1;
+	bool writing : 1;  /* a write is queued in libuv */
+	bool later : 1;    /* in server->later */
+	bool doomed : 1;   /* close at the end of the tick */
+	bool shed : 1;     /* free io at the end of the tick */
+	bool resume : 1;   /* go on with pipelined bytes or the source at the end of the tick */
+	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
+};
+
+struct kt_listener {
+	uv_poll_t poll; /* first: its close callback frees the whole */
+	struct kt_http_server *server;
+	int fd;
+};
+
+struct kt_http_server {
+	struct kt_loop *loop;
+	struct kt_http_config cfg;
+	char *server_headers;
+	kt_http_fn fn;
+	void *arg;
+	struct kt_listener *listeners[8];
+	size_t n_listeners;
+	struct kt_timer *sweep;
+	struct kt_timer *pause; /* runs while accepting is paused for want of descriptors */
+	struct kt_conn *conns; /* list */
+	struct kt_conn *later; /* list: work for the end of the tick */
+	struct kt_defer defer;
+	struct kt_map per_ip; /* address -> count as a pointer */
+	struct kt_buf out; /* answers are put together here */
+	struct kt_buf common; /* header lines of every answer, with the Date of date_s */
+	int64_t date_s;
+	uint64_t id_seed, id_count;
+	bool draining;
+	int64_t drain_until_ms;
+	kt_loop_fn drain_fn;
+	void *drain_arg;
+	size_t n_conns, n_streams;
+	uint64_t n_requests, n_refused;
+	char read_buf[KT_HTTP_READ_BYTES]; /* all connections read into it, one after the other */
+};
+
+/* conn.c */
+
+/* Take over a connected, non-blocking socket (closed when that fails). */
+void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refuse_busy);
+/* Close at the end of this tick. */
+void kt_conn_doom(struct kt_conn *c);
+/* Free io at the end of this tick. */
+void kt_conn_shed(struct kt_conn *c);
+/* End of the tick: do what was put off. c may be gone afterwards. */
+void kt_conn_late(struct kt_conn *c);
+/* Close now; tells handler or stream. The memory goes in a later step of the loop. */
+void kt_conn_close(struct kt_conn *c);
+/*
+ * Send up to 3 pieces: now what the socket takes, the rest from a queued copy (or from the piece
+ * itself when it is the last one and fixed). The connection is doomed when it broke.
+ */
+void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed);
+/* As much as the socket takes now: bytes sent, or -1 when the connection broke (doomed then). */
+ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n);
+/* Queue what is left of the pieces from byte `sent` on; nothing when nothing is left. */
+void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, bool last_fixed);
+/* The answer is with the kernel: go on with the next request, or linger. */
+void kt_conn_answered(struct kt_conn *c);
+/* Shut our side and wait shortly for the client to close (RFC 9112 9.6). */
+void kt_conn_linger(struct kt_conn *c);
+/* Answer `status` for the parser or a deadline and end the connection. */
+void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char *detail);
+/* Deadlines, stalls, heartbeats: once a sweep. */
+void kt_conn_sweep(struct kt_conn *c, int64_t now_ms);
+
+/* respond.c */
+
+/* Status line and headers common to all answers, up to but without the empty line, into s->out. */
+void kt_respond_head(struct kt_exchange *ex, int status, const char *content_type);
+/* A new "req_" id. */
+void kt_respond_id(struct kt_http_server *s, char *out);
+
+/* stream.c */
+
+/* Send what the source has and the socket takes. */
+void kt_stream_pump(struct kt_conn *c);
+/* The queued write of a stream is done. */
+void kt_stream_written(struct kt_conn *c);
+/* Heartbeat when due. */
+void kt_stream_sweep(struct kt_conn *c, int64_t now_ms);
+
+/* server.c */
+
+/* A connection closed; counts it out. */
+void kt_server_forget(struct kt_http_server *s, struct kt_conn *c);
+/* Run kt_conn_late() for c at the end of this tick. */
+void kt_server_later(struct kt_http_server *s, struct kt_conn *c);
+
+static inline struct kt_conn *kt_conn_of(struct kt_exchange *ex)
+{
+	return kt_container_of(ex, struct kt_conn, ex);
+}
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/1.1 server on the loop: a strict parser (RFC 9112; anything doubtful is refused and the
+ * connection closed), limits and deadlines on everything, keep-alive and pipelining, streams that
+ * pull from their source, and graceful drain. TLS is a proxy's work.
+ *
+ * Sources: RFC 9110, RFC 9112, RFC 9457 (problem details), WHATWG HTML 9.2 (event streams).
+ */
+#ifndef KT_HTTP_HTTP_H
+#define KT_HTTP_HTTP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "net/loop.h"
+
+enum kt_method {
+	KT_GET = 1, KT_HEAD = 2, KT_POST = 4, KT_PUT = 8, KT_DELETE = 16, KT_PATCH = 32,
+	KT_OPTIONS = 64,
+};
+
+struct kt_header {
+	const char *name; /* lower case */
+	const char *value; /* blanks trimmed */
+};
+
+/*
+ * A request; lives as long as its exchange. Strings are NUL-terminated. Once a stream has begun
+ * and the handler returned, only method, http10, peer and id are left (the head was freed).
+ */
+struct kt_request {
+	enum kt_method method; /* HEAD is told apart, yet runs the GET route */
+	const char *target; /* as received */
+	const char *path; /* percent-decoded UTF-8, no query, control bytes or dot segments */
+	const char *query; /* raw, without '?'; "" when none */
+	/* Authority in lower case, no port ("[::1]" with brackets); "" in HTTP/1.0 without Host. */
+	const char *host;
+	int port; /* of the authority; 0 when it names none */
+	const struct kt_header *headers;
+	size_t n_headers;
+	const char *body; /* a NUL follows it; "" when none */
+	size_t body_len;
+	bool http10;
+	char peer[64]; /* address text */
+	char id[40]; /* "req_" id of ours, sent back as Request-Id */
+};
+
+struct kt_http_server;
+struct kt_exchange; /* one request and its answer */
+
+/* Value of a request header (name in lower case), NULL when absent. */
+const char *kt_request_header(const struct kt_request *rq, const char *name);
+/*
+ * Value of a query parameter, percent-decoded into out (size bytes); false when absent, too long
+ * or badly encoded.
+ */
+KT_MUST_CHECK bool kt_request_query(const struct kt_request *rq, const char *name, char *out,
+	size_t size);
+
+struct kt_http_config {
+	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES */
+	size_t max_conns; /* KT_MAX_HTTP_CONNS */
+	size_t max_conns_per_ip; /* per IPv4 address or IPv6 /64; 0 = no limit of its own */
+	int64_t head_ms, body_ms, idle_ms, stall_ms, drain_ms;
+	int64_t heartbeat_ms; /* comment on silent event streams */
+	const char *server_headers; /* lines added to every answer ("X: y\r\n"), or NULL */
+};
+/* The defaults of limits.h. */
+void kt_http_config_init(struct kt_http_config *cfg);
+
+/*
+ * Called with each whole request. The handler answers now or later by kt_respond*() or
+ * kt_stream_begin() on ex, exactly once. ex lives until its answer is sent or the client is gone;
+ * with kt_exchange_on_close() a handler that answers later learns of the latter.
+ */
+typedef void (*kt_http_fn)(void *arg, struct kt_exchange *ex, const struct kt_request *rq);
+
+KT_MUST_CHECK enum kt_code kt_http_server_new(struct kt_loop *loop,
+	const struct kt_http_config *cfg, kt_http_fn fn, void *arg, struct kt_http_server **out,
+	struct kt_err *err);
+/*
+ * Listen on a numeric address or "localhost" (127.0.0.1 and ::1); port 0 picks one. *out_port is
+ * the port. Returns KT_ECONFLICT when the port is taken, KT_EDENIED when not allowed, KT_EINVAL.
+ */
+KT_MUST_CHECK enum kt_code kt_http_listen(struct kt_http_server *s, const char *host, int port,
+	int *out_port, struct kt_err *err);
+/* Listen on a socket that is bound and listening already (TAKES fd). */
+KT_MUST_CHECK enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err);
+/*
+ * Stop accepting, let running requests end (at most drain_ms), end streams at an event boundary,
+ * then call done(arg). Idle connections close at once.
+ */
+void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg);
+/* Close everything now and free. NULL is fine. */
+void kt_http_server_free(struct kt_http_server *s);
+
+struct kt_http_stats {
+	size_t conns, streams;
+	uint64_t requests, refused;
+};
+void kt_http_stats(const struct kt_http_server *s, struct kt_http_stats *out);
+
+/* The request that ex answers. BORROWS until ex ends. */
+const struct kt_request *kt_exchange_request(const struct kt_exchange *ex);
+/*
+ * Call fn(arg) if the client leaves before the handler has answered. Once; NULL fn unsets, and so
+ * do kt_respond*() and kt_stream_begin(). Never called from within a function of this header but
+ * kt_http_server_free().
+ */
+void kt_exchange_on_close(struct kt_exchange *ex, kt_loop_fn fn, void *arg);
+/* Add a header to the answer; name and value are checked and copied. Before responding. */
+void kt_exchange_header(struct kt_exchange *ex, const char *name, const char *value);
+
+/* Answer with a body (copied). status 204 and 304 send none. HEAD sends the length only. */
+void kt_respond(struct kt_exchange *ex, int status, const char *content_type, const void *body,
+	size_t len);
+/* Answer with JSON text held by b (b stays the caller's). */
+void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b);
+/* Answer with bytes that live for ever (embedded pages): not copied. */
+void kt_respond_static(struct kt_exchange *ex, int status, const char *content_type,
+	const void *body, size_t len);
+
+/*
+ * A stream pulls: the connection asks its source for bytes when it can send, so a slow reader
+ * costs nothing but its cursor.
+ */
+struct kt_stream_ops {
+	/*
+	 * Point *out at up to max bytes ready to send and return their number; 0 = nothing now
+	 * (call kt_stream_wake() when there is). They must stay valid until `sent` or
+	 * `closed` is called next.
+	 */
+	size_t (*peek)(void *arg, const char **out, size_t max);
+	/* n of the bytes offered were taken. */
+	void (*sent)(void *arg, size_t n);
+	/*
+	 * The stream is over (client left, stalled, drained, or kt_stream_end()). Last call; ex is
+	 * gone afterwards. Never called from within kt_stream_*(), but later in the tick.
+	 */
+	void (*closed)(void *arg);
+	/*
+	 * True when the bytes sent so far end at a boundary where the stream may be cut; NULL = it
+	 * may be cut anywhere. Heartbeats and drain wait for one, so an endless source should not
+	 * always offer bytes across its boundaries.
+	 */
+	bool (*at_boundary)(void *arg);
+};
+
+/*
+ * Begin a stream as the answer to ex: status 200, chunked (or until close for HTTP/1.0).
+ * event_stream adds the headers of server-sent events, a `retry:` line first and heartbeats.
+ * HEAD gets headers only, and `closed` is called.
+ */
+void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
+	const struct kt_stream_ops *ops, void *arg);
+/* There may be bytes now. Cheap; sends at once as far as the socket takes it. */
+void kt_stream_wake(struct kt_exchange *ex);
+/*
+ * Send what is ready, then end the stream properly (and the connection: a stream's answer always
+ * says Connection: close). `closed` is called when done.
+ */
+void kt_stream_end(struct kt_exchange *ex);
+
+/*
+ * Router: patterns like "/v1/sessions/{id}/events"; {name} is one segment, not empty. Literal
+ * segments win over parameters. The table is walked by the OpenAPI test.
+ */
+struct kt_params {
+	const char *value[4];
+	size_t n;
+};
+struct kt_route {
+	unsigned methods; /* KT_GET | ...; a GET route answers HEAD too */
+	const char *pattern;
+	void (*fn)(void *arg, struct kt_exchange *ex, const struct kt_request *rq,
+		const struct kt_params *params);
+	const char *operation; /* OpenAPI operationId */
+};
+/*
+ * Find the route of a request. Returns the route with params set (values percent-decoded, copied
+ * into scratch of size bytes), or NULL with *out_allow = methods that the path knows (0 = 404,
+ * else 405).
+ */
+const struct kt_route *kt_route_find(const struct kt_route *routes, size_t n,
+	const struct kt_request *rq, struct kt_params *params, char *scratch, size_t size,
+	unsigned *out_allow);
+/* "GET, HEAD, POST" for an Allow header. */
+void kt_method_names(unsigned methods, char *out, size_t size);
+
+/* RFC 9457 problem: application/problem+json from parts; members `extra` is JSON text or NULL. */
+struct kt_problem {
+	int status;
+	const char *code; /* stable machine word; `type` is "urn:karta:problem:CODE" */
+	const char *title; /* NULL = the status' reason phrase */
+	const char *detail;
+	const char *extra; /* further members: "\"decision\":\"deny\"", or NULL */
+};
+void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p);
+/* Reason phrase of a status ("Not Found"). */
+const char *kt_http_reason(int status);
+
+#endif

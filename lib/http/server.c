@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server: listening sockets, the caps on connections, the one sweep timer, the queue of work
+ * for the end of the tick, and drain. Accepting is done here and not by libuv, because libuv
+ * offers no way to pause when descriptors run out.
+ */
+#include "http/conn.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define SWEEP_MS 500
+#define PAUSE_MS 100
+#define ACCEPT_BURST 256 /* then let others run */
+#define BUSY_EXTRA 64 /* connections over the cap that still get an answer */
+#define BACKLOG 4096
+#define USER_TIMEOUT_MS 30000
+#define MAX_ANSWER_BYTES (256 * 1024) /* a head and what is joined to it */
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage ss;
+};
+
+void kt_http_config_init(struct kt_http_config *cfg)
+{
+	*cfg = (struct kt_http_config){
+		.max_body_bytes = KT_MAX_HTTP_BODY_BYTES,
+		.max_conns = KT_MAX_HTTP_CONNS,
+		.max_conns_per_ip = KT_MAX_HTTP_CONNS_PER_IP,
+		.head_ms = KT_HTTP_HEAD_MS,
+		.body_ms = KT_HTTP_BODY_MS,
+		.idle_ms = KT_HTTP_IDLE_MS,
+		.stall_ms = KT_HTTP_STALL_MS,
+		.drain_ms = KT_HTTP_DRAIN_MS,
+		.heartbeat_ms = KT_SSE_HEARTBEAT_MS,
+	};
+}
+
+void kt_server_later(struct kt_http_server *s, struct kt_conn *c)
+{
+	if (c->later)
+		return;
+	c->later = true;
+	c->next_later = s->later;
+	s->later = c;
+	kt_loop_defer(s->loop, &s->defer);
+}
+
+static void run_later(void *arg)
+{
+	struct kt_http_server *s = arg;
+	struct kt_conn *c = s->later;
+
+	s->later = NULL;
+	while (c) {
+		struct kt_conn *next = c->next_later;
+		c->later = false;
+		kt_conn_late(c);
+		c = next;
+	}
+	if (s->draining && s->n_conns == 0 && s->drain_fn) {
+		kt_loop_fn fn = s->drain_fn;
+		s->drain_fn = NULL;
+		kt_timer_stop(s->sweep);
+		fn(s->drain_arg); /* may free s */
+	}
+}
+
+/* The address that a client is counted under: IPv6 hosts own a /64 at least. */
+static void ip_key(const char *peer, char *out, size_t size)
+{
+	struct in6_addr a;
+
+	if (strchr(peer, ':') && inet_pton(AF_INET6, peer, &a) == 1) {
+		memset(a.s6_addr + 8, 0, 8);
+		if (inet_ntop(AF_INET6, &a, out, (socklen_t)size))
+			return;
+	}
+	(void)kt_str_copy(out, size, peer);
+}
+
+static size_t count_ip(struct kt_http_server *s, const char *peer, int change)
+{
+	char key[INET6_ADDRSTRLEN + 1];
+
+	ip_key(peer, key, sizeof(key));
+	uintptr_t n = (uintptr_t)kt_map_get(&s->per_ip, key);
+	if (change < 0 && n <= 1)
+		(void)kt_map_del(&s->per_ip, key);
+	else if (change != 0)
+		(void)kt_map_set(&s->per_ip, key, (void *)(change > 0 ? n + 1 : n - 1));
+	return (size_t)n;
+}
+
+void kt_server_forget(struct kt_http_server *s, struct kt_conn *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		s->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	s->n_conns--;
+	if (s->cfg.max_conns_per_ip > 0)
+		(void)count_ip(s, c->ex.rq.peer, -1);
+}
+
+static void sweep(void *arg)
+{
+	struct kt_http_server *s = arg;
+	int64_t now_ms = kt_loop_now_ms(s->loop);
+	bool late = s->draining && now_ms >= s->drain_until_ms;
+
+	/* Nothing is unlinked meanwhile: closing waits for the end of the tick. */
+	for (struct kt_conn *c = s->conns; c; c = c->next) {
+		if (late)
+			kt_conn_doom(c);
+		else
+			kt_conn_sweep(c, now_ms);
+	}
+}
+
+enum kt_code kt_http_server_new(struct kt_loop *loop, const struct kt_http_config *cfg,
+	kt_http_fn fn, void *arg, struct kt_http_server **out, struct kt_err *err)
+{
+	struct sigaction sa;
+
+	/* libuv writes without MSG_NOSIGNAL; a client that is gone must not end the process. */
+	if (sigaction(SIGPIPE, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL) {
+		sa.sa_handler = SIG_IGN;
+		if (sigaction(SIGPIPE, &sa, NULL) != 0)
+			return kt_fail(err, KT_EIO, errno, "cannot ignore SIGPIPE");
+	}
+	struct kt_http_server *s = kt_calloc(1, sizeof(*s));
+	s->loop = loop;
+	s->cfg = *cfg;
+	if (cfg->server_headers)
+		s->server_headers = kt_strdup(cfg->server_headers);
+	s->fn = fn;
+	s->arg = arg;
+	s->defer.fn = run_later;
+	s->defer.arg = s;
+	s->date_s = -1;
+	kt_rand_bytes(&s->id_seed, sizeof(s->id_seed));
+	kt_buf_init(&s->out, MAX_ANSWER_BYTES);
+	kt_buf_init(&s->common, 16384);
+	s->sweep = kt_timer_new(loop, sweep, s);
+	*out = s;
+	return KT_OK;
+}
+
+/* The shortest deadline decides how coarse the sweep may be. */
+static int64_t sweep_ms(const struct kt_http_config *cfg)
+{
+	int64_t least = cfg->head_ms;
+
+	least = KT_MIN(least, cfg->body_ms);
+	least = KT_MIN(least, cfg->idle_ms);
+	least = KT_MIN(least, cfg->stall_ms);
+	least = KT_MIN(least, cfg->drain_ms);
+	least = KT_MIN(least, cfg->heartbeat_ms);
+	return KT_MAX((int64_t)10, KT_MIN((int64_t)SWEEP_MS, least / 4));
+}
+
+static void peer_text(const union address *a, char *out, size_t size)
+{
+	const void *bytes = &a->in.sin_addr;
+	int family = a->sa.sa_family;
+
+	out[0] = '\0';
+	if (family == AF_INET6) {
+		bytes = &a->in6.sin6_addr;
+		if (IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr)) {
+			bytes = a->in6.sin6_addr.s6_addr + 12;
+			family = AF_INET;
+		}
+	} else if (family != AF_INET) {
+		(void)kt_str_copy(out, size, "local");
+		return;
+	}
+	if (!inet_ntop(family, bytes, out, (socklen_t)size))
+		out[0] = '\0';
+}
+
+static void on_acceptable(uv_poll_t *h, int status, int events);
+
+static void pause_over(void *arg)
+{
+	struct kt_http_server *s = arg;
+
+	kt_timer_free(s->pause);
+	s->pause = NULL;
+	for (size_t i = 0; i < s->n_listeners; i++)
+		kt_assert(uv_poll_start(&s->listeners[i]->poll, UV_READABLE, on_acceptable) == 0);
+}
+
+/* Out of descriptors: the waiting connection keeps the listener readable, so look away a while. */
+static void pause_accepting(struct kt_http_server *s, int error)
+{
+	if (s->pause)
+		return;
+	kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing", strerror(error));
+	for (size_t i = 0; i < s->n_listeners; i++)
+		(void)uv_poll_stop(&s->listeners[i]->poll);
+	s->pause = kt_timer_new(s->loop, pause_over, s);
+	kt_timer_start(s->pause, PAUSE_MS, 0);
+}
+
+static void admit(struct kt_http_server *s, int fd, const union address *a)
+{
+	char peer[64];
+	bool busy = s->n_conns >= s->cfg.max_conns;
+
+	peer_text(a, peer, sizeof(peer));
+	if (s->cfg.max_conns_per_ip > 0 && count_ip(s, peer, 1) >= s->cfg.max_conns_per_ip)
+		busy = true;
+	if (busy && s->n_conns >= s->cfg.max_conns + BUSY_EXTRA) {
+		if (s->cfg.max_conns_per_ip > 0)
+			(void)count_ip(s, peer, -1);
+		s->n_refused++;
+		(void)close(fd);
+		return;
+	}
+	kt_conn_open(s, fd, peer, busy);
+}
+
+static void on_acceptable(uv_poll_t *h, int status, int events)
+{
+	struct kt_listener *l = kt_container_of(h, struct kt_listener, poll);
+	struct kt_http_server *s = l->server;
+
+	for (int i = 0; i < ACCEPT_BURST; i++) {
+		union address a;
+		socklen_t len = sizeof(a);
+		memset(&a, 0, sizeof(a.in6));
+		int fd = accept4(l->fd, &a.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			admit(s, fd, &a);
+			continue;
+		}
+		if (errno == EAGAIN)
+			return;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			pause_accepting(s, errno);
+			return;
+		}
+		/* Others (ECONNABORTED, EPROTO, ...) belong to that one connection: accept(2). */
+	}
+}
+
+static void on_listener_closed(uv_handle_t *h)
+{
+	struct kt_listener *l = kt_container_of(h, struct kt_listener, poll);
+
+	(void)close(l->fd);
+	free(l);
+}
+
+enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err)
+{
+	KT_AUTOFD int own = fd;
+	int on = 1;
+
+	if (s->n_listeners == KT_ARRAY_LEN(s->listeners))
+		return kt_fail(err, KT_ELIMIT, 0, "too many listening sockets");
+	/* Accepted sockets inherit both, which spares two calls each; AF_UNIX has neither. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+#ifdef TCP_USER_TIMEOUT
+	unsigned timeout_ms = USER_TIMEOUT_MS;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+#endif
+	struct kt_listener *l = kt_calloc(1, sizeof(*l));
+	int r = uv_poll_init(kt_loop_uv(s->loop), &l->poll, fd);
+	if (r != 0) {
+		free(l);
+		return kt_fail(err, KT_EIO, -r, "cannot watch the listening socket");
+	}
+	l->server = s;
+	l->fd = KT_STEAL_FD(own);
+	s->listeners[s->n_listeners++] = l;
+	if (!s->pause)
+		kt_assert(uv_poll_start(&l->poll, UV_READABLE, on_acceptable) == 0);
+	if (!kt_timer_active(s->sweep))
+		kt_timer_start(s->sweep, sweep_ms(&s->cfg), sweep_ms(&s->cfg));
+	return KT_OK;
+}
+
+static enum kt_code bind_error(struct kt_err *err, int error, const char *host, int port)
+{
+	enum kt_code code = error == EADDRINUSE ? KT_ECONFLICT :
+		error == EACCES || error == EPERM ? KT_EDENIED :
+		error == EADDRNOTAVAIL ? KT_EINVAL : KT_EIO;
+
+	return kt_fail(err, code, error, "cannot listen on %s port %d", host, port);
+}
+
+/* A listening socket on a; *out_port is its port. */
+static enum kt_code listen_at(union address *a, const char *host, int port, int *out_fd,
+	int *out_port, struct kt_err *err)
+{
+	bool six = a->sa.sa_family == AF_INET6;
+	socklen_t len = six ? sizeof(a->in6) : sizeof(a->in);
+	int on = 1;
+	KT_AUTOFD int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (six)
+		a->in6.sin6_port = htons((uint16_t)port);
+	else
+		a->in.sin_port = htons((uint16_t)port);
+	if (fd < 0)
+		return bind_error(err, errno, host, port);
+	/* Not SO_REUSEPORT: two servers on one port must be an error. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+		(six && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+		bind(fd, &a->sa, len) != 0 || listen(fd, BACKLOG) != 0)
+		return bind_error(err, errno, host, port);
+	union address got;
+	len = sizeof(got);
+	if (getsockname(fd, &got.sa, &len) != 0)
+		return bind_error(err, errno, host, port);
+	*out_port = ntohs(six ? got.in6.sin6_port : got.in.sin_port);
+	*out_fd = KT_STEAL_FD(fd);
+	return KT_OK;
+}
+
+static bool parse_address(const char *host, union address *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, host, &out->in.sin_addr) == 1)
+		out->sa.sa_family = AF_INET;
+	else if (inet_pton(AF_INET6, host, &out->in6.sin6_addr) == 1)
+		out->sa.sa_family = AF_INET6;
+	else
+		return false;
+	return true;
+}
+
+/* 127.0.0.1 and, where the machine has it, ::1 on the same port. */
+static enum kt_code listen_localhost(struct kt_http_server *s, int port, int *out_port,
+	struct kt_err *err)
+{
+	for (int attempt = 0;; attempt++) {
+		KT_AUTOFD int fd4 = -1;
+		KT_AUTOFD int fd6 = -1;
+		union address a;
+		int got, got6;
+
+		kt_assert(parse_address("127.0.0.1", &a));
+		enum kt_code code = listen_at(&a, "127.0.0.1", port, &fd4, &got, err);
+		if (code != KT_OK)
+			return code;
+		struct kt_err err6 = KT_ERR_INIT;
+		kt_assert(parse_address("::1", &a));
+		code = listen_at(&a, "::1", got, &fd6, &got6, &err6);
+		/* A picked port may be taken on the other address only: pick again. */
+		if (code == KT_ECONFLICT && port == 0 && attempt < 16)
+			continue;
+		if (code == KT_ECONFLICT) {
+			if (err)
+				*err = err6;
+			return code;
+		}
+		code = kt_http_listen_fd(s, KT_STEAL_FD(fd4), err);
+		if (code == KT_OK && fd6 >= 0)
+			code = kt_http_listen_fd(s, KT_STEAL_FD(fd6), err);
+		if (code == KT_OK)
+			*out_port = got;
+		return code;
+	}
+}
+
+enum kt_code kt_http_listen(struct kt_http_server *s, const char *host, int port, int *out_port,
+	struct kt_err *err)
+{
+	union address a;
+	int fd, got;
+
+	if (port < 0 || port > 65535)
+		return kt_fail(err, KT_EINVAL, 0, "port %d is not between 0 and 65535", port);
+	if (kt_str_ieq(host, "localhost"))
+		return listen_localhost(s, port, out_port, err);
+	if (!parse_address(host, &a))
+		return kt_fail(err, KT_EINVAL, 0,
+			"'%s' is neither a numeric address nor localhost", host);
+	enum kt_code code = listen_at(&a, host, port, &fd, &got, err);
+	if (code != KT_OK)
+		return code;
+	code = kt_http_listen_fd(s, fd, err);
+	if (code == KT_OK)
+		*out_port = got;
+	return code;
+}
+
+static void stop_listening(struct kt_http_server *s)
+{
+	kt_timer_free(s->pause);
+	s->pause = NULL;
+	for (size_t i = 0; i < s->n_listeners; i++) {
+		struct kt_listener *l = s->listeners[i];
+		uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+	}
+	s->n_listeners = 0;
+}
+
+void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg)
+{
+	s->drain_fn = done;
+	s->drain_arg = arg;
+	if (!s->draining) {
+		s->draining = true;
+		s->drain_until_ms = kt_loop_now_ms(s->loop) + s->cfg.drain_ms;
+		stop_listening(s);
+		for (struct kt_conn *c = s->conns; c; c = c->next) {
+			if (c->phase == KT_CONN_IDLE)
+				kt_conn_doom(c);
+			else if (c->phase == KT_CONN_STREAM && !c->writing)
+				kt_stream_pump(c);
+		}
+	}
+	kt_loop_defer(s->loop, &s->defer);
+}
+
+void kt_http_server_free(struct kt_http_server *s)
+{
+	if (!s)
+		return;
+	stop_listening(s);
+	kt_timer_free(s->sweep);
+	while (s->conns)
+		kt_conn_close(s->conns);
+	/* Last: what closing told the handlers may have put off work for this server. */
+	kt_loop_undefer(s->loop, &s->defer);
+	kt_map_release(&s->per_ip);
+	kt_buf_release(&s->out);
+	kt_buf_release(&s->common);
+	free(s->server_headers);
+	free(s);
+}
+
+void kt_http_stats(const struct kt_http_server *s, struct kt_http_stats *out)
+{
+	*out = (struct kt_http_stats){ s->n_conns, s->n_streams, s->n_requests, s->n_refused };
+}

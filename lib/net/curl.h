@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Outgoing HTTP for the command line, over libcurl. The library is loaded on first use through a
+ * table of function pointers: linking it would cost every start of the program 4 to 5 ms and 5 MiB,
+ * also those that need no network. Blocking; one thread at a time.
+ *
+ * Never follows redirects, reads no .netrc and no curlrc; http and https only; proxies from the
+ * environment, but never for loopback hosts.
+ */
+#ifndef KT_NET_CURL_H
+#define KT_NET_CURL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct kt_http_call {
+	const char *method; /* "GET", "POST", ... */
+	const char *url;
+	const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
+	const void *body;
+	size_t body_len;
+	int64_t connect_ms; /* 0 = 5 s */
+	int64_t total_ms; /* 0 = none */
+	size_t max_body_bytes; /* of the reply when it is kept; 0 = 64 MiB */
+	/*
+	 * Streaming: called with each piece of a 2xx reply's body instead of keeping it. Return false
+	 * to stop: the call then ends with KT_ECANCEL. NULL keeps the body.
+	 */
+	bool (*on_data)(void *arg, const char *data, size_t len);
+	/*
+	 * Called at least every 100 ms and whenever watch_fd is readable. Return false to give up
+	 * (KT_ECANCEL). NULL = none.
+	 */
+	bool (*on_poll)(void *arg);
+	void *arg;
+	int watch_fd; /* also wake on_poll for this descriptor; 0 or less = none (stdin: dup it) */
+};
+
+struct kt_http_reply {
+	int status;
+	char content_type[128];
+	char request_id[64]; /* Request-Id of the server, or "" */
+	int64_t retry_after_s; /* -1 = none */
+	struct kt_buf body; /* of errors too, even when streaming */
+};
+
+/*
+ * Do the call. Any HTTP status is KT_OK; look at out->status.
+ * Returns KT_OK, KT_EUNAVAIL (refused, no such host, connection lost; with a hint), KT_ETIMEOUT,
+ * KT_ELIMIT (reply too large), KT_ECANCEL, KT_EINVAL (URL), KT_EIO (libcurl is not installed).
+ */
+KT_MUST_CHECK enum kt_code kt_http_do(const struct kt_http_call *call, struct kt_http_reply *out,
+	struct kt_err *err);
+/* Free what a reply holds. */
+void kt_http_reply_release(struct kt_http_reply *r);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop over libuv. libuv frees nothing by itself and closes handles in a later step; here each
+ * handle's memory goes in its close callback, so that callers can free at any time, also inside
+ * the handle's own callback. One thread.
+ */
+#include "net/loop.h"
+
+#include "base/base.h"
+
+#include <signal.h>
+
+struct kt_loop {
+	uv_loop_t uv;
+	/* Both run the queue: before the loop sleeps, and after input was read. */
+	uv_prepare_t prepare;
+	uv_check_t check;
+	/*
+	 * Active exactly while the queue is not empty. An active idle handle makes libuv poll
+	 * without blocking, and being referenced it keeps kt_loop_run() from ending early.
+	 */
+	uv_idle_t idle;
+	struct kt_defer *head;
+	struct kt_defer **tail;
+};
+
+struct kt_timer {
+	uv_timer_t uv;
+	kt_loop_fn fn;
+	void *arg;
+};
+
+struct kt_signal {
+	uv_signal_t uv;
+	void (*fn)(void *arg, int signum);
+	void *arg;
+};
+
+/* Marks this module's handles, whose memory must go when kt_loop_free() closes what is left. */
+enum handle_kind { HANDLE_TIMER = 0x6b74, HANDLE_SIGNAL };
+
+static void on_idle(uv_idle_t *h)
+{
+	(void)h; /* it only keeps poll from blocking */
+}
+
+static void run_queue(struct kt_loop *loop)
+{
+	/*
+	 * What the callbacks queue goes behind the mark and into the next round, after more input
+	 * was read: two objects that wake each other must not starve the network.
+	 */
+	struct kt_defer mark = { .fn = NULL, .arg = NULL, .next = NULL, .queued = true };
+	*loop->tail = &mark;
+	loop->tail = &mark.next;
+	while (loop->head != &mark) {
+		struct kt_defer *d = loop->head;
+		loop->head = d->next;
+		d->next = NULL;
+		d->queued = false;
+		d->fn(d->arg);
+	}
+	loop->head = mark.next;
+	if (loop->head == NULL) {
+		loop->tail = &loop->head;
+		(void)uv_idle_stop(&loop->idle);
+	}
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+	run_queue(h->data);
+}
+
+static void on_check(uv_check_t *h)
+{
+	run_queue(h->data);
+}
+
+enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
+{
+	struct kt_loop *loop = kt_calloc(1, sizeof(*loop));
+	loop->tail = &loop->head;
+	int rc = uv_loop_init(&loop->uv);
+	if (rc < 0) {
+		free(loop);
+		return kt_fail(err, KT_EIO, -rc, "cannot make an event loop");
+	}
+	/* These three cannot fail: they only link a structure into the loop. */
+	kt_assert(uv_prepare_init(&loop->uv, &loop->prepare) == 0);
+	kt_assert(uv_check_init(&loop->uv, &loop->check) == 0);
+	kt_assert(uv_idle_init(&loop->uv, &loop->idle) == 0);
+	loop->prepare.data = loop;
+	loop->check.data = loop;
+	kt_assert(uv_prepare_start(&loop->prepare, on_prepare) == 0);
+	kt_assert(uv_check_start(&loop->check, on_check) == 0);
+	uv_unref((uv_handle_t *)&loop->prepare);
+	uv_unref((uv_handle_t *)&loop->check);
+	*out = loop;
+	return KT_OK;
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+	/* uv is the first member of both kinds, so this is the whole object. */
+	free(h);
+}
+
+static void close_left(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (uv_is_closing(h))
+		return;
+	bool ours = (h->type == UV_TIMER && h->data == (void *)(intptr_t)HANDLE_TIMER) ||
+		(h->type == UV_SIGNAL && h->data == (void *)(intptr_t)HANDLE_SIGNAL);
+	uv_close(h, ours ? on_handle_closed : NULL);
+}
+
+void kt_loop_free(struct kt_loop *loop)
+{
+	if (loop == NULL)
+		return;
+	uv_walk(&loop->uv, close_left, NULL);
+	/* Only close callbacks are left to run; requests of closed streams end with UV_ECANCELED. */
+	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+	kt_assert(uv_loop_close(&loop->uv) == 0);
+	free(loop);
+}
+
+uv_loop_t *kt_loop_uv(struct kt_loop *loop)
+{
+	return &loop->uv;
+}
+
+void kt_loop_run(struct kt_loop *loop)
+{
+	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void kt_loop_stop(struct kt_loop *loop)
+{
+	uv_stop(&loop->uv);
+}
+
+int64_t kt_loop_now_ms(struct kt_loop *loop)
+{
+	return (int64_t)uv_now(&loop->uv);
+}
+
+void kt_loop_defer(struct kt_loop *loop, struct kt_defer *d)
+{
+	if (d->queued)
+		return;
+	kt_assert(d->fn != NULL);
+	d->queued = true;
+	d->next = NULL;
+	*loop->tail = d;
+	loop->tail = &d->next;
+	if (!uv_is_active((uv_handle_t *)&loop->idle) && !uv_is_closing((uv_handle_t *)&loop->idle))
+		(void)uv_idle_start(&loop->idle, on_idle);
+}
+
+void kt_loop_undefer(struct kt_loop *loop, struct kt_defer *d)
+{
+	if (!d->queued)
+		return;
+	struct kt_defer **p = &loop->head;
+	while (*p != NULL && *p != d)
+		p = &(*p)->next;
+	kt_assert(*p == d);
+	*p = d->next;
+	if (loop->tail == &d->next)
+		loop->tail = p;
+	d->next = NULL;
+	d->queued = false;
+}
+
+static void on_timer(uv_timer_t *h)
+{
+	struct kt_timer *t = kt_container_of(h, struct kt_timer, uv);
+	t->fn(t->arg);
+}
+
+struct kt_timer *kt_timer_new(struct kt_loop *loop, kt_loop_fn fn, void *arg)
+{
+	struct kt_timer *t = kt_calloc(1, sizeof(*t));
+	kt_assert(uv_timer_init(&loop->uv, &t->uv) == 0);
+	t->uv.data = (void *)(intptr_t)HANDLE_TIMER;
+	t->fn = fn;
+	t->arg = arg;
+	return t;
+}
+
+void kt_timer_start(struct kt_timer *t, int64_t delay_ms, int64_t repeat_ms)
+{
+	/* libuv counts from the tick's cached time, which is old after long work in this tick. */
+	uv_update_time(t->uv.loop);
+	kt_assert(uv_timer_start(&t->uv, on_timer, (uint64_t)KT_MAX(delay_ms, 0),
+			  (uint64_t)KT_MAX(repeat_ms, 0)) == 0);
+}
+
+void kt_timer_stop(struct kt_timer *t)
+{
+	(void)uv_timer_stop(&t->uv);
+}
+
+bool kt_timer_active(const struct kt_timer *t)
+{
+	return uv_is_active((const uv_handle_t *)&t->uv);
+}
+
+void kt_timer_free(struct kt_timer *t)
+{
+	if (t == NULL)
+		return;
+	uv_close((uv_handle_t *)&t->uv, on_handle_closed);
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+	struct kt_signal *s = kt_container_of(h, struct kt_signal, uv);
+	s->fn(s->arg, signum);
+}
+
+enum kt_code kt_signal_new(struct kt_loop *loop, int signum, void (*fn)(void *arg, int signum),
+	void *arg, struct kt_signal **out, struct kt_err *err)
+{
+	struct kt_signal *s = kt_calloc(1, sizeof(*s));
+	int rc = uv_signal_init(&loop->uv, &s->uv);
+	if (rc < 0) {
+		free(s);
+		return kt_fail(err, KT_EIO, -rc, "cannot watch signal %d", signum);
+	}
+	s->uv.data = (void *)(intptr_t)HANDLE_SIGNAL;
+	s->fn = fn;
+	s->arg = arg;
+	rc = uv_signal_start(&s->uv, on_signal, signum);
+	if (rc < 0) {
+		uv_close((uv_handle_t *)&s->uv, on_handle_closed);
+		return kt_fail(err, KT_EIO, -rc, "cannot watch signal %d", signum);
+	}
+	uv_unref((uv_handle_t *)&s->uv);
+	*out = s;
+	return KT_OK;
+}
+
+void kt_signal_free(struct kt_signal *s)
+{
+	if (s == NULL)
+		return;
+	uv_close((uv_handle_t *)&s->uv, on_handle_closed);
+}

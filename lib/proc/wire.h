@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the server and its spawner say to each other over a stream socket pair, and the tree walk
+ * that the spawner kills by. Private to lib/proc.
+ */
+#ifndef KT_PROC_WIRE_H
+#define KT_PROC_WIRE_H
+
+#include "base/base.h"
+
+/* argv, environment and folder of one child together; Linux takes 2 MiB at most by default. */
+#define KT_WIRE_MAX_SPAWN_BYTES (1024 * 1024)
+/* How the children's environment names the child they descend from. */
+#define KT_WIRE_MARKER "KARTA_PROC_ID="
+
+enum kt_wire_type {
+	KT_WIRE_SPAWN = 1, /* server: value = argc; payload: folder, argv, environment, each NUL-ended */
+	KT_WIRE_SIGNAL,    /* server: value = signal number, to the child alone */
+	KT_WIRE_KILL_TREE, /* server */
+	KT_WIRE_STARTED,   /* spawner: value = pid; carries stdin's, stdout's and stderr's pipe end */
+	KT_WIRE_FAILED,    /* spawner: value = errno */
+	KT_WIRE_EXITED,    /* spawner: value = status as of waitpid() */
+};
+
+/* Head of each message; the spawner's messages are heads only. One machine, so native order. */
+struct kt_wire_head {
+	uint32_t type;
+	uint32_t size; /* bytes of payload that follow */
+	uint64_t id;
+	int64_t value;
+};
+
+/* The spawner process: serves the socket until its end, kills all that is left, and exits. */
+KT_NORETURN void kt_spawner_main(int fd);
+
+/* One process of a walk through /proc. */
+struct kt_tree_proc {
+	pid_t pid;
+	pid_t ppid;
+	uint64_t start; /* clock ticks since boot; with pid it names a process for good */
+	bool alive;     /* no zombie */
+	bool target;    /* for the caller */
+};
+
+/* All processes, sorted by pid. */
+struct kt_tree {
+	struct kt_tree_proc *procs;
+	size_t n;
+	size_t cap;
+};
+
+/* Read /proc; false when it cannot be read. */
+KT_MUST_CHECK bool kt_tree_scan(struct kt_tree *t);
+/* The process with this pid, or NULL. */
+struct kt_tree_proc *kt_tree_find(const struct kt_tree *t, pid_t pid);
+/* Topmost ancestor of p (or p) whose parent is `top`; NULL when p does not descend from `top`. */
+struct kt_tree_proc *kt_tree_branch(const struct kt_tree *t, struct kt_tree_proc *p, pid_t top);
+/* Signal p unless its pid means another process by now. */
+void kt_tree_signal(const struct kt_tree_proc *p, int signum);
+/* The id in the marker of a process's environment; 0 when it has none or cannot be read. */
+uint64_t kt_tree_marker(pid_t pid);
+void kt_tree_release(struct kt_tree *t);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inputs: questions of the harness to a person. approve_session is karta's own memory, kept per
+ * session as tool and key; the harness only ever hears "once", because what harnesses do with
+ * "always" ranges from one pattern to switching every question off.
+ */
+#include "session/session_private.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "text/json.h"
+
+#include <string.h>
+
+static void input_free(struct kt_input *in)
+{
+	kt_timer_free(in->expiry);
+	free(in->ask_id);
+	free(in->memory);
+	free(in->json);
+	free(in);
+}
+
+static bool remembered(const struct kt_session *s, const char *memory)
+{
+	for (size_t i = 0; i < s->remembered.len; i++) {
+		if (kt_str_eq(s->remembered.items[i], memory))
+			return true;
+	}
+	return false;
+}
+
+static void emit_resolved(struct kt_session *s, const char *request_id, const char *decision,
+	const char *by)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", "input_resolved");
+	kt_jw_str(&w, "request_id", request_id);
+	kt_jw_str(&w, "decision", decision);
+	kt_jw_str(&w, "by", by);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
+}
+
+static void keep_answer(struct kt_session *s, const struct kt_input *in, enum kt_decision decision,
+	const char *by)
+{
+	struct kt_answered *a;
+
+	if (!s->answered)
+		s->answered = kt_calloc(KT_ANSWERED_KEPT, sizeof(*s->answered));
+	a = &s->answered[s->n_answered++ % KT_ANSWERED_KEPT];
+	memcpy(a->request_id, in->request_id, sizeof(a->request_id));
+	a->decision = decision;
+	a->by = by;
+}
+
+/* Take an input off the open list, answer the harness, tell the readers. Frees in. */
+static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision decision,
+	const char *answers, const char *by)
+{
+	const char *note = kt_str_eq(by, "expired") ? "Nobody answered in time."
+						    : "The user said no.";
+
+	kt_vec_remove_ptr(&s->inputs, in);
+	keep_answer(s, in, decision, by);
+	if (decision == KT_APPROVE_SESSION && !remembered(s, in->memory)) {
+		kt_vec_push(&s->remembered, kt_strdup(in->memory));
+		kt_journal_session(s->reg, s);
+	}
+	emit_resolved(s, in->request_id, kt_decision_name(decision), by);
+	if (s->turn && !s->inputs.len)
+		s->turn->state = KT_TURN_RUNNING;
+	if (s->harness)
+		kt_harness_answer(s->harness, in->ask_id, decision, answers,
+			decision == KT_DENY ? note : NULL);
+	input_free(in);
+}
+
+static void expired(void *arg)
+{
+	struct kt_input *in = arg;
+	struct kt_session *s = in->session;
+	bool approve = s->app && s->app->app->approval_default == KT_INPUT_APPROVE_ONCE;
+
+	kt_log(KT_LOG_WARN, "session", "%s: nobody answered %s in time", s->id, in->request_id);
+	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired");
+}
+
+static char *memory_of(const struct kt_ask *ask)
+{
+	return kt_asprintf("%s\x1f%s", ask->tool ? ask->tool : "", ask->key ? ask->key : "");
+}
+
+/* The data of an input_required event. */
+static char *render(const struct kt_input *in, const struct kt_ask *ask)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	bool question = kt_str_eq(ask->kind, "question");
+	char iso[40];
+	struct kt_jw w;
+
+	kt_time_iso(in->expires_us, false, iso, sizeof(iso));
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "request_id", in->request_id);
+	kt_jw_str(&w, "kind", ask->kind);
+	kt_jw_str(&w, "tool", ask->tool);
+	if (ask->input)
+		kt_jw_raw(&w, "tool_input", ask->input, ask->input_len);
+	else
+		kt_jw_null(&w, "tool_input");
+	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
+	kt_jw_str(&w, "message", ask->message);
+	kt_jw_arr(&w, "options");
+	if (question) {
+		kt_jw_str(&w, NULL, "answer");
+	} else {
+		kt_jw_str(&w, NULL, "approve_once");
+		kt_jw_str(&w, NULL, "approve_session");
+	}
+	kt_jw_str(&w, NULL, "deny");
+	kt_jw_arr_end(&w);
+	if (ask->questions)
+		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));
+	kt_jw_str(&w, "expires_at", iso);
+	kt_jw_obj_end(&w);
+	if (kt_buf_ok(&b))
+		return kt_buf_take(&b);
+	/* An input too large to show must not be approved unseen: only its size is told. */
+	return kt_asprintf("{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":null,"
+		"\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
+		"\"the input of this tool call is too large to show\",\"options\":[\"deny\"]}",
+		in->request_id, ask->input_len);
+}
+
+static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask, const char *memory,
+	enum kt_decision *out, const char **out_by)
+{
+	enum kt_input_policy p = s->app ? s->app->app->input_policy : KT_INPUT_PROMPT;
+
+	if (remembered(s, memory)) {
+		*out = KT_APPROVE_ONCE;
+		*out_by = "session";
+		return true;
+	}
+	*out_by = "policy";
+	if (p == KT_INPUT_PROMPT)
+		return false;
+	*out = p == KT_INPUT_DENY || p == KT_INPUT_ERROR ? KT_DENY : KT_APPROVE_ONCE;
+	/* A question has no yes: only a refusal can be given for a person. */
+	return *out == KT_DENY || !kt_str_eq(ask->kind, "question");
+}
+
+static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision,
+	const char *by)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", decision == KT_DENY ? "auto_denied" : "auto_approved");
+	kt_jw_str(&w, "tool", ask->tool);
+	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
+	kt_jw_str(&w, "message", ask->message);
+	kt_jw_str(&w, "by", by);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
+	kt_harness_answer(s->harness, ask->id, decision, NULL,
+		decision == KT_DENY ? "The policy of this application says no." : NULL);
+}
+
+static void emit_input(struct kt_session *s, const struct kt_input *in, const struct kt_ask *ask)
+{
+	struct kt_evlog *log;
+	struct kt_event_draft ev = {
+		.type = KT_EV_INPUT_REQUIRED,
+		.turn_id = s->turn ? s->turn->id : NULL,
+		.parent_tool_use_id = ask->parent_tool_use_id,
+		.data = in->json,
+		.data_len = strlen(in->json),
+	};
+
+	if (kt_session_log(s, &log, NULL) == KT_OK)
+		s->last_seq = kt_evlog_append(log, &ev);
+}
+
+void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
+{
+	KT_AUTOFREE char *memory = memory_of(ask);
+	int64_t wait_ms = s->app ? s->app->app->approval_timeout_ms : KT_APPROVAL_MS;
+	enum kt_decision decision;
+	struct kt_input *in;
+	const char *by;
+
+	if (policy_decides(s, ask, memory, &decision, &by)) {
+		auto_answer(s, ask, decision, by);
+		if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn &&
+			!kt_str_eq(by, "session")) {
+			s->turn->stop_code = "input_required";
+			kt_session_interrupt(s);
+		}
+		return;
+	}
+	in = kt_calloc(1, sizeof(*in));
+	kt_rand_id("req_", in->request_id);
+	in->session = s;
+	in->ask_id = kt_strdup(ask->id);
+	in->memory = KT_STEAL(memory);
+	in->expires_us = kt_time_us() + wait_ms * 1000;
+	in->json = render(in, ask);
+	in->expiry = kt_timer_new(s->reg->loop, expired, in);
+	kt_timer_start(in->expiry, wait_ms, 0);
+	kt_vec_push(&s->inputs, in);
+	emit_input(s, in, ask);
+	if (s->turn)
+		s->turn->state = KT_TURN_WAITING;
+	kt_session_notify(s, KT_NOTE_PAUSED, s->turn ? s->turn->id : NULL);
+}
+
+void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id)
+{
+	for (size_t i = 0; i < s->inputs.len; i++) {
+		struct kt_input *in = s->inputs.items[i];
+
+		if (!kt_str_eq(in->ask_id, ask_id))
+			continue;
+		kt_vec_remove(&s->inputs, i);
+		keep_answer(s, in, KT_DENY, "withdrawn");
+		emit_resolved(s, in->request_id, "canceled", "harness");
+		input_free(in);
+		if (s->turn && !s->inputs.len)
+			s->turn->state = KT_TURN_RUNNING;
+		return;
+	}
+}
+
+void kt_session_drop_inputs(struct kt_session *s, const char *by)
+{
+	while (s->inputs.len) {
+		struct kt_input *in = kt_vec_remove(&s->inputs, 0);
+
+		keep_answer(s, in, KT_DENY, "withdrawn");
+		if (by)
+			emit_resolved(s, in->request_id, "canceled", by);
+		input_free(in);
+	}
+}
+
+static enum kt_code already_answered(const struct kt_session *s, const char *request_id,
+	struct kt_answered *out_first, struct kt_err *err)
+{
+	unsigned n = KT_MIN(s->n_answered, (unsigned)KT_ANSWERED_KEPT);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!kt_str_eq(s->answered[i].request_id, request_id))
+			continue;
+		*out_first = s->answered[i];
+		return kt_fail(err, KT_ECONFLICT, 0, "'%s' was answered already: %s", request_id,
+			kt_str_eq(out_first->by, "withdrawn") ? "canceled"
+				: kt_decision_name(out_first->decision));
+	}
+	return kt_fail(err, KT_ENOTFOUND, 0, "there is no input '%s' in this session", request_id);
+}
+
+enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
+	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
+	struct kt_err *err)
+{
+	for (size_t i = 0; i < s->inputs.len; i++) {
+		struct kt_input *in = s->inputs.items[i];
+		KT_AUTO_JSON cJSON *doc = NULL;
+		bool question, deny_only;
+
+		if (!kt_str_eq(in->request_id, request_id))
+			continue;
+		if (kt_json_parse(in->json, strlen(in->json), KT_JSON_LENIENT, &doc, err) != KT_OK)
+			return kt_wrap(err, "open input");
+		question = kt_str_eq(kt_json_str(doc, "kind"), "question");
+		deny_only = cJSON_GetArraySize(kt_json_arr(doc, "options")) == 1;
+		if (decision != KT_DENY && (deny_only || question != (decision == KT_ANSWER)))
+			return kt_fail(err, KT_EINVAL, 0,
+				"decision '%s' is not one of this input's options",
+				kt_decision_name(decision));
+		if (decision == KT_ANSWER && !answers)
+			return kt_fail(err, KT_EINVAL, 0, "'answers' is required to answer a question");
+		resolve(s, in, decision, answers, "user");
+		return KT_OK;
+	}
+	return already_answered(s, request_id, out_first, err);
+}

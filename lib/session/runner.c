@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The harness behind a session: taken from the pool or started, its callbacks turned into events
+ * of the session's log, stopped when the session has been idle for long enough. A session whose
+ * harness is gone goes on at the next message with the conversation resumed.
+ */
+#include "session/session_private.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "text/json.h"
+
+#include <string.h>
+
+#define TRANSCRIPT_BYTES (64 * 1024) /* enough to recall; far below any context window */
+
+static void on_ready(void *arg, const char *harness_session)
+{
+	struct kt_session *s = arg;
+
+	if (!harness_session || kt_str_eq(s->harness_session, harness_session))
+		return;
+	free(s->harness_session);
+	s->harness_session = kt_strdup(harness_session);
+	kt_journal_session(s->reg, s);
+}
+
+static void on_event(void *arg, const struct kt_event_draft *draft)
+{
+	struct kt_session *s = arg;
+	struct kt_event_draft ev = *draft;
+	struct kt_evlog *log;
+
+	if (s->turn) {
+		ev.turn_id = s->turn->id;
+		if (s->turn->state == KT_TURN_STARTING)
+			s->turn->state = KT_TURN_RUNNING;
+	}
+	if (kt_session_log(s, &log, NULL) == KT_OK)
+		s->last_seq = kt_evlog_append(log, &ev);
+}
+
+/* The harness works without a message of ours: a turn of its own, so that readers see its end. */
+static void on_unsolicited(void *arg)
+{
+	struct kt_session *s = arg;
+	struct kt_turn *t;
+
+	if (s->turn)
+		return;
+	if (s->idle)
+		kt_timer_stop(s->idle);
+	t = kt_calloc(1, sizeof(*t));
+	kt_rand_id("turn_", t->id);
+	kt_rand_id("msg_", t->message_id);
+	t->text = kt_strdup("");
+	t->started_us = kt_time_us();
+	t->state = KT_TURN_RUNNING;
+	s->turn = t;
+	s->reg->running++;
+	kt_session_status(s, t, "turn_started", "origin", "harness");
+}
+
+static void on_ask(void *arg, const struct kt_ask *ask)
+{
+	kt_session_asked(arg, ask);
+}
+
+static void on_ask_withdrawn(void *arg, const char *ask_id)
+{
+	kt_session_ask_withdrawn(arg, ask_id);
+}
+
+static void on_turn_end(void *arg, const struct kt_turn_result *r)
+{
+	kt_session_turn_ended(arg, r);
+}
+
+static void on_stderr(void *arg, const char *line)
+{
+	struct kt_session *s = arg;
+
+	kt_log(KT_LOG_INFO, "harness", "%s: %s", s->id, line);
+}
+
+static void on_resume_failed(void *arg, const char *why)
+{
+	struct kt_session *s = arg;
+
+	kt_log(KT_LOG_WARN, "session", "%s: the conversation could not be resumed: %s", s->id, why);
+	free(KT_STEAL(s->harness_session));
+	kt_session_status(s, s->turn, "resume_failed", "detail", why);
+}
+
+static void on_gone(void *arg)
+{
+	struct kt_session *s = arg;
+
+	s->harness = NULL;
+	kt_app_unref(KT_STEAL(s->app));
+	if (s->idle)
+		kt_timer_stop(s->idle);
+}
+
+const struct kt_harness_cbs kt_session_harness_cbs = {
+	.ready = on_ready,
+	.session_id = on_ready,
+	.event = on_event,
+	.unsolicited = on_unsolicited,
+	.ask = on_ask,
+	.ask_withdrawn = on_ask_withdrawn,
+	.turn_end = on_turn_end,
+	.stderr_line = on_stderr,
+	.resume_failed = on_resume_failed,
+	.gone = on_gone,
+};
+
+/* One line of the transcript from an event's envelope. */
+static void transcript_line(struct kt_buf *b, const char *json, size_t len)
+{
+	KT_AUTO_JSON cJSON *ev = NULL;
+	const cJSON *data, *message;
+	const char *role, *text;
+
+	if (kt_json_parse(json, len, KT_JSON_LENIENT, &ev, NULL) != KT_OK)
+		return;
+	data = kt_json_obj(ev, "data");
+	message = kt_json_obj(data, "message");
+	role = kt_json_str(message, "role");
+	text = kt_json_str(message, "text");
+	if (!role || !text || !*text || kt_str_eq(kt_json_str(data, "state"), "queued"))
+		return;
+	kt_buf_addf(b, "%s: %s\n\n", kt_str_eq(role, "user") ? "User" : "Assistant", text);
+}
+
+/*
+ * The conversation so far as text, for harnesses that cannot resume one. NULL when there was none.
+ */
+static char *transcript(struct kt_session *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TRANSCRIPT_BYTES);
+	struct kt_evreader *r;
+	struct kt_evlog *log;
+	const char *bytes;
+	struct kt_buf whole;
+	size_t n;
+
+	if (!s->prompted || !s->turns || kt_session_log(s, &log, NULL) != KT_OK)
+		return NULL;
+	kt_buf_init(&whole, 2 * KT_MAX_EVENT_BYTES);
+	r = kt_evreader_new(log, 0, NULL, NULL);
+	while ((n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
+		struct kt_evframe f;
+		size_t used;
+
+		kt_buf_add(&whole, bytes, n);
+		kt_evreader_advance(r, n);
+		while (kt_evframe_next(whole.ptr, whole.len, &f, &used) == 1) {
+			if (f.type == KT_EV_STATUS || f.type == KT_EV_DONE)
+				transcript_line(&b, f.json, f.json_len);
+			kt_buf_drop(&whole, used);
+		}
+		if (!kt_buf_ok(&whole))
+			break;
+	}
+	kt_evreader_free(r);
+	kt_buf_release(&whole);
+	if (!b.len)
+		return NULL;
+	return kt_asprintf("The conversation so far, for your memory:\n\n%s", b.ptr);
+}
+
+enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
+{
+	struct kt_sessions *reg = s->reg;
+	struct kt_harness_start start = { 0 };
+	KT_AUTOFREE char *past = NULL;
+	struct kt_app_ref *ref;
+	enum kt_code rc;
+
+	if (s->harness)
+		return KT_OK;
+	ref = kt_app_ref_current(reg);
+	if (ref->problem[0])
+		return kt_fail(err, KT_ENOTFOUND, 0, "%s", ref->problem);
+	ref->refs++;
+	s->app = ref;
+	start.app = ref->app;
+	start.program = ref->program.path[0] ? ref->program.path : NULL;
+	start.session_id = s->id;
+	start.turns_before = s->turns;
+	start.permission_mode = s->permission_mode;
+	if (s->turns && s->harness_session) {
+		start.resume_id = s->harness_session;
+	} else if (!s->permission_mode && reg->pool) {
+		s->harness = kt_pool_take(reg->pool, ref->fingerprint, &kt_session_harness_cbs, s);
+		if (s->harness) {
+			on_ready(s, kt_harness_session(s->harness));
+			return KT_OK;
+		}
+	}
+	if (ref->app->harness == KT_HARNESS_ACP || ref->app->harness == KT_HARNESS_OPENCODE)
+		past = transcript(s);
+	start.transcript = past;
+	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);
+	if (rc != KT_OK) {
+		s->harness = NULL;
+		kt_app_unref(KT_STEAL(s->app));
+	}
+	return rc;
+}
+
+static void idle_over(void *arg)
+{
+	struct kt_session *s = arg;
+
+	if (s->turn || s->queue.len || !s->harness)
+		return;
+	kt_log(KT_LOG_DEBUG, "session", "%s: idle, stopping its harness", s->id);
+	kt_harness_stop(s->harness);
+}
+
+void kt_session_arm_idle(struct kt_session *s)
+{
+	if (!s->harness || !s->app || s->app->app->idle_timeout_ms <= 0)
+		return;
+	if (!s->idle)
+		s->idle = kt_timer_new(s->reg->loop, idle_over, s);
+	kt_timer_start(s->idle, s->app->app->idle_timeout_ms, 0);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions of one application: creation, the queue of turns, approvals, participants, hand-off, and
+ * the harness behind each. Everything is on the loop's thread.
+ *
+ * A session owns its log, its running turn, its queue, its open inputs and its harness; the
+ * registry owns the sessions. The journal `sessions.jsonl` holds one line for each change of a
+ * session, so that a restart finds them all; event logs are opened when they are needed.
+ */
+#ifndef KT_SESSION_SESSION_H
+#define KT_SESSION_SESSION_H
+
+#include "app/app.h"
+#include "base/map.h"
+#include "base/rand.h"
+#include "base/vec.h"
+#include "event/event.h"
+#include "harness/harness.h"
+
+struct kt_jw;
+struct kt_sessions;
+
+struct kt_sessions_config {
+	struct kt_loop *loop;
+	struct kt_spawner *spawner;
+	const char *dir; /* the application's folder */
+	const char *data_dir; /* state; made when missing */
+	struct kt_app_options app;
+	const char *harness_program; /* override, or NULL */
+	bool record;
+	double rehearsal_speed; /* 1 = as recorded */
+	size_t warm; /* harnesses started ahead */
+	const char *user; /* metadata.user_id of new sessions that name none, or NULL */
+	int64_t start_ms, first_event_ms, silence_ms, cancel_ms; /* watchdogs; 0 = limits.h */
+};
+
+enum kt_turn_state { KT_TURN_QUEUED, KT_TURN_STARTING, KT_TURN_RUNNING, KT_TURN_WAITING };
+
+/* One message and what became of it; freed when it ends. */
+struct kt_turn {
+	char id[KT_ID_MAX];
+	char message_id[KT_ID_MAX];
+	enum kt_turn_state state;
+	char *text;
+	char *agent; /* or NULL: the session's */
+	char *participant_name, *participant_type; /* or NULL */
+	bool thinking;
+	bool interrupting;
+	const char *stop_code; /* error code to report instead of "interrupted", or NULL */
+	uint64_t first_seq; /* of its first event */
+	int64_t started_us;
+};
+
+/* An open question to a person. */
+struct kt_input {
+	char request_id[KT_ID_MAX];
+	char *ask_id; /* the driver's */
+	char *memory; /* "tool<US>key": what approve_session remembers */
+	char *json; /* data of its input_required event */
+	struct kt_timer *expiry;
+	int64_t expires_us;
+	struct kt_session *session;
+};
+
+/* An answered one, kept so that a second answer can be told the first. */
+struct kt_answered {
+	char request_id[KT_ID_MAX];
+	enum kt_decision decision;
+	const char *by; /* "user", "policy", "expired", "withdrawn" */
+};
+
+enum kt_note {
+	KT_NOTE_TURN_END, /* the turn's done event is in the log */
+	KT_NOTE_PAUSED, /* the turn waits for an input */
+	KT_NOTE_GONE, /* the session is being deleted: let go of it now */
+};
+/* Somebody who waits for a session. Embedded in the waiter; unlinks itself before it dies. */
+struct kt_watch {
+	void (*note)(void *arg, enum kt_note note, const char *turn_id);
+	void *arg;
+	struct kt_session *session;
+	struct kt_watch *prev, *next;
+};
+
+#define KT_ANSWERED_KEPT 32
+
+/* Read only outside of lib/session. */
+struct kt_session {
+	struct kt_sessions *reg;
+	char id[KT_ID_MAX];
+	char *metadata; /* JSON object */
+	char *title; /* first words, or NULL */
+	char *current_agent;
+	char *parent_id; /* or NULL */
+	char *permission_mode; /* or NULL */
+	char *harness_session; /* the harness's own id, or NULL */
+	bool prompted; /* the harness got at least one message: it can be resumed */
+	int64_t created_us, updated_us;
+	uint32_t turns; /* ended ones */
+	size_t index; /* in the registry's order */
+	struct kt_vec participants; /* of struct kt_participant */
+	struct kt_vec remembered; /* char *: memory of approve_session */
+	struct kt_evlog *log; /* NULL until needed */
+	uint64_t last_seq; /* while log is NULL */
+	struct kt_harness *harness;
+	struct kt_app_ref *app; /* that the harness runs with */
+	struct kt_turn *turn; /* running, or NULL */
+	struct kt_vec queue; /* struct kt_turn *, waiting */
+	struct kt_vec inputs; /* struct kt_input *, open, oldest first */
+	struct kt_answered *answered; /* ring of KT_ANSWERED_KEPT, NULL until the first */
+	unsigned n_answered;
+	struct kt_timer *idle; /* stops the harness */
+	struct kt_defer pump;
+	struct kt_watch *watches;
+	char *interrupted_turn; /* found running at start-up */
+};
+
+struct kt_participant {
+	char *name;
+	char *type; /* "human" or "ai" */
+};
+
+/*
+ * Open the registry: load the application, the journal, end turns that a crash cut off, start the
+ * first harness ahead. Returns KT_OK, KT_ENOTFOUND (folder), KT_ECONFLICT (another server uses
+ * data_dir), KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_sessions_open(const struct kt_sessions_config *cfg,
+	struct kt_sessions **out, struct kt_err *err);
+/* Kill every harness, close every log, free. NULL is fine. */
+void kt_sessions_free(struct kt_sessions *reg);
+/*
+ * Take no new turns; call done(arg) once when the running ones have ended, at the latest after
+ * limit_ms (then they are cut off).
+ */
+void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn done, void *arg);
+bool kt_sessions_draining(const struct kt_sessions *reg);
+struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
+
+/* The application as it is on disk now (reloaded when its files changed). BORROWS until the next tick. */
+const struct kt_app *kt_sessions_app(struct kt_sessions *reg);
+/* The program of its harness; path "" when it is not installed. */
+const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
+/* Why the harness cannot run here, "" when it can. */
+const char *kt_sessions_problem(const struct kt_sessions *reg);
+
+struct kt_session_new {
+	const char *metadata; /* JSON object text (checked by the caller), or NULL */
+	const char *parent_id;
+	const char *permission_mode;
+};
+/* Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS) or KT_EUNAVAIL (draining). */
+KT_MUST_CHECK enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_new *n,
+	struct kt_session **out, struct kt_err *err);
+/* By id, NULL when there is none. BORROWS until it is deleted. */
+struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id);
+/* Newest first: the session that comes after `after` (NULL: the newest); NULL at the end. */
+struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct kt_session *after);
+size_t kt_sessions_count(const struct kt_sessions *reg);
+/* Delete with log and harness; watchers get KT_NOTE_GONE. */
+void kt_session_delete(struct kt_session *s);
+/* Replace the metadata (JSON object text, checked by the caller). */
+void kt_session_set_metadata(struct kt_session *s, const char *metadata);
+
+enum kt_on_busy { KT_BUSY_ENQUEUE, KT_BUSY_REJECT, KT_BUSY_INTERRUPT };
+/* "enqueue", "reject", "interrupt"; false when unknown. */
+KT_MUST_CHECK bool kt_on_busy_parse(const char *s, enum kt_on_busy *out);
+
+struct kt_message {
+	const char *text;
+	const char *agent; /* or NULL */
+	const char *participant_name, *participant_type; /* or NULL */
+	bool thinking;
+	enum kt_on_busy on_busy;
+};
+struct kt_sent {
+	char turn_id[KT_ID_MAX];
+	uint64_t after_seq; /* its events come after this number */
+	size_t queued; /* turns before it */
+};
+/*
+ * Send a message: start a turn or queue it.
+ * Returns KT_OK, KT_EINVAL (text, agent), KT_ECONFLICT (busy and `reject`), KT_ELIMIT (queue full),
+ * KT_EUNAVAIL (draining).
+ */
+KT_MUST_CHECK enum kt_code kt_session_send(struct kt_session *s, const struct kt_message *m,
+	struct kt_sent *out, struct kt_err *err);
+/* Stop the running turn; false when none runs. */
+bool kt_session_interrupt(struct kt_session *s);
+/*
+ * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL.
+ * Returns KT_OK, KT_ENOTFOUND (never asked), KT_ECONFLICT (answered already: *out_first says how),
+ * KT_EINVAL (this decision does not fit).
+ */
+KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
+	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
+	struct kt_err *err);
+
+/* The log, opened when needed. Returns KT_OK or KT_EIO. */
+KT_MUST_CHECK enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out,
+	struct kt_err *err);
+uint64_t kt_session_last_seq(const struct kt_session *s);
+
+/* Watch a session; several watchers are fine. kt_watch_remove() before the watcher dies. */
+void kt_watch_add(struct kt_session *s, struct kt_watch *w);
+void kt_watch_remove(struct kt_watch *w);
+
+/* Write the session object of the API (members only, inside an open object). */
+void kt_session_write(struct kt_jw *w, const struct kt_session *s);
+/* The open input's object, or null. */
+void kt_session_write_pending(struct kt_jw *w, const char *key, const struct kt_session *s);
+
+/* Idempotency: what a key was used for. Kept 24 h and over restarts. */
+struct kt_idem {
+	char session_id[KT_ID_MAX];
+	char turn_id[KT_ID_MAX]; /* "" for create */
+	uint64_t after_seq;
+	uint64_t fingerprint; /* of the request's body */
+	int64_t at_us;
+};
+/* What key was used for in scope ("create", a session's id), NULL when new. */
+const struct kt_idem *kt_idem_get(const struct kt_sessions *reg, const char *scope, const char *key);
+/* Remember it (written to the journal). */
+void kt_idem_put(struct kt_sessions *reg, const char *scope, const char *key,
+	const struct kt_idem *what);
+
+#endif

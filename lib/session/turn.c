@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Turns: sending, queueing, ending. A message is an event in the log before anything runs, so that
+ * every reader sees the same conversation whoever wrote it.
+ */
+#include "session/session_private.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "text/json.h"
+
+#include <string.h>
+
+#define TITLE_BYTES 80
+
+bool kt_on_busy_parse(const char *s, enum kt_on_busy *out)
+{
+	static const char *const names[] = { "enqueue", "reject", "interrupt" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		if (!kt_str_eq(s, names[i]))
+			continue;
+		*out = (enum kt_on_busy)i;
+		return true;
+	}
+	return false;
+}
+
+void kt_turn_free(struct kt_turn *t)
+{
+	if (!t)
+		return;
+	free(t->text);
+	free(t->agent);
+	free(t->participant_name);
+	free(t->participant_type);
+	free(t);
+}
+
+void kt_session_emit(struct kt_session *s, enum kt_event_type type, const struct kt_turn *t,
+	const struct kt_buf *data)
+{
+	struct kt_evlog *log;
+	struct kt_event_draft ev = {
+		.type = type,
+		.turn_id = t ? t->id : NULL,
+		.data = data->ptr,
+		.data_len = data->len,
+	};
+	struct kt_err err = KT_ERR_INIT;
+
+	if (!kt_buf_ok(data)) {
+		ev.data = "{\"truncated\":true}";
+		ev.data_len = strlen(ev.data);
+	}
+	if (kt_session_log(s, &log, &err) != KT_OK) {
+		kt_log(KT_LOG_ERROR, "session", "%s: cannot log an event: %s", s->id, err.msg);
+		return;
+	}
+	s->last_seq = kt_evlog_append(log, &ev);
+}
+
+void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char *state,
+	const char *key, const char *value)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", state);
+	if (key)
+		kt_jw_str(&w, key, value);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_STATUS, t, &b);
+}
+
+/* The user's message as a status event: "queued" or "turn_started". */
+static void emit_message(struct kt_session *s, const struct kt_turn *t, const char *state,
+	size_t position)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", state);
+	if (position)
+		kt_jw_int(&w, "position", (int64_t)position);
+	kt_jw_str(&w, "agent", t->agent ? t->agent : s->current_agent);
+	kt_jw_obj(&w, "message");
+	kt_jw_str(&w, "id", t->message_id);
+	kt_jw_str(&w, "role", "user");
+	kt_jw_str(&w, "text", t->text);
+	kt_jw_str(&w, "participant_name", t->participant_name);
+	kt_jw_str(&w, "participant_type", t->participant_type);
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_STATUS, t, &b);
+}
+
+void kt_session_notify(struct kt_session *s, enum kt_note note, const char *turn_id)
+{
+	struct kt_watch *next;
+
+	for (struct kt_watch *w = s->watches; w; w = next) {
+		next = w->next;
+		w->note(w->arg, note, turn_id);
+	}
+}
+
+void kt_watch_add(struct kt_session *s, struct kt_watch *w)
+{
+	w->session = s;
+	w->prev = NULL;
+	w->next = s->watches;
+	if (s->watches)
+		s->watches->prev = w;
+	s->watches = w;
+}
+
+void kt_watch_remove(struct kt_watch *w)
+{
+	if (!w->session)
+		return;
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		w->session->watches = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	w->session = NULL;
+}
+
+static void add_participant(struct kt_session *s, const char *name, const char *type)
+{
+	struct kt_participant *p;
+
+	if (!name || s->participants.len >= KT_MAX_PARTICIPANTS)
+		return;
+	for (size_t i = 0; i < s->participants.len; i++) {
+		p = s->participants.items[i];
+		if (kt_str_eq(p->name, name))
+			return;
+	}
+	p = kt_calloc(1, sizeof(*p));
+	p->name = kt_strdup(name);
+	p->type = kt_strdup(type ? type : "human");
+	kt_vec_push(&s->participants, p);
+}
+
+static void set_title(struct kt_session *s, const char *text)
+{
+	char title[TITLE_BYTES + 1];
+
+	if (s->title)
+		return;
+	kt_str_copy(title, sizeof(title), text);
+	for (char *p = title; *p; p++) {
+		if ((unsigned char)*p < 0x20)
+			*p = ' ';
+	}
+	s->title = kt_strdup(title);
+}
+
+/* Agents change hands between turns; the log says so. */
+static void hand_off(struct kt_session *s, struct kt_turn *t)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	struct kt_jw w;
+
+	if (!t->agent || kt_str_eq(t->agent, s->current_agent))
+		return;
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "state", "handoff");
+	kt_jw_str(&w, "from", s->current_agent);
+	kt_jw_str(&w, "to", t->agent);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_STATUS, t, &b);
+	free(s->current_agent);
+	s->current_agent = kt_strdup(t->agent);
+}
+
+static void start_turn(struct kt_session *s, struct kt_turn *t)
+{
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_prompt p = { 0 };
+	const struct kt_app *app;
+
+	s->turn = t;
+	t->state = KT_TURN_STARTING;
+	t->started_us = kt_time_us();
+	if (s->idle)
+		kt_timer_stop(s->idle);
+	emit_message(s, t, "turn_started", 0);
+	hand_off(s, t);
+	s->updated_us = t->started_us;
+	if (kt_session_need_harness(s, &err) != KT_OK) {
+		struct kt_turn_result r = {
+			.stop_reason = "error",
+			.error_code = err.code == KT_ENOTFOUND ? "harness_not_installed"
+							       : "harness_start_failed",
+			.error_message = err.msg,
+			.text = "",
+			.usage = KT_USAGE_INIT,
+		};
+
+		kt_journal_session(s->reg, s);
+		kt_session_turn_ended(s, &r);
+		return;
+	}
+	app = s->app->app;
+	p.text = t->text;
+	/* "default" is the harness itself, without one of its agents. */
+	p.agent = kt_app_agent(app, s->current_agent) ? s->current_agent : NULL;
+	p.thinking = t->thinking;
+	p.participant_name = t->participant_name;
+	p.position = s->turns + 1;
+	s->prompted = true;
+	kt_journal_session(s->reg, s);
+	kt_harness_prompt(s->harness, &p);
+}
+
+/* Start the next queued turn; runs at the end of the tick, never inside a harness's callback. */
+void kt_session_pump(void *arg)
+{
+	struct kt_session *s = arg;
+
+	if (!s->turn && s->queue.len)
+		start_turn(s, kt_vec_remove(&s->queue, 0));
+}
+
+static enum kt_code check_message(struct kt_session *s, const struct kt_message *m,
+	struct kt_err *err)
+{
+	const struct kt_app *app;
+
+	if (kt_sessions_draining(s->reg))
+		return kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
+	if (!m->text || !*m->text)
+		return kt_fail(err, KT_EINVAL, 0, "'text' is required and must not be empty");
+	if (strlen(m->text) > KT_MAX_TEXT_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "'text' is longer than %d bytes",
+			KT_MAX_TEXT_BYTES);
+	app = kt_sessions_app(s->reg);
+	if (m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
+		return kt_fail(err, KT_EINVAL, 0, "there is no agent '%s' in this application",
+			m->agent);
+	return KT_OK;
+}
+
+static struct kt_turn *turn_new(const struct kt_message *m)
+{
+	struct kt_turn *t = kt_calloc(1, sizeof(*t));
+
+	kt_rand_id("turn_", t->id);
+	kt_rand_id("msg_", t->message_id);
+	t->text = kt_strdup(m->text);
+	t->agent = m->agent ? kt_strdup(m->agent) : NULL;
+	t->participant_name = m->participant_name ? kt_strdup(m->participant_name) : NULL;
+	t->participant_type = m->participant_type ? kt_strdup(m->participant_type) : NULL;
+	t->thinking = m->thinking;
+	return t;
+}
+
+enum kt_code kt_session_send(struct kt_session *s, const struct kt_message *m, struct kt_sent *out,
+	struct kt_err *err)
+{
+	enum kt_code rc = check_message(s, m, err);
+	bool busy = s->turn || s->queue.len;
+	struct kt_turn *t;
+
+	if (rc != KT_OK)
+		return rc;
+	if (busy && m->on_busy == KT_BUSY_REJECT)
+		return kt_fail(err, KT_ECONFLICT, 0, "a turn is running in this session");
+	if (s->queue.len >= KT_MAX_TURN_QUEUE)
+		return kt_fail(err, KT_ELIMIT, 0, "%d messages are waiting in this session already",
+			KT_MAX_TURN_QUEUE);
+	t = turn_new(m);
+	set_title(s, m->text);
+	add_participant(s, m->participant_name, m->participant_type);
+	memset(out, 0, sizeof(*out));
+	memcpy(out->turn_id, t->id, sizeof(out->turn_id));
+	out->after_seq = kt_session_last_seq(s);
+	s->reg->running++;
+	if (!busy) {
+		start_turn(s, t);
+		return KT_OK;
+	}
+	if (m->on_busy == KT_BUSY_INTERRUPT) {
+		kt_vec_insert(&s->queue, 0, t);
+		out->queued = 1;
+		emit_message(s, t, "queued", 1);
+		kt_session_interrupt(s);
+		return KT_OK;
+	}
+	kt_vec_push(&s->queue, t);
+	out->queued = s->queue.len;
+	emit_message(s, t, "queued", s->queue.len);
+	return KT_OK;
+}
+
+bool kt_session_interrupt(struct kt_session *s)
+{
+	if (!s->turn)
+		return false;
+	if (!s->turn->interrupting) {
+		s->turn->interrupting = true;
+		kt_session_status(s, s->turn, "interrupting", NULL, NULL);
+		if (s->harness)
+			kt_harness_interrupt(s->harness);
+	}
+	return true;
+}
+
+static void emit_error(struct kt_session *s, const struct kt_turn *t, const char *code,
+	const char *message, bool retryable)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "code", code);
+	kt_jw_str(&w, "message", message ? message : code);
+	kt_jw_bool(&w, "retryable", retryable);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_ERROR, t, &b);
+}
+
+static void emit_done(struct kt_session *s, const struct kt_turn *t, const struct kt_turn_result *r)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	char id[KT_ID_MAX];
+	struct kt_jw w;
+
+	kt_rand_id("msg_", id);
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_usage_write(&w, "usage", &r->usage);
+	kt_jw_obj(&w, "message");
+	kt_jw_str(&w, "id", id);
+	kt_jw_str(&w, "role", "assistant");
+	kt_jw_str(&w, "text", r->text ? r->text : "");
+	kt_jw_obj_end(&w);
+	kt_jw_str(&w, "stop_reason", r->stop_reason ? r->stop_reason : "end_turn");
+	kt_jw_str(&w, "agent", s->current_agent);
+	kt_jw_int(&w, "duration_ms", (kt_time_us() - t->started_us) / 1000);
+	kt_jw_obj_end(&w);
+	kt_session_emit(s, KT_EV_DONE, t, &b);
+}
+
+void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
+{
+	struct kt_turn *t = s->turn;
+	const char *code = r->error_code;
+	const char *message = r->error_message;
+
+	if (!t)
+		return;
+	kt_session_drop_inputs(s, "turn_ended");
+	if (t->stop_code) {
+		code = t->stop_code;
+		message = "a tool asked for an approval, and the policy is to fail then";
+	}
+	if (code)
+		emit_error(s, t, code, message, r->retryable);
+	emit_done(s, t, r);
+	kt_log(code ? KT_LOG_WARN : KT_LOG_INFO, "turn", "%s %s: %s%s%s (%lld ms)", s->id, t->id,
+		code ? code : (r->stop_reason ? r->stop_reason : "end_turn"), code ? ": " : "",
+		code && message ? message : "", (long long)((kt_time_us() - t->started_us) / 1000));
+	s->turn = NULL;
+	s->turns++;
+	s->updated_us = kt_time_us();
+	kt_journal_session(s->reg, s);
+	kt_session_notify(s, KT_NOTE_TURN_END, t->id);
+	kt_turn_free(t);
+	if (s->queue.len) {
+		kt_loop_defer(s->reg->loop, &s->pump);
+	} else {
+		if (s->log)
+			kt_evlog_idle(s->log);
+		kt_session_arm_idle(s);
+	}
+	kt_sessions_turn_done(s->reg);
+}
+
+/* A crash cut a turn off: say so in its log, now that somebody looks at it. */
+void kt_session_end_interrupted(struct kt_session *s)
+{
+	struct kt_turn t = { 0 };
+	struct kt_turn_result r = {
+		.stop_reason = "error", .text = "", .usage = KT_USAGE_INIT,
+	};
+
+	if (!s->interrupted_turn)
+		return;
+	kt_str_copy(t.id, sizeof(t.id), s->interrupted_turn);
+	t.started_us = kt_time_us();
+	free(KT_STEAL(s->interrupted_turn));
+	emit_error(s, &t, "interrupted",
+		"the server stopped while this turn was running; send a message to go on", true);
+	emit_done(s, &t, &r);
+	s->turns++;
+	kt_journal_session(s->reg, s);
+}

@@ -1,0 +1,174 @@
+// The real Claude Code through the HTTP API; only the model is a stand-in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CLAUDE, call, doneOf, errorOf, eventually, existsSync, harnessEnv, newSession, openStream, path, processesWith,
+  startKarta, startModel, tempDir, textOf, turn, writeFiles } from './lib.mjs';
+
+const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
+
+async function setUp(t, { args = [], env = {}, files = {}, data } = {}) {
+  const model = await startModel(t);
+  const dir = tempDir(t, 'claude');
+  const home = tempDir(t, 'home');
+  writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n',
+    '.claude/agents/reviewer.md': '---\nname: reviewer\ndescription: reviews\n---\nYou review.\n', ...files });
+  const options = { args, data, env: { ...harnessEnv(model, home), ...env } };
+  return { model, dir, home, options, karta: await startKarta(t, dir, options) };
+}
+
+test('text and usage, second turn warm, started-ahead process', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  const events = await turn(karta, id, 'hello');
+  assert.match(textOf(events), /^You said: hello/);
+  assert.equal(doneOf(events).message.text, textOf(events));
+  assert.ok(doneOf(events).usage.total_tokens > 0);
+  assert.equal(errorOf(events), undefined);
+  assert.ok(events.filter((e) => e.type === 'text').length > 1, 'streamed in pieces');
+  const second = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[recall]]' });
+  assert.match(second.body.text, /hello/);
+});
+
+test('reasoning', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  const events = await turn(karta, id, '[[think:let me see]]', { thinking: true });
+  assert.match(events.filter((e) => e.type === 'reasoning').map((e) => e.data.part.text).join(''), /let me see/);
+});
+
+test('tool with approval: once, session, deny', { skip }, async (t) => {
+  const { karta, dir } = await setUp(t);
+  const id = await newSession(karta);
+  const ask = async (text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
+  const answer = async (rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
+  const tool = (cmd) => `[[tool:Bash ${JSON.stringify({ command: cmd, description: 'd' })}]] [[text:done with it]]`;
+
+  const one = await ask(tool('touch one.txt'));
+  assert.equal(one.stop_reason, 'requires_action');
+  assert.equal(one.pending_input.tool, 'Bash');
+  assert.equal(one.pending_input.tool_input.command, 'touch one.txt');
+  const done = await answer(one.pending_input.request_id, 'approve_once');
+  assert.match(textOf(done.events), /done with it/);
+  const result = done.events.find((e) => e.type === 'tool_result');
+  assert.deepEqual([result.data.is_error, result.data.status], [false, 'completed']);
+  assert.ok(existsSync(path.join(dir, 'one.txt')));
+
+  const two = await ask(tool('touch two.txt'));
+  assert.equal(two.stop_reason, 'requires_action', 'once is once');
+  const denied = await answer(two.pending_input.request_id, 'deny');
+  assert.equal(denied.events.find((e) => e.type === 'tool_result').data.is_error, true);
+  assert.equal(denied.events.at(-1).type, 'done');
+  assert.equal(existsSync(path.join(dir, 'two.txt')), false);
+
+  const three = await ask(tool('mkdir -p three'));
+  await answer(three.pending_input.request_id, 'approve_session');
+  const four = await ask(tool('mkdir -p four'));
+  assert.equal(four.stop_reason, 'end_turn', 'similar commands are remembered');
+  assert.ok(existsSync(path.join(dir, 'four')));
+});
+
+test('interrupt while streaming and while a tool runs', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  const watch = openStream(karta, `/v1/sessions/${id}/events`);
+  await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[text:slow words here]] {{delay=200}} {{n=100}}' }, { prefer: 'respond-async' });
+  await watch.until((e) => e.type === 'text');
+  await call(karta, 'POST', `/v1/sessions/${id}/interrupt`);
+  assert.equal((await watch.until((e) => e.type === 'done')).data.stop_reason, 'interrupted');
+  const after = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[text:alive]]' });
+  assert.equal(after.body.text, 'alive');
+  watch.close();
+});
+
+test('error codes', { skip }, async (t) => {
+  const { karta } = await setUp(t, { env: { CLAUDE_CODE_MAX_RETRIES: '1' } });
+  for (const [directive, code] of [['error:401', 'auth_failed'], ['error:403', 'auth_failed'], ['error:404', 'model_not_found'],
+    ['error:400', 'invalid_request'], ['error:429', 'rate_limited'], ['error:529', 'overloaded'], ['drop0', 'connection_failed']]) {
+    const id = await newSession(karta);
+    const events = await turn(karta, id, `[[${directive}]] ${Math.random()}`);
+    assert.equal(errorOf(events)?.code, code, directive);
+    assert.equal(doneOf(events).stop_reason, 'error');
+    assert.equal(textOf(events).includes('API Error'), false, 'error text is no model text');
+    const next = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[text:fine again]]' });
+    assert.equal(next.body.text, 'fine again');
+  }
+});
+
+test('recovers from a stream cut in the middle', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const events = await turn(karta, await newSession(karta), '[[drop*1]] run-cut');
+  assert.equal(errorOf(events), undefined);
+  assert.equal(doneOf(events).message.text, textOf(events), 'partial text was replaced, not doubled');
+});
+
+test('crash in mid-turn, resume after kill with memory', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  await turn(karta, id, 'the word is banana');
+  const watch = openStream(karta, `/v1/sessions/${id}/events`);
+  await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[hang]]' }, { prefer: 'respond-async' });
+  await watch.until((e) => e.type === 'text' && /Some/.test(e.data.part.text));
+  const s = (await call(karta, 'GET', `/v1/sessions/${id}`)).body;
+  assert.equal(s.turn.state, 'running');
+  const pids = harnessPids(karta);
+  assert.ok(pids.length >= 1);
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  const error = await watch.until((e) => e.type === 'error');
+  assert.equal(error.data.code, 'harness_crashed');
+  await watch.until((e) => e.type === 'done' && e.seq > error.seq);
+  const next = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[recall]]' });
+  assert.match(next.body.text, /banana/);
+  watch.close();
+});
+
+/** Harness processes of this server: children of its spawner whose program is claude. */
+function harnessPids(karta) {
+  return processesWith(`KARTA_PROC_ID=`).filter((pid) => processesWith(karta.data).includes(pid));
+}
+
+test('kill -9 of karta leaves nothing; the restarted server resumes', { skip }, async (t) => {
+  const { karta, dir, home, options } = await setUp(t);
+  const id = await newSession(karta);
+  await turn(karta, id, 'the word is cherry');
+  const watch = openStream(karta, `/v1/sessions/${id}/events`);
+  const cmd = JSON.stringify({ command: 'sleep 300', description: 'd', timeout: 400000 });
+  await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: `[[tool:Bash ${cmd}]]` }, { prefer: 'respond-async' });
+  const event = await watch.until((e) => e.type === 'input_required' || (e.type === 'tool_use' && e.data.state === 'running'));
+  if (event.type === 'input_required') await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${event.data.request_id}`, { decision: 'approve_once' }, { prefer: 'respond-async' });
+  await eventually(() => processesWith(home).length >= 2, 'the tool runs');
+  karta.child.kill('SIGKILL');
+  await eventually(() => processesWith(home).length === 0, 'no orphan is left');
+  const two = await startKarta(t, dir, { ...options, data: karta.data });
+  const next = await call(two, 'POST', `/v1/sessions/${id}/messages`, { text: '[[recall]]' });
+  assert.match(next.body.text, /cherry/);
+});
+
+test('two sessions at once do not mix', { skip }, async (t) => {
+  const { karta } = await setUp(t, { args: ['--warm', '2'] });
+  const ids = await Promise.all([newSession(karta), newSession(karta)]);
+  const both = await Promise.all(ids.map((id, i) => turn(karta, id, `[[text:alpha${i} beta${i} gamma${i}]] {{delay=30}} {{n=10}}`)));
+  both.forEach((events, i) => {
+    assert.equal(textOf(events), `alpha${i} beta${i} gamma${i}`);
+    assert.ok(events.every((e) => e.session_id === ids[i]));
+  });
+});
+
+test('sub-agent events carry their parent', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  const task = JSON.stringify({ description: 'look', prompt: '[[text:from the sub-agent]]', subagent_type: 'general-purpose', run_in_background: false });
+  const events = await turn(karta, id, `[[tool:Task ${task}]] [[text:main again]]`);
+  const call1 = events.find((e) => e.type === 'tool_use' && e.data.state === 'running' && !e.parent_tool_use_id);
+  const inner = events.filter((e) => e.parent_tool_use_id === call1.data.tool_use_id);
+  assert.ok(inner.some((e) => e.type === 'text' && /from the sub-agent/.test(e.data.part.text)));
+  assert.equal(textOf(events), 'main again');
+});
+
+test('agent choice and hand-off', { skip }, async (t) => {
+  const { karta, model } = await setUp(t);
+  const id = await newSession(karta);
+  const events = await turn(karta, id, '[[text:as reviewer]]', { agent: 'reviewer' });
+  assert.deepEqual(events.find((e) => e.data.state === 'handoff').data, { state: 'handoff', from: 'default', to: 'reviewer' });
+  assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).body.current_agent, 'reviewer');
+  assert.ok(model.requests().length > 0);
+});

@@ -1,0 +1,72 @@
+// The real OpenCode (over ACP) through the HTTP API; only the model is a stand-in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, startKarta, startModel,
+  tempDir, textOf, turn, writeFiles } from './lib.mjs';
+
+const skip = existsSync(OPENCODE) ? false : 'OpenCode is not installed for this processor';
+
+async function setUp(t, { args = [], files = {} } = {}) {
+  const model = await startModel(t);
+  const dir = tempDir(t, 'opencode');
+  const home = tempDir(t, 'home');
+  writeFiles(dir, { 'AGENTS.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "opencode"\n', ...files });
+  const options = { args, env: harnessEnv(model, home) };
+  return { model, dir, home, options, karta: await startKarta(t, dir, options) };
+}
+
+// One server for all of it: OpenCode takes seconds to start.
+test('OpenCode', { skip, timeout: 240000 }, async (t) => {
+  const { karta, dir, options } = await setUp(t);
+  const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
+  const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
+  const tool = (cmd) => `[[tool:bash ${JSON.stringify({ command: cmd, description: 'd' })}]] [[text:done with it]]`;
+  const id = await newSession(karta);
+
+  await t.test('text streams, usage is told', async () => {
+    const events = await turn(karta, id, 'hello');
+    assert.match(textOf(events), /^You said: hello/);
+    assert.equal(doneOf(events).message.text, textOf(events));
+    assert.ok(doneOf(events).usage.total_tokens > 0);
+    assert.ok(events.filter((e) => e.type === 'text').length > 1);
+  });
+  await t.test('approval once, session, deny', async () => {
+    const one = await send(id, tool('touch one.txt'));
+    assert.equal(one.stop_reason, 'requires_action');
+    assert.equal(one.pending_input.tool_input.command, 'touch one.txt');
+    const done = await answer(id, one.pending_input.request_id, 'approve_once');
+    assert.match(textOf(done.events), /done with it/);
+    assert.ok(existsSync(path.join(dir, 'one.txt')));
+    const two = await send(id, tool('touch two.txt'));
+    const denied = await answer(id, two.pending_input.request_id, 'deny');
+    assert.equal(denied.events.at(-1).type, 'done');
+    assert.equal(existsSync(path.join(dir, 'two.txt')), false);
+    const three = await send(id, tool('mkdir -p three'));
+    await answer(id, three.pending_input.request_id, 'approve_session');
+    const four = await send(id, tool('mkdir -p four'));
+    assert.equal(four.stop_reason, 'end_turn');
+    assert.ok(existsSync(path.join(dir, 'four')));
+  });
+  await t.test('interrupt, then alive', async () => {
+    const watch = openStream(karta, `/v1/sessions/${id}/events?after=${(await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq}`);
+    await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[hang]]' }, { prefer: 'respond-async' });
+    await watch.until((e) => e.type === 'text');
+    await call(karta, 'POST', `/v1/sessions/${id}/interrupt`);
+    assert.equal((await watch.until((e) => e.type === 'done')).data.stop_reason, 'interrupted');
+    watch.close();
+    assert.match((await send(id, '[[text:alive]]')).text, /alive/);
+  });
+  await t.test('error codes', async () => {
+    const other = await newSession(karta);
+    const events = await turn(karta, other, '[[error:401]] x');
+    assert.equal(errorOf(events).code, 'auth_failed');
+    assert.equal((await send(other, '[[text:fine]]')).text, 'fine');
+  });
+  await t.test('resumes after the server was killed', async (t2) => {
+    karta.child.kill('SIGKILL');
+    await karta.stop();
+    const two = await startKarta(t2, dir, { ...options, data: karta.data });
+    const r = await call(two, 'POST', `/v1/sessions/${id}/messages`, { text: '[[recall]]' });
+    assert.match(r.body.text, /hello/);
+  });
+});

@@ -1,0 +1,83 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The manual, the README and the completions say what the command table says.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+command -v mandoc >/dev/null || test_skip_all 'mandoc is not installed'
+
+test_expect_success 'documents and tables agree (scripts/check-docs)' '
+	"$TEST_ROOT/scripts/check-docs" "$KARTA"
+'
+
+test_expect_success 'completions are those of this program (make generated)' '
+	"$TEST_ROOT/scripts/gen-completions" "$KARTA" made &&
+	diff -ru "$TEST_ROOT/completions" made
+'
+
+# A copy of what check-docs reads, to break it.
+copy() {
+	rm -rf copy && mkdir -p copy/lib copy/tests &&
+	cp -R "$TEST_ROOT/man" "$TEST_ROOT/scripts" copy/ &&
+	cp -R "$TEST_ROOT/tests/cli" copy/tests/ &&
+	mkdir copy/docs && cp "$TEST_ROOT/docs/limits.md" copy/docs/ &&
+	{ test ! -f "$TEST_ROOT/README.md" || cp "$TEST_ROOT/README.md" copy/; } &&
+	for module in "$TEST_ROOT"/lib/*/; do
+		mkdir "copy/lib/$(basename "$module")" &&
+		cp "$module"*.h "copy/lib/$(basename "$module")/" 2>/dev/null
+	done
+	test -f copy/lib/base/limits.h
+}
+
+# broken REGEX: check-docs of the copy fails with this line.
+broken() {
+	test_must_exit 1 copy/scripts/check-docs "$KARTA" >out && test_grep "$1" out
+}
+
+test_expect_success 'a missing page is found' '
+	copy && rm copy/man/karta-version.1 &&
+	broken "^man/karta-version.1: the page of the command .version. is missing"
+'
+
+test_expect_success 'a page without a command is found' '
+	copy && cp copy/man/karta-version.1 copy/man/karta-nonsense.1 &&
+	broken "^man/karta-nonsense.1: no such command"
+'
+
+test_expect_success 'an option that is not in its page is found, and the reverse' '
+	copy && sed -i.bak "s/^\.It Fl -build/.It Fl -bulid/" copy/man/karta-version.1 &&
+	broken "^man/karta-version.1: option .--build. is missing" &&
+	test_grep "^man/karta-version.1: option .--bulid. is not in the table" out
+'
+
+test_expect_success 'a synopsis that differs from the usage line is found' '
+	copy && sed -i.bak "s/^\.Op Fl -build/.Op Fl -build Ar X/" copy/man/karta-version.1 &&
+	broken "^man/karta-version.1: synopsis .karta version \[--build\]. is missing"
+'
+
+test_expect_success 'a variable or an exit status that is not in karta(1) is found' '
+	copy && sed -i.bak -e "/^\.It Ev KARTA_SERVER/d" -e "s/^\.It 7$/.It 10/" copy/man/karta.1 &&
+	broken "^man/karta.1: variable .KARTA_SERVER. is missing" &&
+	test_grep "^man/karta.1: EXIT STATUS lists" out
+'
+
+test_expect_success 'a command without a test is found' '
+	copy && rm copy/tests/cli/version.sh &&
+	broken "^tests/cli/version.sh: the command .version. has no test"
+'
+
+test_expect_success 'a public function without a comment is found' '
+	copy && printf "\nint kt_bare(int a);\n" >>copy/lib/base/vec.h &&
+	broken "^lib/base/vec.h:[0-9]+: no comment above: kt_bare"
+'
+
+test_expect_success 'a limit that is not in docs/limits.md is found' '
+	copy && echo "#define KT_MAX_X 1 /* why */" >>copy/lib/base/limits.h &&
+	broken "^docs/limits.md: differs"
+'
+
+test_expect_success 'a page that mandoc dislikes is found' '
+	copy && echo ".Nonsense" >>copy/man/karta.1 &&
+	broken "^mandoc: "
+'
+
+test_done

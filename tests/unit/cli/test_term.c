@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Styles, widths, cleaning, tables, progress and prompts (on a pseudo-terminal). */
+#include "cli/term.h"
+
+#include "base/str.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void clear_env(void)
+{
+	static const char *const names[] = { "NO_COLOR", "KARTA_NO_COLOR", "FORCE_COLOR",
+		"CLICOLOR_FORCE", "COLUMNS", "LC_ALL", "LANG", "CI" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++)
+		assert_int_equal(unsetenv(names[i]), 0);
+	assert_int_equal(setenv("TERM", "xterm", 1), 0);
+}
+
+/* Open a pseudo-terminal; the program's side and ours. */
+static void open_pty(int *out_tty, int *out_master)
+{
+	int m = posix_openpt(O_RDWR | O_NOCTTY);
+	struct winsize ws = { .ws_row = 24, .ws_col = 33 };
+
+	assert_true(m >= 0);
+	assert_int_equal(grantpt(m), 0);
+	assert_int_equal(unlockpt(m), 0);
+	*out_tty = open(ptsname(m), O_RDWR | O_NOCTTY);
+	assert_true(*out_tty >= 0);
+	assert_int_equal(ioctl(*out_tty, TIOCSWINSZ, &ws), 0);
+	*out_master = m;
+}
+
+static void test_init(void **state)
+{
+	struct kt_term t;
+	int tty, master, fds[2];
+
+	open_pty(&tty, &master);
+	assert_int_equal(pipe(fds), 0);
+	clear_env();
+	kt_term_init(&t, tty, KT_COLOR_AUTO);
+	assert_true(t.is_tty && t.color && !t.utf8);
+	assert_int_equal(t.columns, 33);
+	kt_term_init(&t, fds[1], KT_COLOR_AUTO);
+	assert_true(!t.is_tty && !t.color);
+	assert_int_equal(t.columns, 80);
+	assert_int_equal(setenv("COLUMNS", "120", 1), 0);
+	assert_int_equal(setenv("LANG", "en_US.utf8", 1), 0);
+	kt_term_init(&t, fds[1], KT_COLOR_ALWAYS);
+	assert_true(t.color && t.utf8);
+	assert_int_equal(t.columns, 120);
+	assert_int_equal(setenv("LC_ALL", "C", 1), 0);
+	assert_int_equal(setenv("COLUMNS", "nonsense", 1), 0);
+	assert_int_equal(setenv("TERM", "dumb", 1), 0);
+	kt_term_init(&t, tty, KT_COLOR_AUTO);
+	assert_true(!t.color && !t.utf8);
+	assert_int_equal(setenv("FORCE_COLOR", "1", 1), 0);
+	kt_term_init(&t, fds[1], KT_COLOR_AUTO);
+	assert_true(t.color);
+	assert_int_equal(t.columns, 80);
+	assert_int_equal(setenv("NO_COLOR", "1", 1), 0);
+	kt_term_init(&t, tty, KT_COLOR_AUTO);
+	assert_false(t.color);
+	kt_term_init(&t, tty, KT_COLOR_ALWAYS);
+	assert_true(t.color);
+	clear_env();
+	kt_term_init(&t, tty, KT_COLOR_NEVER);
+	assert_false(t.color);
+	close(tty);
+	close(master);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_add_and_width(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	struct kt_term t = { .color = true };
+
+	kt_term_add(&b, &t, KT_STYLE_RED, "red");
+	assert_string_equal(b.ptr, "\033[31mred\033[0m");
+	assert_int_equal(kt_term_width(b.ptr), 3);
+	kt_buf_clear(&b);
+	kt_term_add(&b, &t, KT_STYLE_RED, "");
+	t.color = false;
+	kt_term_add(&b, &t, KT_STYLE_RED, "red");
+	assert_string_equal(b.ptr, "red");
+	assert_int_equal(kt_term_width("\xe6\xbc\xa2" "a"), 3);
+	assert_int_equal(kt_term_width("e\xcc\x81"), 1);
+	assert_int_equal(kt_term_width("\xff"), 1);
+	assert_int_equal(kt_term_width("\033["), 0);
+}
+
+static void clean_is(const char *in, size_t len, bool one_line, const char *want)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+
+	kt_term_clean(&b, in, len, one_line);
+	assert_string_equal(b.ptr, want);
+}
+
+static void test_clean(void **state)
+{
+	clean_is("a\nb\tc", 5, false, "a\nb\tc");
+	clean_is("a\nb\tc", 5, true, "a\\x0ab\\x09c");
+	clean_is("\033[31m\r\x7f", 7, false, "\\x1b[31m\\x0d\\x7f");
+	clean_is("a\0b", 3, false, "a\\x00b");
+	clean_is("\xff\xc3", 2, false, "\\xff\\xc3");
+	clean_is("\xc2\x9b", 2, false, "\\u009b");
+	clean_is("\xe2\x80\xae", 3, false, "\\u202e");
+	clean_is("\xe2\x81\xa6", 3, false, "\\u2066");
+	clean_is("\xf0\x9f\x90\x9b", 4, true, "\xf0\x9f\x90\x9b");
+}
+
+static void test_table(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	struct kt_term t = { .columns = 30 };
+	struct kt_table *tb = kt_table_new(3);
+
+	kt_table_row(tb, (const char *[]){ "ID", "STATE", "TITLE" });
+	kt_table_row(tb, (const char *[]){ "1", NULL, "a title that is rather long" });
+	kt_table_row(tb, (const char *[]){ "22", "\xe6\xbc\xa2\xe6\xbc\xa2", "x\033[0m" });
+	kt_table_row(tb, (const char *[]){ "333", "", "" });
+	kt_table_render(&b, &t, tb);
+	assert_string_equal(b.ptr, "ID   STATE  TITLE\n"
+		"1           a title that is rather long\n"
+		"22   \xe6\xbc\xa2\xe6\xbc\xa2   x\\x1b[0m\n"
+		"333\n");
+	t.is_tty = true;
+	kt_buf_clear(&b);
+	kt_table_render(&b, &t, tb);
+	assert_non_null(strstr(b.ptr, "\n1           a title that is...\n"));
+	t.utf8 = true;
+	t.color = true;
+	kt_buf_clear(&b);
+	kt_table_render(&b, &t, tb);
+	assert_non_null(strstr(b.ptr, "\n1           a title that is r\xe2\x80\xa6\n"));
+	assert_true(kt_str_starts(b.ptr, "\033[2mID   STATE  TITLE\033[0m\n"));
+	kt_table_free(tb);
+	kt_table_free(NULL);
+}
+
+static void test_progress(void **state)
+{
+	char got[512];
+	int tty, master;
+	struct kt_term t;
+	struct kt_progress *p;
+	ssize_t n;
+
+	clear_env();
+	open_pty(&tty, &master);
+	assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
+	kt_term_init(&t, tty, KT_COLOR_NEVER);
+	p = kt_progress_new(tty, &t);
+	kt_progress_update(p, "early");
+	assert_int_equal(read(master, got, sizeof(got)), -1);
+	assert_int_equal(usleep(550000), 0);
+	for (int i = 0; i < 100; i++)
+		kt_progress_update(p, "loading a text that is wider than the terminal");
+	n = read(master, got, sizeof(got) - 1);
+	assert_true(n > 0);
+	got[n] = '\0';
+	assert_string_equal(got, "\r\033[K| loading a text that i 0s");
+	kt_progress_free(p);
+	n = read(master, got, sizeof(got) - 1);
+	assert_true(n == 4 && !memcmp(got, "\r\033[K", 4));
+	kt_progress_free(NULL);
+	close(tty);
+	close(master);
+}
+
+static enum kt_code ask(const char *typed, bool *out)
+{
+	struct kt_err err = KT_ERR_INIT;
+	char got[256] = "";
+	size_t len = 0;
+	int tty, master;
+	enum kt_code code;
+
+	open_pty(&tty, &master);
+	assert_int_equal(write(master, typed, strlen(typed)), (ssize_t)strlen(typed));
+	code = kt_prompt_confirm(tty, tty, "Remove\033[2J it?", "--yes", out, &err);
+	/* The terminal echoes what was typed, in reads of its own. */
+	while (!strstr(got, "Remove\\x1b[2J it? [y/N] ")) {
+		ssize_t n = read(master, got + len, sizeof(got) - 1 - len);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+		got[len] = '\0';
+	}
+	close(tty);
+	close(master);
+	return code;
+}
+
+static void test_confirm(void **state)
+{
+	struct kt_err err = KT_ERR_INIT;
+	bool yes = false;
+	int fds[2];
+
+	assert_int_equal(ask("y\n", &yes), KT_OK);
+	assert_true(yes);
+	assert_int_equal(ask("YES\n", &yes), KT_OK);
+	assert_true(yes);
+	assert_int_equal(ask("\n", &yes), KT_OK);
+	assert_false(yes);
+	yes = true;
+	assert_int_equal(ask("yesterday\n", &yes), KT_OK);
+	assert_false(yes);
+	yes = true;
+	assert_int_equal(ask("\004", &yes), KT_OK);
+	assert_false(yes);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(kt_prompt_confirm(fds[0], fds[1], "Remove it?", "--yes", &yes, &err),
+		KT_ECONFIRM);
+	assert_string_equal(err.msg, "a confirmation is needed: Remove it?");
+	assert_non_null(strstr(err.hint, "--yes"));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_init),
+		cmocka_unit_test(test_add_and_width),
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_progress),
+		cmocka_unit_test(test_confirm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,872 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The runner, the pool and the recorder with a harness that misbehaves on demand: this very
+ * program, started again with Claude Code's arguments, speaks just enough stream-json. What it does
+ * is chosen by FAKE=... in its environment.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "harness/harness.h"
+#include "text/json.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- the fake harness -------------------------------------------------------------------------- */
+
+static const char *env_of(const char *name)
+{
+	size_t n = strlen(name);
+
+	for (char **e = kt_env_all(); *e; e++) {
+		if (!strncmp(*e, name, n) && (*e)[n] == '=')
+			return *e + n + 1;
+	}
+	return "";
+}
+
+static void say(const char *line)
+{
+	printf("%s\n", line);
+	fflush(stdout);
+}
+
+/* Value of the first "request_id" of line. */
+static void request_id(const char *line, char *out, size_t size)
+{
+	const char *p = strstr(line, "\"request_id\":\"");
+	size_t n = 0;
+
+	if (p) {
+		p += strlen("\"request_id\":\"");
+		n = KT_MIN(strcspn(p, "\""), size - 1);
+		memcpy(out, p, n);
+	}
+	out[n] = '\0';
+}
+
+static void say_text(const char *text)
+{
+	say("{\"type\":\"system\",\"subtype\":\"status\",\"status\":\"requesting\"}");
+	printf("{\"type\":\"assistant\",\"parent_tool_use_id\":null,\"message\":{\"id\":\"m1\","
+	       "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}]}}\n",
+		text);
+	fflush(stdout);
+}
+
+static void say_result(void)
+{
+	say("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
+	    "\"stop_reason\":\"end_turn\",\"modelUsage\":{\"m\":{\"inputTokens\":3,"
+	    "\"outputTokens\":4,\"costUSD\":0.5}}}");
+}
+
+static void say_tool(const char *id)
+{
+	printf("{\"type\":\"assistant\",\"parent_tool_use_id\":null,\"message\":{\"id\":\"m1\","
+	       "\"content\":[{\"type\":\"tool_use\",\"id\":\"%s\",\"name\":\"Bash\","
+	       "\"input\":{\"command\":\"sleep 60\"}}]}}\n",
+		id);
+	fflush(stdout);
+}
+
+/* A tool command as harnesses start it: in a session of its own. Its pid goes to a file. */
+static void start_tool_process(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setsid();
+		FILE *f = fopen(env_of("FAKE_FILE"), "w");
+
+		if (f) {
+			fprintf(f, "%d\n", (int)getpid());
+			fclose(f);
+		}
+		sleep(60);
+		_exit(0);
+	}
+	while (!kt_fs_is_file(env_of("FAKE_FILE")))
+		usleep(1000);
+}
+
+static void fake_user(const char *mode)
+{
+	if (!strcmp(mode, "crash")) {
+		say_text("half a");
+		fprintf(stderr, "panic: out of cheese\n");
+		_exit(7);
+	} else if (!strcmp(mode, "silent") || !strcmp(mode, "deaf")) {
+		return;
+	} else if (!strcmp(mode, "pause")) {
+		say_text("one");
+	} else if (!strcmp(mode, "tool")) {
+		say_tool("t1");
+		start_tool_process();
+	} else if (!strcmp(mode, "slowtool")) {
+		say_tool("t1");
+		usleep(400 * 1000);
+		say_result();
+	} else if (!strcmp(mode, "ask")) {
+		say("{\"type\":\"control_request\",\"request_id\":\"a1\",\"request\":{\"subtype\":"
+		    "\"can_use_tool\",\"tool_name\":\"Bash\",\"input\":{\"command\":\"rm x\"},"
+		    "\"tool_use_id\":\"t1\"}}");
+	} else if (!strcmp(mode, "env")) {
+		KT_AUTOFREE char *text = kt_asprintf("%s|%s|%s|%s|%s", env_of("KARTA_PROJECT"),
+			env_of("KARTA_SESSION_ID"), env_of("KARTA_API_KEY"), env_of("CLAUDECODE"),
+			env_of("DISABLE_TELEMETRY"));
+
+		say_text(text);
+		say_result();
+	} else if (!strcmp(mode, "garbage")) {
+		say("this is not json");
+		say("{\"type\":");
+		say_text("fine");
+		say_result();
+	} else {
+		say_text("hello");
+		say_result();
+	}
+}
+
+static void fake_line(const char *mode, const char *line)
+{
+	char id[64];
+
+	request_id(line, id, sizeof(id));
+	if (strstr(line, "\"initialize\"")) {
+		if (!strcmp(mode, "neverready"))
+			return;
+		printf("{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\","
+		       "\"request_id\":\"%s\",\"response\":{\"commands\":[]}}}\n",
+			id);
+		fflush(stdout);
+	} else if (strstr(line, "\"interrupt\"")) {
+		if (!strcmp(mode, "deaf") || !strcmp(mode, "tool"))
+			return;
+		say("{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,"
+		    "\"terminal_reason\":\"aborted_streaming\"}");
+	} else if (strstr(line, "\"control_response\"")) {
+		say_result();
+	} else if (strstr(line, "\"type\":\"user\"")) {
+		fake_user(mode);
+	}
+}
+
+static int fake_main(int argc, char **argv)
+{
+	const char *mode = env_of("FAKE");
+	char *line = NULL;
+	size_t cap = 0;
+
+	if (!strcmp(mode, "exit")) {
+		fprintf(stderr, "no license for \x1b[31msk-ant-api03-%s\n", "abcdefghijklmnopqrst");
+		_exit(3);
+	}
+	for (int i = 1; !strcmp(mode, "noresume") && i < argc; i++) {
+		if (strcmp(argv[i], "--resume") != 0)
+			continue;
+		fprintf(stderr, "No conversation found with session ID: x\n");
+		say("{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,"
+		    "\"errors\":[\"No conversation found with session ID: x\"]}");
+		_exit(1);
+	}
+	if (!strcmp(mode, "stubborn"))
+		signal(SIGTERM, SIG_IGN);
+	while (getline(&line, &cap, stdin) > 0)
+		fake_line(mode, line);
+	while (!strcmp(mode, "stubborn"))
+		pause();
+	_exit(0);
+}
+
+/* --- an owner ---------------------------------------------------------------------------------- */
+
+struct owner {
+	struct kt_loop *loop;
+	struct kt_harness *h;
+	struct kt_buf log; /* what happened, a word each */
+	struct kt_buf text;
+	char code[40], stop[40], message[600], stderr_line[400];
+	int ends, readies, gones, asks, fails;
+	bool timed_out;
+	bool answer; /* answer asks at once */
+	struct kt_prompt next; /* send it at ready, when text is set */
+};
+
+static struct kt_spawner *spawner;
+static char self[PATH_MAX];
+static char dir[] = "/tmp/karta-harness-XXXXXX";
+static struct kt_app app;
+
+static void o_ready(void *arg, const char *session)
+{
+	struct owner *o = arg;
+
+	o->readies++;
+	kt_buf_adds(&o->log, "ready ");
+	kt_loop_stop(o->loop);
+}
+
+static void o_session(void *arg, const char *session)
+{
+}
+
+static void o_event(void *arg, const struct kt_event_draft *ev)
+{
+	struct owner *o = arg;
+
+	if (ev->type == KT_EV_TEXT || ev->type == KT_EV_TOOL_USE)
+		kt_buf_adds(&o->log, ev->type == KT_EV_TEXT ? "text " : "tool ");
+	if (ev->type == KT_EV_TOOL_RESULT)
+		kt_buf_adds(&o->log, "result ");
+	kt_loop_stop(o->loop);
+}
+
+static void o_unsolicited(void *arg)
+{
+}
+
+static void o_ask(void *arg, const struct kt_ask *ask)
+{
+	struct owner *o = arg;
+
+	o->asks++;
+	if (o->answer)
+		kt_harness_answer(o->h, ask->id, KT_APPROVE_SESSION, NULL, NULL);
+	kt_loop_stop(o->loop);
+}
+
+static void o_withdrawn(void *arg, const char *id)
+{
+	struct owner *o = arg;
+
+	kt_buf_adds(&o->log, "withdrawn ");
+}
+
+static void o_end(void *arg, const struct kt_turn_result *r)
+{
+	struct owner *o = arg;
+
+	o->ends++;
+	kt_str_copy(o->code, sizeof(o->code), r->error_code ? r->error_code : "-");
+	kt_str_copy(o->stop, sizeof(o->stop), r->stop_reason);
+	kt_str_copy(o->message, sizeof(o->message), r->error_message ? r->error_message : "");
+	kt_buf_clear(&o->text);
+	kt_buf_adds(&o->text, r->text);
+	kt_buf_adds(&o->log, "end ");
+	kt_loop_stop(o->loop);
+}
+
+static void o_stderr(void *arg, const char *line)
+{
+	struct owner *o = arg;
+
+	kt_str_copy(o->stderr_line, sizeof(o->stderr_line), line);
+}
+
+static void o_resume_failed(void *arg, const char *why)
+{
+	struct owner *o = arg;
+
+	o->fails++;
+	kt_buf_adds(&o->log, "noresume ");
+}
+
+static void o_gone(void *arg)
+{
+	struct owner *o = arg;
+
+	o->gones++;
+	o->h = NULL;
+	kt_buf_adds(&o->log, "gone ");
+	kt_loop_stop(o->loop);
+}
+
+static const struct kt_harness_cbs cbs = {
+	.ready = o_ready,
+	.session_id = o_session,
+	.event = o_event,
+	.unsolicited = o_unsolicited,
+	.ask = o_ask,
+	.ask_withdrawn = o_withdrawn,
+	.turn_end = o_end,
+	.stderr_line = o_stderr,
+	.resume_failed = o_resume_failed,
+	.gone = o_gone,
+};
+
+static void on_time(void *arg)
+{
+	struct owner *o = arg;
+
+	o->timed_out = true;
+	kt_loop_stop(o->loop);
+}
+
+/* Run until *count reaches want. */
+static void run_until(struct owner *o, const int *count, int want)
+{
+	struct kt_timer *t = kt_timer_new(o->loop, on_time, o);
+
+	kt_timer_start(t, 15000, 0);
+	while (*count < want && !o->timed_out)
+		kt_loop_run(o->loop);
+	kt_timer_free(t);
+	if (o->timed_out)
+		fail_msg("nothing happened after: %s", o->log.ptr);
+}
+
+static void run_for(struct owner *o, int64_t ms)
+{
+	struct kt_timer *t = kt_timer_new(o->loop, on_time, o);
+
+	kt_timer_start(t, ms, 0);
+	while (!o->timed_out)
+		kt_loop_run(o->loop);
+	o->timed_out = false;
+	kt_timer_free(t);
+}
+
+struct world {
+	struct owner o;
+	struct kt_harness_env env;
+	char mode[64], file[PATH_MAX];
+	char *extra[5];
+};
+
+static struct kt_loop *the_loop;
+
+static void world_init(struct world *w, const char *mode)
+{
+	memset(w, 0, sizeof(*w));
+	w->o.loop = the_loop;
+	kt_buf_init(&w->o.log, 1 << 16);
+	kt_buf_init(&w->o.text, 1 << 20);
+	snprintf(w->mode, sizeof(w->mode), "FAKE=%s", mode);
+	snprintf(w->file, sizeof(w->file), "FAKE_FILE=%s/tool-pid", dir);
+	unlink(w->file + strlen("FAKE_FILE="));
+	w->extra[0] = w->mode;
+	w->extra[1] = w->file;
+	w->extra[2] = w->extra[3] = NULL;
+	w->env = (struct kt_harness_env){ .loop = the_loop, .spawner = spawner,
+		.start_ms = 10000, .first_event_ms = 10000, .silence_ms = 10000,
+		.cancel_ms = 10000, .rehearsal_speed = 1, .extra_env = w->extra };
+}
+
+static void world_start(struct world *w, const char *resume)
+{
+	const struct kt_harness_start start = { .app = &app, .program = self,
+		.resume_id = resume, .session_id = "sess_1" };
+	struct kt_err err = KT_ERR_INIT;
+
+	assert_int_equal(kt_harness_start(&w->env, &start, &cbs, &w->o, &w->o.h, &err), KT_OK);
+}
+
+static void world_prompt(struct world *w, const char *text)
+{
+	struct kt_prompt p = { .text = text, .thinking = true, .position = 1 };
+
+	kt_harness_prompt(w->o.h, &p);
+}
+
+static void world_end(struct world *w)
+{
+	if (w->o.h) {
+		kt_harness_stop(w->o.h);
+		run_until(&w->o, &w->o.gones, 1);
+	}
+	kt_buf_release(&w->o.log);
+	kt_buf_release(&w->o.text);
+}
+
+/* --- tests ------------------------------------------------------------------------------------- */
+
+static void test_turns(void **state)
+{
+	struct world w;
+
+	world_init(&w, "normal");
+	world_start(&w, NULL);
+	world_prompt(&w, "hello"); /* before it is ready */
+	assert_true(kt_harness_in_turn(w.o.h));
+	assert_false(kt_harness_is_ready(w.o.h));
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.text.ptr, "hello");
+	assert_string_equal(w.o.code, "-");
+	assert_int_equal(strlen(kt_harness_session(w.o.h)), 36);
+	assert_true(kt_harness_pid(w.o.h) > 0);
+	world_prompt(&w, "again");
+	run_until(&w.o, &w.o.ends, 2);
+	assert_string_equal(w.o.log.ptr, "ready text end text end ");
+	/* Closing its input is enough to end it. */
+	int64_t began = kt_mono_us();
+
+	kt_harness_stop(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_true(kt_mono_us() - began < 1500000);
+	world_end(&w);
+}
+
+static void test_environment(void **state)
+{
+	struct world w;
+
+	world_init(&w, "env");
+	w.extra[2] = kt_strdup("DISABLE_TELEMETRY=0");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	/* The driver's word counts, and our key and the marks of a harness around us do not pass. */
+	assert_string_equal(w.o.text.ptr, "shop|sess_1|||1");
+	world_end(&w);
+	free(w.extra[2]);
+}
+
+static void test_crash(void **state)
+{
+	struct world w;
+
+	world_init(&w, "crash");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.log.ptr, "ready text end gone ");
+	assert_string_equal(w.o.code, "harness_crashed");
+	assert_string_equal(w.o.text.ptr, "half a");
+	assert_non_null(strstr(w.o.message, "exit status 7"));
+	assert_non_null(strstr(w.o.message, "out of cheese"));
+	world_end(&w);
+}
+
+static void test_start_fails(void **state)
+{
+	struct world w;
+
+	world_init(&w, "exit");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.code, "harness_start_failed");
+	assert_non_null(strstr(w.o.message, "no license"));
+	assert_null(strstr(w.o.message, "abcdefghij"));
+	assert_null(strchr(w.o.stderr_line, '\x1b'));
+	world_end(&w);
+}
+
+static void test_no_program(void **state)
+{
+	struct world w;
+	const struct kt_harness_start start = { .app = &app, .program = "/nonexistent/claude" };
+
+	world_init(&w, "normal");
+	assert_int_equal(
+		kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL), KT_OK);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.code, "harness_start_failed");
+	assert_non_null(strstr(w.o.message, "/nonexistent/claude"));
+	world_end(&w);
+}
+
+static void test_never_ready(void **state)
+{
+	struct world w;
+
+	world_init(&w, "neverready");
+	w.env.start_ms = 200;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.code, "harness_start_failed");
+	assert_non_null(strstr(w.o.message, "not ready"));
+	world_end(&w);
+}
+
+static void test_silence(void **state)
+{
+	struct world w;
+
+	/* No event at all; it obeys the interrupt and lives on. */
+	world_init(&w, "silent");
+	w.env.first_event_ms = 150;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.code, "unresponsive");
+	assert_non_null(w.o.h);
+	world_end(&w);
+	/* Events, and then nothing. */
+	world_init(&w, "pause");
+	w.env.silence_ms = 150;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.code, "unresponsive");
+	assert_string_equal(w.o.text.ptr, "one");
+	world_end(&w);
+}
+
+static void test_silence_waits_for_tools_and_people(void **state)
+{
+	struct world w;
+
+	world_init(&w, "slowtool");
+	w.env.silence_ms = 100;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.code, "-");
+	world_end(&w);
+	world_init(&w, "ask");
+	w.env.silence_ms = 100;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.asks, 1);
+	run_for(&w.o, 300);
+	assert_int_equal(w.o.ends, 0);
+	kt_harness_answer(w.o.h, "a1", KT_DENY, NULL, "no");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.code, "-");
+	world_end(&w);
+}
+
+static void test_answer_within_ask(void **state)
+{
+	struct world w;
+
+	world_init(&w, "ask");
+	w.o.answer = true;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.code, "-");
+	world_end(&w);
+}
+
+static void test_interrupt(void **state)
+{
+	struct world w;
+
+	world_init(&w, "pause");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.readies, 1);
+	run_for(&w.o, 100);
+	kt_harness_interrupt(w.o.h);
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.stop, "interrupted");
+	assert_string_equal(w.o.code, "-");
+	world_end(&w);
+	/* Before it was sent. */
+	world_init(&w, "normal");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	kt_harness_interrupt(w.o.h);
+	assert_int_equal(w.o.ends, 1);
+	assert_string_equal(w.o.stop, "interrupted");
+	run_until(&w.o, &w.o.readies, 1);
+	assert_string_equal(w.o.log.ptr, "end ready ");
+	world_end(&w);
+}
+
+static void test_interrupt_ignored(void **state)
+{
+	struct world w;
+
+	world_init(&w, "deaf");
+	w.env.cancel_ms = 200;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.readies, 1);
+	kt_harness_interrupt(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.code, "unresponsive");
+	assert_string_equal(w.o.log.ptr, "ready end gone ");
+	world_end(&w);
+}
+
+static bool is_alive(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+static void test_orphan_tools_die(void **state)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(100);
+	struct world w;
+	int64_t pid;
+
+	world_init(&w, "tool");
+	w.env.cancel_ms = 200;
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.readies, 1);
+	for (int i = 0; i < 100 && !kt_fs_is_file(w.file + strlen("FAKE_FILE=")); i++)
+		run_for(&w.o, 50);
+	run_for(&w.o, 50);
+	assert_int_equal(kt_fs_read(w.file + strlen("FAKE_FILE="), &text, NULL), KT_OK);
+	assert_true(kt_str_int64n(text.ptr, strcspn(text.ptr, "\n"), 2, INT_MAX, &pid));
+	assert_true(is_alive((pid_t)pid));
+	kt_harness_interrupt(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.code, "unresponsive");
+	for (int i = 0; i < 100 && is_alive((pid_t)pid); i++)
+		run_for(&w.o, 20);
+	assert_false(is_alive((pid_t)pid));
+	world_end(&w);
+}
+
+static void test_stubborn_is_killed(void **state)
+{
+	struct world w;
+
+	world_init(&w, "stubborn");
+	world_start(&w, NULL);
+	run_until(&w.o, &w.o.readies, 1);
+	int64_t began = kt_mono_us();
+
+	kt_harness_stop(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_true(kt_mono_us() - began > 4500000);
+	world_end(&w);
+}
+
+static void test_stop_in_turn(void **state)
+{
+	struct world w;
+
+	world_init(&w, "pause");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.readies, 1);
+	run_for(&w.o, 50);
+	kt_harness_stop(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_string_equal(w.o.log.ptr, "ready text end gone ");
+	assert_string_equal(w.o.stop, "interrupted");
+	world_end(&w);
+}
+
+static void test_kill_in_every_state(void **state)
+{
+	static const char *const modes[] = { "normal", "pause", "tool", "exit", "crash" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(modes); i++) {
+		for (int ms = 0; ms < 120; ms += 40) {
+			struct world w;
+
+			world_init(&w, modes[i]);
+			world_start(&w, NULL);
+			world_prompt(&w, "x");
+			run_for(&w.o, ms + 1);
+			if (w.o.h)
+				kt_harness_kill(w.o.h);
+			w.o.h = NULL;
+			kt_buf_clear(&w.o.log);
+			run_for(&w.o, 20);
+			assert_string_equal(w.o.log.ptr, "");
+			world_end(&w);
+		}
+	}
+}
+
+static void test_resume_failure_starts_afresh(void **state)
+{
+	struct world w;
+
+	world_init(&w, "noresume");
+	world_start(&w, "0dd0dd00-0000-4000-8000-000000000000");
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_int_equal(w.o.fails, 1);
+	assert_string_equal(w.o.code, "-");
+	assert_string_equal(w.o.text.ptr, "hello");
+	assert_string_equal(w.o.log.ptr, "noresume ready text end ");
+	assert_string_not_equal(kt_harness_session(w.o.h), "0dd0dd00-0000-4000-8000-000000000000");
+	world_end(&w);
+}
+
+static void test_garbage(void **state)
+{
+	struct world w;
+
+	world_init(&w, "garbage");
+	world_start(&w, NULL);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.text.ptr, "fine");
+	world_end(&w);
+}
+
+static void test_pool(void **state)
+{
+	struct world w;
+	struct kt_pool *p;
+
+	world_init(&w, "normal");
+	p = kt_pool_new(&w.env, 1);
+	assert_null(kt_pool_take(p, 1, &cbs, &w.o));
+	kt_pool_set(p, &app, self, 1);
+	run_for(&w.o, 400);
+	/* Another state of the folder: not this one. */
+	assert_null(kt_pool_take(p, 2, &cbs, &w.o));
+	w.o.h = kt_pool_take(p, 1, &cbs, &w.o);
+	assert_non_null(w.o.h);
+	assert_true(kt_harness_is_ready(w.o.h));
+	assert_null(kt_pool_take(p, 1, &cbs, &w.o)); /* the next is not started yet */
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.text.ptr, "hello");
+	run_for(&w.o, 600);
+	struct owner second = { .loop = the_loop };
+
+	kt_buf_init(&second.log, 1 << 16);
+	kt_buf_init(&second.text, 1 << 16);
+	second.h = kt_pool_take(p, 1, &cbs, &second);
+	assert_non_null(second.h);
+	assert_ptr_not_equal(second.h, w.o.h);
+	kt_harness_stop(second.h);
+	run_until(&second, &second.gones, 1);
+	kt_buf_release(&second.log);
+	kt_buf_release(&second.text);
+	/* An edited folder replaces what waits. */
+	run_for(&w.o, 400);
+	kt_pool_set(p, &app, self, 2);
+	assert_null(kt_pool_take(p, 1, &cbs, &w.o));
+	kt_pool_set(p, NULL, NULL, 0);
+	kt_pool_free(p);
+	world_end(&w);
+}
+
+static void test_pool_gives_up_on_a_broken_harness(void **state)
+{
+	struct world w;
+	struct kt_pool *p;
+
+	world_init(&w, "exit");
+	p = kt_pool_new(&w.env, 1);
+	kt_pool_set(p, &app, self, 1);
+	run_for(&w.o, 300);
+	assert_null(kt_pool_take(p, 1, &cbs, &w.o));
+	kt_pool_free(p);
+	world_end(&w);
+}
+
+static void test_record(void **state)
+{
+	KT_AUTOFREE char *rehearsals = kt_path_join(dir, "rehearsals");
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(1 << 20);
+	KT_AUTOFREE char *file = NULL;
+	struct world w;
+	char **names;
+	size_t n;
+
+	world_init(&w, "ask");
+	w.o.answer = true;
+	w.env.record_dir = rehearsals;
+	world_start(&w, NULL);
+	world_prompt(&w, "Where is my order, please? key sk-ant-api03-abcdefghijklmnopqrstuvwxyz");
+	run_until(&w.o, &w.o.ends, 1);
+	world_prompt(&w, "Where is my order, please? again");
+	run_until(&w.o, &w.o.ends, 2);
+	world_end(&w);
+	assert_int_equal(kt_fs_list(rehearsals, &names, &n, NULL), KT_OK);
+	assert_int_equal(n, 2);
+	assert_string_equal(names[0], "where-is-my-order-please-1.jsonl");
+	assert_string_equal(names[1], "where-is-my-order-please-2.jsonl");
+	file = kt_path_join(rehearsals, names[0]);
+	kt_fs_names_free(names, n);
+	assert_int_equal(kt_fs_read(file, &text, NULL), KT_OK);
+	assert_null(strstr(text.ptr, "abcdefghij"));
+	int line = 0;
+	int asks = 0;
+	int answers = 0;
+	int ends = 0;
+
+	for (char *at = text.ptr; *at; line++) {
+		KT_AUTO_JSON cJSON *v = NULL;
+		size_t len = strcspn(at, "\n");
+
+		assert_int_equal(kt_json_parse(at, len, 0, &v, NULL), KT_OK);
+		if (line == 0) {
+			assert_int_equal(kt_json_int(v, "karta_rehearsal", 0), 1);
+			assert_int_equal(kt_json_int(kt_json_obj(v, "match"), "position", 0), 1);
+		} else {
+			assert_true(kt_json_int(v, "t", -1) >= 0);
+		}
+		asks += kt_str_eq(kt_json_str(kt_json_obj(v, "ask"), "id"), "a1");
+		answers += kt_str_eq(kt_json_str(kt_json_obj(v, "answer"), "decision"),
+			"approve_session");
+		ends += kt_json_obj(v, "end") != NULL;
+		at += len + 1;
+	}
+	assert_int_equal(asks, 1);
+	assert_int_equal(answers, 1);
+	assert_int_equal(ends, 1);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_crash),
+		cmocka_unit_test(test_start_fails),
+		cmocka_unit_test(test_no_program),
+		cmocka_unit_test(test_never_ready),
+		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_silence_waits_for_tools_and_people),
+		cmocka_unit_test(test_answer_within_ask),
+		cmocka_unit_test(test_interrupt),
+		cmocka_unit_test(test_interrupt_ignored),
+		cmocka_unit_test(test_orphan_tools_die),
+		cmocka_unit_test(test_stubborn_is_killed),
+		cmocka_unit_test(test_stop_in_turn),
+		cmocka_unit_test(test_kill_in_every_state),
+		cmocka_unit_test(test_resume_failure_starts_afresh),
+		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_pool_gives_up_on_a_broken_harness),
+		cmocka_unit_test(test_record),
+	};
+	struct kt_err err = KT_ERR_INIT;
+	ssize_t n;
+	int failed;
+
+	if (argc > 1 && !strcmp(argv[1], "-p"))
+		return fake_main(argc, argv);
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n <= 0 || !mkdtemp(dir))
+		return 1;
+	/* What must not reach a harness. */
+	setenv("KARTA_API_KEY", "kt_live_secret", 1);
+	setenv("CLAUDECODE", "1", 1);
+	if (kt_spawner_start(&spawner, &err) != KT_OK || kt_loop_new(&the_loop, &err) != KT_OK ||
+		kt_spawner_attach(spawner, the_loop, &err) != KT_OK) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 1;
+	}
+	app.dir = dir;
+	app.name = "shop";
+	app.harness = KT_HARNESS_CLAUDE;
+	failed = cmocka_run_group_tests_name("harness/harness", tests, NULL, NULL);
+	kt_spawner_free(spawner);
+	kt_loop_free(the_loop);
+	if (kt_fs_remove_tree(dir, &err) != KT_OK)
+		fprintf(stderr, "%s\n", err.msg);
+	return failed;
+}
