@@ -102,8 +102,8 @@ struct kt_app_options {
 /*
  * Load the application in dir. Findings (unknown keys, wrong types, bad front matter) are collected,
  * errors too: look at n_errors. *out is the caller's, kt_app_free().
- * Returns KT_OK, KT_ENOTFOUND (no such folder, or no such opts->config), KT_EINVAL (opts->harness is
- * no harness) or KT_EIO.
+ * Returns KT_OK, KT_ENOTFOUND (no such folder, or no such opts->config), KT_EINVAL (opts->harness
+ * is no harness) or KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_app_load(const char *dir, const struct kt_app_options *opts,
 	struct kt_app **out, struct kt_err *err);
@@ -118,8 +118,13 @@ uint64_t kt_app_fingerprint(const char *dir);
 /* Append a finding as one line without LF: "karta.toml:12:5: warning: text". */
 struct kt_buf;
 void kt_finding_add(struct kt_buf *b, const struct kt_finding *f);
+/* Append all findings of app, a line each, the fix indented on a line of its own. */
+void kt_app_findings_add(struct kt_buf *b, const struct kt_app *app);
+/* Write the findings of app as an array: severity, file, line, col, text, fix. */
+struct kt_jw;
+void kt_app_findings_json(struct kt_jw *w, const char *key, const struct kt_app *app);
 /*
- * Append the table of settings, a line each, for scripts that compare the manual with it: file, key,
+ * Append the table of settings, a line each, for tests that compare the manual with it: file, key,
  * type, unit, default, minimum, maximum, generation ("1", "2" or "own"), choices, help, with TABs
  * between; what a key does not have is "-".
  */
@@ -160,8 +165,8 @@ struct kt_program {
 };
 /*
  * Find the program of a harness: KARTA_CLAUDE / KARTA_OPENCODE, then PATH, then node_modules/.bin
- * of the folder. For KT_HARNESS_ACP the first word of [harness] command. Does not run it, so version
- * stays "". KT_HARNESS_REHEARSAL needs no program: KT_OK with an empty path.
+ * of the folder. For KT_HARNESS_ACP the first word of [harness] command. Does not run it, so
+ * version stays "". KT_HARNESS_REHEARSAL needs no program: KT_OK with an empty path.
  * Returns KT_OK or KT_ENOTFOUND with a hint how to install it.
  */
 KT_MUST_CHECK enum kt_code kt_app_program(const struct kt_app *app, struct kt_program *out,

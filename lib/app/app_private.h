@@ -26,9 +26,9 @@ struct kt_load {
 	size_t n_findings;
 };
 
-/* Add a finding in its place in the list (file, line, column); text is formatted, fix may be NULL. */
-void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *file, int line, int col,
-	const char *fix, const char *fmt, ...) KT_PRINTF(7, 8);
+/* Add a finding in its place in the list (file, line, column); fix may be NULL. */
+void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *file, int line,
+	int col, const char *fix, const char *fmt, ...) KT_PRINTF(7, 8);
 /* As kt_load_note() for a message of a reader, "line:column: what"; the place is taken from it. */
 void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char *file,
 	const char *fix, const struct kt_err *err);

@@ -161,7 +161,8 @@ static void apply_toml(struct kt_load *ld)
 	build = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "buildpack");
 	if (build && !kt_settings_get(KT_SETTINGS_TOML, ld->toml, "entry_point"))
 		kt_load_note(ld, KT_WARNING, "karta.toml", build->line, build->col,
-			"add entry_point = \"module:attribute\"", "a buildpack needs 'entry_point'");
+			"add entry_point = \"module:attribute\"",
+			"a buildpack needs 'entry_point'");
 }
 
 static enum kt_input_policy policy_of(const char *s, enum kt_input_policy dflt)
@@ -246,7 +247,8 @@ enum kt_code kt_load_settings(struct kt_load *ld, const char *config, struct kt_
 
 static bool is_env_name(const char *s)
 {
-	static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+	static const char chars[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
 
 	return *s && !strchr("0123456789", *s) && !s[strspn(s, chars)];
 }

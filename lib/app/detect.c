@@ -60,7 +60,11 @@ void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
 	if (known && type == KT_HARNESS_REHEARSAL)
 		known = kt_app_guess(app->dir, &type);
 	else if (!known && !override && !tried)
-		kt_load_note(ld, KT_ERROR, NULL, 0, 0, "run `karta init`",
+		/* Where `karta init` was, it has nothing more to give. */
+		kt_load_note(ld, KT_ERROR, NULL, 0, 0,
+			kt_app_has_file(app->dir, "karta.toml") ?
+				"write CLAUDE.md or AGENTS.md: who the agent is, and what it is to do" :
+				"run `karta init`",
 			"no harness application here");
 	ld->have_layout = known;
 	ld->layout = type;

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "text/clean.h"
+#include "text/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,8 +38,8 @@ static void insert(struct kt_app *app, struct kt_finding *f)
 	app->n_warnings += f->severity == KT_WARNING;
 }
 
-void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *file, int line, int col,
-	const char *fix, const char *fmt, ...)
+void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *file, int line,
+	int col, const char *fix, const char *fmt, ...)
 {
 	struct kt_arena *arena = ld->app->arena;
 	struct kt_finding *f;
@@ -80,10 +81,10 @@ void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char 
 	kt_load_note(ld, severity, file, (int)line, (int)col, fix, "%s", msg);
 }
 
+static const char *const words[] = { "note", "warning", "error" };
+
 void kt_finding_add(struct kt_buf *b, const struct kt_finding *f)
 {
-	static const char *const words[] = { "note", "warning", "error" };
-
 	if (f->file) {
 		kt_clean_add(b, f->file, strlen(f->file), true);
 		if (f->line > 0)
@@ -94,4 +95,41 @@ void kt_finding_add(struct kt_buf *b, const struct kt_finding *f)
 	}
 	kt_buf_addf(b, "%s: ", words[f->severity]);
 	kt_clean_add(b, f->text, strlen(f->text), true);
+}
+
+void kt_app_findings_add(struct kt_buf *b, const struct kt_app *app)
+{
+	for (const struct kt_finding *f = app->findings; f; f = f->next) {
+		kt_finding_add(b, f);
+		kt_buf_addc(b, '\n');
+		if (f->fix) {
+			kt_buf_adds(b, "  fix: ");
+			kt_clean_add(b, f->fix, strlen(f->fix), true);
+			kt_buf_addc(b, '\n');
+		}
+	}
+}
+
+static void add_place(struct kt_jw *w, const char *key, int v)
+{
+	if (v > 0)
+		kt_jw_int(w, key, v);
+	else
+		kt_jw_null(w, key);
+}
+
+void kt_app_findings_json(struct kt_jw *w, const char *key, const struct kt_app *app)
+{
+	kt_jw_arr(w, key);
+	for (const struct kt_finding *f = app->findings; f; f = f->next) {
+		kt_jw_obj(w, NULL);
+		kt_jw_str(w, "severity", words[f->severity]);
+		kt_jw_str(w, "file", f->file);
+		add_place(w, "line", f->line);
+		add_place(w, "col", f->col);
+		kt_jw_str(w, "text", f->text);
+		kt_jw_str(w, "fix", f->fix);
+		kt_jw_obj_end(w);
+	}
+	kt_jw_arr_end(w);
 }

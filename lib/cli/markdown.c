@@ -743,11 +743,17 @@ void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *m
 	};
 	struct draw d = { .out = b, .t = t };
 	size_t before = b->len;
+	/* md4c 0.4.8 looks one byte behind some inputs, and takes what it finds there for text. */
+	KT_AUTOFREE char *copy = len < UINT32_MAX / 2 ? kt_try_malloc(len + 2) : NULL;
 
 	kt_buf_init(&d.text, BLOCK_MAX_BYTES);
 	kt_buf_init(&d.url, BLOCK_MAX_BYTES);
-	if (len > UINT32_MAX / 2 || md_parse(md, (MD_SIZE)len, &parser, &d) != 0) {
-		/* Out of memory inside md4c: the words are worth more than their looks. */
+	if (copy) {
+		memcpy(copy, md, len);
+		memcpy(copy + len, "\n", 2);
+	}
+	if (!copy || md_parse(copy, (MD_SIZE)len + 1, &parser, &d) != 0) {
+		/* Out of memory: the words are worth more than their looks. */
 		kt_buf_truncate(b, before);
 		kt_term_clean(b, md, len, false);
 	}

@@ -166,7 +166,8 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
 	if (!skip(&p, end, "id: ") || !line(&p, end, &text, &n) ||
 		!kt_str_int64n(text, n, 1, INT64_MAX, &seq) || !skip(&p, end, "event: ") ||
 		!line(&p, end, &text, &n) || !parse_name(text, n, &frame.type) ||
-		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len) || p != end)
+		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len) ||
+		p != end)
 		return -1;
 	frame.seq = (uint64_t)seq;
 	*out = frame;

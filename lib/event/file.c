@@ -229,7 +229,7 @@ static enum kt_code load_end(struct kt_evlog *log, int fd, uint64_t size, struct
 	if (rc < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot read '%s'", path);
 	if (rc == 0)
-		return kt_fail(err, KT_EPROTO, 0, "'%s' is damaged: no end of an event found", path);
+		return kt_fail(err, KT_EPROTO, 0, "'%s' is damaged: no event ends in it", path);
 	if (end < size && ftruncate(fd, (off_t)end) < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot cut '%s'", path);
 	log->end = end;
@@ -248,7 +248,8 @@ static enum kt_code load_end(struct kt_evlog *log, int fd, uint64_t size, struct
 	int got = rc == 0 ? -1 : frame_from(log, &b, frame, end, &at, &seq);
 	log->fd = -1;
 	if (got != 1 || at != frame || seq <= log->base_seq)
-		return kt_fail(err, KT_EPROTO, 0, "'%s' is damaged: its last event has no number", path);
+		return kt_fail(err, KT_EPROTO, 0, "'%s' is damaged: no number in its last event",
+			path);
 	log->last_seq = seq;
 	log->saved_seq = seq;
 	return KT_OK;

@@ -172,7 +172,7 @@ uint64_t kt_evlog_append(struct kt_evlog *log, const struct kt_event_draft *ev)
 		size_t data = ev->data_len <= KT_MAX_EVENT_BYTES ? ev->data_len : 0;
 		size_t raw = ev->raw_len <= KT_MAX_EVENT_BYTES ? ev->raw_len : 0;
 		size_t most = ENVELOPE_BYTES + data + raw;
-		/* Usual envelopes are 200 bytes; only if that is too little the worst is assumed. */
+		/* Usual envelopes have 200 bytes; the worst is assumed only after that. */
 		struct kt_evseg *seg = add_segment(log, data + raw + 512);
 		len = render_into(log, seg, ev);
 		if (len == 0 && seg->cap < most) {
@@ -286,11 +286,12 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 	size_t len = kt_evfile_header(log->last_seq, header);
 	if (log->can_read) {
 		enum kt_code code = KT_OK;
-		/* Readers need the old file for the rest of their frame: it stays open until then. */
+		/* Readers need the old file for the rest of their frame: it stays open. */
 		if (log->fd < 0)
 			code = kt_evfile_open(log, false, err);
 		if (code == KT_OK)
-			code = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false, err);
+			code = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false,
+				err);
 		if (code != KT_OK)
 			return code;
 	}

@@ -203,6 +203,9 @@ size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max)
 	struct kt_evlog *log = r->log;
 	const char *p = NULL;
 	size_t len = 0;
+	/* Between ticks, too, nobody sees what a restart would forget. */
+	if (log->has_file && log->saved_off != log->end)
+		kt_evlog_save(log);
 	if (r->pending_at == r->pending.len) {
 		if (r->pending.len > 0) {
 			kt_buf_release(&r->pending);
@@ -309,7 +312,8 @@ void kt_evreaders_wake(struct kt_evlog *log)
 	/* A callback may free its reader and others; kt_evreader_free() moves wake_next on. */
 	for (struct kt_evreader *r = log->readers; r != NULL; r = log->wake_next) {
 		log->wake_next = r->next;
-		bool news = r->off < log->end || r->lost_from != 0 || r->pending_at < r->pending.len;
+		bool news = r->off < log->end || r->lost_from != 0 ||
+			r->pending_at < r->pending.len;
 		if (r->wake != NULL && news)
 			r->wake(r->arg);
 	}

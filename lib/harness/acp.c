@@ -156,7 +156,8 @@ static void context_event(struct acp *a)
 static void take_cost(struct acp *a, struct kt_usage *u)
 {
 	if (a->cost_now >= 0) {
-		if (a->cost_before >= 0 && a->cost_now >= a->cost_before)
+		if (a->cost_before >= 0 && a->cost_now >= a->cost_before &&
+		    !(a->interrupted && a->cost_now == a->cost_before))
 			u->cost_microusd = a->cost_now - a->cost_before;
 		a->cost_before = a->cost_now;
 	}
@@ -412,6 +413,8 @@ static bool set_agent(struct acp *a)
 	if (!want || kt_str_eq(want, kt_acp_current_agent(a)))
 		return false;
 	if (!kt_acp_agent_choice(a, want, &c)) {
+		if (want == a->default_agent)
+			return false;
 		agent_not_found(a, want);
 		return true;
 	}
@@ -510,6 +513,9 @@ static void prompt_done(struct acp *a, const cJSON *result)
 	struct ending e = { .stop_reason = why };
 
 	read_usage(a, result, &e.usage);
+	/* OpenCode says 0 of a call that was cut off: it does not know. */
+	if (e.usage.total_tokens == 0)
+		e.usage = (struct kt_usage)KT_USAGE_INIT;
 	if (a->interrupted) {
 		e.stop_reason = "interrupted";
 	} else if (!strcmp(why, "cancelled")) {

@@ -208,15 +208,20 @@ static void add_permissions(cJSON *out, const cJSON *user)
 }
 
 /*
- * What sub-agents get: the user's permissions without questions. OpenCode itself asks about paths
+ * What sub-agents get: the user's permissions without questions, from the folder's configurations
+ * (an array, lowest first) and from the user's own. OpenCode itself asks about paths
  * outside of the folder, about repeated calls and about .env files, so these are named as well.
  */
 static cJSON *sub_agent_permission(const cJSON *folder, const cJSON *user)
 {
 	cJSON *out = cJSON_CreateObject();
+	const cJSON *file;
 
 	kt_assert(out);
-	add_permissions(out, folder);
+	cJSON_ArrayForEach(file, folder)
+	{
+		add_permissions(out, kt_json_get(file, "permission"));
+	}
 	add_permissions(out, user);
 	add_if_missing(out, "external_directory", cJSON_CreateString("deny"));
 	add_if_missing(out, "doom_loop", cJSON_CreateString("deny"));
@@ -231,13 +236,26 @@ static cJSON *sub_agent_permission(const cJSON *folder, const cJSON *user)
 	return out;
 }
 
-/* Give agent `name` the permissions, as far as it has none of its own in the configuration. */
-static void restrict_agent(cJSON *config, const char *name, const cJSON *permission)
+/*
+ * Give agent `name` the permissions, as far as it has none of its own in the configuration. Those
+ * that a file of the folder gives it count, without questions.
+ */
+static void restrict_agent(cJSON *config, const cJSON *folder, const char *name,
+	const cJSON *permission)
 {
 	cJSON *agent = child_object(child_object(config, "agent"), name);
 	cJSON *own = agent ? child_object(agent, "permission") : NULL;
+	KT_AUTO_JSON cJSON *all = cJSON_Duplicate(permission, true);
+	const cJSON *file;
 
-	for (const cJSON *p = permission->child; own && p; p = p->next) {
+	kt_assert(all);
+	cJSON_ArrayForEach(file, folder)
+	{
+		const cJSON *there = kt_json_get(kt_json_get(file, "agent"), name);
+
+		add_permissions(all, kt_json_get(there, "permission"));
+	}
+	for (const cJSON *p = all->child; own && p; p = p->next) {
 		cJSON *copy = cJSON_Duplicate(p, true);
 
 		kt_assert(copy);
@@ -245,26 +263,24 @@ static void restrict_agent(cJSON *config, const char *name, const cJSON *permiss
 	}
 }
 
-/* The "permission" of the folder's own OpenCode configuration, or NULL. */
-static cJSON *folder_permission(const char *cwd)
+/* The folder's OpenCode configurations as an array, lowest first; the caller's. */
+static cJSON *folder_configs(const char *cwd)
 {
-	static const char *const names[] = { "opencode.jsonc", "opencode.json",
-		".opencode/opencode.jsonc", ".opencode/opencode.json" };
+	static const char *const names[] = { "opencode.json", "opencode.jsonc",
+		".opencode/opencode.json", ".opencode/opencode.jsonc" };
+	cJSON *out = cJSON_CreateArray();
 
-	for (size_t i = 0; cwd && i < KT_ARRAY_LEN(names); i++) {
+	kt_assert(out);
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
 		KT_AUTOFREE char *path = kt_path_join(cwd, names[i]);
 		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
-		KT_AUTO_JSON cJSON *doc = NULL;
+		cJSON *doc = NULL;
 
-		if (kt_fs_read(path, &text, NULL) != KT_OK ||
-		    kt_jsonc_parse(text.ptr, text.len, &doc, NULL) != KT_OK)
-			continue;
-		cJSON *p = cJSON_DetachItemFromObjectCaseSensitive(doc, "permission");
-
-		if (p)
-			return p;
+		if (kt_fs_read(path, &text, NULL) == KT_OK &&
+		    kt_jsonc_parse(text.ptr, text.len, &doc, NULL) == KT_OK)
+			kt_assert(cJSON_AddItemToArray(out, doc));
 	}
-	return NULL;
+	return out;
 }
 
 /* True when the agent's Markdown file has permissions of its own: they are the user's word. */
@@ -312,16 +328,16 @@ static const char *opencode_content(const struct kt_driver_config *cfg, struct k
 		config = cJSON_CreateObject();
 		kt_assert(config);
 	}
-	KT_AUTO_JSON cJSON *folder = folder_permission(cfg->cwd);
+	KT_AUTO_JSON cJSON *folder = folder_configs(cfg->cwd);
 
 	permission = sub_agent_permission(folder, kt_json_get(config, "permission"));
-	restrict_agent(config, "general", permission);
-	restrict_agent(config, "explore", permission);
+	restrict_agent(config, folder, "general", permission);
+	restrict_agent(config, folder, "explore", permission);
 	for (size_t i = 0; cfg->app && i < cfg->app->n_agents; i++) {
 		const struct kt_agent *agent = &cfg->app->agents[i];
 
 		if (!agent->primary && !has_own_permission(cfg->cwd, agent))
-			restrict_agent(config, agent->name, permission);
+			restrict_agent(config, folder, agent->name, permission);
 	}
 	add_if_missing(child_object(config, "experimental"), "continue_loop_on_deny",
 		cJSON_CreateTrue());

@@ -139,29 +139,39 @@ static bool by_words(const char *text, struct acp_error *out)
 	return false;
 }
 
+/* The message inside of a JSON document, for agents that hand the provider's on; NULL if none. */
+static char *inner_message(const char *text)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (text[0] != '{' ||
+	    kt_json_parse(text, strlen(text), KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		return NULL;
+	const char *inner = kt_json_str(kt_json_get(doc, "error"), "message");
+
+	if (!inner)
+		inner = kt_json_str(doc, "message");
+	return inner ? kt_strdup(inner) : NULL;
+}
+
 /* The sentence for people: gemini puts a JSON document into the message, codex a vague one. */
 static char *sentence(const cJSON *error)
 {
+	static const char prefix[] = "Internal error: ";
 	const cJSON *data = kt_json_get(error, "data");
 	const char *message = kt_json_str_or(error, "message", "the agent gave no reason");
 	const char *detail = kt_json_str(data, "message");
+	char *inner;
 
 	if (!detail)
 		detail = kt_json_str(data, "details");
 	if (!detail && cJSON_IsString(data))
 		detail = data->valuestring;
-	if (message[0] == '{') {
-		KT_AUTO_JSON cJSON *doc = NULL;
-
-		if (kt_json_parse(message, strlen(message), KT_JSON_LENIENT, &doc, NULL) == KT_OK) {
-			const char *inner = kt_json_str(kt_json_get(doc, "error"), "message");
-
-			if (inner)
-				return kt_strdup(inner);
-		}
-	}
-	if (!strncmp(message, "Internal error: ", 16) && message[16])
-		message += 16;
+	if (!strncmp(message, prefix, sizeof(prefix) - 1) && message[sizeof(prefix) - 1])
+		message += sizeof(prefix) - 1;
+	inner = inner_message(message);
+	if (inner)
+		return inner;
 	if (!detail || strstr(message, detail))
 		return kt_strdup(message);
 	if (!strcmp(message, "Internal error"))

@@ -233,6 +233,27 @@ static bool is_empty(const cJSON *v)
 	return !v || cJSON_IsNull(v) || (!v->child && (cJSON_IsObject(v) || cJSON_IsArray(v)));
 }
 
+static bool has_diff(const cJSON *content)
+{
+	const cJSON *c;
+
+	cJSON_ArrayForEach(c, content)
+	{
+		if (kt_str_eq(kt_json_str(c, "type"), "diff"))
+			return true;
+	}
+	return false;
+}
+
+static void learn_content(struct acp_tool *t, const cJSON *content)
+{
+	if (is_empty(content) || (has_diff(t->content) && !has_diff(content)))
+		return;
+	cJSON_Delete(t->content);
+	t->content = cJSON_Duplicate(content, true);
+	kt_assert(t->content);
+}
+
 /* Take what this report says about the tool; true when its input changed. */
 static bool learn(struct acp_tool *t, const cJSON *call)
 {
@@ -249,11 +270,7 @@ static bool learn(struct acp_tool *t, const cJSON *call)
 	if (!is_empty(locations))
 		set_str(&t->path, cJSON_GetArraySize(locations) == 1 ?
 			kt_json_str(locations->child, "path") : NULL);
-	if (!is_empty(content)) {
-		cJSON_Delete(t->content);
-		t->content = cJSON_Duplicate(content, true);
-		kt_assert(t->content);
-	}
+	learn_content(t, content);
 	if (is_empty(input) || (t->input && cJSON_Compare(t->input, input, true)))
 		return false;
 	cJSON_Delete(t->input);
@@ -385,26 +402,11 @@ static const char *raw_text(const cJSON *raw)
 	return NULL;
 }
 
-/*
- * What the tool gave: a string, or blocks when there are diffs beside it. Some agents show the
- * diff of an edit only before it is made. The caller's.
- */
-static cJSON *output_of(const cJSON *update, const struct acp_tool *t, bool failed)
+/* Append the diffs of content to blocks; true when there were any. */
+static bool add_diffs(cJSON *blocks, const cJSON *content)
 {
-	const cJSON *raw = kt_json_get(update, "rawOutput");
-	const cJSON *content = kt_json_arr(update, "content");
-	const char *text = raw_text(raw);
-	KT_AUTOFREE char *joined = NULL;
-	cJSON *blocks = cJSON_CreateArray();
 	const cJSON *c;
 
-	kt_assert(blocks);
-	if (!text) {
-		joined = content_text(content);
-		text = joined;
-	}
-	if (is_empty(content) && !failed)
-		content = t->content;
 	cJSON_ArrayForEach(c, content)
 	{
 		if (!kt_str_eq(kt_json_str(c, "type"), "diff"))
@@ -415,9 +417,27 @@ static cJSON *output_of(const cJSON *update, const struct acp_tool *t, bool fail
 		kt_assert(block && cJSON_AddStringToObject(block, "text", shown));
 		kt_assert(cJSON_AddItemToArray(blocks, block));
 	}
-	if (!blocks->child) {
+	return blocks->child != NULL;
+}
+
+/*
+ * What the tool gave: a string, or blocks when there are diffs beside it. Some agents show the
+ * diff of an edit only before it is made. The caller's.
+ */
+static cJSON *output_of(const cJSON *update, const struct acp_tool *t, bool failed)
+{
+	const cJSON *raw = kt_json_get(update, "rawOutput");
+	const cJSON *content = kt_json_arr(update, "content");
+	KT_AUTOFREE char *joined = content_text(content);
+	const char *text = raw_text(raw);
+	cJSON *blocks = cJSON_CreateArray();
+
+	kt_assert(blocks);
+	if (!text)
+		text = joined;
+	if (!add_diffs(blocks, content) && (failed || !add_diffs(blocks, t->content))) {
 		cJSON_Delete(blocks);
-		if (!text && raw && cJSON_IsArray(raw))
+		if (!text && cJSON_IsArray(raw))
 			return cJSON_Duplicate(raw, true);
 		return cJSON_CreateString(text ? text : "");
 	}
@@ -493,7 +513,14 @@ static void tool_report(struct acp *a, const cJSON *update)
 		return;
 	KT_AUTO_JSON cJSON *output = output_of(update, t, failed);
 
-	finish_tool(a, t, output, failed, failed && t->denied ? "rejected" : status);
+	/* OpenCode calls a command that was killed by the interrupt completed. */
+	if (a->interrupted && cJSON_IsString(output) && strstr(output->valuestring, "abort"))
+		failed = true;
+	if (failed && t->denied)
+		status = "rejected";
+	else if (failed && a->interrupted)
+		status = "cancelled";
+	finish_tool(a, t, output, failed, status);
 }
 
 /* --- permissions ------------------------------------------------------------------------------- */
@@ -585,12 +612,16 @@ static cJSON *ask_input(const struct acp_tool *t, const cJSON *call)
 	return made;
 }
 
-static char *ask_message(const struct acp_tool *t, bool plan)
+static char *ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
 {
+	const char *title = kt_json_str(call, "title");
+
+	if (!title)
+		title = t->title;
 	if (plan)
-		return kt_strdup(t->title ? t->title : "Approve the plan?");
-	if (t->title && strcmp(t->title, t->name) != 0)
-		return kt_asprintf("Allow %s: %s?", t->name, t->title);
+		return kt_strdup(title ? title : "Approve the plan?");
+	if (title && strcmp(title, t->name) != 0)
+		return kt_asprintf("Allow %s: %s?", t->name, title);
 	return kt_asprintf("Allow %s?", t->name);
 }
 
@@ -601,7 +632,7 @@ static void raise_ask(struct acp *a, const struct acp_ask *ask, const struct acp
 	KT_AUTO_JSON cJSON *input = ask_input(t, call);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(KT_MAX_LINE_BYTES);
-	KT_AUTOFREE char *message = ask_message(t, plan);
+	KT_AUTOFREE char *message = ask_message(t, call, plan);
 
 	kt_json_add(&text, input);
 	ask_key(t, input, &key);
@@ -641,6 +672,7 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 		/* OpenCode's request may come before the report that has the input. */
 		bool better = !t->running && learn(t, call);
 
+		learn_content(t, kt_json_arr(call, "content"));
 		if (better)
 			emit_use(a, t, false);
 	}
@@ -664,6 +696,9 @@ static void usage_update(struct acp *a, const cJSON *update)
 	a->context_used = kt_json_int(update, "used", a->context_used);
 	a->context_size = kt_json_int(update, "size", a->context_size);
 	a->context_changed = true;
+	/* codex tells its usage after each model call, and that is all that ends one. */
+	if (a->step_spoke && !a->message_id)
+		a->step_over = true;
 	if (amount < 0 || amount > 1e9 || !kt_str_ieq(kt_json_str_or(cost, "currency", "USD"), "USD"))
 		return;
 	a->cost_now = (int64_t)(amount * 1e6 + 0.5);

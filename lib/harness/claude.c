@@ -24,7 +24,7 @@ static struct kt_claude *claude_of(struct kt_driver *d)
 	return kt_container_of(d, struct kt_claude, d);
 }
 
-/* --- lines to the harness ---------------------------------------------------------------------- */
+/* --- lines to the harness --------------------------------------------------------------------- */
 
 void kt_claude_send(struct kt_claude *c, struct kt_buf *b)
 {
@@ -161,7 +161,7 @@ static void send_user(struct kt_claude *c, const char *line)
 	kt_claude_send(c, &b);
 }
 
-/* --- turns ------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static void turn_reset(struct kt_claude *c)
 {
@@ -280,7 +280,7 @@ static void claude_interrupt(struct kt_driver *d)
 	send_interrupt(c);
 }
 
-/* --- the result line --------------------------------------------------------------------------- */
+/* --- the result line -------------------------------------------------------------------------- */
 
 static void tell_resume_failed(struct kt_claude *c, const char *why)
 {
@@ -306,7 +306,7 @@ static void result_line(struct kt_claude *c, const cJSON *line)
 		tell_resume_failed(c, kt_claude_first_error(line));
 		return;
 	}
-	/* The end of a background turn that came between us and our own: that one is still to come. */
+	/* The end of a background turn that came between: our own is still to come. */
 	if (c->state == CLAUDE_TURN && !c->unsolicited && !c->interrupted &&
 		kt_str_eq(origin, "task-notification")) {
 		c->foreign_result = true;
@@ -333,7 +333,7 @@ static void claude_timer(struct kt_driver *d)
 		turn_finish(c, &r, true);
 }
 
-/* --- system lines ------------------------------------------------------------------------------ */
+/* --- system lines ----------------------------------------------------------------------------- */
 
 /* Copy the named members of line, when they are there, into the object being written. */
 static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *names)
@@ -464,7 +464,7 @@ static void system_line(struct kt_claude *c, const cJSON *line)
 	}
 }
 
-/* --- control lines ----------------------------------------------------------------------------- */
+/* --- control lines ---------------------------------------------------------------------------- */
 
 static void became_ready(struct kt_claude *c, const cJSON *answer)
 {
@@ -594,7 +594,7 @@ static void claude_line(struct kt_driver *d, char *text, size_t len)
 	}
 }
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void push_arg(struct kt_arena *arena, struct kt_vec *v, const char *a, const char *b)
 {
@@ -628,9 +628,11 @@ static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *
 		push_arg(arena, argv, "--permission-mode", cfg->permission_mode);
 	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++)
 		push_arg(arena, env, settings[i], NULL);
-	/* Hides credentials from tool commands; it also forces the permission mode "default". */
-	if (!cfg->permission_mode || !strcmp(cfg->permission_mode, "default"))
-		push_arg(arena, env, "CLAUDE_CODE_SUBPROCESS_ENV_SCRUB=1", NULL);
+	/*
+	 * CLAUDE_CODE_SUBPROCESS_ENV_SCRUB is deliberately not among them: it hides credentials
+	 * from tool commands, but needs bubblewrap and socat, and without them every command fails
+	 * ("Sandbox is required but failed to initialize", 2.1.197).
+	 */
 }
 
 static struct kt_driver *claude_open(const struct kt_driver_config *cfg,

@@ -24,7 +24,7 @@ enum claude_part_kind { CLAUDE_PART_TEXT, CLAUDE_PART_REASONING, CLAUDE_PART_TOO
 /* One content block of a main-loop message of the running turn. */
 struct claude_part {
 	enum claude_part_kind kind;
-	char *id; /* "<message id>.<n>"; of tools the tool_use id */
+	char *id; /* "<message id>.<number in the turn>"; of tools the tool_use id */
 	struct kt_buf text; /* what was shown so far */
 	bool final; /* the whole block was seen */
 };

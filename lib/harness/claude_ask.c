@@ -228,7 +228,7 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 		.tool_use_id = tool_use_id,
 		.parent_tool_use_id = parent,
 		.message = message.ptr,
-		/* A key that did not fit would stand for too much: then the call stands for itself. */
+		/* A key that did not fit would stand for too much: then the call is its own. */
 		.key = kt_buf_ok(&key) && key.len ? key.ptr : tool_use_id,
 		.input = a->input,
 		.input_len = strlen(a->input),

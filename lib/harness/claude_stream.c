@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* --- parts ------------------------------------------------------------------------------------- */
+/* --- parts ------------------------------------------------------------------------------------ */
 
 static void part_free(struct claude_part *p)
 {
@@ -50,7 +50,8 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 		return;
 	kt_buf_add(&p->text, text, len);
 	if (shown(c, p))
-		kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false, NULL);
+		kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false,
+			NULL);
 }
 
 /* The whole text is known: show what is missing, or replace what was shown. */
@@ -97,7 +98,7 @@ void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out)
 	}
 }
 
-/* --- steps ------------------------------------------------------------------------------------- */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 void kt_claude_step_end(struct kt_claude *c)
 {
@@ -135,7 +136,7 @@ static void step_usage(struct kt_claude *c, const cJSON *usage)
 			KT_MAX(u->cache_read_tokens, 0) + KT_MAX(u->cache_write_tokens, 0);
 }
 
-/* --- tools ------------------------------------------------------------------------------------- */
+/* --- tools ------------------------------------------------------------------------------------ */
 
 struct claude_tool *kt_claude_tool(const struct kt_claude *c, const char *id)
 {
@@ -220,7 +221,7 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 		tool_remove(c, t);
 }
 
-/* --- the streaming message --------------------------------------------------------------------- */
+/* --- the streaming message -------------------------------------------------------------------- */
 
 void kt_claude_drop_message(struct kt_claude *c)
 {
@@ -258,9 +259,10 @@ static void message_start(struct kt_claude *c, const cJSON *event)
 	c->message_open = true;
 }
 
+/* Unique in the turn even if a message id comes twice (a message that is asked for anew). */
 static char *part_id(const struct kt_claude *c)
 {
-	return kt_asprintf("%s.%zu", c->message_id, c->parts.len - c->message_first);
+	return kt_asprintf("%s.%zu", c->message_id, c->parts.len);
 }
 
 static void block_start(struct kt_claude *c, const cJSON *event)
@@ -328,9 +330,9 @@ void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)
 	}
 }
 
-/* --- whole messages ---------------------------------------------------------------------------- */
+/* --- whole messages --------------------------------------------------------------------------- */
 
-/* The part of the message that the next whole block of this kind settles; a new one if none waits. */
+/* The part that the next whole block of this kind settles; a new one if none waits. */
 static struct claude_part *part_waiting(struct kt_claude *c, enum claude_part_kind kind)
 {
 	for (size_t i = c->message_first; i < c->parts.len; i++) {
@@ -347,7 +349,8 @@ static void whole_block(struct kt_claude *c, const cJSON *block)
 	const char *type = kt_json_str_or(block, "type", "");
 
 	if (!strcmp(type, "text")) {
-		part_settle(c, part_waiting(c, CLAUDE_PART_TEXT), kt_json_str_or(block, "text", ""));
+		part_settle(c, part_waiting(c, CLAUDE_PART_TEXT),
+			kt_json_str_or(block, "text", ""));
 	} else if (!strcmp(type, "thinking")) {
 		part_settle(c, part_waiting(c, CLAUDE_PART_REASONING),
 			kt_json_str_or(block, "thinking", ""));
@@ -416,7 +419,7 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 	}
 	kt_claude_turn_seen(c);
 	if (!kt_str_eq(c->message_id, id)) {
-		/* Not the message that was streaming: it broke off and was asked for anew as a whole. */
+		/* Not the message that was streaming: that broke off and was asked for anew. */
 		kt_claude_drop_message(c);
 		free(c->message_id);
 		c->message_id = kt_strdup(id);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-	/* One text event carries at most this; longer text is several. Escaping grows it 6 times at most. */
+	/* One text event carries at most this; longer text is several. Escaping makes 6 of 1. */
 	EMIT_TEXT_BYTES = 128 * 1024,
 	/* In an event that is too large, every string is cut to this. */
 	EMIT_STRING_BYTES = 64 * 1024,
@@ -25,7 +25,7 @@ enum {
 	KEY_MAX_BYTES = 16 * 1024,
 };
 
-/* --- decisions --------------------------------------------------------------------------------- */
+/* --- decisions -------------------------------------------------------------------------------- */
 
 const char *kt_decision_name(enum kt_decision d)
 {
@@ -66,7 +66,7 @@ bool kt_decision_parse(const char *s, enum kt_decision *out)
 	return false;
 }
 
-/* --- the key of an approval -------------------------------------------------------------------- */
+/* --- the key of an approval ------------------------------------------------------------------- */
 
 static bool is_any(const char *word, const char *const *names)
 {
@@ -125,7 +125,8 @@ void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out)
 {
 	static const char *const shells[] = { "Bash", "shell", "execute", NULL };
 	static const char *const editors[] = { "Edit", "Write", "MultiEdit", "NotebookEdit", NULL };
-	static const char *const paths[] = { "file_path", "filePath", "notebook_path", "path", NULL };
+	static const char *const paths[] = { "file_path", "filePath", "notebook_path", "path",
+		NULL };
 	const char *command = kt_json_str(input, "command");
 	const char *path = NULL;
 
@@ -158,7 +159,7 @@ void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out)
 	}
 }
 
-/* --- usage ------------------------------------------------------------------------------------- */
+/* --- usage ------------------------------------------------------------------------------------ */
 
 static void usage_field(struct kt_jw *w, const char *key, int64_t v)
 {
@@ -179,7 +180,7 @@ void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u)
 	kt_jw_obj_end(w);
 }
 
-/* --- events ------------------------------------------------------------------------------------ */
+/* --- events ----------------------------------------------------------------------------------- */
 
 void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
 	const char *parent)

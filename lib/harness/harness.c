@@ -8,12 +8,12 @@
  */
 #include "harness/harness.h"
 
-#include "base/env.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "harness/harness_env.h"
 #include "harness/record.h"
 #include "text/clean.h"
 #include "text/json.h"
@@ -94,7 +94,7 @@ static void leave(struct kt_harness *h)
 			(h)->cbs.fn((h)->arg, ##__VA_ARGS__);                                      \
 	} while (0)
 
-/* --- due times --------------------------------------------------------------------------------- */
+/* --- due times -------------------------------------------------------------------------------- */
 
 static void on_timer(void *arg);
 
@@ -152,7 +152,7 @@ static void touch(struct kt_harness *h)
 		due_set(h, DUE_SILENCE, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS));
 }
 
-/* --- ends of turns ----------------------------------------------------------------------------- */
+/* --- ends of turns ---------------------------------------------------------------------------- */
 
 static void set_why(struct kt_harness *h, const char *code, char *message)
 {
@@ -212,8 +212,8 @@ static void turn_abort(struct kt_harness *h, const char *stop_reason, const char
 	const char *message)
 {
 	struct kt_turn_result r = { .stop_reason = stop_reason, .error_code = code,
-		.error_message = message, .retryable = code != NULL, .text = "",
-		.usage = KT_USAGE_INIT };
+		.error_message = message, .retryable = kt_str_eq(code, "harness_crashed"),
+		.text = "", .usage = KT_USAGE_INIT };
 
 	turn_end(h, &r);
 }
@@ -254,7 +254,7 @@ static void kill_because(struct kt_harness *h, const char *code, char *message)
 	}
 }
 
-/* --- what the driver causes -------------------------------------------------------------------- */
+/* --- what the driver causes ------------------------------------------------------------------- */
 
 static void give_prompt(struct kt_harness *h)
 {
@@ -418,7 +418,7 @@ static const struct kt_driver_sink sink_functions = {
 	.resume_failed = sink_resume_failed,
 };
 
-/* --- the process ------------------------------------------------------------------------------- */
+/* --- the process ------------------------------------------------------------------------------ */
 
 static enum kt_code start_process(struct kt_harness *h, struct kt_err *err);
 
@@ -541,60 +541,6 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 
 static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
 
-/* --- environment ------------------------------------------------------------------------------- */
-
-/* Not passed on: our key, and marks of a harness that we run inside of, which change how it acts. */
-static bool is_withheld(const char *entry)
-{
-	static const char *const names[] = { "KARTA_API_KEY=", "KARTA_PROC_ID=",
-		"KARTA_SESSION_ID=", "KARTA_PROJECT=", "CLAUDECODE=", "CLAUDE_CODE_ENTRYPOINT=",
-		"CLAUDE_CODE_SSE_PORT=", "CLAUDE_CODE_SESSION_ID=", "CLAUDE_AGENT_SDK_VERSION=",
-		"CLAUDE_CODE_CHILD_SESSION=", "CLAUDE_CODE_EXECPATH=", "OPENCODE=",
-		"OPENCODE_PID=", "OPENCODE_RUN_ID=", "OPENCODE_PROCESS_ROLE=", NULL };
-
-	for (size_t i = 0; names[i]; i++) {
-		if (kt_str_starts(entry, names[i]))
-			return true;
-	}
-	return false;
-}
-
-/* Add "NAME=value" (BORROWED), in place of an earlier one of that name. */
-static void env_put(struct kt_vec *env, const char *entry)
-{
-	const char *eq = strchr(entry, '=');
-	/* The vector holds what execve() takes, which changes nothing in it. */
-	void *item = (void *)(uintptr_t)entry;
-
-	if (!eq)
-		return;
-	for (size_t i = 0; i < env->len; i++) {
-		if (!strncmp(env->items[i], entry, (size_t)(eq - entry) + 1)) {
-			env->items[i] = item;
-			return;
-		}
-	}
-	kt_vec_push(env, item);
-}
-
-static void build_env(const struct kt_harness *h, struct kt_arena *arena,
-	const struct kt_vec *of_driver, struct kt_vec *env)
-{
-	for (char **e = kt_env_all(); e && *e; e++) {
-		if (!is_withheld(*e))
-			env_put(env, *e);
-	}
-	for (char *const *e = h->env->extra_env; e && *e; e++)
-		env_put(env, *e);
-	for (size_t i = 0; i < of_driver->len; i++)
-		env_put(env, of_driver->items[i]);
-	if (h->cfg.app->name)
-		env_put(env, kt_arena_printf(arena, "KARTA_PROJECT=%s", h->cfg.app->name));
-	if (h->session_id)
-		env_put(env, kt_arena_printf(arena, "KARTA_SESSION_ID=%s", h->session_id));
-	kt_vec_push(env, NULL);
-}
-
 static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 {
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
@@ -605,7 +551,8 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 
 	h->ops->command(&h->cfg, arena, &argv, &of_driver);
 	kt_vec_push(&argv, NULL);
-	build_env(h, arena, &of_driver, &env);
+	kt_harness_env_build(arena, h->env->extra_env, &of_driver, h->cfg.app->name, h->session_id,
+		&env);
 	const struct kt_child_spec spec = {
 		.argv = (char *const *)argv.items,
 		.envp = (char *const *)env.items,
@@ -654,7 +601,7 @@ static void on_later(void *arg)
 	leave(h);
 }
 
-/* --- stopping ---------------------------------------------------------------------------------- */
+/* --- stopping --------------------------------------------------------------------------------- */
 
 /* The next, harder step. */
 static void stop_next(struct kt_harness *h)
@@ -732,7 +679,7 @@ static void harness_free(struct kt_harness *h)
 	free(h);
 }
 
-/* --- watchdogs --------------------------------------------------------------------------------- */
+/* --- watchdogs -------------------------------------------------------------------------------- */
 
 /* Nothing comes: ask it to stop, and let the cancel watchdog do the rest. */
 static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
@@ -795,7 +742,7 @@ static void on_timer(void *arg)
 	leave(h);
 }
 
-/* --- public ------------------------------------------------------------------------------------ */
+/* --- public ----------------------------------------------------------------------------------- */
 
 static char *dup_or_null(const char *s)
 {

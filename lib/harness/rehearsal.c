@@ -173,6 +173,10 @@ static void play_end(struct rehearsal *r, const cJSON *end)
 		.text = kt_json_str(end, "text"),
 	};
 
+	/* Written by hand, a turn may be nothing but its text. */
+	if (result.text && *result.text && !result.error_code && r->text.len == 0)
+		kt_emit_text(&r->d, false, "rehearsal-text", result.text, strlen(result.text), false,
+			NULL);
 	result.stop_reason = kt_json_str_or(end, "stop_reason", result.error_code ? "error" : "end_turn");
 	read_usage(kt_json_obj(end, "usage"), &result.usage);
 	end_turn(r, result);
@@ -360,7 +364,7 @@ static void play_ask(struct rehearsal *r, const cJSON *ask)
 		.kind = kt_json_str_or(ask, "kind", "tool_use"),
 		.tool = tool,
 		.tool_use_id = kt_json_str(ask, "tool_use_id"),
-		.parent_tool_use_id = kt_json_str(ask, "parent_tool_use_id"),
+		.parent_tool_use_id = kt_json_str(ask, "parent"),
 		.message = kt_json_str_or(ask, "message", message),
 		.key = key.ptr,
 		.input = in.ptr,

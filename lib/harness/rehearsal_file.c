@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-	REHEARSAL_FILE_BYTES = 16 * 1024 * 1024, /* one file: a long recorded turn is about 1 MiB */
+	REHEARSAL_FILE_BYTES = 40 * 1024 * 1024, /* one file: the recorder stops at 32 MiB a turn */
 	REHEARSAL_TOTAL_BYTES = 64 * 1024 * 1024, /* read for one prompt */
 	REHEARSAL_FILES = 1000,
 	REHEARSAL_PROBLEM_BYTES = 4096, /* more problems than that help nobody */

@@ -121,7 +121,7 @@ void kt_loop_free(struct kt_loop *loop)
 	if (loop == NULL)
 		return;
 	uv_walk(&loop->uv, close_left, NULL);
-	/* Only close callbacks are left to run; requests of closed streams end with UV_ECANCELED. */
+	/* Only close callbacks are left to run; closed streams' requests end, canceled. */
 	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);
 	kt_assert(uv_loop_close(&loop->uv) == 0);
 	free(loop);

@@ -137,7 +137,7 @@ static void request(struct kt_spawner *sp, enum kt_wire_type type, uint64_t id, 
 		return;
 	kt_buf_add(&sp->out, &head, sizeof(head));
 	if (!kt_buf_ok(&sp->out)) {
-		/* It did not read for so long that it never will: end it, which ends the children. */
+		/* It will never read again: end it, which ends the children. */
 		kt_log(KT_LOG_ERROR, "proc", "spawner %d does not answer", (int)sp->pid);
 		(void)shutdown(sp->fd, SHUT_RDWR);
 		return;
@@ -265,7 +265,7 @@ static bool push(struct kt_child *c, const char *data, size_t len)
 {
 	uv_stream_t *in = (uv_stream_t *)&c->pipes[PIPE_IN];
 	if (c->queued == 0) {
-		/* libuv takes lengths as unsigned int; a call's are below KT_MAX_CHILD_QUEUE_BYTES. */
+		/* A call's length is below KT_MAX_CHILD_QUEUE_BYTES, so unsigned holds it. */
 		union {
 			const char *in;
 			char *out;
@@ -562,7 +562,8 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 	if (c->close_stdin || c->finished || c->exited || (c->started && !c->open[PIPE_IN]))
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
 	if (len > KT_MAX_CHILD_QUEUE_BYTES || c->queued > KT_MAX_CHILD_QUEUE_BYTES - len)
-		return kt_fail(err, KT_ELIMIT, 0, "the process does not read: %zu bytes wait", c->queued);
+		return kt_fail(err, KT_ELIMIT, 0, "the process does not read: %zu bytes wait",
+			c->queued);
 	if (len == 0)
 		return KT_OK;
 	if (!c->started) {

@@ -22,10 +22,14 @@ struct kt_child;
  * kt_spawner_free() ends it and, with it, every child.
  */
 KT_MUST_CHECK enum kt_code kt_spawner_start(struct kt_spawner **out, struct kt_err *err);
-/* Attach to the loop; once, before the first kt_child_spawn(). */
+/* Attach to the loop; once, before the first kt_child_spawn(). Makes the process ignore SIGPIPE. */
 KT_MUST_CHECK enum kt_code kt_spawner_attach(struct kt_spawner *sp, struct kt_loop *loop,
 	struct kt_err *err);
-/* Kill all children with their descendants, end the spawner process, free. NULL is fine. */
+/*
+ * Kill all children with their descendants, end the spawner process, free. NULL is fine. Waits for
+ * the end (milliseconds; 8 s at most). Children that are not gone are freed without a call.
+ * Before kt_loop_free(); not from a child's callback.
+ */
 void kt_spawner_free(struct kt_spawner *sp);
 /* Process id of the spawner. */
 pid_t kt_spawner_pid(const struct kt_spawner *sp);
@@ -53,7 +57,8 @@ struct kt_child_ops {
 /*
  * Start a child; answers come by ops on the loop. The child is the module's until ops->gone; then
  * the pointer is dead. spec is copied.
- * Returns KT_OK, or KT_EUNAVAIL when the spawner is gone.
+ * Returns KT_OK, KT_ELIMIT (arguments and environment over 1 MiB) or KT_EUNAVAIL (the spawner is
+ * gone).
  */
 KT_MUST_CHECK enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec,
 	const struct kt_child_ops *ops, void *arg, struct kt_child **out, struct kt_err *err);

@@ -2,6 +2,7 @@
 /* karta.toml, karta.jsonc and .env: both generations of keys, and the places of complaints. */
 #include "app_test.h"
 
+#include "base/env.h"
 #include "base/limits.h"
 #include "base/str.h"
 
@@ -335,6 +336,94 @@ static void test_dump(void **state)
 	}
 }
 
+/* The next field of a line of the dump; the line moves on. */
+static const char *field(char **line)
+{
+	char *start = *line;
+	size_t n = strcspn(start, "\t");
+
+	*line = start + n + (start[n] == '\t');
+	start[n] = '\0';
+	return start;
+}
+
+/* The text below ".It Ic key" in a page, up to the next item or the list's end; NULL without one. */
+static char *item(const char *page, const char *key)
+{
+	KT_AUTOFREE char *head = kt_asprintf("\n.It Ic %s\n", key);
+	const char *at = strstr(page, head), *next, *el;
+
+	if (!at)
+		return NULL;
+	at += strlen(head) - 1;
+	next = strstr(at, "\n.It ");
+	el = strstr(at, "\n.El");
+	if (!next || (el && el < next))
+		next = el;
+	return kt_strndup(at, next ? (size_t)(next - at) : strlen(at));
+}
+
+/* Fail unless each of the values (separated by commas) is in the text of the key. */
+static void expect_values(const char *key, const char *text, const char *values)
+{
+	if (!strcmp(values, "-"))
+		return;
+	while (*values) {
+		size_t n = strcspn(values, ",");
+		KT_AUTOFREE char *one = kt_strndup(values, n);
+
+		if (!strstr(text, one))
+			fail_msg("%s: the manual does not say '%s'", key, one);
+		values += n + (values[n] == ',');
+	}
+}
+
+/* Every key of the table is in its manual page with its values, and no other key is. */
+static void test_manual(void **state)
+{
+	static const char *const names[] = { "karta.toml", "karta.jsonc" };
+	const char *root = ".";
+	KT_AUTO_BUF struct kt_buf dump = KT_BUF_INIT(1 << 20);
+
+	for (char **e = kt_env_all(); *e; e++) {
+		if (kt_str_starts(*e, "KARTA_TEST_ROOT="))
+			root = strchr(*e, '=') + 1;
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		KT_AUTOFREE char *file = kt_asprintf("man/%s.5", names[i]);
+		KT_AUTOFREE char *page = get_file(root, file);
+		size_t in_table = 0, in_page = 0;
+
+		kt_buf_clear(&dump);
+		kt_app_settings_dump(&dump);
+		for (char *line = dump.ptr, *next; *line; line = next) {
+			const char *in, *key;
+			KT_AUTOFREE char *text = NULL;
+
+			next = strchr(line, '\n');
+			*next++ = '\0';
+			in = field(&line);
+			key = field(&line);
+			if (strcmp(in, names[i]) != 0)
+				continue;
+			in_table++;
+			text = item(page, key);
+			if (!text)
+				fail_msg("%s: not in %s", key, file);
+			(void)field(&line); /* type */
+			expect_values(key, text, field(&line));
+			expect_values(key, text, field(&line));
+			expect_values(key, text, field(&line));
+			expect_values(key, text, field(&line));
+			(void)field(&line); /* generation */
+			expect_values(key, text, field(&line));
+		}
+		for (const char *p = page; (p = strstr(p, "\n.It Ic ")); p++)
+			in_page++;
+		assert_int_equal(in_page, in_table);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_dump),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

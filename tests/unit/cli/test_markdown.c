@@ -124,6 +124,45 @@ static void test_hostile(void **state)
 	assert_true(kt_buf_ok(&b));
 }
 
+/* Nothing behind the given length is read: md4c 0.4.8 took the ")" behind "[](-" for its link. */
+static void test_length_is_kept(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+
+	kt_markdown_render(&b, &plain, "x [](-)", 6);
+	assert_string_equal(b.ptr, "x [](-\n");
+}
+
+/* Noise of all sorts: what is drawn depends on the text alone and holds no raw control. */
+static void test_noise(void **state)
+{
+	uint64_t x = 88172645463325252u;
+	static const char letters[] = "`*_~[]()!<>#-+|:\n\n  1.a\t&;\033\xe2\x80\xae\\\"=x0";
+	char text[400];
+
+	for (int round = 0; round < 3000; round++) {
+		KT_AUTO_BUF struct kt_buf one = KT_BUF_INIT(1 << 20);
+		KT_AUTO_BUF struct kt_buf two = KT_BUF_INIT(1 << 20);
+		struct kt_term t = { .color = round & 1, .utf8 = round & 2, .columns = round % 90 };
+		size_t n = (size_t)(x % sizeof(text));
+
+		for (size_t i = 0; i < sizeof(text); i++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			text[i] = letters[x % (sizeof(letters) - 1)];
+		}
+		KT_AUTOFREE char *exact = kt_strndup(text, n);
+
+		kt_markdown_render(&one, &t, text, n);
+		kt_markdown_render(&two, &t, exact, n);
+		assert_string_equal(one.ptr, two.ptr);
+		assert_null(memchr(one.ptr, '\001', one.len));
+		if (!t.color)
+			assert_null(memchr(one.ptr, '\033', one.len));
+	}
+}
+
 static const char story[] = "# Title\n\nOne *paragraph*\nof two lines.\n\n"
 	"```c\nint a;\n\nint b;\n```\n\n- item\n\n  more of it\n\n- second\n\nAfter.\n\n"
 	"1. x\n\n2. y\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote\n\n~~~\n```\n\n~~~\n\nThe end.";
@@ -203,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_color),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_length_is_kept),
+		cmocka_unit_test(test_noise),
 		cmocka_unit_test(test_stream_equals_whole),
 		cmocka_unit_test(test_stream_steps),
 		cmocka_unit_test(test_stream_bounded),

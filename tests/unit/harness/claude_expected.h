@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each capture of Claude Code must give: name, trace (letters: test_drivers.c), and a line
+ * What each capture of Claude Code must give: name, trace (letters: claude_bench.h), and a line
  * for each turn's end: stop reason, error code, whether trying again helps, the text's beginning,
  * all tokens, cost in millionths of a dollar.
  */

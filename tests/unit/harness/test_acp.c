@@ -27,6 +27,7 @@ struct world {
 	struct kt_buf log; /* one line a turn, see note_turn() */
 	struct kt_buf text; /* text of the turn by its events, parts joined by blank lines */
 	struct kt_buf tools, asks, other;
+	struct kt_buf ask_ids, withdrawn_ids;
 	char *part_id;
 	size_t part_off;
 	size_t reasoning; /* bytes */
@@ -168,6 +169,7 @@ static void w_ask(void *arg, const struct kt_ask *ask)
 	kt_buf_addf(&w->asks, " ask(%s|%s|%s)", ask->tool, ask->message, ask->key);
 	w->asks_made++;
 	set(&w->ask_id, ask->id);
+	kt_buf_addf(&w->ask_ids, "%s ", ask->id);
 	set(&w->input, ask->input);
 }
 
@@ -176,7 +178,7 @@ static void w_withdrawn(void *arg, const char *ask_id)
 	struct world *w = arg;
 
 	w->withdrawn++;
-	assert_string_equal(ask_id, w->ask_id);
+	kt_buf_addf(&w->withdrawn_ids, "%s ", ask_id);
 }
 
 /* "end_turn|code|text|tools|asks|steps|tokens|cost" */
@@ -226,6 +228,8 @@ static void world_open(struct world *w, const struct kt_driver_config *cfg)
 	kt_buf_init(&w->tools, 1 << 16);
 	kt_buf_init(&w->asks, 1 << 20);
 	kt_buf_init(&w->other, 1 << 16);
+	kt_buf_init(&w->ask_ids, 1 << 16);
+	kt_buf_init(&w->withdrawn_ids, 1 << 16);
 	w->d = kt_driver_acp.open(cfg, &sink);
 }
 
@@ -240,6 +244,8 @@ static void world_close(struct world *w)
 	kt_buf_release(&w->tools);
 	kt_buf_release(&w->asks);
 	kt_buf_release(&w->other);
+	kt_buf_release(&w->ask_ids);
+	kt_buf_release(&w->withdrawn_ids);
 	free(w->part_id);
 	free(w->session);
 	free(w->ask_id);
@@ -294,9 +300,9 @@ struct replay {
 	struct world w;
 	int64_t ids[64]; /* the driver's id for request i of the transcript, 0 = none */
 	double last_t;
-	char *session; /* of the transcript */
-	const char *allow_ids; /* options of the last permission request, as JSON */
-	cJSON *options;
+	const char *agent; /* for each prompt */
+	bool no_resume; /* take session/resume out of what the agent offers */
+	cJSON *options; /* of the last permission request */
 	cJSON *ask_raw_id;
 };
 
@@ -375,7 +381,7 @@ static void replay_in(struct replay *r, const cJSON *msg)
 	} else if (!strcmp(method, "session/prompt") && !r->w.in_turn &&
 		   kt_str_eq(session, r->w.session)) {
 		block = kt_json_arr(kt_json_get(msg, "params"), "prompt")->child;
-		prompt_as(&r->w, kt_json_str(block, "text"), NULL);
+		prompt_as(&r->w, kt_json_str(block, "text"), r->agent);
 		same_request(r, msg);
 	}
 }
@@ -394,6 +400,11 @@ static void replay_out(struct replay *r, cJSON *msg, double t)
 		if (id < 0 || id >= 64 || !r->ids[id])
 			return;
 		cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(msg, "id"), (double)r->ids[id]);
+		if (r->no_resume)
+			cJSON_DeleteItemFromObjectCaseSensitive(
+				cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(
+					cJSON_GetObjectItemCaseSensitive(msg, "result"),
+					"agentCapabilities"), "sessionCapabilities"), "resume");
 	} else if (kt_str_eq(kt_json_str(msg, "method"), "session/request_permission")) {
 		cJSON_Delete(r->options);
 		cJSON_Delete(r->ask_raw_id);
@@ -411,7 +422,7 @@ static void replay_out(struct replay *r, cJSON *msg, double t)
 	}
 }
 
-/* Play a transcript; the caller releases with replay_close(). */
+/* Play a transcript; r is zeroed but for options; the caller ends with replay_close(). */
 static void replay(struct replay *r, const char *name, const char *resume_id)
 {
 	const struct kt_driver_config cfg = { .program = "/opt/agent", .cwd = "/app",
@@ -419,7 +430,6 @@ static void replay(struct replay *r, const char *name, const char *resume_id)
 	KT_AUTOFREE char *path = kt_asprintf("tests/captures/%s.jsonl", name);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(16 << 20);
 
-	*r = (struct replay){ 0 };
 	world_open(&r->w, &cfg);
 	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
 	for (char *p = text.ptr; *p;) {
@@ -439,7 +449,6 @@ static void replay(struct replay *r, const char *name, const char *resume_id)
 		p += n + 1;
 	}
 	r->w.d->ops->gone(r->w.d, 0, 0, "last words");
-	assert_int_equal(r->w.readies, 1);
 }
 
 static void replay_close(struct replay *r)
@@ -459,14 +468,52 @@ static const struct {
 static void test_captures(void **state)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(captures); i++) {
-		struct replay r;
+		struct replay r = { 0 };
 
 		replay(&r, captures[i].name, NULL);
+		assert_int_equal(r.w.readies, 1);
 		if (strcmp(r.w.log.ptr, captures[i].log) != 0)
-			print_message("# %s\n%s", captures[i].name, r.w.log.ptr);
-		if (!getpid()) assert_string_equal(r.w.log.ptr, captures[i].log);
+			fprintf(stderr, "# %s\n%s", captures[i].name, r.w.log.ptr);
+		assert_string_equal(r.w.log.ptr, captures[i].log);
 		replay_close(&r);
 	}
+}
+
+/* session/load in a new process: the replay is swallowed, the next turn is whole. */
+static void test_capture_load(void **state)
+{
+	struct replay r = { .no_resume = true };
+
+	replay(&r, "opencode-acp-07-load-b", "ses_dfd4cbdbbffe5GzqSVi2Qw9ZKu");
+	assert_int_equal(r.w.readies, 1);
+	assert_string_equal(r.w.session, "ses_dfd4cbdbbffe5GzqSVi2Qw9ZKu");
+	/* What the turns before cost is not known, so this one's is neither. */
+	assert_string_equal(r.w.log.ptr,
+		"end_turn||after load|||1|7714/12/7826|-1|think 0|replaced 0\n");
+	replay_close(&r);
+}
+
+/* gemini cannot load what it has just written: told, and a new session is asked for. */
+static void test_capture_load_fails(void **state)
+{
+	struct replay r = { 0 };
+
+	replay(&r, "gemini-acp-03-load", "52f30644-8659-44c1-8acf-cd7fad04bd66");
+	assert_true(kt_str_starts(r.w.resume_failed, "Invalid session identifier"));
+	assert_string_equal(kt_json_str(sent(&r.w), "method"), "session/new");
+	assert_int_equal(r.w.readies, 0);
+	replay_close(&r);
+}
+
+/* A mode that is current already is not set again. */
+static void test_capture_modes(void **state)
+{
+	struct replay r = { .agent = "reviewer" };
+
+	replay(&r, "opencode-acp-08-modes", NULL);
+	assert_string_equal(r.w.log.ptr,
+		"end_turn||in mode|||1|4131/9/4240|0|think 0|replaced 0\n");
+	replay_close(&r);
 }
 
 /* --- what transcripts do not hold -------------------------------------------------------------- */
@@ -545,7 +592,7 @@ static void test_agents(void **state)
 	prompt_as(&w, "hi", "nobody");
 	sent_nothing(&w);
 	assert_string_equal(w.log.ptr,
-		"error|agent_not_found||||0|-1/-1/-1|0|think 0|replaced 0\n" + 0);
+		"error|agent_not_found||||0|-1/-1/-1|-1|think 0|replaced 0\n");
 	assert_non_null(strstr(w.error_message, "'nobody'"));
 	world_close(&w);
 }
@@ -686,6 +733,8 @@ static void test_errors(void **state)
 			"auth_failed", false, "stand-in error 401" },
 		{ "{\"code\":403,\"message\":\"{\\\"error\\\":{\\\"code\\\":403,\\\"message\\\":\\\"no\\\"}}\"}",
 			"auth_failed", false, "no" },
+		{ "{\"code\":-32603,\"message\":\"Internal error: {\\\"message\\\":\\\"Overloaded\\\"}\"}",
+			"overloaded", true, "Overloaded" },
 		{ "{\"code\":429,\"message\":\"slow down\"}", "rate_limited", true, "slow down" },
 		{ "{\"code\":-32603,\"message\":\"Internal error\",\"data\":{\"message\":\"unexpected status 500 Internal Server Error\"}}",
 			"internal_error", true, "unexpected status 500 Internal Server Error" },
@@ -801,9 +850,30 @@ static void test_interrupt_with_asks(void **state)
 		line(&w, text);
 	}
 	assert_int_equal(w.asks_made, 2);
-	set(&w.ask_id, NULL);
-	/* Order of withdrawals is that of the asks; w_withdrawn() compares, so take them apart. */
 	w.d->ops->answer(w.d, "no such ask", KT_DENY, NULL, NULL);
+	sent_nothing(&w);
+	w.d->ops->interrupt(w.d);
+	w.d->ops->interrupt(w.d);
+	expect_method(&w, "session/cancel");
+	for (int i = 0; i < 2; i++) {
+		const cJSON *out = sent(&w);
+		KT_AUTO_BUF struct kt_buf id = KT_BUF_INIT(100);
+
+		kt_json_add(&id, kt_json_get(out, "id"));
+		assert_string_equal(id.ptr, i ? "\"uuid-1\"" : "0");
+		assert_string_equal(kt_json_str(kt_json_path(out, "result.outcome"), "outcome"),
+			"cancelled");
+	}
+	assert_string_equal(w.withdrawn_ids.ptr, w.ask_ids.ptr);
+	/* Asked after the interrupt: answered at once, nobody hears of it. */
+	line(&w, "{\"id\":5,\"method\":\"session/request_permission\",\"params\":{\"toolCall\":"
+		 "{\"toolCallId\":\"t9\"}}}");
+	assert_int_equal(kt_json_int(sent(&w), "id", 0), 5);
+	assert_int_equal(w.asks_made, 2);
+	line(&w, CHUNK("m1", "still "));
+	line(&w, "{\"id\":3,\"error\":{\"code\":-32603,\"message\":\"aborted\"}}");
+	assert_true(kt_str_starts(w.log.ptr, "interrupted||still | cancelled cancelled|"));
+	line(&w, CHUNK("m1", "late words"));
 	sent_nothing(&w);
 	world_close(&w);
 }
@@ -948,6 +1018,14 @@ static void test_opencode_config(void **state)
 	assert_json(file, "agent.general.permission.webfetch", "\"allow\"");
 	assert_json(file, "permission", "null"); /* the main agent's stay in the file */
 
+	KT_AUTO_JSON cJSON *agents = opencode_config("{\"permission\":{\"bash\":\"ask\"},\"agent\":{\"general\":"
+						     "{\"permission\":{\"bash\":\"allow\",\"edit\":\"ask\"}}}}",
+		NULL);
+
+	assert_json(agents, "agent.general.permission.bash", "\"allow\"");
+	assert_json(agents, "agent.general.permission.edit", "\"deny\"");
+	assert_json(agents, "agent.explore.permission.bash", "\"deny\"");
+
 	KT_AUTO_JSON cJSON *both = opencode_config("{\"permission\":{\"edit\":\"ask\"}}",
 		"{\"model\":\"a/b\",\"permission\":{\"edit\":\"allow\",\"bash\":\"ask\"},"
 		"\"agent\":{\"general\":{\"permission\":{\"bash\":\"allow\"}}},"
@@ -1007,6 +1085,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_captures),
+		cmocka_unit_test(test_capture_load),
+		cmocka_unit_test(test_capture_load_fails),
+		cmocka_unit_test(test_capture_modes),
 		cmocka_unit_test(test_agents),
 		cmocka_unit_test(test_modes_are_no_agents),
 		cmocka_unit_test(test_model),

@@ -18,6 +18,8 @@
 #include "harness/harness.h"
 #include "text/json.h"
 
+#include "fake_harness.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -25,175 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* --- the fake harness -------------------------------------------------------------------------- */
-
-static const char *env_of(const char *name)
-{
-	size_t n = strlen(name);
-
-	for (char **e = kt_env_all(); *e; e++) {
-		if (!strncmp(*e, name, n) && (*e)[n] == '=')
-			return *e + n + 1;
-	}
-	return "";
-}
-
-static void say(const char *line)
-{
-	printf("%s\n", line);
-	fflush(stdout);
-}
-
-/* Value of the first "request_id" of line. */
-static void request_id(const char *line, char *out, size_t size)
-{
-	const char *p = strstr(line, "\"request_id\":\"");
-	size_t n = 0;
-
-	if (p) {
-		p += strlen("\"request_id\":\"");
-		n = KT_MIN(strcspn(p, "\""), size - 1);
-		memcpy(out, p, n);
-	}
-	out[n] = '\0';
-}
-
-static void say_text(const char *text)
-{
-	say("{\"type\":\"system\",\"subtype\":\"status\",\"status\":\"requesting\"}");
-	printf("{\"type\":\"assistant\",\"parent_tool_use_id\":null,\"message\":{\"id\":\"m1\","
-	       "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}]}}\n",
-		text);
-	fflush(stdout);
-}
-
-static void say_result(void)
-{
-	say("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
-	    "\"stop_reason\":\"end_turn\",\"modelUsage\":{\"m\":{\"inputTokens\":3,"
-	    "\"outputTokens\":4,\"costUSD\":0.5}}}");
-}
-
-static void say_tool(const char *id)
-{
-	printf("{\"type\":\"assistant\",\"parent_tool_use_id\":null,\"message\":{\"id\":\"m1\","
-	       "\"content\":[{\"type\":\"tool_use\",\"id\":\"%s\",\"name\":\"Bash\","
-	       "\"input\":{\"command\":\"sleep 60\"}}]}}\n",
-		id);
-	fflush(stdout);
-}
-
-/* A tool command as harnesses start it: in a session of its own. Its pid goes to a file. */
-static void start_tool_process(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		setsid();
-		FILE *f = fopen(env_of("FAKE_FILE"), "w");
-
-		if (f) {
-			fprintf(f, "%d\n", (int)getpid());
-			fclose(f);
-		}
-		sleep(60);
-		_exit(0);
-	}
-	while (!kt_fs_is_file(env_of("FAKE_FILE")))
-		usleep(1000);
-}
-
-static void fake_user(const char *mode)
-{
-	if (!strcmp(mode, "crash")) {
-		say_text("half a");
-		fprintf(stderr, "panic: out of cheese\n");
-		_exit(7);
-	} else if (!strcmp(mode, "silent") || !strcmp(mode, "deaf")) {
-		return;
-	} else if (!strcmp(mode, "pause")) {
-		say_text("one");
-	} else if (!strcmp(mode, "tool")) {
-		say_tool("t1");
-		start_tool_process();
-	} else if (!strcmp(mode, "slowtool")) {
-		say_tool("t1");
-		usleep(400 * 1000);
-		say_result();
-	} else if (!strcmp(mode, "ask")) {
-		say("{\"type\":\"control_request\",\"request_id\":\"a1\",\"request\":{\"subtype\":"
-		    "\"can_use_tool\",\"tool_name\":\"Bash\",\"input\":{\"command\":\"rm x\"},"
-		    "\"tool_use_id\":\"t1\"}}");
-	} else if (!strcmp(mode, "env")) {
-		KT_AUTOFREE char *text = kt_asprintf("%s|%s|%s|%s|%s", env_of("KARTA_PROJECT"),
-			env_of("KARTA_SESSION_ID"), env_of("KARTA_API_KEY"), env_of("CLAUDECODE"),
-			env_of("DISABLE_TELEMETRY"));
-
-		say_text(text);
-		say_result();
-	} else if (!strcmp(mode, "garbage")) {
-		say("this is not json");
-		say("{\"type\":");
-		say_text("fine");
-		say_result();
-	} else {
-		say_text("hello");
-		say_result();
-	}
-}
-
-static void fake_line(const char *mode, const char *line)
-{
-	char id[64];
-
-	request_id(line, id, sizeof(id));
-	if (strstr(line, "\"initialize\"")) {
-		if (!strcmp(mode, "neverready"))
-			return;
-		printf("{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\","
-		       "\"request_id\":\"%s\",\"response\":{\"commands\":[]}}}\n",
-			id);
-		fflush(stdout);
-	} else if (strstr(line, "\"interrupt\"")) {
-		if (!strcmp(mode, "deaf") || !strcmp(mode, "tool"))
-			return;
-		say("{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,"
-		    "\"terminal_reason\":\"aborted_streaming\"}");
-	} else if (strstr(line, "\"control_response\"")) {
-		say_result();
-	} else if (strstr(line, "\"type\":\"user\"")) {
-		fake_user(mode);
-	}
-}
-
-static int fake_main(int argc, char **argv)
-{
-	const char *mode = env_of("FAKE");
-	char *line = NULL;
-	size_t cap = 0;
-
-	if (!strcmp(mode, "exit")) {
-		fprintf(stderr, "no license for \x1b[31msk-ant-api03-%s\n", "abcdefghijklmnopqrst");
-		_exit(3);
-	}
-	for (int i = 1; !strcmp(mode, "noresume") && i < argc; i++) {
-		if (strcmp(argv[i], "--resume") != 0)
-			continue;
-		fprintf(stderr, "No conversation found with session ID: x\n");
-		say("{\"type\":\"result\",\"subtype\":\"error_during_execution\",\"is_error\":true,"
-		    "\"errors\":[\"No conversation found with session ID: x\"]}");
-		_exit(1);
-	}
-	if (!strcmp(mode, "stubborn"))
-		signal(SIGTERM, SIG_IGN);
-	while (getline(&line, &cap, stdin) > 0)
-		fake_line(mode, line);
-	while (!strcmp(mode, "stubborn"))
-		pause();
-	_exit(0);
-}
-
-/* --- an owner ---------------------------------------------------------------------------------- */
+/* --- an owner --------------------------------------------------------------------------------- */
 
 struct owner {
 	struct kt_loop *loop;
@@ -393,7 +227,7 @@ static void world_end(struct world *w)
 	kt_buf_release(&w->o.text);
 }
 
-/* --- tests ------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void test_turns(void **state)
 {
@@ -430,7 +264,7 @@ static void test_environment(void **state)
 	world_start(&w, NULL);
 	world_prompt(&w, "x");
 	run_until(&w.o, &w.o.ends, 1);
-	/* The driver's word counts, and our key and the marks of a harness around us do not pass. */
+	/* The driver's word counts; our key and the marks of a harness around us do not pass. */
 	assert_string_equal(w.o.text.ptr, "shop|sess_1|||1");
 	world_end(&w);
 	free(w.extra[2]);
@@ -771,6 +605,7 @@ static void test_record(void **state)
 	KT_AUTOFREE char *rehearsals = kt_path_join(dir, "rehearsals");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(1 << 20);
 	KT_AUTOFREE char *file = NULL;
+	KT_AUTOFREE char *second = NULL;
 	struct world w;
 	char **names;
 	size_t n;
@@ -781,7 +616,7 @@ static void test_record(void **state)
 	world_start(&w, NULL);
 	world_prompt(&w, "Where is my order, please? key sk-ant-api03-abcdefghijklmnopqrstuvwxyz");
 	run_until(&w.o, &w.o.ends, 1);
-	world_prompt(&w, "Where is my order, please? again");
+	world_prompt(&w, "Where is my order, please? \"Bearer abcdefghijklmnopqrstuvw\" ok");
 	run_until(&w.o, &w.o.ends, 2);
 	world_end(&w);
 	assert_int_equal(kt_fs_list(rehearsals, &names, &n, NULL), KT_OK);
@@ -789,7 +624,12 @@ static void test_record(void **state)
 	assert_string_equal(names[0], "where-is-my-order-please-1.jsonl");
 	assert_string_equal(names[1], "where-is-my-order-please-2.jsonl");
 	file = kt_path_join(rehearsals, names[0]);
+	second = kt_path_join(rehearsals, names[1]);
 	kt_fs_names_free(names, n);
+	assert_int_equal(kt_fs_read(second, &text, NULL), KT_OK);
+	assert_null(strstr(text.ptr, "abcdefghij"));
+	assert_int_equal(kt_json_check(text.ptr, strcspn(text.ptr, "\n"), 0, NULL), KT_OK);
+	kt_buf_clear(&text);
 	assert_int_equal(kt_fs_read(file, &text, NULL), KT_OK);
 	assert_null(strstr(text.ptr, "abcdefghij"));
 	int line = 0;
@@ -819,6 +659,59 @@ static void test_record(void **state)
 	assert_int_equal(ends, 1);
 }
 
+/* What the recorder writes, the rehearsal driver plays; and a driver without a process runs. */
+static void test_recorded_turn_is_played(void **state)
+{
+	KT_AUTOFREE char *rehearsals = kt_path_join(dir, "rehearsals");
+	struct kt_app offline = app;
+	const struct kt_harness_start start = { .app = &offline, .session_id = "sess_2" };
+	struct world w;
+
+	assert_int_equal(kt_fs_remove_tree(rehearsals, NULL), KT_OK);
+	world_init(&w, "ask");
+	w.o.answer = true;
+	w.env.record_dir = rehearsals;
+	world_start(&w, NULL);
+	world_prompt(&w, "remove x");
+	run_until(&w.o, &w.o.ends, 1);
+	world_end(&w);
+	world_init(&w, "normal");
+	w.env.record_dir = rehearsals;
+	world_start(&w, NULL);
+	world_prompt(&w, "say hello");
+	run_until(&w.o, &w.o.ends, 1);
+	world_end(&w);
+	offline.harness = KT_HARNESS_REHEARSAL;
+	world_init(&w, "normal");
+	w.env.record_dir = rehearsals; /* replays are not recorded again */
+	assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL), KT_OK);
+	assert_int_equal(w.o.readies, 0); /* never from within the start */
+	world_prompt(&w, "say hello");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_string_equal(w.o.text.ptr, "hello");
+	assert_string_equal(w.o.code, "-");
+	world_prompt(&w, "remove x");
+	run_until(&w.o, &w.o.asks, 1);
+	run_for(&w.o, 100);
+	assert_int_equal(w.o.ends, 1); /* it waits for the answer */
+	kt_harness_stop(w.o.h);
+	run_until(&w.o, &w.o.gones, 1);
+	assert_int_equal(w.o.ends, 2);
+	assert_string_equal(w.o.stop, "interrupted");
+	world_end(&w);
+	/* Stopped while idle, and killed. */
+	for (int i = 0; i < 2; i++) {
+		world_init(&w, "normal");
+		assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL),
+			KT_OK);
+		if (i) {
+			kt_harness_kill(w.o.h);
+			w.o.h = NULL;
+		}
+		world_end(&w);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -842,6 +735,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_pool_gives_up_on_a_broken_harness),
 		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_recorded_turn_is_played),
 	};
 	struct kt_err err = KT_ERR_INIT;
 	ssize_t n;

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding the server, and Ctrl-C as a counter that polling loops look at. */
+#include "cmd/remote.h"
+
+#include "base/env.h"
+#include "cmd/devdir.h"
+
+#include <signal.h>
+
+#define DEFAULT_URL "http://127.0.0.1:8000"
+
+static volatile sig_atomic_t ints;
+
+enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *found = ctx->server ? NULL : kt_dev_server_url();
+	const struct kt_client_config cfg = {
+		.url = ctx->server ? ctx->server : (found ? found : DEFAULT_URL),
+		.api_key = kt_env_get("KARTA_API_KEY"),
+		.timeout_ms = ctx->timeout_ms,
+	};
+
+	return kt_client_new(&cfg, out, err);
+}
+
+static void on_int(int signum)
+{
+	ints = ints + 1;
+}
+
+void kt_remote_catch_int(void)
+{
+	struct sigaction sa = { .sa_handler = on_int };
+
+	ints = 0;
+	(void)sigaction(SIGINT, &sa, NULL);
+}
+
+int kt_remote_ints(void)
+{
+	return ints;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands that talk to a server share: finding it, and small words about it. */
+#ifndef KT_CMD_REMOTE_H
+#define KT_CMD_REMOTE_H
+
+#include "client/client.h"
+#include "cmd/cmd.h"
+
+/*
+ * Client of the server that is meant: --server or KARTA_SERVER, else the one that `karta dev` runs
+ * for this folder, else http://127.0.0.1:8000. With the key of KARTA_API_KEY. Does not connect.
+ * kt_client_free() ends *out.
+ */
+KT_MUST_CHECK enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out,
+	struct kt_err *err);
+
+/* Count SIGINT from now on instead of dying of it. */
+void kt_remote_catch_int(void);
+/* How often SIGINT came since. */
+int kt_remote_ints(void);
+
+#endif

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events as lines. Text is Markdown that is drawn block by block; a tool call is one line, drawn
+ * when it ended, so that calls side by side do not tangle; a sub-agent's calls stand indented under
+ * the call that started it.
+ */
+#include "cmd/render.h"
+
+#include "base/str.h"
+#include "event/event.h"
+#include "text/clean.h"
+
+#include <string.h>
+
+#define TOOLS_MAX 4096 /* open calls that are remembered in one turn */
+#define DEPTH_MAX 8 /* of sub-agents, for indenting */
+#define GIST_MAX_BYTES ((size_t)4096)
+
+enum open_part { OPEN_NONE, OPEN_TEXT, OPEN_REASONING };
+
+/* A call that has not ended, or that has sub-agents under it. */
+struct tool {
+	char *id, *name, *parent; /* parent may be NULL */
+	char *gist;
+	int64_t began_ms;
+	bool announced; /* stands on a line of its own already */
+};
+
+struct kt_render {
+	struct kt_render_config cfg;
+	struct kt_markdown *md;
+	enum open_part open;
+	char part[64];
+	bool mid_line; /* reasoning left the cursor inside a line */
+	struct kt_vec tools; /* struct tool *, open ones */
+	char activity[160];
+	char turn[KT_CLIENT_ID_MAX];
+	bool wrote_text; /* of this turn */
+};
+
+struct kt_render *kt_render_new(const struct kt_render_config *cfg)
+{
+	struct kt_render *r = kt_calloc(1, sizeof(*r));
+
+	r->cfg = *cfg;
+	r->md = kt_markdown_new(cfg->text_term);
+	return r;
+}
+
+static void tool_free(struct tool *t)
+{
+	free(t->id);
+	free(t->name);
+	free(t->parent);
+	free(t->gist);
+	free(t);
+}
+
+static void forget_tools(struct kt_render *r)
+{
+	while (r->tools.len)
+		tool_free(kt_vec_remove(&r->tools, r->tools.len - 1));
+}
+
+void kt_render_free(struct kt_render *r)
+{
+	if (!r)
+		return;
+	forget_tools(r);
+	kt_vec_release(&r->tools);
+	kt_markdown_free(r->md);
+	free(r);
+}
+
+void kt_render_set_reasoning(struct kt_render *r, bool on)
+{
+	r->cfg.reasoning = on;
+}
+
+/* --- pieces --------------------------------------------------------------------------------- */
+
+/* Append at most max columns of one cleaned line; an ellipsis tells that something is missing. */
+static void add_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
+{
+	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(GIST_MAX_BYTES * 8);
+	size_t columns = 0, at = 0;
+
+	kt_clean_add(&clean, s, KT_MIN(len, GIST_MAX_BYTES), true);
+	while (at < clean.len) {
+		uint32_t cp;
+		size_t n = kt_utf8_decode(clean.ptr + at, clean.len - at, &cp);
+		size_t w = n ? (size_t)kt_utf8_width(cp) : 1;
+
+		if (columns + w > max)
+			break;
+		columns += w;
+		at += n ? n : 1;
+	}
+	if (at == clean.len && len <= GIST_MAX_BYTES) {
+		kt_buf_add(b, clean.ptr, clean.len);
+		return;
+	}
+	/* Room for the dots: whole characters go until there is. */
+	while (at && columns + 3 > max) {
+		at--;
+		while (at && ((unsigned char)clean.ptr[at] & 0xc0) == 0x80)
+			at--;
+		columns--;
+	}
+	kt_buf_add(b, clean.ptr, at);
+	kt_buf_adds(b, "...");
+}
+
+void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns)
+{
+	static const char *const keys[] = { "command", "file_path", "filePath", "notebook_path",
+		"path", "url", "pattern", "query", "description", "name", "prompt" };
+	const char *text = NULL;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(keys) && !text; i++)
+		text = kt_json_str(input, keys[i]);
+	for (const cJSON *m = cJSON_IsObject(input) ? input->child : NULL; m && !text; m = m->next)
+		text = cJSON_IsString(m) ? m->valuestring : NULL;
+	if (text)
+		add_cut(b, text, strlen(text), max_columns);
+}
+
+/* A line on the side: an indent, a mark in its color, cleaned text dim. Takes its text ready. */
+static void add_line(struct kt_render *r, int depth, enum kt_style style, const char *mark,
+	const char *text)
+{
+	struct kt_buf *b = r->cfg.side;
+
+	for (int i = 0; i < depth; i++)
+		kt_buf_adds(b, "  ");
+	if (mark) {
+		kt_term_add(b, r->cfg.side_term, style, mark);
+		kt_buf_addc(b, ' ');
+	}
+	kt_term_add(b, r->cfg.side_term, mark ? KT_STYLE_DIM : style, text);
+	kt_buf_addc(b, '\n');
+}
+
+/* As add_line() without a mark, from text of unknown origin. */
+static void add_note(struct kt_render *r, enum kt_style style, const char *before, const char *text)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	kt_buf_adds(&b, before);
+	if (text)
+		kt_clean_add(&b, text, strlen(text), true);
+	add_line(r, 0, style, NULL, b.ptr);
+}
+
+void kt_render_close(struct kt_render *r)
+{
+	if (r->open == OPEN_TEXT && r->cfg.show_text) {
+		kt_markdown_end(r->md, r->cfg.text);
+		/* What follows is set off by a blank line where both go to one screen. */
+		kt_buf_addc(r->cfg.text, '\n');
+	}
+	if (r->open == OPEN_REASONING && r->mid_line)
+		kt_buf_addc(r->cfg.side, '\n');
+	r->mid_line = false;
+	r->open = OPEN_NONE;
+	r->part[0] = '\0';
+}
+
+/* Begin, or go on with, a part; true when it is a new one. */
+static bool enter(struct kt_render *r, enum open_part what, const char *part)
+{
+	if (r->open == what && kt_str_eq(r->part, part))
+		return false;
+	if (r->open == what && what == OPEN_TEXT && r->cfg.show_text) {
+		/* Paragraphs of one answer: no line of its own between them but the blank one. */
+		kt_markdown_feed(r->md, r->cfg.text, "\n\n", 2);
+	} else if (r->open != what) {
+		kt_render_close(r);
+	}
+	r->open = what;
+	kt_str_copy(r->part, sizeof(r->part), part);
+	return true;
+}
+
+static void render_text(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *text = kt_json_str_or(kt_json_obj(ev->data, "part"), "text", "");
+	bool replace = kt_json_bool(ev->data, "replace", false);
+
+	/* What a sub-agent says is between the agents; its calls are shown. */
+	if (ev->parent)
+		return;
+	if (!*text && !replace)
+		return;
+	(void)enter(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
+	if (!r->cfg.show_text)
+		return;
+	if (replace && r->wrote_text) {
+		kt_markdown_end(r->md, r->cfg.text);
+		add_line(r, 0, KT_STYLE_DIM, NULL,
+			*text ? "(the last part was replaced by:)" : "(the last part was withdrawn)");
+	}
+	r->wrote_text = true;
+	r->activity[0] = '\0';
+	kt_markdown_feed(r->md, r->cfg.text, text, strlen(text));
+}
+
+static void render_reasoning(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *text = kt_json_str_or(kt_json_obj(ev->data, "part"), "text", "");
+	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	kt_str_copy(r->activity, sizeof(r->activity), "thinking");
+	if (!r->cfg.reasoning || ev->parent || !*text)
+		return;
+	if (enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", "")) && r->mid_line)
+		kt_buf_addc(r->cfg.side, '\n');
+	kt_clean_add(&clean, text, strlen(text), false);
+	kt_term_add(r->cfg.side, r->cfg.side_term, KT_STYLE_DIM, clean.ptr);
+	if (clean.len)
+		r->mid_line = clean.ptr[clean.len - 1] != '\n';
+}
+
+/* --- tools ---------------------------------------------------------------------------------- */
+
+static struct tool *tool_of(const struct kt_render *r, const char *id)
+{
+	for (size_t i = r->tools.len; id && i-- > 0;) {
+		struct tool *t = r->tools.items[i];
+
+		if (kt_str_eq(t->id, id))
+			return t;
+	}
+	return NULL;
+}
+
+static int depth_of(const struct kt_render *r, const char *parent)
+{
+	int depth = 0;
+
+	for (const struct tool *t = tool_of(r, parent); t && depth < DEPTH_MAX; depth++)
+		t = tool_of(r, t->parent);
+	return depth;
+}
+
+static void tool_words(struct kt_buf *b, const struct tool *t)
+{
+	kt_clean_add(b, t->name, strlen(t->name), true);
+	if (t->gist && *t->gist) {
+		kt_buf_addc(b, ' ');
+		kt_buf_adds(b, t->gist);
+	}
+}
+
+/* The call gets a line now, because something of its own follows under it. */
+static void announce(struct kt_render *r, struct tool *t)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	struct tool *up = tool_of(r, t->parent);
+
+	if (t->announced)
+		return;
+	t->announced = true;
+	if (up && up != t)
+		announce(r, up);
+	tool_words(&b, t);
+	kt_render_close(r);
+	add_line(r, depth_of(r, t->parent), KT_STYLE_CYAN, r->cfg.side_term->utf8 ? "▸" : ">", b.ptr);
+}
+
+static size_t gist_columns(const struct kt_render *r)
+{
+	return r->cfg.side_term->columns > 50 ? (size_t)r->cfg.side_term->columns - 34 : 24;
+}
+
+static void render_tool_use(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *id = kt_json_str_or(ev->data, "tool_use_id", "");
+	struct tool *t = tool_of(r, id);
+	KT_AUTO_BUF struct kt_buf gist = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf now = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	if (!t) {
+		if (r->tools.len >= TOOLS_MAX)
+			return;
+		t = kt_calloc(1, sizeof(*t));
+		t->id = kt_strdup(id);
+		t->parent = ev->parent ? kt_strdup(ev->parent) : NULL;
+		t->began_ms = ev->time_ms;
+		kt_vec_push(&r->tools, t);
+	}
+	kt_render_gist(&gist, kt_json_get(ev->data, "tool_input"), gist_columns(r));
+	free(t->name);
+	t->name = kt_strdup(kt_json_str_or(ev->data, "tool_name", "tool"));
+	if (gist.len || !t->gist) {
+		free(t->gist);
+		t->gist = kt_buf_take(&gist);
+	}
+	if (kt_str_eq(kt_json_str(ev->data, "state"), "running"))
+		t->began_ms = ev->time_ms;
+	tool_words(&now, t);
+	kt_str_copy(r->activity, sizeof(r->activity), now.ptr);
+}
+
+/* The first words of what a tool gave back. */
+static const char *output_text(const cJSON *v)
+{
+	if (cJSON_IsArray(v))
+		v = v->child;
+	if (cJSON_IsObject(v))
+		return kt_json_str_or(v, "text", "");
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+static void add_seconds(struct kt_buf *b, int64_t ms)
+{
+	if (ms < 60000)
+		kt_buf_addf(b, "%lld.%lld s", (long long)(ms / 1000), (long long)(ms % 1000 / 100));
+	else
+		kt_buf_addf(b, "%lld min %lld s", (long long)(ms / 60000),
+			(long long)(ms % 60000 / 1000));
+}
+
+static void add_outcome(struct kt_buf *b, const struct kt_render *r, const cJSON *data, bool failed)
+{
+	const char *status = kt_json_str_or(data, "status", failed ? "failed" : "completed");
+	const char *text = output_text(kt_json_get(data, "output"));
+
+	if (!failed && kt_str_eq(status, "completed"))
+		return;
+	kt_buf_adds(b, ": ");
+	kt_clean_add(b, status, strlen(status), true);
+	text += strspn(text, " \t\r\n");
+	if (*text && failed) {
+		kt_buf_adds(b, ", ");
+		add_cut(b, text, strcspn(text, "\n"), gist_columns(r));
+	}
+}
+
+static void render_tool_result(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *id = kt_json_str_or(ev->data, "tool_use_id", "");
+	const char *status = kt_json_str_or(ev->data, "status", "");
+	bool failed = kt_json_bool(ev->data, "is_error", false) || kt_str_eq(status, "failed") ||
+		kt_str_eq(status, "rejected") || kt_str_eq(status, "cancelled");
+	bool utf8 = r->cfg.side_term->utf8;
+	const char *good = utf8 ? "✓" : "ok", *bad = utf8 ? "✗" : "failed";
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	struct tool unknown = { .name = (char *)(uintptr_t) "tool" };
+	struct tool *t = tool_of(r, id), *up;
+	int depth;
+
+	if (!t)
+		t = &unknown;
+	up = tool_of(r, t->parent ? t->parent : ev->parent);
+	if (up)
+		announce(r, up);
+	depth = depth_of(r, t->parent ? t->parent : ev->parent);
+	tool_words(&b, t);
+	if (t->began_ms && ev->time_ms >= t->began_ms) {
+		kt_buf_adds(&b, " (");
+		add_seconds(&b, ev->time_ms - t->began_ms);
+		kt_buf_addc(&b, ')');
+	}
+	add_outcome(&b, r, ev->data, failed);
+	kt_render_close(r);
+	add_line(r, depth, failed ? KT_STYLE_RED : KT_STYLE_GREEN, failed ? bad : good, b.ptr);
+	r->activity[0] = '\0';
+	if (t != &unknown && kt_vec_remove_ptr(&r->tools, t))
+		tool_free(t);
+}
+
+/* --- the rest ------------------------------------------------------------------------------- */
+
+static void add_number(struct kt_buf *b, int64_t v)
+{
+	if (v >= 1000)
+		add_number(b, v / 1000);
+	kt_buf_addf(b, v >= 1000 ? ",%03lld" : "%lld", (long long)(v % 1000));
+}
+
+static void add_figure(struct kt_buf *b, const struct kt_term *t, size_t start)
+{
+	if (b->len > start)
+		kt_buf_adds(b, t->utf8 ? " · " : ", ");
+}
+
+void kt_render_figures(struct kt_buf *b, const struct kt_term *t, const cJSON *done)
+{
+	const cJSON *usage = kt_json_obj(done, "usage");
+	int64_t in = kt_json_int(usage, "input_tokens", -1);
+	int64_t out = kt_json_int(usage, "output_tokens", -1);
+	int64_t ms = kt_json_int(done, "duration_ms", -1);
+	double cost = kt_json_num(usage, "cost_usd", -1);
+	size_t start = b->len;
+
+	if (in >= 0) {
+		add_number(b, in);
+		kt_buf_adds(b, " tokens in");
+	}
+	if (out >= 0) {
+		add_figure(b, t, start);
+		add_number(b, out);
+		kt_buf_adds(b, " out");
+	}
+	if (cost >= 0) {
+		add_figure(b, t, start);
+		kt_buf_addf(b, "$%.4f", cost);
+	}
+	if (ms >= 0) {
+		add_figure(b, t, start);
+		add_seconds(b, ms);
+	}
+}
+
+static void render_user(struct kt_render *r, const struct kt_client_event *ev, bool queued)
+{
+	const cJSON *m = kt_json_obj(ev->data, "message");
+	const char *name = kt_json_str(m, "participant_name");
+	const char *text = kt_json_str_or(m, "text", "");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	struct kt_buf *out = r->cfg.side;
+
+	if (!r->cfg.users || !m)
+		return;
+	if (name)
+		kt_clean_add(&b, name, strlen(name), true);
+	else
+		kt_buf_adds(&b, "user");
+	kt_buf_adds(&b, queued ? " (queued)> " : "> ");
+	kt_render_close(r);
+	kt_term_add(out, r->cfg.side_term, KT_STYLE_BOLD, b.ptr);
+	kt_clean_add(out, text, strlen(text), false);
+	kt_buf_addc(out, '\n');
+}
+
+static void render_resolved(struct kt_render *r, const cJSON *data)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	const char *by = kt_json_str_or(data, "by", "user");
+
+	if (!r->cfg.inputs)
+		return;
+	kt_buf_addf(&b, "%s, by %s", kt_json_str_or(data, "decision", "answered"), by);
+	kt_render_close(r);
+	add_note(r, KT_STYLE_YELLOW, "answered: ", b.ptr);
+}
+
+static void render_handoff(struct kt_render *r, const cJSON *data)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	kt_buf_addf(&b, "%s to %s", kt_json_str_or(data, "from", "?"), kt_json_str_or(data, "to", "?"));
+	kt_render_close(r);
+	add_note(r, KT_STYLE_DIM, "agent: ", b.ptr);
+}
+
+static void render_status(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *state = kt_json_str_or(ev->data, "state", "");
+	const char *detail = kt_json_str(ev->data, "detail");
+
+	if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
+		render_user(r, ev, kt_str_eq(state, "queued"));
+	} else if (kt_str_eq(state, "input_resolved")) {
+		render_resolved(r, ev->data);
+	} else if (kt_str_eq(state, "handoff")) {
+		render_handoff(r, ev->data);
+	} else if (kt_str_eq(state, "auto_approved") || kt_str_eq(state, "auto_denied")) {
+		kt_render_close(r);
+		add_note(r, KT_STYLE_DIM,
+			kt_str_eq(state, "auto_denied") ? "denied without asking: "
+							: "approved without asking: ",
+			kt_json_str_or(ev->data, "message", kt_json_str_or(ev->data, "tool", "")));
+	} else if (kt_str_eq(state, "resume_failed")) {
+		kt_render_close(r);
+		add_note(r, KT_STYLE_YELLOW, "the conversation could not be resumed: ",
+			detail ? detail : "a fresh one was begun");
+	} else if (kt_str_eq(state, "retrying")) {
+		kt_render_close(r);
+		add_note(r, KT_STYLE_DIM, "trying again: ", detail ? detail : "");
+	} else if (detail) {
+		kt_str_copy(r->activity, sizeof(r->activity), detail);
+	}
+}
+
+static void render_error(struct kt_render *r, const struct kt_client_event *ev)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	kt_buf_addf(&b, "%s (%s)", kt_json_str_or(ev->data, "message", "something went wrong"),
+		kt_json_str_or(ev->data, "code", "error"));
+	kt_render_close(r);
+	add_note(r, ev->parent ? KT_STYLE_DIM : KT_STYLE_RED,
+		ev->parent ? "sub-agent error: " : "error: ", b.ptr);
+}
+
+static void render_done(struct kt_render *r, const struct kt_client_event *ev)
+{
+	const char *stop = kt_json_str_or(ev->data, "stop_reason", "end_turn");
+	const char *text = kt_json_str_or(kt_json_obj(ev->data, "message"), "text", "");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	if (!r->wrote_text && *text && r->cfg.show_text) {
+		(void)enter(r, OPEN_TEXT, "");
+		kt_markdown_feed(r->md, r->cfg.text, text, strlen(text));
+	}
+	kt_render_close(r);
+	if (!kt_str_eq(stop, "end_turn") && !kt_str_eq(stop, "error"))
+		kt_buf_addf(&b, "%s  ", stop);
+	kt_render_figures(&b, r->cfg.side_term, ev->data);
+	if (b.len)
+		add_note(r, KT_STYLE_DIM, "", b.ptr);
+	forget_tools(r);
+	r->wrote_text = false;
+	r->activity[0] = '\0';
+}
+
+static void render_gap(struct kt_render *r, const cJSON *data)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256);
+
+	kt_buf_addf(&b, "events %lld to %lld are no longer kept", (long long)kt_json_int(data, "first", 0),
+		(long long)kt_json_int(data, "last", 0));
+	kt_render_close(r);
+	add_note(r, KT_STYLE_YELLOW, "", b.ptr);
+}
+
+void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
+{
+	enum kt_event_type type;
+
+	/* A newer server may know types that this program does not. */
+	if (!kt_event_parse_name(ev->type, &type))
+		return;
+	switch (type) {
+	case KT_EV_TEXT:
+		render_text(r, ev);
+		break;
+	case KT_EV_TOOL_USE:
+		render_tool_use(r, ev);
+		break;
+	case KT_EV_TOOL_RESULT:
+		render_tool_result(r, ev);
+		break;
+	case KT_EV_REASONING:
+		render_reasoning(r, ev);
+		break;
+	case KT_EV_INPUT_REQUIRED:
+		kt_render_close(r);
+		if (r->cfg.inputs)
+			add_note(r, KT_STYLE_YELLOW, "waiting for an answer: ",
+				kt_json_str_or(ev->data, "message", "approval needed"));
+		break;
+	case KT_EV_ERROR:
+		render_error(r, ev);
+		break;
+	case KT_EV_DONE:
+		render_done(r, ev);
+		break;
+	case KT_EV_STATUS:
+		render_status(r, ev);
+		break;
+	case KT_EV_GAP:
+		render_gap(r, ev->data);
+		break;
+	case KT_EV_STEP_START:
+	case KT_EV_STEP_FINISH:
+	case KT_EV_SYSTEM:
+	case KT_EV_COUNT_:
+		break;
+	}
+}
+
+bool kt_render_activity(const struct kt_render *r, struct kt_buf *b)
+{
+	if (!r->activity[0])
+		return false;
+	add_cut(b, r->activity, strlen(r->activity),
+		r->cfg.side_term->columns > 40 ? (size_t)r->cfg.side_term->columns - 32 : 12);
+	return true;
+}

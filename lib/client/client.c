@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Typed calls over HTTP. Each maps to one route; errors are made here from problem documents. What
+ * changes something is sent with an idempotency key, so that a lost answer can be asked for again.
+ */
+#include "client/client_private.h"
+
+#include "base/limits.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "net/url.h"
+
+#include <poll.h>
+#include <string.h>
+
+#define TIMEOUT_MS 60000
+#define TRIES 6 /* with backoff 3 s: a restart of a local server takes less */
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS 2000
+#define HEADERS_MAX 8
+#define COULD_NOT_CONNECT 7 /* CURLE_COULDNT_CONNECT */
+
+/* --- construction --------------------------------------------------------------------------- */
+
+static bool is_plain_text(const char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f)
+			return false;
+	}
+	return true;
+}
+
+enum kt_code kt_client_new(const struct kt_client_config *cfg, struct kt_client **out,
+	struct kt_err *err)
+{
+	size_t len = strlen(cfg->url);
+	struct kt_client *c;
+	struct kt_url url;
+	enum kt_code rc = kt_url_parse(cfg->url, &url, err);
+	bool open_wire;
+
+	if (rc != KT_OK)
+		return kt_wrap(err, "the server's address");
+	open_wire = !url.https && !url.loopback;
+	kt_url_release(&url);
+	if (cfg->url[strcspn(cfg->url, "?#")])
+		return kt_fail(err, KT_EINVAL, 0, "the server's address must have no query");
+	if (cfg->api_key && !is_plain_text(cfg->api_key))
+		return kt_fail(err, KT_EINVAL, 0, "the API key contains blanks or control characters");
+	if (cfg->api_key && open_wire) {
+		(void)kt_fail(err, KT_EDENIED, 0, "the API key is not sent over plain http to '%s'",
+			cfg->url);
+		return kt_hint(err, "use an https address, or unset KARTA_API_KEY");
+	}
+	while (len && cfg->url[len - 1] == '/')
+		len--;
+	c = kt_calloc(1, sizeof(*c));
+	c->base = kt_strndup(cfg->url, len);
+	c->auth = cfg->api_key ? kt_asprintf("Authorization: Bearer %s", cfg->api_key) : NULL;
+	c->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
+	*out = c;
+	return KT_OK;
+}
+
+void kt_client_free(struct kt_client *c)
+{
+	if (!c)
+		return;
+	if (c->auth)
+		explicit_bzero(c->auth, strlen(c->auth));
+	free(c->auth);
+	free(c->base);
+	free(c);
+}
+
+const char *kt_client_url(const struct kt_client *c)
+{
+	return c->base;
+}
+
+/* --- one request ---------------------------------------------------------------------------- */
+
+static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
+{
+	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->base);
+	return kt_hint(err, "start one with `karta dev`");
+}
+
+enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
+	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err)
+{
+	KT_AUTOFREE char *url = kt_asprintf("%s%s", c->base, rq->path);
+	KT_AUTOFREE char *accept =
+		kt_asprintf("Accept: %s", rq->accept ? rq->accept : "application/json");
+	KT_AUTOFREE char *prefer = rq->prefer ? kt_asprintf("Prefer: %s", rq->prefer) : NULL;
+	KT_AUTOFREE char *key = rq->key ? kt_asprintf("Idempotency-Key: %s", rq->key) : NULL;
+	const char *const lines[] = { accept, prefer, key, c->auth,
+		rq->body ? "Content-Type: application/json" : NULL, "User-Agent: karta/" KT_VERSION };
+	const char *headers[HEADERS_MAX] = { NULL };
+	struct kt_http_call call = hook ? *hook : (struct kt_http_call){ 0 };
+	struct kt_err own = KT_ERR_INIT;
+	enum kt_code rc;
+	size_t n = 0;
+
+	if (!err)
+		err = &own;
+	for (size_t i = 0; i < KT_ARRAY_LEN(lines); i++) {
+		if (lines[i])
+			headers[n++] = lines[i];
+	}
+	call.method = rq->method;
+	call.url = url;
+	call.headers = headers;
+	call.body = rq->body;
+	call.body_len = rq->body ? strlen(rq->body) : 0;
+	call.total_ms = rq->total_ms < 0 ? 0 : (rq->total_ms ? rq->total_ms : c->timeout_ms);
+	memset(out, 0, sizeof(*out));
+	kt_buf_init(&out->body, 0);
+	rc = kt_http_do(&call, out, err);
+	if (rc == KT_OK)
+		c->seen = true;
+	else if (rc == KT_EUNAVAIL && !c->seen && err->sys == COULD_NOT_CONNECT)
+		return unreachable(c, err);
+	return rc;
+}
+
+static enum kt_code code_of(int status)
+{
+	switch (status) {
+	case 401:
+		return KT_EAUTH;
+	case 402:
+		return KT_EBUDGET;
+	case 403:
+		return KT_EDENIED;
+	case 404:
+		return KT_ENOTFOUND;
+	case 409:
+		return KT_ECONFLICT;
+	case 429:
+	case 503:
+		return KT_EUNAVAIL;
+	case 504:
+		return KT_ETIMEOUT;
+	default:
+		return KT_EIO;
+	}
+}
+
+enum kt_code client_problem(const struct kt_http_reply *r, struct kt_err *err)
+{
+	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code code = code_of(r->status);
+	const char *text = NULL;
+
+	if (r->body.len && kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		doc = NULL;
+	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
+		text = kt_json_str(doc, members[i]);
+	if (text)
+		(void)kt_fail(err, code, 0, "%s", text);
+	else
+		(void)kt_fail(err, code, 0, "the server answered with status %d", r->status);
+	if (code == KT_EAUTH)
+		return kt_hint(err, "set KARTA_API_KEY to a key of this server");
+	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
+		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
+	if (r->status >= 500 && r->request_id[0])
+		return kt_hint(err, "the server's log has more under request %s", r->request_id);
+	return code;
+}
+
+int64_t client_backoff_ms(int n)
+{
+	int64_t ms = BACKOFF_FIRST_MS;
+
+	while (--n > 0 && ms < BACKOFF_MAX_MS)
+		ms *= 2;
+	ms = KT_MIN(ms, BACKOFF_MAX_MS);
+	/* Between 70 and 130 %, so that many clients do not come back at once. */
+	return ms * (int64_t)(70 + kt_rand_below(61)) / 100;
+}
+
+bool client_may_retry(const struct kt_client *c, enum kt_code code, int status)
+{
+	if (!c->seen || status == 429)
+		return false;
+	return code == KT_EUNAVAIL || status == 502 || status == 503 || status == 504;
+}
+
+/* The answer as JSON; NULL when it has no body. */
+static enum kt_code read_reply(const struct kt_http_reply *r, cJSON **out, struct kt_err *err)
+{
+	enum kt_code rc;
+
+	if (r->status < 200 || r->status > 299)
+		return client_problem(r, err);
+	if (!r->body.len) {
+		*out = NULL;
+		return KT_OK;
+	}
+	rc = kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, out, err);
+	if (rc == KT_OK)
+		return KT_OK;
+	(void)kt_fail(err, KT_EPROTO, 0, "the server's answer is not JSON");
+	return kt_hint(err, "is this the address of a karta server?");
+}
+
+/* One try; *out_status is 0 when there was no answer. */
+static enum kt_code call_once(struct kt_client *c, const struct client_request *rq, cJSON **out,
+	int *out_status, struct kt_err *err)
+{
+	struct kt_http_reply r;
+	enum kt_code rc = client_do(c, rq, NULL, &r, err);
+
+	*out_status = rc == KT_OK ? r.status : 0;
+	if (rc == KT_OK)
+		rc = read_reply(&r, out, err);
+	kt_http_reply_release(&r);
+	return rc;
+}
+
+/* A request that may be repeated: it reads, or carries a key. */
+static enum kt_code call(struct kt_client *c, const struct client_request *rq, cJSON **out,
+	struct kt_err *err)
+{
+	for (int n = 1;; n++) {
+		cJSON *doc = NULL;
+		int status;
+		enum kt_code rc = call_once(c, rq, &doc, &status, err);
+
+		if (rc == KT_OK) {
+			*out = doc;
+			return KT_OK;
+		}
+		if (n == TRIES || !client_may_retry(c, rc, status))
+			return rc;
+		(void)poll(NULL, 0, (int)client_backoff_ms(n));
+	}
+}
+
+/* As call(), but an answer must be an object. */
+static enum kt_code call_object(struct kt_client *c, const struct client_request *rq, cJSON **out,
+	struct kt_err *err)
+{
+	cJSON *doc = NULL;
+	enum kt_code rc = call(c, rq, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (!cJSON_IsObject(doc)) {
+		cJSON_Delete(doc);
+		return kt_fail(err, KT_EPROTO, 0, "the server's answer is not a JSON object");
+	}
+	*out = doc;
+	return KT_OK;
+}
+
+/* --- routes --------------------------------------------------------------------------------- */
+
+char *client_session_path(const char *id, const char *rest)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
+
+	kt_buf_adds(&b, "/v1/sessions/");
+	kt_url_add_segment(&b, id);
+	kt_buf_adds(&b, rest);
+	/* An id of thousands of bytes is none: let the server say so of a short one. */
+	if (!kt_buf_ok(&b) || !*id)
+		return kt_asprintf("/v1/sessions/-%s", rest);
+	return kt_buf_take(&b);
+}
+
+enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err)
+{
+	const struct client_request rq = { .method = "GET", .path = "/v1/dev" };
+
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *err)
+{
+	const struct client_request rq = { .method = "GET", .path = "/v1/agents" };
+
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_create(struct kt_client *c, const char *metadata, cJSON **out,
+	struct kt_err *err)
+{
+	KT_AUTOFREE char *body = kt_asprintf("{\"metadata\":%s}", metadata ? metadata : "{}");
+	char key[KT_ID_MAX];
+	const struct client_request rq = { .method = "POST", .path = "/v1/sessions", .body = body,
+		.key = key };
+
+	kt_rand_id("cli_", key);
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_get(struct kt_client *c, const char *id, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "");
+	const struct client_request rq = { .method = "GET", .path = path };
+
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_list(struct kt_client *c, int64_t limit, const char *after, cJSON **out,
+	struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
+	struct client_request rq = { .method = "GET" };
+
+	kt_buf_addf(&path, "/v1/sessions?limit=%lld", (long long)limit);
+	if (after) {
+		kt_buf_adds(&path, "&after=");
+		kt_url_add_segment(&path, after);
+	}
+	rq.path = path.ptr;
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_delete(struct kt_client *c, const char *id, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "");
+	const struct client_request rq = { .method = "DELETE", .path = path };
+	KT_AUTO_JSON cJSON *doc = NULL;
+	int status;
+
+	/* Once: a repetition of one that worked would say that there is no such session. */
+	return call_once(c, &rq, &doc, &status, err);
+}
+
+enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after, int64_t limit,
+	cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *rest = kt_asprintf("/events?after=%llu&limit=%lld",
+		(unsigned long long)after, (long long)limit);
+	KT_AUTOFREE char *path = client_session_path(id, rest);
+	const struct client_request rq = { .method = "GET", .path = path };
+
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_interrupt(struct kt_client *c, const char *id, bool *out_was,
+	struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "/interrupt");
+	const struct client_request rq = { .method = "POST", .path = path, .body = "{}" };
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = call(c, &rq, &doc, err);
+
+	if (rc == KT_OK)
+		*out_was = kt_json_bool(doc, "interrupted", false);
+	return rc;
+}
+
+enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *request_id,
+	const char *body, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf rest = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES / 2);
+	KT_AUTOFREE char *path = NULL;
+	struct client_request rq = { .method = "PUT", .body = body, .prefer = "respond-async" };
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	kt_buf_adds(&rest, "/inputs/");
+	kt_url_add_segment(&rest, request_id);
+	path = client_session_path(id, rest.ptr);
+	rq.path = path;
+	return call(c, &rq, &doc, err);
+}
+
+/* --- messages ------------------------------------------------------------------------------- */
+
+char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(CLIENT_BODY_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "text", m->text);
+	if (m->agent)
+		kt_jw_str(&w, "agent", m->agent);
+	if (m->on_busy)
+		kt_jw_str(&w, "on_busy", m->on_busy);
+	if (m->thinking)
+		kt_jw_bool(&w, "thinking", true);
+	kt_jw_obj_end(&w);
+	if (kt_buf_ok(&b))
+		return kt_buf_take(&b);
+	(void)kt_fail(err, KT_ELIMIT, 0, "the message is longer than %d bytes", KT_MAX_TEXT_BYTES);
+	return NULL;
+}
+
+enum kt_code kt_client_post(struct kt_client *c, const char *id, const struct kt_client_message *m,
+	char *out_turn_id, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "/messages");
+	KT_AUTOFREE char *body = client_message_body(m, err);
+	char made[KT_ID_MAX];
+	const struct client_request rq = { .method = "POST", .path = path, .body = body,
+		.prefer = "respond-async", .key = m->idempotency_key ? m->idempotency_key : made };
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc;
+
+	if (!body)
+		return KT_ELIMIT;
+	kt_rand_id("cli_", made);
+	rc = call_object(c, &rq, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	if (!kt_str_copy(out_turn_id, KT_CLIENT_ID_MAX, kt_json_str_or(doc, "turn_id", "")) ||
+		!*out_turn_id)
+		return kt_fail(err, KT_EPROTO, 0, "the server did not name the turn it started");
+	return KT_OK;
+}
+
+/* Ask for the answer of (body, key) until the turn has ended; the first time this starts it. */
+static enum kt_code ask_until_done(struct kt_client *c, const char *id, const char *body,
+	const char *key, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "/messages");
+	const struct client_request rq = { .method = "POST", .path = path, .body = body, .key = key,
+		.total_ms = -1 };
+	bool lost = false;
+
+	for (int n = 1;; n++) {
+		cJSON *doc = NULL;
+		int status;
+		enum kt_code rc = call_once(c, &rq, &doc, &status, err);
+
+		if (rc == KT_OK) {
+			*out = doc;
+			return KT_OK;
+		}
+		/* The first connection broke, and the turn goes on: its answer comes later. */
+		if (rc == KT_ECONFLICT && lost) {
+			n = 1;
+		} else if (n == TRIES || status || !client_may_retry(c, rc, status)) {
+			return rc;
+		} else {
+			lost = true;
+		}
+		(void)poll(NULL, 0, (int)client_backoff_ms(lost ? n + 2 : n));
+	}
+}
+
+enum kt_code kt_client_send(struct kt_client *c, const char *id, const struct kt_client_message *m,
+	cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *body = client_message_body(m, err);
+	char made[KT_ID_MAX];
+
+	if (!body)
+		return KT_ELIMIT;
+	kt_rand_id("cli_", made);
+	return ask_until_done(c, id, body, m->idempotency_key ? m->idempotency_key : made, out, err);
+}
+
+enum kt_code kt_client_result(struct kt_client *c, const struct kt_client_follow *f, cJSON **out,
+	struct kt_err *err)
+{
+	KT_AUTOFREE char *body = client_message_body(f->message, err);
+
+	if (!body)
+		return KT_ELIMIT;
+	return ask_until_done(c, f->session_id, body, f->key, out, err);
+}

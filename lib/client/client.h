@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta's own API as typed calls: sessions, messages, inputs, interrupts, event streams. Blocking,
+ * one thread at a time, over net/curl.h. Everything it hands out came from the server: sanitise it
+ * before printing.
+ *
+ * Answers that are no success become an error: 401 KT_EAUTH, 402 KT_EBUDGET, 403 KT_EDENIED, 404
+ * KT_ENOTFOUND, 409 KT_ECONFLICT, 429 and 503 KT_EUNAVAIL, 504 KT_ETIMEOUT, others KT_EIO. The
+ * message is what the problem document (RFC 9457) says. No server at all is KT_EUNAVAIL with a
+ * hint. What every function may return is not repeated below.
+ */
+#ifndef KT_CLIENT_CLIENT_H
+#define KT_CLIENT_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "text/json.h"
+
+#define KT_CLIENT_ID_MAX 64 /* ids of sessions, turns and requests, with NUL */
+
+struct kt_client;
+
+struct kt_client_config {
+	const char *url; /* "http://localhost:8000", a path may follow */
+	const char *api_key; /* or NULL */
+	int64_t timeout_ms; /* of one call that is no stream; 0 = 60 s */
+};
+
+/*
+ * New client; the strings are copied. The key goes to this server only, and only over https or to
+ * this very machine. Returns KT_OK, KT_EINVAL (URL, key) or KT_EDENIED (a key over plain http).
+ */
+KT_MUST_CHECK enum kt_code kt_client_new(const struct kt_client_config *cfg,
+	struct kt_client **out, struct kt_err *err);
+/* NULL is fine. */
+void kt_client_free(struct kt_client *c);
+/* The URL without a slash at its end. BORROWS from c. */
+const char *kt_client_url(const struct kt_client *c);
+
+/* What GET /v1/dev says about a local server. *out is the caller's, as in all calls below. */
+KT_MUST_CHECK enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err);
+/* Agents and skills. */
+KT_MUST_CHECK enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *err);
+/* Create a session; metadata is JSON object text or NULL. Repeated safely when the answer is lost. */
+KT_MUST_CHECK enum kt_code kt_client_create(struct kt_client *c, const char *metadata, cJSON **out,
+	struct kt_err *err);
+/* Fetch a session. Returns KT_ENOTFOUND when there is none. */
+KT_MUST_CHECK enum kt_code kt_client_get(struct kt_client *c, const char *id, cJSON **out,
+	struct kt_err *err);
+/* One page of sessions, newest first: at most limit (1 to 200), older than `after` (or NULL). */
+KT_MUST_CHECK enum kt_code kt_client_list(struct kt_client *c, int64_t limit, const char *after,
+	cJSON **out, struct kt_err *err);
+/* Delete a session with its events. */
+KT_MUST_CHECK enum kt_code kt_client_delete(struct kt_client *c, const char *id,
+	struct kt_err *err);
+/* One page of events after a sequence number: {data, has_more, last_seq}. */
+KT_MUST_CHECK enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after,
+	int64_t limit, cJSON **out, struct kt_err *err);
+/* Interrupt the running turn; *out_was is false when none ran. */
+KT_MUST_CHECK enum kt_code kt_client_interrupt(struct kt_client *c, const char *id, bool *out_was,
+	struct kt_err *err);
+/*
+ * Answer an input with a body like {"decision":"approve_once"}; does not wait for what follows.
+ * Returns KT_ENOTFOUND (never asked) or KT_ECONFLICT (answered already).
+ */
+KT_MUST_CHECK enum kt_code kt_client_answer(struct kt_client *c, const char *id,
+	const char *request_id, const char *body, struct kt_err *err);
+
+struct kt_client_message {
+	const char *text;
+	const char *agent; /* or NULL: the session's */
+	const char *on_busy; /* "enqueue", "reject", "interrupt" or NULL */
+	const char *idempotency_key; /* or NULL: one is made */
+	bool thinking;
+};
+
+/*
+ * Send a message and do not wait: its events come through kt_client_follow(). Repeated with one
+ * idempotency key when the answer is lost. out_turn_id holds KT_CLIENT_ID_MAX bytes.
+ */
+KT_MUST_CHECK enum kt_code kt_client_post(struct kt_client *c, const char *id,
+	const struct kt_client_message *m, char *out_turn_id, struct kt_err *err);
+/*
+ * Send a message and wait for the whole answer, or until the turn waits for an input (stop_reason
+ * "requires_action"). A lost connection does not lose the answer.
+ */
+KT_MUST_CHECK enum kt_code kt_client_send(struct kt_client *c, const char *id,
+	const struct kt_client_message *m, cJSON **out, struct kt_err *err);
+
+/* One event. Pointers are valid during the call only. */
+struct kt_client_event {
+	uint64_t seq;
+	const char *type; /* "text", ... */
+	const char *turn_id; /* or NULL */
+	const char *parent; /* parent_tool_use_id, or NULL */
+	int64_t time_ms; /* since 1970, 0 when not told */
+	const cJSON *data;
+	const char *json; /* the envelope, one line */
+	size_t json_len;
+};
+
+enum kt_client_state {
+	KT_CLIENT_OPEN, /* the stream is there */
+	KT_CLIENT_LOST, /* it broke; the next try follows by itself */
+};
+
+/*
+ * An event stream that outlives connections: each event is given exactly once, in order, whatever
+ * happens to the connection or the server. Zero it, fill the first part, call kt_client_follow();
+ * when that returned KT_ECANCEL it may be called again and goes on where it was.
+ */
+struct kt_client_follow {
+	const char *session_id;
+	/* The first connection sends this message and the stream ends with its turn; or NULL. */
+	const struct kt_client_message *message;
+	uint64_t cursor; /* last sequence number seen; the stream begins after it */
+	char turn_id[KT_CLIENT_ID_MAX]; /* end with this turn; found by itself for a message */
+	bool until_idle; /* end when no turn runs or waits any more */
+	int64_t give_up_ms; /* without a connection for so long: KT_EUNAVAIL; 0 = never */
+	/* Return false to stop after this event. */
+	bool (*event)(void *arg, const struct kt_client_event *ev);
+	/* At least every 100 ms and when watch_fd is readable; false to stop. Or NULL. */
+	bool (*poll)(void *arg);
+	void (*state)(void *arg, enum kt_client_state state); /* or NULL */
+	void *arg;
+	int watch_fd; /* 0 or less = none */
+	/* The module's. */
+	char key[KT_CLIENT_ID_MAX];
+	bool sent;
+};
+
+/*
+ * Follow. Returns KT_OK (it ended as asked), KT_ECANCEL (a callback stopped it), KT_ENOTFOUND (no
+ * such session), KT_EPROTO (the end of the turn is no longer kept by the server).
+ */
+KT_MUST_CHECK enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f,
+	struct kt_err *err);
+/*
+ * The whole answer of a message that was followed to its end, as kt_client_send() gives it. A turn
+ * that failed is an error with its message.
+ */
+KT_MUST_CHECK enum kt_code kt_client_result(struct kt_client *c, const struct kt_client_follow *f,
+	cJSON **out, struct kt_err *err);
+
+#endif

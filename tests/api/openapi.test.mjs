@@ -1,0 +1,366 @@
+// The OpenAPI document: valid, the same routes as the table in C, true examples, and every answer and
+// event of a scripted conversation fits it, with no member that it does not know. Also: docs/api.md,
+// docs/events.md and docs/errors.md name what the sources have.
+import assert from 'node:assert/strict';
+import { cpSync, readFileSync, readdirSync } from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
+
+const require = createRequire(path.join(ROOT, 'tests/package.json'));
+const Ajv = require('ajv/dist/2020').default;
+const addFormats = require('ajv-formats').default;
+const read = (name) => readFileSync(path.join(ROOT, name), 'utf8');
+const sources = (dir) => readdirSync(path.join(ROOT, dir)).filter((f) => f.endsWith('.c')).map((f) => read(`${dir}/${f}`)).join('\n');
+const doc = JSON.parse(read('lib/api/openapi.json'));
+const METHODS = ['get', 'post', 'put', 'delete', 'patch'];
+const camel = (type) => type.split('_').map((w) => w[0].toUpperCase() + w.slice(1)).join('');
+
+/** [{method, path, id}] of the document. */
+const documented = Object.entries(doc.paths).flatMap(([p, item]) => METHODS.filter((m) => item[m])
+  .map((m) => ({ method: m.toUpperCase(), path: p, id: item[m].operationId, op: item[m] })));
+
+/** The same of the table in lib/api/routes.c, with the project family. */
+function routesOfC() {
+  const text = read('lib/api/routes.c');
+  const flat = [...text.matchAll(/\{ KT_(\w+), (?:(S)\s*)?(?:"([^"]*)")?, route_\w+, "(\w+)" \}/g)]
+    .map(([, method, s, rest, id]) => ({ method, path: (s ? '/v1/sessions' : '') + (rest ?? ''), id }));
+  const n = Number(/#define N_PROJECT_ROUTES (\d+)/.exec(text)[1]);
+  assert.ok(flat.length > n && n > 0);
+  return [...flat, ...flat.slice(0, n).map((r) => ({ method: r.method, path: r.path.replace('/v1/', '/v1/projects/{project_ref}/'),
+    id: r.id.replace(/^[a-z]+/, '$&Project') }))];
+}
+
+const resolve = (node) => (node?.$ref ? node.$ref.slice(2).split('/').reduce((at, k) => at[k], doc) : node);
+
+/* The schemas with every object closed, so that a member nobody wrote down is a failure. */
+function closed(node, inAllOf = false) {
+  if (Array.isArray(node)) return node.map((x) => closed(x, inAllOf));
+  if (node === null || typeof node !== 'object') return node;
+  const out = {};
+  for (const [k, v] of Object.entries(node)) {
+    if (k === 'properties') out[k] = Object.fromEntries(Object.entries(v).map(([name, s]) => [name, closed(s)]));
+    else if (k === 'examples' || k === 'example' || k === 'discriminator') continue;
+    else out[k] = closed(v, k === 'allOf');
+  }
+  if ((out.properties || out.allOf) && !inAllOf) out.unevaluatedProperties = false;
+  return out;
+}
+
+const OPEN = { EventBase: true }; // is extended by every event
+const schemas = Object.fromEntries(Object.entries(doc.components.schemas).map(([name, s]) => [name, closed(s, OPEN[name])]));
+// What a harness says of itself is its own affair.
+delete schemas.EventSystem.allOf[1].properties.data.unevaluatedProperties;
+const ajv = new Ajv({ strict: false, allErrors: true });
+addFormats(ajv);
+ajv.addSchema({ $id: 'karta:doc', components: { schemas } });
+const validators = new Map();
+
+function fits(name, value, what) {
+  if (!validators.has(name)) validators.set(name, ajv.compile({ $ref: `karta:doc#/components/schemas/${name}` }));
+  const v = validators.get(name);
+  if (v(value)) return;
+  if (name === 'Event' && schemas[`Event${camel(value.type ?? 'none')}`]) fits(`Event${camel(value.type)}`, value, what);
+  assert.fail(`${what}: does not fit ${name}: ${ajv.errorsText(v.errors)}\n${JSON.stringify(value).slice(0, 2000)}`);
+}
+
+const fitsRef = (schema, value, what) => {
+  if (schema.$ref) fits(schema.$ref.split('/').pop(), value, what);
+  else assert.equal(typeof value, schema.type, what);
+};
+
+test('the document is valid OpenAPI 3.1', async () => {
+  const { Validator } = await import(require.resolve('@seriousme/openapi-schema-validator'));
+  const v = new Validator();
+  const r = await v.validate(structuredClone(doc));
+  assert.ok(r.valid, JSON.stringify(r.errors, null, 1));
+  assert.equal(v.version, '3.1');
+  assert.equal(new Set(documented.map((r2) => r2.id)).size, documented.length, 'operationIds are unique');
+  const refs = [...JSON.stringify(doc).matchAll(/"\$ref":"([^"]+)"/g)].map((m) => m[1]);
+  for (const r2 of refs) assert.ok(resolve({ $ref: r2 }), r2);
+  for (const [kind, all] of Object.entries(doc.components))
+    for (const name of Object.keys(all)) assert.ok(refs.includes(`#/components/${kind}/${name}`), `${kind}/${name} is not used`);
+});
+
+test('it has the routes of lib/api/routes.c and no others', () => {
+  const line = (r) => `${r.method} ${r.path} ${r.id}`;
+  assert.deepEqual(documented.map(line).sort(), routesOfC().map(line).sort());
+  for (const { path: p, id, op } of documented) {
+    const declared = (op.parameters ?? []).map(resolve).filter((x) => x.in === 'path').map((x) => x.name).sort();
+    assert.deepEqual(declared, [...p.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort(), id);
+  }
+});
+
+test('its examples fit its schemas', () => {
+  for (const [name, s] of Object.entries(doc.components.schemas))
+    for (const example of s.examples ?? []) fits(name, example, `example of ${name}`);
+  for (const [name, r] of Object.entries(doc.components.responses)) {
+    const text = r.content?.['text/event-stream']?.example;
+    if (text) for (const { id, event, ...e } of parseFrames(text)) fits('Event', e, name);
+  }
+});
+
+test('event types are those of lib/event/event.c; docs/events.md has a true example of each', () => {
+  const types = [...read('lib/event/event.c').matchAll(/^\t\[KT_EV_\w+\] = "(\w+)"/gm)].map((m) => m[1]).sort();
+  assert.equal(types.length, 12);
+  assert.deepEqual(Object.keys(doc.components.schemas.Event.discriminator.mapping).sort(), types);
+  const text = read('docs/events.md');
+  const shown = new Set();
+  for (const [, json] of text.matchAll(/```json\n(.*?)```/gs)) {
+    const e = JSON.parse(json);
+    fits('Event', e, 'docs/events.md');
+    shown.add(e.type);
+  }
+  assert.deepEqual([...shown].sort(), types);
+  for (const state of doc.components.schemas.EventStatus.allOf[1].properties.data.anyOf[0].properties.state.enum)
+    assert.ok(text.includes(`\`${state}\``), `docs/events.md does not name the state ${state}`);
+});
+
+test('docs/api.md has every route', () => {
+  const text = read('docs/api.md');
+  for (const r of documented) {
+    if (r.path.startsWith('/v1/projects/')) continue;
+    assert.ok(text.includes(`\`${r.method} ${r.path}\``), `docs/api.md: ${r.method} ${r.path} is missing`);
+  }
+  assert.ok(text.includes('/v1/projects/{project_ref}/'));
+});
+
+/** Literals that the expressions find in text. */
+const literals = (text, ...expressions) => expressions.flatMap((e) => [...text.matchAll(e)].flatMap((m) => m.slice(1).filter(Boolean)));
+
+test('docs/errors.md has every code, with its status, and no others', () => {
+  const api = sources('lib/api');
+  const harness = sources('lib/harness');
+  const all = harness + sources('lib/session');
+  const turn = new Set(literals(all, /(?:error_code|stop_code) =\s*"(\w+)"/g, /error_code = [^;"]*\? "(\w+)"\s*:\s*"(\w+)"/g,
+    /emit_error\(s, &?t,\s*"(\w+)"/g, /(?:end_with_error|set_why|kill_because)\(\w+,\s*"(\w+)"/g,
+    /end_with_error\(a, strcmp[^"]*"(\w+)"\) \? e->code : "(\w+)"/g, /turn_abort\(h, "error",[^?;"]*\? "(\w+)" : "(\w+)"/g,
+    /\.code = "(\w+)"/g, /\{ (?:NULL|"\w+"), \d+, \d+, (?:NULL|"[^"]*"), "(\w+)", (?:true|false) \}/g,
+    /\{ "[^"]+", "(\w+)", (?:true|false) \}/g, /\{ \d{3}, "(\w+)", (?:true|false) \}/g, /out->code = "(\w+)"/g));
+  const problems = new Set(literals(api + sources('lib/http'), /kt_api_fail\(&?c, \w+, "(\w+)"/g, /\{ KT_E\w+, \d+, "(\w+)" \}/g,
+    /kt_conn_refuse\(c, \d+, "(\w+)"/g, /status == \d+ \? "(\w+)" :/g, /status == 431 \? "(\w+)" : "(\w+)"/g));
+  assert.ok(turn.size > 15 && problems.size > 25, `${turn.size} and ${problems.size} codes`);
+
+  const text = read('docs/errors.md');
+  const rows = (title) => {
+    const section = text.split(/^## /m).find((s) => s.startsWith(title));
+    assert.ok(section, title);
+    return [...section.matchAll(/^\| `(\w+)` \| ([\d, ]+) \|/gm)].map((m) => [m[1], m[2].trim()]);
+  };
+  const status = Object.fromEntries(literals(api, /\{ ("\w+", \d{3}) \}/g).map((x) => JSON.parse(`[${x}]`)));
+  assert.deepEqual(rows('Turns').map(([c]) => c).sort(), [...turn].sort());
+  for (const [c, s] of rows('Turns')) assert.equal(Number(s), status[c] ?? 502, `docs/errors.md: HTTP status of ${c}`);
+  for (const c of Object.keys(status)) assert.ok(turn.has(c), `lib/api/wait.c has a status for ${c}, which no driver gives`);
+  assert.deepEqual(rows('Problems').map(([c]) => c).sort(), [...problems].sort());
+});
+
+/* One call to a server, checked against the document. */
+class Client {
+  constructor(karta) { this.karta = karta; this.seen = new Set(); this.statuses = new Set(); }
+
+  /** route: a template of the document; values fill its {parameters} in order. */
+  async call(method, route, values = [], { body, headers = {}, query = '', raw, as } = {}) {
+    const rest = [...values];
+    const url = this.karta.url + (as ?? route).replace(/\{\w+\}/g, () => encodeURIComponent(rest.shift())) + query;
+    const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    const rs = await new Promise((done, fail) => {
+      const rq = http.request(url, { method, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } }, (r) => {
+        const pieces = [];
+        r.on('data', (d) => pieces.push(d));
+        r.on('error', fail);
+        r.on('end', () => done({ status: r.statusCode, headers: r.headers, text: Buffer.concat(pieces).toString() }));
+      });
+      rq.on('error', fail);
+      rq.end(text);
+    });
+    return this.check(method, route, rs, body);
+  }
+
+  check(method, route, rs, body) {
+    const what = `${method} ${route} ${rs.status}`;
+    const op = doc.paths[route]?.[method.toLowerCase()];
+    const type = (rs.headers['content-type'] ?? '').split(';')[0];
+    assert.ok(rs.headers['request-id'], `${what}: no Request-Id`);
+    rs.body = type.endsWith('json') ? JSON.parse(rs.text) : null;
+    if (!op) {
+      fits('Problem', rs.body, what);
+      return rs;
+    }
+    const answer = resolve(op.responses[rs.status]);
+    assert.ok(answer, `${what}: this status is not in the document: ${rs.text.slice(0, 300)}`);
+    this.seen.add(op.operationId);
+    this.statuses.add(`${op.operationId.replace('Project', '')} ${rs.status}`);
+    if (!answer.content) {
+      assert.equal(rs.text, '', what);
+      return rs;
+    }
+    assert.ok(answer.content[type], `${what}: ${type} is not in the document`);
+    if (type === 'text/event-stream') {
+      assert.match(rs.text, /^retry: 1000\n\n/);
+      rs.events = parseFrames(rs.text);
+      for (const { id, event, ...e } of rs.events) {
+        assert.deepEqual([id, event], [String(e.seq), e.type], what);
+        fits('Event', e, what);
+      }
+    } else {
+      fitsRef(answer.content[type].schema, rs.body, what);
+    }
+    if (type === 'application/problem+json') assert.deepEqual([rs.body.status, rs.body.request_id], [rs.status, rs.headers['request-id']], what);
+    else if (body !== undefined && op.requestBody) fitsRef(op.requestBody.content['application/json'].schema, body, `${what}: request`);
+    const known = Object.keys(answer.headers ?? {}).map((h) => h.toLowerCase());
+    for (const h of ['retry-after', 'karta-session-id', 'karta-turn-id', 'preference-applied'])
+      if (rs.headers[h]) assert.ok(known.includes(h), `${what}: header ${h} is not in the document`);
+    return rs;
+  }
+}
+
+const S = '/sessions';
+const ONE = `${S}/{session_id}`;
+const SEND = `${ONE}/messages`;
+const INPUT = `${ONE}/inputs/{request_id}`;
+const EVENTS = `${ONE}/events`;
+const ASYNC = { prefer: 'respond-async' };
+const JSON_ONLY = { accept: 'application/json' };
+
+/** Everything that both families have. prefix with its own leading values. */
+async function conversation(c, prefix, own) {
+  const go = (method, route, values = [], options = {}) => c.call(method, prefix + route, [...own, ...values], options);
+  const ok = async (status, ...args) => {
+    const r = await go(...args);
+    assert.equal(r.status, status, `${args[0]} ${args[1]} ${JSON.stringify(args[3] ?? '')}: ${r.text.slice(0, 500)}`);
+    return r;
+  };
+  const key = { 'idempotency-key': `k${own.length}` };
+  const made = await ok(201, 'POST', S, [], { body: { metadata: { n: 1, deep: { a: [true, null] } } }, headers: key });
+  const id = made.body.id;
+  assert.equal('project' in made.body, own.length > 0);
+  await ok(422, 'POST', S, [], { body: { metadata: {} }, headers: key });
+  await ok(201, 'POST', S, [], { body: { session_id: id } });
+  await ok(404, 'POST', S, [], { body: { session_id: 'sess_none' } });
+  await ok(400, 'POST', S, [], { raw: '{' });
+  await ok(400, 'POST', S, [], { body: {}, headers: { 'idempotency-key': 'k'.repeat(256) } });
+  await ok(415, 'POST', S, [], { raw: 'hi', headers: { 'content-type': 'text/plain' } });
+  await ok(422, 'POST', S, [], { body: { metadata: 5 } });
+  await ok(413, 'POST', S, [], { raw: 'x'.repeat(1024 * 1024 + 1) });
+  await ok(200, 'GET', S, [], { query: '?limit=1' });
+  await ok(400, 'GET', S, [], { query: '?limit=0' });
+  await ok(400, 'GET', S, [], { query: '?after=sess_none' });
+  await ok(403, 'GET', S, [], { headers: { origin: 'https://evil.example' } });
+  await ok(421, 'GET', S, [], { headers: { host: 'evil.example' } });
+  await ok(200, 'GET', ONE, [id]);
+  await ok(404, 'GET', ONE, ['sess_none']);
+  assert.deepEqual((await ok(200, 'GET', '/agents')).body.data.map((a) => a.name), ['default']);
+
+  // Turns: unary, streamed, with reasoning, failed, not waited for.
+  const first = await ok(200, 'POST', SEND, [id], { body: { text: 'hello', participant_name: 'Ann', participant_type: 'human' }, headers: key });
+  assert.deepEqual((await ok(200, 'POST', SEND, [id], { body: { text: 'hello', participant_name: 'Ann', participant_type: 'human' }, headers: key })).body, first.body);
+  const loud = await ok(200, 'POST', SEND, [id], { body: { text: '[[think:hm]] [[text:yes]]', thinking: true, stream: true } });
+  for (const type of ['status', 'reasoning', 'text', 'done']) assert.ok(loud.events.some((e) => e.type === type), type);
+  assert.equal(loud.events.at(-1).turn_id, loud.headers['karta-turn-id']);
+  await ok(422, 'POST', SEND, [id], { body: { text: '' } });
+  await ok(404, 'POST', SEND, ['sess_none'], { body: { text: 'x' } });
+  await ok(403, 'POST', SEND, [id], { body: { text: 'x' }, headers: { origin: 'null' } });
+  const failed = await ok(502, 'POST', SEND, [id], { body: { text: '[[error:it broke]]' } });
+  assert.match(failed.body.turn_id, /^turn_/);
+  await ok(429, 'POST', SEND, [id], { body: { text: '[[error:HTTP 429 rate limit]]' } });
+  await ok(502, 'POST', SEND, [id], { body: { text: '[[crash]]' } });
+
+  // Inputs.
+  const asked = await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:touch one]]' } });
+  const pending = asked.body.pending_input.request_id;
+  assert.equal((await ok(200, 'GET', ONE, [id])).body.turn.state, 'waiting');
+  await ok(404, 'PUT', INPUT, [id, 'req_none'], { body: { decision: 'deny' } });
+  await ok(422, 'PUT', INPUT, [id, pending], { body: { decision: 'maybe' } });
+  await ok(400, 'PUT', INPUT, [id, pending], { raw: '[' });
+  await ok(200, 'PUT', INPUT, [id, pending], { body: { decision: 'approve_session' } });
+  assert.equal((await ok(409, 'PUT', INPUT, [id, pending], { body: { decision: 'deny' } })).body.decision, 'approve_session');
+  await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:touch one]]' } });
+  const again = await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:make two]]' } });
+  await ok(202, 'PUT', INPUT, [id, again.body.pending_input.request_id], { body: { decision: 'deny' }, headers: ASYNC });
+
+  // A busy session: queue, refusals, interrupts.
+  await ok(202, 'POST', SEND, [id], { body: { text: '[[hang]]' }, headers: ASYNC });
+  await ok(409, 'POST', SEND, [id], { body: { text: 'no', on_busy: 'reject' } });
+  for (let i = 0; i < 12; i++) if ((await go('POST', SEND, [id], { body: { text: `q${i}` }, headers: ASYNC })).status === 429) break;
+  await ok(429, 'POST', SEND, [id], { body: { text: 'full' }, headers: ASYNC });
+  assert.equal((await ok(202, 'POST', `${ONE}/interrupt`, [id])).body.interrupted, true);
+  const live = await ok(200, 'GET', EVENTS, [id], { query: '?until=idle' });
+  assert.equal((await ok(202, 'POST', `${ONE}/interrupt`, [id])).body.interrupted, false);
+  await ok(404, 'POST', `${ONE}/interrupt`, ['sess_none']);
+
+  // The log: whole, paged, at its end.
+  const all = [];
+  for (let after = 0; ;) {
+    const page = (await ok(200, 'GET', EVENTS, [id], { query: `?after=${after}&limit=50`, headers: JSON_ONLY })).body;
+    all.push(...page.data);
+    after = page.last_seq;
+    if (!page.has_more) break;
+  }
+  assert.deepEqual(all.map((e) => e.seq), all.map((_, i) => i + 1));
+  assert.deepEqual(live.events.map(({ id: _, event, ...e }) => e), all, 'the stream and the pages are the same');
+  const states = new Set(all.filter((e) => e.type === 'status').map((e) => e.data.state));
+  for (const s of ['queued', 'turn_started', 'interrupting', 'input_resolved', 'auto_approved']) assert.ok(states.has(s), s);
+  await ok(204, 'GET', EVENTS, [id], { query: `?until=idle&after=${all.length}` });
+  await ok(200, 'GET', EVENTS, [id], { query: '?until=idle', headers: { 'last-event-id': String(all.length - 1) } });
+  await ok(400, 'GET', EVENTS, [id], { query: '?after=x' });
+  await ok(404, 'GET', EVENTS, ['sess_none']);
+  await ok(204, 'DELETE', ONE, [id]);
+  await ok(404, 'DELETE', ONE, [id]);
+}
+
+test('every answer and event of a conversation fits the document', async (t) => {
+  const dir = tempDir(t, 'app');
+  fakeApp(dir);
+  const karta = await startKarta(t, dir, { env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } });
+  const c = new Client(karta);
+  await conversation(c, '/v1', []);
+  await conversation(c, '/v1/projects/{project_ref}', ['fake']);
+  assert.equal((await c.call('GET', '/v1/projects/{project_ref}/sessions', ['other'])).body.code, 'project_not_found');
+  await c.call('GET', '/v1/dev');
+  assert.deepEqual((await c.call('GET', '/openapi.json')).body, doc);
+  await c.call('GET', '/healthz');
+  await c.call('GET', '/readyz');
+  assert.equal((await c.call('PATCH', '/v1/sessions')).body.code, 'method_not_allowed');
+  assert.equal((await c.call('GET', '/v1/nothing')).body.code, 'not_found');
+  assert.deepEqual(documented.map((r) => r.id).filter((id) => !c.seen.has(id)), [], 'operations without a test');
+
+  // Draining.
+  const made = await c.call('POST', '/v1/sessions', [], { body: {} });
+  await c.call('POST', '/v1/sessions/{session_id}/messages', [made.body.id], { body: { text: '[[sleep:2500]] [[text:end]]' }, headers: ASYNC });
+  karta.child.kill('SIGTERM');
+  await sleep(300);
+  assert.equal((await c.call('GET', '/readyz')).status, 503);
+  assert.equal((await c.call('POST', '/v1/sessions', [], { body: {} })).status, 503);
+  assert.equal(await karta.stop(), 0);
+});
+
+test('rehearsals and gaps fit the document too', async (t) => {
+  const dir = tempDir(t, 'bot');
+  cpSync(path.join(ROOT, 'docs/examples/support-bot'), dir, { recursive: true });
+  const c = new Client(await startKarta(t, dir, { args: ['--offline', '--speed', '0'] }));
+  const id = (await c.call('POST', '/v1/sessions')).body.id;
+  const types = new Set();
+  for (const file of readdirSync(path.join(dir, 'rehearsals'))) {
+    const head = JSON.parse(readFileSync(path.join(dir, 'rehearsals', file), 'utf8').split('\n')[0]);
+    const text = head.match.text === '*' ? 'Anything else' : head.match.text;
+    const r = await c.call('POST', `/v1${SEND}`, [id], { body: { text, thinking: true } });
+    assert.equal(r.status, 200, r.text);
+    if (r.body.pending_input)
+      assert.equal((await c.call('PUT', `/v1${INPUT}`, [id, r.body.pending_input.request_id], { body: { decision: 'approve_once' } })).status, 200);
+  }
+  for (const e of (await c.call('GET', `/v1${EVENTS}`, [id], { query: '?until=idle' })).events) types.add(e.type);
+  for (const type of ['tool_use', 'tool_result', 'step_start', 'step_finish', 'input_required', 'reasoning']) assert.ok(types.has(type), type);
+
+  const small = tempDir(t, 'gap');
+  fakeApp(small, { 'karta.jsonc': '{ "runtime": { "event_retention_hours": 0 } }' });
+  const g = new Client(await startKarta(t, small));
+  const sid = (await g.call('POST', '/v1/sessions')).body.id;
+  for (let i = 0; i < 3; i++)
+    await g.call('POST', `/v1${SEND}`, [sid], { body: { text: '[[big:900000]] [[big:900000]]' }, headers: ASYNC });
+  const end = await g.call('POST', `/v1${SEND}`, [sid], { body: { text: '[[text:last]]' } });
+  assert.equal(end.status, 200);
+  const kept = (await g.call('GET', `/v1${EVENTS}`, [sid], { query: '?until=idle' })).events;
+  assert.deepEqual([kept[0].type, kept[0].data.first, kept[0].data.last + 1], ['gap', 1, kept[1].seq]);
+});

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* Helpers that all drivers share: decisions, keys of approvals, usage, and events of any size. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "harness/driver.h"
+#include "text/json.h"
+
+#include <string.h>
+
+struct got {
+	struct kt_buf text; /* text parts put together */
+	size_t events;
+	cJSON *last;
+};
+
+static void on_event(void *arg, const struct kt_event_draft *ev)
+{
+	struct got *g = arg;
+
+	cJSON_Delete(g->last);
+	assert_int_equal(kt_json_parse(ev->data, ev->data_len, 0, &g->last, NULL), KT_OK);
+	assert_true(ev->data_len <= KT_MAX_EVENT_BYTES);
+	g->events++;
+	if (kt_json_obj(g->last, "part")) {
+		if (kt_json_bool(g->last, "replace", false))
+			kt_buf_clear(&g->text);
+		kt_buf_adds(&g->text, kt_json_str(kt_json_obj(g->last, "part"), "text"));
+	}
+}
+
+static void got_release(struct got *g)
+{
+	cJSON_Delete(g->last);
+	kt_buf_release(&g->text);
+}
+
+static void test_decisions(void **state)
+{
+	static const char *const unknown[] = { "", "always", "APPROVE_ONCE", "approve" };
+	enum kt_decision d;
+
+	for (enum kt_decision i = KT_APPROVE_ONCE; i <= KT_ANSWER; i++) {
+		assert_true(kt_decision_parse(kt_decision_name(i), &d));
+		assert_int_equal(d, i);
+	}
+	assert_true(kt_decision_parse("allow", &d) && d == KT_APPROVE_ONCE);
+	assert_true(kt_decision_parse("once", &d) && d == KT_APPROVE_ONCE);
+	assert_true(kt_decision_parse("session", &d) && d == KT_APPROVE_SESSION);
+	for (size_t i = 0; i < KT_ARRAY_LEN(unknown); i++)
+		assert_false(kt_decision_parse(unknown[i], &d));
+	assert_false(kt_decision_parse(NULL, &d));
+}
+
+static void test_keys(void **state)
+{
+	static const struct {
+		const char *tool, *input, *key;
+	} cases[] = {
+		{ "Bash", "{\"command\":\"touch out/b.txt\"}", "Bash:touch out/b.txt" },
+		{ "Bash", "{\"command\":\"  git   status  -s\"}", "Bash:git status" },
+		{ "Bash", "{\"command\":\"ls\"}", "Bash:ls" },
+		{ "bash", "{\"command\":\"npm test -- x\"}", "Bash:npm test" },
+		/* What follows the first words would be approved unseen. */
+		{ "Bash", "{\"command\":\"git status; rm -rf x\"}", "Bash:git status; rm -rf x" },
+		{ "Bash", "{\"command\":\"git log && rm x\"}", "Bash:git log && rm x" },
+		{ "Bash", "{\"command\":\"git log | sh\"}", "Bash:git log | sh" },
+		{ "Bash", "{\"command\":\"echo `id` x\"}", "Bash:echo `id` x" },
+		{ "Bash", "{\"command\":\"echo a $(id)\"}", "Bash:echo a $(id)" },
+		{ "Bash", "{\"command\":\"echo a > b\"}", "Bash:echo a > b" },
+		{ "Bash", "{\"command\":\"echo a\\nrm b\"}", "Bash:echo a\nrm b" },
+		{ "Bash", "{\"command\":\"sh -c 'rm x'\"}", "Bash:sh -c 'rm x'" },
+		{ "Bash", "{\"command\":\"/usr/bin/env rm x\"}", "Bash:/usr/bin/env rm x" },
+		{ "Bash", "{\"command\":\"A=1 rm x y\"}", "Bash:A=1 rm x y" },
+		{ "Bash", "{\"command\":\"sudo rm x y\"}", "Bash:sudo rm x y" },
+		{ "Edit", "{\"file_path\":\"/app/src/a.c\"}", "Edit:/app/src/" },
+		{ "Write", "{\"file_path\":\"/app/src/b.c\",\"content\":\"x\"}", "Edit:/app/src/" },
+		{ "edit", "{\"filePath\":\"src/a.c\"}", "Edit:src/" },
+		{ "Edit", "{\"file_path\":\"src/../../x\"}", "Edit:src/../../x" },
+		{ "Read", "{\"file_path\":\"/etc/x\"}", "Read:{\"file_path\":\"/etc/x\"}" },
+		{ "mcp__a__b", "{}", "mcp__a__b" },
+		{ "WebFetch", "{\"url\":\"http://x\"}", "WebFetch:{\"url\":\"http://x\"}" },
+		{ "Bash", "{\"command\":7}", "Bash:{\"command\":7}" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(1000);
+		KT_AUTO_JSON cJSON *input = NULL;
+
+		assert_int_equal(kt_json_parse(cases[i].input, strlen(cases[i].input), 0, &input,
+					 NULL),
+			KT_OK);
+		kt_ask_key(cases[i].tool, input, &key);
+		assert_string_equal(key.ptr, cases[i].key);
+	}
+	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(1000);
+
+	kt_ask_key("Thing", NULL, &key);
+	assert_string_equal(key.ptr, "Thing");
+}
+
+static void test_usage(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1000);
+	struct kt_usage u = KT_USAGE_INIT;
+	struct kt_jw w;
+
+	u.input_tokens = 3;
+	u.cost_microusd = 1500000;
+	kt_jw_init(&w, &b);
+	kt_usage_write(&w, NULL, &u);
+	assert_string_equal(b.ptr, "{\"input_tokens\":3,\"cost_usd\":1.5}");
+}
+
+static void test_long_text(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 26) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(1 << 26);
+
+	/* The worst for escaping, and three-byte characters at every place of a cut. */
+	for (int i = 0; i < 400000; i++)
+		kt_buf_adds(&text, i % 3 ? "\x01" : "\xe2\x82\xac");
+	kt_emit_text(&d, false, "p", text.ptr, text.len, true, NULL);
+	assert_true(g.events > 1);
+	assert_string_equal(g.text.ptr, text.ptr);
+	kt_emit_text(&d, false, "p", "", 0, true, NULL);
+	assert_string_equal(g.text.ptr, "");
+	got_release(&g);
+}
+
+static void test_long_tool(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 20) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+	char *big = kt_malloc(5000001);
+	cJSON *input = cJSON_CreateObject();
+	const char *shown;
+
+	memset(big, 'x', 5000000);
+	big[5000000] = '\0';
+	cJSON_AddStringToObject(input, "content", big);
+	cJSON_AddStringToObject(input, "file_path", "a.txt");
+	kt_emit_tool_use(&d, "t1", "Write", input, "running", NULL);
+	shown = kt_json_str(kt_json_obj(g.last, "tool_input"), "content");
+	assert_true(strlen(shown) < 100000);
+	assert_non_null(strstr(shown, "more bytes were cut"));
+	assert_string_equal(kt_json_str(kt_json_obj(g.last, "tool_input"), "file_path"), "a.txt");
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	assert_string_equal(kt_json_str(g.last, "tool_use_id"), "t1");
+	cJSON_Delete(input);
+	free(big);
+	/* Very many members, nested deep: still one event. */
+	input = cJSON_CreateArray();
+	for (int i = 0; i < 300000; i++)
+		cJSON_AddItemToArray(input, cJSON_CreateString("twelve bytes"));
+	kt_emit_tool_result(&d, "t2", input, false, "completed", "p1");
+	assert_string_equal(kt_json_str(g.last, "status"), "completed");
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	cJSON_Delete(input);
+	got_release(&g);
+}
+
+static void test_small_tool_is_whole(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 20) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+
+	kt_emit_tool_result(&d, "t", NULL, true, "cancelled", NULL);
+	assert_true(cJSON_IsNull(kt_json_get(g.last, "output")));
+	assert_true(kt_json_bool(g.last, "is_error", false));
+	assert_null(kt_json_get(g.last, "truncated"));
+	kt_emit_step_start(&d, 2, NULL, NULL);
+	assert_int_equal(kt_json_int(g.last, "step_index", 0), 2);
+	assert_string_equal(kt_json_str(g.last, "description"), "");
+	kt_emit_step_finish(&d, 2, NULL, NULL);
+	assert_null(kt_json_get(g.last, "usage"));
+	got_release(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_long_tool),
+		cmocka_unit_test(test_small_tool_is_whole),
+	};
+
+	return cmocka_run_group_tests_name("harness/emit", tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* The client against a server thread on 127.0.0.1 that sends what the test tells it to. */
+#include "net/curl.h"
+
+#include "base/str.h"
+#include "base/time.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+/* One answer: pieces with pauses between; then the connection is closed. */
+struct server {
+	int fd;
+	int port;
+	pthread_t thread;
+	const char *pieces[8];
+	int pause_ms;
+	bool hang; /* after the last piece, until the client closes */
+	char got[65536]; /* the request, once joined */
+};
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	int fd = accept(s->fd, NULL, NULL);
+	if (fd < 0)
+		return NULL;
+	size_t len = 0;
+	size_t want = 0;
+	while (len < sizeof(s->got) - 1 && (want == 0 || len < want)) {
+		ssize_t n = recv(fd, s->got + len, sizeof(s->got) - 1 - len, 0);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		s->got[len] = '\0';
+		const char *end = strstr(s->got, "\r\n\r\n");
+		if (end == NULL)
+			continue;
+		int64_t body = 0;
+		const char *cl = strstr(s->got, "Content-Length: ");
+		if (cl != NULL)
+			(void)!kt_str_int64n(cl + 16, strcspn(cl + 16, "\r"), 0, 60000, &body);
+		want = (size_t)(end - s->got) + 4 + (size_t)body;
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(s->pieces) && s->pieces[i] != NULL; i++) {
+		if (i > 0 && s->pause_ms > 0)
+			(void)usleep((useconds_t)s->pause_ms * 1000);
+		if (send(fd, s->pieces[i], strlen(s->pieces[i]), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	char c;
+	if (s->hang)
+		while (recv(fd, &c, 1, 0) > 0)
+			;
+	close(fd);
+	return NULL;
+}
+
+static void start(struct server *s, char url[64])
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof(a);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(s->fd >= 0);
+	assert_int_equal(bind(s->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(s->fd, 4), 0);
+	assert_int_equal(getsockname(s->fd, (struct sockaddr *)&a, &len), 0);
+	s->port = ntohs(a.sin_port);
+	(void)snprintf(url, 64, "http://127.0.0.1:%d/v1/x?y=1", s->port);
+	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void stop(struct server *s)
+{
+	assert_int_equal(pthread_join(s->thread, NULL), 0);
+	close(s->fd);
+}
+
+static void post_and_reply(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\n"
+					"content-type:  application/json \r\nREQUEST-ID: req_1\r\n"
+					"Retry-After: 7\r\nContent-Length: 11\r\n\r\n{\"a\":", "[1,2]}" },
+		.pause_ms = 20 };
+	char url[64];
+	start(&s, url);
+	static const char *const headers[] = { "Authorization: Bearer kt_test_x", "X-A: b", NULL };
+	struct kt_http_call call = { .method = "POST", .url = url, .headers = headers,
+		.body = "{\"text\":1}", .body_len = 10 };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	/* A proxy of the environment must not see calls to this machine. */
+	assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	assert_int_equal(unsetenv("http_proxy"), 0);
+	stop(&s);
+	assert_int_equal(r.status, 202);
+	assert_string_equal(r.content_type, "application/json");
+	assert_string_equal(r.request_id, "req_1");
+	assert_int_equal(r.retry_after_s, 7);
+	assert_string_equal(r.body.ptr, "{\"a\":[1,2]}");
+	kt_http_reply_release(&r);
+	assert_true(kt_str_starts(s.got, "POST /v1/x?y=1 HTTP/1.1\r\n"));
+	assert_non_null(strstr(s.got, "\r\nAuthorization: Bearer kt_test_x\r\n"));
+	assert_non_null(strstr(s.got, "\r\nX-A: b\r\n"));
+	assert_non_null(strstr(s.got, "\r\nContent-Type: application/json\r\n"));
+	assert_non_null(strstr(s.got, "\r\nUser-Agent: karta/"));
+	assert_null(strstr(s.got, "Expect"));
+	assert_true(kt_str_ends(s.got, "\r\n\r\n{\"text\":1}"));
+}
+
+static void methods(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "GET", "DELETE", "HEAD", "PATCH", "POST", "PUT" };
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		struct server s = { .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" } };
+		char url[64];
+		char want[32];
+		start(&s, url);
+		struct kt_http_call call = { .method = names[i], .url = url };
+		struct kt_http_reply r;
+		struct kt_err err = KT_ERR_INIT;
+		assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+		stop(&s);
+		assert_int_equal(r.status, 200);
+		assert_int_equal(r.retry_after_s, -1);
+		assert_string_equal(r.request_id, "");
+		kt_http_reply_release(&r);
+		(void)snprintf(want, sizeof(want), "%s /v1/x?y=1 HTTP/1.1\r\n", names[i]);
+		assert_true(kt_str_starts(s.got, want));
+	}
+}
+
+static void redirects_are_not_followed(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n"
+					"Content-Length: 3\r\n\r\nsee" } };
+	char url[64];
+	start(&s, url);
+	struct kt_http_call call = { .method = "GET", .url = url };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	assert_int_equal(r.status, 302);
+	assert_string_equal(r.body.ptr, "see");
+	kt_http_reply_release(&r);
+}
+
+struct sink {
+	struct kt_buf b;
+	size_t stop_at;
+	int polls;
+	int stop_poll;
+	int fd; /* on_poll gives up when it gets a byte, which it sends itself later */
+	int peer;
+	int64_t sent_us;
+};
+
+static bool on_data(void *arg, const char *data, size_t len)
+{
+	struct sink *k = arg;
+	kt_buf_add(&k->b, data, len);
+	return k->stop_at == 0 || k->b.len < k->stop_at;
+}
+
+static bool on_poll(void *arg)
+{
+	struct sink *k = arg;
+	char c;
+	if (k->fd > 0 && recv(k->fd, &c, 1, MSG_DONTWAIT) == 1) {
+		k->sent_us = kt_mono_us() - k->sent_us;
+		return false;
+	}
+	if (++k->polls == 3 && k->fd > 0) {
+		assert_int_equal(send(k->peer, "q", 1, 0), 1);
+		k->sent_us = kt_mono_us();
+	}
+	return k->polls != k->stop_poll;
+}
+
+#define CHUNKED "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"
+
+static void streams(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { CHUNKED, "5\r\nid: 1\r\n", "2\r\n\n\n\r\n", "0\r\n\r\n" },
+		.pause_ms = 30 };
+	char url[64];
+	struct sink k = { .stop_at = 0 };
+	struct kt_http_call call = { .method = "GET", .url = url, .on_data = on_data,
+		.on_poll = on_poll, .arg = &k };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	kt_buf_init(&k.b, 1000);
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.body.len, 0);
+	assert_string_equal(k.b.ptr, "id: 1\n\n");
+	kt_http_reply_release(&r);
+
+	/* Stopped in the middle, and an error's body is kept. */
+	kt_buf_clear(&k.b);
+	k.stop_at = 3;
+	s = (struct server){ .pieces = { CHUNKED, "5\r\nid: 1\r\n" }, .hang = true };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
+	stop(&s);
+	assert_string_equal(k.b.ptr, "id: 1");
+	kt_buf_clear(&k.b);
+	s = (struct server){ .pieces = {
+				     "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone" } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	assert_int_equal(r.status, 404);
+	assert_string_equal(r.body.ptr, "gone");
+	assert_int_equal(k.b.len, 0);
+	kt_http_reply_release(&r);
+	/* Cut in the middle. */
+	k.stop_at = 0;
+	s = (struct server){ .pieces = { CHUNKED, "5\r\nid" } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EUNAVAIL);
+	stop(&s);
+	kt_buf_release(&k.b);
+}
+
+static void given_up(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { CHUNKED }, .hang = true };
+	char url[64];
+	struct sink k = { .stop_poll = 4 };
+	struct kt_http_call call = { .method = "GET", .url = url, .on_data = on_data,
+		.on_poll = on_poll, .arg = &k };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	int64_t begin = kt_mono_us();
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
+	stop(&s);
+	assert_true(kt_mono_us() - begin < 2000000);
+	/* A descriptor that is readable wakes it before the 100 ms. */
+	int fds[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	k = (struct sink){ .fd = fds[0], .peer = fds[1] };
+	call.watch_fd = fds[0];
+	s = (struct server){ .pieces = { CHUNKED }, .hang = true };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
+	/* It was the byte that caused the last question, not the passing of 100 ms. */
+	assert_true(k.sent_us < 95000);
+	/* If the client gave up before it connected, the server still waits for it. */
+	(void)shutdown(s.fd, SHUT_RDWR);
+	stop(&s);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void failures(void **state)
+{
+	(void)state;
+	char url[64];
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_http_call call = { .method = "GET", .url = url };
+	/* Nobody listens: a port that was just given up. */
+	struct server s = { .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	kt_http_reply_release(&r);
+	stop(&s);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EUNAVAIL);
+	assert_true(err.hint[0] != '\0' && err.sys != 0);
+	/* No such host (a name that RFC 2606 keeps free). */
+	call.url = "http://nothing.invalid/";
+	err = (struct kt_err)KT_ERR_INIT;
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EUNAVAIL);
+	assert_true(err.hint[0] != '\0');
+	call.url = "ftp://127.0.0.1/";
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EINVAL);
+	/* A header that would be two. */
+	static const char *const headers[] = { "X: a\r\nY: b", NULL };
+	call.url = "http://127.0.0.1:1/";
+	call.headers = headers;
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EINVAL);
+	call.headers = NULL;
+	call.url = url;
+	/* Too slow. */
+	call.total_ms = 200;
+	s = (struct server){ .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc" },
+		.hang = true };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_ETIMEOUT);
+	stop(&s);
+	call.total_ms = 0;
+	/* Too large. */
+	call.max_body_bytes = 5;
+	s = (struct server){ .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef" } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_ELIMIT);
+	stop(&s);
+	call.max_body_bytes = 6;
+	s = (struct server){ .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabcdef" } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	assert_string_equal(r.body.ptr, "abcdef");
+	kt_http_reply_release(&r);
+	stop(&s);
+	/* Closed without a word. */
+	s = (struct server){ .pieces = { NULL } };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_EUNAVAIL);
+	stop(&s);
+	/* Something that is no HTTP/1. */
+	s = (struct server){ .pieces = { "SSH-2.0-x\r\n" } };
+	start(&s, url);
+	assert_int_not_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(post_and_reply),
+		cmocka_unit_test(methods),
+		cmocka_unit_test(redirects_are_not_followed),
+		cmocka_unit_test(streams),
+		cmocka_unit_test(given_up),
+		cmocka_unit_test(failures),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
