@@ -65,13 +65,13 @@ static void view_text(struct turn_view *v, const cJSON *data)
 	const char *text = kt_json_str_or(kt_json_obj(data, "part"), "text", "");
 
 	if (!kt_str_eq(part, v->part)) {
-		if (v->text.len)
-			kt_buf_adds(&v->text, "\n\n");
 		kt_str_copy(v->part, sizeof(v->part), part);
 		v->part_at = v->text.len;
 	} else if (kt_json_bool(data, "replace", false)) {
 		kt_buf_truncate(&v->text, v->part_at);
 	}
+	if (*text && v->part_at && v->text.len == v->part_at)
+		kt_buf_adds(&v->text, "\n\n");
 	kt_buf_adds(&v->text, text);
 }
 

@@ -789,6 +789,7 @@ const struct kt_driver_ops kt_driver_acp = {
 	.name = "acp",
 	.has_process = true,
 	.resumes = true,
+	.renews = true,
 	.command = kt_acp_command,
 	.open = acp_open,
 	.start = acp_start,

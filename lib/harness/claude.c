@@ -122,7 +122,7 @@ static void write_text_block(struct kt_jw *w, const char *text)
 }
 
 /* The user line for a prompt, without LF; the caller's to free. */
-static char *user_line(const struct kt_claude *c, const struct kt_prompt *p)
+static char *user_line(struct kt_claude *c, const struct kt_prompt *p)
 {
 	/* Escaping makes a byte six at most. */
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(6 * KT_MAX_TEXT_BYTES + KT_MAX_EVENT_BYTES);
@@ -140,6 +140,11 @@ static char *user_line(const struct kt_claude *c, const struct kt_prompt *p)
 	kt_jw_obj(&w, "message");
 	kt_jw_str(&w, "role", "user");
 	kt_jw_arr(&w, "content");
+	/* A conversation that could not be resumed goes on with what is known of it. */
+	if (!c->cfg->resume_id && c->cfg->transcript && !c->past_told && !command) {
+		c->past_told = true;
+		write_text_block(&w, c->cfg->transcript);
+	}
 	if (p->participant_name && !command) {
 		KT_AUTOFREE char *from = kt_asprintf("Message from %s:", p->participant_name);
 

@@ -68,6 +68,7 @@ struct kt_claude {
 	char *held_line; /* user line that waits for the switch */
 	int64_t thinking_sent; /* last set_max_thinking_tokens; THINKING_DEFAULT at first */
 	bool resume_failed_told;
+	bool past_told; /* the conversation so far was sent as text */
 
 	/* The turn. */
 	bool unsolicited, interrupted, thinking;

@@ -29,7 +29,7 @@ struct kt_driver_config {
 	const char *cwd; /* the application's folder */
 	const char *resume_id; /* the harness's own session id to resume, or NULL for a new session */
 	const char *new_id; /* UUID to use for a new session where the harness lets us choose */
-	const char *transcript; /* preamble for harnesses that cannot resume, or NULL */
+	const char *transcript; /* the conversation so far, told when it cannot be resumed; or NULL */
 	const char *permission_mode; /* the harness's own word, or NULL */
 	const char *model; /* or NULL */
 	int64_t thinking_budget_tokens; /* 0 = not set */
@@ -96,7 +96,10 @@ struct kt_driver_sink {
 	void (*turn_end)(void *arg, const struct kt_turn_result *result);
 	/* One timer per driver: call ops->timer after delay_ms; < 0 stops it. */
 	void (*set_timer)(void *arg, int64_t delay_ms);
-	/* The conversation cannot be resumed any more: start afresh with a new harness session. */
+	/*
+	 * The conversation cannot be resumed any more. A driver that does not renew is started afresh
+	 * with a new harness session.
+	 */
 	void (*resume_failed)(void *arg, const char *why);
 };
 
@@ -115,6 +118,7 @@ struct kt_driver_ops {
 	const char *name;
 	bool has_process; /* false: rehearsal */
 	bool resumes; /* a new process can take the conversation up again */
+	bool renews; /* after resume_failed it begins a new conversation in the same process */
 	/*
 	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that the
 	 * runner passes) to the vectors; strings in arena.

@@ -397,7 +397,7 @@ static void sink_resume_failed(void *arg, const char *why)
 	if (h->dead)
 		return;
 	TELL(h, resume_failed, why);
-	if (h->dead || h->resume_retried || h->stop != STOP_NOT)
+	if (h->dead || h->ops->renews || h->resume_retried || h->stop != STOP_NOT)
 		return;
 	h->resume_retried = h->restart = true;
 	/* Its process has nothing more to say; the fresh one starts when it is gone. */

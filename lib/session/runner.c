@@ -136,7 +136,7 @@ static void transcript_line(struct kt_buf *b, const char *json, size_t len)
 }
 
 /*
- * The conversation so far as text, for harnesses that cannot resume one. NULL when there was none.
+ * The conversation so far as text, in case it cannot be resumed. NULL when there was none.
  */
 static char *transcript(struct kt_session *s)
 {
@@ -201,8 +201,8 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 			return KT_OK;
 		}
 	}
-	if (ref->app->harness == KT_HARNESS_ACP || ref->app->harness == KT_HARNESS_OPENCODE)
-		past = transcript(s);
+	/* Even a harness that resumes may have lost it: Claude Code writes its file with a delay. */
+	past = transcript(s);
 	start.transcript = past;
 	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);
 	if (rc != KT_OK) {

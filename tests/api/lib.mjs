@@ -194,7 +194,7 @@ export const textOf = (events) => {
     const old = e.data.replace ? '' : parts.get(e.data.part_id) ?? '';
     parts.set(e.data.part_id, old + e.data.part.text);
   }
-  return [...parts.values()].join('\n\n');
+  return [...parts.values()].filter(Boolean).join('\n\n');
 };
 export const doneOf = (events) => events.find((e) => e.type === 'done')?.data;
 export const errorOf = (events) => events.find((e) => e.type === 'error')?.data;

@@ -7,7 +7,7 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { test } from 'node:test';
-import { ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
+import { PATIENCE_MS, ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
 
 const require = createRequire(path.join(ROOT, 'tests/package.json'));
 const Ajv = require('ajv/dist/2020').default;
@@ -173,6 +173,8 @@ class Client {
         r.on('end', () => done({ status: r.statusCode, headers: r.headers, text: Buffer.concat(pieces).toString() }));
       });
       rq.on('error', fail);
+      // Silence is a failure that names its request.
+      rq.setTimeout(PATIENCE_MS, () => rq.destroy(new Error(`no answer: ${method} ${url} ${(text ?? '').slice(0, 200)}`)));
       rq.end(text);
     });
     return this.check(method, route, rs, body);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* Inputs on a terminal. Approvals take a whole word and Enter, so that stray keys approve nothing. */
+#include "cmd/question.h"
+
+#include "base/str.h"
+#include "text/clean.h"
+
+#include <string.h>
+
+#define SHOW_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
+struct kt_question *kt_question_new(const cJSON *data)
+{
+	const char *id = kt_json_str(data, "request_id");
+	struct kt_question *q;
+
+	if (!id || !*id || strlen(id) >= KT_CLIENT_ID_MAX)
+		return NULL;
+	q = kt_calloc(1, sizeof(*q));
+	kt_str_copy(q->request_id, sizeof(q->request_id), id);
+	q->data = cJSON_Duplicate(data, true);
+	q->answers = cJSON_CreateObject();
+	if (q->data && q->answers)
+		return q;
+	kt_question_free(q);
+	return NULL;
+}
+
+void kt_question_free(struct kt_question *q)
+{
+	if (!q)
+		return;
+	cJSON_Delete(q->data);
+	cJSON_Delete(q->answers);
+	free(q);
+}
+
+static bool is_question(const struct kt_question *q)
+{
+	return kt_str_eq(kt_json_str(q->data, "kind"), "question");
+}
+
+static const cJSON *step_of(const struct kt_question *q)
+{
+	return cJSON_GetArrayItem(kt_json_arr(q->data, "questions"), q->step);
+}
+
+static bool allows(const struct kt_question *q, const char *option)
+{
+	const cJSON *it;
+
+	cJSON_ArrayForEach(it, kt_json_arr(q->data, "options")) {
+		if (cJSON_IsString(it) && kt_str_eq(it->valuestring, option))
+			return true;
+	}
+	return false;
+}
+
+/* --- showing -------------------------------------------------------------------------------- */
+
+/* Cleaned text with every line set off, so that no line of it can pass for one of ours. */
+static void add_block(struct kt_buf *b, const struct kt_term *t, const char *s, size_t len)
+{
+	while (true) {
+		const char *nl = memchr(s, '\n', len);
+		size_t n = nl ? (size_t)(nl - s) : len;
+
+		kt_term_add(b, t, KT_STYLE_DIM, t->utf8 ? "  │ " : "  | ");
+		kt_clean_add(b, s, n, false);
+		kt_buf_addc(b, '\n');
+		if (!nl)
+			return;
+		s = nl + 1;
+		len -= n + 1;
+	}
+}
+
+static void add_member(struct kt_buf *b, const struct kt_term *t, const cJSON *m)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SHOW_MAX_BYTES);
+	const char *key = m->string ? m->string : "";
+
+	if (cJSON_IsString(m))
+		kt_buf_adds(&text, m->valuestring);
+	else
+		kt_json_add(&text, m);
+	kt_buf_adds(b, "  ");
+	kt_clean_add(b, key, strlen(key), true);
+	kt_buf_adds(b, ": ");
+	if (!memchr(text.ptr, '\n', text.len)) {
+		kt_clean_add(b, text.ptr, text.len, true);
+		kt_buf_addc(b, '\n');
+		return;
+	}
+	kt_buf_addf(b, "(%zu bytes)\n", text.len);
+	add_block(b, t, text.ptr, text.len);
+}
+
+void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
+{
+	const char *message = kt_json_str(q->data, "message");
+	const char *tool = kt_json_str(q->data, "tool");
+	const cJSON *input = kt_json_get(q->data, "tool_input");
+	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(SHOW_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf exact = KT_BUF_INIT(SHOW_MAX_BYTES);
+
+	if (is_question(q) && kt_json_arr(q->data, "questions"))
+		return;
+	if (message)
+		kt_clean_add(&head, message, strlen(message), true);
+	kt_term_add(b, t, KT_STYLE_YELLOW, message ? head.ptr : "an answer is needed");
+	kt_buf_addc(b, '\n');
+	kt_json_add(&exact, input);
+	kt_buf_adds(b, "  tool: ");
+	if (tool)
+		kt_clean_add(b, tool, strlen(tool), true);
+	else
+		kt_buf_adds(b, "not named");
+	kt_buf_addf(b, ", input: %zu bytes\n", input ? exact.len : 0);
+	if (cJSON_IsObject(input)) {
+		for (const cJSON *m = input->child; m; m = m->next)
+			add_member(b, t, m);
+	} else if (input && !cJSON_IsNull(input)) {
+		add_block(b, t, exact.ptr, exact.len);
+	}
+}
+
+static const char *label_of(const cJSON *option)
+{
+	return cJSON_IsString(option) ? option->valuestring : kt_json_str_or(option, "label", "");
+}
+
+void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
+{
+	const cJSON *step = step_of(q), *it;
+	const char *text = kt_json_str_or(step, "question", kt_json_str_or(q->data, "message", ""));
+	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(SHOW_MAX_BYTES);
+	int n = 0;
+
+	if (!is_question(q))
+		return;
+	kt_clean_add(&head, text, strlen(text), false);
+	kt_term_add(b, t, KT_STYLE_YELLOW, head.ptr);
+	kt_buf_addc(b, '\n');
+	cJSON_ArrayForEach(it, kt_json_arr(step, "options")) {
+		const char *label = label_of(it), *more = kt_json_str(it, "description");
+
+		kt_buf_addf(b, "  %d. ", ++n);
+		kt_clean_add(b, label, strlen(label), true);
+		if (more && *more) {
+			KT_AUTO_BUF struct kt_buf dim = KT_BUF_INIT(SHOW_MAX_BYTES);
+
+			kt_buf_adds(&dim, "  ");
+			kt_clean_add(&dim, more, strlen(more), true);
+			kt_term_add(b, t, KT_STYLE_DIM, dim.ptr);
+		}
+		kt_buf_addc(b, '\n');
+	}
+	kt_term_add(b, t, KT_STYLE_DIM,
+		!n ? "  type an answer, or /deny"
+		   : kt_json_bool(step, "multi", false)
+			? "  numbers (1,3), an answer of your own, or /deny"
+			: "  a number, an answer of your own, or /deny");
+	kt_buf_addc(b, '\n');
+}
+
+const char *kt_question_prompt(const struct kt_question *q)
+{
+	if (is_question(q))
+		return "answer> ";
+	if (!allows(q, "approve_once"))
+		return "[d]eny> ";
+	if (!allows(q, "approve_session"))
+		return "[o]nce / [d]eny> ";
+	return "[o]nce / [s]ession / [d]eny> ";
+}
+
+/* --- answering ------------------------------------------------------------------------------ */
+
+static void add_decision(struct kt_buf *body, const char *decision, const cJSON *answers)
+{
+	struct kt_jw w;
+
+	kt_jw_init(&w, body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "decision", decision);
+	if (answers)
+		kt_jw_json(&w, "answers", answers);
+	kt_jw_obj_end(&w);
+}
+
+bool kt_question_decide(const struct kt_question *q, const char *word, struct kt_buf *body)
+{
+	static const struct {
+		const char *words[4];
+		const char *decision;
+	} map[] = {
+		{ { "o", "once", "approve_once" }, "approve_once" },
+		{ { "s", "session", "approve_session" }, "approve_session" },
+		{ { "d", "deny", "/deny" }, "deny" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(map); i++) {
+		for (size_t k = 0; map[i].words[k]; k++) {
+			if (!kt_str_ieq(word, map[i].words[k]) || !allows(q, map[i].decision))
+				continue;
+			add_decision(body, map[i].decision, NULL);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The option that number `text` names, or NULL. */
+static const cJSON *option_at(const cJSON *options, const char *text, size_t len)
+{
+	int64_t n;
+
+	if (!kt_str_int64n(text, len, 1, cJSON_GetArraySize(options), &n))
+		return NULL;
+	return cJSON_GetArrayItem(options, (int)n - 1);
+}
+
+/* "1,3" as an array of labels; NULL when one of them is no number of an option. */
+static cJSON *pick_many(const cJSON *options, const char *line)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	while (list && *line) {
+		size_t skip = strspn(line, ", "), n = strcspn(line + skip, ", ");
+		const cJSON *option = n ? option_at(options, line + skip, n) : NULL;
+
+		if (!option && n) {
+			cJSON_Delete(list);
+			return NULL;
+		}
+		if (option)
+			cJSON_AddItemToArray(list, cJSON_CreateString(label_of(option)));
+		line += skip + n;
+	}
+	return list;
+}
+
+static cJSON *read_answer(const struct kt_question *q, const char *line)
+{
+	const cJSON *step = step_of(q);
+	const cJSON *options = kt_json_arr(step, "options"), *one;
+	cJSON *many = NULL;
+
+	if (kt_json_bool(step, "multi", false))
+		many = pick_many(options, line);
+	if (many)
+		return many;
+	one = option_at(options, line, strlen(line));
+	return cJSON_CreateString(one ? label_of(one) : line);
+}
+
+enum kt_question_take kt_question_take(struct kt_question *q, const char *line, struct kt_buf *body)
+{
+	KT_AUTOFREE char *word = NULL;
+	size_t len;
+	const char *key;
+
+	line += strspn(line, " \t");
+	len = strlen(line);
+	while (len && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+		len--;
+	word = kt_strndup(line, len);
+	if (!is_question(q))
+		return kt_question_decide(q, word, body) ? KT_TAKE_DONE : KT_TAKE_AGAIN;
+	if (!len)
+		return KT_TAKE_AGAIN;
+	if (kt_str_eq(word, "/deny")) {
+		add_decision(body, "deny", NULL);
+		return KT_TAKE_DONE;
+	}
+	key = kt_json_str_or(step_of(q), "question", kt_json_str_or(q->data, "message", "answer"));
+	cJSON_DeleteItemFromObjectCaseSensitive(q->answers, key);
+	cJSON_AddItemToObject(q->answers, key, read_answer(q, word));
+	if (++q->step < cJSON_GetArraySize(kt_json_arr(q->data, "questions")))
+		return KT_TAKE_MORE;
+	add_decision(body, "answer", q->answers);
+	return KT_TAKE_DONE;
+}

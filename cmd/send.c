@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta send: one message, its answer on stdout, everything else on stderr. The turn is followed as
+ * a stream in every mode, so that a lost connection, an approval and Ctrl-C are handled alike.
+ */
+#include "cmd/cmd.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "cmd/question.h"
+#include "cmd/remote.h"
+#include "cmd/render.h"
+#include "text/clean.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GIVE_UP_MS 60000 /* without a connection: the server is not coming back */
+#define ANSWER_MAX_BYTES ((size_t)32 * 1024 * 1024)
+#define LINE_MAX_BYTES ((size_t)64 * 1024)
+
+extern const struct kt_cmd kt_cmd_send;
+
+struct send_args {
+	const char *text;
+	const char *session;
+	const char *agent;
+	bool thinking;
+	bool stream;
+	const char *on_busy;
+	const char *key;
+	const char *approve;
+};
+
+static const char *const busy_words[] = { "enqueue", "reject", "interrupt", NULL };
+static const char *const approve_words[] = { "once", "session", "deny", NULL };
+
+static const struct kt_opt opts[] = {
+	KT_OPT_STR_('s', "session", struct send_args, session, "ID", "go on with this session"),
+	KT_OPT_STR_('a', "agent", struct send_args, agent, "NAME", "agent to answer"),
+	KT_OPT_FLAG_(0, "thinking", struct send_args, thinking, "ask for the reasoning and show it"),
+	KT_OPT_FLAG_(0, "stream", struct send_args, stream, "print the events, one JSON line each"),
+	KT_OPT_CHOICE_(0, "on-busy", struct send_args, on_busy, "POLICY", busy_words,
+		"when a turn is running"),
+	KT_OPT_STR_(0, "idempotency-key", struct send_args, key, "KEY",
+		"send once only, however often it is repeated"),
+	KT_OPT_CHOICE_(0, "approve", struct send_args, approve, "ANSWER", approve_words,
+		"answer to every approval"),
+	KT_OPT_ARG_("text", struct send_args, text, 0, "the message; - reads standard input"),
+	KT_OPT_END,
+};
+
+struct sending {
+	const struct kt_ctx *ctx;
+	const struct send_args *args;
+	struct kt_client *client;
+	struct kt_client_follow follow;
+	struct kt_render *render;
+	struct kt_buf text, side; /* drawn, not written yet */
+	struct kt_buf answer; /* the assistant's text of parts */
+	char part[64]; /* that the answer ends with */
+	size_t part_at;
+	struct kt_buf typed; /* of the answer to a question */
+	struct kt_question *question; /* open, or NULL */
+	bool asking; /* on the terminal */
+	bool started; /* the turn runs */
+	bool done;
+	bool unanswered; /* nobody there to answer: the turn is being interrupted */
+	int ints; /* Ctrl-C that were acted upon */
+	int64_t deadline_us; /* 0 = none */
+	bool timed_out;
+	char stop_reason[32];
+	char error_code[64];
+	char *error; /* message, or NULL */
+};
+
+/* --- output --------------------------------------------------------------------------------- */
+
+static void flush(struct sending *s)
+{
+	if (s->text.len)
+		kt_out(s->text.ptr, s->text.len);
+	if (s->side.len && !s->ctx->quiet)
+		(void)!write(STDERR_FILENO, s->side.ptr, s->side.len);
+	kt_buf_clear(&s->text);
+	kt_buf_clear(&s->side);
+}
+
+static bool draws(const struct sending *s)
+{
+	return !s->args->stream && !s->ctx->json;
+}
+
+static void collect(struct sending *s, const struct kt_client_event *ev)
+{
+	const char *part = kt_json_str_or(ev->data, "part_id", "");
+
+	if (ev->parent)
+		return;
+	if (!kt_str_eq(part, s->part) || !s->answer.len) {
+		if (s->answer.len)
+			kt_buf_adds(&s->answer, "\n\n");
+		kt_str_copy(s->part, sizeof(s->part), part);
+		s->part_at = s->answer.len;
+	} else if (kt_json_bool(ev->data, "replace", false)) {
+		kt_buf_truncate(&s->answer, s->part_at);
+	}
+	kt_buf_adds(&s->answer, kt_json_str_or(kt_json_obj(ev->data, "part"), "text", ""));
+}
+
+static void take_done(struct sending *s, const cJSON *data)
+{
+	const char *text = kt_json_str(kt_json_obj(data, "message"), "text");
+
+	s->done = true;
+	kt_str_copy(s->stop_reason, sizeof(s->stop_reason), kt_json_str_or(data, "stop_reason", ""));
+	if (text) {
+		kt_buf_clear(&s->answer);
+		kt_buf_adds(&s->answer, text);
+	}
+}
+
+static void take_status(struct sending *s, const cJSON *data)
+{
+	const char *state = kt_json_str_or(data, "state", "");
+
+	if (kt_str_eq(state, "turn_started")) {
+		s->started = true;
+	} else if (kt_str_eq(state, "input_resolved") && s->question &&
+		kt_str_eq(kt_json_str(data, "request_id"), s->question->request_id)) {
+		if (s->asking)
+			kt_say(s->ctx, "\nanswered elsewhere: %s",
+				kt_json_str_or(data, "decision", "answered"));
+		kt_question_free(KT_STEAL(s->question));
+		s->asking = false;
+	}
+}
+
+static bool on_event(void *arg, const struct kt_client_event *ev)
+{
+	struct sending *s = arg;
+
+	/* Turns before ours in the queue are not ours to show. */
+	if (ev->turn_id && !kt_str_eq(ev->turn_id, s->follow.turn_id))
+		return true;
+	if (s->args->stream) {
+		kt_out(ev->json, ev->json_len);
+		kt_out("\n", 1);
+	} else if (draws(s)) {
+		kt_render_event(s->render, ev);
+		flush(s);
+	}
+	if (kt_str_eq(ev->type, "text")) {
+		collect(s, ev);
+	} else if (kt_str_eq(ev->type, "status")) {
+		take_status(s, ev->data);
+	} else if (kt_str_eq(ev->type, "done")) {
+		take_done(s, ev->data);
+	} else if (kt_str_eq(ev->type, "error") && !ev->parent) {
+		free(s->error);
+		s->error = kt_strdup(kt_json_str_or(ev->data, "message", "the turn failed"));
+		kt_str_copy(s->error_code, sizeof(s->error_code),
+			kt_json_str_or(ev->data, "code", "error"));
+	} else if (kt_str_eq(ev->type, "input_required") && !s->question) {
+		s->question = kt_question_new(ev->data);
+		return s->question == NULL;
+	}
+	return true;
+}
+
+static void on_state(void *arg, enum kt_client_state state)
+{
+	const struct sending *s = arg;
+
+	if (state == KT_CLIENT_LOST)
+		kt_say(s->ctx, "connection lost, reconnecting...");
+}
+
+/* --- approvals ------------------------------------------------------------------------------ */
+
+static void ask(struct sending *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	if (!s->asking && s->question->step == 0)
+		kt_question_show(&b, &s->ctx->errt, s->question);
+	kt_question_show_step(&b, &s->ctx->errt, s->question);
+	kt_buf_adds(&b, kt_question_prompt(s->question));
+	(void)!write(STDERR_FILENO, b.ptr, b.len);
+	s->asking = true;
+}
+
+/* Give the answer to the server. One that came from elsewhere meanwhile is as good. */
+static enum kt_code give(struct sending *s, const char *body, struct kt_err *err)
+{
+	enum kt_code rc = kt_client_answer(s->client, s->follow.session_id, s->question->request_id,
+		body, err);
+
+	if (rc == KT_ECONFLICT || rc == KT_ENOTFOUND) {
+		kt_say(s->ctx, "%s", err->msg);
+		rc = KT_OK;
+	}
+	kt_question_free(KT_STEAL(s->question));
+	s->asking = false;
+	return rc;
+}
+
+static enum kt_code stop_turn(struct sending *s, struct kt_err *err)
+{
+	bool was;
+
+	return kt_client_interrupt(s->client, s->follow.session_id, &was, err);
+}
+
+/* The turn waits: answer as told, ask, or give up. */
+static enum kt_code answer(struct sending *s, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
+	KT_AUTO_BUF struct kt_buf what = KT_BUF_INIT(LINE_MAX_BYTES);
+	const char *message = kt_json_str_or(s->question->data, "message", "an approval");
+
+	kt_clean_add(&what, message, KT_MIN(strlen(message), 1000), true);
+	if (s->args->approve && kt_question_decide(s->question, s->args->approve, &body)) {
+		kt_say(s->ctx, "%s %s", what.ptr, s->args->approve);
+		return give(s, body.ptr, err);
+	}
+	if (!s->ctx->no_input) {
+		ask(s);
+		return KT_OK;
+	}
+	kt_say(s->ctx, "%s nobody is here to answer: interrupting", what.ptr);
+	s->unanswered = true;
+	kt_question_free(KT_STEAL(s->question));
+	return stop_turn(s, err);
+}
+
+/* What was typed so far; KT_OK also when the line is not whole. */
+static enum kt_code read_typed(struct sending *s, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
+	char *nl = memchr(s->typed.ptr, '\n', s->typed.len);
+	KT_AUTOFREE char *line = NULL;
+
+	if (!nl || !s->question)
+		return KT_OK;
+	line = kt_strndup(s->typed.ptr, (size_t)(nl - s->typed.ptr));
+	kt_buf_drop(&s->typed, (size_t)(nl - s->typed.ptr) + 1);
+	if (kt_question_take(s->question, line, &body) == KT_TAKE_DONE)
+		return give(s, body.ptr, err);
+	ask(s);
+	return KT_OK;
+}
+
+/* --- the turn ------------------------------------------------------------------------------- */
+
+static bool on_poll(void *arg)
+{
+	struct sending *s = arg;
+	struct pollfd p = { s->follow.watch_fd, POLLIN, 0 };
+
+	if (kt_remote_ints() > s->ints)
+		return false;
+	if (s->deadline_us && kt_mono_us() > s->deadline_us) {
+		s->timed_out = true;
+		return false;
+	}
+	if (!s->asking || poll(&p, 1, 0) <= 0)
+		return true;
+	char chunk[1024];
+	ssize_t n = read(s->follow.watch_fd, chunk, sizeof(chunk));
+
+	if (n > 0)
+		kt_buf_add(&s->typed, chunk, (size_t)n);
+	/* Ctrl-D at the question: a refusal is the safe reading. */
+	if (n == 0)
+		kt_buf_adds(&s->typed, "/deny\n");
+	return memchr(s->typed.ptr, '\n', s->typed.len) == NULL;
+}
+
+static enum kt_code interrupted(struct sending *s, struct kt_err *err)
+{
+	s->ints++;
+	if (s->ints > 1)
+		return kt_fail(err, KT_ECANCEL, 0, "interrupted twice: the turn may still be ending");
+	if (!s->started && s->follow.cursor)
+		return kt_fail(err, KT_ECANCEL, 0, "interrupted; the message stays in the queue of %s",
+			s->follow.session_id);
+	kt_say(s->ctx, "\ninterrupting the turn; Ctrl-C again leaves at once");
+	return stop_turn(s, err);
+}
+
+/* Follow to the end of the turn through pauses. */
+static enum kt_code follow(struct sending *s, struct kt_err *err)
+{
+	for (;;) {
+		/* Only while a question is open: input that nobody reads would wake us for ever. */
+		s->follow.watch_fd = s->asking ? s->follow.watch_fd : 0;
+		enum kt_code rc = kt_client_follow(s->client, &s->follow, err);
+
+		if (rc != KT_ECANCEL)
+			return rc;
+		if (s->timed_out) {
+			(void)kt_fail(err, KT_ETIMEOUT, 0, "no answer in time; the turn goes on in %s",
+				s->follow.session_id);
+			return kt_hint(err, "karta sessions tail --follow %s", s->follow.session_id);
+		}
+		if (kt_remote_ints() > s->ints)
+			rc = interrupted(s, err);
+		else if (s->asking)
+			rc = read_typed(s, err);
+		else if (s->question)
+			rc = answer(s, err);
+		else
+			rc = KT_OK;
+		if (s->asking && s->follow.watch_fd <= 0)
+			s->follow.watch_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (rc != KT_OK)
+			return rc;
+	}
+}
+
+static void print_answer(const struct sending *s)
+{
+	if (s->ctx->out.is_tty)
+		return; /* drawn already */
+	kt_out(s->answer.ptr, s->answer.len);
+	if (s->answer.len && s->answer.ptr[s->answer.len - 1] != '\n')
+		kt_out("\n", 1);
+}
+
+static enum kt_code print_json(struct sending *s, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * ANSWER_MAX_BYTES);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = kt_client_result(s->client, &s->follow, &doc, err);
+	struct kt_jw w;
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "schema_version", 1);
+	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
+		kt_jw_json(&w, m->string, m);
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&b, '\n');
+	if (!kt_buf_ok(&b))
+		return kt_fail(err, KT_ELIMIT, 0, "the answer is larger than %zu bytes", b.max);
+	kt_out(b.ptr, b.len);
+	return KT_OK;
+}
+
+/* What the end of the turn means for the exit status. */
+static enum kt_code outcome(struct sending *s, struct kt_err *err)
+{
+	if (s->unanswered) {
+		(void)kt_fail(err, KT_ECONFIRM, 0, "the turn needs an answer and there is no terminal");
+		return kt_hint(err, "say --approve once, session or deny to answer every approval");
+	}
+	if (kt_str_eq(s->stop_reason, "interrupted") || s->ints)
+		return kt_fail(err, KT_ECANCEL, 0, "the turn was interrupted");
+	if (s->error)
+		return kt_fail(err, kt_str_eq(s->error_code, "budget_exceeded") ? KT_EBUDGET : KT_EIO, 0,
+			"the turn failed: %s (%s)", s->error, s->error_code);
+	if (s->args->stream)
+		return KT_OK;
+	if (s->ctx->json)
+		return print_json(s, err);
+	print_answer(s);
+	return KT_OK;
+}
+
+static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc;
+
+	if (s->args->session) {
+		if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, s->args->session))
+			return kt_fail(err, KT_ENOTFOUND, 0, "there is no such session");
+		return KT_OK;
+	}
+	rc = kt_client_create(s->client, NULL, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, kt_json_str_or(doc, "id", "")) || !*out_id)
+		return kt_fail(err, KT_EPROTO, 0, "the server did not name the new session");
+	return KT_OK;
+}
+
+static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err *err)
+{
+	const struct kt_ctx *ctx = s->ctx;
+	const struct kt_client_message m = { .text = text, .agent = s->args->agent,
+		.on_busy = s->args->on_busy, .idempotency_key = s->args->key,
+		.thinking = s->args->thinking };
+	const struct kt_render_config rc_cfg = { .text_term = &ctx->out, .side_term = &ctx->errt,
+		.text = &s->text, .side = &s->side, .show_text = ctx->out.is_tty,
+		.reasoning = s->args->thinking };
+	char id[KT_CLIENT_ID_MAX];
+	enum kt_code rc = open_session(s, id, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_say(ctx, "session %s (go on with: karta send --session %s \"...\")", id, id);
+	s->render = kt_render_new(&rc_cfg);
+	s->follow = (struct kt_client_follow){ .session_id = id, .message = &m,
+		.give_up_ms = GIVE_UP_MS, .event = on_event, .poll = on_poll, .state = on_state,
+		.arg = s };
+	if (ctx->timeout_ms)
+		s->deadline_us = kt_mono_us() + ctx->timeout_ms * 1000;
+	kt_remote_catch_int();
+	rc = follow(s, err);
+	kt_render_close(s->render);
+	flush(s);
+	if (s->follow.watch_fd > 0)
+		close(s->follow.watch_fd);
+	return rc == KT_OK ? outcome(s, err) : rc;
+}
+
+/* The text of the argument or of stdin. */
+static enum kt_code read_text(const struct kt_ctx *ctx, const struct send_args *a, struct kt_buf *b,
+	struct kt_err *err)
+{
+	if (a->text && !kt_str_eq(a->text, "-")) {
+		kt_buf_adds(b, a->text);
+	} else if (!a->text && isatty(STDIN_FILENO)) {
+		(void)kt_fail(err, KT_EINVAL, 0, "no text to send");
+		return kt_hint(err, "karta send \"...\", or karta send - to read standard input");
+	} else {
+		char chunk[16384];
+		ssize_t n;
+
+		while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) != 0) {
+			if (n < 0 && errno != EINTR)
+				return kt_fail(err, KT_EIO, errno, "cannot read standard input");
+			if (n > 0)
+				kt_buf_add(b, chunk, (size_t)n);
+		}
+		while (b->len && (b->ptr[b->len - 1] == '\n' || b->ptr[b->len - 1] == '\r'))
+			kt_buf_truncate(b, b->len - 1);
+	}
+	if (!kt_buf_ok(b))
+		return kt_fail(err, KT_ELIMIT, 0, "the text is longer than %d bytes", KT_MAX_TEXT_BYTES);
+	if (!b->len)
+		return kt_fail(err, KT_EINVAL, 0, "the text to send is empty");
+	if (strlen(b->ptr) != b->len || !kt_utf8_valid(b->ptr, b->len))
+		return kt_fail(err, KT_EINVAL, 0, "the text is not UTF-8");
+	return KT_OK;
+}
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	struct sending s = { .ctx = ctx, .args = args };
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
+	enum kt_code rc = read_text(ctx, args, &text, err);
+
+	if (rc == KT_OK)
+		rc = kt_remote_open(ctx, &s.client, err);
+	if (rc != KT_OK)
+		return rc;
+	kt_buf_init(&s.text, KT_RENDER_MAX_BYTES);
+	kt_buf_init(&s.side, KT_RENDER_MAX_BYTES);
+	kt_buf_init(&s.answer, ANSWER_MAX_BYTES);
+	kt_buf_init(&s.typed, LINE_MAX_BYTES);
+	rc = run_turn(&s, text.ptr, err);
+	kt_render_free(s.render);
+	kt_buf_release(&s.text);
+	kt_buf_release(&s.side);
+	kt_buf_release(&s.answer);
+	kt_buf_release(&s.typed);
+	kt_question_free(s.question);
+	kt_client_free(s.client);
+	free(s.error);
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_send = {
+	.name = "send",
+	.summary = "send one message and print the answer",
+	.group = KT_GROUP_TALK,
+	.opts = opts,
+	.args_size = sizeof(struct send_args),
+	.run = run,
+	.examples = "karta send \"Where is order NB-1042?\"\n"
+		    "git diff | karta send - --session sess_4fQ\n"
+		    "karta send --stream --approve deny \"Tidy up\" | jq .type\n",
+};
