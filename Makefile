@@ -1,7 +1,19 @@
-# karta: every target a user needs. `make help` lists them.
+# karta: every target a user needs.
 #
-# Objects live under $(BUILD)/$(VARIANT); VARIANT is release, asan or tsan. Other compilers:
-# `make CC=clang`. Nothing is written outside $(BUILD) but what npm installs.
+## make            build build/release/karta
+## make demo       set up, build, and run the main job end to end
+## make check      set up, build, and run every test
+## make bench      measure, side by side with a baseline
+## make install    into $(DESTDIR)$(PREFIX); make uninstall takes it away
+## make lint       static checks; make format lays out the sources
+## make fuzz       run the fuzz targets, FUZZ_SECONDS each (default 60)
+## make generated  write what is generated and committed (completions, docs/limits.md)
+## make dist       build/karta-VERSION.tar.gz from the last commit
+## make clean      remove build/
+#
+# Objects live under $(BUILD)/$(VARIANT); VARIANT is release, asan (address and undefined behavior
+# sanitizers), tsan or fuzz. Other compilers: `make CC=clang`. Nothing is written outside $(BUILD)
+# but what npm installs.
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -51,8 +63,13 @@ LDHARDEN := -pie -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
 HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LDHARDEN := -pie -fsanitize=thread
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
+LDHARDEN := -pie -fsanitize=fuzzer,address,undefined
 else
-$(error VARIANT is release, asan or tsan, not $(VARIANT))
+$(error VARIANT is release, asan, tsan or fuzz, not $(VARIANT))
 endif
 CFLAGS_ALL := $(BASE_CFLAGS) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
@@ -66,7 +83,8 @@ ASSETS := $(O)/gen/assets.o
 KARTA := $(O)/karta
 
 .DELETE_ON_ERROR:
-.PHONY: all help setup demo check bench install uninstall dist clean lint format fuzz generated
+.PHONY: all help demo check bench install uninstall dist clean lint format fuzz generated \
+	print-base-cflags
 .DEFAULT_GOAL := all
 
 all: $(KARTA)
@@ -128,7 +146,74 @@ $(O)/tests/unit/%.run: $(O)/tests/unit/%
 .SECONDARY:
 .PHONY: $(O)/tests/unit/%.run
 
+# --- fuzzing: tests/fuzz/fuzz_NAME.c with tests/fuzz/corpus/NAME ---------------------------------
+FUZZ_SECONDS ?= 60
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJS := $(foreach m,base text net http,$(call obj_of,$(m)))
+fuzz-build:
+	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build
+run-fuzz-build: $(FUZZ_NAMES:%=$(O)/fuzz_%)
+$(O)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(FUZZ_OBJS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+fuzz: fuzz-build
+	@set -e; for n in $(FUZZ_NAMES); do scripts/fuzz $(BUILD)/fuzz/fuzz_$$n $$n $(FUZZ_SECONDS); done
+
+# --- tests -------------------------------------------------------------------------------------
+UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
+unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
+# Where threads or processes meet.
+unit-build-tsan: $(foreach n,$(filter net/% proc/% http/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
+print-base-cflags:
+	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
+.PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build
+
+check:
+	scripts/setup --test
+	@BUILD=$(BUILD) scripts/check
+
+lint: $(KARTA)
+	@KARTA=$(KARTA) scripts/lint
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+generated: $(KARTA)
+	scripts/gen-completions $(KARTA)
+	scripts/check-docs --limits
+
+bench: $(KARTA)
+	scripts/setup --bench
+	@tests/bench/run KARTA=$(KARTA) $(BENCH)
+
+demo:
+	scripts/setup
+	@$(MAKE) --no-print-directory -j2 $(KARTA) >/dev/null
+	@KARTA=$(KARTA) scripts/demo
+
+# --- installing ----------------------------------------------------------------------------------
+bindir := $(DESTDIR)$(PREFIX)/bin
+mandir := $(DESTDIR)$(PREFIX)/share/man
+bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fishdir := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+install: $(KARTA)
+	install -D -m 0755 -s $(KARTA) $(bindir)/karta
+	@for f in man/*.[158]; do \
+		install -D -m 0644 $$f $(mandir)/man$${f##*.}/$${f##*/} || exit 1; done
+	install -D -m 0644 completions/karta.bash $(bashdir)/karta
+	install -D -m 0644 completions/_karta $(zshdir)/_karta
+	install -D -m 0644 completions/karta.fish $(fishdir)/karta.fish
+
+uninstall:
+	rm -f $(bindir)/karta $(bashdir)/karta $(zshdir)/_karta $(fishdir)/karta.fish
+	@for f in man/*.[158]; do rm -f $(mandir)/man$${f##*.}/$${f##*/}; done
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --format=tar --prefix=karta-$(VERSION)/ HEAD | gzip -9n > $(BUILD)/karta-$(VERSION).tar.gz
+
 clean:
 	rm -rf $(BUILD)
 
--include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(wildcard $(O)/tests/unit/*/*.d)
+-include $(LIB_OBJS:.o=.d) $(CMD_OBJS:.o=.d) $(wildcard $(O)/tests/unit/*/*.d $(O)/tests/fuzz/*.d)

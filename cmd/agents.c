@@ -73,7 +73,8 @@ static void add_skills(struct kt_buf *b, const struct kt_ctx *ctx, const struct 
 	kt_table_row(tb, head);
 	for (size_t i = 0; i < app->n_skills; i++) {
 		const struct kt_skill *s = &app->skills[i];
-		const char *const row[] = { s->name, s->file, s->description ? s->description : "" };
+		const char *const row[] = { s->name, s->file,
+			s->description ? s->description : "" };
 
 		kt_table_row(tb, row);
 	}

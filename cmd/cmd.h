@@ -43,8 +43,8 @@ extern const struct kt_opt kt_global_opts[];
  */
 KT_MUST_CHECK char *kt_plugin_find(const char *name);
 /* Replace this process by `karta-NAME argv...`; comes back only when that failed. */
-enum kt_code kt_plugin_exec(const char *name, const char *path, int argc, char *const *argv,
-	struct kt_err *err);
+enum kt_code kt_plugin_exec(
+	const char *name, const char *path, int argc, char *const *argv, struct kt_err *err);
 
 /*
  * Write len bytes to stdout, all of them. A broken pipe ends the program quietly; another error

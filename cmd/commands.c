@@ -3,11 +3,14 @@
 #include "cmd/cmd.h"
 
 extern const struct kt_cmd kt_cmd_agents;
+extern const struct kt_cmd kt_cmd_chat;
 extern const struct kt_cmd kt_cmd_completion;
 extern const struct kt_cmd kt_cmd_dev;
 extern const struct kt_cmd kt_cmd_doctor;
 extern const struct kt_cmd kt_cmd_help;
 extern const struct kt_cmd kt_cmd_init;
+extern const struct kt_cmd kt_cmd_send;
+extern const struct kt_cmd kt_cmd_sessions;
 extern const struct kt_cmd kt_cmd_version;
 
 const struct kt_cmd *const kt_commands[] = {
@@ -18,6 +21,9 @@ const struct kt_cmd *const kt_commands[] = {
 	&kt_cmd_doctor,
 
 	/* KT_GROUP_TALK */
+	&kt_cmd_chat,
+	&kt_cmd_send,
+	&kt_cmd_sessions,
 
 	/* KT_GROUP_OTHER */
 	&kt_cmd_help,

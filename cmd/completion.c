@@ -16,8 +16,8 @@ struct completion_args {
 static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 
 static const struct kt_opt completion_opts[] = {
-	{ KT_OPT_T_ARG, 0, "shell", "shell", offsetof(struct completion_args, shell),
-		"the shell", KT_OPT_REQUIRED, 0, 0, shells },
+	{ KT_OPT_T_ARG, 0, "shell", "shell", offsetof(struct completion_args, shell), "the shell",
+		KT_OPT_REQUIRED, 0, 0, shells },
 	KT_OPT_END,
 };
 
@@ -25,8 +25,8 @@ static enum kt_code cmd_completion(struct kt_ctx *ctx, const void *arg, struct k
 {
 	const struct completion_args *args = arg;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SCRIPT_MAX_BYTES);
-	enum kt_code code = kt_help_completion(&b, args->shell, ctx->prog, kt_commands,
-		kt_global_opts, err);
+	enum kt_code code = kt_help_completion(
+		&b, args->shell, ctx->prog, kt_commands, kt_global_opts, err);
 
 	if (code == KT_OK)
 		kt_out(b.ptr, b.len);
@@ -41,6 +41,6 @@ const struct kt_cmd kt_cmd_completion = {
 	.args_size = sizeof(struct completion_args),
 	.run = cmd_completion,
 	.examples = "source <(karta completion bash)\n"
-		"karta completion zsh > ~/.zfunc/_karta\n"
-		"karta completion fish > ~/.config/fish/completions/karta.fish\n",
+		    "karta completion zsh > ~/.zfunc/_karta\n"
+		    "karta completion fish > ~/.config/fish/completions/karta.fish\n",
 };

@@ -179,14 +179,20 @@ static enum kt_code listen_on(struct dev *d, int64_t port, struct kt_err *err)
 	return rc;
 }
 
-static enum kt_code start_server(struct dev *d, const struct dev_args *a, const char *dir,
-	struct kt_err *err)
+static enum kt_code start_server(
+	struct dev *d, const struct dev_args *a, const char *dir, struct kt_err *err)
 {
 	struct kt_sessions_config sc = {
-		.loop = d->loop, .spawner = d->spawner, .dir = dir, .data_dir = d->data_dir,
+		.loop = d->loop,
+		.spawner = d->spawner,
+		.dir = dir,
+		.data_dir = d->data_dir,
 		.app = { .harness = a->offline ? "rehearsal" : a->harness, .config = a->config },
-		.harness_program = a->program, .record = a->record, .warm = (size_t)a->warm,
-		.user = a->user, .rehearsal_speed = 1,
+		.harness_program = a->program,
+		.record = a->record,
+		.warm = (size_t)a->warm,
+		.user = a->user,
+		.rehearsal_speed = 1,
 	};
 	struct kt_http_config hc;
 	struct kt_api_config ac = { .pages = kt_pages, .version = KT_VERSION };
@@ -236,7 +242,8 @@ static void tell_start(struct dev *d, const struct dev_args *a)
 	if (a->record)
 		kt_say(d->ctx, "recording turns into rehearsals/");
 	if (d->ctx->json)
-		kt_outf("{\"schema_version\":1,\"url\":\"%s\",\"pid\":%d}\n", d->url, (int)getpid());
+		kt_outf("{\"schema_version\":1,\"url\":\"%s\",\"pid\":%d}\n", d->url,
+			(int)getpid());
 	else if (!d->chat)
 		kt_outf("%s\n", d->url);
 }
@@ -290,12 +297,12 @@ static void finish(struct dev *d)
 	free(d->data_dir);
 }
 
-static enum kt_code serve(struct dev *d, const struct dev_args *a, const char *dir, bool chat,
-	struct kt_err *err)
+static enum kt_code serve(
+	struct dev *d, const struct dev_args *a, const char *dir, bool chat, struct kt_err *err)
 {
 	enum kt_log_level lowest = d->ctx->verbose || d->ctx->debug ? KT_LOG_DEBUG : KT_LOG_INFO;
-	enum kt_code rc = kt_devlog_open(d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt,
-		lowest, err);
+	enum kt_code rc = kt_devlog_open(
+		d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt, lowest, err);
 
 	if (rc == KT_OK)
 		rc = kt_loop_new(&d->loop, err);
@@ -306,8 +313,8 @@ static enum kt_code serve(struct dev *d, const struct dev_args *a, const char *d
 	if (rc == KT_OK)
 		rc = start_server(d, a, dir, err);
 	if (rc == KT_OK)
-		rc = kt_dev_announce(d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir,
-			err);
+		rc = kt_dev_announce(
+			d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir, err);
 	if (rc == KT_OK && chat)
 		rc = start_chat(d, err);
 	if (rc != KT_OK)

@@ -18,7 +18,7 @@ KT_MUST_CHECK enum kt_code kt_dev_data_dir(const char *dir, char **out, struct k
 KT_MUST_CHECK char *kt_dev_server_url(void);
 
 /* Tell others about the server of data_dir (server.json), or that it is gone (url NULL). */
-KT_MUST_CHECK enum kt_code kt_dev_announce(const char *data_dir, const char *url, const char *project,
-	const char *dir, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_dev_announce(const char *data_dir, const char *url,
+	const char *project, const char *dir, struct kt_err *err);
 
 #endif

@@ -188,7 +188,8 @@ static enum kt_code run(char *const *argv, struct kt_buf *out)
 /* First word of text that begins with a digit and has a dot: "2.1.197 (Claude Code)". */
 static bool find_version(const char *text, char *out, size_t size)
 {
-	static const char chars[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-+_";
+	static const char chars[] =
+		"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-+_";
 
 	for (const char *p = text; *p;) {
 		size_t n;
@@ -216,9 +217,9 @@ static void check_folder(struct doctor *d, const struct kt_app *app)
 	for (const struct kt_finding *f = app->findings; f; f = f->next) {
 		struct kt_finding bare = *f;
 		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
-		enum status s = f->severity == KT_ERROR ? ERROR :
-			f->severity == KT_WARNING	? WARNING :
-							  NOTE;
+		enum status s = f->severity == KT_ERROR ? ERROR
+			: f->severity == KT_WARNING     ? WARNING
+							: NOTE;
 
 		/* Only the place: the mark in front of the line is the severity. */
 		bare.text = "";
@@ -257,7 +258,8 @@ static void check_version(struct doctor *d, const struct kt_app *app, const char
 			"%s: the program does not run (%s)", name, p->path);
 	} else if (!find_version(out.ptr, p->version, sizeof(p->version))) {
 		add(d, FINE, "harness", NULL, "%s: unknown version (%s)", name, p->path);
-	} else if (needed && app->harness_version && !version_fits(app->harness_version, p->version)) {
+	} else if (needed && app->harness_version &&
+		!version_fits(app->harness_version, p->version)) {
 		add(d, WARNING, "harness", "install that version, or correct karta.toml",
 			"%s %s is not the version %s that [harness] version asks for (%s)", name,
 			p->version, app->harness_version, p->path);
@@ -266,8 +268,8 @@ static void check_version(struct doctor *d, const struct kt_app *app, const char
 	}
 }
 
-static void check_harness(struct doctor *d, const struct kt_app *app, enum kt_harness_type type,
-	bool needed)
+static void check_harness(
+	struct doctor *d, const struct kt_app *app, enum kt_harness_type type, bool needed)
 {
 	struct kt_app other = *app;
 	struct kt_program p = { 0 };
@@ -276,7 +278,8 @@ static void check_harness(struct doctor *d, const struct kt_app *app, enum kt_ha
 	other.harness = type;
 	if (kt_app_program(&other, &p, &err) != KT_OK) {
 		if (needed)
-			add(d, ERROR, "harness", err.hint, "%s: %s", kt_harness_name(type), err.msg);
+			add(d, ERROR, "harness", err.hint, "%s: %s", kt_harness_name(type),
+				err.msg);
 		else
 			add(d, NOTE, "harness", NULL, "%s: not installed, not needed here",
 				kt_harness_name(type));
@@ -319,8 +322,8 @@ static void check_claude_credential(struct doctor *d, const struct kt_app *app)
 			return;
 		}
 	}
-	file = config ? kt_path_join(config, ".credentials.json") :
-			kt_path_join(home ? home : "/", ".claude/.credentials.json");
+	file = config ? kt_path_join(config, ".credentials.json")
+		      : kt_path_join(home ? home : "/", ".claude/.credentials.json");
 	if (kt_fs_is_file(file))
 		add(d, FINE, "credential", NULL, "Claude Code is logged in (%s)", file);
 	else
@@ -339,7 +342,7 @@ static const char *provider_key(void)
 		size_t n = strcspn(*e, "=");
 
 		if (n > strlen(suffix) && (*e)[n] && (*e)[n + 1] && !kt_str_starts(*e, "KARTA_") &&
-		    !memcmp(*e + n - strlen(suffix), suffix, strlen(suffix)))
+			!memcmp(*e + n - strlen(suffix), suffix, strlen(suffix)))
 			return *e;
 	}
 	return NULL;
@@ -349,9 +352,9 @@ static void check_opencode_credential(struct doctor *d, const struct kt_app *app
 {
 	const char *data = kt_env_get("XDG_DATA_HOME"), *home = kt_env_get("HOME");
 	const char *key = provider_key();
-	KT_AUTOFREE char *file = data ?
-		kt_path_join(data, "opencode/auth.json") :
-		kt_path_join(home ? home : "/", ".local/share/opencode/auth.json");
+	KT_AUTOFREE char *file = data
+		? kt_path_join(data, "opencode/auth.json")
+		: kt_path_join(home ? home : "/", ".local/share/opencode/auth.json");
 
 	for (size_t i = 0; !key && i < app->n_env; i++) {
 		if (app->env[i].value && kt_str_ends(app->env[i].name, "_API_KEY"))
@@ -399,12 +402,14 @@ static void check_sandbox(struct doctor *d)
 			"user namespaces are switched off (user.max_user_namespaces is 0)");
 	} else if (read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
 		add(d, WARNING, "sandbox", "sudo sysctl kernel.unprivileged_userns_clone=1",
-			"user namespaces are for root only (kernel.unprivileged_userns_clone is 0)");
+			"user namespaces are for root only (kernel.unprivileged_userns_clone is "
+			"0)");
 	} else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
 		add(d, WARNING, "sandbox", "give bwrap an AppArmor profile that allows userns",
 			"AppArmor keeps bwrap from making user namespaces");
 	} else {
-		add(d, WARNING, "sandbox", "run 'bwrap --unshare-user --ro-bind / / true' to see why",
+		add(d, WARNING, "sandbox",
+			"run 'bwrap --unshare-user --ro-bind / / true' to see why",
 			"bwrap cannot make a sandbox here, as is usual inside a container");
 	}
 }
@@ -417,14 +422,16 @@ static void check_data(struct doctor *d)
 	struct stat st;
 
 	/* Not made yet: then what counts is the folder that it will be made in. */
-	while (stat(at, &st) != 0 && errno == ENOENT && !kt_str_eq(at, "/") && !kt_str_eq(at, ".")) {
+	while (stat(at, &st) != 0 && errno == ENOENT && !kt_str_eq(at, "/") &&
+		!kt_str_eq(at, ".")) {
 		char *up = kt_path_dir(at);
 
 		free(at);
 		at = up;
 	}
 	if (!kt_fs_is_dir(at) || faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS) != 0) {
-		add(d, ERROR, "data", "correct its permissions, or set KARTA_DATA to another folder",
+		add(d, ERROR, "data",
+			"correct its permissions, or set KARTA_DATA to another folder",
 			"cannot write to the data folder %s", data);
 	} else if (kt_str_eq(at, data) && (st.st_mode & 077) != 0) {
 		fix = kt_asprintf("chmod 700 '%s'", data);

@@ -115,8 +115,8 @@ static enum kt_code unknown(const char *name, struct kt_err *err)
 	return kt_hint(err, "'karta help' lists the commands");
 }
 
-static enum kt_code add_command(struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words,
-	struct kt_err *err)
+static enum kt_code add_command(
+	struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words, struct kt_err *err)
 {
 	const struct kt_cmd *path[DEPTH_MAX];
 	const struct kt_cmd *const *cmds = kt_commands;
@@ -126,12 +126,13 @@ static enum kt_code add_command(struct kt_buf *b, struct kt_ctx *ctx, const stru
 		path[n] = kt_cmd_find(cmds, words->items[n]);
 		if (!path[n])
 			return n ? kt_fail(err, KT_EINVAL, 0, "'%s' is not a command of 'karta %s'",
-					(const char *)words->items[n], path[n - 1]->name) :
-				unknown(words->items[n], err);
+					   (const char *)words->items[n], path[n - 1]->name)
+				 : unknown(words->items[n], err);
 		cmds = path[n]->subs;
 	}
 	if (n < words->len)
-		return kt_fail(err, KT_EINVAL, 0, "'karta %s' has no sub-commands", path[n - 1]->name);
+		return kt_fail(
+			err, KT_EINVAL, 0, "'karta %s' has no sub-commands", path[n - 1]->name);
 	kt_help_command(b, &ctx->out, ctx->prog, path, n, kt_global_opts);
 	return KT_OK;
 }

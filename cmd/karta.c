@@ -68,7 +68,8 @@ const struct kt_opt kt_global_opts[] = {
 	KT_OPT_FLAG_(0, "no-input", struct globals, no_input, "never ask; fail instead"),
 	KT_OPT_FLAG_('y', "yes", struct globals, yes, "answer yes to every question"),
 	KT_OPT_STR_(0, "server", struct globals, server, "URL", "server to talk to"),
-	KT_OPT_DURATION_(0, "timeout", struct globals, timeout_ms, "give up after this long: 30s, 5m"),
+	KT_OPT_DURATION_(
+		0, "timeout", struct globals, timeout_ms, "give up after this long: 30s, 5m"),
 	KT_OPT_END,
 };
 
@@ -85,8 +86,8 @@ char *kt_plugin_find(const char *name)
 	return kt_fs_which(file);
 }
 
-enum kt_code kt_plugin_exec(const char *name, const char *path, int argc, char *const *argv,
-	struct kt_err *err)
+enum kt_code kt_plugin_exec(
+	const char *name, const char *path, int argc, char *const *argv, struct kt_err *err)
 {
 	KT_AUTOFREE char *prog = kt_asprintf("karta-%s", name);
 	KT_AUTOFREE char **words = kt_calloc((size_t)argc + 2, sizeof(*words));

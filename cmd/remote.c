@@ -4,9 +4,11 @@
 
 #include "base/env.h"
 #include "cmd/devdir.h"
+#include "text/clean.h"
 
 #include <signal.h>
 
+#define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define DEFAULT_URL "http://127.0.0.1:8000"
 
 static volatile sig_atomic_t ints;
@@ -21,6 +23,29 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 	};
 
 	return kt_client_new(&cfg, out, err);
+}
+
+static void print(const struct kt_ctx *ctx, const char *text, size_t len, bool one_line)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * TEXT_MAX_BYTES);
+
+	if (!ctx->out.is_tty) {
+		kt_out(text, len);
+		return;
+	}
+	kt_clean_add(&b, text, len, one_line);
+	kt_out(b.ptr, b.len);
+}
+
+void kt_remote_text(const struct kt_ctx *ctx, const char *text, size_t len)
+{
+	print(ctx, text, len, false);
+}
+
+void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len)
+{
+	print(ctx, text, len, true);
+	kt_out("\n", 1);
 }
 
 static void on_int(int signum)

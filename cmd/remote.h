@@ -14,6 +14,13 @@
 KT_MUST_CHECK enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out,
 	struct kt_err *err);
 
+/*
+ * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitised to a terminal.
+ */
+void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len);
+/* As kt_remote_line() with several lines and no line end added. */
+void kt_remote_text(const struct kt_ctx *ctx, const char *text, size_t len);
+
 /* Count SIGINT from now on instead of dying of it. */
 void kt_remote_catch_int(void);
 /* How often SIGINT came since. */

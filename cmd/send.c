@@ -67,6 +67,7 @@ struct sending {
 	struct kt_buf typed; /* of the answer to a question */
 	struct kt_question *question; /* open, or NULL */
 	bool asking; /* on the terminal */
+	int tty_fd; /* a second descriptor of stdin, 0 = none yet */
 	bool started; /* the turn runs */
 	bool done;
 	bool unanswered; /* nobody there to answer: the turn is being interrupted */
@@ -148,8 +149,7 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	if (ev->turn_id && !kt_str_eq(ev->turn_id, s->follow.turn_id))
 		return true;
 	if (s->args->stream) {
-		kt_out(ev->json, ev->json_len);
-		kt_out("\n", 1);
+		kt_remote_line(s->ctx, ev->json, ev->json_len);
 	} else if (draws(s)) {
 		kt_render_event(s->render, ev);
 		flush(s);
@@ -260,7 +260,7 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 static bool on_poll(void *arg)
 {
 	struct sending *s = arg;
-	struct pollfd p = { s->follow.watch_fd, POLLIN, 0 };
+	struct pollfd p = { s->tty_fd, POLLIN, 0 };
 
 	if (kt_remote_ints() > s->ints)
 		return false;
@@ -271,7 +271,7 @@ static bool on_poll(void *arg)
 	if (!s->asking || poll(&p, 1, 0) <= 0)
 		return true;
 	char chunk[1024];
-	ssize_t n = read(s->follow.watch_fd, chunk, sizeof(chunk));
+	ssize_t n = read(s->tty_fd, chunk, sizeof(chunk));
 
 	if (n > 0)
 		kt_buf_add(&s->typed, chunk, (size_t)n);
@@ -298,7 +298,7 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 {
 	for (;;) {
 		/* Only while a question is open: input that nobody reads would wake us for ever. */
-		s->follow.watch_fd = s->asking ? s->follow.watch_fd : 0;
+		s->follow.watch_fd = s->asking ? s->tty_fd : 0;
 		enum kt_code rc = kt_client_follow(s->client, &s->follow, err);
 
 		if (rc != KT_ECANCEL)
@@ -316,8 +316,8 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 			rc = answer(s, err);
 		else
 			rc = KT_OK;
-		if (s->asking && s->follow.watch_fd <= 0)
-			s->follow.watch_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (s->asking && !s->tty_fd)
+			s->tty_fd = KT_MAX(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), 0);
 		if (rc != KT_OK)
 			return rc;
 	}
@@ -347,10 +347,9 @@ static enum kt_code print_json(struct sending *s, struct kt_err *err)
 	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
 		kt_jw_json(&w, m->string, m);
 	kt_jw_obj_end(&w);
-	kt_buf_addc(&b, '\n');
 	if (!kt_buf_ok(&b))
 		return kt_fail(err, KT_ELIMIT, 0, "the answer is larger than %zu bytes", b.max);
-	kt_out(b.ptr, b.len);
+	kt_remote_line(s->ctx, b.ptr, b.len);
 	return KT_OK;
 }
 
@@ -417,8 +416,8 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	rc = follow(s, err);
 	kt_render_close(s->render);
 	flush(s);
-	if (s->follow.watch_fd > 0)
-		close(s->follow.watch_fd);
+	if (s->tty_fd)
+		close(s->tty_fd);
 	return rc == KT_OK ? outcome(s, err) : rc;
 }
 

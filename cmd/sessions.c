@@ -31,7 +31,7 @@ struct many_args {
 	struct kt_vec ids;
 };
 
-static void print_json(const cJSON *doc)
+static void print_json(const struct kt_ctx *ctx, const cJSON *doc)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	struct kt_jw w;
@@ -42,8 +42,7 @@ static void print_json(const cJSON *doc)
 	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
 		kt_jw_json(&w, m->string, m);
 	kt_jw_obj_end(&w);
-	kt_buf_addc(&b, '\n');
-	kt_out(b.ptr, b.len);
+	kt_remote_line(ctx, b.ptr, b.len);
 }
 
 /* --- list ----------------------------------------------------------------------------------- */
@@ -152,7 +151,7 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 		return rc;
 	cJSON_AddBoolToObject(doc, "has_more", more);
 	if (ctx->json)
-		print_json(doc);
+		print_json(ctx, doc);
 	else
 		print_list(ctx, list, more);
 	return KT_OK;
@@ -228,7 +227,7 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 	if (rc != KT_OK)
 		return kt_wrap(err, "'%s'", a->id);
 	if (ctx->json)
-		print_json(doc);
+		print_json(ctx, doc);
 	else
 		print_session(ctx, doc);
 	return KT_OK;
@@ -300,8 +299,7 @@ static void tail_event(void *arg, const struct kt_client_event *ev)
 	struct tail *t = arg;
 
 	if (t->ctx->json) {
-		kt_out(ev->json, ev->json_len);
-		kt_out("\n", 1);
+		kt_remote_line(t->ctx, ev->json, ev->json_len);
 		return;
 	}
 	kt_render_event(t->render, ev);
@@ -386,37 +384,46 @@ static void export_defaults(void *p)
 
 static void export_line(void *arg, const struct kt_client_event *ev)
 {
-	kt_out(ev->json, ev->json_len);
-	kt_out("\n", 1);
+	kt_remote_line(arg, ev->json, ev->json_len);
 }
 
-static void export_tool(const cJSON *data)
+static void add_tool(struct kt_buf *b, const cJSON *data)
 {
-	KT_AUTO_BUF struct kt_buf gist = KT_BUF_INIT(OUT_MAX_BYTES);
-
 	if (!kt_str_eq(kt_json_str(data, "state"), "running"))
 		return;
-	kt_render_gist(&gist, kt_json_get(data, "tool_input"), 200);
-	kt_outf("- `%s` %s\n", kt_json_str_or(data, "tool_name", "tool"), gist.ptr);
+	kt_buf_addf(b, "- `%s` ", kt_json_str_or(data, "tool_name", "tool"));
+	kt_render_gist(b, kt_json_get(data, "tool_input"), 200);
+	kt_buf_addc(b, '\n');
 }
 
 /* Users' messages and whole answers; tools as list items between them. */
 static void export_markdown(void *arg, const struct kt_client_event *ev)
 {
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	const cJSON *m = kt_json_obj(ev->data, "message");
-	const char *text = kt_json_str(m, "text");
+	const char *state = kt_json_str(ev->data, "state"), *text = kt_json_str(m, "text");
 
-	if (kt_str_eq(ev->type, "status") && kt_str_eq(kt_json_str(ev->data, "state"), "turn_started")) {
-		if (text)
-			kt_outf("## %s\n\n%s\n\n", kt_json_str_or(m, "participant_name", "User"), text);
-	} else if (kt_str_eq(ev->type, "tool_use")) {
-		export_tool(ev->data);
-	} else if (kt_str_eq(ev->type, "error")) {
-		kt_outf("\n**Error:** %s (%s)\n\n", kt_json_str_or(ev->data, "message", ""),
+	if (kt_str_eq(ev->type, "status") && kt_str_eq(state, "turn_started") && text)
+		kt_buf_addf(&b, "## %s\n\n%s\n\n", kt_json_str_or(m, "participant_name", "User"),
+			text);
+	else if (kt_str_eq(ev->type, "tool_use"))
+		add_tool(&b, ev->data);
+	else if (kt_str_eq(ev->type, "error"))
+		kt_buf_addf(&b, "\n**Error:** %s (%s)\n\n", kt_json_str_or(ev->data, "message", ""),
 			kt_json_str_or(ev->data, "code", "error"));
-	} else if (kt_str_eq(ev->type, "done") && text && *text) {
-		kt_outf("\n## %s\n\n%s\n\n", kt_json_str_or(ev->data, "agent", "assistant"), text);
-	}
+	else if (kt_str_eq(ev->type, "done") && text && *text)
+		kt_buf_addf(&b, "\n## %s\n\n%s\n\n", kt_json_str_or(ev->data, "agent", "assistant"),
+			text);
+	kt_remote_text(arg, b.ptr, b.len);
+}
+
+static void export_head(const struct kt_ctx *ctx, const cJSON *doc, const char *id)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+
+	kt_buf_addf(&b, "# %s\n\nSession `%s`, %s\n\n", kt_json_str_or(doc, "title", id), id,
+		kt_json_str_or(doc, "created_at", ""));
+	kt_remote_text(ctx, b.ptr, b.len);
 }
 
 static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_err *err)
@@ -436,9 +443,8 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 		return kt_wrap(err, "'%s'", a->id);
 	}
 	if (markdown)
-		kt_outf("# %s\n\nSession `%s`, %s\n\n", kt_json_str_or(doc, "title", a->id), a->id,
-			kt_json_str_or(doc, "created_at", ""));
-	rc = each_event(c, a->id, &after, markdown ? export_markdown : export_line, NULL, err);
+		export_head(ctx, doc, a->id);
+	rc = each_event(c, a->id, &after, markdown ? export_markdown : export_line, ctx, err);
 	kt_client_free(c);
 	return rc;
 }

@@ -93,8 +93,8 @@ static enum kt_code cmd_version(struct kt_ctx *ctx, const void *arg, struct kt_e
 	if (args->build)
 		kt_outf("compiler: %s\noptimized: %s\nsanitizer: %s\n%s: %s\nlibuv: %s\n"
 			"cjson: %s\nlibyaml: %s\n",
-			COMPILER, OPTIMIZED, SANITIZER, LIBC_NAME, LIBC_VERSION, uv_version_string(),
-			cJSON_Version(), yaml_get_version_string());
+			COMPILER, OPTIMIZED, SANITIZER, LIBC_NAME, LIBC_VERSION,
+			uv_version_string(), cJSON_Version(), yaml_get_version_string());
 	return KT_OK;
 }
 

@@ -24,8 +24,8 @@ typedef void (*kt_call_fn)(struct kt_call *c, const struct kt_params *p);
 
 /* respond.c */
 /* Answer with a problem: code is stable, detail a sentence. extra: further members or NULL. */
-void kt_api_fail(struct kt_call *c, int status, const char *code, const char *detail,
-	const char *extra);
+void kt_api_fail(
+	struct kt_call *c, int status, const char *code, const char *detail, const char *extra);
 /* Answer with the problem that err is. */
 void kt_api_fail_err(struct kt_call *c, const struct kt_err *err);
 /*
@@ -34,9 +34,10 @@ void kt_api_fail_err(struct kt_call *c, const struct kt_err *err);
  */
 KT_MUST_CHECK bool kt_api_body(struct kt_call *c, cJSON **out);
 /* String member that may be absent or null; answers 422 and returns false for other types. */
-KT_MUST_CHECK bool kt_api_opt_str(struct kt_call *c, const cJSON *body, const char *key,
-	const char **out);
-KT_MUST_CHECK bool kt_api_opt_bool(struct kt_call *c, const cJSON *body, const char *key, bool *out);
+KT_MUST_CHECK bool kt_api_opt_str(
+	struct kt_call *c, const cJSON *body, const char *key, const char **out);
+KT_MUST_CHECK bool kt_api_opt_bool(
+	struct kt_call *c, const cJSON *body, const char *key, bool *out);
 /* True when the client prefers not to wait (RFC 7240). */
 bool kt_api_async(const struct kt_request *rq);
 /* True when Accept names text/event-stream / asks for JSON. */
@@ -65,8 +66,8 @@ struct kt_stream_start {
 void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stream_start *start);
 
 /* wait.c: unary answers */
-void kt_api_wait_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
-	uint64_t after_seq);
+void kt_api_wait_turn(
+	struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq);
 void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq);
 /* Sequence number of the turn's done event after after_seq; 0 when it is not in the log. */
 uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t after_seq);

@@ -34,8 +34,8 @@ bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
 		len -= 2;
 	}
 	if (!len || len > KT_MAX_IDEMPOTENCY_KEY_BYTES || memchr(v, '"', len)) {
-		kt_api_fail(c, 400, "bad_idempotency_key", "Idempotency-Key must be 1 to 255 characters",
-			NULL);
+		kt_api_fail(c, 400, "bad_idempotency_key",
+			"Idempotency-Key must be 1 to 255 characters", NULL);
 		return false;
 	}
 	memcpy(out->key, v, len);

@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-static void send_accepted(struct kt_call *c, const struct kt_session *s, const char *turn_id,
-	size_t queued)
+static void send_accepted(
+	struct kt_call *c, const struct kt_session *s, const char *turn_id, size_t queued)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
 	struct kt_jw w;
@@ -63,8 +63,8 @@ static void send_failed(struct kt_call *c, const struct kt_err *err)
 }
 
 /* The key was used before: give the same answer again. */
-static void replay(struct kt_call *c, struct kt_session *s, enum answer how,
-	const struct kt_idem *seen)
+static void replay(
+	struct kt_call *c, struct kt_session *s, enum answer how, const struct kt_idem *seen)
 {
 	if (how == ANSWER_UNARY && kt_api_turn_open(s, seen->turn_id)) {
 		kt_exchange_header(c->ex, "Retry-After", "1");
@@ -116,8 +116,8 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		!kt_api_key(c, s->id, &key))
 		return;
 	how = stream || kt_api_accepts(c->rq, "text/event-stream") ? ANSWER_STREAM
-		: kt_api_async(c->rq)				    ? ANSWER_ASYNC
-								    : ANSWER_UNARY;
+		: kt_api_async(c->rq)                              ? ANSWER_ASYNC
+								   : ANSWER_UNARY;
 	if (key.seen) {
 		replay(c, s, how, key.seen);
 		return;
@@ -140,8 +140,8 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 	answer_turn(c, s, how, sent.turn_id, sent.after_seq, sent.queued);
 }
 
-static void answered_before(struct kt_call *c, const struct kt_err *err,
-	const struct kt_answered *first)
+static void answered_before(
+	struct kt_call *c, const struct kt_err *err, const struct kt_answered *first)
 {
 	char extra[128];
 	bool withdrawn = kt_str_eq(first->by, "withdrawn");

@@ -9,13 +9,14 @@
 #include <string.h>
 #include <strings.h>
 
-void kt_api_fail(struct kt_call *c, int status, const char *code, const char *detail,
-	const char *extra)
+void kt_api_fail(
+	struct kt_call *c, int status, const char *code, const char *detail, const char *extra)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
 	struct kt_problem p = { .status = status, .code = code, .detail = detail };
 
-	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members. */
+	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members.
+	 */
 	kt_buf_adds(&b, "\"error\":");
 	kt_json_add_str(&b, code, strlen(code));
 	kt_buf_adds(&b, ",\"reason\":");

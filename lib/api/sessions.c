@@ -77,7 +77,8 @@ void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	if (resume) {
-		/* An unknown id is not made up: resuming a session that is not there is an error. */
+		/* An unknown id is not made up: resuming a session that is not there is an error.
+		 */
 		s = kt_api_session(c, resume);
 		if (s)
 			kt_api_send_session(c, 201, s);

@@ -100,8 +100,9 @@ static void note(void *arg, enum kt_note what, const char *turn_id)
 		end_later(st);
 		return;
 	case KT_NOTE_TURN_END:
-		if (st->reader && ((st->turn_id[0] && kt_str_eq(st->turn_id, turn_id)) ||
-					  (st->until_idle && !s->queue.len)))
+		if (st->reader &&
+			((st->turn_id[0] && kt_str_eq(st->turn_id, turn_id)) ||
+				(st->until_idle && !s->queue.len)))
 			stop_here(st);
 		return;
 	case KT_NOTE_PAUSED:
@@ -138,8 +139,8 @@ void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stre
 		kt_exchange_header(c->ex, "Karta-Turn-Id", start->turn_id);
 	/* The turn is over already (a replayed request, or one that ended at once). */
 	if (st->turn_id[0] && !kt_api_turn_open(s, st->turn_id))
-		kt_evreader_stop_after(st->reader,
-			kt_api_turn_end_seq(log, st->turn_id, start->after_seq));
+		kt_evreader_stop_after(
+			st->reader, kt_api_turn_end_seq(log, st->turn_id, start->after_seq));
 	else if (st->until_idle && !s->turn && !s->queue.len)
 		kt_evreader_stop_here(st->reader);
 	if (kt_evreader_done(st->reader))

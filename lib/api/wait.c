@@ -196,7 +196,7 @@ static void write_message(struct kt_jw *w, const cJSON *m)
 	const cJSON *it;
 
 	kt_jw_obj(w, NULL);
-	cJSON_ArrayForEach(it, m) {
+	cJSON_ArrayForEach (it, m) {
 		if (!cJSON_IsNull(it))
 			kt_jw_json(w, it->string, it);
 	}
@@ -212,12 +212,22 @@ static int status_of(const char *code)
 		const char *code;
 		int status;
 	} map[] = {
-		{ "auth_failed", 422 }, { "model_not_found", 422 }, { "invalid_request", 422 },
-		{ "agent_not_found", 422 }, { "no_rehearsal", 422 }, { "input_required", 422 },
-		{ "refused", 422 }, { "max_turns", 422 }, { "budget_exceeded", 402 },
-		{ "rate_limited", 429 }, { "overloaded", 503 }, { "connection_failed", 503 },
-		{ "harness_not_installed", 503 }, { "harness_start_failed", 503 },
-		{ "interrupted", 503 }, { "unresponsive", 504 },
+		{ "auth_failed", 422 },
+		{ "model_not_found", 422 },
+		{ "invalid_request", 422 },
+		{ "agent_not_found", 422 },
+		{ "no_rehearsal", 422 },
+		{ "input_required", 422 },
+		{ "refused", 422 },
+		{ "max_turns", 422 },
+		{ "budget_exceeded", 402 },
+		{ "rate_limited", 429 },
+		{ "overloaded", 503 },
+		{ "connection_failed", 503 },
+		{ "harness_not_installed", 503 },
+		{ "harness_start_failed", 503 },
+		{ "interrupted", 503 },
+		{ "unresponsive", 504 },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(map); i++) {
@@ -283,8 +293,8 @@ static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_vi
 	kt_respond_json(c->ex, 200, &b);
 }
 
-static void answer_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
-	uint64_t after_seq)
+static void answer_turn(
+	struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq)
 {
 	struct turn_view v = { .turn_id = turn_id };
 	struct kt_err err = KT_ERR_INIT;
@@ -297,8 +307,8 @@ static void answer_turn(struct kt_call *c, struct kt_session *s, const char *tur
 	}
 	walk(log, after_seq, view_walk, &v);
 	if (!v.assistant && !kt_api_turn_open(s, turn_id))
-		kt_api_fail(c, 410, "events_expired",
-			"the events of this turn are no longer kept", NULL);
+		kt_api_fail(c, 410, "events_expired", "the events of this turn are no longer kept",
+			NULL);
 	else
 		respond_turn(c, s, &v);
 	view_release(&v);
@@ -380,10 +390,11 @@ static void wait_for(struct kt_call *c, struct kt_session *s, const char *turn_i
 	kt_exchange_on_close(c->ex, left, w);
 }
 
-void kt_api_wait_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
-	uint64_t after_seq)
+void kt_api_wait_turn(
+	struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq)
 {
-	bool paused = s->turn && kt_str_eq(s->turn->id, turn_id) && s->turn->state == KT_TURN_WAITING;
+	bool paused = s->turn && kt_str_eq(s->turn->id, turn_id) &&
+		s->turn->state == KT_TURN_WAITING;
 
 	if (paused || !kt_api_turn_open(s, turn_id))
 		answer_turn(c, s, turn_id, after_seq);

@@ -63,8 +63,8 @@ static struct kt_app *new_app(const char *dir)
 	return app;
 }
 
-enum kt_code kt_app_load(const char *dir, const struct kt_app_options *opts, struct kt_app **out,
-	struct kt_err *err)
+enum kt_code kt_app_load(
+	const char *dir, const struct kt_app_options *opts, struct kt_app **out, struct kt_err *err)
 {
 	const char *harness = opts ? opts->harness : NULL;
 	KT_AUTOFREE char *real = NULL;

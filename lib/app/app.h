@@ -57,7 +57,10 @@ struct kt_finding {
 };
 
 enum kt_input_policy {
-	KT_INPUT_PROMPT, KT_INPUT_DENY, KT_INPUT_APPROVE_ONCE, KT_INPUT_APPROVE_SESSION,
+	KT_INPUT_PROMPT,
+	KT_INPUT_DENY,
+	KT_INPUT_APPROVE_ONCE,
+	KT_INPUT_APPROVE_SESSION,
 	KT_INPUT_ERROR,
 };
 
@@ -82,15 +85,18 @@ struct kt_app {
 	size_t n_errors, n_warnings;
 	/* karta.jsonc */
 	const char **hidden_event_types; /* NULL-terminated, or NULL */
-	enum kt_input_policy input_policy; /* cli.input_required_policy, or runtime.permission_mode */
+	enum kt_input_policy
+		input_policy; /* cli.input_required_policy, or runtime.permission_mode */
 	enum kt_input_policy input_hidden_policy;
 	int64_t idle_timeout_ms; /* harness.claude.idle_timeout_seconds; default 600 s */
 	int64_t approval_timeout_ms; /* runtime.approval_timeout_seconds; default KT_APPROVAL_MS */
-	enum kt_input_policy approval_default; /* runtime.approval_default: DENY (default) or APPROVE_ONCE */
+	enum kt_input_policy
+		approval_default; /* runtime.approval_default: DENY (default) or APPROVE_ONCE */
 	int64_t thinking_budget_tokens; /* 0 = not set */
 	const char *permission_mode; /* "interactive", "autonomous" or NULL */
 	const char *profile_name, *profile_display_name; /* or NULL */
-	int64_t event_retention_ms; /* runtime.event_retention_hours; default 24 h; 0 = running turn only */
+	int64_t event_retention_ms; /* runtime.event_retention_hours; default 24 h; 0 = running turn
+				       only */
 	const char *model; /* [harness] model, or NULL */
 };
 
@@ -100,10 +106,10 @@ struct kt_app_options {
 };
 
 /*
- * Load the application in dir. Findings (unknown keys, wrong types, bad front matter) are collected,
- * errors too: look at n_errors. *out is the caller's, kt_app_free().
- * Returns KT_OK, KT_ENOTFOUND (no such folder, or no such opts->config), KT_EINVAL (opts->harness
- * is no harness) or KT_EIO.
+ * Load the application in dir. Findings (unknown keys, wrong types, bad front matter) are
+ * collected, errors too: look at n_errors. *out is the caller's, kt_app_free(). Returns KT_OK,
+ * KT_ENOTFOUND (no such folder, or no such opts->config), KT_EINVAL (opts->harness is no harness)
+ * or KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_app_load(const char *dir, const struct kt_app_options *opts,
 	struct kt_app **out, struct kt_err *err);
@@ -169,7 +175,7 @@ struct kt_program {
  * version stays "". KT_HARNESS_REHEARSAL needs no program: KT_OK with an empty path.
  * Returns KT_OK or KT_ENOTFOUND with a hint how to install it.
  */
-KT_MUST_CHECK enum kt_code kt_app_program(const struct kt_app *app, struct kt_program *out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_app_program(
+	const struct kt_app *app, struct kt_program *out, struct kt_err *err);
 
 #endif

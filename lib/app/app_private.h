@@ -40,11 +40,11 @@ void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char 
 void kt_settings_check(struct kt_load *ld, enum kt_settings_file which, const char *file,
 	const struct kt_toml *root, const char *text, size_t len);
 /* Value of a key of the table, NULL when it is absent or was reported as wrong. */
-const struct kt_toml *kt_settings_get(enum kt_settings_file which, const struct kt_toml *root,
-	const char *path);
+const struct kt_toml *kt_settings_get(
+	enum kt_settings_file which, const struct kt_toml *root, const char *path);
 /* As kt_settings_get() for strings. */
-const char *kt_settings_str(enum kt_settings_file which, const struct kt_toml *root,
-	const char *path);
+const char *kt_settings_str(
+	enum kt_settings_file which, const struct kt_toml *root, const char *path);
 /* As kt_settings_get() for integers; the table's default when absent. */
 int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root, const char *path);
 
@@ -52,8 +52,8 @@ int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root,
  * Read karta.toml and karta.jsonc (config or NULL) into the load and the application.
  * Returns KT_OK or KT_ENOTFOUND (config is not there).
  */
-KT_MUST_CHECK enum kt_code kt_load_settings(struct kt_load *ld, const char *config,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_load_settings(
+	struct kt_load *ld, const char *config, struct kt_err *err);
 /* Decide the harness: override (valid, or NULL), declaration, files. */
 void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override);
 /* Read the declarations of [env] and the values of .env. */

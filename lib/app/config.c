@@ -209,8 +209,8 @@ static int64_t jsonc_int(const struct kt_load *ld, const char *path)
 static void apply_jsonc(struct kt_load *ld)
 {
 	struct kt_app *app = ld->app;
-	const struct kt_toml *hidden =
-		kt_settings_get(KT_SETTINGS_JSONC, ld->jsonc, "cli.hidden_event_types");
+	const struct kt_toml *hidden = kt_settings_get(
+		KT_SETTINGS_JSONC, ld->jsonc, "cli.hidden_event_types");
 	enum kt_input_policy asked = KT_INPUT_PROMPT;
 
 	if (hidden)
@@ -219,8 +219,8 @@ static void apply_jsonc(struct kt_load *ld)
 	if (kt_str_eq(app->permission_mode, "autonomous"))
 		asked = KT_INPUT_APPROVE_SESSION;
 	app->input_policy = policy_of(jsonc_str(ld, "cli.input_required_policy"), asked);
-	app->input_hidden_policy =
-		policy_of(jsonc_str(ld, "cli.input_required_hidden_policy"), KT_INPUT_DENY);
+	app->input_hidden_policy = policy_of(
+		jsonc_str(ld, "cli.input_required_hidden_policy"), KT_INPUT_DENY);
 	app->idle_timeout_ms = 1000 * jsonc_int(ld, "harness.claude.idle_timeout_seconds");
 	app->thinking_budget_tokens = jsonc_int(ld, "harness.claude.thinking_budget_tokens");
 	app->approval_timeout_ms = 1000 * jsonc_int(ld, "runtime.approval_timeout_seconds");
@@ -260,8 +260,8 @@ static void bind_value(void *arg, int line, const char *name, const char *value)
 	for (size_t i = 0; i < ld->app->n_env; i++) {
 		/* An empty value binds nothing: "NAME=" is how templates of .env files look. */
 		if (!strcmp(ld->app->env[i].name, name))
-			ld->app->env[i].value =
-				*value ? kt_arena_strdup(ld->app->arena, value) : NULL;
+			ld->app->env[i].value = *value ? kt_arena_strdup(ld->app->arena, value)
+						       : NULL;
 	}
 }
 
@@ -323,7 +323,8 @@ void kt_load_env(struct kt_load *ld)
 	struct kt_app *app = ld->app;
 	size_t max = 0;
 
-	for (const struct kt_toml *t = env ? env->child : NULL; t && max < KT_APP_MAX_ITEMS; t = t->next)
+	for (const struct kt_toml *t = env ? env->child : NULL; t && max < KT_APP_MAX_ITEMS;
+		t = t->next)
 		max++;
 	if (max && env->type == KT_TOML_TABLE) {
 		app->env = kt_arena_alloc(app->arena, max * sizeof(*app->env));

@@ -24,7 +24,8 @@ static void need_command(struct kt_load *ld, const char *type, const struct kt_t
 	if (ld->app->harness_command)
 		return;
 	kt_load_note(ld, KT_ERROR, at ? "karta.toml" : NULL, at ? at->line : 0, at ? at->col : 0,
-		"add command = [\"program\", \"argument\"] to [harness] in karta.toml: a program that "
+		"add command = [\"program\", \"argument\"] to [harness] in karta.toml: a program "
+		"that "
 		"speaks the Agent Client Protocol",
 		"the harness '%s' needs [harness] command", type);
 }
@@ -62,9 +63,10 @@ void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
 	else if (!known && !override && !tried)
 		/* Where `karta init` was, it has nothing more to give. */
 		kt_load_note(ld, KT_ERROR, NULL, 0, 0,
-			kt_app_has_file(app->dir, "karta.toml") ?
-				"write CLAUDE.md or AGENTS.md: who the agent is, and what it is to do" :
-				"run `karta init`",
+			kt_app_has_file(app->dir, "karta.toml")
+				? "write CLAUDE.md or AGENTS.md: who the agent is, and what it is "
+				  "to do"
+				: "run `karta init`",
 			"no harness application here");
 	ld->have_layout = known;
 	ld->layout = type;

@@ -69,7 +69,7 @@ static cJSON *read_front(struct discovery *d, const char *file)
 	size_t body;
 
 	if (kt_fs_read(path, &text, &err) == KT_OK &&
-	    kt_frontmatter_parse(text.ptr, text.len, &front, &body, &err) == KT_OK)
+		kt_frontmatter_parse(text.ptr, text.len, &front, &body, &err) == KT_OK)
 		return front;
 	kt_load_note_err(d->ld, KT_ERROR, file, NULL, &err);
 	return NULL;
@@ -110,8 +110,8 @@ static bool is_primary(struct discovery *d, const cJSON *front, bool opencode)
 	return opencode || kt_str_eq(mode, "all");
 }
 
-static void add_agent(struct discovery *d, const cJSON *front, const char *name, const char *file,
-	bool opencode)
+static void add_agent(
+	struct discovery *d, const cJSON *front, const char *name, const char *file, bool opencode)
 {
 	struct kt_app *app = d->ld->app;
 	const struct kt_agent *same = kt_app_agent(app, name);
@@ -155,8 +155,8 @@ static void read_agent(struct discovery *d, const char *file, const char *base, 
 	} else if (opencode) {
 		add_agent(d, front, own, file, opencode);
 	} else {
-		KT_AUTOFREE char *fix =
-			kt_asprintf("begin the file with ---, name: %s, description: ..., ---", own);
+		KT_AUTOFREE char *fix = kt_asprintf(
+			"begin the file with ---, name: %s, description: ..., ---", own);
 
 		kt_load_note(d->ld, KT_ERROR, file, 1, 1, fix,
 			"the agent has no 'name' in its front matter");
@@ -164,8 +164,8 @@ static void read_agent(struct discovery *d, const char *file, const char *base, 
 }
 
 /* Agents in folder dir; base is dir below the agents folder, "" for itself. */
-static void walk_agents(struct discovery *d, const char *dir, const char *base, bool opencode,
-	int depth)
+static void walk_agents(
+	struct discovery *d, const char *dir, const char *base, bool opencode, int depth)
 {
 	KT_AUTOFREE char *full = kt_path_join(d->ld->app->dir, dir);
 	char **names;
@@ -175,8 +175,8 @@ static void walk_agents(struct discovery *d, const char *dir, const char *base, 
 		return;
 	for (size_t i = 0; i < n; i++) {
 		KT_AUTOFREE char *file = kt_path_join(dir, names[i]);
-		KT_AUTOFREE char *below = base[0] ? kt_path_join(base, names[i]) :
-						    kt_strdup(names[i]);
+		KT_AUTOFREE char *below = base[0] ? kt_path_join(base, names[i])
+						  : kt_strdup(names[i]);
 		bool markdown = kt_str_ends(names[i], ".md") && strlen(names[i]) > strlen(".md");
 
 		d->visits++;
@@ -185,7 +185,7 @@ static void walk_agents(struct discovery *d, const char *dir, const char *base, 
 		if (markdown && kt_app_has_file(d->ld->app->dir, file))
 			read_agent(d, file, below, opencode);
 		else if (depth < KT_APP_MAX_DEPTH && names[i][0] != '.' &&
-			 kt_app_has_dir(d->ld->app->dir, file))
+			kt_app_has_dir(d->ld->app->dir, file))
 			walk_agents(d, file, below, opencode, depth + 1);
 	}
 	kt_fs_names_free(names, n);
@@ -265,8 +265,8 @@ static void config_agents(struct discovery *d, const cJSON *doc, const char *fil
 			break;
 		/* Built-in agents are adjusted there as well; those stay the harness's own. */
 		if (!cJSON_IsObject(a) || kt_json_bool(a, "disable", false) ||
-		    !(kt_json_str(a, "prompt") || kt_json_str(a, "description")) ||
-		    kt_app_agent(d->ld->app, a->string))
+			!(kt_json_str(a, "prompt") || kt_json_str(a, "description")) ||
+			kt_app_agent(d->ld->app, a->string))
 			continue;
 		add_agent(d, a, a->string, file, true);
 	}
@@ -344,8 +344,8 @@ static void find_instructions(struct kt_load *ld)
 		}
 	}
 	kt_load_note(ld, KT_WARNING, NULL, 0, 0,
-		names == claude ? "write CLAUDE.md: who the agent is, and what it is to do" :
-				  "write AGENTS.md: who the agent is, and what it is to do",
+		names == claude ? "write CLAUDE.md: who the agent is, and what it is to do"
+				: "write AGENTS.md: who the agent is, and what it is to do",
 		"no %s: the agent has no instructions", names[0]);
 }
 

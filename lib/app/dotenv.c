@@ -72,7 +72,7 @@ static void read_bare(struct scan *s)
 	const char *start = s->p, *end;
 
 	while (s->p < s->end && *s->p != '\n' &&
-	       !(*s->p == '#' && (s->p == start || s->p[-1] == ' ' || s->p[-1] == '\t')))
+		!(*s->p == '#' && (s->p == start || s->p[-1] == ' ' || s->p[-1] == '\t')))
 		s->p++;
 	end = s->p;
 	while (end > start && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
@@ -84,7 +84,8 @@ static void read_bare(struct scan *s)
 static const char *read_line(struct scan *s, struct kt_buf *name)
 {
 	skip_blanks(s);
-	if (s->end - s->p > 7 && !memcmp(s->p, "export", 6) && (s->p[6] == ' ' || s->p[6] == '\t')) {
+	if (s->end - s->p > 7 && !memcmp(s->p, "export", 6) &&
+		(s->p[6] == ' ' || s->p[6] == '\t')) {
 		s->p += 6;
 		skip_blanks(s);
 	}

@@ -22,8 +22,8 @@ static int compare(const struct kt_finding *a, const struct kt_finding *b)
 	c = strcmp(a->file, b->file);
 	if (c)
 		return c;
-	return a->line != b->line ? (a->line > b->line) - (a->line < b->line) :
-				    (a->col > b->col) - (a->col < b->col);
+	return a->line != b->line ? (a->line > b->line) - (a->line < b->line)
+				  : (a->col > b->col) - (a->col < b->col);
 }
 
 static void insert(struct kt_app *app, struct kt_finding *f)
@@ -74,8 +74,8 @@ void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char 
 	if (a && msg[a] == ':') {
 		b = strspn(msg + a + 1, "0123456789");
 		if (b && msg[a + 1 + b] == ':' && msg[a + 2 + b] == ' ' &&
-		    kt_str_int64n(msg, a, 1, INT32_MAX, &line) &&
-		    kt_str_int64n(msg + a + 1, b, 1, INT32_MAX, &col))
+			kt_str_int64n(msg, a, 1, INT32_MAX, &line) &&
+			kt_str_int64n(msg + a + 1, b, 1, INT32_MAX, &col))
 			msg += a + b + 3;
 	}
 	kt_load_note(ld, severity, file, (int)line, (int)col, fix, "%s", msg);

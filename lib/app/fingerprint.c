@@ -88,8 +88,9 @@ static void add_dir(struct walk *w, int parent, const char *name, uint64_t path_
 
 uint64_t kt_app_fingerprint(const char *dir)
 {
-	static const char *const files[] = { "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "karta.toml",
-		"karta.jsonc", ".mcp.json", ".env", "opencode.json", "opencode.jsonc" };
+	static const char *const files[] = { "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md",
+		"karta.toml", "karta.jsonc", ".mcp.json", ".env", "opencode.json",
+		"opencode.jsonc" };
 	static const char *const dirs[] = { ".claude", ".opencode" };
 	struct walk w = { FNV_OFFSET, 0 };
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -33,8 +33,8 @@ struct init {
 };
 
 /* Create a file (relative) and its folders, or note that it is there. */
-static enum kt_code put(struct init *in, const char *file, const void *data, size_t len,
-	struct kt_err *err)
+static enum kt_code put(
+	struct init *in, const char *file, const void *data, size_t len, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_path_join(in->dir, file);
 	KT_AUTOFREE char *dir = kt_path_dir(path);
@@ -83,11 +83,14 @@ static void add_toml(struct kt_buf *b, const struct init *in)
 		kt_buf_adds(b, "type = ");
 		kt_toml_add_str(b, kt_harness_name(in->harness));
 	} else {
-		kt_buf_adds(b, "# type = \"claude-code\"  # or \"opencode\"; found from the files without");
+		kt_buf_adds(b,
+			"# type = \"claude-code\"  # or \"opencode\"; found from the files "
+			"without");
 	}
 	kt_buf_addc(b, '\n');
 	if (in->have_harness && in->harness == KT_HARNESS_ACP)
-		kt_buf_adds(b, "# The program that speaks the Agent Client Protocol, and its arguments:\n"
+		kt_buf_adds(b,
+			"# The program that speaks the Agent Client Protocol, and its arguments:\n"
 			"# command = [\"program\", \"argument\"]\n");
 }
 
@@ -314,8 +317,8 @@ static const char **list_of(struct kt_arena *arena, const struct kt_vec *v)
 	return list;
 }
 
-static enum kt_code choose_name(struct init *in, const char *dir, const char *name,
-	struct kt_err *err)
+static enum kt_code choose_name(
+	struct init *in, const char *dir, const char *name, struct kt_err *err)
 {
 	KT_AUTOFREE char *real = NULL;
 	KT_AUTOFREE char *base = NULL;

@@ -24,13 +24,16 @@ struct known {
 };
 
 static const struct known known_claude = {
-	"claude", "KARTA_CLAUDE",
+	"claude",
+	"KARTA_CLAUDE",
 	"node_modules/@anthropic-ai/claude-code-linux-" NPM_ARCH "/claude",
-	"install it with 'npm install -g @anthropic-ai/claude-code'; 'karta dev --offline' works without",
+	"install it with 'npm install -g @anthropic-ai/claude-code'; 'karta dev --offline' works "
+	"without",
 };
 
 static const struct known known_opencode = {
-	"opencode", "KARTA_OPENCODE",
+	"opencode",
+	"KARTA_OPENCODE",
 	"node_modules/opencode-linux-" NPM_ARCH "/bin/opencode",
 	"install it with 'npm install -g opencode-ai'; 'karta dev --offline' works without",
 };
@@ -54,8 +57,8 @@ static enum kt_code take(const char *path, struct kt_program *out, struct kt_err
 	return KT_OK;
 }
 
-static enum kt_code find_known(const struct kt_app *app, const struct known *k,
-	struct kt_program *out, struct kt_err *err)
+static enum kt_code find_known(
+	const struct kt_app *app, const struct known *k, struct kt_program *out, struct kt_err *err)
 {
 	const char *set = kt_env_get(k->env);
 	KT_AUTOFREE char *found = NULL;
@@ -66,7 +69,8 @@ static enum kt_code find_known(const struct kt_app *app, const struct known *k,
 		found = kt_fs_which(set);
 		if (found)
 			return take(found, out, err);
-		(void)kt_fail(err, KT_ENOTFOUND, 0, "%s names '%s', which is no program", k->env, set);
+		(void)kt_fail(
+			err, KT_ENOTFOUND, 0, "%s names '%s', which is no program", k->env, set);
 		(void)kt_hint(err, "correct or unset %s", k->env);
 		return KT_ENOTFOUND;
 	}
@@ -82,8 +86,8 @@ static enum kt_code find_known(const struct kt_app *app, const struct known *k,
 	return KT_ENOTFOUND;
 }
 
-static enum kt_code find_command(const struct kt_app *app, struct kt_program *out,
-	struct kt_err *err)
+static enum kt_code find_command(
+	const struct kt_app *app, struct kt_program *out, struct kt_err *err)
 {
 	const char *word = app->harness_command ? app->harness_command[0] : NULL;
 	KT_AUTOFREE char *found = NULL;
@@ -95,7 +99,8 @@ static enum kt_code find_command(const struct kt_app *app, struct kt_program *ou
 		return KT_ENOTFOUND;
 	}
 	if (strchr(word, '/')) {
-		/* As written in the folder's own file, so from the folder, not from where we stand. */
+		/* As written in the folder's own file, so from the folder, not from where we stand.
+		 */
 		bin = kt_path_join(app->dir, word);
 	} else {
 		found = kt_fs_which(word);

@@ -64,8 +64,8 @@ static const char *const types[] = { "claude-code", "opencode", "acp", "rehearsa
 	"deepagents", "goose", NULL };
 static const char *const portabilities[] = { "static", "forkable", "explainable", NULL };
 static const char *const audiences[] = { "organization", "named", NULL };
-static const char *const policies[] = { "prompt", "deny", "approve_once", "approve_session", "error",
-	NULL };
+static const char *const policies[] = { "prompt", "deny", "approve_once", "approve_session",
+	"error", NULL };
 static const char *const modes[] = { "interactive", "autonomous", NULL };
 static const char *const outcomes[] = { "deny", "approve_once", NULL };
 
@@ -120,8 +120,8 @@ static const struct setting settings[] = {
 		"patterns of files that may be shown" },
 	{ TOML, "artifacts.kinds.*.allowed_evidence_paths", V_STRINGS, NULL, NULL, 0, 0, "2", NULL,
 		"patterns of files that may be given as evidence" },
-	{ TOML, "artifacts.kinds.*.allowed_provenance_paths", V_STRINGS, NULL, NULL, 0, 0, "2", NULL,
-		"patterns of files that may say where it came from" },
+	{ TOML, "artifacts.kinds.*.allowed_provenance_paths", V_STRINGS, NULL, NULL, 0, 0, "2",
+		NULL, "patterns of files that may say where it came from" },
 	{ TOML, "artifacts.kinds.*.allowed_continuation_paths", V_STRINGS, NULL, NULL, 0, 0, "2",
 		NULL, "patterns of files that a fork may go on with" },
 	{ TOML, "artifacts.kinds.*.max_share_bytes", V_INT, "bytes", NULL, 1, NO_MAX, "2", NULL,
@@ -135,8 +135,8 @@ static const struct setting settings[] = {
 		"what is done when the agent asks for an approval" },
 	{ JSONC, "cli.input_required_hidden_policy", V_CHOICE, NULL, "deny", 0, 0, "1", policies,
 		"the same, when the event is hidden" },
-	{ JSONC, "harness.claude.idle_timeout_seconds", V_INT, "seconds", "600", 1, 604800, "1", NULL,
-		"idle time after which a session's harness process is stopped" },
+	{ JSONC, "harness.claude.idle_timeout_seconds", V_INT, "seconds", "600", 1, 604800, "1",
+		NULL, "idle time after which a session's harness process is stopped" },
 	{ JSONC, "harness.claude.thinking_budget_tokens", V_INT, "tokens", NULL, 1, 1000000, "1",
 		NULL, "most tokens that the model may think with" },
 	{ JSONC, "harness.claude.permission_intercept", V_BOOL, NULL, "false", 0, 0, "1", NULL,
@@ -145,8 +145,8 @@ static const struct setting settings[] = {
 		"accepted; the agent of a session is chosen with each message" },
 	{ JSONC, "runtime.permission_mode", V_CHOICE, NULL, NULL, 0, 0, "1", modes,
 		"interactive asks, autonomous approves for the session" },
-	{ JSONC, "runtime.approval_timeout_seconds", V_INT, "seconds", "3600", 1, 604800, "own", NULL,
-		"time after which an unanswered approval is decided" },
+	{ JSONC, "runtime.approval_timeout_seconds", V_INT, "seconds", "3600", 1, 604800, "own",
+		NULL, "time after which an unanswered approval is decided" },
 	{ JSONC, "runtime.approval_default", V_CHOICE, NULL, "deny", 0, 0, "own", outcomes,
 		"how an unanswered approval is decided" },
 	{ JSONC, "runtime.event_retention_hours", V_INT, "hours", "24", 0, 87600, "own", NULL,
@@ -173,15 +173,15 @@ static bool is_sha256(const char *s)
 	return strlen(s) == 64 && strspn(s, "0123456789abcdefABCDEF") == 64;
 }
 
-
 /* What the value must be, appended to b; nothing when it is that. *at is where it is wrong. */
-static void check_array(const struct setting *st, const struct kt_toml *v, const struct kt_toml **at,
-	struct kt_buf *b)
+static void check_array(const struct setting *st, const struct kt_toml *v,
+	const struct kt_toml **at, struct kt_buf *b)
 {
 	for (const struct kt_toml *c = v->child; c; c = c->next) {
 		*at = c;
 		if (c->type != KT_TOML_STRING) {
-			kt_buf_addf(b, "must hold strings only, not %s", kt_toml_type_name(c->type));
+			kt_buf_addf(
+				b, "must hold strings only, not %s", kt_toml_type_name(c->type));
 			return;
 		}
 		if (st->choices && !in_list(c->str, st->choices)) {
@@ -226,8 +226,8 @@ static void check_int(const struct setting *st, const struct kt_toml *v, struct 
 }
 
 /* Append what is wrong with the value, nothing when it is right; *at is the place. */
-static void check_value(const struct setting *st, const struct kt_toml *v, const struct kt_toml **at,
-	struct kt_buf *b)
+static void check_value(const struct setting *st, const struct kt_toml *v,
+	const struct kt_toml **at, struct kt_buf *b)
 {
 	const char *want = NULL;
 
@@ -280,8 +280,8 @@ struct check {
 };
 
 /* Place of a node: its own, or that of the key in the JSONC text. */
-static void place(const struct check *c, const struct kt_toml *node, const char *shown, int *line,
-	int *col)
+static void place(
+	const struct check *c, const struct kt_toml *node, const char *shown, int *line, int *col)
 {
 	*line = node->line;
 	*col = node->col;
@@ -312,7 +312,7 @@ static enum kind classify(enum kt_settings_file which, const char *pat, const ch
 		len = strcspn(seg, ".");
 		tables = len > 2 && seg[len - 2] == '[';
 		same = (len == 1 && *seg == '*') ||
-		       (len - (tables ? 2 : 0) == klen && !memcmp(seg, key, klen));
+			(len - (tables ? 2 : 0) == klen && !memcmp(seg, key, klen));
 		if (!same)
 			continue;
 		if (!seg[len]) {
@@ -326,8 +326,8 @@ static enum kind classify(enum kt_settings_file which, const char *pat, const ch
 }
 
 /* Known names directly below pat, NULL-terminated; arena. */
-static const char *const *names_below(struct kt_arena *arena, enum kt_settings_file which,
-	const char *pat)
+static const char *const *names_below(
+	struct kt_arena *arena, enum kt_settings_file which, const char *pat)
 {
 	const char **list = kt_arena_alloc(arena, (KT_ARRAY_LEN(settings) + 1) * sizeof(*list));
 	size_t n = 0;
@@ -342,8 +342,8 @@ static const char *const *names_below(struct kt_arena *arena, enum kt_settings_f
 	return list;
 }
 
-static void unknown_key(const struct check *c, const struct kt_toml *node, const char *pat,
-	const char *shown)
+static void unknown_key(
+	const struct check *c, const struct kt_toml *node, const char *pat, const char *shown)
 {
 	KT_AUTO_ARENA struct kt_arena *scratch = kt_arena_new();
 	const char *near = kt_str_nearest(node->key, names_below(scratch, c->which, pat));
@@ -355,8 +355,8 @@ static void unknown_key(const struct check *c, const struct kt_toml *node, const
 			kt_arena_printf(scratch, "rename it to '%s', or remove it", near),
 			"unknown key '%s' (did you mean '%s'?)", shown, near);
 	else
-		kt_load_note(c->ld, KT_WARNING, c->file, line, col, "remove it",
-			"unknown key '%s'", shown);
+		kt_load_note(c->ld, KT_WARNING, c->file, line, col, "remove it", "unknown key '%s'",
+			shown);
 }
 
 static void check_leaf(const struct check *c, const struct setting *st, const struct kt_toml *node,
@@ -383,8 +383,8 @@ static void check_leaf(const struct check *c, const struct setting *st, const st
 }
 
 /* True when node is a table or, for TABLES, an array of nothing else; else an error is noted. */
-static bool right_shape(const struct check *c, enum kind kind, const struct kt_toml *node,
-	const char *shown)
+static bool right_shape(
+	const struct check *c, enum kind kind, const struct kt_toml *node, const char *shown)
 {
 	const struct kt_toml *at = node;
 	int line, col;
@@ -404,8 +404,8 @@ static bool right_shape(const struct check *c, enum kind kind, const struct kt_t
 }
 
 /* Depth is bounded by the table's longest path, whatever the file holds. */
-static void check_table(const struct check *c, const struct kt_toml *table, const char *pat,
-	const char *shown_pat)
+static void check_table(
+	const struct check *c, const struct kt_toml *table, const char *pat, const char *shown_pat)
 {
 	for (const struct kt_toml *node = table->child; node; node = node->next) {
 		char next[PATH_MAX_BYTES], shown[PATH_MAX_BYTES], below[PATH_MAX_BYTES + 1];
@@ -447,8 +447,8 @@ static const struct setting *find(enum kt_settings_file which, const char *path)
 	return NULL;
 }
 
-const struct kt_toml *kt_settings_get(enum kt_settings_file which, const struct kt_toml *root,
-	const char *path)
+const struct kt_toml *kt_settings_get(
+	enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
 	const struct setting *st = find(which, path);
@@ -468,8 +468,8 @@ const struct kt_toml *kt_settings_get(enum kt_settings_file which, const struct 
 	return b.len || b.overflow ? NULL : root;
 }
 
-const char *kt_settings_str(enum kt_settings_file which, const struct kt_toml *root,
-	const char *path)
+const char *kt_settings_str(
+	enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	const struct kt_toml *v = kt_settings_get(which, root, path);
 

@@ -24,7 +24,8 @@
 /* The structure of type `type` that holds `member` at address ptr. */
 #define kt_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Broken invariant (never bad input): prints file and line to stderr and aborts, also in release. */
+/* Broken invariant (never bad input): prints file and line to stderr and aborts, also in release.
+ */
 #define kt_assert(cond) ((cond) ? (void)0 : kt_assert_fail(#cond, __FILE__, __LINE__))
 KT_NORETURN void kt_assert_fail(const char *cond, const char *file, int line);
 

@@ -21,7 +21,10 @@ struct kt_buf {
 };
 
 extern char kt_buf_empty[1];
-#define KT_BUF_INIT(max_bytes) { kt_buf_empty, 0, 0, (max_bytes), false }
+#define KT_BUF_INIT(max_bytes)                                                                     \
+	{                                                                                          \
+		kt_buf_empty, 0, 0, (max_bytes), false                                             \
+	}
 #define KT_AUTO_BUF __attribute__((cleanup(kt_buf_release)))
 
 /* Start an empty buffer that may hold max_bytes. */

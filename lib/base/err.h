@@ -13,33 +13,36 @@
 
 enum kt_code {
 	KT_OK = 0,
-	KT_EINVAL,    /* bad input or usage */
+	KT_EINVAL, /* bad input or usage */
 	KT_ENOTFOUND, /* no such thing */
-	KT_EAUTH,     /* not signed in */
-	KT_EDENIED,   /* signed in, not allowed */
+	KT_EAUTH, /* not signed in */
+	KT_EDENIED, /* signed in, not allowed */
 	KT_ECONFLICT, /* state forbids it: busy, answered, changed */
-	KT_ELIMIT,    /* over a stated maximum */
-	KT_ETIMEOUT,  /* a deadline passed */
-	KT_EUNAVAIL,  /* the other side is not there; later may work */
-	KT_EIO,       /* the operating system said no */
-	KT_EPROTO,    /* the other side broke its protocol */
-	KT_ENOMEM,    /* an input-sized allocation failed */
-	KT_ECANCEL,   /* given up on request */
-	KT_EBUDGET,   /* a budget is exhausted */
-	KT_EGATE,     /* checks failed */
-	KT_ECONFIRM,  /* a confirmation is needed and there is no terminal */
+	KT_ELIMIT, /* over a stated maximum */
+	KT_ETIMEOUT, /* a deadline passed */
+	KT_EUNAVAIL, /* the other side is not there; later may work */
+	KT_EIO, /* the operating system said no */
+	KT_EPROTO, /* the other side broke its protocol */
+	KT_ENOMEM, /* an input-sized allocation failed */
+	KT_ECANCEL, /* given up on request */
+	KT_EBUDGET, /* a budget is exhausted */
+	KT_EGATE, /* checks failed */
+	KT_ECONFIRM, /* a confirmation is needed and there is no terminal */
 	KT_EINTERNAL, /* a bug of ours */
 	KT_CODE_COUNT_
 };
 
 struct kt_err {
 	enum kt_code code;
-	int sys;       /* errno, CURLcode or 0 */
+	int sys; /* errno, CURLcode or 0 */
 	char msg[400]; /* one line, no full stop */
 	char hint[240]; /* what to do next, or "" ; printed on a line of its own */
 };
 
-#define KT_ERR_INIT { KT_OK, 0, "", "" }
+#define KT_ERR_INIT                                                                                \
+	{                                                                                          \
+		KT_OK, 0, "", ""                                                                   \
+	}
 
 /*
  * Fill err (NULL allowed) and return code. When sys is an errno (> 0) its text is appended

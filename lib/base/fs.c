@@ -131,8 +131,8 @@ enum kt_code kt_fs_mkdirs(const char *path, mode_t mode, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code read_fd(int fd, const char *path, off_t size, struct kt_buf *b,
-	struct kt_err *err)
+static enum kt_code read_fd(
+	int fd, const char *path, off_t size, struct kt_buf *b, struct kt_err *err)
 {
 	for (;;) {
 		size_t left = b->max - b->len, want = 1;
@@ -154,8 +154,8 @@ static enum kt_code read_fd(int fd, const char *path, off_t size, struct kt_buf 
 		if (n == 0)
 			return KT_OK;
 		if (!left)
-			return kt_fail(err, KT_ELIMIT, 0, "'%s' is larger than %zu bytes", path,
-				b->max);
+			return kt_fail(
+				err, KT_ELIMIT, 0, "'%s' is larger than %zu bytes", path, b->max);
 		kt_buf_commit(b, (size_t)n);
 		size = size > n ? size - n : 0;
 	}
@@ -268,8 +268,8 @@ enum kt_code kt_fs_write_atomic(const char *path, const void *data, size_t len, 
 	return durable ? sync_dir(dir, err) : KT_OK;
 }
 
-enum kt_code kt_fs_write_new(const char *path, const void *data, size_t len, mode_t mode,
-	struct kt_err *err)
+enum kt_code kt_fs_write_new(
+	const char *path, const void *data, size_t len, mode_t mode, struct kt_err *err)
 {
 	KT_AUTOFD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	enum kt_code code;

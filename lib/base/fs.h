@@ -35,20 +35,22 @@ KT_MUST_CHECK enum kt_code kt_fs_read(const char *path, struct kt_buf *b, struct
 KT_MUST_CHECK enum kt_code kt_fs_write_atomic(const char *path, const void *data, size_t len,
 	mode_t mode, bool durable, struct kt_err *err);
 /* Create path with the content; KT_ECONFLICT when it exists already. */
-KT_MUST_CHECK enum kt_code kt_fs_write_new(const char *path, const void *data, size_t len,
-	mode_t mode, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_fs_write_new(
+	const char *path, const void *data, size_t len, mode_t mode, struct kt_err *err);
 /* Write all of len bytes to fd, through short writes and EINTR. */
-KT_MUST_CHECK enum kt_code kt_fs_write_all(int fd, const void *data, size_t len, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_fs_write_all(
+	int fd, const void *data, size_t len, struct kt_err *err);
 /* Remove a file or a tree without following links; a missing path is fine. */
 KT_MUST_CHECK enum kt_code kt_fs_remove_tree(const char *path, struct kt_err *err);
 /*
  * Names in a folder, sorted by bytes, without "." and ".."; *out is an array of n strings, free
  * with kt_fs_names_free(). Returns KT_ENOTFOUND when the folder is not there.
  */
-KT_MUST_CHECK enum kt_code kt_fs_list(const char *path, char ***out, size_t *out_n,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_fs_list(
+	const char *path, char ***out, size_t *out_n, struct kt_err *err);
 void kt_fs_names_free(char **names, size_t n);
-/* First executable regular file called name on PATH (or name itself when it has a slash), or NULL. */
+/* First executable regular file called name on PATH (or name itself when it has a slash), or NULL.
+ */
 KT_MUST_CHECK char *kt_fs_which(const char *name);
 /* Non-blocking (on = true) or blocking mode of fd. */
 KT_MUST_CHECK enum kt_code kt_fd_nonblock(int fd, bool on, struct kt_err *err);

@@ -20,12 +20,14 @@
 #define KT_HTTP_DRAIN_MS 30000 /* running requests after SIGTERM */
 #define KT_SSE_HEARTBEAT_MS 15000 /* below the usual 60 s idle limit of proxies */
 #define KT_SSE_RETRY_MS 1000 /* reconnect delay told to EventSource */
-#define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to the kernel queue per reader at most */
+#define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to the kernel queue per reader at most  \
+					    */
 #define KT_MAX_JSON_DEPTH 64 /* request bodies nest a handful */
 #define KT_MAX_TOML_BYTES (256 * 1024) /* a configuration file */
 #define KT_MAX_CONFIG_BYTES (256 * 1024) /* karta.jsonc */
 #define KT_MAX_AGENT_FILE_BYTES (1024 * 1024) /* an agent's or skill's Markdown */
-#define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* one harness line: a Write of N bytes comes thrice */
+#define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* one harness line: a Write of N bytes comes thrice  \
+					      */
 #define KT_MAX_EVENT_BYTES (1024 * 1024) /* one event; longer strings in it are cut and marked */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */
 #define KT_MAX_CHILD_QUEUE_BYTES (8 * 1024 * 1024) /* unwritten input of one harness */

@@ -53,7 +53,9 @@ static void escape(char *out, size_t size, const char *text, size_t len)
 		}
 		if (c == '\n' || c == '\r' || c == '\t')
 			snprintf(code, sizeof(code), "\\%c",
-				c == '\n' ? 'n' : c == '\r' ? 'r' : 't');
+				c == '\n'           ? 'n'
+					: c == '\r' ? 'r'
+						    : 't');
 		else
 			snprintf(code, sizeof(code), "\\x%02x", c);
 		if (n + strlen(code) >= size)

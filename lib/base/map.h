@@ -14,7 +14,10 @@ struct kt_map {
 	size_t cap; /* power of two or 0 */
 	size_t used; /* len + tombstones */
 };
-#define KT_MAP_INIT { NULL, 0, 0, 0 }
+#define KT_MAP_INIT                                                                                \
+	{                                                                                          \
+		NULL, 0, 0, 0                                                                      \
+	}
 
 /* Value of key, NULL when absent. */
 void *kt_map_get(const struct kt_map *m, const char *key);

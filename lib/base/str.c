@@ -83,7 +83,7 @@ bool kt_str_int64n(const char *s, size_t len, int64_t min, int64_t max, int64_t 
 
 		/* Towards the sign, as INT64_MIN has no positive counterpart. */
 		if (!is_digit(s[i]) || __builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, negative ? -digit : digit, &v))
+			__builtin_add_overflow(v, negative ? -digit : digit, &v))
 			return false;
 	}
 	if (v < min || v > max)

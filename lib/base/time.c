@@ -105,7 +105,7 @@ bool kt_time_parse(const char *s, int64_t *out_us)
 		return true;
 	}
 	if (!number(&s, 4, 0, 9999, '-', &year) || !number(&s, 2, 1, 12, '-', &month) ||
-	    !number(&s, 2, 1, days_in_month(year, month), 0, &tm.tm_mday))
+		!number(&s, 2, 1, days_in_month(year, month), 0, &tm.tm_mday))
 		return false;
 	/* RFC 3339 5.6: "T" in either case; a blank is common in what people paste. */
 	if (*s != 'T' && *s != 't' && *s != ' ')
@@ -113,7 +113,7 @@ bool kt_time_parse(const char *s, int64_t *out_us)
 	s++;
 	/* Second 60 is a leap second and counts as the first of the next minute. */
 	if (!number(&s, 2, 0, 23, ':', &tm.tm_hour) || !number(&s, 2, 0, 59, ':', &tm.tm_min) ||
-	    !number(&s, 2, 0, 60, 0, &tm.tm_sec))
+		!number(&s, 2, 0, 60, 0, &tm.tm_sec))
 		return false;
 	if (*s == '.') {
 		size_t n = strspn(s + 1, "0123456789");
@@ -141,8 +141,12 @@ void kt_time_ago(int64_t us, int64_t now_us, char *out, size_t size)
 		int64_t seconds;
 		const char *name;
 	} units[] = {
-		{ 365 * 86400, "year" }, { 30 * 86400, "month" }, { 86400, "day" },
-		{ 3600, "hour" },        { 60, "minute" },        { 1, "second" },
+		{ 365 * 86400, "year" },
+		{ 30 * 86400, "month" },
+		{ 86400, "day" },
+		{ 3600, "hour" },
+		{ 60, "minute" },
+		{ 1, "second" },
 	};
 	bool future = us > now_us;
 	int64_t diff;

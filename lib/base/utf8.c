@@ -14,6 +14,7 @@ struct range {
 };
 
 /* Sorted; unassigned code points between two ranges are counted in. */
+/* clang-format off */
 static const struct range zero_width[] = {
 	{ 0x0300, 0x036f }, { 0x0483, 0x0489 }, { 0x0591, 0x05bd }, { 0x05bf, 0x05bf },
 	{ 0x05c1, 0x05c2 }, { 0x05c4, 0x05c5 }, { 0x05c7, 0x05c7 }, { 0x0600, 0x0605 },
@@ -95,7 +96,9 @@ static const struct range zero_width[] = {
 	{ 0x1e130, 0x1e136 }, { 0x1e2ae, 0x1e2ae }, { 0x1e2ec, 0x1e2ef }, { 0x1e8d0, 0x1e8d6 },
 	{ 0x1e944, 0x1e94a }, { 0xe0001, 0xe01ef },
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct range double_width[] = {
 	{ 0x0378, 0x0379 }, { 0x0380, 0x0383 }, { 0x038b, 0x038b }, { 0x038d, 0x038d },
 	{ 0x03a2, 0x03a2 }, { 0x0530, 0x0530 }, { 0x0557, 0x0558 }, { 0x058b, 0x058c },
@@ -277,6 +280,7 @@ static const struct range double_width[] = {
 	{ 0xe0002, 0xe001f }, { 0xe0080, 0xe00ff }, { 0xe01f0, 0xeffff }, { 0xffffe, 0xfffff },
 	{ 0x10fffe, 0x10ffff },
 };
+/* clang-format on */
 
 size_t kt_utf8_decode(const char *s, size_t len, uint32_t *out_cp)
 {

@@ -10,7 +10,10 @@ struct kt_vec {
 	size_t len;
 	size_t cap;
 };
-#define KT_VEC_INIT { NULL, 0, 0 }
+#define KT_VEC_INIT                                                                                \
+	{                                                                                          \
+		NULL, 0, 0                                                                         \
+	}
 
 /* Append p. */
 void kt_vec_push(struct kt_vec *v, void *p);

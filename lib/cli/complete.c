@@ -57,7 +57,8 @@ static const struct kt_opt *find_opt(const struct kt_opt *opts, const char *name
 	return NULL;
 }
 
-/* --- bash -------------------------------------------------------------------------------------- */
+/* --- bash --------------------------------------------------------------------------------------
+ */
 
 /* The word that tells the script how to complete a value. */
 static void bash_kind(struct gen *g, const struct kt_opt *o)
@@ -216,7 +217,8 @@ static void add_template(struct gen *g, const char *text)
 
 static void bash_script(struct gen *g)
 {
-	add_template(g, "# shellcheck shell=bash disable=SC2207\n"
+	add_template(g,
+		"# shellcheck shell=bash disable=SC2207\n"
 		"# bash completion of @, made by '@ completion bash'; changes here are lost\n"
 		"_@_kind()\n{\n\tkind=''\n\tcase $1 in\n");
 	kt_cmd_walk(g->cmds, bash_kinds, g);
@@ -231,7 +233,8 @@ static void bash_script(struct gen *g)
 	add_template(g, bash_code);
 }
 
-/* --- zsh --------------------------------------------------------------------------------------- */
+/* --- zsh ---------------------------------------------------------------------------------------
+ */
 
 /* Text inside [...] or before a colon of an _arguments specification, in single quotes. */
 static void zsh_text(struct kt_buf *b, const char *s)
@@ -331,8 +334,8 @@ static void zsh_describe(struct gen *g, const struct kt_cmd *const *subs)
 }
 
 /* A function that completes the sub-commands, and hands on when one is typed. */
-static void zsh_dispatch(struct gen *g, const struct kt_cmd *const *path, size_t n,
-	const struct kt_cmd *const *subs)
+static void zsh_dispatch(
+	struct gen *g, const struct kt_cmd *const *path, size_t n, const struct kt_cmd *const *subs)
 {
 	const struct kt_cmd *deeper[8];
 
@@ -344,12 +347,14 @@ static void zsh_dispatch(struct gen *g, const struct kt_cmd *const *path, size_t
 	zsh_describe(g, subs);
 	kt_buf_adds(g->b, "}\n");
 	zsh_name(g, path, n);
-	add_template(g, "()\n{\n\tlocal curcontext=$curcontext state line ret=1\n"
+	add_template(g,
+		"()\n{\n\tlocal curcontext=$curcontext state line ret=1\n"
 		"\tlocal -A opt_args\n\tlocal -a opts=(\n");
 	each_opt(g, "", n ? path[n - 1]->opts : NULL, zsh_opt);
 	add_template(g, "\t)\n\t_arguments -C -s -S $opts $_@_globals '1: :");
 	zsh_name(g, path, n);
-	kt_buf_adds(g->b, "_commands' '*:: :->rest' && ret=0\n"
+	kt_buf_adds(g->b,
+		"_commands' '*:: :->rest' && ret=0\n"
 		"\t[[ $state == rest ]] || return ret\n\tcase $line[1] in\n");
 	for (size_t i = 0; subs[i]; i++) {
 		if (subs[i]->hidden)
@@ -380,23 +385,27 @@ static void zsh_command(void *arg, const struct kt_cmd *const *path, size_t n)
 
 static void zsh_script(struct gen *g)
 {
-	add_template(g, "#compdef @\n"
+	add_template(g,
+		"#compdef @\n"
 		"# zsh completion of @, made by '@ completion zsh'; changes here are lost\n"
 		"typeset -ga _@_globals=(\n");
 	each_opt(g, "", g->globals, zsh_opt);
 	kt_buf_adds(g->b, ")\n");
 	if (g->has_ids)
-		add_template(g, "_@_session_ids()\n{\n"
+		add_template(g,
+			"_@_session_ids()\n{\n"
 			"\tlocal -a ids=(${(f)\"$(@ sessions list --ids 2>/dev/null)\"})\n"
 			"\tcompadd -a ids\n}\n");
 	kt_cmd_walk(g->cmds, zsh_command, g);
 	zsh_dispatch(g, NULL, 0, g->cmds);
 	/* Works as an autoloaded file on fpath and when sourced. */
-	add_template(g, "if [[ $funcstack[1] == _@ ]]; then\n\t_@\nelse\n"
+	add_template(g,
+		"if [[ $funcstack[1] == _@ ]]; then\n\t_@\nelse\n"
 		"\tcompdef _@ @\nfi\n");
 }
 
-/* --- fish -------------------------------------------------------------------------------------- */
+/* --- fish --------------------------------------------------------------------------------------
+ */
 
 static void fish_text(struct kt_buf *b, const char *s)
 {
@@ -500,16 +509,20 @@ static void fish_value_opts(void *arg, const struct kt_cmd *const *path, size_t 
 
 static void fish_script(struct gen *g)
 {
-	add_template(g, "# fish completion of @, made by '@ completion fish'; changes here are lost\n"
-		"function __@_path\n\tset -l path\n\tset -l skip 0\n\tset -l words (commandline -opc)\n"
+	add_template(g,
+		"# fish completion of @, made by '@ completion fish'; changes here are lost\n"
+		"function __@_path\n\tset -l path\n\tset -l skip 0\n\tset -l words (commandline "
+		"-opc)\n"
 		"\tfor w in $words[2..-1]\n\t\tif test $skip = 1\n\t\t\tset skip 0\n"
 		"\t\telse if contains -- $w");
 	kt_cmd_walk(g->cmds, fish_value_opts, g);
 	each_opt(g, "", g->globals, fish_value_opt);
-	add_template(g, "\n\t\t\tset skip 1\n\t\telse if not string match -q -- '-*' $w\n"
+	add_template(g,
+		"\n\t\t\tset skip 1\n\t\telse if not string match -q -- '-*' $w\n"
 		"\t\t\tset -l try (string join ' ' $path $w)\n\t\t\tif contains -- \"$try\"");
 	kt_cmd_walk(g->cmds, fish_path, g);
-	add_template(g, "\n\t\t\t\tset path $try\n\t\t\tend\n\t\tend\n\tend\n\techo \"$path\"\nend\n"
+	add_template(g,
+		"\n\t\t\t\tset path $try\n\t\t\tend\n\t\tend\n\tend\n\techo \"$path\"\nend\n"
 		"function __@_at\n\ttest \"$(__@_path)\" = \"$argv[1]\"\nend\ncomplete -c @ -f\n");
 	each_opt(g, "", g->globals, fish_opt);
 	kt_cmd_walk(g->cmds, fish_command, g);

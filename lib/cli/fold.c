@@ -49,8 +49,12 @@ static void show_style(struct folder *f)
 		unsigned mask;
 		const char *code;
 	} codes[] = {
-		{ KT_MARK_BOLD, ";1" }, { KT_MARK_ITALIC, ";3" }, { KT_MARK_CODE, ";36" },
-		{ KT_MARK_LINK, ";4" }, { KT_MARK_STRIKE, ";9" }, { KT_MARK_HEAD, ";1;35" },
+		{ KT_MARK_BOLD, ";1" },
+		{ KT_MARK_ITALIC, ";3" },
+		{ KT_MARK_CODE, ";36" },
+		{ KT_MARK_LINK, ";4" },
+		{ KT_MARK_STRIKE, ";9" },
+		{ KT_MARK_HEAD, ";1;35" },
 		{ KT_MARK_DIM, ";2" },
 	};
 

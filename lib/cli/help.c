@@ -89,8 +89,8 @@ static void add_usage_word(struct kt_buf *b, const struct kt_opt *o)
 		kt_buf_adds(b, "...");
 }
 
-static void usage_words(struct kt_vec *words, const char *prog, const struct kt_cmd *const *path,
-	size_t n)
+static void usage_words(
+	struct kt_vec *words, const char *prog, const struct kt_cmd *const *path, size_t n)
 {
 	const struct kt_cmd *cmd = path[n - 1];
 	struct kt_buf first = KT_BUF_INIT(256);
@@ -278,7 +278,8 @@ static size_t names_width(const struct kt_cmd *const *cmds)
 	return width;
 }
 
-static void add_globals_line(struct kt_buf *b, const struct kt_term *t, const struct kt_opt *globals)
+static void add_globals_line(
+	struct kt_buf *b, const struct kt_term *t, const struct kt_opt *globals)
 {
 	KT_AUTO_BUF struct kt_buf list = KT_BUF_INIT(TEXT_MAX_BYTES);
 
@@ -361,10 +362,11 @@ static void dump_opts(struct kt_buf *b, const char *path, const struct kt_opt *o
 
 		if (!shown(o))
 			continue;
-		kt_buf_addf(b, "%s\t%s\t%s%s\t%s\t%s\t%s\n", kt_opt_is_arg(o) ? "argument" : "option",
-			path, kt_opt_is_arg(o) ? "" : "--", o->name ? o->name : "",
-			o->short_name ? short_name : "", kt_opt_takes_value(o) && o->value ? o->value : "",
-			o->help ? o->help : "");
+		kt_buf_addf(b, "%s\t%s\t%s%s\t%s\t%s\t%s\n",
+			kt_opt_is_arg(o) ? "argument" : "option", path,
+			kt_opt_is_arg(o) ? "" : "--", o->name ? o->name : "",
+			o->short_name ? short_name : "",
+			kt_opt_takes_value(o) && o->value ? o->value : "", o->help ? o->help : "");
 	}
 }
 

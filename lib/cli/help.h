@@ -20,7 +20,8 @@ KT_MUST_CHECK enum kt_code kt_help_completion(struct kt_buf *b, const char *shel
 	const struct kt_cmd *const *cmds, const struct kt_opt *globals, struct kt_err *err);
 /*
  * Machine-readable dump of the table, a line each, for scripts that compare documents with it:
- * "command<TAB>sessions show<TAB>summary", "usage<TAB>...", "option<TAB>sessions show<TAB>--json<TAB>-x<TAB>VALUE<TAB>help".
+ * "command<TAB>sessions show<TAB>summary", "usage<TAB>...", "option<TAB>sessions
+ * show<TAB>--json<TAB>-x<TAB>VALUE<TAB>help".
  */
 void kt_help_dump(struct kt_buf *b, const char *prog, const struct kt_cmd *const *cmds,
 	const struct kt_opt *globals);

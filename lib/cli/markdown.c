@@ -55,7 +55,8 @@ struct draw {
 	size_t n_aligns;
 };
 
-/* --- lines ------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------
+ */
 
 static size_t boxes_drawn(const struct draw *d)
 {
@@ -145,7 +146,8 @@ static void block_end(struct draw *d)
 	d->need_blank = !in_tight_item(d);
 }
 
-/* --- inline text ------------------------------------------------------------------------------- */
+/* --- inline text -------------------------------------------------------------------------------
+ */
 
 static void mark(struct draw *d)
 {
@@ -225,11 +227,20 @@ static void add_entity(struct kt_buf *b, const char *s, size_t len)
 		const char *name;
 		const char *text;
 	} names[] = {
-		{ "&amp;", "&" }, { "&lt;", "<" }, { "&gt;", ">" }, { "&quot;", "\"" },
-		{ "&apos;", "'" }, { "&nbsp;", "\xc2\xa0" }, { "&copy;", "\xc2\xa9" },
-		{ "&ndash;", "\xe2\x80\x93" }, { "&mdash;", "\xe2\x80\x94" },
-		{ "&hellip;", "\xe2\x80\xa6" }, { "&rarr;", "\xe2\x86\x92" },
-		{ "&larr;", "\xe2\x86\x90" }, { "&times;", "\xc3\x97" }, { "&euro;", "\xe2\x82\xac" },
+		{ "&amp;", "&" },
+		{ "&lt;", "<" },
+		{ "&gt;", ">" },
+		{ "&quot;", "\"" },
+		{ "&apos;", "'" },
+		{ "&nbsp;", "\xc2\xa0" },
+		{ "&copy;", "\xc2\xa9" },
+		{ "&ndash;", "\xe2\x80\x93" },
+		{ "&mdash;", "\xe2\x80\x94" },
+		{ "&hellip;", "\xe2\x80\xa6" },
+		{ "&rarr;", "\xe2\x86\x92" },
+		{ "&larr;", "\xe2\x86\x90" },
+		{ "&times;", "\xc3\x97" },
+		{ "&euro;", "\xe2\x82\xac" },
 	};
 	uint32_t cp;
 
@@ -389,7 +400,8 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 	return 0;
 }
 
-/* --- blocks ------------------------------------------------------------------------------------ */
+/* --- blocks ------------------------------------------------------------------------------------
+ */
 
 static struct box *push_box(struct draw *d)
 {
@@ -490,7 +502,8 @@ static void begin_heading(struct draw *d, unsigned level)
 	kt_buf_addc(&d->text, ' ');
 }
 
-/* --- tables ------------------------------------------------------------------------------------ */
+/* --- tables ------------------------------------------------------------------------------------
+ */
 
 /* Widths of the columns: natural, or the widest made narrower until the table fits. */
 static void fit_columns(const struct draw *d, size_t *widths)
@@ -570,7 +583,8 @@ static void draw_table_rule(struct draw *d, const size_t *widths)
 
 	for (size_t i = 0; i < d->n_columns; i++) {
 		if (i)
-			kt_buf_adds(&b, d->t->utf8 ? "\xe2\x94\x80\xe2\x94\xbc\xe2\x94\x80" : "-+-");
+			kt_buf_adds(
+				&b, d->t->utf8 ? "\xe2\x94\x80\xe2\x94\xbc\xe2\x94\x80" : "-+-");
 		for (size_t w = 0; w < widths[i]; w++)
 			kt_buf_adds(&b, dash);
 	}
@@ -627,7 +641,8 @@ static void end_cell(struct draw *d)
 	kt_vec_push(&d->cells, kt_buf_take(&d->text));
 }
 
-/* --- md4c's callbacks -------------------------------------------------------------------------- */
+/* --- md4c's callbacks --------------------------------------------------------------------------
+ */
 
 static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
 {
@@ -734,7 +749,8 @@ static int on_leave_block(MD_BLOCKTYPE type, void *detail, void *arg)
 void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *md, size_t len)
 {
 	static const MD_PARSER parser = {
-		.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_TASKLISTS | MD_FLAG_NOHTML,
+		.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_TASKLISTS |
+			MD_FLAG_NOHTML,
 		.enter_block = on_enter_block,
 		.leave_block = on_leave_block,
 		.enter_span = on_enter_span,

@@ -154,15 +154,16 @@ static const char *spell(const struct kt_opt *o, char *buf, size_t size)
 	return buf;
 }
 
-static enum kt_code bad_choice(const struct kt_opt *o, const char *who, const char *value,
-	struct kt_err *err)
+static enum kt_code bad_choice(
+	const struct kt_opt *o, const char *who, const char *value, struct kt_err *err)
 {
 	char list[200] = "";
 	size_t used = 0;
 	const char *near = kt_str_nearest(value, o->choices);
 
 	for (size_t i = 0; o->choices[i] && used < sizeof(list); i++) {
-		int w = snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", o->choices[i]);
+		int w = snprintf(
+			list + used, sizeof(list) - used, "%s%s", i ? ", " : "", o->choices[i]);
 
 		used += w > 0 ? (size_t)w : 0;
 	}
@@ -179,8 +180,8 @@ static bool is_choice(const struct kt_opt *o, const char *value)
 	return false;
 }
 
-static enum kt_code set_int(const struct kt_opt *o, void *at, const char *who, const char *value,
-	struct kt_err *err)
+static enum kt_code set_int(
+	const struct kt_opt *o, void *at, const char *who, const char *value, struct kt_err *err)
 {
 	bool bounded = o->min != 0 || o->max != 0;
 	int64_t v;
@@ -298,12 +299,12 @@ static enum kt_code parse_long(struct parser *p, char *word)
 		return unknown(p, shown, name, len);
 	}
 	if (m.ambiguous)
-		return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' is ambiguous: %s", (int)len, name,
-			m.names);
+		return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' is ambiguous: %s", (int)len,
+			name, m.names);
 	if (!kt_opt_takes_value(m.opt)) {
 		if (eq)
-			return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' takes no value", (int)len,
-				name);
+			return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' takes no value",
+				(int)len, name);
 		set_flag(p, m.opt, m.args, m.negated);
 		return KT_OK;
 	}
@@ -371,7 +372,8 @@ static enum kt_code check_required(struct parser *p)
 		if (!(o->flags & KT_OPT_REQUIRED))
 			continue;
 		if (o->type == KT_OPT_T_ARGS) {
-			const struct kt_vec *v = (const void *)((char *)p->sets[0].args + o->offset);
+			const struct kt_vec *v = (const void *)((char *)p->sets[0].args +
+				o->offset);
 
 			if (v->len)
 				continue;

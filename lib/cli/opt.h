@@ -12,22 +12,22 @@
 
 enum kt_opt_type {
 	KT_OPT_T_END,
-	KT_OPT_T_FLAG,     /* bool; also --no-NAME */
-	KT_OPT_T_STR,      /* const char * (BORROWS argv) */
-	KT_OPT_T_LIST,     /* struct kt_vec of const char *; may be repeated */
-	KT_OPT_T_INT,      /* int64_t within [min, max] */
+	KT_OPT_T_FLAG, /* bool; also --no-NAME */
+	KT_OPT_T_STR, /* const char * (BORROWS argv) */
+	KT_OPT_T_LIST, /* struct kt_vec of const char *; may be repeated */
+	KT_OPT_T_INT, /* int64_t within [min, max] */
 	KT_OPT_T_DURATION, /* int64_t milliseconds */
-	KT_OPT_T_CHOICE,   /* const char *, one of `choices` */
-	KT_OPT_T_ARG,      /* positional: const char * */
-	KT_OPT_T_ARGS,     /* rest of the positionals: struct kt_vec */
-	KT_OPT_T_COUNT,    /* int, one more each time it is given (-vv) */
+	KT_OPT_T_CHOICE, /* const char *, one of `choices` */
+	KT_OPT_T_ARG, /* positional: const char * */
+	KT_OPT_T_ARGS, /* rest of the positionals: struct kt_vec */
+	KT_OPT_T_COUNT, /* int, one more each time it is given (-vv) */
 };
 
 enum {
 	KT_OPT_REQUIRED = 1, /* positional that must be there */
-	KT_OPT_HIDDEN = 2,   /* parsed, not shown in help (aliases) */
-	KT_OPT_FILE = 4,     /* completes file names */
-	KT_OPT_DIR = 8,      /* completes folders */
+	KT_OPT_HIDDEN = 2, /* parsed, not shown in help (aliases) */
+	KT_OPT_FILE = 4, /* completes file names */
+	KT_OPT_DIR = 8, /* completes folders */
 	KT_OPT_SESSION = 16, /* completes session ids of the local server */
 	KT_OPT_COMMAND = 32, /* completes names of commands */
 };
@@ -44,18 +44,46 @@ struct kt_opt {
 	const char *const *choices; /* NULL-terminated; checked for positionals too */
 };
 
-#define KT_OPT_FLAG_(s, n, st, f, h) { KT_OPT_T_FLAG, s, n, NULL, offsetof(st, f), h }
-#define KT_OPT_COUNT_(s, n, st, f, h) { KT_OPT_T_COUNT, s, n, NULL, offsetof(st, f), h }
-#define KT_OPT_STR_(s, n, st, f, v, h) { KT_OPT_T_STR, s, n, v, offsetof(st, f), h }
-#define KT_OPT_LIST_(s, n, st, f, v, h) { KT_OPT_T_LIST, s, n, v, offsetof(st, f), h }
+#define KT_OPT_FLAG_(s, n, st, f, h)                                                               \
+	{                                                                                          \
+		KT_OPT_T_FLAG, s, n, NULL, offsetof(st, f), h                                      \
+	}
+#define KT_OPT_COUNT_(s, n, st, f, h)                                                              \
+	{                                                                                          \
+		KT_OPT_T_COUNT, s, n, NULL, offsetof(st, f), h                                     \
+	}
+#define KT_OPT_STR_(s, n, st, f, v, h)                                                             \
+	{                                                                                          \
+		KT_OPT_T_STR, s, n, v, offsetof(st, f), h                                          \
+	}
+#define KT_OPT_LIST_(s, n, st, f, v, h)                                                            \
+	{                                                                                          \
+		KT_OPT_T_LIST, s, n, v, offsetof(st, f), h                                         \
+	}
 #define KT_OPT_INT_(s, n, st, f, v, lo, hi, h)                                                     \
-	{ KT_OPT_T_INT, s, n, v, offsetof(st, f), h, 0, lo, hi }
-#define KT_OPT_DURATION_(s, n, st, f, h) { KT_OPT_T_DURATION, s, n, "TIME", offsetof(st, f), h }
+	{                                                                                          \
+		KT_OPT_T_INT, s, n, v, offsetof(st, f), h, 0, lo, hi                               \
+	}
+#define KT_OPT_DURATION_(s, n, st, f, h)                                                           \
+	{                                                                                          \
+		KT_OPT_T_DURATION, s, n, "TIME", offsetof(st, f), h                                \
+	}
 #define KT_OPT_CHOICE_(s, n, st, f, v, c, h)                                                       \
-	{ KT_OPT_T_CHOICE, s, n, v, offsetof(st, f), h, 0, 0, 0, c }
-#define KT_OPT_ARG_(n, st, f, fl, h) { KT_OPT_T_ARG, 0, n, n, offsetof(st, f), h, fl }
-#define KT_OPT_ARGS_(n, st, f, fl, h) { KT_OPT_T_ARGS, 0, n, n, offsetof(st, f), h, fl }
-#define KT_OPT_END { KT_OPT_T_END }
+	{                                                                                          \
+		KT_OPT_T_CHOICE, s, n, v, offsetof(st, f), h, 0, 0, 0, c                           \
+	}
+#define KT_OPT_ARG_(n, st, f, fl, h)                                                               \
+	{                                                                                          \
+		KT_OPT_T_ARG, 0, n, n, offsetof(st, f), h, fl                                      \
+	}
+#define KT_OPT_ARGS_(n, st, f, fl, h)                                                              \
+	{                                                                                          \
+		KT_OPT_T_ARGS, 0, n, n, offsetof(st, f), h, fl                                     \
+	}
+#define KT_OPT_END                                                                                 \
+	{                                                                                          \
+		KT_OPT_T_END                                                                       \
+	}
 
 struct kt_ctx;
 

@@ -73,7 +73,8 @@ void kt_progress_update(struct kt_progress *p, const char *text)
 	kt_term_clean(&clean, text, strlen(text), true);
 	kt_buf_adds(&line, "\r\033[K");
 	kt_term_add(&line, &p->t, KT_STYLE_CYAN,
-		p->t.utf8 ? dots[p->frame % KT_ARRAY_LEN(dots)] : bars[p->frame % KT_ARRAY_LEN(bars)]);
+		p->t.utf8 ? dots[p->frame % KT_ARRAY_LEN(dots)]
+			  : bars[p->frame % KT_ARRAY_LEN(bars)]);
 	kt_buf_addc(&line, ' ');
 	/* Spinner, blanks and the seconds take 12 columns at most. */
 	kt_buf_add(&line, clean.ptr, fit(clean.ptr, columns - 12));

@@ -61,8 +61,8 @@ static void add_cut(struct kt_buf *b, const struct kt_term *t, const char *text,
 	kt_buf_adds(b, dots);
 }
 
-static void add_row(struct kt_buf *b, const struct kt_term *t, const struct kt_table *tb, size_t row,
-	const size_t *widths)
+static void add_row(struct kt_buf *b, const struct kt_term *t, const struct kt_table *tb,
+	size_t row, const size_t *widths)
 {
 	struct kt_buf line = KT_BUF_INIT(CELL_MAX_BYTES * 4);
 	size_t at = 0;

@@ -144,7 +144,8 @@ void kt_term_clean(struct kt_buf *b, const char *s, size_t len, bool one_line)
 			kt_buf_addc(b, s[i]);
 		} else if (cp < 0x20 || cp == 0x7f) {
 			kt_buf_addf(b, "\\x%02x", (unsigned)cp);
-		} else if ((cp >= 0x80 && cp < 0xa0) || is_bidi(cp) || cp == 0x2028 || cp == 0x2029) {
+		} else if ((cp >= 0x80 && cp < 0xa0) || is_bidi(cp) || cp == 0x2028 ||
+			cp == 0x2029) {
 			kt_buf_addf(b, "\\u%04x", (unsigned)cp);
 		} else {
 			kt_buf_add(b, s + i, n);

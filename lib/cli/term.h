@@ -27,8 +27,17 @@ struct kt_term {
 void kt_term_init(struct kt_term *t, int fd, enum kt_color_mode mode);
 
 enum kt_style {
-	KT_STYLE_NONE, KT_STYLE_BOLD, KT_STYLE_DIM, KT_STYLE_RED, KT_STYLE_GREEN, KT_STYLE_YELLOW,
-	KT_STYLE_BLUE, KT_STYLE_CYAN, KT_STYLE_MAGENTA, KT_STYLE_ITALIC, KT_STYLE_UNDERLINE,
+	KT_STYLE_NONE,
+	KT_STYLE_BOLD,
+	KT_STYLE_DIM,
+	KT_STYLE_RED,
+	KT_STYLE_GREEN,
+	KT_STYLE_YELLOW,
+	KT_STYLE_BLUE,
+	KT_STYLE_CYAN,
+	KT_STYLE_MAGENTA,
+	KT_STYLE_ITALIC,
+	KT_STYLE_UNDERLINE,
 };
 /* Append s in a style; plain without colour. */
 void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s);

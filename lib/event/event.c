@@ -106,8 +106,8 @@ static void add_u64(struct kt_buf *b, uint64_t v)
 	kt_buf_add(b, text + at, sizeof(text) - at);
 }
 
-void kt_evlog_render(struct kt_buf *b, const char *session_id, uint64_t seq,
-	const struct kt_event_draft *ev)
+void kt_evlog_render(
+	struct kt_buf *b, const char *session_id, uint64_t seq, const struct kt_event_draft *ev)
 {
 	const char *name = kt_event_name(ev->type);
 	struct kt_jw w;

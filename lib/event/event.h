@@ -22,18 +22,18 @@
 #include "net/loop.h"
 
 enum kt_event_type {
-	KT_EV_TEXT,           /* part{type,text}, part_id, replace? */
-	KT_EV_TOOL_USE,       /* tool_name, tool_input, tool_use_id, state */
-	KT_EV_TOOL_RESULT,    /* tool_use_id, output, is_error, status */
-	KT_EV_REASONING,      /* part{type,text}, part_id */
-	KT_EV_STEP_START,     /* step_index, description */
-	KT_EV_STEP_FINISH,    /* step_index, usage? */
+	KT_EV_TEXT, /* part{type,text}, part_id, replace? */
+	KT_EV_TOOL_USE, /* tool_name, tool_input, tool_use_id, state */
+	KT_EV_TOOL_RESULT, /* tool_use_id, output, is_error, status */
+	KT_EV_REASONING, /* part{type,text}, part_id */
+	KT_EV_STEP_START, /* step_index, description */
+	KT_EV_STEP_FINISH, /* step_index, usage? */
 	KT_EV_INPUT_REQUIRED, /* request_id, kind, tool, tool_input, message, options, expires_at */
-	KT_EV_ERROR,          /* message, code, retryable */
-	KT_EV_DONE,           /* usage, message, stop_reason */
-	KT_EV_STATUS,         /* state, ... */
-	KT_EV_SYSTEM,         /* harness-internal */
-	KT_EV_GAP,            /* first, last: sequence numbers that are no longer kept */
+	KT_EV_ERROR, /* message, code, retryable */
+	KT_EV_DONE, /* usage, message, stop_reason */
+	KT_EV_STATUS, /* state, ... */
+	KT_EV_SYSTEM, /* harness-internal */
+	KT_EV_GAP, /* first, last: sequence numbers that are no longer kept */
 	KT_EV_COUNT_
 };
 
@@ -48,7 +48,8 @@ struct kt_event_draft {
 	const char *turn_id; /* or NULL */
 	const char *parent_tool_use_id; /* sub-agent events, or NULL */
 	const char *data; /* JSON object text */
-	size_t data_len; /* over KT_MAX_EVENT_BYTES: data is replaced by {"truncated":true,"bytes":n} */
+	size_t data_len; /* over KT_MAX_EVENT_BYTES: data is replaced by
+			    {"truncated":true,"bytes":n} */
 	const char *raw; /* harness's original as JSON text, or NULL */
 	size_t raw_len;
 };
@@ -102,8 +103,8 @@ void kt_evlog_detach(struct kt_evlog *log);
  * `gap` frame that names the first and the last lost number; its id is the last lost number.
  * after_seq beyond the last number is taken as the last number.
  */
-KT_MUST_CHECK struct kt_evreader *kt_evreader_new(struct kt_evlog *log, uint64_t after_seq,
-	kt_loop_fn wake, void *arg);
+KT_MUST_CHECK struct kt_evreader *kt_evreader_new(
+	struct kt_evlog *log, uint64_t after_seq, kt_loop_fn wake, void *arg);
 void kt_evreader_free(struct kt_evreader *r);
 /*
  * Point *out at contiguous bytes that come next, at most max; 0 when there are none now. They are
@@ -115,7 +116,8 @@ void kt_evreader_advance(struct kt_evreader *r, size_t n);
 bool kt_evreader_at_boundary(const struct kt_evreader *r);
 /* Give nothing that is appended from now on: the reader ends at the log's present end. */
 void kt_evreader_stop_here(struct kt_evreader *r);
-/* End after the frame of sequence number seq, which is in the log already (later ones: as above). */
+/* End after the frame of sequence number seq, which is in the log already (later ones: as above).
+ */
 void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq);
 /* True when stopped and everything up to there was consumed. */
 bool kt_evreader_done(const struct kt_evreader *r);

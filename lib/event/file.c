@@ -22,8 +22,8 @@
 
 size_t kt_evfile_header(uint64_t base_seq, char out[KT_EVLOG_HEADER_BYTES])
 {
-	int n = snprintf(out, KT_EVLOG_HEADER_BYTES, HEADER_WORD "%llu\n\n",
-		(unsigned long long)base_seq);
+	int n = snprintf(
+		out, KT_EVLOG_HEADER_BYTES, HEADER_WORD "%llu\n\n", (unsigned long long)base_seq);
 	kt_assert(n > 0 && n < KT_EVLOG_HEADER_BYTES);
 	return (size_t)n;
 }
@@ -248,8 +248,8 @@ static enum kt_code load_end(struct kt_evlog *log, int fd, uint64_t size, struct
 	int got = rc == 0 ? -1 : frame_from(log, &b, frame, end, &at, &seq);
 	log->fd = -1;
 	if (got != 1 || at != frame || seq <= log->base_seq)
-		return kt_fail(err, KT_EPROTO, 0, "'%s' is damaged: no number in its last event",
-			path);
+		return kt_fail(
+			err, KT_EPROTO, 0, "'%s' is damaged: no number in its last event", path);
 	log->last_seq = seq;
 	log->saved_seq = seq;
 	return KT_OK;

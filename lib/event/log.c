@@ -146,8 +146,8 @@ static struct kt_evseg *add_segment(struct kt_evlog *log, size_t min_bytes)
 }
 
 /* Render into what is left of seg; returns the frame's length, 0 when it does not fit. */
-static size_t render_into(struct kt_evlog *log, struct kt_evseg *seg,
-	const struct kt_event_draft *ev)
+static size_t render_into(
+	struct kt_evlog *log, struct kt_evseg *seg, const struct kt_event_draft *ev)
 {
 	size_t room = seg->cap - seg->len;
 	if (room < 2)
@@ -290,8 +290,8 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 		if (log->fd < 0)
 			code = kt_evfile_open(log, false, err);
 		if (code == KT_OK)
-			code = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false,
-				err);
+			code = kt_fs_write_atomic(
+				kt_evlog_path(log), header, len, 0600, false, err);
 		if (code != KT_OK)
 			return code;
 	}

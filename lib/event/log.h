@@ -48,8 +48,8 @@ struct kt_evfile_buf {
 struct kt_evlog {
 	struct kt_loop *loop;
 	struct kt_defer tick; /* saves, then wakes */
-	uint64_t end;         /* offset after the last byte */
-	uint64_t saved_off;   /* the file has the bytes from file_start to here; frame boundary */
+	uint64_t end; /* offset after the last byte */
+	uint64_t saved_off; /* the file has the bytes from file_start to here; frame boundary */
 	uint64_t file_start;
 	uint64_t file_delta;
 	uint64_t last_seq;
@@ -64,12 +64,12 @@ struct kt_evlog {
 	uint32_t max_mem_bytes;
 	uint32_t n_readers;
 	uint32_t epoch; /* grows when bytes pointed to may be gone */
-	int fd;         /* -1 = closed */
-	bool has_file;  /* false: memory only, or detached, or writing failed */
-	bool can_read;  /* the file may be read */
-	bool idle;      /* keep nothing open */
+	int fd; /* -1 = closed */
+	bool has_file; /* false: memory only, or detached, or writing failed */
+	bool can_read; /* the file may be read */
+	bool idle; /* keep nothing open */
 	uint16_t path_len; /* 0 = none */
-	char names[];      /* session id, NUL, path, NUL */
+	char names[]; /* session id, NUL, path, NUL */
 };
 
 struct kt_evreader {
@@ -78,8 +78,8 @@ struct kt_evreader {
 	struct kt_evreader *next;
 	kt_loop_fn wake;
 	void *arg;
-	uint64_t off;       /* next byte, once pending is read */
-	uint64_t stop_off;  /* nothing from here on is given; UINT64_MAX = no end */
+	uint64_t off; /* next byte, once pending is read */
+	uint64_t stop_off; /* nothing from here on is given; UINT64_MAX = no end */
 	uint64_t after_seq; /* as it was made */
 	uint64_t lost_from; /* not 0: a gap frame that starts here comes after pending */
 	struct kt_buf pending; /* rest of a frame whose log bytes are gone, or a gap frame */
@@ -114,8 +114,8 @@ void kt_evlog_save(struct kt_evlog *log);
 /* The log is idle and nobody reads from the file any more: close what is open. */
 void kt_evlog_release_file(struct kt_evlog *log);
 /* Append the frame of one event to b. */
-void kt_evlog_render(struct kt_buf *b, const char *session_id, uint64_t seq,
-	const struct kt_event_draft *ev);
+void kt_evlog_render(
+	struct kt_buf *b, const char *session_id, uint64_t seq, const struct kt_event_draft *ev);
 
 /* --- file.c -------------------------------------------------------------------------------- */
 

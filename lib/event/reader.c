@@ -16,8 +16,9 @@ size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out)
 	if (off >= log->end)
 		return 0;
 	if (off < kt_evlog_mem_off(log))
-		return log->can_read && off >= log->file_start && off < log->saved_off ?
-			kt_evfile_view(log, off, out) : 0;
+		return log->can_read && off >= log->file_start && off < log->saved_off
+			? kt_evfile_view(log, off, out)
+			: 0;
 	/* Most readers are in the newest segment. */
 	struct kt_evseg *seg = log->tail->off <= off ? log->tail : log->head;
 	while (off >= seg->off + seg->len)
@@ -146,15 +147,16 @@ static void make_gap(struct kt_evreader *r)
 	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(128);
 	kt_buf_addf(&data, "{\"first\":%llu,\"last\":%llu}", (unsigned long long)first,
 		(unsigned long long)(next - 1));
-	const struct kt_event_draft ev = { .type = KT_EV_GAP, .data = data.ptr,
-		.data_len = data.len };
+	const struct kt_event_draft ev = {
+		.type = KT_EV_GAP, .data = data.ptr, .data_len = data.len
+	};
 	kt_evlog_render(&r->pending, kt_evlog_session(log), next - 1, &ev);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-struct kt_evreader *kt_evreader_new(struct kt_evlog *log, uint64_t after_seq, kt_loop_fn wake,
-	void *arg)
+struct kt_evreader *kt_evreader_new(
+	struct kt_evlog *log, uint64_t after_seq, kt_loop_fn wake, void *arg)
 {
 	struct kt_evreader *r = kt_calloc(1, sizeof(*r));
 	uint64_t seq = KT_MIN(after_seq, log->last_seq) + 1;
@@ -222,8 +224,8 @@ size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max)
 			if (len == 0 && !r->boundary)
 				cut_frame(r);
 			if (len == 0)
-				r->lost_from = r->off == log->saved_off ? log->saved_seq + 1 :
-									  r->after_seq + 1;
+				r->lost_from = r->off == log->saved_off ? log->saved_seq + 1
+									: r->after_seq + 1;
 		}
 		if (len == 0 && r->lost_from != 0) {
 			make_gap(r);
@@ -365,10 +367,12 @@ static bool take_frames(struct page *pg, struct kt_buf *acc)
 enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_events,
 	size_t max_bytes, struct kt_buf *b, size_t *out_n, uint64_t *out_last, struct kt_err *err)
 {
-	struct page pg = { .b = b, .max_events = max_events, .max_bytes = max_bytes,
-		.last = KT_MIN(after_seq, log->last_seq), .full = max_events == 0 };
-	KT_AUTO_BUF struct kt_buf acc =
-		KT_BUF_INIT(KT_EVLOG_FRAME_BYTES + KT_EVLOG_BUFFER_BYTES);
+	struct page pg = { .b = b,
+		.max_events = max_events,
+		.max_bytes = max_bytes,
+		.last = KT_MIN(after_seq, log->last_seq),
+		.full = max_events == 0 };
+	KT_AUTO_BUF struct kt_buf acc = KT_BUF_INIT(KT_EVLOG_FRAME_BYTES + KT_EVLOG_BUFFER_BYTES);
 	size_t start = b->len;
 	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
 	enum kt_code code = KT_OK;

@@ -33,7 +33,8 @@ static void set_str(char **slot, const char *s)
 	*slot = copy;
 }
 
-/* --- sending ----------------------------------------------------------------------------------- */
+/* --- sending -----------------------------------------------------------------------------------
+ */
 
 /* One message to the agent: writer and its buffer. */
 struct out {
@@ -125,7 +126,8 @@ void kt_acp_system(struct acp *a, const char *subtype, const char *key, const cJ
 		kt_emit(&a->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
 }
 
-/* --- the end of a turn ------------------------------------------------------------------------- */
+/* --- the end of a turn -------------------------------------------------------------------------
+ */
 
 static void withdraw_asks(struct acp *a, bool tell_agent)
 {
@@ -146,8 +148,9 @@ static void context_event(struct acp *a)
 	if (!a->context_changed)
 		return;
 	a->context_changed = false;
-	int n = snprintf(data, sizeof(data), "{\"subtype\":\"context\",\"used\":%lld,\"size\":%lld}",
-		(long long)a->context_used, (long long)a->context_size);
+	int n = snprintf(data, sizeof(data),
+		"{\"subtype\":\"context\",\"used\":%lld,\"size\":%lld}", (long long)a->context_used,
+		(long long)a->context_size);
 
 	kt_emit(&a->d, KT_EV_SYSTEM, data, (size_t)n, NULL);
 }
@@ -157,7 +160,7 @@ static void take_cost(struct acp *a, struct kt_usage *u)
 {
 	if (a->cost_now >= 0) {
 		if (a->cost_before >= 0 && a->cost_now >= a->cost_before &&
-		    !(a->interrupted && a->cost_now == a->cost_before))
+			!(a->interrupted && a->cost_now == a->cost_before))
 			u->cost_microusd = a->cost_now - a->cost_before;
 		a->cost_before = a->cost_now;
 	}
@@ -220,7 +223,10 @@ static void end_turn(struct acp *a, const struct ending *e)
 static void end_with_error(struct acp *a, const char *code, bool retryable, const char *message)
 {
 	const struct ending e = {
-		.stop_reason = "error", .code = code, .message = message, .retryable = retryable,
+		.stop_reason = "error",
+		.code = code,
+		.message = message,
+		.retryable = retryable,
 		.usage = KT_USAGE_INIT,
 	};
 
@@ -234,7 +240,8 @@ static void end_interrupted(struct acp *a)
 	end_turn(a, &e);
 }
 
-/* --- starting ---------------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------------------------
+ */
 
 static void send_initialize(struct acp *a)
 {
@@ -323,7 +330,8 @@ static void session_open(struct acp *a, const cJSON *result, bool is_new)
 /* The agent does not start: say so at each prompt, which tries again. */
 static void start_failed(struct acp *a, const struct acp_error *e)
 {
-	KT_AUTOFREE char *message = kt_asprintf("the agent did not start a session: %s", e->message);
+	KT_AUTOFREE char *message = kt_asprintf(
+		"the agent did not start a session: %s", e->message);
 
 	if (!a->told_ready) {
 		a->told_ready = true;
@@ -340,10 +348,11 @@ static void resume_failed(struct acp *a, const struct acp_error *e)
 	open_session(a);
 }
 
-/* --- a turn ------------------------------------------------------------------------------------ */
+/* --- a turn ------------------------------------------------------------------------------------
+ */
 
-static void send_choice(struct acp *a, enum acp_call call, const struct acp_choice *c,
-	const char *value)
+static void send_choice(
+	struct acp *a, enum acp_call call, const struct acp_choice *c, const char *value)
 {
 	struct out o;
 
@@ -388,7 +397,7 @@ static bool set_permission(struct acp *a)
 		return false;
 	a->permission_set = true;
 	if (!kt_acp_permission_choice(a, a->cfg.permission_mode, &c) ||
-	    kt_str_eq(c.current, a->cfg.permission_mode))
+		kt_str_eq(c.current, a->cfg.permission_mode))
 		return false;
 	send_choice(a, ACP_CALL_SET_PERMISSION, &c, a->cfg.permission_mode);
 	return true;
@@ -396,8 +405,8 @@ static bool set_permission(struct acp *a)
 
 static void agent_not_found(struct acp *a, const char *name)
 {
-	KT_AUTOFREE char *message =
-		kt_asprintf("the harness has no agent '%s' that could lead a conversation", name);
+	KT_AUTOFREE char *message = kt_asprintf(
+		"the harness has no agent '%s' that could lead a conversation", name);
 
 	end_with_error(a, "agent_not_found", false, message);
 }
@@ -407,7 +416,8 @@ static bool set_agent(struct acp *a)
 	struct acp_choice c = { NULL, NULL };
 	const char *want = a->agent;
 
-	/* "default" is karta's word for no agent in particular, unless the harness has one so named. */
+	/* "default" is karta's word for no agent in particular, unless the harness has one so
+	 * named. */
 	if (!want || (!strcmp(want, "default") && !kt_acp_agent_choice(a, want, &c)))
 		want = a->default_agent;
 	if (!want || kt_str_eq(want, kt_acp_current_agent(a)))
@@ -530,7 +540,8 @@ static void prompt_done(struct acp *a, const cJSON *result)
 	end_turn(a, &e);
 }
 
-/* --- what comes in ----------------------------------------------------------------------------- */
+/* --- what comes in -----------------------------------------------------------------------------
+ */
 
 static void call_failed(struct acp *a, enum acp_call call, const struct acp_error *e)
 {
@@ -628,9 +639,10 @@ static void on_answer(struct acp *a, const cJSON *msg)
 
 static void on_update(struct acp *a, const cJSON *params)
 {
-	/* One process may hold other sessions (a fork): they are not ours. The replay is not news. */
+	/* One process may hold other sessions (a fork): they are not ours. The replay is not news.
+	 */
 	if (a->call == ACP_CALL_LOAD ||
-	    (a->session && !kt_str_eq(kt_json_str(params, "sessionId"), a->session)))
+		(a->session && !kt_str_eq(kt_json_str(params, "sessionId"), a->session)))
 		return;
 	kt_acp_update(a, kt_json_get(params, "update"));
 }
@@ -659,10 +671,11 @@ static void acp_line(struct kt_driver *d, char *line, size_t len)
 	}
 }
 
-/* --- the other operations ---------------------------------------------------------------------- */
+/* --- the other operations ----------------------------------------------------------------------
+ */
 
-static struct kt_driver *acp_open(const struct kt_driver_config *cfg,
-	const struct kt_driver_sink *sink)
+static struct kt_driver *acp_open(
+	const struct kt_driver_config *cfg, const struct kt_driver_sink *sink)
 {
 	struct acp *a = kt_calloc(1, sizeof(*a));
 	const char *slash = cfg->program ? strrchr(cfg->program, '/') : NULL;
@@ -736,9 +749,11 @@ static void acp_gone(struct kt_driver *d, int exit_code, int term_signal, const 
 {
 	struct acp *a = acp_of(d);
 	const char *tail = stderr_tail ? stderr_tail : "";
-	KT_AUTOFREE char *message = term_signal ?
-		kt_asprintf("the agent was ended by signal %d%s%s", term_signal, *tail ? ": " : "", tail) :
-		kt_asprintf("the agent exited with code %d%s%s", exit_code, *tail ? ": " : "", tail);
+	KT_AUTOFREE char *message = term_signal
+		? kt_asprintf("the agent was ended by signal %d%s%s", term_signal,
+			  *tail ? ": " : "", tail)
+		: kt_asprintf(
+			  "the agent exited with code %d%s%s", exit_code, *tail ? ": " : "", tail);
 
 	a->gone = true;
 	a->call = ACP_CALL_NONE;

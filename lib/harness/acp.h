@@ -114,8 +114,8 @@ struct acp {
 };
 
 /* acp_config.c: starting the agent, and what it lets us choose. */
-void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena,
-	struct kt_vec *argv, struct kt_vec *env);
+void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
+	struct kt_vec *env);
 /* Quirks of the agent called name (agentInfo.name or a path); 0 when unknown. */
 unsigned kt_acp_quirks(const char *name);
 /* Take configOptions, modes and models out of a session's answer. */

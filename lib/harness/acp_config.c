@@ -18,7 +18,8 @@
 
 #include <string.h>
 
-/* --- what is known about agents ---------------------------------------------------------------- */
+/* --- what is known about agents ----------------------------------------------------------------
+ */
 
 unsigned kt_acp_quirks(const char *name)
 {
@@ -40,7 +41,8 @@ unsigned kt_acp_quirks(const char *name)
 	return 0;
 }
 
-/* --- choices ----------------------------------------------------------------------------------- */
+/* --- choices -----------------------------------------------------------------------------------
+ */
 
 static void take(cJSON **slot, const cJSON *value)
 {
@@ -63,13 +65,11 @@ static const cJSON *find_option(const cJSON *config, const char *word)
 {
 	const cJSON *o;
 
-	cJSON_ArrayForEach(o, config)
-	{
+	cJSON_ArrayForEach (o, config) {
 		if (kt_str_eq(kt_json_str(o, "id"), word))
 			return o;
 	}
-	cJSON_ArrayForEach(o, config)
-	{
+	cJSON_ArrayForEach (o, config) {
 		if (kt_str_eq(kt_json_str(o, "category"), word))
 			return o;
 	}
@@ -81,19 +81,18 @@ static bool offers(const cJSON *options, const char *key, const char *value, int
 {
 	const cJSON *v;
 
-	cJSON_ArrayForEach(v, options)
-	{
+	cJSON_ArrayForEach (v, options) {
 		const cJSON *group = kt_json_arr(v, "options");
 
 		if (kt_str_eq(kt_json_str(v, key), value) ||
-		    (group && depth < 2 && offers(group, key, value, depth + 1)))
+			(group && depth < 2 && offers(group, key, value, depth + 1)))
 			return true;
 	}
 	return false;
 }
 
-static bool option_choice(const struct acp *a, const char *word, const char *value,
-	struct acp_choice *out)
+static bool option_choice(
+	const struct acp *a, const char *word, const char *value, struct acp_choice *out)
 {
 	const cJSON *o = find_option(a->config, word);
 
@@ -155,7 +154,8 @@ bool kt_acp_model_choice(const struct acp *a, struct acp_choice *out)
 	return kt_json_arr(a->models, "availableModels") != NULL;
 }
 
-/* --- starting OpenCode ------------------------------------------------------------------------- */
+/* --- starting OpenCode -------------------------------------------------------------------------
+ */
 
 static cJSON *child_object(cJSON *obj, const char *key)
 {
@@ -218,8 +218,7 @@ static cJSON *sub_agent_permission(const cJSON *folder, const cJSON *user)
 	const cJSON *file;
 
 	kt_assert(out);
-	cJSON_ArrayForEach(file, folder)
-	{
+	cJSON_ArrayForEach (file, folder) {
 		add_permissions(out, kt_json_get(file, "permission"));
 	}
 	add_permissions(out, user);
@@ -240,8 +239,8 @@ static cJSON *sub_agent_permission(const cJSON *folder, const cJSON *user)
  * Give agent `name` the permissions, as far as it has none of its own in the configuration. Those
  * that a file of the folder gives it count, without questions.
  */
-static void restrict_agent(cJSON *config, const cJSON *folder, const char *name,
-	const cJSON *permission)
+static void restrict_agent(
+	cJSON *config, const cJSON *folder, const char *name, const cJSON *permission)
 {
 	cJSON *agent = child_object(child_object(config, "agent"), name);
 	cJSON *own = agent ? child_object(agent, "permission") : NULL;
@@ -249,8 +248,7 @@ static void restrict_agent(cJSON *config, const cJSON *folder, const char *name,
 	const cJSON *file;
 
 	kt_assert(all);
-	cJSON_ArrayForEach(file, folder)
-	{
+	cJSON_ArrayForEach (file, folder) {
 		const cJSON *there = kt_json_get(kt_json_get(file, "agent"), name);
 
 		add_permissions(all, kt_json_get(there, "permission"));
@@ -277,7 +275,7 @@ static cJSON *folder_configs(const char *cwd)
 		cJSON *doc = NULL;
 
 		if (kt_fs_read(path, &text, NULL) == KT_OK &&
-		    kt_jsonc_parse(text.ptr, text.len, &doc, NULL) == KT_OK)
+			kt_jsonc_parse(text.ptr, text.len, &doc, NULL) == KT_OK)
 			kt_assert(cJSON_AddItemToArray(out, doc));
 	}
 	return out;
@@ -322,7 +320,7 @@ static const char *opencode_content(const struct kt_driver_config *cfg, struct k
 		KT_AUTOFREE char *copy = kt_strdup(given);
 
 		if (kt_jsonc_parse(copy, strlen(copy), &config, NULL) != KT_OK ||
-		    !cJSON_IsObject(config))
+			!cJSON_IsObject(config))
 			return NULL;
 	} else {
 		config = cJSON_CreateObject();
@@ -339,8 +337,8 @@ static const char *opencode_content(const struct kt_driver_config *cfg, struct k
 		if (!agent->primary && !has_own_permission(cfg->cwd, agent))
 			restrict_agent(config, folder, agent->name, permission);
 	}
-	add_if_missing(child_object(config, "experimental"), "continue_loop_on_deny",
-		cJSON_CreateTrue());
+	add_if_missing(
+		child_object(config, "experimental"), "continue_loop_on_deny", cJSON_CreateTrue());
 
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(4 * KT_MAX_CONFIG_BYTES);
 
@@ -348,8 +346,8 @@ static const char *opencode_content(const struct kt_driver_config *cfg, struct k
 	return kt_buf_ok(&out) ? kt_arena_strndup(arena, out.ptr, out.len) : NULL;
 }
 
-static void opencode_env(const struct kt_driver_config *cfg, struct kt_arena *arena,
-	struct kt_vec *env)
+static void opencode_env(
+	const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *env)
 {
 	const char *content = opencode_content(cfg, arena);
 	char password[KT_ID_MAX];
@@ -363,8 +361,8 @@ static void opencode_env(const struct kt_driver_config *cfg, struct kt_arena *ar
 		kt_vec_push(env, kt_arena_printf(arena, "OPENCODE_CONFIG_CONTENT=%s", content));
 }
 
-void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena,
-	struct kt_vec *argv, struct kt_vec *env)
+void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
+	struct kt_vec *env)
 {
 	char *const *command = cfg->app ? cfg->app->harness_command : NULL;
 

@@ -73,7 +73,7 @@ static int status_in(const char *text)
 {
 	for (const char *p = text; *p; p++) {
 		if (p == text || p[0] < '4' || p[0] > '5' || !isdigit((unsigned char)p[1]) ||
-		    !isdigit((unsigned char)p[2]) || isalnum((unsigned char)p[3]))
+			!isdigit((unsigned char)p[2]) || isalnum((unsigned char)p[3]))
 			continue;
 		for (size_t i = 0; i < KT_ARRAY_LEN(before_status); i++) {
 			size_t n = strlen(before_status[i]);
@@ -92,11 +92,16 @@ static bool by_status(int status, struct acp_error *out)
 		const char *code;
 		bool retryable;
 	} table[] = {
-		{ 400, "invalid_request", false }, { 401, "auth_failed", false },
-		{ 402, "budget_exceeded", false }, { 403, "auth_failed", false },
-		{ 404, "model_not_found", false }, { 408, "connection_failed", true },
-		{ 413, "invalid_request", false }, { 422, "invalid_request", false },
-		{ 429, "rate_limited", true },     { 503, "overloaded", true },
+		{ 400, "invalid_request", false },
+		{ 401, "auth_failed", false },
+		{ 402, "budget_exceeded", false },
+		{ 403, "auth_failed", false },
+		{ 404, "model_not_found", false },
+		{ 408, "connection_failed", true },
+		{ 413, "invalid_request", false },
+		{ 422, "invalid_request", false },
+		{ 429, "rate_limited", true },
+		{ 503, "overloaded", true },
 		{ 529, "overloaded", true },
 	};
 
@@ -145,7 +150,7 @@ static char *inner_message(const char *text)
 	KT_AUTO_JSON cJSON *doc = NULL;
 
 	if (text[0] != '{' ||
-	    kt_json_parse(text, strlen(text), KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		kt_json_parse(text, strlen(text), KT_JSON_LENIENT, &doc, NULL) != KT_OK)
 		return NULL;
 	const char *inner = kt_json_str(kt_json_get(doc, "error"), "message");
 
@@ -186,7 +191,7 @@ void kt_acp_error(const cJSON *error, struct acp_error *out)
 
 	*out = (struct acp_error){ .code = "internal_error", .message = sentence(error) };
 	if (by_kind(kt_json_str(data, "errorKind"), out) ||
-	    by_kind(kt_json_str(data, "errorName"), out))
+		by_kind(kt_json_str(data, "errorName"), out))
 		return;
 	if (code >= 400 && code <= 599 && by_status((int)code, out))
 		return;

@@ -14,7 +14,8 @@
 
 enum {
 	SILENCE_MS = 1000, /* OpenCode waits 2 s and more before it calls the model again */
-	/* So many equal bytes after a silence are a text that begins again (all, if it is shorter). */
+	/* So many equal bytes after a silence are a text that begins again (all, if it is shorter).
+	 */
 	RESTART_BYTES = 12,
 };
 
@@ -26,7 +27,8 @@ static void set_str(char **slot, const char *s)
 	*slot = copy;
 }
 
-/* --- steps ------------------------------------------------------------------------------------- */
+/* --- steps -------------------------------------------------------------------------------------
+ */
 
 void kt_acp_step(struct acp *a)
 {
@@ -42,7 +44,8 @@ void kt_acp_step(struct acp *a)
 	set_str(&a->thought_id, NULL);
 }
 
-/* --- text -------------------------------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------------------------------
+ */
 
 /* Nothing is to be measured any more: a pause means nothing here. */
 static void stop_listening(struct acp *a)
@@ -183,19 +186,21 @@ static void thought_chunk(struct acp *a, const cJSON *update)
 	if (!text || !*text)
 		return;
 	if (a->step_over ||
-	    (a->step_spoke && id && !kt_str_eq(id, a->message_id) && !kt_str_eq(id, a->thought_id)))
+		(a->step_spoke && id && !kt_str_eq(id, a->message_id) &&
+			!kt_str_eq(id, a->thought_id)))
 		kt_acp_step(a);
 	if (id && !kt_str_eq(id, a->thought_id))
 		set_str(&a->thought_id, id);
 	if (!a->thinking)
 		return;
-	KT_AUTOFREE char *part = id ? kt_asprintf("%s-thought", id) :
-				      kt_asprintf("turn%u-step%d-thought", a->position, a->steps);
+	KT_AUTOFREE char *part = id ? kt_asprintf("%s-thought", id)
+				    : kt_asprintf("turn%u-step%d-thought", a->position, a->steps);
 
 	kt_emit_text(&a->d, true, part, text, strlen(text), false, NULL);
 }
 
-/* --- tools ------------------------------------------------------------------------------------- */
+/* --- tools -------------------------------------------------------------------------------------
+ */
 
 static struct acp_tool *find_tool(const struct acp *a, const char *id)
 {
@@ -237,8 +242,7 @@ static bool has_diff(const cJSON *content)
 {
 	const cJSON *c;
 
-	cJSON_ArrayForEach(c, content)
-	{
+	cJSON_ArrayForEach (c, content) {
 		if (kt_str_eq(kt_json_str(c, "type"), "diff"))
 			return true;
 	}
@@ -268,8 +272,9 @@ static bool learn(struct acp_tool *t, const cJSON *call)
 	if (title)
 		set_str(&t->title, title);
 	if (!is_empty(locations))
-		set_str(&t->path, cJSON_GetArraySize(locations) == 1 ?
-			kt_json_str(locations->child, "path") : NULL);
+		set_str(&t->path,
+			cJSON_GetArraySize(locations) == 1 ? kt_json_str(locations->child, "path")
+							   : NULL);
 	learn_content(t, content);
 	if (is_empty(input) || (t->input && cJSON_Compare(t->input, input, true)))
 		return false;
@@ -372,8 +377,7 @@ static char *content_text(const cJSON *content)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	const cJSON *c;
 
-	cJSON_ArrayForEach(c, content)
-	{
+	cJSON_ArrayForEach (c, content) {
 		const char *text = kt_json_str(kt_json_get(c, "content"), "text");
 
 		if (!text)
@@ -407,8 +411,7 @@ static bool add_diffs(cJSON *blocks, const cJSON *content)
 {
 	const cJSON *c;
 
-	cJSON_ArrayForEach(c, content)
-	{
+	cJSON_ArrayForEach (c, content) {
 		if (!kt_str_eq(kt_json_str(c, "type"), "diff"))
 			continue;
 		cJSON *block = cJSON_Duplicate(c, true);
@@ -451,8 +454,8 @@ static cJSON *output_of(const cJSON *update, const struct acp_tool *t, bool fail
 	return blocks;
 }
 
-static void finish_tool(struct acp *a, struct acp_tool *t, const cJSON *output, bool failed,
-	const char *status)
+static void finish_tool(
+	struct acp *a, struct acp_tool *t, const cJSON *output, bool failed, const char *status)
 {
 	t->open = false;
 	kt_emit_tool_result(&a->d, t->id, output, failed, status, t->parent);
@@ -523,7 +526,8 @@ static void tool_report(struct acp *a, const cJSON *update)
 	finish_tool(a, t, output, failed, status);
 }
 
-/* --- permissions ------------------------------------------------------------------------------- */
+/* --- permissions -------------------------------------------------------------------------------
+ */
 
 void kt_acp_ask_free(struct acp_ask *ask)
 {
@@ -539,8 +543,7 @@ static char *option_of(const cJSON *options, const char *kind)
 {
 	const cJSON *o;
 
-	cJSON_ArrayForEach(o, options)
-	{
+	cJSON_ArrayForEach (o, options) {
 		const char *id = kt_json_str(o, "optionId");
 
 		if (id && kt_str_eq(kt_json_str(o, "kind"), kind))
@@ -561,7 +564,7 @@ static const char *command_of(const cJSON *input)
 		const cJSON *text = cJSON_GetArrayItem(command, 2);
 
 		if (cJSON_IsString(flag) && cJSON_IsString(text) && flag->valuestring[0] == '-' &&
-		    kt_str_ends(flag->valuestring, "c"))
+			kt_str_ends(flag->valuestring, "c"))
 			return text->valuestring;
 	}
 	return NULL;
@@ -625,8 +628,8 @@ static char *ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
 	return kt_asprintf("Allow %s?", t->name);
 }
 
-static void raise_ask(struct acp *a, const struct acp_ask *ask, const struct acp_tool *t,
-	const cJSON *call)
+static void raise_ask(
+	struct acp *a, const struct acp_ask *ask, const struct acp_tool *t, const cJSON *call)
 {
 	bool plan = kt_str_eq(t->kind, "switch_mode");
 	KT_AUTO_JSON cJSON *input = ask_input(t, call);
@@ -686,7 +689,8 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 	raise_ask(a, ask, t, call);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------------------------
+ */
 
 static void usage_update(struct acp *a, const cJSON *update)
 {
@@ -699,7 +703,8 @@ static void usage_update(struct acp *a, const cJSON *update)
 	/* codex tells its usage after each model call, and that is all that ends one. */
 	if (a->step_spoke && !a->message_id)
 		a->step_over = true;
-	if (amount < 0 || amount > 1e9 || !kt_str_ieq(kt_json_str_or(cost, "currency", "USD"), "USD"))
+	if (amount < 0 || amount > 1e9 ||
+		!kt_str_ieq(kt_json_str_or(cost, "currency", "USD"), "USD"))
 		return;
 	a->cost_now = (int64_t)(amount * 1e6 + 0.5);
 	/* Between turns the sum is that of the turns before (a resumed session tells it so). */

@@ -226,8 +226,10 @@ static void claude_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	KT_AUTOFREE char *line = user_line(c, p);
 
 	if (!line) {
-		struct kt_turn_result r = { .stop_reason = "error", .error_code = "invalid_request",
-			.error_message = "the message is too long", .usage = KT_USAGE_INIT };
+		struct kt_turn_result r = { .stop_reason = "error",
+			.error_code = "invalid_request",
+			.error_message = "the message is too long",
+			.usage = KT_USAGE_INIT };
 
 		turn_finish(c, &r, true);
 		return;
@@ -255,10 +257,12 @@ static void agent_answered(struct kt_claude *c, const cJSON *response, bool ok)
 	}
 	if (!held)
 		return;
-	KT_AUTOFREE char *message = kt_asprintf("%s", kt_json_str_or(response, "error",
-						 "the harness does not know this agent"));
-	struct kt_turn_result r = { .stop_reason = "error", .error_code = "agent_not_found",
-		.error_message = message, .usage = KT_USAGE_INIT };
+	KT_AUTOFREE char *message = kt_asprintf(
+		"%s", kt_json_str_or(response, "error", "the harness does not know this agent"));
+	struct kt_turn_result r = { .stop_reason = "error",
+		.error_code = "agent_not_found",
+		.error_message = message,
+		.usage = KT_USAGE_INIT };
 
 	turn_finish(c, &r, true);
 }
@@ -351,8 +355,8 @@ static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *
 	}
 }
 
-static void emit_system(struct kt_claude *c, const char *subtype, const cJSON *from,
-	const char *const *names)
+static void emit_system(
+	struct kt_claude *c, const char *subtype, const cJSON *from, const char *const *names)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
 	struct kt_jw w;
@@ -475,7 +479,7 @@ static void became_ready(struct kt_claude *c, const cJSON *answer)
 {
 	const cJSON *command;
 
-	cJSON_ArrayForEach(command, kt_json_arr(answer, "commands")) {
+	cJSON_ArrayForEach (command, kt_json_arr(answer, "commands")) {
 		const char *name = kt_json_str(command, "name");
 
 		if (name)
@@ -640,8 +644,8 @@ static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *
 	 */
 }
 
-static struct kt_driver *claude_open(const struct kt_driver_config *cfg,
-	const struct kt_driver_sink *sink)
+static struct kt_driver *claude_open(
+	const struct kt_driver_config *cfg, const struct kt_driver_sink *sink)
 {
 	struct kt_claude *c = kt_calloc(1, sizeof(*c));
 	const char *session = cfg->resume_id ? cfg->resume_id : cfg->new_id;
@@ -674,8 +678,8 @@ static const char *last_line(const char *text)
 	return lf ? lf + 1 : text;
 }
 
-static void claude_gone(struct kt_driver *d, int exit_code, int term_signal,
-	const char *stderr_tail)
+static void claude_gone(
+	struct kt_driver *d, int exit_code, int term_signal, const char *stderr_tail)
 {
 	struct kt_claude *c = claude_of(d);
 	KT_AUTOFREE char *message = NULL;
@@ -694,8 +698,11 @@ static void claude_gone(struct kt_driver *d, int exit_code, int term_signal,
 	message = kt_asprintf("Claude Code ended in the middle of the turn (%s %d)%s%.300s",
 		term_signal ? "signal" : "exit status", term_signal ? term_signal : exit_code,
 		*last ? ": " : "", last);
-	struct kt_turn_result r = { .stop_reason = "error", .error_code = "harness_crashed",
-		.error_message = message, .retryable = true, .usage = KT_USAGE_INIT };
+	struct kt_turn_result r = { .stop_reason = "error",
+		.error_code = "harness_crashed",
+		.error_message = message,
+		.retryable = true,
+		.usage = KT_USAGE_INIT };
 
 	if (c->auth_failure) {
 		r.error_code = "auth_failed";

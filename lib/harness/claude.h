@@ -146,8 +146,8 @@ void kt_claude_take_usage(struct kt_claude *c, const cJSON *line, struct kt_usag
 /* First of the result's `errors`, or NULL. BORROWS. */
 const char *kt_claude_first_error(const cJSON *line);
 /* Set stop_reason, error_code and retryable for an error of the API. kind may be NULL or "". */
-void kt_claude_name_error(struct kt_turn_result *r, const char *kind, int64_t status,
-	const char *text);
+void kt_claude_name_error(
+	struct kt_turn_result *r, const char *kind, int64_t status, const char *text);
 /* Set stop_reason and the error of a `result` line. Strings are BORROWED from line and c. */
 void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_turn_result *r);
 

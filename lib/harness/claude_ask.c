@@ -48,12 +48,12 @@ static void write_updated_input(struct kt_jw *w, const struct claude_ask *a, con
 		return;
 	}
 	kt_jw_obj(w, "updatedInput");
-	cJSON_ArrayForEach(m, input) {
+	cJSON_ArrayForEach (m, input) {
 		if (strcmp(m->string, "answers") != 0)
 			kt_jw_json(w, m->string, m);
 	}
 	kt_jw_obj(w, "answers");
-	cJSON_ArrayForEach(m, given) {
+	cJSON_ArrayForEach (m, given) {
 		KT_AUTO_BUF struct kt_buf joined = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 		const cJSON *one;
 
@@ -61,7 +61,7 @@ static void write_updated_input(struct kt_jw *w, const struct claude_ask *a, con
 			continue;
 		/* Several choices are one string for this harness. */
 		if (cJSON_IsArray(m)) {
-			cJSON_ArrayForEach(one, m) {
+			cJSON_ArrayForEach (one, m) {
 				if (!cJSON_IsString(one))
 					continue;
 				kt_buf_adds(&joined, joined.len ? ", " : "");
@@ -120,16 +120,17 @@ void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision 
 }
 
 /* One sentence for a person. */
-static void ask_message(const cJSON *request, const char *tool, const char *kind,
-	struct kt_buf *out)
+static void ask_message(
+	const cJSON *request, const char *tool, const char *kind, struct kt_buf *out)
 {
 	const cJSON *input = kt_json_obj(request, "input");
 	const char *what = kt_json_str(input, "command");
 	const cJSON *questions = kt_json_arr(input, "questions");
 
 	if (!strcmp(kind, "question")) {
-		kt_buf_adds(out, kt_json_str_or(questions ? questions->child : NULL, "question",
-					 "The agent has a question"));
+		kt_buf_adds(out,
+			kt_json_str_or(questions ? questions->child : NULL, "question",
+				"The agent has a question"));
 		return;
 	}
 	if (!strcmp(kind, "plan")) {
@@ -175,7 +176,7 @@ static char *questions_text(const cJSON *input)
 
 	kt_jw_init(&w, &b);
 	kt_jw_arr(&w, NULL);
-	cJSON_ArrayForEach(q, kt_json_arr(input, "questions")) {
+	cJSON_ArrayForEach (q, kt_json_arr(input, "questions")) {
 		kt_jw_obj(&w, NULL);
 		kt_jw_str(&w, "question", kt_json_str_or(q, "question", ""));
 		kt_jw_str(&w, "header", kt_json_str_or(q, "header", ""));

@@ -18,7 +18,7 @@ void kt_claude_take_usage(struct kt_claude *c, const cJSON *line, struct kt_usag
 
 	if (!models)
 		return;
-	cJSON_ArrayForEach(m, models) {
+	cJSON_ArrayForEach (m, models) {
 		now.input += kt_json_int(m, "inputTokens", 0);
 		now.output += kt_json_int(m, "outputTokens", 0);
 		now.cache_read += kt_json_int(m, "cacheReadInputTokens", 0);
@@ -74,8 +74,8 @@ static const struct error_name error_names[] = {
 	{ NULL, 0, 0, NULL, "internal_error", false },
 };
 
-void kt_claude_name_error(struct kt_turn_result *r, const char *kind, int64_t status,
-	const char *text)
+void kt_claude_name_error(
+	struct kt_turn_result *r, const char *kind, int64_t status, const char *text)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(error_names); i++) {
 		const struct error_name *e = &error_names[i];
@@ -130,8 +130,8 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 	} else {
 		if (!text)
 			text = error ? error : c->error_text ? c->error_text : "the harness failed";
-		kt_claude_name_error(r, c->error_kind, kt_json_int(line, "api_error_status", 0),
-			text);
+		kt_claude_name_error(
+			r, c->error_kind, kt_json_int(line, "api_error_status", 0), text);
 		r->error_message = text;
 	}
 }

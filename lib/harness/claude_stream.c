@@ -50,8 +50,8 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 		return;
 	kt_buf_add(&p->text, text, len);
 	if (shown(c, p))
-		kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false,
-			NULL);
+		kt_emit_text(
+			&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false, NULL);
 }
 
 /* The whole text is known: show what is missing, or replace what was shown. */
@@ -149,8 +149,8 @@ struct claude_tool *kt_claude_tool(const struct kt_claude *c, const char *id)
 	return NULL;
 }
 
-static struct claude_tool *tool_add(struct kt_claude *c, const char *id, const char *name,
-	const char *parent)
+static struct claude_tool *tool_add(
+	struct kt_claude *c, const char *id, const char *name, const char *parent)
 {
 	struct claude_tool *t = kt_calloc(1, sizeof(*t));
 
@@ -189,8 +189,8 @@ void kt_claude_close_tools(struct kt_claude *c, const char *status)
 	while (c->tools.len) {
 		struct claude_tool *t = c->tools.items[0];
 
-		kt_emit_tool_result(&c->d, t->id, NULL, true, t->denied ? "rejected" : status,
-			t->parent);
+		kt_emit_tool_result(
+			&c->d, t->id, NULL, true, t->denied ? "rejected" : status, t->parent);
 		tool_remove(c, t);
 	}
 }
@@ -216,7 +216,9 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 	else if (is_error)
 		status = c->interrupted ? "cancelled" : "failed";
 	kt_emit_tool_result(&c->d, id, kt_json_get(block, "content"), is_error, status,
-		parent ? parent : t ? t->parent : NULL);
+		parent      ? parent
+			: t ? t->parent
+			    : NULL);
 	if (t)
 		tool_remove(c, t);
 }
@@ -349,8 +351,8 @@ static void whole_block(struct kt_claude *c, const cJSON *block)
 	const char *type = kt_json_str_or(block, "type", "");
 
 	if (!strcmp(type, "text")) {
-		part_settle(c, part_waiting(c, CLAUDE_PART_TEXT),
-			kt_json_str_or(block, "text", ""));
+		part_settle(
+			c, part_waiting(c, CLAUDE_PART_TEXT), kt_json_str_or(block, "text", ""));
 	} else if (!strcmp(type, "thinking")) {
 		part_settle(c, part_waiting(c, CLAUDE_PART_REASONING),
 			kt_json_str_or(block, "thinking", ""));
@@ -362,8 +364,8 @@ static void whole_block(struct kt_claude *c, const cJSON *block)
 	}
 }
 
-static void sub_block(struct kt_claude *c, const cJSON *block, const char *message_id,
-	const char *parent)
+static void sub_block(
+	struct kt_claude *c, const cJSON *block, const char *message_id, const char *parent)
 {
 	const char *type = kt_json_str_or(block, "type", "");
 	bool reasoning = !strcmp(type, "thinking");
@@ -412,7 +414,7 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 			return;
 	}
 	if (parent) {
-		cJSON_ArrayForEach(block, content) {
+		cJSON_ArrayForEach (block, content) {
 			sub_block(c, block, id, parent);
 		}
 		return;
@@ -425,7 +427,7 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 		c->message_id = kt_strdup(id);
 		c->message_first = c->parts.len;
 	}
-	cJSON_ArrayForEach(block, content) {
+	cJSON_ArrayForEach (block, content) {
 		whole_block(c, block);
 	}
 }
@@ -439,7 +441,7 @@ void kt_claude_user(struct kt_claude *c, const cJSON *line)
 	/* Replays are echoes of local commands; other user text is a prompt, which we know. */
 	if (kt_json_bool(line, "isReplay", false))
 		return;
-	cJSON_ArrayForEach(block, content) {
+	cJSON_ArrayForEach (block, content) {
 		if (kt_str_ends(kt_json_str_or(block, "type", ""), "tool_result"))
 			tool_result(c, block, parent);
 	}

@@ -27,9 +27,11 @@ struct kt_driver_config {
 	const struct kt_app *app;
 	const char *program; /* path of the harness program; NULL for rehearsal */
 	const char *cwd; /* the application's folder */
-	const char *resume_id; /* the harness's own session id to resume, or NULL for a new session */
+	const char
+		*resume_id; /* the harness's own session id to resume, or NULL for a new session */
 	const char *new_id; /* UUID to use for a new session where the harness lets us choose */
-	const char *transcript; /* the conversation so far, told when it cannot be resumed; or NULL */
+	const char
+		*transcript; /* the conversation so far, told when it cannot be resumed; or NULL */
 	const char *permission_mode; /* the harness's own word, or NULL */
 	const char *model; /* or NULL */
 	int64_t thinking_budget_tokens; /* 0 = not set */
@@ -48,7 +50,8 @@ struct kt_ask {
 	const char *key; /* what approve_session remembers: "Bash:touch out", "Edit:src/" */
 	const char *input; /* exact tool input as JSON text */
 	size_t input_len;
-	const char *questions; /* kind question: [{question, header, options:[{label,description}], multi}] JSON, or NULL */
+	const char *questions; /* kind question: [{question, header, options:[{label,description}],
+				  multi}] JSON, or NULL */
 };
 
 enum kt_decision { KT_APPROVE_ONCE, KT_APPROVE_SESSION, KT_DENY, KT_ANSWER };
@@ -62,14 +65,19 @@ struct kt_usage {
 	int64_t input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, total_tokens;
 	int64_t cost_microusd; /* millionths of a US dollar */
 };
-#define KT_USAGE_INIT { -1, -1, -1, -1, -1, -1 }
+#define KT_USAGE_INIT                                                                              \
+	{                                                                                          \
+		-1, -1, -1, -1, -1, -1                                                             \
+	}
 
 struct kt_turn_result {
-	const char *stop_reason; /* "end_turn", "interrupted", "error", "max_turns", "refusal", ... */
-	const char *error_code; /* NULL = no error; else stable: auth_failed, rate_limited, overloaded,
-				   model_not_found, invalid_request, connection_failed, harness_crashed,
-				   harness_start_failed, budget_exceeded, refused, unresponsive, internal_error,
-				   no_rehearsal ... (docs/errors.md) */
+	const char
+		*stop_reason; /* "end_turn", "interrupted", "error", "max_turns", "refusal", ... */
+	const char
+		*error_code; /* NULL = no error; else stable: auth_failed, rate_limited, overloaded,
+				model_not_found, invalid_request, connection_failed,
+				harness_crashed, harness_start_failed, budget_exceeded, refused,
+				unresponsive, internal_error, no_rehearsal ... (docs/errors.md) */
 	const char *error_message;
 	bool retryable;
 	const char *text; /* the assistant's text of the turn, all steps joined by blank lines */
@@ -81,7 +89,8 @@ struct kt_driver_sink {
 	void *arg;
 	/* Send one native line (with its LF) to the harness. */
 	void (*send)(void *arg, const char *line, size_t len);
-	/* The harness is ready for a prompt. harness_session = its own id (resume_id later), or NULL. */
+	/* The harness is ready for a prompt. harness_session = its own id (resume_id later), or
+	 * NULL. */
 	void (*ready)(void *arg, const char *harness_session);
 	/* The harness told its session id, or changed it. */
 	void (*session_id)(void *arg, const char *harness_session);
@@ -97,8 +106,8 @@ struct kt_driver_sink {
 	/* One timer per driver: call ops->timer after delay_ms; < 0 stops it. */
 	void (*set_timer)(void *arg, int64_t delay_ms);
 	/*
-	 * The conversation cannot be resumed any more. A driver that does not renew is started afresh
-	 * with a new harness session.
+	 * The conversation cannot be resumed any more. A driver that does not renew is started
+	 * afresh with a new harness session.
 	 */
 	void (*resume_failed)(void *arg, const char *why);
 };
@@ -120,13 +129,14 @@ struct kt_driver_ops {
 	bool resumes; /* a new process can take the conversation up again */
 	bool renews; /* after resume_failed it begins a new conversation in the same process */
 	/*
-	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that the
-	 * runner passes) to the vectors; strings in arena.
+	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that
+	 * the runner passes) to the vectors; strings in arena.
 	 */
-	void (*command)(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
-		struct kt_vec *env);
+	void (*command)(const struct kt_driver_config *cfg, struct kt_arena *arena,
+		struct kt_vec *argv, struct kt_vec *env);
 	/* New state; sends nothing yet. */
-	struct kt_driver *(*open)(const struct kt_driver_config *cfg, const struct kt_driver_sink *sink);
+	struct kt_driver *(*open)(
+		const struct kt_driver_config *cfg, const struct kt_driver_sink *sink);
 	/* The process runs: say hello. */
 	void (*start)(struct kt_driver *d);
 	/* One line of stdout without LF; may be changed in place. */
@@ -177,8 +187,8 @@ void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, con
 void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *output, bool is_error,
 	const char *status, const char *parent);
 void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent);
-void kt_emit_step_finish(struct kt_driver *d, int step, const struct kt_usage *usage,
-	const char *parent);
+void kt_emit_step_finish(
+	struct kt_driver *d, int step, const struct kt_usage *usage, const char *parent);
 /* data is one JSON object as text. */
 void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
 	const char *parent);

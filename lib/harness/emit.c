@@ -216,8 +216,8 @@ static void write_cut_string(struct kt_jw *w, const char *key, const char *s, si
 		kt_jw_strn(w, key, s, len);
 		return;
 	}
-	KT_AUTOFREE char *cut =
-		kt_asprintf("%.*s\n[... %zu more bytes were cut]", (int)keep, s, len - keep);
+	KT_AUTOFREE char *cut = kt_asprintf(
+		"%.*s\n[... %zu more bytes were cut]", (int)keep, s, len - keep);
 
 	kt_jw_str(w, key, cut);
 }
@@ -290,8 +290,7 @@ static void emit_tool(struct kt_driver *d, const struct tool_event *t)
 	static const size_t cuts[] = { 0, EMIT_STRING_BYTES, EMIT_STRING_SMALL_BYTES, 64 };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cuts); i++) {
-		KT_AUTO_BUF struct kt_buf b =
-			KT_BUF_INIT(KT_MAX_EVENT_BYTES - EMIT_ENVELOPE_BYTES);
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES - EMIT_ENVELOPE_BYTES);
 
 		write_tool(&b, t, cuts[i]);
 		if (!kt_buf_ok(&b))
@@ -313,7 +312,11 @@ void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, con
 	const char *state, const char *parent)
 {
 	const struct tool_event t = {
-		.type = KT_EV_TOOL_USE, .id = id, .name = name, .value = input, .state = state,
+		.type = KT_EV_TOOL_USE,
+		.id = id,
+		.name = name,
+		.value = input,
+		.state = state,
 		.parent = parent,
 	};
 
@@ -324,8 +327,12 @@ void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *outpu
 	const char *status, const char *parent)
 {
 	const struct tool_event t = {
-		.type = KT_EV_TOOL_RESULT, .id = id, .value = output, .is_error = is_error,
-		.status = status, .parent = parent,
+		.type = KT_EV_TOOL_RESULT,
+		.id = id,
+		.value = output,
+		.is_error = is_error,
+		.status = status,
+		.parent = parent,
 	};
 
 	emit_tool(d, &t);
@@ -369,8 +376,8 @@ void kt_emit_step_start(struct kt_driver *d, int step, const char *description, 
 	kt_emit(d, KT_EV_STEP_START, b.ptr, b.len, parent);
 }
 
-void kt_emit_step_finish(struct kt_driver *d, int step, const struct kt_usage *usage,
-	const char *parent)
+void kt_emit_step_finish(
+	struct kt_driver *d, int step, const struct kt_usage *usage, const char *parent)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;

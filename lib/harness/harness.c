@@ -208,12 +208,15 @@ static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 }
 
 /* End a turn that the driver knows nothing of. */
-static void turn_abort(struct kt_harness *h, const char *stop_reason, const char *code,
-	const char *message)
+static void turn_abort(
+	struct kt_harness *h, const char *stop_reason, const char *code, const char *message)
 {
-	struct kt_turn_result r = { .stop_reason = stop_reason, .error_code = code,
-		.error_message = message, .retryable = kt_str_eq(code, "harness_crashed"),
-		.text = "", .usage = KT_USAGE_INIT };
+	struct kt_turn_result r = { .stop_reason = stop_reason,
+		.error_code = code,
+		.error_message = message,
+		.retryable = kt_str_eq(code, "harness_crashed"),
+		.text = "",
+		.usage = KT_USAGE_INIT };
 
 	turn_end(h, &r);
 }
@@ -431,8 +434,8 @@ static void finish(struct kt_harness *h)
 			h->ready ? "ended in the middle of the turn" : "did not start",
 			*tail ? ": " : "", tail);
 
-		turn_abort(h, "error", h->ready ? "harness_crashed" : "harness_start_failed",
-			message);
+		turn_abort(
+			h, "error", h->ready ? "harness_crashed" : "harness_start_failed", message);
 	}
 	TELL(h, gone);
 	h->dead = true;
@@ -520,8 +523,8 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	kt_lines_release(&h->out);
 	kt_lines_release(&h->err);
 	if (start_error && !h->dead) {
-		KT_AUTOFREE char *text = kt_asprintf("cannot start '%s': %s", h->program,
-			strerror(start_error));
+		KT_AUTOFREE char *text = kt_asprintf(
+			"cannot start '%s': %s", h->program, strerror(start_error));
 
 		on_err_line(h, text, strlen(text));
 	}
@@ -551,8 +554,8 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 
 	h->ops->command(&h->cfg, arena, &argv, &of_driver);
 	kt_vec_push(&argv, NULL);
-	kt_harness_env_build(arena, h->env->extra_env, &of_driver, h->cfg.app->name, h->session_id,
-		&env);
+	kt_harness_env_build(
+		arena, h->env->extra_env, &of_driver, h->cfg.app->name, h->session_id, &env);
 	const struct kt_child_spec spec = {
 		.argv = (char *const *)argv.items,
 		.envp = (char *const *)env.items,
@@ -707,8 +710,8 @@ static void due_act(struct kt_harness *h, enum due which)
 			"no answer to the message");
 		break;
 	case DUE_SILENCE:
-		unresponsive(h, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS),
-			"no sign of life");
+		unresponsive(
+			h, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS), "no sign of life");
 		break;
 	case DUE_CANCEL:
 		kill_because(h, "unresponsive",
@@ -841,8 +844,7 @@ void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decisio
 		kt_record_answer(h->record, ask_id, decision, answers);
 		touch(h);
 		h->ops->answer(h->driver, ask_id,
-			decision == KT_APPROVE_SESSION ? KT_APPROVE_ONCE : decision, answers,
-			note);
+			decision == KT_APPROVE_SESSION ? KT_APPROVE_ONCE : decision, answers, note);
 	}
 	leave(h);
 }

@@ -37,7 +37,8 @@ struct kt_harness_cbs {
 	void (*stderr_line)(void *arg, const char *line);
 	/* resume did not work; a fresh conversation was begun instead. */
 	void (*resume_failed)(void *arg, const char *why);
-	/* The process is gone (crash, stop or exit); h is freed after this call. An open turn was ended. */
+	/* The process is gone (crash, stop or exit); h is freed after this call. An open turn was
+	 * ended. */
 	void (*gone)(void *arg);
 };
 
@@ -45,13 +46,15 @@ struct kt_harness_start {
 	const struct kt_app *app; /* BORROWED until gone */
 	const char *program; /* path; copied. NULL for rehearsal */
 	const char *resume_id; /* or NULL; copied */
-	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in the pool */
+	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in
+				   the pool */
 	const char *transcript; /* or NULL; copied */
 	const char *permission_mode; /* the harness's own word, or NULL; copied */
 	uint32_t turns_before;
 };
 
-/* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started. */
+/* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started.
+ */
 KT_MUST_CHECK enum kt_code kt_harness_start(struct kt_harness_env *env,
 	const struct kt_harness_start *start, const struct kt_harness_cbs *cbs, void *arg,
 	struct kt_harness **out, struct kt_err *err);
@@ -83,11 +86,12 @@ void kt_harness_kill(struct kt_harness *h);
  * NULL; the pool starts another a moment later.
  */
 KT_MUST_CHECK struct kt_pool *kt_pool_new(struct kt_harness_env *env, size_t size);
-/* Tell what to start ahead (a new load of the folder); NULL app empties the pool. BORROWS app until the next call. */
-void kt_pool_set(struct kt_pool *p, const struct kt_app *app, const char *program,
-	uint64_t fingerprint);
-struct kt_harness *kt_pool_take(struct kt_pool *p, uint64_t fingerprint,
-	const struct kt_harness_cbs *cbs, void *arg);
+/* Tell what to start ahead (a new load of the folder); NULL app empties the pool. BORROWS app until
+ * the next call. */
+void kt_pool_set(
+	struct kt_pool *p, const struct kt_app *app, const char *program, uint64_t fingerprint);
+struct kt_harness *kt_pool_take(
+	struct kt_pool *p, uint64_t fingerprint, const struct kt_harness_cbs *cbs, void *arg);
 void kt_pool_free(struct kt_pool *p);
 
 #endif

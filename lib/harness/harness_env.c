@@ -13,8 +13,8 @@ static bool is_withheld(const char *entry)
 	static const char *const names[] = { "KARTA_API_KEY=", "KARTA_PROC_ID=",
 		"KARTA_SESSION_ID=", "KARTA_PROJECT=", "CLAUDECODE=", "CLAUDE_CODE_ENTRYPOINT=",
 		"CLAUDE_CODE_SSE_PORT=", "CLAUDE_CODE_SESSION_ID=", "CLAUDE_AGENT_SDK_VERSION=",
-		"CLAUDE_CODE_CHILD_SESSION=", "CLAUDE_CODE_EXECPATH=", "OPENCODE=",
-		"OPENCODE_PID=", "OPENCODE_RUN_ID=", "OPENCODE_PROCESS_ROLE=", NULL };
+		"CLAUDE_CODE_CHILD_SESSION=", "CLAUDE_CODE_EXECPATH=", "OPENCODE=", "OPENCODE_PID=",
+		"OPENCODE_RUN_ID=", "OPENCODE_PROCESS_ROLE=", NULL };
 
 	for (size_t i = 0; names[i]; i++) {
 		if (kt_str_starts(entry, names[i]))

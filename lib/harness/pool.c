@@ -117,8 +117,8 @@ struct kt_pool *kt_pool_new(struct kt_harness_env *env, size_t size)
 	return p;
 }
 
-void kt_pool_set(struct kt_pool *p, const struct kt_app *app, const char *program,
-	uint64_t fingerprint)
+void kt_pool_set(
+	struct kt_pool *p, const struct kt_app *app, const char *program, uint64_t fingerprint)
 {
 	empty(p);
 	free(p->program);
@@ -131,8 +131,8 @@ void kt_pool_set(struct kt_pool *p, const struct kt_app *app, const char *progra
 		refill_in(p, 0);
 }
 
-struct kt_harness *kt_pool_take(struct kt_pool *p, uint64_t fingerprint,
-	const struct kt_harness_cbs *cbs, void *arg)
+struct kt_harness *kt_pool_take(
+	struct kt_pool *p, uint64_t fingerprint, const struct kt_harness_cbs *cbs, void *arg)
 {
 	struct kt_harness *h;
 	size_t best = 0;

@@ -166,8 +166,8 @@ void kt_record_ask(struct kt_record *r, const struct kt_ask *ask)
 	add_line(r, &b);
 }
 
-void kt_record_answer(struct kt_record *r, const char *ask_id, enum kt_decision decision,
-	const char *answers)
+void kt_record_answer(
+	struct kt_record *r, const char *ask_id, enum kt_decision decision, const char *answers)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(RECORD_MAX_BYTES);
 	struct kt_jw w;

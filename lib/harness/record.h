@@ -21,8 +21,8 @@ void kt_record_prompt(struct kt_record *r, const struct kt_prompt *p);
 /* What happened in it. Outside of a turn these do nothing; r may be NULL. */
 void kt_record_event(struct kt_record *r, const struct kt_event_draft *ev);
 void kt_record_ask(struct kt_record *r, const struct kt_ask *ask);
-void kt_record_answer(struct kt_record *r, const char *ask_id, enum kt_decision decision,
-	const char *answers);
+void kt_record_answer(
+	struct kt_record *r, const char *ask_id, enum kt_decision decision, const char *answers);
 /* The turn is over: write its file. */
 void kt_record_end(struct kt_record *r, const struct kt_turn_result *result);
 

@@ -59,7 +59,8 @@ static void set_timer(struct rehearsal *r, int64_t delay_ms)
 	r->d.sink.set_timer(r->d.sink.arg, delay_ms);
 }
 
-/* --- the end of a turn ------------------------------------------------------------------------- */
+/* --- the end of a turn -------------------------------------------------------------------------
+ */
 
 static void forget_tool(struct rehearsal *r, const char *id)
 {
@@ -131,13 +132,17 @@ static void no_rehearsal(struct rehearsal *r)
 {
 	KT_AUTOFREE char *file = kt_rehearsal_file_for(r->prompt);
 	const char *files = r->found.files.ptr;
-	KT_AUTOFREE char *message = *files ?
-		kt_asprintf("no rehearsal answers this message; %s would (\"karta dev --record\" writes "
-			    "it, docs/rehearsals.md tells how to write it by hand); looked at %s",
-			file, files) :
-		kt_asprintf("no rehearsal answers this message; %s would (\"karta dev --record\" writes "
-			    "it, docs/rehearsals.md tells how to write it by hand); there is no file in "
-			    "rehearsals/ yet", file);
+	KT_AUTOFREE char *message = *files
+		? kt_asprintf("no rehearsal answers this message; %s would (\"karta dev --record\" "
+			      "writes "
+			      "it, docs/rehearsals.md tells how to write it by hand); looked at %s",
+			  file, files)
+		: kt_asprintf("no rehearsal answers this message; %s would (\"karta dev --record\" "
+			      "writes "
+			      "it, docs/rehearsals.md tells how to write it by hand); there is no "
+			      "file in "
+			      "rehearsals/ yet",
+			  file);
 	const struct kt_turn_result result = {
 		.stop_reason = "error",
 		.error_code = "no_rehearsal",
@@ -175,14 +180,16 @@ static void play_end(struct rehearsal *r, const cJSON *end)
 
 	/* Written by hand, a turn may be nothing but its text. */
 	if (result.text && *result.text && !result.error_code && r->text.len == 0)
-		kt_emit_text(&r->d, false, "rehearsal-text", result.text, strlen(result.text), false,
-			NULL);
-	result.stop_reason = kt_json_str_or(end, "stop_reason", result.error_code ? "error" : "end_turn");
+		kt_emit_text(&r->d, false, "rehearsal-text", result.text, strlen(result.text),
+			false, NULL);
+	result.stop_reason = kt_json_str_or(
+		end, "stop_reason", result.error_code ? "error" : "end_turn");
 	read_usage(kt_json_obj(end, "usage"), &result.usage);
 	end_turn(r, result);
 }
 
-/* --- branches ---------------------------------------------------------------------------------- */
+/* --- branches ----------------------------------------------------------------------------------
+ */
 
 /* Decisions that lead to the same lines: 'a' approved, 'd' denied, 'q' a question's answer. */
 static char group_of(const char *word)
@@ -237,8 +244,7 @@ static bool applies(const struct rehearsal *r, const cJSON *line)
 	const cJSON *when = kt_json_obj(line, "when");
 	const cJSON *w;
 
-	cJSON_ArrayForEach(w, when)
-	{
+	cJSON_ArrayForEach (w, when) {
 		if (!was_answered(r, w->string))
 			return false;
 	}
@@ -249,7 +255,7 @@ static bool applies(const struct rehearsal *r, const cJSON *line)
 		if (!word)
 			word = recorded_decision(r->found.turn, x->id);
 		if (strcmp(word, "any") != 0 &&
-		    group_of(word) != group_of(kt_decision_name(x->decision)))
+			group_of(word) != group_of(kt_decision_name(x->decision)))
 			return false;
 	}
 	return true;
@@ -272,10 +278,11 @@ static void unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decision d
 {
 	const char *id = kt_json_str(ask, "id");
 	const char *tool_id = kt_json_str(ask, "tool_use_id");
-	KT_AUTOFREE char *why = kt_asprintf("You chose %s, but this rehearsal only goes on with %s. "
-					    "To add a branch, give lines of %s \"when\": {\"%s\": \"%s\"}.",
-		kt_decision_name(decision), recorded_decision(r->found.turn, id), r->found.turn->file,
-		id, kt_decision_name(decision));
+	KT_AUTOFREE char *why = kt_asprintf(
+		"You chose %s, but this rehearsal only goes on with %s. "
+		"To add a branch, give lines of %s \"when\": {\"%s\": \"%s\"}.",
+		kt_decision_name(decision), recorded_decision(r->found.turn, id),
+		r->found.turn->file, id, kt_decision_name(decision));
 	KT_AUTO_JSON cJSON *output = cJSON_CreateString(why);
 	const struct kt_turn_result result = { .stop_reason = "end_turn", .usage = KT_USAGE_INIT };
 
@@ -291,7 +298,8 @@ static void unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decision d
 	end_turn(r, result);
 }
 
-/* --- playing ----------------------------------------------------------------------------------- */
+/* --- playing -----------------------------------------------------------------------------------
+ */
 
 /* Keep the text of the turn for its result: parts joined by blank lines, replacements obeyed. */
 static void keep_text(struct rehearsal *r, const cJSON *data)
@@ -324,7 +332,7 @@ static void play_event(struct rehearsal *r, const cJSON *line)
 
 	/* Made by the session itself: a recording of a whole event log may hold them. */
 	if (!kt_event_parse_name(name, &type) || type == KT_EV_DONE || type == KT_EV_GAP ||
-	    type == KT_EV_INPUT_REQUIRED || (type == KT_EV_REASONING && !r->thinking))
+		type == KT_EV_INPUT_REQUIRED || (type == KT_EV_REASONING && !r->thinking))
 		return;
 	if (type == KT_EV_TEXT && !parent)
 		keep_text(r, data);
@@ -479,7 +487,8 @@ static void rehearsal_timer(struct kt_driver *d)
 	schedule(r);
 }
 
-/* --- the other operations ---------------------------------------------------------------------- */
+/* --- the other operations ----------------------------------------------------------------------
+ */
 
 static void rehearsal_command(const struct kt_driver_config *cfg, struct kt_arena *arena,
 	struct kt_vec *argv, struct kt_vec *env)
@@ -487,8 +496,8 @@ static void rehearsal_command(const struct kt_driver_config *cfg, struct kt_aren
 	/* has_process is false: nothing is run. */
 }
 
-static struct kt_driver *rehearsal_open(const struct kt_driver_config *cfg,
-	const struct kt_driver_sink *sink)
+static struct kt_driver *rehearsal_open(
+	const struct kt_driver_config *cfg, const struct kt_driver_sink *sink)
 {
 	struct rehearsal *r = kt_calloc(1, sizeof(*r));
 	char uuid[37];
@@ -565,7 +574,8 @@ static void rehearsal_answer(struct kt_driver *d, const char *ask_id, enum kt_de
 static void rehearsal_interrupt(struct kt_driver *d)
 {
 	struct rehearsal *r = rehearsal_of(d);
-	const struct kt_turn_result result = { .stop_reason = "interrupted", .usage = KT_USAGE_INIT };
+	const struct kt_turn_result result = { .stop_reason = "interrupted",
+		.usage = KT_USAGE_INIT };
 
 	if (!r->in_turn)
 		return;
@@ -574,8 +584,8 @@ static void rehearsal_interrupt(struct kt_driver *d)
 	end_turn(r, result);
 }
 
-static void rehearsal_gone(struct kt_driver *d, int exit_code, int term_signal,
-	const char *stderr_tail)
+static void rehearsal_gone(
+	struct kt_driver *d, int exit_code, int term_signal, const char *stderr_tail)
 {
 	/* No process, nothing to lose; a stop of the session ends an open turn all the same. */
 	rehearsal_interrupt(d);

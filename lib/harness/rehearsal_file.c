@@ -55,7 +55,8 @@ char *kt_rehearsal_file_for(const char *text)
 	return kt_asprintf("rehearsals/%s.jsonl", slug);
 }
 
-/* --- matching ---------------------------------------------------------------------------------- */
+/* --- matching ----------------------------------------------------------------------------------
+ */
 
 /* Trimmed, ASCII letters in lower case, runs of blanks as one space. The caller's. */
 static char *fold(const char *s)
@@ -111,7 +112,8 @@ static int fitness(const struct rehearsal_turn *t, const char *folded, const str
 	return position == p->position ? score + 2 : score;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 struct reader {
 	struct rehearsal_found *found;
@@ -179,16 +181,16 @@ static const char *line_problem(const cJSON *doc)
 		return "\"t\" is no number of milliseconds";
 	if (when && !cJSON_IsObject(when))
 		return "\"when\" is no object {\"ASK ID\": \"DECISION\"}";
-	cJSON_ArrayForEach(w, when)
-	{
+	cJSON_ArrayForEach (w, when) {
 		if (!cJSON_IsString(w))
 			return "\"when\" is no object {\"ASK ID\": \"DECISION\"}";
 	}
 	if (kt_json_get(doc, "ask"))
 		return kt_json_str(ask, "id") ? NULL : "\"ask\" has no \"id\"";
 	if (kt_json_get(doc, "answer"))
-		return kt_json_str(answer, "id") && kt_json_str(answer, "decision") ? NULL :
-			"\"answer\" needs \"id\" and \"decision\"";
+		return kt_json_str(answer, "id") && kt_json_str(answer, "decision")
+			? NULL
+			: "\"answer\" needs \"id\" and \"decision\"";
 	if (kt_json_get(doc, "end"))
 		return kt_json_obj(doc, "end") ? NULL : "\"end\" is no object";
 	if (!kt_json_str(doc, "type"))

@@ -9,12 +9,12 @@
 
 enum {
 	AT_SIZE = 0, /* hex digits          -> AT_SIZE_LF on CR */
-	AT_SIZE_LF,  /* LF after a size     -> AT_DATA, or AT_END_CR when it was 0 */
-	AT_DATA,     /* `left` bytes        -> AT_DATA_CR */
-	AT_DATA_CR,  /* CR after the data   -> AT_DATA_LF */
-	AT_DATA_LF,  /* LF after the data   -> AT_SIZE */
-	AT_END_CR,   /* CR of the last line -> AT_END_LF */
-	AT_END_LF,   /* LF of the last line -> done */
+	AT_SIZE_LF, /* LF after a size     -> AT_DATA, or AT_END_CR when it was 0 */
+	AT_DATA, /* `left` bytes        -> AT_DATA_CR */
+	AT_DATA_CR, /* CR after the data   -> AT_DATA_LF */
+	AT_DATA_LF, /* LF after the data   -> AT_SIZE */
+	AT_END_CR, /* CR of the last line -> AT_END_LF */
+	AT_END_LF, /* LF of the last line -> done */
 };
 
 static int digit(char c)
@@ -64,8 +64,8 @@ static bool frame_byte(struct kt_chunked *c, char b)
 	}
 }
 
-bool kt_chunked_feed(struct kt_chunked *c, char *buf, size_t len, size_t *out_body,
-	size_t *out_used)
+bool kt_chunked_feed(
+	struct kt_chunked *c, char *buf, size_t len, size_t *out_body, size_t *out_used)
 {
 	size_t body = 0, at = 0;
 

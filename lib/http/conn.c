@@ -261,8 +261,8 @@ void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, b
 	if (copy > 0)
 		left[n_left++] = uv_buf_init(w->data, (unsigned)copy);
 	if (fixed)
-		left[n_left++] = uv_buf_init(bufs[n - 1].base + skip[n - 1],
-			(unsigned)(bufs[n - 1].len - skip[n - 1]));
+		left[n_left++] = uv_buf_init(
+			bufs[n - 1].base + skip[n - 1], (unsigned)(bufs[n - 1].len - skip[n - 1]));
 	if (uv_write(&w->req, (uv_stream_t *)&c->tcp, left, n_left, on_written) != 0) {
 		free(w);
 		kt_conn_doom(c);
@@ -431,9 +431,10 @@ static bool step_head(struct kt_conn *c)
 		return true;
 	case KT_HEAD_BAD:
 		kt_conn_refuse(c, status,
-			status == 501 ? "not_implemented" :
-			status == 505 ? "version_not_supported" :
-			status == 414 || status == 431 ? "too_large" : "bad_request",
+			status == 501                            ? "not_implemented"
+				: status == 505                  ? "version_not_supported"
+				: status == 414 || status == 431 ? "too_large"
+								 : "bad_request",
 			"the request head is malformed, too large or not supported");
 		return false;
 	case KT_HEAD_MORE:

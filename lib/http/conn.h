@@ -15,29 +15,29 @@
  * A connection that broke is `doomed` in whatever phase it was and closed at the end of the tick.
  */
 enum kt_conn_phase {
-	KT_CONN_IDLE,       /* nothing of a request yet */
-	KT_CONN_HEAD,       /* part of a head */
-	KT_CONN_BODY,       /* part of a body */
-	KT_CONN_HANDLE,     /* the handler owes an answer */
-	KT_CONN_WRITE,      /* answered; the kernel has not taken all of it */
-	KT_CONN_STREAM,     /* pulling from the stream's source */
+	KT_CONN_IDLE, /* nothing of a request yet */
+	KT_CONN_HEAD, /* part of a head */
+	KT_CONN_BODY, /* part of a body */
+	KT_CONN_HANDLE, /* the handler owes an answer */
+	KT_CONN_WRITE, /* answered; the kernel has not taken all of it */
+	KT_CONN_STREAM, /* pulling from the stream's source */
 	KT_CONN_STREAM_END, /* last chunk queued */
-	KT_CONN_LINGER,     /* our side shut; drop input, so that no reset eats the answer */
+	KT_CONN_LINGER, /* our side shut; drop input, so that no reset eats the answer */
 };
 
 #define KT_HTTP_READ_BYTES 65536 /* one read of a connection takes at most this */
 
 /* What only a connection with a request needs; a stream and a long idle connection have none. */
 struct kt_conn_io {
-	struct kt_buf in;    /* raw bytes; the head of the running exchange points into it */
-	size_t used;         /* bytes of `in` that are behind us */
-	size_t scanned;      /* bytes after `used` known to hold no line end */
-	struct kt_buf held;  /* raw bytes that came while `in` must not move */
+	struct kt_buf in; /* raw bytes; the head of the running exchange points into it */
+	size_t used; /* bytes of `in` that are behind us */
+	size_t scanned; /* bytes after `used` known to hold no line end */
+	struct kt_buf held; /* raw bytes that came while `in` must not move */
 	struct kt_buf body;
 	struct kt_buf extra; /* headers added by kt_exchange_header() */
 	struct kt_chunked chunked;
 	int64_t body_left, body_since_ms;
-	uint64_t body_raw;   /* bytes received for the body, for its minimum rate */
+	uint64_t body_raw; /* bytes received for the body, for its minimum rate */
 	struct kt_head head;
 };
 
@@ -62,11 +62,11 @@ struct kt_conn {
 	size_t dropped; /* bytes thrown away while streaming or lingering */
 	enum kt_conn_phase phase;
 	bool keep_alive : 1, reading : 1, eof : 1, processing : 1;
-	bool writing : 1;  /* a write is queued in libuv */
-	bool later : 1;    /* in server->later */
-	bool doomed : 1;   /* close at the end of the tick */
-	bool shed : 1;     /* free io at the end of the tick */
-	bool resume : 1;   /* go on with pipelined bytes or the source at the end of the tick */
+	bool writing : 1; /* a write is queued in libuv */
+	bool later : 1; /* in server->later */
+	bool doomed : 1; /* close at the end of the tick */
+	bool shed : 1; /* free io at the end of the tick */
+	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
 	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
 };
 

@@ -10,9 +10,9 @@
 #include "http/http.h"
 
 enum kt_head_result {
-	KT_HEAD_MORE,  /* no end of head yet, and nothing wrong so far */
+	KT_HEAD_MORE, /* no end of head yet, and nothing wrong so far */
 	KT_HEAD_OK,
-	KT_HEAD_BAD,   /* *out_status says how to answer: 400, 414, 417, 431, 501, 505 */
+	KT_HEAD_BAD, /* *out_status says how to answer: 400, 414, 417, 431, 501, 505 */
 };
 
 struct kt_head {
@@ -58,7 +58,7 @@ struct kt_chunked {
  * *out_used raw bytes were consumed. Returns false when the coding is broken (no extensions, no
  * trailers, exact CRLF).
  */
-KT_MUST_CHECK bool kt_chunked_feed(struct kt_chunked *c, char *buf, size_t len, size_t *out_body,
-	size_t *out_used);
+KT_MUST_CHECK bool kt_chunked_feed(
+	struct kt_chunked *c, char *buf, size_t len, size_t *out_body, size_t *out_used);
 
 #endif

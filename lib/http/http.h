@@ -14,7 +14,12 @@
 #include "net/loop.h"
 
 enum kt_method {
-	KT_GET = 1, KT_HEAD = 2, KT_POST = 4, KT_PUT = 8, KT_DELETE = 16, KT_PATCH = 32,
+	KT_GET = 1,
+	KT_HEAD = 2,
+	KT_POST = 4,
+	KT_PUT = 8,
+	KT_DELETE = 16,
+	KT_PATCH = 32,
 	KT_OPTIONS = 64,
 };
 
@@ -53,8 +58,8 @@ const char *kt_request_header(const struct kt_request *rq, const char *name);
  * Value of a query parameter, percent-decoded into out (size bytes); false when absent, too long
  * or badly encoded.
  */
-KT_MUST_CHECK bool kt_request_query(const struct kt_request *rq, const char *name, char *out,
-	size_t size);
+KT_MUST_CHECK bool kt_request_query(
+	const struct kt_request *rq, const char *name, char *out, size_t size);
 
 struct kt_http_config {
 	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES */
@@ -81,8 +86,8 @@ KT_MUST_CHECK enum kt_code kt_http_server_new(struct kt_loop *loop,
  * Listen on a numeric address or "localhost" (127.0.0.1 and ::1); port 0 picks one. *out_port is
  * the port. Returns KT_ECONFLICT when the port is taken, KT_EDENIED when not allowed, KT_EINVAL.
  */
-KT_MUST_CHECK enum kt_code kt_http_listen(struct kt_http_server *s, const char *host, int port,
-	int *out_port, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_http_listen(
+	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err);
 /* Listen on a socket that is bound and listening already (TAKES fd). */
 KT_MUST_CHECK enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err);
 /*
@@ -111,13 +116,13 @@ void kt_exchange_on_close(struct kt_exchange *ex, kt_loop_fn fn, void *arg);
 void kt_exchange_header(struct kt_exchange *ex, const char *name, const char *value);
 
 /* Answer with a body (copied). status 204 and 304 send none. HEAD sends the length only. */
-void kt_respond(struct kt_exchange *ex, int status, const char *content_type, const void *body,
-	size_t len);
+void kt_respond(
+	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len);
 /* Answer with JSON text held by b (b stays the caller's). */
 void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b);
 /* Answer with bytes that live for ever (embedded pages): not copied. */
-void kt_respond_static(struct kt_exchange *ex, int status, const char *content_type,
-	const void *body, size_t len);
+void kt_respond_static(
+	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len);
 
 /*
  * A stream pulls: the connection asks its source for bytes when it can send, so a slow reader

@@ -56,8 +56,7 @@ static bool next_segment(struct walk *w, bool *out_match)
 
 static bool is_param(const struct walk *w)
 {
-	return w->pattern_len > 2 && w->pattern[0] == '{' &&
-		w->pattern[w->pattern_len - 1] == '}';
+	return w->pattern_len > 2 && w->pattern[0] == '{' && w->pattern[w->pattern_len - 1] == '}';
 }
 
 /*
@@ -89,8 +88,8 @@ static bool match(const char *pattern, const char *path, uint64_t *out_rank)
 }
 
 /* Copy the parameters of a match; false when they do not fit. */
-static bool copy_params(const char *pattern, const char *path, struct kt_params *params,
-	char *scratch, size_t size)
+static bool copy_params(
+	const char *pattern, const char *path, struct kt_params *params, char *scratch, size_t size)
 {
 	struct walk w = { .pattern = pattern, .path = path };
 	bool matches;

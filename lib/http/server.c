@@ -299,9 +299,10 @@ enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *
 
 static enum kt_code bind_error(struct kt_err *err, int error, const char *host, int port)
 {
-	enum kt_code code = error == EADDRINUSE ? KT_ECONFLICT :
-		error == EACCES || error == EPERM ? KT_EDENIED :
-		error == EADDRNOTAVAIL ? KT_EINVAL : KT_EIO;
+	enum kt_code code = error == EADDRINUSE     ? KT_ECONFLICT
+		: error == EACCES || error == EPERM ? KT_EDENIED
+		: error == EADDRNOTAVAIL            ? KT_EINVAL
+						    : KT_EIO;
 
 	return kt_fail(err, code, error, "cannot listen on %s port %d", host, port);
 }
@@ -348,8 +349,8 @@ static bool parse_address(const char *host, union address *out)
 }
 
 /* 127.0.0.1 and, where the machine has it, ::1 on the same port. */
-static enum kt_code listen_localhost(struct kt_http_server *s, int port, int *out_port,
-	struct kt_err *err)
+static enum kt_code listen_localhost(
+	struct kt_http_server *s, int port, int *out_port, struct kt_err *err)
 {
 	for (int attempt = 0;; attempt++) {
 		KT_AUTOFD int fd4 = -1;
@@ -381,8 +382,8 @@ static enum kt_code listen_localhost(struct kt_http_server *s, int port, int *ou
 	}
 }
 
-enum kt_code kt_http_listen(struct kt_http_server *s, const char *host, int port, int *out_port,
-	struct kt_err *err)
+enum kt_code kt_http_listen(
+	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err)
 {
 	union address a;
 	int fd, got;
@@ -392,8 +393,8 @@ enum kt_code kt_http_listen(struct kt_http_server *s, const char *host, int port
 	if (kt_str_ieq(host, "localhost"))
 		return listen_localhost(s, port, out_port, err);
 	if (!parse_address(host, &a))
-		return kt_fail(err, KT_EINVAL, 0,
-			"'%s' is neither a numeric address nor localhost", host);
+		return kt_fail(
+			err, KT_EINVAL, 0, "'%s' is neither a numeric address nor localhost", host);
 	enum kt_code code = listen_at(&a, host, port, &fd, &got, err);
 	if (code != KT_OK)
 		return code;

@@ -225,8 +225,8 @@ static void set_options(struct work *w, const struct kt_url *url)
 }
 
 /* Turn a CURLcode into our error. */
-static enum kt_code failed(struct work *w, const struct kt_url *url, CURLcode rc,
-	struct kt_err *err)
+static enum kt_code failed(
+	struct work *w, const struct kt_url *url, CURLcode rc, struct kt_err *err)
 {
 	const char *why = w->text[0] != '\0' ? w->text : api.strerror(rc);
 	enum kt_code code = KT_EIO;
@@ -307,8 +307,8 @@ static enum kt_code run(struct work *w, CURLcode *out_rc, struct kt_err *err)
 	}
 }
 
-static enum kt_code perform(struct work *w, const struct kt_url *url, struct kt_http_reply *out,
-	struct kt_err *err)
+static enum kt_code perform(
+	struct work *w, const struct kt_url *url, struct kt_http_reply *out, struct kt_err *err)
 {
 	CURLcode rc = CURLE_OK;
 	long status = 0;
@@ -322,8 +322,8 @@ static enum kt_code perform(struct work *w, const struct kt_url *url, struct kt_
 	if (w->stopped)
 		return kt_fail(err, KT_ECANCEL, 0, "stopped");
 	if (!kt_buf_ok(&w->reply.body))
-		return kt_fail(err, KT_ELIMIT, 0, "%s:%d: the answer is too large", url->host,
-			url->port);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "%s:%d: the answer is too large", url->host, url->port);
 	if (rc != CURLE_OK)
 		return failed(w, url, rc, err);
 	(void)api.getinfo(w->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -333,8 +333,8 @@ static enum kt_code perform(struct work *w, const struct kt_url *url, struct kt_
 	return KT_OK;
 }
 
-enum kt_code kt_http_do(const struct kt_http_call *call, struct kt_http_reply *out,
-	struct kt_err *err)
+enum kt_code kt_http_do(
+	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err)
 {
 	struct kt_url url;
 	enum kt_code code = kt_url_parse(call->url, &url, err);

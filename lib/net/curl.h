@@ -23,8 +23,8 @@ struct kt_http_call {
 	int64_t total_ms; /* 0 = none */
 	size_t max_body_bytes; /* of the reply when it is kept; 0 = 64 MiB */
 	/*
-	 * Streaming: called with each piece of a 2xx reply's body instead of keeping it. Return false
-	 * to stop: the call then ends with KT_ECANCEL. NULL keeps the body.
+	 * Streaming: called with each piece of a 2xx reply's body instead of keeping it. Return
+	 * false to stop: the call then ends with KT_ECANCEL. NULL keeps the body.
 	 */
 	bool (*on_data)(void *arg, const char *data, size_t len);
 	/*
@@ -49,8 +49,8 @@ struct kt_http_reply {
  * Returns KT_OK, KT_EUNAVAIL (refused, no such host, connection lost; with a hint), KT_ETIMEOUT,
  * KT_ELIMIT (reply too large), KT_ECANCEL, KT_EINVAL (URL), KT_EIO (libcurl is not installed).
  */
-KT_MUST_CHECK enum kt_code kt_http_do(const struct kt_http_call *call, struct kt_http_reply *out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_http_do(
+	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err);
 /* Free what a reply holds. */
 void kt_http_reply_release(struct kt_http_reply *r);
 

@@ -101,8 +101,7 @@ enum kt_code kt_url_parse(const char *text, struct kt_url *out, struct kt_err *e
 	if (!ok)
 		return bad(err, "wrong host name");
 	int64_t port = u.https ? 443 : 80;
-	if (colon != NULL &&
-		!kt_str_int64n(colon + 1, (size_t)(end - colon) - 1, 1, 65535, &port))
+	if (colon != NULL && !kt_str_int64n(colon + 1, (size_t)(end - colon) - 1, 1, 65535, &port))
 		return bad(err, "wrong port");
 	u.port = (int)port;
 	enum kt_code code = set_path(&u, end, err);

@@ -14,7 +14,7 @@
 struct kt_url {
 	bool https;
 	bool loopback; /* localhost, 127.0.0.0/8 or ::1 */
-	bool ipv6;     /* host is an IPv6 address (no brackets in it) */
+	bool ipv6; /* host is an IPv6 address (no brackets in it) */
 	char host[KT_MAX_HOST_BYTES + 1]; /* lower case */
 	int port; /* given, or 80 or 443 */
 	char *path; /* with query, from the slash on; "/" when there was none; no fragment */

@@ -52,18 +52,18 @@ struct kt_child {
 	const struct kt_child_ops *ops; /* NULL once abandoned or gone */
 	void *arg;
 	uv_pipe_t pipes[3];
-	bool open[3];        /* the handle is there and not closing */
-	int handles;         /* handles that libuv did not give back yet */
+	bool open[3]; /* the handle is there and not closing */
+	int handles; /* handles that libuv did not give back yet */
 	bool started;
 	bool exited;
-	bool leaving;        /* ops->gone is running */
-	bool finished;       /* nothing but closing is left */
-	bool close_stdin;    /* after what is queued */
+	bool leaving; /* ops->gone is running */
+	bool finished; /* nothing but closing is left */
+	bool close_stdin; /* after what is queued */
 	int exit_code;
 	int term_signal;
 	struct kt_timer *grace;
 	struct kt_buf early; /* written before it was started */
-	size_t queued;       /* bytes that wait, early ones included */
+	size_t queued; /* bytes that wait, early ones included */
 };
 
 struct write_req {
@@ -371,8 +371,8 @@ static void on_spawner_gone(struct kt_spawner *sp)
 	}
 }
 
-static void on_answer(struct kt_spawner *sp, const struct kt_wire_head *head, int fds[3],
-	size_t n_fds)
+static void on_answer(
+	struct kt_spawner *sp, const struct kt_wire_head *head, int fds[3], size_t n_fds)
 {
 	struct kt_child *c = sp->children;
 	while (c != NULL && c->id != head->id)
@@ -408,7 +408,9 @@ static int receive(struct kt_spawner *sp)
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} control;
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
 	ssize_t n = recvmsg(sp->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
@@ -519,8 +521,9 @@ static bool add_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec, u
 			kt_buf_add(&b, *e, strlen(*e) + 1);
 	kt_buf_addf(&b, KT_WIRE_MARKER "%llu", (unsigned long long)id);
 	kt_buf_addc(&b, '\0');
-	struct kt_wire_head head = { .type = KT_WIRE_SPAWN, .size = (uint32_t)b.len, .id = id,
-		.value = argc };
+	struct kt_wire_head head = {
+		.type = KT_WIRE_SPAWN, .size = (uint32_t)b.len, .id = id, .value = argc
+	};
 	if (!kt_buf_ok(&b) ||
 		sp->out.len + sizeof(head) + b.len > MAX_REQUEST_BYTES - KT_WIRE_MAX_SPAWN_BYTES)
 		return false;
@@ -562,8 +565,8 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 	if (c->close_stdin || c->finished || c->exited || (c->started && !c->open[PIPE_IN]))
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
 	if (len > KT_MAX_CHILD_QUEUE_BYTES || c->queued > KT_MAX_CHILD_QUEUE_BYTES - len)
-		return kt_fail(err, KT_ELIMIT, 0, "the process does not read: %zu bytes wait",
-			c->queued);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "the process does not read: %zu bytes wait", c->queued);
 	if (len == 0)
 		return KT_OK;
 	if (!c->started) {

@@ -23,8 +23,8 @@ struct kt_child;
  */
 KT_MUST_CHECK enum kt_code kt_spawner_start(struct kt_spawner **out, struct kt_err *err);
 /* Attach to the loop; once, before the first kt_child_spawn(). Makes the process ignore SIGPIPE. */
-KT_MUST_CHECK enum kt_code kt_spawner_attach(struct kt_spawner *sp, struct kt_loop *loop,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_spawner_attach(
+	struct kt_spawner *sp, struct kt_loop *loop, struct kt_err *err);
 /*
  * Kill all children with their descendants, end the spawner process, free. NULL is fine. Waits for
  * the end (milliseconds; 8 s at most). Children that are not gone are freed without a call.
@@ -66,8 +66,8 @@ KT_MUST_CHECK enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt
  * Queue len bytes for its stdin, in order, never half a call's bytes dropped.
  * Returns KT_OK, KT_ELIMIT (KT_MAX_CHILD_QUEUE_BYTES wait already) or KT_EUNAVAIL (stdin closed).
  */
-KT_MUST_CHECK enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_child_write(
+	struct kt_child *c, const char *data, size_t len, struct kt_err *err);
 /* Close its stdin after what is queued. */
 void kt_child_close_stdin(struct kt_child *c);
 /* Send a signal to the child only. */

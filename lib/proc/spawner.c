@@ -182,7 +182,9 @@ static bool tell_started(struct spawner *s, uint64_t id, pid_t pid, const int fd
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} control = { .bytes = { 0 } };
 	struct iovec iov = { .iov_base = &head, .iov_len = sizeof(head) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	c->cmsg_level = SOL_SOCKET;
@@ -231,8 +233,8 @@ static void close_pair(int fds[2])
 }
 
 /* Attributes and file actions; child[] are its standard files. Returns an errno. */
-static int spawn_with(const int child[3], const char *cwd, char *const *argv, char *const *envp,
-	pid_t *out)
+static int spawn_with(
+	const int child[3], const char *cwd, char *const *argv, char *const *envp, pid_t *out)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -259,8 +261,8 @@ static int spawn_with(const int child[3], const char *cwd, char *const *argv, ch
 	if (rc == 0)
 		rc = posix_spawnattr_setpgroup(&attr, 0);
 	if (rc == 0)
-		rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
-				POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+		rc = posix_spawnattr_setflags(&attr,
+			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	if (rc == 0)
 		rc = posix_spawn(out, argv[0], &files, &attr, argv, envp);
 	(void)posix_spawnattr_destroy(&attr);
@@ -268,8 +270,8 @@ static int spawn_with(const int child[3], const char *cwd, char *const *argv, ch
 	return rc;
 }
 
-static void start_child(struct spawner *s, uint64_t id, const char *cwd, char *const *argv,
-	char *const *envp)
+static void start_child(
+	struct spawner *s, uint64_t id, const char *cwd, char *const *argv, char *const *envp)
 {
 	int in[2] = { -1, -1 };
 	int out[2] = { -1, -1 };

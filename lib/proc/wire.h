@@ -15,11 +15,11 @@
 
 enum kt_wire_type {
 	KT_WIRE_SPAWN = 1, /* server: value = argc; payload: folder, argv, environment, NULs */
-	KT_WIRE_SIGNAL,    /* server: value = signal number, to the child alone */
+	KT_WIRE_SIGNAL, /* server: value = signal number, to the child alone */
 	KT_WIRE_KILL_TREE, /* server */
-	KT_WIRE_STARTED,   /* spawner: value = pid; carries the pipe ends 0, 1, 2 */
-	KT_WIRE_FAILED,    /* spawner: value = errno */
-	KT_WIRE_EXITED,    /* spawner: value = status as of waitpid() */
+	KT_WIRE_STARTED, /* spawner: value = pid; carries the pipe ends 0, 1, 2 */
+	KT_WIRE_FAILED, /* spawner: value = errno */
+	KT_WIRE_EXITED, /* spawner: value = status as of waitpid() */
 };
 
 /* Head of each message; the spawner's messages are heads only. One machine, so native order. */
@@ -38,8 +38,8 @@ struct kt_tree_proc {
 	pid_t pid;
 	pid_t ppid;
 	uint64_t start; /* clock ticks since boot; with pid it names a process for good */
-	bool alive;     /* no zombie */
-	bool target;    /* for the caller */
+	bool alive; /* no zombie */
+	bool target; /* for the caller */
 };
 
 /* All processes, sorted by pid. */

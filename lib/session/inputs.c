@@ -32,8 +32,8 @@ static bool remembered(const struct kt_session *s, const char *memory)
 	return false;
 }
 
-static void emit_resolved(struct kt_session *s, const char *request_id, const char *decision,
-	const char *by)
+static void emit_resolved(
+	struct kt_session *s, const char *request_id, const char *decision, const char *by)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	struct kt_jw w;
@@ -48,8 +48,8 @@ static void emit_resolved(struct kt_session *s, const char *request_id, const ch
 	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
 }
 
-static void keep_answer(struct kt_session *s, const struct kt_input *in, enum kt_decision decision,
-	const char *by)
+static void keep_answer(
+	struct kt_session *s, const struct kt_input *in, enum kt_decision decision, const char *by)
 {
 	struct kt_answered *a;
 
@@ -134,7 +134,8 @@ static char *render(const struct kt_input *in, const struct kt_ask *ask)
 	if (kt_buf_ok(&b))
 		return kt_buf_take(&b);
 	/* An input too large to show must not be approved unseen: only its size is told. */
-	return kt_asprintf("{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":null,"
+	return kt_asprintf(
+		"{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":null,"
 		"\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
 		"\"the input of this tool call is too large to show\",\"options\":[\"deny\"]}",
 		in->request_id, ask->input_len);
@@ -158,8 +159,8 @@ static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
 	return *out == KT_DENY || !kt_str_eq(ask->kind, "question");
 }
 
-static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision,
-	const char *by)
+static void auto_answer(
+	struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision, const char *by)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
@@ -264,7 +265,8 @@ static enum kt_code already_answered(const struct kt_session *s, const char *req
 			continue;
 		*out_first = s->answered[i];
 		return kt_fail(err, KT_ECONFLICT, 0, "'%s' was answered already: %s", request_id,
-			kt_str_eq(out_first->by, "withdrawn") ? "canceled"
+			kt_str_eq(out_first->by, "withdrawn")
+				? "canceled"
 				: kt_decision_name(out_first->decision));
 	}
 	return kt_fail(err, KT_ENOTFOUND, 0, "there is no input '%s' in this session", request_id);
@@ -290,7 +292,8 @@ enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 				"decision '%s' is not one of this input's options",
 				kt_decision_name(decision));
 		if (decision == KT_ANSWER && !answers)
-			return kt_fail(err, KT_EINVAL, 0, "'answers' is required to answer a question");
+			return kt_fail(
+				err, KT_EINVAL, 0, "'answers' is required to answer a question");
 		resolve(s, in, decision, answers, "user");
 		return KT_OK;
 	}

@@ -102,8 +102,8 @@ void kt_journal_deleted(struct kt_sessions *reg, const char *id)
 	append_line(reg, &b);
 }
 
-static void write_idem(struct kt_buf *b, const char *scope, const char *key,
-	const struct kt_idem *what)
+static void write_idem(
+	struct kt_buf *b, const char *scope, const char *key, const struct kt_idem *what)
 {
 	struct kt_jw w;
 
@@ -120,8 +120,8 @@ static void write_idem(struct kt_buf *b, const char *scope, const char *key,
 	kt_jw_obj_end(&w);
 }
 
-void kt_journal_idem(struct kt_sessions *reg, const char *scope, const char *key,
-	const struct kt_idem *what)
+void kt_journal_idem(
+	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
 
@@ -138,14 +138,14 @@ static void load_lists(struct kt_session *s, const cJSON *doc)
 {
 	const cJSON *it;
 
-	cJSON_ArrayForEach(it, kt_json_arr(doc, "participants")) {
+	cJSON_ArrayForEach (it, kt_json_arr(doc, "participants")) {
 		struct kt_participant *p = kt_calloc(1, sizeof(*p));
 
 		p->name = kt_strdup(kt_json_str_or(it, "name", ""));
 		p->type = kt_strdup(kt_json_str_or(it, "type", "human"));
 		kt_vec_push(&s->participants, p);
 	}
-	cJSON_ArrayForEach(it, kt_json_arr(doc, "remembered")) {
+	cJSON_ArrayForEach (it, kt_json_arr(doc, "remembered")) {
 		if (cJSON_IsString(it))
 			kt_vec_push(&s->remembered, kt_strdup(it->valuestring));
 	}
@@ -259,7 +259,8 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 		at = (size_t)(lf - b.ptr) + 1;
 		kept = at;
 	}
-	if (kept < b.len || reg->journal_lines > reg->order.len + reg->idem_order.len + COMPACT_LINES) {
+	if (kept < b.len ||
+		reg->journal_lines > reg->order.len + reg->idem_order.len + COMPACT_LINES) {
 		rc = compact(reg, path, err);
 		if (rc != KT_OK)
 			return rc;

@@ -335,8 +335,8 @@ const struct kt_idem *kt_idem_get(const struct kt_sessions *reg, const char *sco
 	return kt_map_get(&reg->idem, full);
 }
 
-void kt_idem_put(struct kt_sessions *reg, const char *scope, const char *key,
-	const struct kt_idem *what)
+void kt_idem_put(
+	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what)
 {
 	char *full = kt_asprintf("%s\n%s", scope, key);
 	struct kt_idem *copy = kt_malloc(sizeof(*copy));
@@ -445,8 +445,8 @@ static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *c
 	}
 }
 
-enum kt_code kt_sessions_open(const struct kt_sessions_config *cfg, struct kt_sessions **out,
-	struct kt_err *err)
+enum kt_code kt_sessions_open(
+	const struct kt_sessions_config *cfg, struct kt_sessions **out, struct kt_err *err)
 {
 	struct kt_sessions *reg = kt_calloc(1, sizeof(*reg));
 	enum kt_code rc;

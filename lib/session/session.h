@@ -125,8 +125,8 @@ struct kt_participant {
  * first harness ahead. Returns KT_OK, KT_ENOTFOUND (folder), KT_ECONFLICT (another server uses
  * data_dir), KT_EIO.
  */
-KT_MUST_CHECK enum kt_code kt_sessions_open(const struct kt_sessions_config *cfg,
-	struct kt_sessions **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_sessions_open(
+	const struct kt_sessions_config *cfg, struct kt_sessions **out, struct kt_err *err);
 /* Kill every harness, close every log, free. NULL is fine. */
 void kt_sessions_free(struct kt_sessions *reg);
 /*
@@ -137,7 +137,8 @@ void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn don
 bool kt_sessions_draining(const struct kt_sessions *reg);
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 
-/* The application as it is on disk now (reloaded when its files changed). BORROWS until the next tick. */
+/* The application as it is on disk now (reloaded when its files changed). BORROWS until the next
+ * tick. */
 const struct kt_app *kt_sessions_app(struct kt_sessions *reg);
 /* The program of its harness; path "" when it is not installed. */
 const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
@@ -149,9 +150,10 @@ struct kt_session_new {
 	const char *parent_id;
 	const char *permission_mode;
 };
-/* Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS) or KT_EUNAVAIL (draining). */
-KT_MUST_CHECK enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_new *n,
-	struct kt_session **out, struct kt_err *err);
+/* Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS) or KT_EUNAVAIL
+ * (draining). */
+KT_MUST_CHECK enum kt_code kt_session_create(struct kt_sessions *reg,
+	const struct kt_session_new *n, struct kt_session **out, struct kt_err *err);
 /* By id, NULL when there is none. BORROWS until it is deleted. */
 struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id);
 /* Newest first: the session that comes after `after` (NULL: the newest); NULL at the end. */
@@ -183,8 +185,8 @@ struct kt_sent {
  * Returns KT_OK, KT_EINVAL (text, agent), KT_ECONFLICT (busy and `reject`), KT_ELIMIT (queue full),
  * KT_EUNAVAIL (draining).
  */
-KT_MUST_CHECK enum kt_code kt_session_send(struct kt_session *s, const struct kt_message *m,
-	struct kt_sent *out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_session_send(
+	struct kt_session *s, const struct kt_message *m, struct kt_sent *out, struct kt_err *err);
 /* Stop the running turn; false when none runs. */
 bool kt_session_interrupt(struct kt_session *s);
 /*
@@ -197,8 +199,8 @@ KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *r
 	struct kt_err *err);
 
 /* The log, opened when needed. Returns KT_OK or KT_EIO. */
-KT_MUST_CHECK enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_session_log(
+	struct kt_session *s, struct kt_evlog **out, struct kt_err *err);
 uint64_t kt_session_last_seq(const struct kt_session *s);
 
 /* Watch a session; several watchers are fine. kt_watch_remove() before the watcher dies. */
@@ -219,9 +221,10 @@ struct kt_idem {
 	int64_t at_us;
 };
 /* What key was used for in scope ("create", a session's id), NULL when new. */
-const struct kt_idem *kt_idem_get(const struct kt_sessions *reg, const char *scope, const char *key);
+const struct kt_idem *kt_idem_get(
+	const struct kt_sessions *reg, const char *scope, const char *key);
 /* Remember it (written to the journal). */
-void kt_idem_put(struct kt_sessions *reg, const char *scope, const char *key,
-	const struct kt_idem *what);
+void kt_idem_put(
+	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
 
 #endif

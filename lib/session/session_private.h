@@ -46,8 +46,8 @@ struct kt_sessions {
 KT_MUST_CHECK enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err);
 void kt_journal_session(struct kt_sessions *reg, const struct kt_session *s);
 void kt_journal_deleted(struct kt_sessions *reg, const char *id);
-void kt_journal_idem(struct kt_sessions *reg, const char *scope, const char *key,
-	const struct kt_idem *what);
+void kt_journal_idem(
+	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
 char *kt_session_dir(const struct kt_session *s);
 char *kt_session_log_path(const struct kt_session *s);
 

@@ -78,8 +78,8 @@ void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char
 }
 
 /* The user's message as a status event: "queued" or "turn_started". */
-static void emit_message(struct kt_session *s, const struct kt_turn *t, const char *state,
-	size_t position)
+static void emit_message(
+	struct kt_session *s, const struct kt_turn *t, const char *state, size_t position)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
@@ -233,8 +233,8 @@ void kt_session_pump(void *arg)
 		start_turn(s, kt_vec_remove(&s->queue, 0));
 }
 
-static enum kt_code check_message(struct kt_session *s, const struct kt_message *m,
-	struct kt_err *err)
+static enum kt_code check_message(
+	struct kt_session *s, const struct kt_message *m, struct kt_err *err)
 {
 	const struct kt_app *app;
 
@@ -243,12 +243,12 @@ static enum kt_code check_message(struct kt_session *s, const struct kt_message 
 	if (!m->text || !*m->text)
 		return kt_fail(err, KT_EINVAL, 0, "'text' is required and must not be empty");
 	if (strlen(m->text) > KT_MAX_TEXT_BYTES)
-		return kt_fail(err, KT_EINVAL, 0, "'text' is longer than %d bytes",
-			KT_MAX_TEXT_BYTES);
+		return kt_fail(
+			err, KT_EINVAL, 0, "'text' is longer than %d bytes", KT_MAX_TEXT_BYTES);
 	app = kt_sessions_app(s->reg);
 	if (m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
-		return kt_fail(err, KT_EINVAL, 0, "there is no agent '%s' in this application",
-			m->agent);
+		return kt_fail(
+			err, KT_EINVAL, 0, "there is no agent '%s' in this application", m->agent);
 	return KT_OK;
 }
 
@@ -266,8 +266,8 @@ static struct kt_turn *turn_new(const struct kt_message *m)
 	return t;
 }
 
-enum kt_code kt_session_send(struct kt_session *s, const struct kt_message *m, struct kt_sent *out,
-	struct kt_err *err)
+enum kt_code kt_session_send(
+	struct kt_session *s, const struct kt_message *m, struct kt_sent *out, struct kt_err *err)
 {
 	enum kt_code rc = check_message(s, m, err);
 	bool busy = s->turn || s->queue.len;
@@ -394,7 +394,9 @@ void kt_session_end_interrupted(struct kt_session *s)
 {
 	struct kt_turn t = { 0 };
 	struct kt_turn_result r = {
-		.stop_reason = "error", .text = "", .usage = KT_USAGE_INIT,
+		.stop_reason = "error",
+		.text = "",
+		.usage = KT_USAGE_INIT,
 	};
 
 	if (!s->interrupted_turn)

@@ -188,8 +188,8 @@ static bool take_scalar(struct reader *r, const yaml_event_t *e)
 
 static bool open_level(struct reader *r, const yaml_event_t *e, bool map)
 {
-	const yaml_char_t *anchor =
-		map ? e->data.mapping_start.anchor : e->data.sequence_start.anchor;
+	const yaml_char_t *anchor = map ? e->data.mapping_start.anchor
+					: e->data.sequence_start.anchor;
 	const yaml_char_t *tag = map ? e->data.mapping_start.tag : e->data.sequence_start.tag;
 	cJSON *node;
 
@@ -238,8 +238,8 @@ static bool take_event(struct reader *r, const yaml_event_t *e)
 		if (r->done)
 			return fail_mark(r, &e->start_mark, "a second YAML document");
 		if (e->data.document_start.version_directive ||
-		    e->data.document_start.tag_directives.start !=
-			    e->data.document_start.tag_directives.end)
+			e->data.document_start.tag_directives.start !=
+				e->data.document_start.tag_directives.end)
 			return fail_mark(r, &e->start_mark, "directives are not supported");
 		return true;
 	case YAML_DOCUMENT_END_EVENT:
@@ -310,8 +310,8 @@ static size_t line_len(const char *s, size_t len, bool *out_dashes)
 	return n + (lf != NULL);
 }
 
-enum kt_code kt_frontmatter_parse(const char *s, size_t len, cJSON **out, size_t *out_body_off,
-	struct kt_err *err)
+enum kt_code kt_frontmatter_parse(
+	const char *s, size_t len, cJSON **out, size_t *out_body_off, struct kt_err *err)
 {
 	size_t bom = len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 	size_t start, at;

@@ -16,7 +16,7 @@
  * caller's; *out_body_off is where the body begins.
  * Returns KT_OK or KT_EINVAL with "line:column: what".
  */
-KT_MUST_CHECK enum kt_code kt_frontmatter_parse(const char *s, size_t len, cJSON **out,
-	size_t *out_body_off, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_frontmatter_parse(
+	const char *s, size_t len, cJSON **out, size_t *out_body_off, struct kt_err *err);
 
 #endif

@@ -14,10 +14,10 @@
 #include <cjson/cJSON.h>
 
 enum {
-	KT_JSON_STRICT = 0,      /* RFC 8259, unique keys, no NUL in strings, depth 64 */
-	KT_JSON_DUP_KEYS = 1,    /* duplicate keys are fine (the last wins); harness output */
-	KT_JSON_NUL_ESCAPE = 2,  /* \u0000 and half surrogate pairs become U+FFFD; harness output */
-	KT_JSON_DEEP = 4,        /* depth 512 instead of 64; harness output */
+	KT_JSON_STRICT = 0, /* RFC 8259, unique keys, no NUL in strings, depth 64 */
+	KT_JSON_DUP_KEYS = 1, /* duplicate keys are fine (the last wins); harness output */
+	KT_JSON_NUL_ESCAPE = 2, /* \u0000 and half surrogate pairs become U+FFFD; harness output */
+	KT_JSON_DEEP = 4, /* depth 512 instead of 64; harness output */
 };
 #define KT_JSON_LENIENT (KT_JSON_DUP_KEYS | KT_JSON_NUL_ESCAPE | KT_JSON_DEEP)
 
@@ -28,8 +28,8 @@ enum {
 KT_MUST_CHECK enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err);
 
 /* As kt_json_check(), then parse; *out is the caller's, cJSON_Delete(). */
-KT_MUST_CHECK enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_json_parse(
+	const char *s, size_t len, int flags, cJSON **out, struct kt_err *err);
 
 /* Cleanup for locals: KT_AUTO_JSON cJSON *doc = NULL; */
 void kt_json_cleanup(cJSON **p);
@@ -91,7 +91,7 @@ KT_MUST_CHECK enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, stru
  * Line and column (from 1) of the key that `path` ("cli.input_required_policy") names in JSONC or
  * JSON text; false when not found.
  */
-KT_MUST_CHECK bool kt_jsonc_locate(const char *s, size_t len, const char *path, int *out_line,
-	int *out_col);
+KT_MUST_CHECK bool kt_jsonc_locate(
+	const char *s, size_t len, const char *path, int *out_line, int *out_col);
 
 #endif

@@ -50,7 +50,10 @@ struct check {
 
 /* 0 plain; 1 ends a plain run: quote, backslash, control character, first byte above ASCII. */
 static const unsigned char string_stop[256] = {
-	[0 ... 31] = 1, ['"'] = 1, ['\\'] = 1, [128 ... 255] = 1,
+	[0 ... 31] = 1,
+	['"'] = 1,
+	['\\'] = 1,
+	[128 ... 255] = 1,
 };
 
 void kt_text_line_col(const char *s, size_t off, int *out_line, int *out_col)
@@ -356,7 +359,7 @@ static bool note_key(struct check *c, const unsigned char *open, const unsigned 
 			const struct name *o = &c->list[i];
 
 			if (o->len == n.len &&
-			    memcmp(c->names.ptr + o->off, c->names.ptr + n.off, n.len) == 0)
+				memcmp(c->names.ptr + o->off, c->names.ptr + n.off, n.len) == 0)
 				return fail_duplicate(c, open, &n);
 		}
 	} else {
@@ -475,8 +478,8 @@ static bool check_text(struct check *c)
 	return true;
 }
 
-enum kt_code kt_json_check_fix(const char *s, size_t len, int flags, bool *out_fix,
-	struct kt_err *err)
+enum kt_code kt_json_check_fix(
+	const char *s, size_t len, int flags, bool *out_fix, struct kt_err *err)
 {
 	struct check c = {
 		.s = (const unsigned char *)s,
@@ -513,8 +516,8 @@ static size_t fix_number(char *s, size_t len)
 		return n;
 	v = strtod(s, NULL);
 	/* cJSON writes what is not finite as null: keep it a number that reads as infinite. */
-	w = v - v != 0 ? snprintf(text, sizeof(text), "%s1e999", v < 0 ? "-" : "") :
-			 snprintf(text, sizeof(text), "%.17g", v);
+	w = v - v != 0 ? snprintf(text, sizeof(text), "%s1e999", v < 0 ? "-" : "")
+		       : snprintf(text, sizeof(text), "%.17g", v);
 	memset(s, ' ', n);
 	memcpy(s, text, (size_t)w);
 	return n;
@@ -533,7 +536,7 @@ void kt_json_fix(char *s, size_t len)
 			int32_t v = hex4((const unsigned char *)s + i + 2, end);
 
 			if (v >= 0xd800 && v < 0xdc00 &&
-			    low_half((const unsigned char *)s + i + 6, end) >= 0) {
+				low_half((const unsigned char *)s + i + 6, end) >= 0) {
 				i += 12;
 				continue;
 			}

@@ -13,8 +13,17 @@
 
 /* 0 copied as it is; 1 above ASCII (checked); otherwise the character of the escape. */
 static const unsigned char esc[256] = {
-	[0 ... 7] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [11] = 'u', ['\f'] = 'f',
-	['\r'] = 'r', [14 ... 31] = 'u', ['"'] = '"', ['\\'] = '\\', [128 ... 255] = 1,
+	[0 ... 7] = 'u',
+	['\b'] = 'b',
+	['\t'] = 't',
+	['\n'] = 'n',
+	[11] = 'u',
+	['\f'] = 'f',
+	['\r'] = 'r',
+	[14 ... 31] = 'u',
+	['"'] = '"',
+	['\\'] = '\\',
+	[128 ... 255] = 1,
 };
 
 static void add_escape(struct kt_buf *b, unsigned char ch)

@@ -157,7 +157,7 @@ bool kt_jsonc_locate(const char *s, size_t len, const char *path, int *out_line,
 			if (w.depth == 0 || end < i + 2)
 				return false;
 			if (w.want_key && w.is_obj[w.depth - 1] &&
-			    at_key(&w, s + i + 1, end - i - 2)) {
+				at_key(&w, s + i + 1, end - i - 2)) {
 				kt_text_line_col(s, i, out_line, out_col);
 				return true;
 			}

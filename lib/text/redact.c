@@ -49,7 +49,7 @@ static size_t match(const char *s, const char *end, bool at_word, size_t *out_se
 		size_t len = strlen(kinds[i].prefix);
 
 		if (left < len || memcmp(s, kinds[i].prefix, len) != 0 ||
-		    (kinds[i].at_word && !at_word))
+			(kinds[i].at_word && !at_word))
 			continue;
 		*out_secret = secret_len(s + len, end, false);
 		if (*out_secret >= kinds[i].least)

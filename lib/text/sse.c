@@ -96,8 +96,8 @@ static enum kt_code take_field(struct kt_sse *s, const char *name, size_t nlen, 
 	return ok ? KT_OK : too_long(s, err);
 }
 
-static enum kt_code take_line(struct kt_sse *s, const char *p, size_t len, kt_sse_fn fn, void *arg,
-	struct kt_err *err)
+static enum kt_code take_line(
+	struct kt_sse *s, const char *p, size_t len, kt_sse_fn fn, void *arg, struct kt_err *err)
 {
 	const char *colon, *v;
 	size_t nlen;
@@ -133,8 +133,8 @@ static size_t line_span(const char *p, const char *end)
 	return (size_t)((cr ? cr : stop) - p);
 }
 
-enum kt_code kt_sse_feed(struct kt_sse *s, const char *data, size_t len, kt_sse_fn fn, void *arg,
-	struct kt_err *err)
+enum kt_code kt_sse_feed(
+	struct kt_sse *s, const char *data, size_t len, kt_sse_fn fn, void *arg, struct kt_err *err)
 {
 	const char *p = data;
 	const char *end = data + len;

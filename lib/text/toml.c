@@ -80,8 +80,8 @@ static bool fail_name(struct kt_toml_parser *tp, const struct part *part, const 
 	return kt_toml_fail(tp, KT_EINVAL, part->at, msg.ptr);
 }
 
-struct kt_toml_node *kt_toml_node_new(struct kt_toml_parser *tp, enum kt_toml_type type, int line,
-	int col)
+struct kt_toml_node *kt_toml_node_new(
+	struct kt_toml_parser *tp, enum kt_toml_type type, int line, int col)
 {
 	struct kt_toml_node *node = kt_arena_alloc(tp->arena, sizeof(*node));
 
@@ -104,8 +104,8 @@ static struct kt_toml_node *find(const struct kt_toml_node *table, const char *k
 	return node_of(kt_toml_get(&table->pub, key));
 }
 
-void kt_toml_attach(struct kt_toml_parser *tp, struct kt_toml_node *parent,
-	struct kt_toml_node *child)
+void kt_toml_attach(
+	struct kt_toml_parser *tp, struct kt_toml_node *parent, struct kt_toml_node *child)
 {
 	if (parent->last)
 		parent->last->pub.next = &child->pub;
@@ -168,7 +168,7 @@ bool kt_toml_deeper(struct kt_toml_parser *tp, int by, const char *at)
 static bool is_bare(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '_' || c == '-';
+		c == '_' || c == '-';
 }
 
 static bool read_part(struct kt_toml_parser *tp, struct part *out)
@@ -227,8 +227,8 @@ static struct kt_toml_node *add_child(struct kt_toml_parser *tp, struct kt_toml_
 }
 
 /* The table of a dotted key's part; such tables may grow only by further dotted keys. */
-static struct kt_toml_node *dotted_step(struct kt_toml_parser *tp, struct kt_toml_node *table,
-	const struct part *part)
+static struct kt_toml_node *dotted_step(
+	struct kt_toml_parser *tp, struct kt_toml_node *table, const struct part *part)
 {
 	struct kt_toml_node *next = find(table, part->key);
 
@@ -277,8 +277,8 @@ bool kt_toml_read_pair(struct kt_toml_parser *tp, struct kt_toml_node *table)
 }
 
 /* A part of a header before the last: tables are made as needed, arrays mean their last table. */
-static struct kt_toml_node *header_step(struct kt_toml_parser *tp, struct kt_toml_node *table,
-	const struct part *part)
+static struct kt_toml_node *header_step(
+	struct kt_toml_parser *tp, struct kt_toml_node *table, const struct part *part)
 {
 	struct kt_toml_node *next = find(table, part->key);
 
@@ -292,8 +292,8 @@ static struct kt_toml_node *header_step(struct kt_toml_parser *tp, struct kt_tom
 	return next->pub.type == KT_TOML_ARRAY ? next->last : next;
 }
 
-static struct kt_toml_node *open_table(struct kt_toml_parser *tp, struct kt_toml_node *parent,
-	const struct part *part)
+static struct kt_toml_node *open_table(
+	struct kt_toml_parser *tp, struct kt_toml_node *parent, const struct part *part)
 {
 	struct kt_toml_node *node = find(parent, part->key);
 
@@ -309,8 +309,8 @@ static struct kt_toml_node *open_table(struct kt_toml_parser *tp, struct kt_toml
 	return node;
 }
 
-static struct kt_toml_node *open_element(struct kt_toml_parser *tp, struct kt_toml_node *parent,
-	const struct part *part)
+static struct kt_toml_node *open_element(
+	struct kt_toml_parser *tp, struct kt_toml_node *parent, const struct part *part)
 {
 	struct kt_toml_node *array = find(parent, part->key);
 	struct kt_toml_node *node;
@@ -328,8 +328,8 @@ static struct kt_toml_node *open_element(struct kt_toml_parser *tp, struct kt_to
 }
 
 /* At '['; *out_table is where the pairs that follow go. */
-static bool read_header(struct kt_toml_parser *tp, struct kt_toml_node *root,
-	struct kt_toml_node **out_table)
+static bool read_header(
+	struct kt_toml_parser *tp, struct kt_toml_node *root, struct kt_toml_node **out_table)
 {
 	bool element = tp->end - tp->p >= 2 && tp->p[1] == '[';
 	struct kt_toml_node *table = root;

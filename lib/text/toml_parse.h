@@ -12,8 +12,8 @@
 
 enum {
 	KT_TOML_BY_HEADER = 1, /* a table with a [header] of its own: no second one */
-	KT_TOML_BY_DOTS = 2,   /* a table made by a dotted key: no header may open it */
-	KT_TOML_CLOSED = 4,    /* written as a value ({...} or [...]): nothing may be added */
+	KT_TOML_BY_DOTS = 2, /* a table made by a dotted key: no header may open it */
+	KT_TOML_CLOSED = 4, /* written as a value ({...} or [...]): nothing may be added */
 };
 
 struct kt_toml_node {
@@ -43,11 +43,11 @@ bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code code, const char *at, 
 /* Line and column of at, from 1. */
 void kt_toml_place(struct kt_toml_parser *tp, const char *at, int *out_line, int *out_col);
 /* New node in the arena for something at the given place. */
-struct kt_toml_node *kt_toml_node_new(struct kt_toml_parser *tp, enum kt_toml_type type, int line,
-	int col);
+struct kt_toml_node *kt_toml_node_new(
+	struct kt_toml_parser *tp, enum kt_toml_type type, int line, int col);
 /* Append a child; its key must be set and new when parent is a table. */
-void kt_toml_attach(struct kt_toml_parser *tp, struct kt_toml_node *parent,
-	struct kt_toml_node *child);
+void kt_toml_attach(
+	struct kt_toml_parser *tp, struct kt_toml_node *parent, struct kt_toml_node *child);
 /* Step over spaces and tabs. */
 void kt_toml_skip_blanks(struct kt_toml_parser *tp);
 /* Step over one line end when there is one. */

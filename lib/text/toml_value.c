@@ -100,7 +100,7 @@ bool kt_toml_read_quoted(struct kt_toml_parser *tp)
 		const char *run = tp->p;
 
 		while (tp->p < tp->end && *tp->p != quote && !is_control(*tp->p) &&
-		       (*tp->p != '\\' || quote == '\''))
+			(*tp->p != '\\' || quote == '\''))
 			tp->p++;
 		kt_buf_add(&tp->scratch, run, (size_t)(tp->p - run));
 		if (tp->p >= tp->end || *tp->p == quote)
@@ -147,7 +147,7 @@ static bool read_multi(struct kt_toml_parser *tp)
 		}
 		tp->p += quotes;
 		while (tp->p < tp->end && *tp->p != quote && !is_control(*tp->p) &&
-		       (*tp->p != '\\' || quote == '\''))
+			(*tp->p != '\\' || quote == '\''))
 			tp->p++;
 		kt_toml_skip_newline(tp);
 		kt_buf_add(&tp->scratch, run, (size_t)(tp->p - run));
@@ -209,8 +209,8 @@ static bool take_date(const char **p, const char *end)
 	bool leap;
 
 	if (!take_number(p, end, 4, 0, 9999, &y) || !take_char(p, end, '-') ||
-	    !take_number(p, end, 2, 1, 12, &m) || !take_char(p, end, '-') ||
-	    !take_number(p, end, 2, 1, 31, &d))
+		!take_number(p, end, 2, 1, 12, &m) || !take_char(p, end, '-') ||
+		!take_number(p, end, 2, 1, 31, &d))
 		return false;
 	leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 	return d <= days[m - 1] + (m == 2 && leap);
@@ -222,8 +222,8 @@ static bool take_time(const char **p, const char *end)
 	int v;
 
 	if (!take_number(p, end, 2, 0, 23, &v) || !take_char(p, end, ':') ||
-	    !take_number(p, end, 2, 0, 59, &v) || !take_char(p, end, ':') ||
-	    !take_number(p, end, 2, 0, 60, &v))
+		!take_number(p, end, 2, 0, 59, &v) || !take_char(p, end, ':') ||
+		!take_number(p, end, 2, 0, 60, &v))
 		return false;
 	if (!take_char(p, end, '.'))
 		return true;
@@ -243,7 +243,7 @@ static bool take_offset(const char **p, const char *end)
 	if (!take_char(p, end, '+') && !take_char(p, end, '-'))
 		return false;
 	return take_number(p, end, 2, 0, 23, &v) && take_char(p, end, ':') &&
-	       take_number(p, end, 2, 0, 59, &v);
+		take_number(p, end, 2, 0, 59, &v);
 }
 
 static bool is_datetime(const char *p, const char *end)
@@ -317,8 +317,8 @@ static bool set_float(struct kt_toml_parser *tp, struct kt_toml_node *node, cons
 }
 
 /* 0x, 0o and 0b, which take no sign. */
-static bool read_based(struct kt_toml_parser *tp, struct kt_toml_node *node, const char *at,
-	const char *end)
+static bool read_based(
+	struct kt_toml_parser *tp, struct kt_toml_node *node, const char *at, const char *end)
 {
 	unsigned base = at[1] == 'x' ? 16 : at[1] == 'o' ? 8 : 2;
 	const char *p = at + 2;
@@ -331,8 +331,8 @@ static bool read_based(struct kt_toml_parser *tp, struct kt_toml_node *node, con
 	return true;
 }
 
-static bool read_number(struct kt_toml_parser *tp, struct kt_toml_node *node, const char *at,
-	const char *end)
+static bool read_number(
+	struct kt_toml_parser *tp, struct kt_toml_node *node, const char *at, const char *end)
 {
 	bool negative = *at == '-';
 	const char *num = at + (*at == '-' || *at == '+');
@@ -376,8 +376,8 @@ static bool read_number(struct kt_toml_parser *tp, struct kt_toml_node *node, co
 static void skip_word(struct kt_toml_parser *tp)
 {
 	while (tp->p < tp->end && *tp->p &&
-	       (is_digit(*tp->p) || ((*tp->p | 32) >= 'a' && (*tp->p | 32) <= 'z') ||
-		strchr("+-_.:", *tp->p)))
+		(is_digit(*tp->p) || ((*tp->p | 32) >= 'a' && (*tp->p | 32) <= 'z') ||
+			strchr("+-_.:", *tp->p)))
 		tp->p++;
 }
 
@@ -390,7 +390,7 @@ static bool read_bare(struct kt_toml_parser *tp, struct kt_toml_node *node)
 	skip_word(tp);
 	/* A blank instead of T: only where a date is followed by a digit. */
 	if (tp->p - at == 10 && at[4] == '-' && tp->end - tp->p >= 2 && *tp->p == ' ' &&
-	    is_digit(tp->p[1])) {
+		is_digit(tp->p[1])) {
 		tp->p++;
 		skip_word(tp);
 	}

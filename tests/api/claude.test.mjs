@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The real Claude Code through the HTTP API; only the model is a stand-in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Cut the event stream at 100 random byte offsets of a turn: the joined streams equal the uncut one.
 import assert from 'node:assert/strict';
 import http from 'node:http';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // What the API tests share: a karta server on loopback, a stand-in model, SSE and JSON helpers.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The OpenAPI document: valid, the same routes as the table in C, true examples, and every answer and
 // event of a scripted conversation fits it, with no member that it does not know. Also: docs/api.md,
 // docs/events.md and docs/errors.md name what the sources have.
@@ -281,6 +282,8 @@ async function conversation(c, prefix, own) {
   await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:touch one]]' } });
   const again = await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:make two]]' } });
   await ok(202, 'PUT', INPUT, [id, again.body.pending_input.request_id], { body: { decision: 'deny' }, headers: ASYNC });
+  // Nobody waited for that turn: its end must be there before the next message, or the interrupt below hits it.
+  await go('GET', EVENTS, [id], { query: '?until=idle&after=1' });
 
   // A busy session: queue, refusals, interrupts.
   await ok(202, 'POST', SEND, [id], { body: { text: '[[hang]]' }, headers: ASYNC });

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A small ACP agent on stdio for tests: what to do is written in the prompt.
 //   N=3 GAP=20 WAIT=100   3 text chunks " @@<unix ns>@@", 20 ms apart, after 100 ms
 //   [[text:words]]        one chunk; [[think:words]] one thought chunk

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Output and input that share one terminal. Whatever stands at the bottom (prompt or state) is
+ * removed before output is written and drawn again after it; under a prompt only whole lines are
+ * written.
+ */
+#include "cmd/screen.h"
+
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "cmd/lineedit.h"
+#include "cmd/remote.h"
+#include "text/clean.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define KEYS_MAX_BYTES ((size_t)1024 * 1024)
+#define STATE_AFTER_US 500000 /* a state that passes at once only flickers */
+#define PASTE_ON "\033[?2004h"
+#define PASTE_OFF "\033[?2004l"
+
+struct kt_screen {
+	struct kt_ctx *ctx;
+	int fd; /* stdin, as a descriptor that libcurl can watch; 0 after its end */
+	bool raw; /* we edit, and may redraw */
+	bool interactive;
+	struct termios saved;
+	struct kt_lineedit *edit;
+	struct kt_buf out; /* not written yet */
+	struct kt_buf keys; /* not looked at yet */
+	struct kt_buf aside;
+	char *line;
+	const char *prompt; /* wanted, or NULL */
+	bool prompt_drawn, prompt_stale;
+	char state[256], state_drawn[256];
+	int64_t state_since_us;
+	bool mid_line; /* what was written ends inside a line */
+	int ints; /* SIGINT that were taken */
+};
+
+static volatile sig_atomic_t terminated, resized;
+
+static void on_signal(int signum)
+{
+	if (signum == SIGWINCH)
+		resized = 1;
+	else
+		terminated = 1;
+}
+
+bool kt_screen_terminated(void)
+{
+	return terminated;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	(void)sigaction(SIGTERM, &sa, NULL);
+	(void)sigaction(SIGHUP, &sa, NULL);
+	(void)sigaction(SIGWINCH, &sa, NULL);
+	kt_remote_catch_int();
+}
+
+static char *history_path(void)
+{
+	KT_AUTOFREE char *dir = kt_dir_state();
+
+	return kt_path_join(dir, "history");
+}
+
+enum kt_code kt_screen_open(struct kt_ctx *ctx, struct kt_screen **out, struct kt_err *err)
+{
+	bool tty = isatty(STDIN_FILENO) == 1 && !ctx->no_input;
+	KT_AUTOFREE char *history = tty ? history_path() : NULL;
+	struct kt_screen *s = kt_calloc(1, sizeof(*s));
+
+	s->ctx = ctx;
+	s->interactive = tty;
+	s->raw = tty && ctx->out.is_tty && kt_env_get("TERM") && !kt_str_eq(kt_env_get("TERM"), "dumb");
+	kt_buf_init(&s->out, OUT_MAX_BYTES);
+	kt_buf_init(&s->keys, KEYS_MAX_BYTES);
+	kt_buf_init(&s->aside, KEYS_MAX_BYTES);
+	s->fd = KT_MAX(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), 0);
+	s->edit = kt_lineedit_new(&ctx->out, history);
+	catch_signals();
+	if (s->raw && kt_tty_raw(s->fd, &s->saved, err) != KT_OK) {
+		s->raw = false;
+		kt_screen_close(s);
+		return err ? err->code : KT_EIO;
+	}
+	if (s->raw)
+		kt_out(PASTE_ON, strlen(PASTE_ON));
+	*out = s;
+	return KT_OK;
+}
+
+void kt_screen_close(struct kt_screen *s)
+{
+	if (!s)
+		return;
+	s->prompt = NULL;
+	s->state[0] = '\0';
+	kt_screen_update(s);
+	if (s->mid_line)
+		kt_out("\n", 1);
+	if (s->raw) {
+		kt_out(PASTE_OFF, strlen(PASTE_OFF));
+		kt_tty_restore(STDIN_FILENO, &s->saved);
+	}
+	if (s->fd)
+		close(s->fd);
+	kt_lineedit_free(s->edit);
+	kt_buf_release(&s->out);
+	kt_buf_release(&s->keys);
+	kt_buf_release(&s->aside);
+	free(s->line);
+	free(s);
+}
+
+int kt_screen_fd(const struct kt_screen *s)
+{
+	return s->fd;
+}
+
+bool kt_screen_is_interactive(const struct kt_screen *s)
+{
+	return s->interactive;
+}
+
+/* --- output --------------------------------------------------------------------------------- */
+
+struct kt_buf *kt_screen_out(struct kt_screen *s)
+{
+	return &s->out;
+}
+
+void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, ...)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(OUT_MAX_BYTES);
+	va_list ap;
+
+	va_start(ap, fmt);
+	kt_buf_vaddf(&text, fmt, ap);
+	va_end(ap);
+	kt_clean_add(&clean, text.ptr, text.len, false);
+	if (s->out.len ? s->out.ptr[s->out.len - 1] != '\n' : s->mid_line)
+		kt_buf_addc(&s->out, '\n');
+	kt_term_add(&s->out, &s->ctx->out, style, clean.ptr);
+	kt_buf_addc(&s->out, '\n');
+}
+
+void kt_screen_prompt(struct kt_screen *s, const char *prompt)
+{
+	if (prompt == s->prompt)
+		return;
+	s->prompt = prompt;
+	s->prompt_stale = true;
+	s->state_since_us = kt_mono_us();
+	if (prompt)
+		kt_lineedit_prompt(s->edit, prompt);
+}
+
+void kt_screen_state(struct kt_screen *s, const char *text)
+{
+	kt_str_copy(s->state, sizeof(s->state), text);
+}
+
+/* Take away what stands at the bottom. */
+static void clear_bottom(struct kt_screen *s, struct kt_buf *b)
+{
+	if (s->raw)
+		kt_lineedit_erase(s->edit, b);
+	else if (s->prompt_drawn)
+		kt_buf_addc(b, '\n');
+	if (s->state_drawn[0])
+		kt_buf_adds(b, "\r\033[K");
+	s->state_drawn[0] = '\0';
+	s->prompt_drawn = false;
+}
+
+/* Move output that may be shown now to b. */
+static void take_output(struct kt_screen *s, struct kt_buf *b)
+{
+	size_t n = s->out.len;
+
+	if (s->prompt && s->interactive) {
+		while (n && s->out.ptr[n - 1] != '\n')
+			n--;
+	}
+	if (!n)
+		return;
+	clear_bottom(s, b);
+	kt_buf_add(b, s->out.ptr, n);
+	s->mid_line = s->out.ptr[n - 1] != '\n';
+	kt_buf_drop(&s->out, n);
+	s->out.overflow = false;
+}
+
+static void draw_prompt(struct kt_screen *s, struct kt_buf *b)
+{
+	if (s->prompt_drawn && !s->prompt_stale)
+		return;
+	clear_bottom(s, b);
+	if (s->mid_line)
+		kt_buf_addc(b, '\n');
+	s->mid_line = false;
+	if (s->raw)
+		kt_lineedit_draw(s->edit, b);
+	else
+		kt_buf_adds(b, s->prompt);
+	s->prompt_drawn = true;
+	s->prompt_stale = false;
+}
+
+static void draw_state(struct kt_screen *s, struct kt_buf *b)
+{
+	if (s->mid_line || kt_str_eq(s->state, s->state_drawn) ||
+		kt_mono_us() - s->state_since_us < STATE_AFTER_US)
+		return;
+	clear_bottom(s, b);
+	kt_term_add(b, &s->ctx->out, KT_STYLE_DIM, s->state);
+	kt_str_copy(s->state_drawn, sizeof(s->state_drawn), s->state);
+}
+
+static void take_size(struct kt_screen *s)
+{
+	struct winsize ws = { 0 };
+
+	if (!resized)
+		return;
+	resized = 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0)
+		s->ctx->out.columns = ws.ws_col;
+	s->prompt_stale = true;
+}
+
+void kt_screen_update(struct kt_screen *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES + KEYS_MAX_BYTES);
+
+	take_size(s);
+	take_output(s, &b);
+	if (s->prompt && s->interactive)
+		draw_prompt(s, &b);
+	else if (s->prompt_drawn)
+		clear_bottom(s, &b);
+	if (!s->prompt && s->raw)
+		draw_state(s, &b);
+	if (b.len)
+		kt_out(b.ptr, b.len);
+}
+
+/* --- input ---------------------------------------------------------------------------------- */
+
+static void fill(struct kt_screen *s)
+{
+	struct pollfd p = { s->fd, POLLIN, 0 };
+
+	while (s->fd && s->keys.len < KEYS_MAX_BYTES / 2 && poll(&p, 1, 0) > 0) {
+		char chunk[4096];
+		ssize_t n = read(s->fd, chunk, sizeof(chunk));
+
+		if (n > 0) {
+			kt_buf_add(&s->keys, chunk, (size_t)n);
+		} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+			close(s->fd);
+			s->fd = 0;
+		} else {
+			return;
+		}
+	}
+	/* A flood of keys that nobody takes: what is too much is dropped, so that Ctrl-C is seen. */
+	if (s->keys.len >= KEYS_MAX_BYTES / 2 && !s->prompt)
+		kt_buf_clear(&s->keys);
+}
+
+static void set_line(struct kt_screen *s, const char *text, size_t len)
+{
+	free(s->line);
+	s->line = kt_strndup(text, len);
+}
+
+/* The line was given: it stays on the screen, and an empty one follows. */
+static void finish_line(struct kt_screen *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KEYS_MAX_BYTES);
+
+	if (s->raw)
+		kt_lineedit_leave(s->edit, &b);
+	if (b.len)
+		kt_out(b.ptr, b.len);
+	s->prompt_drawn = false;
+	kt_lineedit_set(s->edit, "");
+}
+
+/* Stop the whole job, as Ctrl-Z does elsewhere; comes back when it goes on. */
+static void suspend(struct kt_screen *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	struct termios now;
+
+	clear_bottom(s, &b);
+	kt_buf_adds(&b, PASTE_OFF);
+	kt_out(b.ptr, b.len);
+	kt_tty_restore(s->fd, &s->saved);
+	(void)kill(0, SIGTSTP);
+	if (kt_tty_raw(s->fd, &now, NULL) == KT_OK)
+		kt_out(PASTE_ON, strlen(PASTE_ON));
+	s->prompt_stale = true;
+}
+
+static enum kt_screen_key read_edited(struct kt_screen *s)
+{
+	while (s->keys.len) {
+		size_t used = 0;
+		enum kt_lineedit_result r = kt_lineedit_feed(s->edit, s->keys.ptr, s->keys.len, &used);
+
+		kt_buf_drop(&s->keys, used);
+		s->prompt_stale = true;
+		switch (r) {
+		case KT_LINE_ENTER:
+			set_line(s, kt_lineedit_text(s->edit), strlen(kt_lineedit_text(s->edit)));
+			kt_screen_update(s);
+			finish_line(s);
+			return KT_KEY_LINE;
+		case KT_LINE_INTERRUPT:
+			return KT_KEY_INTERRUPT;
+		case KT_LINE_EOF:
+			return KT_KEY_EOF;
+		case KT_LINE_SUSPEND:
+			suspend(s);
+			break;
+		case KT_LINE_CLEAR:
+			kt_out("\033[H\033[2J", 7);
+			break;
+		case KT_LINE_MORE:
+			break;
+		}
+	}
+	return s->fd ? KT_KEY_NONE : KT_KEY_EOF;
+}
+
+static enum kt_screen_key read_plain(struct kt_screen *s)
+{
+	char *nl = memchr(s->keys.ptr, '\n', s->keys.len);
+	size_t n = nl ? (size_t)(nl - s->keys.ptr) : s->keys.len;
+
+	if (!nl && (s->fd || !s->keys.len))
+		return s->fd ? KT_KEY_NONE : KT_KEY_EOF;
+	set_line(s, s->keys.ptr, n);
+	kt_buf_drop(&s->keys, nl ? n + 1 : n);
+	s->prompt_drawn = false;
+	return KT_KEY_LINE;
+}
+
+enum kt_screen_key kt_screen_read(struct kt_screen *s)
+{
+	char *c;
+
+	fill(s);
+	if (kt_remote_ints() > s->ints) {
+		s->ints++;
+		return KT_KEY_INTERRUPT;
+	}
+	if (s->prompt)
+		return s->raw ? read_edited(s) : read_plain(s);
+	c = s->raw ? memchr(s->keys.ptr, 3, s->keys.len) : NULL;
+	if (!c)
+		return KT_KEY_NONE;
+	kt_buf_drop(&s->keys, (size_t)(c - s->keys.ptr) + 1);
+	return KT_KEY_INTERRUPT;
+}
+
+const char *kt_screen_line(const struct kt_screen *s)
+{
+	return s->line ? s->line : "";
+}
+
+const char *kt_screen_draft(const struct kt_screen *s)
+{
+	return kt_lineedit_text(s->edit);
+}
+
+void kt_screen_set_draft(struct kt_screen *s, const char *text)
+{
+	kt_lineedit_set(s->edit, text);
+	s->prompt_stale = true;
+}
+
+void kt_screen_set_aside(struct kt_screen *s, bool aside)
+{
+	if (!s->interactive)
+		return;
+	if (aside) {
+		fill(s);
+		kt_buf_add(&s->aside, s->keys.ptr, s->keys.len);
+		kt_buf_clear(&s->keys);
+		return;
+	}
+	kt_buf_add(&s->aside, s->keys.ptr, s->keys.len);
+	kt_buf_clear(&s->keys);
+	kt_buf_add(&s->keys, s->aside.ptr, s->aside.len);
+	kt_buf_clear(&s->aside);
+}
+
+void kt_screen_remember(struct kt_screen *s, const char *line)
+{
+	if (s->interactive)
+		kt_lineedit_remember(s->edit, line);
+}
