@@ -171,6 +171,7 @@ static void on_status(struct chat *c, const struct kt_client_event *ev)
 static void on_done(struct chat *c, const struct kt_client_event *ev)
 {
 	kt_render_event(c->render, ev);
+	kt_buf_addc(kt_screen_out(c->screen), '\n');
 	c->running = false;
 	c->interrupting = false;
 	drop_questions(c);

@@ -91,6 +91,7 @@ struct dev {
 	char *data_dir;
 	char url[64];
 	pid_t chat; /* 0 = none */
+	pid_t browser; /* 0 = none; reaped, else of no interest */
 	int chat_status;
 	bool stopping;
 	int stops; /* signals that asked to stop */
@@ -142,6 +143,8 @@ static void on_child(void *arg, int signum)
 	struct dev *d = arg;
 	int status;
 
+	if (d->browser && waitpid(d->browser, &status, WNOHANG) == d->browser)
+		d->browser = 0;
 	if (!d->chat || waitpid(d->chat, &status, WNOHANG) != d->chat)
 		return;
 	d->chat = 0;
@@ -264,11 +267,10 @@ static void open_page(struct dev *d)
 	KT_AUTOFREE char *path = kt_fs_which(browser ? browser : "xdg-open");
 	char *argv[] = { path, d->url, NULL };
 	struct kt_err err = KT_ERR_INIT;
-	pid_t pid;
 
 	if (!path)
 		kt_warn(d->ctx, "no browser found; open %s yourself", d->url);
-	else if (launch(path, argv, &pid, &err) != KT_OK)
+	else if (launch(path, argv, &d->browser, &err) != KT_OK)
 		kt_warn(d->ctx, "%s", err.msg);
 }
 

@@ -38,6 +38,14 @@ KT_MUST_CHECK bool kt_api_opt_str(
 	struct kt_call *c, const cJSON *body, const char *key, const char **out);
 KT_MUST_CHECK bool kt_api_opt_bool(
 	struct kt_call *c, const cJSON *body, const char *key, bool *out);
+/*
+ * Query parameter that may be absent: then out is "". Answers 400 and returns false when it is too
+ * long for out or badly encoded.
+ */
+KT_MUST_CHECK bool kt_api_query(struct kt_call *c, const char *name, char *out, size_t size);
+/* As kt_api_query() for a number from min to max; *out stays as it is when absent. */
+KT_MUST_CHECK bool kt_api_query_int(
+	struct kt_call *c, const char *name, int64_t min, int64_t max, int64_t *out);
 /* True when the client prefers not to wait (RFC 7240). */
 bool kt_api_async(const struct kt_request *rq);
 /* True when Accept names text/event-stream / asks for JSON. */

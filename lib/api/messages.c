@@ -174,6 +174,10 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 	given = kt_json_obj(body, "answers");
 	if (given)
 		kt_json_add(&answers, given);
+	if (!kt_buf_ok(&answers)) {
+		kt_api_fail(c, 422, "validation_failed", "'answers' is too large", NULL);
+		return;
+	}
 	after = kt_session_last_seq(s);
 	rc = kt_session_answer(s, p->value[1], decision, given ? answers.ptr : NULL, &first, &err);
 	if (rc == KT_ECONFLICT)
@@ -209,17 +213,13 @@ void kt_api_interrupt(struct kt_call *c, const struct kt_params *p)
 static bool read_cursor(struct kt_call *c, uint64_t *out)
 {
 	const char *header = kt_request_header(c->rq, "last-event-id");
-	char text[32];
-	int64_t v;
+	int64_t v = 0;
 
-	*out = 0;
 	if (!header || !*header) {
-		if (!kt_request_query(c->rq, "after", text, sizeof(text)))
-			return true;
-		header = text;
-	}
-	if (!kt_str_int64(header, 0, INT64_MAX, &v)) {
-		kt_api_fail(c, 400, "bad_cursor", "the cursor must be a sequence number", NULL);
+		if (!kt_api_query_int(c, "after", 0, INT64_MAX, &v))
+			return false;
+	} else if (!kt_str_int64(header, 0, INT64_MAX, &v)) {
+		kt_api_fail(c, 400, "bad_cursor", "Last-Event-ID must be a sequence number", NULL);
 		return false;
 	}
 	*out = (uint64_t)v;
@@ -233,14 +233,10 @@ static void events_as_json(struct kt_call *c, struct kt_session *s, uint64_t aft
 	struct kt_evlog *log;
 	uint64_t last = after;
 	int64_t limit = 1000;
-	char text[16];
 	size_t n;
 
-	if (kt_request_query(c->rq, "limit", text, sizeof(text)) &&
-		!kt_str_int64(text, 1, 10000, &limit)) {
-		kt_api_fail(c, 400, "bad_query", "'limit' must be from 1 to 10000", NULL);
+	if (!kt_api_query_int(c, "limit", 1, 10000, &limit))
 		return;
-	}
 	kt_buf_adds(&b, "{\"data\":[");
 	if (kt_session_log(s, &log, &err) != KT_OK ||
 		kt_evlog_read(log, after, (size_t)limit, 16 * 1024 * 1024, &b, &n, &last, &err) !=
@@ -263,7 +259,9 @@ void kt_api_events(struct kt_call *c, const struct kt_params *p)
 
 	if (!s || !read_cursor(c, &start.after_seq))
 		return;
-	if (kt_request_query(c->rq, "until", until, sizeof(until)) && !kt_str_eq(until, "idle")) {
+	if (!kt_api_query(c, "until", until, sizeof(until)))
+		return;
+	if (until[0] && !kt_str_eq(until, "idle")) {
 		kt_api_fail(c, 400, "bad_query", "'until' can only be idle", NULL);
 		return;
 	}

@@ -117,6 +117,46 @@ bool kt_api_opt_bool(struct kt_call *c, const cJSON *body, const char *key, bool
 	return true;
 }
 
+static bool bad_query(struct kt_call *c, const char *name)
+{
+	char detail[160];
+
+	snprintf(detail, sizeof(detail), "the query parameter '%s' has no such value", name);
+	kt_api_fail(c, 400, "bad_query", detail, NULL);
+	return false;
+}
+
+static bool query_names(const char *query, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = query; p && *p; p = strchr(p, '&')) {
+		if (*p == '&')
+			p++;
+		if (!strncmp(p, name, len) && (p[len] == '=' || p[len] == '&' || !p[len]))
+			return true;
+	}
+	return false;
+}
+
+bool kt_api_query(struct kt_call *c, const char *name, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (!query_names(c->rq->query, name))
+		return true;
+	return kt_request_query(c->rq, name, out, size) || bad_query(c, name);
+}
+
+bool kt_api_query_int(struct kt_call *c, const char *name, int64_t min, int64_t max, int64_t *out)
+{
+	char text[32];
+
+	if (!kt_api_query(c, name, text, sizeof(text)))
+		return false;
+	return !query_names(c->rq->query, name) || kt_str_int64(text, min, max, out) ||
+		bad_query(c, name);
+}
+
 bool kt_api_async(const struct kt_request *rq)
 {
 	const char *prefer = kt_request_header(rq, "prefer");

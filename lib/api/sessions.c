@@ -97,12 +97,10 @@ void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p)
 	int64_t limit = LIST_DEFAULT, n = 0;
 	struct kt_jw w;
 
-	if (kt_request_query(c->rq, "limit", text, sizeof(text)) &&
-		!kt_str_int64(text, 1, LIST_MAX, &limit)) {
-		kt_api_fail(c, 400, "bad_query", "'limit' must be from 1 to 200", NULL);
+	if (!kt_api_query_int(c, "limit", 1, LIST_MAX, &limit) ||
+		!kt_api_query(c, "after", text, sizeof(text)))
 		return;
-	}
-	if (kt_request_query(c->rq, "after", text, sizeof(text))) {
+	if (text[0]) {
 		s = kt_session_get(reg, text);
 		if (!s) {
 			kt_api_fail(c, 400, "bad_query", "'after' names no session", NULL);

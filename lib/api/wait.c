@@ -43,9 +43,13 @@ struct turn_view {
 	const char *turn_id;
 	cJSON *user, *assistant, *usage, *error;
 	char *stop_reason, *agent;
-	struct kt_buf text; /* of a turn that has not ended: text parts so far */
-	char part[64]; /* id of the part that text ends with */
-	size_t part_at;
+	struct kt_vec parts; /* struct part *: text in the order it began */
+};
+
+/* One text part: pieces are appended, a `replace` begins it anew. */
+struct part {
+	char id[128];
+	struct kt_buf text;
 };
 
 static cJSON *take(cJSON *obj, const char *key)
@@ -59,20 +63,41 @@ static void replace(cJSON **slot, cJSON *v)
 	*slot = v;
 }
 
+static struct part *part_of(struct turn_view *v, const char *id)
+{
+	struct part *p;
+
+	for (size_t i = v->parts.len; i > 0; i--) {
+		p = v->parts.items[i - 1];
+		if (kt_str_eq(p->id, id))
+			return p;
+	}
+	p = kt_calloc(1, sizeof(*p));
+	kt_str_copy(p->id, sizeof(p->id), id);
+	kt_buf_init(&p->text, ANSWER_BYTES / 2);
+	kt_vec_push(&v->parts, p);
+	return p;
+}
+
 static void view_text(struct turn_view *v, const cJSON *data)
 {
-	const char *part = kt_json_str_or(data, "part_id", "");
-	const char *text = kt_json_str_or(kt_json_obj(data, "part"), "text", "");
+	struct part *p = part_of(v, kt_json_str_or(data, "part_id", ""));
 
-	if (!kt_str_eq(part, v->part)) {
-		kt_str_copy(v->part, sizeof(v->part), part);
-		v->part_at = v->text.len;
-	} else if (kt_json_bool(data, "replace", false)) {
-		kt_buf_truncate(&v->text, v->part_at);
+	if (kt_json_bool(data, "replace", false))
+		kt_buf_clear(&p->text);
+	kt_buf_adds(&p->text, kt_json_str_or(kt_json_obj(data, "part"), "text", ""));
+}
+
+/* All parts, with blank lines between: what the message of a done event says. */
+static void view_join(const struct turn_view *v, struct kt_buf *out)
+{
+	for (size_t i = 0; i < v->parts.len; i++) {
+		const struct part *p = v->parts.items[i];
+
+		if (p->text.len && out->len)
+			kt_buf_adds(out, "\n\n");
+		kt_buf_add(out, p->text.ptr, p->text.len);
 	}
-	if (*text && v->part_at && v->text.len == v->part_at)
-		kt_buf_adds(&v->text, "\n\n");
-	kt_buf_adds(&v->text, text);
 }
 
 static void set_str(char **slot, const cJSON *data, const char *key)
@@ -186,7 +211,13 @@ static void view_release(struct turn_view *v)
 	cJSON_Delete(v->error);
 	free(v->stop_reason);
 	free(v->agent);
-	kt_buf_release(&v->text);
+	for (size_t i = 0; i < v->parts.len; i++) {
+		struct part *p = v->parts.items[i];
+
+		kt_buf_release(&p->text);
+		free(p);
+	}
+	kt_vec_release(&v->parts);
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -218,7 +249,7 @@ static int status_of(const char *code)
 		{ "agent_not_found", 422 },
 		{ "no_rehearsal", 422 },
 		{ "input_required", 422 },
-		{ "refused", 422 },
+		{ "prompt_too_long", 422 }, { "refused", 422 },
 		{ "max_turns", 422 },
 		{ "budget_exceeded", 402 },
 		{ "rate_limited", 429 },
@@ -263,6 +294,8 @@ static void write_usage(struct kt_jw *w, const cJSON *usage)
 static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_view *v)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ANSWER_BYTES);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(ANSWER_BYTES / 2);
+	bool whole = v->assistant && !kt_json_bool(v->assistant, "truncated", false);
 	struct kt_jw w;
 
 	if (v->error) {
@@ -271,10 +304,12 @@ static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_vi
 	}
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
-	if (v->assistant)
+	if (whole) {
 		kt_jw_json(&w, "text", kt_json_get(v->assistant, "text"));
-	else
-		kt_jw_strn(&w, "text", v->text.ptr, v->text.len);
+	} else {
+		view_join(v, &text);
+		kt_jw_strn(&w, "text", text.ptr, text.len);
+	}
 	kt_jw_str(&w, "session_id", s->id);
 	kt_jw_str(&w, "turn_id", v->turn_id);
 	kt_jw_str(&w, "agent", v->agent ? v->agent : s->current_agent);
@@ -300,7 +335,6 @@ static void answer_turn(
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_evlog *log;
 
-	kt_buf_init(&v.text, ANSWER_BYTES / 2);
 	if (kt_session_log(s, &log, &err) != KT_OK) {
 		kt_api_fail_err(c, &err);
 		return;
@@ -330,7 +364,8 @@ static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t afte
 		kt_api_fail_err(c, &err);
 		return;
 	}
-	kt_buf_adds(&b, "],\"session\":");
+	kt_buf_addf(&b, "],\"has_more\":%s,\"session\":",
+		last < kt_evlog_last_seq(log) ? "true" : "false");
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_session_write(&w, s);

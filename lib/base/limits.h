@@ -20,14 +20,12 @@
 #define KT_HTTP_DRAIN_MS 30000 /* running requests after SIGTERM */
 #define KT_SSE_HEARTBEAT_MS 15000 /* below the usual 60 s idle limit of proxies */
 #define KT_SSE_RETRY_MS 1000 /* reconnect delay told to EventSource */
-#define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to the kernel queue per reader at most  \
-					    */
+#define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to one reader at a time */
 #define KT_MAX_JSON_DEPTH 64 /* request bodies nest a handful */
 #define KT_MAX_TOML_BYTES (256 * 1024) /* a configuration file */
 #define KT_MAX_CONFIG_BYTES (256 * 1024) /* karta.jsonc */
 #define KT_MAX_AGENT_FILE_BYTES (1024 * 1024) /* an agent's or skill's Markdown */
-#define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* one harness line: a Write of N bytes comes thrice  \
-					      */
+#define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* a written file comes thrice in one line */
 #define KT_MAX_EVENT_BYTES (1024 * 1024) /* one event; longer strings in it are cut and marked */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */
 #define KT_MAX_CHILD_QUEUE_BYTES (8 * 1024 * 1024) /* unwritten input of one harness */
@@ -38,6 +36,9 @@
 #define KT_MAX_TEXT_BYTES (512 * 1024) /* one message; fits a body after JSON escaping */
 #define KT_MAX_SESSIONS 100000 /* per data directory */
 #define KT_MAX_PARTICIPANTS 100 /* per session */
+#define KT_MAX_NAME_BYTES 200 /* a participant's or agent's name */
+#define KT_MAX_REMEMBERED 1000 /* approvals remembered in one session */
+#define KT_MAX_REMEMBERED_BYTES 4096 /* a longer tool input is asked for each time */
 #define KT_MAX_IDEMPOTENCY_KEY_BYTES 255 /* as other APIs */
 #define KT_IDEMPOTENCY_MS (24 * 3600 * 1000) /* a client's retries end well before */
 #define KT_MAX_IDEMPOTENCY_KEYS 10000 /* per server */

@@ -213,7 +213,7 @@ size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max)
 			kt_buf_release(&r->pending);
 			r->pending_at = 0;
 		}
-		if (r->off >= r->stop_off)
+		if (r->off >= r->stop_off && r->lost_from == 0)
 			return 0;
 		if (r->lost_from == 0 && r->off < log->end) {
 			len = kt_evlog_view(log, r->off, &p);
@@ -232,8 +232,7 @@ size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max)
 			if (r->pending.len == 0 && r->off < log->end)
 				len = kt_evlog_view(log, r->off, &p);
 		}
-		if (r->off < r->stop_off)
-			len = KT_MIN(len, r->stop_off - r->off);
+		len = r->off < r->stop_off ? KT_MIN(len, r->stop_off - r->off) : 0;
 	}
 	if (r->pending_at < r->pending.len) {
 		p = r->pending.ptr + r->pending_at;
@@ -306,7 +305,7 @@ void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq)
 
 bool kt_evreader_done(const struct kt_evreader *r)
 {
-	return r->pending_at == r->pending.len && r->off >= r->stop_off;
+	return r->lost_from == 0 && r->pending_at == r->pending.len && r->off >= r->stop_off;
 }
 
 void kt_evreaders_wake(struct kt_evlog *log)

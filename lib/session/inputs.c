@@ -70,7 +70,9 @@ static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision 
 
 	kt_vec_remove_ptr(&s->inputs, in);
 	keep_answer(s, in, decision, by);
-	if (decision == KT_APPROVE_SESSION && !remembered(s, in->memory)) {
+	if (decision == KT_APPROVE_SESSION && !remembered(s, in->memory) &&
+		strlen(in->memory) <= KT_MAX_REMEMBERED_BYTES &&
+		s->remembered.len < KT_MAX_REMEMBERED) {
 		kt_vec_push(&s->remembered, kt_strdup(in->memory));
 		kt_journal_session(s->reg, s);
 	}
@@ -87,7 +89,8 @@ static void expired(void *arg)
 {
 	struct kt_input *in = arg;
 	struct kt_session *s = in->session;
-	bool approve = s->app && s->app->app->approval_default == KT_INPUT_APPROVE_ONCE;
+	bool approve = !in->question && s->app &&
+		s->app->app->approval_default == KT_INPUT_APPROVE_ONCE;
 
 	kt_log(KT_LOG_WARN, "session", "%s: nobody answered %s in time", s->id, in->request_id);
 	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired");
@@ -213,6 +216,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	in = kt_calloc(1, sizeof(*in));
 	kt_rand_id("req_", in->request_id);
 	in->session = s;
+	in->question = kt_str_eq(ask->kind, "question");
 	in->ask_id = kt_strdup(ask->id);
 	in->memory = KT_STEAL(memory);
 	in->expires_us = kt_time_us() + wait_ms * 1000;
@@ -279,15 +283,14 @@ enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 	for (size_t i = 0; i < s->inputs.len; i++) {
 		struct kt_input *in = s->inputs.items[i];
 		KT_AUTO_JSON cJSON *doc = NULL;
-		bool question, deny_only;
+		bool deny_only;
 
 		if (!kt_str_eq(in->request_id, request_id))
 			continue;
 		if (kt_json_parse(in->json, strlen(in->json), KT_JSON_LENIENT, &doc, err) != KT_OK)
 			return kt_wrap(err, "open input");
-		question = kt_str_eq(kt_json_str(doc, "kind"), "question");
 		deny_only = cJSON_GetArraySize(kt_json_arr(doc, "options")) == 1;
-		if (decision != KT_DENY && (deny_only || question != (decision == KT_ANSWER)))
+		if (decision != KT_DENY && (deny_only || in->question != (decision == KT_ANSWER)))
 			return kt_fail(err, KT_EINVAL, 0,
 				"decision '%s' is not one of this input's options",
 				kt_decision_name(decision));

@@ -20,7 +20,8 @@
 
 #define JOURNAL_MAX_BYTES ((size_t)512 * 1024 * 1024)
 #define LINE_MAX_BYTES (4 * 1024 * 1024) /* metadata, remembered approvals, participants */
-#define COMPACT_LINES 1000 /* rewrite when this many lines are out of date */
+#define COMPACT_LINES 1000 /* at start: rewrite when this many lines are out of date */
+#define COMPACT_LINES_RUNNING 20000 /* while serving, where it costs a pause */
 
 char *kt_session_dir(const struct kt_session *s)
 {
@@ -35,20 +36,6 @@ char *kt_session_log_path(const struct kt_session *s)
 static char *journal_path(const struct kt_sessions *reg)
 {
 	return kt_path_join(reg->data_dir, "sessions.jsonl");
-}
-
-static void append_line(struct kt_sessions *reg, struct kt_buf *b)
-{
-	struct kt_err err = KT_ERR_INIT;
-
-	kt_buf_addc(b, '\n');
-	if (!kt_buf_ok(b)) {
-		kt_log(KT_LOG_ERROR, "session", "a journal line is too long and was not written");
-		return;
-	}
-	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, &err) != KT_OK)
-		kt_log(KT_LOG_ERROR, "session", "cannot write the session journal: %s", err.msg);
-	reg->journal_lines++;
 }
 
 static void write_session(struct kt_buf *b, const struct kt_session *s)
@@ -68,7 +55,15 @@ static void write_session(struct kt_buf *b, const struct kt_session *s)
 	kt_jw_int(&w, "created_us", s->created_us);
 	kt_jw_int(&w, "updated_us", s->updated_us);
 	kt_jw_int(&w, "turns", s->turns);
-	kt_jw_str(&w, "turn", s->turn ? s->turn->id : s->interrupted_turn);
+	kt_jw_int(&w, "last_seq", (int64_t)kt_session_last_seq(s));
+	kt_jw_arr(&w, "open_turns");
+	if (s->turn)
+		kt_jw_str(&w, NULL, s->turn->id);
+	for (size_t i = 0; i < s->queue.len; i++)
+		kt_jw_str(&w, NULL, ((const struct kt_turn *)s->queue.items[i])->id);
+	for (size_t i = 0; i < s->interrupted.len; i++)
+		kt_jw_str(&w, NULL, s->interrupted.items[i]);
+	kt_jw_arr_end(&w);
 	kt_jw_arr(&w, "participants");
 	for (size_t i = 0; i < s->participants.len; i++) {
 		const struct kt_participant *p = s->participants.items[i];
@@ -84,22 +79,6 @@ static void write_session(struct kt_buf *b, const struct kt_session *s)
 		kt_jw_str(&w, NULL, s->remembered.items[i]);
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
-}
-
-void kt_journal_session(struct kt_sessions *reg, const struct kt_session *s)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
-
-	write_session(&b, s);
-	append_line(reg, &b);
-}
-
-void kt_journal_deleted(struct kt_sessions *reg, const char *id)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256);
-
-	kt_buf_addf(&b, "{\"id\":\"%s\",\"deleted\":true}", id);
-	append_line(reg, &b);
 }
 
 static void write_idem(
@@ -118,6 +97,87 @@ static void write_idem(
 	kt_buf_addf(b, ",\"fingerprint\":\"%llu\"", (unsigned long long)what->fingerprint);
 	kt_jw_int(&w, "at_us", what->at_us);
 	kt_jw_obj_end(&w);
+}
+
+/* Rewrite the journal with what counts only. */
+static enum kt_code compact(struct kt_sessions *reg, const char *path, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(JOURNAL_MAX_BYTES);
+
+	for (size_t i = 0; i < reg->order.len; i++) {
+		write_session(&b, reg->order.items[i]);
+		kt_buf_addc(&b, '\n');
+	}
+	for (size_t i = 0; i < reg->idem_order.len; i++) {
+		const char *full = reg->idem_order.items[i];
+		const char *lf = strchr(full, '\n');
+		KT_AUTOFREE char *scope = kt_strndup(full, (size_t)(lf - full));
+
+		write_idem(&b, scope, lf + 1, kt_map_get(&reg->idem, full));
+		kt_buf_addc(&b, '\n');
+	}
+	if (!kt_buf_ok(&b))
+		return kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
+	reg->journal_lines = reg->order.len + reg->idem_order.len;
+	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, false, err);
+}
+
+/* Open the journal for appending. */
+static enum kt_code reopen(struct kt_sessions *reg, const char *path, struct kt_err *err)
+{
+	if (reg->journal_fd >= 0)
+		close(reg->journal_fd);
+	reg->journal_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (reg->journal_fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
+	return KT_OK;
+}
+
+/* Rewrite the journal when most of it is out of date. */
+static void maybe_compact(struct kt_sessions *reg)
+{
+	KT_AUTOFREE char *path = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	size_t live = reg->order.len + reg->idem_order.len;
+
+	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING)
+		return;
+	path = journal_path(reg);
+	if (compact(reg, path, &err) != KT_OK || reopen(reg, path, &err) != KT_OK)
+		kt_log(KT_LOG_ERROR, "session", "%s", err.msg);
+}
+
+static void append_line(struct kt_sessions *reg, struct kt_buf *b)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_buf_addc(b, '\n');
+	if (!kt_buf_ok(b)) {
+		kt_log(KT_LOG_ERROR, "session", "a journal line is too long and was not written");
+		return;
+	}
+	if (reg->journal_fd < 0)
+		return;
+	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, &err) != KT_OK)
+		kt_log(KT_LOG_ERROR, "session", "cannot write the session journal: %s", err.msg);
+	reg->journal_lines++;
+	maybe_compact(reg);
+}
+
+void kt_journal_session(struct kt_sessions *reg, const struct kt_session *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
+
+	write_session(&b, s);
+	append_line(reg, &b);
+}
+
+void kt_journal_deleted(struct kt_sessions *reg, const char *id)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256);
+
+	kt_buf_addf(&b, "{\"id\":\"%s\",\"deleted\":true}", id);
+	append_line(reg, &b);
 }
 
 void kt_journal_idem(
@@ -145,6 +205,10 @@ static void load_lists(struct kt_session *s, const cJSON *doc)
 		p->type = kt_strdup(kt_json_str_or(it, "type", "human"));
 		kt_vec_push(&s->participants, p);
 	}
+	cJSON_ArrayForEach (it, kt_json_arr(doc, "open_turns")) {
+		if (cJSON_IsString(it))
+			kt_vec_push(&s->interrupted, kt_strdup(it->valuestring));
+	}
 	cJSON_ArrayForEach (it, kt_json_arr(doc, "remembered")) {
 		if (cJSON_IsString(it))
 			kt_vec_push(&s->remembered, kt_strdup(it->valuestring));
@@ -156,11 +220,16 @@ static void load_session(struct kt_sessions *reg, const char *id, const cJSON *d
 	struct kt_session *s = kt_map_get(&reg->by_id, id);
 	KT_AUTO_BUF struct kt_buf meta = KT_BUF_INIT(LINE_MAX_BYTES);
 
-	if (s)
-		kt_session_free(s);
-	if (kt_json_bool(doc, "deleted", false))
+	if (kt_json_bool(doc, "deleted", false)) {
+		if (s)
+			kt_session_free(s);
 		return;
-	s = kt_session_alloc(reg, id);
+	}
+	/* A later line replaces what the session holds, never its place in the order. */
+	if (s)
+		kt_session_clear(s);
+	else
+		s = kt_session_alloc(reg, id);
 	kt_json_add(&meta, kt_json_obj(doc, "metadata"));
 	free(s->metadata);
 	s->metadata = kt_strdup(kt_json_obj(doc, "metadata") ? meta.ptr : "{}");
@@ -170,11 +239,11 @@ static void load_session(struct kt_sessions *reg, const char *id, const cJSON *d
 	s->parent_id = dup_or_null(kt_json_str(doc, "parent_id"));
 	s->permission_mode = dup_or_null(kt_json_str(doc, "permission_mode"));
 	s->harness_session = dup_or_null(kt_json_str(doc, "harness_session"));
-	s->interrupted_turn = dup_or_null(kt_json_str(doc, "turn"));
 	s->prompted = kt_json_bool(doc, "prompted", false);
 	s->created_us = kt_json_int(doc, "created_us", 0);
 	s->updated_us = kt_json_int(doc, "updated_us", 0);
 	s->turns = (uint32_t)kt_json_int(doc, "turns", 0);
+	s->last_seq = (uint64_t)kt_json_int(doc, "last_seq", 0);
 	load_lists(s, doc);
 }
 
@@ -213,29 +282,6 @@ static void load_line(struct kt_sessions *reg, const char *line, size_t len)
 		load_idem(reg, key, doc);
 }
 
-/* Rewrite the journal with what counts only. */
-static enum kt_code compact(struct kt_sessions *reg, const char *path, struct kt_err *err)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(JOURNAL_MAX_BYTES);
-
-	for (size_t i = 0; i < reg->order.len; i++) {
-		write_session(&b, reg->order.items[i]);
-		kt_buf_addc(&b, '\n');
-	}
-	for (size_t i = 0; i < reg->idem_order.len; i++) {
-		const char *full = reg->idem_order.items[i];
-		const char *lf = strchr(full, '\n');
-		KT_AUTOFREE char *scope = kt_strndup(full, (size_t)(lf - full));
-
-		write_idem(&b, scope, lf + 1, kt_map_get(&reg->idem, full));
-		kt_buf_addc(&b, '\n');
-	}
-	if (!kt_buf_ok(&b))
-		return kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
-	reg->journal_lines = reg->order.len + reg->idem_order.len;
-	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, false, err);
-}
-
 enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(JOURNAL_MAX_BYTES);
@@ -265,8 +311,5 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 		if (rc != KT_OK)
 			return rc;
 	}
-	reg->journal_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (reg->journal_fd < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
-	return KT_OK;
+	return reopen(reg, path, err);
 }

@@ -159,23 +159,31 @@ struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id)
 	return s;
 }
 
-static void free_lists(struct kt_session *s)
+static void free_strings(struct kt_vec *v)
 {
+	for (size_t i = 0; i < v->len; i++)
+		free(v->items[i]);
+	kt_vec_release(v);
+}
+
+void kt_session_clear(struct kt_session *s)
+{
+	char **strings[] = { &s->metadata, &s->title, &s->current_agent, &s->parent_id,
+		&s->permission_mode, &s->harness_session };
+
 	for (size_t i = 0; i < s->participants.len; i++) {
 		struct kt_participant *p = s->participants.items[i];
 
 		free(p->name);
 		free(p->type);
-		free(p);
 	}
-	for (size_t i = 0; i < s->remembered.len; i++)
-		free(s->remembered.items[i]);
-	for (size_t i = 0; i < s->queue.len; i++)
-		kt_turn_free(s->queue.items[i]);
-	kt_vec_release(&s->participants);
-	kt_vec_release(&s->remembered);
-	kt_vec_release(&s->queue);
-	kt_vec_release(&s->inputs);
+	free_strings(&s->participants);
+	free_strings(&s->remembered);
+	free_strings(&s->interrupted);
+	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
+		free(*strings[i]);
+		*strings[i] = NULL;
+	}
 }
 
 void kt_session_free(struct kt_session *s)
@@ -194,15 +202,12 @@ void kt_session_free(struct kt_session *s)
 	for (size_t i = s->index; i < reg->order.len; i++)
 		((struct kt_session *)reg->order.items[i])->index = i;
 	kt_turn_free(s->turn);
-	free_lists(s);
+	for (size_t i = 0; i < s->queue.len; i++)
+		kt_turn_free(s->queue.items[i]);
+	kt_vec_release(&s->queue);
+	kt_vec_release(&s->inputs);
+	kt_session_clear(s);
 	free(s->answered);
-	free(s->metadata);
-	free(s->title);
-	free(s->current_agent);
-	free(s->parent_id);
-	free(s->permission_mode);
-	free(s->harness_session);
-	free(s->interrupted_turn);
 	free(s);
 }
 
@@ -430,6 +435,23 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 	return KT_OK;
 }
 
+/* Turns that a crash cut off get their end now; opening a session's log writes it. */
+static void end_unfinished(struct kt_sessions *reg)
+{
+	for (size_t i = 0; i < reg->order.len; i++) {
+		struct kt_session *s = reg->order.items[i];
+		struct kt_err err = KT_ERR_INIT;
+		struct kt_evlog *log;
+
+		if (!s->interrupted.len)
+			continue;
+		if (kt_session_log(s, &log, &err) != KT_OK)
+			kt_log(KT_LOG_WARN, "session", "%s: %s", s->id, err.msg);
+		else
+			kt_evlog_idle(log);
+	}
+}
+
 static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *cfg)
 {
 	reg->env.loop = cfg->loop;
@@ -476,6 +498,7 @@ enum kt_code kt_sessions_open(
 		kt_sessions_free(reg);
 		return rc;
 	}
+	end_unfinished(reg);
 	reg->app_checked_ms = kt_loop_now_ms(reg->loop);
 	reg->sweep = kt_timer_new(reg->loop, sweep, reg);
 	kt_timer_start(reg->sweep, SWEEP_MS, SWEEP_MS);

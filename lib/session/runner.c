@@ -117,8 +117,8 @@ const struct kt_harness_cbs kt_session_harness_cbs = {
 	.gone = on_gone,
 };
 
-/* One line of the transcript from an event's envelope. */
-static void transcript_line(struct kt_buf *b, const char *json, size_t len)
+/* One line of the transcript from an event's envelope; the turn that is beginning is left out. */
+static void transcript_line(const struct kt_session *s, struct kt_buf *b, const char *json, size_t len)
 {
 	KT_AUTO_JSON cJSON *ev = NULL;
 	const cJSON *data, *message;
@@ -130,9 +130,17 @@ static void transcript_line(struct kt_buf *b, const char *json, size_t len)
 	message = kt_json_obj(data, "message");
 	role = kt_json_str(message, "role");
 	text = kt_json_str(message, "text");
-	if (!role || !text || !*text || kt_str_eq(kt_json_str(data, "state"), "queued"))
+	if (!role || !text || !*text || kt_str_eq(kt_json_str(data, "state"), "queued") ||
+		(s->turn && kt_str_eq(kt_json_str(ev, "turn_id"), s->turn->id)))
 		return;
-	kt_buf_addf(b, "%s: %s\n\n", kt_str_eq(role, "user") ? "User" : "Assistant", text);
+	kt_buf_addf(b, "%s: %.*s\n\n", kt_str_eq(role, "user") ? "User" : "Assistant",
+		TRANSCRIPT_BYTES / 8, text);
+	/* The newest part is what counts. */
+	if (b->len > TRANSCRIPT_BYTES) {
+		const char *cut = strstr(b->ptr + (b->len - TRANSCRIPT_BYTES), "\n\n");
+
+		kt_buf_drop(b, cut ? (size_t)(cut + 2 - b->ptr) : b->len);
+	}
 }
 
 /*
@@ -140,7 +148,7 @@ static void transcript_line(struct kt_buf *b, const char *json, size_t len)
  */
 static char *transcript(struct kt_session *s)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TRANSCRIPT_BYTES);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * TRANSCRIPT_BYTES);
 	struct kt_evreader *r;
 	struct kt_evlog *log;
 	const char *bytes;
@@ -159,7 +167,7 @@ static char *transcript(struct kt_session *s)
 		kt_evreader_advance(r, n);
 		while (kt_evframe_next(whole.ptr, whole.len, &f, &used) == 1) {
 			if (f.type == KT_EV_STATUS || f.type == KT_EV_DONE)
-				transcript_line(&b, f.json, f.json_len);
+				transcript_line(s, &b, f.json, f.json_len);
 			kt_buf_drop(&whole, used);
 		}
 		if (!kt_buf_ok(&whole))

@@ -57,6 +57,7 @@ struct kt_input {
 	char *ask_id; /* the driver's */
 	char *memory; /* "tool<US>key": what approve_session remembers */
 	char *json; /* data of its input_required event */
+	bool question; /* wants an answer, not a yes */
 	struct kt_timer *expiry;
 	int64_t expires_us;
 	struct kt_session *session;
@@ -101,7 +102,7 @@ struct kt_session {
 	struct kt_vec participants; /* of struct kt_participant */
 	struct kt_vec remembered; /* char *: memory of approve_session */
 	struct kt_evlog *log; /* NULL until needed */
-	uint64_t last_seq; /* while log is NULL */
+	uint64_t last_seq; /* as far as known while log is NULL */
 	struct kt_harness *harness;
 	struct kt_app_ref *app; /* that the harness runs with */
 	struct kt_turn *turn; /* running, or NULL */
@@ -112,7 +113,7 @@ struct kt_session {
 	struct kt_timer *idle; /* stops the harness */
 	struct kt_defer pump;
 	struct kt_watch *watches;
-	char *interrupted_turn; /* found running at start-up */
+	struct kt_vec interrupted; /* char *: turns found unfinished at start-up */
 };
 
 struct kt_participant {

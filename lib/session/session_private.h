@@ -54,6 +54,8 @@ char *kt_session_log_path(const struct kt_session *s);
 /* registry.c */
 struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id);
 void kt_session_free(struct kt_session *s);
+/* Free what a session remembers (strings and lists); it can be filled anew. */
+void kt_session_clear(struct kt_session *s);
 struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg);
 void kt_app_unref(struct kt_app_ref *ref);
 void kt_sessions_turn_done(struct kt_sessions *reg);

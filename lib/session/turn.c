@@ -245,6 +245,9 @@ static enum kt_code check_message(
 	if (strlen(m->text) > KT_MAX_TEXT_BYTES)
 		return kt_fail(
 			err, KT_EINVAL, 0, "'text' is longer than %d bytes", KT_MAX_TEXT_BYTES);
+	if (m->participant_name && strlen(m->participant_name) > KT_MAX_NAME_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "'participant_name' is longer than %d bytes",
+			KT_MAX_NAME_BYTES);
 	app = kt_sessions_app(s->reg);
 	if (m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
 		return kt_fail(
@@ -295,12 +298,14 @@ enum kt_code kt_session_send(
 		kt_vec_insert(&s->queue, 0, t);
 		out->queued = 1;
 		emit_message(s, t, "queued", 1);
+		kt_journal_session(s->reg, s);
 		kt_session_interrupt(s);
 		return KT_OK;
 	}
 	kt_vec_push(&s->queue, t);
 	out->queued = s->queue.len;
 	emit_message(s, t, "queued", s->queue.len);
+	kt_journal_session(s->reg, s);
 	return KT_OK;
 }
 
@@ -332,25 +337,44 @@ static void emit_error(struct kt_session *s, const struct kt_turn *t, const char
 	kt_session_emit(s, KT_EV_ERROR, t, &b);
 }
 
-static void emit_done(struct kt_session *s, const struct kt_turn *t, const struct kt_turn_result *r)
+/* The data of a done event with at most max_text bytes of the message's text. */
+static void render_done(struct kt_buf *b, const struct kt_session *s, const struct kt_turn *t,
+	const struct kt_turn_result *r, size_t max_text)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	const char *text = r->text ? r->text : "";
+	size_t len = strlen(text), keep = KT_MIN(len, max_text);
 	char id[KT_ID_MAX];
 	struct kt_jw w;
 
+	while (keep < len && keep && ((unsigned char)text[keep] & 0xc0) == 0x80)
+		keep--;
 	kt_rand_id("msg_", id);
-	kt_jw_init(&w, &b);
+	kt_jw_init(&w, b);
 	kt_jw_obj(&w, NULL);
 	kt_usage_write(&w, "usage", &r->usage);
 	kt_jw_obj(&w, "message");
 	kt_jw_str(&w, "id", id);
 	kt_jw_str(&w, "role", "assistant");
-	kt_jw_str(&w, "text", r->text ? r->text : "");
+	kt_jw_strn(&w, "text", text, keep);
+	if (keep < len)
+		kt_jw_bool(&w, "truncated", true);
 	kt_jw_obj_end(&w);
 	kt_jw_str(&w, "stop_reason", r->stop_reason ? r->stop_reason : "end_turn");
 	kt_jw_str(&w, "agent", s->current_agent);
 	kt_jw_int(&w, "duration_ms", (kt_time_us() - t->started_us) / 1000);
 	kt_jw_obj_end(&w);
+}
+
+static void emit_done(struct kt_session *s, const struct kt_turn *t, const struct kt_turn_result *r)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+
+	render_done(&b, s, t, r, SIZE_MAX);
+	/* Too long for one event: its end must come all the same. The text events have all of it. */
+	if (!kt_buf_ok(&b)) {
+		kt_buf_clear(&b);
+		render_done(&b, s, t, r, KT_MAX_EVENT_BYTES / 8);
+	}
 	kt_session_emit(s, KT_EV_DONE, t, &b);
 }
 
@@ -389,24 +413,26 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	kt_sessions_turn_done(s->reg);
 }
 
-/* A crash cut a turn off: say so in its log, now that somebody looks at it. */
+/* A crash cut turns off, the running one and those that waited: say so in the log. */
 void kt_session_end_interrupted(struct kt_session *s)
 {
-	struct kt_turn t = { 0 };
 	struct kt_turn_result r = {
 		.stop_reason = "error",
 		.text = "",
 		.usage = KT_USAGE_INIT,
 	};
 
-	if (!s->interrupted_turn)
+	if (!s->interrupted.len)
 		return;
-	kt_str_copy(t.id, sizeof(t.id), s->interrupted_turn);
-	t.started_us = kt_time_us();
-	free(KT_STEAL(s->interrupted_turn));
-	emit_error(s, &t, "interrupted",
-		"the server stopped while this turn was running; send a message to go on", true);
-	emit_done(s, &t, &r);
-	s->turns++;
+	while (s->interrupted.len) {
+		KT_AUTOFREE char *id = kt_vec_remove(&s->interrupted, 0);
+		struct kt_turn t = { .started_us = kt_time_us() };
+
+		kt_str_copy(t.id, sizeof(t.id), id);
+		emit_error(s, &t, "interrupted",
+			"the server stopped before this turn was done; send a message to go on", true);
+		emit_done(s, &t, &r);
+		s->turns++;
+	}
 	kt_journal_session(s->reg, s);
 }

@@ -146,8 +146,9 @@ class SandboxAgent(Server):
                                                    "text": prompt_text(events, gap_ms)}]})
 
     def end(self):
+        # It ends the agent process at once but does not always answer.
         with contextlib.suppress(RuntimeError, EOFError, OSError):
-            call(self.port, "DELETE", f"/v1/acp/{self.acp}")
+            call(self.port, "DELETE", f"/v1/acp/{self.acp}", timeout=0.3)
 
 
 NCHAN = "/usr/lib/nginx/modules/ngx_nchan_module.so"

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Edges of the session protocol: restarts, lost places, very long replies, limits.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { call, doneOf, fakeApp, newSession, openStream, startKarta, tempDir, sleep } from './lib.mjs';
+
+const ASYNC = { prefer: 'respond-async' };
+const JSON_ONLY = { accept: 'application/json' };
+const post = (karta, id, body, headers) => call(karta, 'POST', `/v1/sessions/${id}/messages`, body, headers);
+
+/** As setUp(), with what a restart needs. */
+async function restartable(t, files) {
+  const dir = tempDir(t, 'app');
+  fakeApp(dir, files);
+  const options = { data: tempDir(t, 'data'), env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } };
+  return { dir, options, karta: await startKarta(t, dir, options) };
+}
+
+test('a stream from a lost place with until=idle begins with the gap', async (t) => {
+  const { karta: k } = await restartable(t, { 'karta.jsonc': '{ "runtime": { "event_retention_hours": 0 } }' });
+  const id = await newSession(k);
+  for (let i = 0; i < 3; i++) await post(k, id, { text: '[[big:900000]] [[big:900000]]' }, ASYNC);
+  await post(k, id, { text: '[[text:last]]' });
+  const s = openStream(k, `/v1/sessions/${id}/events?until=idle`);
+  await s.done;
+  assert.equal(s.events[0]?.type, 'gap');
+});
+test('a reply of more than 1 MiB keeps its end: 200, stop_reason, usage', async (t) => {
+  const { karta: k } = await restartable(t);
+  const id = await newSession(k);
+  const r = await post(k, id, { text: '[[big:1200000]]' });
+  assert.equal(r.status, 200, r.body.code);
+  const all = (await call(k, 'GET', `/v1/sessions/${id}/events`, undefined, JSON_ONLY)).body.data;
+  assert.equal(doneOf(all).stop_reason, 'end_turn');
+});
+test('the list keeps its order over a restart', async (t) => {
+  const { dir, options, karta: k } = await restartable(t);
+  const ids = [await newSession(k), await newSession(k), await newSession(k)];
+  await post(k, ids[0], { text: 'hi' });
+  const order = async (x) => (await call(x, 'GET', '/v1/sessions')).body.data.map((s) => s.id);
+  const before = await order(k);
+  await k.stop();
+  assert.deepEqual(await order(await startKarta(t, dir, options)), before);
+});
+test('last_seq is true after a restart', async (t) => {
+  const { dir, options, karta: k } = await restartable(t);
+  const id = await newSession(k);
+  await post(k, id, { text: 'hi' });
+  const before = (await call(k, 'GET', `/v1/sessions/${id}`)).body;
+  await k.stop();
+  const k2 = await startKarta(t, dir, options);
+  assert.deepEqual((await call(k2, 'GET', `/v1/sessions/${id}`)).body, before);
+});
+test('a queued message that was accepted ends after kill -9, by running or with an error', async (t) => {
+  const { dir, options, karta: k } = await restartable(t);
+  const id = await newSession(k);
+  await post(k, id, { text: '[[hang]]' }, ASYNC);
+  const q = await post(k, id, { text: 'queued' }, { ...ASYNC, 'idempotency-key': 'q' });
+  k.child.kill('SIGKILL');
+  await sleep(1500);
+  const k2 = await startKarta(t, dir, options);
+  const s = openStream(k2, `/v1/sessions/${id}/events?until=idle`);
+  await s.done;
+  assert.ok(s.events.some((e) => e.type === 'done' && e.turn_id === q.body.turn_id), 'the queued turn has an end');
+});
+test('participant names have a limit; the journal line is never dropped', async (t) => {
+  const { karta: k } = await restartable(t);
+  const id = await newSession(k);
+  assert.equal((await post(k, id, { text: 'x', participant_name: 'n'.repeat(500000) })).status, 422);
+});
+test('a query value that is too long is 400, not ignored', async (t) => {
+  const { karta: k } = await restartable(t);
+  const id = await newSession(k);
+  for (const q of [`/v1/sessions?limit=${'1'.repeat(70)}`, `/v1/sessions?after=${'x'.repeat(70)}`, `/v1/sessions/${id}/events?until=${'x'.repeat(20)}`])
+    assert.equal((await call(k, 'GET', q, undefined, JSON_ONLY)).status, 400, q);
+});
+test('the transcript for a harness that cannot resume does not repeat the message it goes with', async (t) => {
+  const dir = tempDir(t, 'app'); fakeApp(dir, { 'karta.jsonc': '{ "harness": { "claude": { "idle_timeout_seconds": 1 } } }' });
+  const k = await startKarta(t, dir); // without FAKE_AGENT_STATE nothing can be loaded
+  const id = await newSession(k);
+  await post(k, id, { text: 'first' });
+  await sleep(2500);
+  const r = await post(k, id, { text: 'UNIQUE' });
+  assert.equal(r.body.text.match(/UNIQUE/g).length, 1, r.body.text);
+});

@@ -1,0 +1,262 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta chat: on a terminal (a pty that a small script drives), and from a pipe.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+KARTA_DATA=$TEST_DIR/data
+export KARTA_DATA
+cp -r "$TEST_ROOT/docs/examples/support-bot" app
+cat >app/rehearsals/test.jsonl <<'EOT'
+{"karta_rehearsal":1,"match":{"text":"slow"}}
+{"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins.\n\nAnd goes on."},"part_id":"p1"}}
+{"t":60000,"end":{"text":"It ends."}}
+{"karta_rehearsal":1,"match":{"text":"pick"}}
+{"t":1,"ask":{"id":"q","kind":"question","tool":"AskUserQuestion","message":"Which?","input":{},"questions":[{"question":"Which color?","options":[{"label":"Red","description":"warm"},{"label":"Blue"}],"multi":false},{"question":"Which sizes?","options":["S","M","L"],"multi":true}]}}
+{"t":2,"answer":{"id":"q","decision":"answer"}}
+{"t":3,"end":{"text":"Thank you for choosing."}}
+{"karta_rehearsal":1,"match":{"text":"evil"}}
+{"t":1,"ask":{"id":"e","tool":"Bash","message":"Allow \u001b[2JBash?","input":{"command":"echo a\nrm -rf \u202e/ \u001b]0;pwned\u0007"}}}
+{"t":2,"when":{"e":"any"},"end":{"text":"Well."}}
+{"karta_rehearsal":1,"match":{"text":"two\nlines"}}
+{"t":1,"end":{"text":"Both lines came."}}
+{"karta_rehearsal":1,"match":{"text":"grüße äöx"}}
+{"t":1,"end":{"text":"Umlauts came."}}
+EOT
+
+# drive SCRIPT [ARGUMENT...]: run karta chat on a pty; SCRIPT is Python with expect(), send(), ...
+cat >drive.py <<'EOT'
+import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
+
+karta, script, argv = os.environ["KARTA"], sys.argv[1], sys.argv[2:]
+pid, fd = pty.fork()
+if pid == 0:
+    time.sleep(0.1)
+    os.execv(karta, [karta, "chat"] + argv)
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+before = termios.tcgetattr(fd)
+log, at = b"", 0
+
+def pump(seconds):
+    global log
+    if not select.select([fd], [], [], seconds)[0]:
+        return True
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        return False
+    log += data
+    return bool(data)
+
+def expect(text, seconds=15):
+    """Wait until text comes after what was expected last; returns what came before it."""
+    global at
+    end = time.time() + seconds
+    while True:
+        i = log.find(text.encode(), at)
+        if i >= 0:
+            was = log[at:i].decode("utf-8", "replace")
+            at = i + len(text.encode())
+            return was
+        if time.time() > end or not pump(0.1):
+            sys.exit(f"not seen: {text!r}; since the last: {log[at:]!r}")
+
+def send(text):
+    os.write(fd, text.encode())
+
+def leave(status=0):
+    while pump(0.5):
+        pass
+    got = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert got == status, f"status {got}: {log!r}"
+
+def run(*args):
+    return subprocess.run([karta, *args], capture_output=True, text=True, check=True).stdout
+
+def restored():
+    assert termios.tcgetattr(fd)[3] == before[3], "the terminal was not restored"
+    assert log.rstrip().endswith(b"\x1b[?2004l"), log[-200:]
+
+REFUND = "My mug came broken, I'd like a refund for NB-1042"
+exec(open(script).read())
+EOT
+
+start() {
+	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >url 2>dev.err &
+	server=$!
+	test_background "$server"
+	test_wait_for 30 grep -q "^http" url || { cat dev.err; return 1; }
+	KARTA_SERVER=$(cat url)
+	export KARTA_SERVER
+}
+drive() {
+	cat >script.py && timeout 90 python3 drive.py script.py "$@"
+}
+
+test_expect_success 'without a server the error says how to start one' '
+	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 chat 2>err && test_grep -F "karta dev" err
+'
+
+start 0 || exit 1
+
+test_expect_success 'greeting, reply, commands, leaving' '
+	drive <<-\EOT
+	expect("support-bot"); expect("http://localhost:"); expect("replies are replayed")
+	expect("> "); send("Hello\r"); expect("Beans"); expect("612 tokens in"); expect("> ")
+	send("/help\r"); expect("/thinking on|off"); expect("> ")
+	send("/sessions\r"); expect("sess_"); expect("Hello"); expect("> ")
+	send("/thinking on\r"); expect("thinking is on"); expect("> ")
+	send("Hello\r"); expect("A greeting."); expect("Beans"); expect("> ")
+	send("/agent nobody\r"); expect("there is no agent"); expect("default"); expect("> ")
+	send("/nonsense\r"); expect("there is no command /nonsense"); expect("> ")
+	send("/new\r"); expect("new session"); expect("> ")
+	send("Hello\r"); expect("Beans"); expect("> ")
+	send("/quit\r"); expect("go on with: karta chat --session sess_")
+	leave(); restored()
+	EOT
+	"$KARTA" sessions --json >out && test_json out "[s[\"turns\"] for s in d[\"data\"]] == [1, 2]"
+'
+
+test_expect_success 'approvals: once, for the session, no' '
+	drive <<-\EOT
+	expect("> "); send(REFUND + "\r")
+	shown = expect("[o]nce / [s]ession / [d]eny> ")
+	for row in open("app/orders.csv"):
+	    row = row.strip().replace("31.40,shipped", "31.40,refunded")
+	    assert row in shown, (row, shown)
+	assert "558 bytes" in shown and "file_path: orders.csv" in shown
+	send("maybe\r"); expect("please answer"); expect("[d]eny> ")
+	send("d\r"); expect("rejected"); expect("not able to finish"); expect("tokens in"); expect("> ")
+	send(REFUND + "\r"); expect("[d]eny> "); send("o\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send(REFUND + "\r"); expect("[d]eny> "); send("session\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send(REFUND + "\r"); expect("approved without asking"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send("\x04"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'keys typed before the question do not answer it' '
+	drive <<-\EOT
+	expect("> "); send(REFUND + "\ro\r"); expect("[d]eny> "); time.sleep(1); pump(0.5)
+	assert b"All done" not in log
+	send("d\r"); expect("not able to finish"); expect("rehearsal")
+	send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'an approval that is answered elsewhere closes the question' '
+	drive <<-\EOT
+	import json, urllib.request
+	expect("> "); send(REFUND + "\r"); expect("[d]eny> ")
+	s = json.loads(run("sessions", "--limit", "1", "--json"))["data"][0]
+	r = urllib.request.Request("%s/v1/sessions/%s/inputs/%s" % (os.environ["KARTA_SERVER"], s["id"], s["pending_input"]["request_id"]),
+	    json.dumps({"decision": "approve_once"}).encode(), {"Content-Type": "application/json"}, method="PUT")
+	urllib.request.urlopen(r).read()
+	expect("answered elsewhere: approve_once"); expect("All done, Mia"); expect("> ")
+	send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'questions take numbers and own words' '
+	drive <<-\EOT
+	expect("> "); send("pick\r"); expect("Which color?"); expect("1. Red"); expect("2. Blue"); expect("answer> ")
+	send("2\r"); expect("Which sizes?"); expect("3. L"); expect("answer> ")
+	send("1,3\r"); expect("Thank you for choosing."); expect("> ")
+	send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'what is approved is shown whole and cannot drive the terminal' '
+	drive <<-\EOT
+	expect("> "); send("evil\r"); shown = expect("[d]eny> ")
+	assert "rm -rf \\u202e/ \\x1b]0;pwned\\x07" in shown, shown
+	assert "Allow \\x1b[2JBash?" in shown, shown
+	assert "\u202e" not in shown and "\x1b[2J" not in shown and "\x07" not in shown
+	send("d\r"); expect("Well."); expect("> "); send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'line editing, history and paste' '
+	rm -f "$XDG_STATE_HOME/karta/history" &&
+	drive <<-\EOT
+	expect("> "); send("xello\x01\x1b[C\x7fH\x05 you\x17\x7f\r"); expect("Beans"); expect("tokens in"); expect("> ")
+	send("gr\u00fc\u00dfe \u00e4\u00f6\u00fcy\x1b[D\x1b[D\x0bx\r"); expect("Umlauts came."); expect("> ")
+	send("\x1b[200~two\rlines\x1b[201~\r"); expect("Both lines came."); expect("> ")
+	send("\x1b[A\x1b[A\x1b[A"); time.sleep(0.3); send("\r"); expect("Umlauts"); expect("> ")
+	send("drop me\x15\x04"); leave(); restored()
+	EOT
+	printf "Hello\ngrüße äöx\ntwo\\\\nlines\ngrüße äöx\n" >expect &&
+	test_cmp expect "$XDG_STATE_HOME/karta/history" &&
+	test "$(stat -c %a "$XDG_STATE_HOME/karta/history")" = 600
+'
+
+test_expect_success 'turns of others appear above the prompt, and the draft stays' '
+	drive <<-\EOT
+	import json
+	expect("> "); send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> "); send("my draft"); expect("my draft")
+	s = json.loads(run("sessions", "--limit", "1", "--json"))["data"][0]["id"]
+	run("send", "--session", s, "Hello"); expect("user> "); expect("Hello"); expect("Beans"); expect("> my draft")
+	send("\x03"); send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'a session is gone on with' '
+	id=$("$KARTA" sessions --limit 1 --json | python3 -c "import json,sys; print(json.load(sys.stdin)[\"data\"][0][\"id\"])") &&
+	drive --session "$id" <<-\EOT &&
+	expect("> Hello"); expect("Beans"); expect("> "); send("Hello\r"); expect("Beans"); expect("> ")
+	send("\x03"); expect("Ctrl-C again"); send("\x03"); leave(); restored()
+	EOT
+	test_must_exit 5 "$KARTA" chat --session sess_none </dev/null
+'
+
+test_expect_success 'SIGTERM restores the terminal' '
+	drive <<-\EOT
+	expect("> "); os.kill(pid, signal.SIGTERM); leave(); restored()
+	EOT
+'
+
+test_expect_success 'TERM=dumb gets plain lines' '
+	TERM=dumb drive <<-\EOT
+	expect("> "); send("Hello\n"); expect("Beans"); expect("tokens in"); expect("> ")
+	send(REFUND + "\n"); expect("[d]eny> "); send("o\n"); expect("All done, Mia"); expect("> ")
+	send("\x04"); leave()
+	assert b"\x1b" not in log, log
+	EOT
+'
+
+test_expect_success 'lines of a pipe are messages' '
+	printf "Hello\n\npick\n" | test_must_exit 9 "$KARTA" chat >out 2>err &&
+	test_grep Beans out && test_grep -F -- "--approve" err &&
+	printf "Hello" | "$KARTA" chat >out 2>err && test_grep Beans out && test_grep "go on with" out &&
+	test_grep -v "$(printf "\033")" out
+'
+test_stop "$server"
+start 1 || exit 1
+
+test_expect_success 'Ctrl-C interrupts the turn and the chat goes on' '
+	drive <<-\EOT
+	expect("> "); send("slow\r"); expect("It begins."); expect("Ctrl-C interrupts")
+	send("\x03"); expect("interrupting"); expect("interrupted"); expect("> ")
+	send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> ")
+	send("slow\r"); expect("It begins."); send("\x03\x03"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'a killed server comes back and the chat goes on' '
+	sh -c "while test ! -e die; do sleep 0.1; done; kill -KILL $server" & helper=$! &&
+	test_background "$helper" &&
+	drive <<-\EOT
+	expect("> "); send("slow\r"); expect("It begins."); expect("Ctrl-C interrupts")
+	open("die", "w").close(); expect("reconnecting")
+	port = os.environ["KARTA_SERVER"].rsplit(":", 1)[1]
+	p = subprocess.Popen([karta, "dev", "--dir", "app", "--no-chat", "--offline", "--port", port, "--speed", "0"],
+	    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+	try:
+	    expect("the server stopped while this turn was running"); expect("> ")
+	    assert log.count(b"It begins.") == 1, log
+	    send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> ")
+	    send("\x04"); leave(); restored()
+	finally:
+	    p.terminate(); p.wait()
+	EOT
+'
+
+test_done

@@ -1,0 +1,181 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta send: the answer on stdout, approvals, streams, interrupts, a server that comes back.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+KARTA_DATA=$TEST_DIR/data
+export KARTA_DATA
+cp -r "$TEST_ROOT/docs/examples/support-bot" app
+cat >app/rehearsals/test.jsonl <<'EOT'
+{"karta_rehearsal":1,"match":{"text":"slow"}}
+{"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins."},"part_id":"p1"}}
+{"t":60000,"end":{"text":"It ends."}}
+{"karta_rehearsal":1,"match":{"text":"pause"}}
+{"t":10,"type":"text","data":{"part":{"type":"text","text":"First half, "},"part_id":"p1"}}
+{"t":3000,"type":"text","data":{"part":{"type":"text","text":"second half."},"part_id":"p1"}}
+{"t":3010,"end":{}}
+{"karta_rehearsal":1,"match":{"text":"evil"}}
+{"t":1,"type":"tool_use","data":{"tool_name":"Ba\u001b]0;x\u0007sh","tool_input":{"command":"ls \u202e\u001b[2J"},"tool_use_id":"t1","state":"running"}}
+{"t":2,"type":"tool_result","data":{"tool_use_id":"t1","output":"no \u001b[31mway","is_error":true,"status":"failed"}}
+{"t":3,"end":{"text":"plain \u001b[1mbytes"}}
+{"karta_rehearsal":1,"match":{"text":"fails"}}
+{"t":1,"end":{"stop_reason":"error","error_code":"rate_limited","error_message":"too many requests","retryable":true}}
+{"karta_rehearsal":1,"match":{"text":"agents"}}
+{"t":1,"type":"tool_use","data":{"tool_name":"Task","tool_input":{"description":"look around"},"tool_use_id":"p","state":"running"}}
+{"t":2,"type":"tool_use","parent":"p","data":{"tool_name":"Grep","tool_input":{"pattern":"needle"},"tool_use_id":"c","state":"running"}}
+{"t":3,"type":"tool_result","parent":"p","data":{"tool_use_id":"c","output":"","is_error":false,"status":"completed"}}
+{"t":4,"type":"tool_result","data":{"tool_use_id":"p","output":"","is_error":false,"status":"completed"}}
+{"t":5,"end":{"text":"done"}}
+EOT
+
+# start SPEED [PORT]: a server for ./app; $url and $server are set.
+start() {
+	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >url 2>dev.err &
+	server=$!
+	test_background "$server"
+	test_wait_for 30 grep -q "^http" url || { cat dev.err; return 1; }
+	url=$(cat url)
+}
+cd "$TEST_DIR/work" || exit 1
+
+test_expect_success 'without a server the error says how to start one' '
+	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 send hi >out 2>err &&
+	test_empty out &&
+	test_grep -F "no karta server answers at http://127.0.0.1:1" err &&
+	test_grep -F "karta dev" err
+'
+
+start 0 || exit 1
+
+test_expect_success 'the answer is on stdout and the session on stderr' '
+	(cd app && "$KARTA" send Hello) >out 2>err &&
+	head -1 out >first && test_grep -F "I'\''m **Beans**" first &&
+	test_grep "^session sess_[A-Za-z0-9]* \(go on with: karta send --session sess_" err &&
+	test_grep "612 tokens in" err &&
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id
+'
+
+test_expect_success 'the session goes on, and the text may come from stdin' '
+	echo Hello | "$KARTA" --server "$url" send - --session "$(cat id)" >out 2>err &&
+	test_grep Beans out && test_grep -F "session $(cat id)" err &&
+	echo Hello | "$KARTA" --server "$url" send --session "$(cat id)" --quiet >out 2>err &&
+	test_grep Beans out && test_empty err &&
+	"$KARTA" --server "$url" sessions show "$(cat id)" --json >s.json &&
+	test_json s.json "d[\"turns\"] == 3"
+'
+
+test_expect_success 'bad input is wrong usage' '
+	test_must_exit 2 "$KARTA" --server "$url" send "" &&
+	printf "\377" | test_must_exit 2 "$KARTA" --server "$url" send - &&
+	test_must_exit 2 "$KARTA" --server "$url" send hi --on-busy maybe &&
+	test_must_exit 5 "$KARTA" --server "$url" send hi --session sess_none 2>err &&
+	test_grep "no such session" err &&
+	test_must_exit 2 "$KARTA" --server ftp://x send hi
+'
+
+test_expect_success '--json is one object' '
+	"$KARTA" --server "$url" send Hello --json >out 2>err &&
+	test "$(wc -l <out)" -eq 1 &&
+	test_json out "d[\"schema_version\"] == 1 and d[\"text\"].startswith(\"Hello!\") and d[\"stop_reason\"] == \"end_turn\""
+'
+
+test_expect_success '--stream is the events, a line each' '
+	"$KARTA" --server "$url" send Hello --stream >out 2>err &&
+	python3 -c "
+import json
+e = [json.loads(l) for l in open(\"out\")]
+assert [x[\"seq\"] for x in e] == list(range(1, len(e) + 1)), e
+assert e[0][\"type\"] == \"status\" and e[-1][\"type\"] == \"done\"
+text = \"\".join(x[\"data\"][\"part\"][\"text\"] for x in e if x[\"type\"] == \"text\")
+assert text == e[-1][\"data\"][\"message\"][\"text\"]
+"
+'
+
+refund="My mug came broken, I'd like a refund for NB-1042"
+
+test_expect_success 'an approval without a terminal is refused with the option that answers it' '
+	test_must_exit 9 "$KARTA" --server "$url" send "$refund" >out 2>err &&
+	test_empty out && test_grep -F -- "--approve" err && test_grep "^interrupted" err &&
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
+	"$KARTA" --server "$url" sessions show "$(cat id)" --json >s.json &&
+	test_json s.json "d[\"turn\"] is None and d[\"pending_input\"] is None"
+'
+
+test_expect_success '--approve answers once, for the session, or no' '
+	"$KARTA" --server "$url" send "$refund" --approve once >out 2>err &&
+	test_grep "All done, Mia" out && test_grep "Write orders.csv" err &&
+	"$KARTA" --server "$url" send "$refund" --approve session >out 2>err &&
+	test_grep "All done, Mia" out &&
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
+	"$KARTA" --server "$url" send "$refund" --session "$(cat id)" >out 2>err &&
+	test_grep "All done, Mia" out && test_grep "approved without asking" err &&
+	"$KARTA" --server "$url" send "$refund" --approve deny >out 2>err &&
+	test_grep "not able to finish" out && test_grep "Write orders.csv.*rejected" err &&
+	"$KARTA" --server "$url" send "$refund" --approve once --json >out 2>err &&
+	test_json out "\"All done, Mia\" in d[\"text\"] and d[\"stop_reason\"] == \"end_turn\""
+'
+
+test_expect_success 'a failed turn is status 1 with its code' '
+	test_must_exit 1 "$KARTA" --server "$url" send fails >out 2>err &&
+	test_empty out && test_grep -F "too many requests (rate_limited)" err &&
+	test_must_exit 1 "$KARTA" --server "$url" send fails --json >out 2>err &&
+	test_json out "\"rate_limited\" in d[\"error\"][\"message\"]"
+'
+
+test_expect_success 'what tools are called and say cannot drive the terminal' '
+	"$KARTA" --server "$url" send evil >out 2>err &&
+	test_grep -v "$(printf "\033")" err && test_grep -v "$(printf "\342\200\256")" err &&
+	test_grep -F "\x1b[2J" err && test_grep -F "\u202e" err &&
+	printf "plain \033[1mbytes\n" >expect && test_cmp expect out
+'
+
+test_expect_success 'tools of sub-agents stand under the call that began them' '
+	"$KARTA" --server "$url" send agents >out 2>err &&
+	test_grep "^. Task look around$" err && test_grep "^  . Grep needle \(" err &&
+	test_grep "^. Task look around \(" err
+'
+
+test_expect_success 'an idempotency key sends once' '
+	"$KARTA" --server "$url" send Hello 2>err >out &&
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
+	"$KARTA" --server "$url" send again --session "$(cat id)" --idempotency-key k1 >one 2>err &&
+	"$KARTA" --server "$url" send again --session "$(cat id)" --idempotency-key k1 >two 2>err &&
+	test_cmp one two &&
+	"$KARTA" --server "$url" sessions show "$(cat id)" --json >s.json &&
+	test_json s.json "d[\"turns\"] == 2"
+'
+test_stop "$server"
+start 1 || exit 1
+
+test_expect_success 'Ctrl-C interrupts the turn, and status 130 says so' '
+	"$KARTA" --server "$url" send slow --stream >out 2>err & pid=$! &&
+	test_background "$pid" &&
+	test_wait_for 10 grep -q "It begins" out &&
+	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
+	test_grep "interrupting the turn" err &&
+	tail -1 out >last.json && test_json last.json "d[\"data\"][\"stop_reason\"] == \"interrupted\""
+'
+
+test_expect_success '--timeout gives up, and the turn goes on' '
+	test_must_exit 3 "$KARTA" --server "$url" --timeout 1s send slow >out 2>err &&
+	test_grep "the turn goes on in sess_" err
+'
+
+test_expect_success 'a busy session may be refused' '
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
+	test_must_exit 6 "$KARTA" --server "$url" send hi --on-busy reject --session "$(cat id)" 2>err &&
+	test_grep "a turn is running" err
+'
+
+test_expect_success 'a server that is killed and comes back ends the turn for the client too' '
+	"$KARTA" --server "$url" send pause >out 2>err & pid=$! &&
+	test_background "$pid" &&
+	test_wait_for 10 grep -q "^session" err && sleep 1 &&
+	kill -KILL "$server" && { wait "$server"; true; } &&
+	test_wait_for 10 grep -q "reconnecting" err &&
+	start 1 "${url##*:}" &&
+	{ wait "$pid"; test "$?" -eq 1; } &&
+	test_grep "the server stopped while this turn was running" err
+'
+
+test_done

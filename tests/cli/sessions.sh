@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta sessions: list, show, tail, export, delete.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+KARTA_DATA=$TEST_DIR/data
+export KARTA_DATA
+cp -r "$TEST_ROOT/docs/examples/support-bot" app
+cd app || exit 1
+"$KARTA" dev --no-chat --offline --port 0 --speed 0 >../url 2>../dev.err &
+server=$!
+cd ..
+test_background "$server"
+test_wait_for 30 grep -q "^http" url || { cat dev.err; exit 1; }
+KARTA_SERVER=$(cat url)
+export KARTA_SERVER
+
+test_expect_success 'there are none at first' '
+	"$KARTA" sessions >out 2>err && test_empty out && test_grep "no sessions yet" err &&
+	"$KARTA" sessions list --json >out && test_json out "d[\"data\"] == [] and not d[\"has_more\"]"
+'
+
+for i in 1 2 3; do
+	"$KARTA" send Hello >/dev/null 2>"err$i" || exit 1
+	sed -n 's/^session \(sess_[A-Za-z0-9]*\) .*/\1/p' "err$i" >"id$i"
+done
+id=$(cat id3)
+
+test_expect_success 'list is the default, newest first' '
+	"$KARTA" sessions >out && test "$(wc -l <out)" -eq 4 &&
+	sed -n 2p out >second && test_grep "$id .* 1 .* idle .* Hello" second &&
+	"$KARTA" sessions --limit 2 --json >out &&
+	test_json out "len(d[\"data\"]) == 2 and d[\"has_more\"] and d[\"data\"][0][\"id\"] == \"$id\"" &&
+	"$KARTA" sessions list -n 1 2>err >out && test "$(wc -l <out)" -eq 2 && test_grep limit err
+'
+
+test_expect_success 'show' '
+	"$KARTA" sessions show "$id" >out && test_grep "^title  *Hello" out && test_grep "^turns  *1" out &&
+	"$KARTA" sessions show "$id" --json >out && test_json out "d[\"id\"] == \"$id\" and d[\"schema_version\"] == 1" &&
+	test_must_exit 5 "$KARTA" sessions show sess_none 2>err && test_grep "sess_none" err
+'
+
+test_expect_success 'tail prints the conversation, or the events' '
+	"$KARTA" sessions tail "$id" >out && test_grep "^user> Hello" out && test_grep Beans out &&
+	"$KARTA" sessions tail "$id" --json >events && head -1 events >one.json &&
+	test_json one.json "d[\"seq\"] == 1" &&
+	"$KARTA" sessions tail "$id" --json --after 3 >after && head -1 after >one.json &&
+	test_json one.json "d[\"seq\"] == 4" &&
+	sed 1,3d events >expect && test_cmp expect after &&
+	test_must_exit 5 "$KARTA" sessions tail sess_none
+'
+
+test_expect_success 'tail --follow goes on with what comes, until Ctrl-C' '
+	"$KARTA" sessions tail "$id" --follow --json >followed 2>err & pid=$! &&
+	test_background "$pid" &&
+	test_wait_for 10 grep -q "\"type\":\"done\"" followed &&
+	"$KARTA" send Hello --session "$id" >out 2>err2 &&
+	test_wait_for 10 sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 2" &&
+	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
+	"$KARTA" sessions tail "$id" --json >all && test_cmp all followed
+'
+
+test_expect_success 'tail --follow survives a restart of the server without losing or doubling' '
+	"$KARTA" sessions tail "$id" --follow --json >followed 2>err & pid=$! &&
+	test_background "$pid" &&
+	test_wait_for 10 grep -q "\"type\":\"done\"" followed &&
+	kill -KILL "$server" && { wait "$server"; true; } &&
+	test_wait_for 10 grep -q reconnecting err &&
+	{ "$KARTA" dev --dir app --no-chat --offline --port "${KARTA_SERVER##*:}" --speed 0 >url2 2>dev2.err & server=$!; } &&
+	test_background "$server" && test_wait_for 30 grep -q "^http" url2 &&
+	"$KARTA" send Hello --session "$id" >out 2>err2 &&
+	test_wait_for 20 sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 3" &&
+	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
+	"$KARTA" sessions tail "$id" --json >all && test_cmp all followed
+'
+
+test_expect_success 'export' '
+	"$KARTA" sessions export "$id" >out && "$KARTA" sessions tail "$id" --json >all && test_cmp all out &&
+	"$KARTA" sessions export --format markdown "$id" >out && head -1 out >first &&
+	test_grep "^# Hello$" first && test_grep "^## User$" out && test_grep "^Hello! I.m \*\*Beans" out &&
+	test_must_exit 5 "$KARTA" sessions export sess_none
+'
+
+test_expect_success 'delete asks first, and without a terminal wants --yes' '
+	test_must_exit 9 "$KARTA" sessions delete "$id" 2>err && test_grep -F -- "--yes" err &&
+	"$KARTA" sessions show "$id" >out &&
+	"$KARTA" sessions delete --yes "$id" "$(cat id2)" >out && test "$(wc -l <out)" -eq 2 &&
+	test_must_exit 5 "$KARTA" sessions show "$id" &&
+	test_must_exit 5 "$KARTA" sessions delete --yes sess_none "$(cat id1)" >out 2>err &&
+	test_grep sess_none err && echo "$(cat id1)" >expect && test_cmp expect out &&
+	"$KARTA" sessions --json >out && test_json out "d[\"data\"] == []"
+'
+
+test_expect_success 'an unknown sub-command is wrong usage' '
+	test_must_exit 2 "$KARTA" sessions frobnicate
+'
+
+test_done
