@@ -87,7 +87,8 @@ enum kt_code kt_screen_open(struct kt_ctx *ctx, struct kt_screen **out, struct k
 
 	s->ctx = ctx;
 	s->interactive = tty;
-	s->raw = tty && ctx->out.is_tty && kt_env_get("TERM") && !kt_str_eq(kt_env_get("TERM"), "dumb");
+	s->raw = tty && ctx->out.is_tty && kt_env_get("TERM") &&
+		!kt_str_eq(kt_env_get("TERM"), "dumb");
 	kt_buf_init(&s->out, OUT_MAX_BYTES);
 	kt_buf_init(&s->keys, KEYS_MAX_BYTES);
 	kt_buf_init(&s->aside, KEYS_MAX_BYTES);
@@ -281,7 +282,8 @@ static void fill(struct kt_screen *s)
 			return;
 		}
 	}
-	/* A flood of keys that nobody takes: what is too much is dropped, so that Ctrl-C is seen. */
+	/* A flood of keys that nobody takes: what is too much is dropped, so that Ctrl-C is seen.
+	 */
 	if (s->keys.len >= KEYS_MAX_BYTES / 2 && !s->prompt)
 		kt_buf_clear(&s->keys);
 }
@@ -325,7 +327,8 @@ static enum kt_screen_key read_edited(struct kt_screen *s)
 {
 	while (s->keys.len) {
 		size_t used = 0;
-		enum kt_lineedit_result r = kt_lineedit_feed(s->edit, s->keys.ptr, s->keys.len, &used);
+		enum kt_lineedit_result r = kt_lineedit_feed(
+			s->edit, s->keys.ptr, s->keys.len, &used);
 
 		kt_buf_drop(&s->keys, used);
 		s->prompt_stale = true;

@@ -13,8 +13,8 @@ struct kt_buf;
 struct kt_screen;
 
 /* Open stdin and stdout for a chat. kt_screen_close() restores the terminal. */
-KT_MUST_CHECK enum kt_code kt_screen_open(struct kt_ctx *ctx, struct kt_screen **out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_screen_open(
+	struct kt_ctx *ctx, struct kt_screen **out, struct kt_err *err);
 /* Leave the terminal as it was found. NULL is fine. */
 void kt_screen_close(struct kt_screen *s);
 /* Descriptor to watch for keys; 0 when no more can come. */

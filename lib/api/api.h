@@ -7,7 +7,8 @@
  * To add a route:
  *  1. its line in the table of routes.c, its handler in the file of its family;
  *  2. lib/api/openapi.json                       (tests/api/openapi.test.mjs fails without);
- *  3. a test in tests/api/                       (tests/api/openapi.test.mjs fails for an operation not exercised);
+ *  3. a test in tests/api/                       (tests/api/openapi.test.mjs fails for an operation
+ * not exercised);
  *  4. docs/api.md                                (tests/cli/docs.sh fails without).
  */
 #ifndef KT_API_API_H

@@ -249,7 +249,8 @@ static int status_of(const char *code)
 		{ "agent_not_found", 422 },
 		{ "no_rehearsal", 422 },
 		{ "input_required", 422 },
-		{ "prompt_too_long", 422 }, { "refused", 422 },
+		{ "prompt_too_long", 422 },
+		{ "refused", 422 },
 		{ "max_turns", 422 },
 		{ "budget_exceeded", 402 },
 		{ "rate_limited", 429 },
@@ -364,8 +365,8 @@ static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t afte
 		kt_api_fail_err(c, &err);
 		return;
 	}
-	kt_buf_addf(&b, "],\"has_more\":%s,\"session\":",
-		last < kt_evlog_last_seq(log) ? "true" : "false");
+	kt_buf_addf(&b,
+		"],\"has_more\":%s,\"session\":", last < kt_evlog_last_seq(log) ? "true" : "false");
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_session_write(&w, s);

@@ -118,7 +118,8 @@ const struct kt_harness_cbs kt_session_harness_cbs = {
 };
 
 /* One line of the transcript from an event's envelope; the turn that is beginning is left out. */
-static void transcript_line(const struct kt_session *s, struct kt_buf *b, const char *json, size_t len)
+static void transcript_line(
+	const struct kt_session *s, struct kt_buf *b, const char *json, size_t len)
 {
 	KT_AUTO_JSON cJSON *ev = NULL;
 	const cJSON *data, *message;

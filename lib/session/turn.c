@@ -370,7 +370,8 @@ static void emit_done(struct kt_session *s, const struct kt_turn *t, const struc
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 
 	render_done(&b, s, t, r, SIZE_MAX);
-	/* Too long for one event: its end must come all the same. The text events have all of it. */
+	/* Too long for one event: its end must come all the same. The text events have all of it.
+	 */
 	if (!kt_buf_ok(&b)) {
 		kt_buf_clear(&b);
 		render_done(&b, s, t, r, KT_MAX_EVENT_BYTES / 8);
@@ -430,7 +431,8 @@ void kt_session_end_interrupted(struct kt_session *s)
 
 		kt_str_copy(t.id, sizeof(t.id), id);
 		emit_error(s, &t, "interrupted",
-			"the server stopped before this turn was done; send a message to go on", true);
+			"the server stopped before this turn was done; send a message to go on",
+			true);
 		emit_done(s, &t, &r);
 		s->turns++;
 	}

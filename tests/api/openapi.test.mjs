@@ -144,6 +144,7 @@ test('docs/errors.md has every code, with its status, and no others', () => {
     /\{ "[^"]+", "(\w+)", (?:true|false) \}/g, /\{ \d{3}, "(\w+)", (?:true|false) \}/g, /out->code = "(\w+)"/g));
   const problems = new Set(literals(api + sources('lib/http'), /kt_api_fail\(&?c, \w+, "(\w+)"/g, /\{ KT_E\w+, \d+, "(\w+)" \}/g,
     /kt_conn_refuse\(c, \d+, "(\w+)"/g, /status == \d+ \? "(\w+)"/g, /status == 431 \? "\w+" : "(\w+)"/g));
+  for (const c of literals(sources('lib/http'), /\.code = "(\w+)"/g)) problems.add(c);
   assert.ok(turn.size > 15 && problems.size > 25, `${turn.size} and ${problems.size} codes`);
 
   const text = read('docs/errors.md');

@@ -227,8 +227,9 @@ class Fan:
             raise RuntimeError("readers were refused: " + (self.proc.stderr.read() or first).strip())
 
     def result(self):
-        """Wait for its end."""
-        out, _ = self.proc.communicate(timeout=130)
+        """Wait for its end; it ends by itself."""
+        out = self.proc.stdout.read()
+        self.proc.communicate(timeout=10)
         return json.loads(out)
 
     def leave(self):

@@ -63,7 +63,7 @@ def install_into(b, dest):
     build = os.path.dirname(os.path.dirname(b.karta))
     probe = subprocess.run(["make", "-C", ROOT, "-n", "install"], capture_output=True)
     if probe.returncode == 0:
-        done = subprocess.run(["make", "-C", ROOT, f"BUILD={build}", "VARIANT=release", "PREFIX=/usr",
+        done = subprocess.run(["make", "-C", ROOT, f"BUILD={build}", "VARIANT=release", "PREFIX=/usr", "-o", b.karta,
                                f"DESTDIR={dest}", "install"], capture_output=True, text=True)
         if done.returncode == 0:
             return "make install"

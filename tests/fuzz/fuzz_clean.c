@@ -25,8 +25,9 @@ static void check(const char *s, size_t len, bool one_line)
 		size_t n = kt_utf8_decode(a.ptr + i, a.len - i, &cp);
 
 		if (n == 0 || (cp < 0x20 && (one_line || (cp != '\n' && cp != '\t'))) ||
-		    (cp >= 0x7f && cp < 0xa0) || (cp >= 0x2028 && cp <= 0x202e) ||
-		    (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f || cp == 0x61c)
+			(cp >= 0x7f && cp < 0xa0) || (cp >= 0x2028 && cp <= 0x202e) ||
+			(cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f ||
+			cp == 0x61c)
 			abort();
 		i += n;
 	}

@@ -24,7 +24,7 @@ static void check(const char *s, size_t len)
 	}
 	kt_json_add(&b, doc);
 	if (!cJSON_IsObject(doc) || body > len ||
-	    kt_json_check(b.ptr, b.len, KT_JSON_STRICT, NULL) != KT_OK)
+		kt_json_check(b.ptr, b.len, KT_JSON_STRICT, NULL) != KT_OK)
 		abort();
 }
 

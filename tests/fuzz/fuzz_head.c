@@ -14,8 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Parse an exact copy, so that any read beyond is seen. */
-static enum kt_head_result parse(const void *data, size_t len, struct kt_head *h, int *status,
-	char **out_copy)
+static enum kt_head_result parse(
+	const void *data, size_t len, struct kt_head *h, int *status, char **out_copy)
 {
 	*out_copy = kt_malloc(len ? len : 1);
 	memcpy(*out_copy, data, len);

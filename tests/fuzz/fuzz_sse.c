@@ -19,8 +19,8 @@ static bool on_event(void *arg, const struct kt_sse_event *ev)
 	struct seen *s = arg;
 
 	if (ev->data_len > s->max || ev->data[ev->data_len] || !ev->event[0] ||
-	    strpbrk(ev->id, "\r\n") || strpbrk(ev->event, "\r\n") ||
-	    memchr(ev->data, '\r', ev->data_len))
+		strpbrk(ev->id, "\r\n") || strpbrk(ev->event, "\r\n") ||
+		memchr(ev->data, '\r', ev->data_len))
 		abort();
 	kt_buf_addf(&s->all, "<%s|%s|%zu|", ev->id, ev->event, ev->data_len);
 	kt_buf_add(&s->all, ev->data, ev->data_len);

@@ -42,8 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct kt_toml *root = NULL;
 	struct kt_err err = KT_ERR_INIT;
 	int64_t start = kt_mono_us();
-	enum kt_code code =
-		kt_toml_parse(arena, size ? (const char *)data : "", size, &root, &err);
+	enum kt_code code = kt_toml_parse(arena, size ? (const char *)data : "", size, &root, &err);
 
 	if (kt_mono_us() - start > US_BASE + (int64_t)size * US_PER_BYTE)
 		abort();
@@ -53,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (code != KT_EINVAL && code != KT_ELIMIT)
 			abort();
 		if (root || err.msg[0] < '1' || err.msg[0] > '9' || !strchr(err.msg, ':') ||
-		    strchr(err.msg, '\n'))
+			strchr(err.msg, '\n'))
 			abort();
 	}
 	return 0;

@@ -157,7 +157,6 @@ static size_t count(const char *s, const char *what)
 static void test_pipelining(void **state)
 {
 	KT_AUTO_BUF struct kt_buf q = KT_BUF_INIT(8 << 20);
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 << 20);
 	KT_AUTO_BUF struct kt_buf all = KT_BUF_INIT(8 << 20);
 	struct rig r;
 
