@@ -26,6 +26,9 @@ CC := gcc
 endif
 
 O := $(BUILD)/$(VARIANT)
+# make V=1 shows the commands.
+Q := $(if $(V),,@)
+note = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
 # In the order of the import ladder: lowest first (scripts/check-imports reads this list).
 MODULES := base text cli net http proc event app client harness session api
 
@@ -94,7 +97,8 @@ help:
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call note,CC $<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # Pages, templates and documents that the binary carries: see scripts/embed.
 EMBED_LIST := lib/api/web/manifest.txt
@@ -105,13 +109,14 @@ lib/api/web/node_modules/.karta-lock: lib/api/web/package-lock.json
 $(BUILD)/gen/assets.S: scripts/embed $(EMBED_LIST) $(WEB_DEPS) $(wildcard lib/api/openapi.json) \
 		lib/api/web/node_modules/.karta-lock $(shell find docs/examples/support-bot -type f 2>/dev/null)
 	@mkdir -p $(@D)
-	scripts/embed $@
+	$(Q)scripts/embed $@
 $(ASSETS): $(BUILD)/gen/assets.S
 	@mkdir -p $(@D)
-	$(CC) -c -o $@ $<
+	$(Q)$(CC) -c -o $@ $<
 
 $(KARTA): $(CMD_OBJS) $(LIB_OBJS) $(ASSETS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(call note,LD $@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 # --- unit tests: tests/unit/MODULE/test_*.c, one program each, under ASan and UBSan ------------
 # A module's tests link the module and what stands below it, so that they do not wait for the rest.
@@ -134,7 +139,7 @@ unit-$(1):
 	@$$(MAKE) --no-print-directory VARIANT=$(UV) run-unit-$(1)
 run-unit-$(1): $$(patsubst tests/unit/$(1)/%.c,$(O)/tests/unit/$(1)/%.run,$$(wildcard tests/unit/$(1)/test_*.c))
 $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(foreach m,$(1) $(BELOW_$(1)),$(call obj_of,$(m))) $(if $(filter api,$(1)),$(ASSETS))
-	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
 lint-$(1):
 	@for f in lib/$(1)/*.c; do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
 .PHONY: unit-$(1) run-unit-$(1) lint-$(1)
@@ -154,7 +159,7 @@ fuzz-build:
 	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build
 run-fuzz-build: $(FUZZ_NAMES:%=$(O)/fuzz_%)
 $(O)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(FUZZ_OBJS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 fuzz: fuzz-build
 	@set -e; for n in $(FUZZ_NAMES); do scripts/fuzz $(BUILD)/fuzz/fuzz_$$n $$n $(FUZZ_SECONDS); done
 

@@ -124,7 +124,7 @@ static void resolved(struct chat *c, const cJSON *data)
 			continue;
 		if (i == 0 && c->asking)
 			kt_screen_note(c->screen, KT_STYLE_YELLOW, "%s: %s",
-				kt_str_eq(by, "user") ? "answered elsewhere" : by,
+				kt_str_eq(by, "user") ? "answered elsewhere" : "no longer asked",
 				kt_json_str_or(data, "decision", "answered"));
 		drop_question(c, i);
 		return;

@@ -7,6 +7,7 @@
 #include "text/clean.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define DEFAULT_URL "http://127.0.0.1:8000"
@@ -59,6 +60,15 @@ void kt_remote_catch_int(void)
 
 	ints = 0;
 	(void)sigaction(SIGINT, &sa, NULL);
+}
+
+void kt_remote_die_by_int(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+
+	(void)sigaction(SIGINT, &dfl, NULL);
+	(void)raise(SIGINT);
+	_exit(128 + SIGINT);
 }
 
 int kt_remote_ints(void)

@@ -23,6 +23,8 @@ void kt_remote_text(const struct kt_ctx *ctx, const char *text, size_t len);
 
 /* Count SIGINT from now on instead of dying of it. */
 void kt_remote_catch_int(void);
+/* End as SIGINT ends a program that does not catch it: without a word. */
+KT_NORETURN void kt_remote_die_by_int(void);
 /* How often SIGINT came since. */
 int kt_remote_ints(void);
 

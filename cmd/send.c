@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define GIVE_UP_MS 60000 /* without a connection: the server is not coming back */
@@ -134,7 +135,9 @@ static void take_status(struct sending *s, const cJSON *data)
 	} else if (kt_str_eq(state, "input_resolved") && s->question &&
 		kt_str_eq(kt_json_str(data, "request_id"), s->question->request_id)) {
 		if (s->asking)
-			kt_say(s->ctx, "\nanswered elsewhere: %s",
+			kt_say(s->ctx, "\n%s: %s",
+				kt_str_eq(kt_json_str(data, "by"), "user") ? "answered elsewhere"
+									   : "no longer asked",
 				kt_json_str_or(data, "decision", "answered"));
 		kt_question_free(KT_STEAL(s->question));
 		s->asking = false;
@@ -186,6 +189,11 @@ static void ask(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 
+	/* What was typed before the question was seen does not answer it. */
+	if (!s->asking) {
+		(void)tcflush(STDIN_FILENO, TCIFLUSH);
+		kt_buf_clear(&s->typed);
+	}
 	if (!s->asking && s->question->step == 0)
 		kt_question_show(&b, &s->ctx->errt, s->question);
 	kt_question_show_step(&b, &s->ctx->errt, s->question);

@@ -53,7 +53,7 @@ static void list_defaults(void *p)
 }
 
 static const struct kt_opt list_opts[] = {
-	KT_OPT_INT_('n', "limit", struct list_args, limit, "N", 1, 100000, "at most so many, newest first"),
+	KT_OPT_INT_(0, "limit", struct list_args, limit, "N", 1, 100000, "at most so many, newest first"),
 	KT_OPT_END,
 };
 
@@ -332,8 +332,14 @@ static enum kt_code tail_follow(struct tail *t, struct kt_client *c, const char 
 	struct kt_client_follow f = { .session_id = id, .cursor = after, .event = tail_followed,
 		.poll = tail_poll, .state = tail_state, .arg = t };
 
+	enum kt_code rc;
+
 	kt_remote_catch_int();
-	return kt_client_follow(c, &f, err);
+	rc = kt_client_follow(c, &f, err);
+	/* Ctrl-C is how following ends: no error to tell. */
+	if (rc == KT_ECANCEL)
+		kt_remote_die_by_int();
+	return rc;
 }
 
 static enum kt_code run_tail(struct kt_ctx *ctx, const void *args, struct kt_err *err)

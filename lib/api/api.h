@@ -26,6 +26,7 @@ struct kt_api_config {
 	bool any_host; /* take any Host header; false: loopback names only (DNS rebinding) */
 };
 
+/* New API over the sessions of cfg; kt_api_free() ends it. */
 KT_MUST_CHECK struct kt_api *kt_api_new(const struct kt_api_config *cfg);
 /* Free; no request may be open any more. NULL is fine. */
 void kt_api_free(struct kt_api *api);

@@ -7,6 +7,7 @@
 
 #define KT_ID_MAX 40 /* prefix, 22 base62 characters, NUL, with room */
 
+/* Fill out with len random bytes. */
 void kt_rand_bytes(void *out, size_t len);
 /* Uniform in [0, n). */
 uint64_t kt_rand_below(uint64_t n);

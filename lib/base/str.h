@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 
+/* s begins / ends with the other string. */
 bool kt_str_starts(const char *s, const char *prefix);
 bool kt_str_ends(const char *s, const char *suffix);
 /* Equal; NULL equals only NULL. */

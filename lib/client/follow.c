@@ -22,6 +22,7 @@
 
 /* How a connection went. */
 struct conn {
+	struct kt_client *c;
 	struct kt_client_follow *f;
 	struct kt_sse sse;
 	int64_t last_us; /* of the last bytes */
@@ -89,6 +90,7 @@ static bool on_data(void *arg, const char *data, size_t len)
 	if (!cn->got)
 		tell(cn->f, KT_CLIENT_OPEN);
 	cn->got = true;
+	cn->c->seen = true;
 	cn->last_us = kt_mono_us();
 	rc = kt_sse_feed(&cn->sse, data, len, on_frame, cn, &cn->err);
 	if (rc == KT_ELIMIT)
@@ -222,7 +224,7 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 	rc = prepare(f, &body, err);
 
 	while (rc == KT_OK) {
-		struct conn cn = { .f = f };
+		struct conn cn = { .c = c, .f = f };
 		int64_t began_us = kt_mono_us();
 		uint64_t before = f->cursor;
 		struct kt_http_reply r;

@@ -99,11 +99,13 @@ static inline uint64_t kt_evlog_mem_off(const struct kt_evlog *log)
 	return log->head != NULL ? log->head->off : log->end;
 }
 
+/* The id of the session. BORROWS. */
 static inline const char *kt_evlog_session(const struct kt_evlog *log)
 {
 	return log->names;
 }
 
+/* The path of the file, "" when there is none. BORROWS. */
 static inline const char *kt_evlog_path(const struct kt_evlog *log)
 {
 	return log->names + strlen(log->names) + 1;

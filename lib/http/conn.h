@@ -156,6 +156,7 @@ void kt_server_forget(struct kt_http_server *s, struct kt_conn *c);
 /* Run kt_conn_late() for c at the end of this tick. */
 void kt_server_later(struct kt_http_server *s, struct kt_conn *c);
 
+/* The connection that an exchange is part of. */
 static inline struct kt_conn *kt_conn_of(struct kt_exchange *ex)
 {
 	return kt_container_of(ex, struct kt_conn, ex);

@@ -79,6 +79,7 @@ void kt_http_config_init(struct kt_http_config *cfg);
  */
 typedef void (*kt_http_fn)(void *arg, struct kt_exchange *ex, const struct kt_request *rq);
 
+/* New server on loop; fn(arg, ...) gets its requests. kt_http_server_free() ends it. */
 KT_MUST_CHECK enum kt_code kt_http_server_new(struct kt_loop *loop,
 	const struct kt_http_config *cfg, kt_http_fn fn, void *arg, struct kt_http_server **out,
 	struct kt_err *err);
@@ -102,6 +103,7 @@ struct kt_http_stats {
 	size_t conns, streams;
 	uint64_t requests, refused;
 };
+/* Counters as they are now. */
 void kt_http_stats(const struct kt_http_server *s, struct kt_http_stats *out);
 
 /* The request that ex answers. BORROWS until ex ends. */

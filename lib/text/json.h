@@ -64,11 +64,14 @@ struct kt_jw {
 	bool comma; /* the next value needs a comma first */
 };
 
+/* Begin writing to b, which stays the caller's. */
 void kt_jw_init(struct kt_jw *w, struct kt_buf *b);
+/* Open and close objects and arrays. */
 void kt_jw_obj(struct kt_jw *w, const char *key);
 void kt_jw_obj_end(struct kt_jw *w);
 void kt_jw_arr(struct kt_jw *w, const char *key);
 void kt_jw_arr_end(struct kt_jw *w);
+/* One value each. */
 void kt_jw_str(struct kt_jw *w, const char *key, const char *s);
 void kt_jw_strn(struct kt_jw *w, const char *key, const char *s, size_t len);
 void kt_jw_int(struct kt_jw *w, const char *key, int64_t v);

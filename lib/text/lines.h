@@ -17,6 +17,7 @@ struct kt_lines {
 	size_t scanned; /* bytes of buf known to hold no LF */
 };
 
+/* Begin with nothing read; kt_lines_release() frees what is held. */
 void kt_lines_init(struct kt_lines *l, size_t max_line_bytes);
 void kt_lines_release(struct kt_lines *l);
 /* Forget the line begun and that one was too long. */

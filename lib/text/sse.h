@@ -27,6 +27,7 @@ struct kt_sse {
 	bool has_data, bom_done, last_cr, stopped;
 };
 
+/* Begin with nothing read; kt_sse_release() frees what is held. */
 void kt_sse_init(struct kt_sse *s, size_t max_event_bytes);
 void kt_sse_release(struct kt_sse *s);
 /* Feed bytes. Returns KT_OK, KT_ECANCEL (fn said stop) or KT_ELIMIT. */

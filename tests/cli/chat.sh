@@ -81,6 +81,7 @@ exec(open(script).read())
 EOT
 
 start() {
+	rm -f url
 	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >url 2>dev.err &
 	server=$!
 	test_background "$server"
@@ -105,7 +106,7 @@ test_expect_success 'greeting, reply, commands, leaving' '
 	send("/help\r"); expect("/thinking on|off"); expect("> ")
 	send("/sessions\r"); expect("sess_"); expect("Hello"); expect("> ")
 	send("/thinking on\r"); expect("thinking is on"); expect("> ")
-	send("Hello\r"); expect("A greeting."); expect("Beans"); expect("> ")
+	send("Hello\r"); expect("greeting. I "); expect("Beans"); expect("> ")
 	send("/agent nobody\r"); expect("there is no agent"); expect("default"); expect("> ")
 	send("/nonsense\r"); expect("there is no command /nonsense"); expect("> ")
 	send("/new\r"); expect("new session"); expect("> ")
@@ -201,8 +202,8 @@ test_expect_success 'turns of others appear above the prompt, and the draft stay
 test_expect_success 'a session is gone on with' '
 	id=$("$KARTA" sessions --limit 1 --json | python3 -c "import json,sys; print(json.load(sys.stdin)[\"data\"][0][\"id\"])") &&
 	drive --session "$id" <<-\EOT &&
-	expect("> Hello"); expect("Beans"); expect("> "); send("Hello\r"); expect("Beans"); expect("> ")
-	send("\x03"); expect("Ctrl-C again"); send("\x03"); leave(); restored()
+	expect("> Hello"); expect("Beans"); expect("\x1b[2C"); send("Hello\r"); expect("tokens in"); expect("\x1b[2C")
+	send("\x03"); expect("Ctrl-C again or"); send("\x03"); leave(); restored()
 	EOT
 	test_must_exit 5 "$KARTA" chat --session sess_none </dev/null
 '
@@ -250,7 +251,7 @@ test_expect_success 'a killed server comes back and the chat goes on' '
 	p = subprocess.Popen([karta, "dev", "--dir", "app", "--no-chat", "--offline", "--port", port, "--speed", "0"],
 	    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 	try:
-	    expect("the server stopped while this turn was running"); expect("> ")
+	    expect("the server stopped"); expect("> ")
 	    assert log.count(b"It begins.") == 1, log
 	    send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> ")
 	    send("\x04"); leave(); restored()

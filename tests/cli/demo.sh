@@ -3,10 +3,10 @@
 # The demo that the README shows first.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
+
 
 test_expect_success 'the demo greets without a harness, and ends by itself' '
-	KARTA_DEMO_ONCE=1 KARTA="$KARTA" PATH=/usr/bin:/bin sh "$root/scripts/demo" >out 2>err &&
+	KARTA_DEMO_ONCE=1 KARTA="$KARTA" PATH=/usr/bin:/bin sh "$TEST_ROOT/scripts/demo" >out 2>err &&
 	test_grep "Beans" out &&
 	test_grep "rehearsal" err &&
 	test_grep "http://localhost:" err
