@@ -34,7 +34,8 @@ struct chat_args {
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct chat_args, session, "ID", "go on with this session"),
 	KT_OPT_STR_('a', "agent", struct chat_args, agent, "NAME", "agent to talk to"),
-	KT_OPT_FLAG_(0, "thinking", struct chat_args, thinking, "ask for the reasoning and show it"),
+	KT_OPT_FLAG_(
+		0, "thinking", struct chat_args, thinking, "ask for the reasoning and show it"),
 	KT_OPT_END,
 };
 
@@ -281,8 +282,8 @@ static bool on_poll(void *arg)
 	}
 	if (c->questions.len && !c->asking && !c->interrupting)
 		ask(c);
-	kt_screen_prompt(c->screen,
-		c->asking ? kt_question_prompt(asked(c)) : (c->own[0] ? NULL : PROMPT));
+	kt_screen_prompt(
+		c->screen, c->asking ? kt_question_prompt(asked(c)) : (c->own[0] ? NULL : PROMPT));
 	show_state(c);
 	kt_screen_update(c->screen);
 	if (c->action == ACT_NONE)
@@ -341,7 +342,9 @@ static enum kt_code need_session(struct chat *c, struct kt_err *err)
 
 static void send_line(struct chat *c, const char *line)
 {
-	const struct kt_client_message m = { .text = line, .agent = c->agent, .thinking = c->thinking };
+	const struct kt_client_message m = {
+		.text = line, .agent = c->agent, .thinking = c->thinking
+	};
 	KT_AUTOFREE char *text = kt_strdup(line);
 	struct kt_err err = KT_ERR_INIT;
 	enum kt_code rc = need_session(c, &err);
@@ -374,7 +377,7 @@ static void show_sessions(struct chat *c)
 	}
 	tb = kt_table_new(KT_ARRAY_LEN(head));
 	kt_table_row(tb, head);
-	cJSON_ArrayForEach(s, kt_json_arr(doc, "data")) {
+	cJSON_ArrayForEach (s, kt_json_arr(doc, "data")) {
 		char turns[24];
 		const char *cells[] = { kt_json_str_or(s, "id", "?"), turns,
 			kt_json_str_or(s, "title", "") };
@@ -396,26 +399,28 @@ static void set_agent(struct chat *c, const char *name)
 		tell_error(c, &err);
 		return;
 	}
-	cJSON_ArrayForEach(a, kt_json_arr(doc, "data")) {
+	cJSON_ArrayForEach (a, kt_json_arr(doc, "data")) {
 		if (*name && kt_str_eq(kt_json_str(a, "name"), name)) {
 			free(c->agent);
 			c->agent = kt_strdup(name);
-			kt_screen_note(c->screen, KT_STYLE_DIM, "talking to %s from the next message on",
-				name);
+			kt_screen_note(c->screen, KT_STYLE_DIM,
+				"talking to %s from the next message on", name);
 			return;
 		}
 	}
 	if (*name)
-		kt_screen_note(c->screen, KT_STYLE_YELLOW, "there is no agent '%s'; there are:", name);
-	cJSON_ArrayForEach(a, kt_json_arr(doc, "data"))
-		kt_screen_note(c->screen, KT_STYLE_NONE, "  %-16s %s", kt_json_str_or(a, "name", "?"),
-			kt_json_str_or(a, "description", ""));
+		kt_screen_note(
+			c->screen, KT_STYLE_YELLOW, "there is no agent '%s'; there are:", name);
+	cJSON_ArrayForEach (a, kt_json_arr(doc, "data"))
+		kt_screen_note(c->screen, KT_STYLE_NONE, "  %-16s %s",
+			kt_json_str_or(a, "name", "?"), kt_json_str_or(a, "description", ""));
 }
 
 static void set_thinking(struct chat *c, const char *word)
 {
 	if (!kt_str_eq(word, "on") && !kt_str_eq(word, "off")) {
-		kt_screen_note(c->screen, KT_STYLE_DIM, "thinking is %s; /thinking on or off changes it",
+		kt_screen_note(c->screen, KT_STYLE_DIM,
+			"thinking is %s; /thinking on or off changes it",
 			c->thinking ? "on" : "off");
 		return;
 	}
@@ -432,7 +437,8 @@ static void show_help(struct chat *c)
 		"/agent NAME       talk to another agent; without a name, list them\n"
 		"/thinking on|off  show the reasoning or not\n"
 		"/quit             leave (Ctrl-D too)\n"
-		"Ctrl-C interrupts the turn. Alt-Enter begins another line. // sends a line that begins with /.");
+		"Ctrl-C interrupts the turn. Alt-Enter begins another line. // sends a line that "
+		"begins with /.");
 }
 
 /* A line that begins with "/": a command, or a mistake that must not become a message. */
@@ -458,8 +464,8 @@ static void do_command(struct chat *c, const char *line)
 	} else if (kt_str_eq(word, "/quit") || kt_str_eq(word, "/exit")) {
 		c->action = ACT_LEAVE;
 	} else {
-		kt_screen_note(c->screen, KT_STYLE_YELLOW, "there is no command %s; /help lists them",
-			word);
+		kt_screen_note(c->screen, KT_STYLE_YELLOW,
+			"there is no command %s; /help lists them", word);
 	}
 }
 
@@ -529,13 +535,14 @@ static void greet(struct chat *c)
 	const char *url = kt_client_url(c->client), *harness, *problem;
 
 	if (kt_client_dev(c->client, &dev, NULL) != KT_OK) {
-		kt_screen_note(c->screen, KT_STYLE_DIM, "connected to %s; /help lists the commands", url);
+		kt_screen_note(
+			c->screen, KT_STYLE_DIM, "connected to %s; /help lists the commands", url);
 		return;
 	}
 	harness = kt_json_str_or(dev, "harness", "?");
 	problem = kt_json_str(dev, "problem");
-	kt_screen_note(c->screen, KT_STYLE_BOLD, "%s  (%s)  %s/", kt_json_str_or(dev, "project", "?"),
-		harness, url);
+	kt_screen_note(c->screen, KT_STYLE_BOLD, "%s  (%s)  %s/",
+		kt_json_str_or(dev, "project", "?"), harness, url);
 	if (kt_str_eq(kt_json_str(dev, "mode"), "offline"))
 		kt_screen_note(c->screen, KT_STYLE_YELLOW,
 			"offline: replies are replayed from rehearsals/, no model is asked");
@@ -585,7 +592,8 @@ static void past_show(struct past *p)
 
 		if (!p->done[i])
 			continue;
-		kt_screen_note(c->screen, KT_STYLE_BOLD, "> %s", kt_json_str_or(p->done[i], "user", ""));
+		kt_screen_note(
+			c->screen, KT_STYLE_BOLD, "> %s", kt_json_str_or(p->done[i], "user", ""));
 		kt_markdown_render(kt_screen_out(c->screen), &c->ctx->out, text, strlen(text));
 		kt_buf_addc(kt_screen_out(c->screen), '\n');
 		cJSON_Delete(p->done[i]);
@@ -612,7 +620,7 @@ static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
 		uint64_t before = at;
 
 		rc = kt_client_events(c->client, id, at, 1000, &page, err);
-		cJSON_ArrayForEach(ev, kt_json_arr(page, "data"))
+		cJSON_ArrayForEach (ev, kt_json_arr(page, "data"))
 			past_event(&p, ev);
 		at = KT_MAX(at, (uint64_t)kt_json_int(page, "last_seq", 0));
 		more = kt_json_bool(page, "has_more", false) && at > before;
@@ -669,9 +677,11 @@ static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_er
 	rc = converse(c, err);
 	kt_render_close(c->render);
 	if (c->session[0] && rc == KT_OK)
-		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: karta chat --session %s", c->session);
+		kt_screen_note(
+			c->screen, KT_STYLE_DIM, "go on with: karta chat --session %s", c->session);
 	if (rc == KT_OK && c->unanswered) {
-		(void)kt_fail(err, KT_ECONFIRM, 0, "a turn needs an answer and there is no terminal");
+		(void)kt_fail(
+			err, KT_ECONFIRM, 0, "a turn needs an answer and there is no terminal");
 		return kt_hint(err, "`karta send --approve once|session|deny` answers in advance");
 	}
 	if (rc == KT_OK && c->failed && !kt_screen_is_interactive(c->screen))
@@ -690,15 +700,20 @@ static enum kt_code check_server(struct kt_client *client, struct kt_err *err)
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct chat_args *a = args;
-	struct chat c = { .ctx = ctx, .thinking = a->thinking,
-		.agent = a->agent ? kt_strdup(a->agent) : NULL };
-	struct kt_render_config cfg = { .text_term = &ctx->out, .side_term = &ctx->out,
-		.show_text = true, .reasoning = a->thinking, .users = true };
+	struct chat c = {
+		.ctx = ctx, .thinking = a->thinking, .agent = a->agent ? kt_strdup(a->agent) : NULL
+	};
+	struct kt_render_config cfg = { .text_term = &ctx->out,
+		.side_term = &ctx->out,
+		.show_text = true,
+		.reasoning = a->thinking,
+		.users = true };
 	enum kt_code rc;
 
 	kt_buf_init(&c.answer, KT_RENDER_MAX_BYTES);
-	rc = ctx->json ? kt_fail(err, KT_EINVAL, 0, "chat has no JSON output; use karta send --stream")
-		       : kt_remote_open(ctx, &c.client, err);
+	rc = ctx->json
+		? kt_fail(err, KT_EINVAL, 0, "chat has no JSON output; use karta send --stream")
+		: kt_remote_open(ctx, &c.client, err);
 	if (rc == KT_OK)
 		rc = check_server(c.client, err);
 	if (rc == KT_OK)
@@ -706,8 +721,9 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (rc == KT_OK) {
 		cfg.text = cfg.side = kt_screen_out(c.screen);
 		c.render = kt_render_new(&cfg);
-		c.follow = (struct kt_client_follow){ .event = on_event, .poll = on_poll,
-			.state = on_state, .arg = &c };
+		c.follow = (struct kt_client_follow){
+			.event = on_event, .poll = on_poll, .state = on_state, .arg = &c
+		};
 		rc = talk(&c, a, err);
 	}
 	kt_screen_close(c.screen);

@@ -235,8 +235,10 @@ static void tell_start(struct dev *d, const struct dev_args *a)
 	const char *problem = kt_sessions_problem(d->sessions);
 
 	tell_findings(d->ctx, app);
-	kt_say(d->ctx, "%s (%s%s) at %s", app->name, kt_harness_name(app->harness),
-		app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
+	/* The chat opens with a line of its own. */
+	if (!d->chat)
+		kt_say(d->ctx, "%s (%s%s) at %s", app->name, kt_harness_name(app->harness),
+			app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
 	if (problem[0]) {
 		kt_warn(d->ctx, "%s", problem);
 		kt_say(d->ctx, "`karta dev --offline` works without it: it replays rehearsals/");

@@ -334,12 +334,33 @@ static void do_sequence(struct kt_lineedit *e, const char *seq)
 		const char *seq;
 		char action;
 	} keys[] = {
-		{ "[A", 'u' }, { "OA", 'u' }, { "[B", 'd' }, { "OB", 'd' }, { "[C", 'r' },
-		{ "OC", 'r' }, { "[D", 'l' }, { "OD", 'l' }, { "[H", 'h' }, { "OH", 'h' },
-		{ "[1~", 'h' }, { "[7~", 'h' }, { "[F", 'e' }, { "OF", 'e' }, { "[4~", 'e' },
-		{ "[8~", 'e' }, { "[3~", 'x' }, { "[1;5D", 'b' }, { "[1;3D", 'b' }, { "b", 'b' },
-		{ "[1;5C", 'f' }, { "[1;3C", 'f' }, { "f", 'f' }, { "\r", 'n' }, { "\n", 'n' },
-		{ "\x7f", 'w' }, { "[200~", 'p' },
+		{ "[A", 'u' },
+		{ "OA", 'u' },
+		{ "[B", 'd' },
+		{ "OB", 'd' },
+		{ "[C", 'r' },
+		{ "OC", 'r' },
+		{ "[D", 'l' },
+		{ "OD", 'l' },
+		{ "[H", 'h' },
+		{ "OH", 'h' },
+		{ "[1~", 'h' },
+		{ "[7~", 'h' },
+		{ "[F", 'e' },
+		{ "OF", 'e' },
+		{ "[4~", 'e' },
+		{ "[8~", 'e' },
+		{ "[3~", 'x' },
+		{ "[1;5D", 'b' },
+		{ "[1;3D", 'b' },
+		{ "b", 'b' },
+		{ "[1;5C", 'f' },
+		{ "[1;3C", 'f' },
+		{ "f", 'f' },
+		{ "\r", 'n' },
+		{ "\n", 'n' },
+		{ "\x7f", 'w' },
+		{ "[200~", 'p' },
 	};
 	char action = 0;
 
@@ -481,8 +502,8 @@ static void go_on_key(struct kt_lineedit *e, char c)
 	e->key_len = 0;
 }
 
-enum kt_lineedit_result kt_lineedit_feed(struct kt_lineedit *e, const char *data, size_t len,
-	size_t *out_used)
+enum kt_lineedit_result kt_lineedit_feed(
+	struct kt_lineedit *e, const char *data, size_t len, size_t *out_used)
 {
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)data[i];

@@ -28,8 +28,8 @@ enum kt_lineedit_result {
 	KT_LINE_CLEAR, /* Ctrl-L */
 };
 /* Feed bytes until something happens; *out_used of them were taken. */
-enum kt_lineedit_result kt_lineedit_feed(struct kt_lineedit *e, const char *data, size_t len,
-	size_t *out_used);
+enum kt_lineedit_result kt_lineedit_feed(
+	struct kt_lineedit *e, const char *data, size_t len, size_t *out_used);
 /* The text. BORROWS until the next call. */
 const char *kt_lineedit_text(const struct kt_lineedit *e);
 /* Replace the text, cursor at its end. */
@@ -42,7 +42,8 @@ void kt_lineedit_draw(struct kt_lineedit *e, struct kt_buf *b);
 void kt_lineedit_erase(struct kt_lineedit *e, struct kt_buf *b);
 /* Append what leaves the drawing on the screen and goes to the line below. */
 void kt_lineedit_leave(struct kt_lineedit *e, struct kt_buf *b);
-/* Remember a line in the history and its file (mode 0600). A file that cannot be written is no error. */
+/* Remember a line in the history and its file (mode 0600). A file that cannot be written is no
+ * error. */
 void kt_lineedit_remember(struct kt_lineedit *e, const char *line);
 
 /* Put the terminal fd into raw mode; *out_saved is what kt_tty_restore() takes. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Inputs on a terminal. Approvals take a whole word and Enter, so that stray keys approve nothing. */
+/* Inputs on a terminal. Approvals take a whole word and Enter, so that stray keys approve nothing.
+ */
 #include "cmd/question.h"
 
 #include "base/str.h"
@@ -49,7 +50,7 @@ static bool allows(const struct kt_question *q, const char *option)
 {
 	const cJSON *it;
 
-	cJSON_ArrayForEach(it, kt_json_arr(q->data, "options")) {
+	cJSON_ArrayForEach (it, kt_json_arr(q->data, "options")) {
 		if (cJSON_IsString(it) && kt_str_eq(it->valuestring, option))
 			return true;
 	}
@@ -142,7 +143,7 @@ void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const stru
 	kt_clean_add(&head, text, strlen(text), false);
 	kt_term_add(b, t, KT_STYLE_YELLOW, head.ptr);
 	kt_buf_addc(b, '\n');
-	cJSON_ArrayForEach(it, kt_json_arr(step, "options")) {
+	cJSON_ArrayForEach (it, kt_json_arr(step, "options")) {
 		const char *label = label_of(it), *more = kt_json_str(it, "description");
 
 		kt_buf_addf(b, "  %d. ", ++n);
@@ -158,7 +159,7 @@ void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const stru
 	}
 	kt_term_add(b, t, KT_STYLE_DIM,
 		!n ? "  type an answer, or /deny"
-		   : kt_json_bool(step, "multi", false)
+			: kt_json_bool(step, "multi", false)
 			? "  numbers (1,3), an answer of your own, or /deny"
 			: "  a number, an answer of your own, or /deny");
 	kt_buf_addc(b, '\n');

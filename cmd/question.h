@@ -6,8 +6,8 @@
 #ifndef KT_CMD_QUESTION_H
 #define KT_CMD_QUESTION_H
 
-#include "client/client.h"
 #include "cli/term.h"
+#include "client/client.h"
 
 struct kt_question {
 	char request_id[KT_CLIENT_ID_MAX];
@@ -32,12 +32,13 @@ enum kt_question_take {
 	KT_TAKE_DONE, /* body holds the answer */
 };
 /* Take one typed line. */
-enum kt_question_take kt_question_take(struct kt_question *q, const char *line, struct kt_buf *body);
+enum kt_question_take kt_question_take(
+	struct kt_question *q, const char *line, struct kt_buf *body);
 /*
  * Answer by a word given in advance ("once", "session", "deny"): appends the body; false when this
  * input cannot be answered so (a question has no yes).
  */
-KT_MUST_CHECK bool kt_question_decide(const struct kt_question *q, const char *word,
-	struct kt_buf *body);
+KT_MUST_CHECK bool kt_question_decide(
+	const struct kt_question *q, const char *word, struct kt_buf *body);
 
 #endif

@@ -11,8 +11,8 @@
  * for this folder, else http://127.0.0.1:8000. With the key of KARTA_API_KEY. Does not connect.
  * kt_client_free() ends *out.
  */
-KT_MUST_CHECK enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_remote_open(
+	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
 /*
  * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitised to a terminal.

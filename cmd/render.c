@@ -126,8 +126,8 @@ void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns)
 }
 
 /* A line on the side: an indent, a mark in its color, cleaned text dim. Takes its text ready. */
-static void add_line(struct kt_render *r, int depth, enum kt_style style, const char *mark,
-	const char *text)
+static void add_line(
+	struct kt_render *r, int depth, enum kt_style style, const char *mark, const char *text)
 {
 	struct kt_buf *b = r->cfg.side;
 
@@ -198,7 +198,8 @@ static void render_text(struct kt_render *r, const struct kt_client_event *ev)
 	if (replace && r->wrote_text) {
 		kt_markdown_end(r->md, r->cfg.text);
 		add_line(r, 0, KT_STYLE_DIM, NULL,
-			*text ? "(the last part was replaced by:)" : "(the last part was withdrawn)");
+			*text ? "(the last part was replaced by:)"
+			      : "(the last part was withdrawn)");
 	}
 	r->wrote_text = true;
 	r->activity[0] = '\0';
@@ -265,7 +266,8 @@ static void announce(struct kt_render *r, struct tool *t)
 		announce(r, up);
 	tool_words(&b, t);
 	kt_render_close(r);
-	add_line(r, depth_of(r, t->parent), KT_STYLE_CYAN, r->cfg.side_term->utf8 ? "▸" : ">", b.ptr);
+	add_line(r, depth_of(r, t->parent), KT_STYLE_CYAN, r->cfg.side_term->utf8 ? "▸" : ">",
+		b.ptr);
 }
 
 static size_t gist_columns(const struct kt_render *r)
@@ -450,7 +452,8 @@ static void render_handoff(struct kt_render *r, const cJSON *data)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 
-	kt_buf_addf(&b, "%s to %s", kt_json_str_or(data, "from", "?"), kt_json_str_or(data, "to", "?"));
+	kt_buf_addf(
+		&b, "%s to %s", kt_json_str_or(data, "from", "?"), kt_json_str_or(data, "to", "?"));
 	kt_render_close(r);
 	add_note(r, KT_STYLE_DIM, "agent: ", b.ptr);
 }
@@ -520,8 +523,8 @@ static void render_gap(struct kt_render *r, const cJSON *data)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256);
 
-	kt_buf_addf(&b, "events %lld to %lld are no longer kept", (long long)kt_json_int(data, "first", 0),
-		(long long)kt_json_int(data, "last", 0));
+	kt_buf_addf(&b, "events %lld to %lld are no longer kept",
+		(long long)kt_json_int(data, "first", 0), (long long)kt_json_int(data, "last", 0));
 	kt_render_close(r);
 	add_note(r, KT_STYLE_YELLOW, "", b.ptr);
 }

@@ -8,9 +8,9 @@
 
 #include "base/map.h"
 #include "base/vec.h"
-#include "client/client.h"
 #include "cli/markdown.h"
 #include "cli/term.h"
+#include "client/client.h"
 
 #define KT_RENDER_MAX_BYTES ((size_t)32 * 1024 * 1024) /* one event drawn */
 
@@ -41,9 +41,11 @@ void kt_render_close(struct kt_render *r);
  */
 KT_MUST_CHECK bool kt_render_activity(const struct kt_render *r, struct kt_buf *b);
 
-/* Append the essential part of a tool's input (command, path, ...) on one line of at most max columns. */
+/* Append the essential part of a tool's input (command, path, ...) on one line of at most max
+ * columns. */
 void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns);
-/* Append "1,234 in · 56 out · $0.0187 · 3.2 s" of a done event's data; nothing when all is absent. */
+/* Append "1,234 in · 56 out · $0.0187 · 3.2 s" of a done event's data; nothing when all is absent.
+ */
 void kt_render_figures(struct kt_buf *b, const struct kt_term *t, const cJSON *done);
 
 #endif

@@ -43,7 +43,8 @@ static const char *const approve_words[] = { "once", "session", "deny", NULL };
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct send_args, session, "ID", "go on with this session"),
 	KT_OPT_STR_('a', "agent", struct send_args, agent, "NAME", "agent to answer"),
-	KT_OPT_FLAG_(0, "thinking", struct send_args, thinking, "ask for the reasoning and show it"),
+	KT_OPT_FLAG_(
+		0, "thinking", struct send_args, thinking, "ask for the reasoning and show it"),
 	KT_OPT_FLAG_(0, "stream", struct send_args, stream, "print the events, one JSON line each"),
 	KT_OPT_CHOICE_(0, "on-busy", struct send_args, on_busy, "POLICY", busy_words,
 		"when a turn is running"),
@@ -119,7 +120,8 @@ static void take_done(struct sending *s, const cJSON *data)
 	const char *text = kt_json_str(kt_json_obj(data, "message"), "text");
 
 	s->done = true;
-	kt_str_copy(s->stop_reason, sizeof(s->stop_reason), kt_json_str_or(data, "stop_reason", ""));
+	kt_str_copy(
+		s->stop_reason, sizeof(s->stop_reason), kt_json_str_or(data, "stop_reason", ""));
 	if (text) {
 		kt_buf_clear(&s->answer);
 		kt_buf_adds(&s->answer, text);
@@ -205,8 +207,8 @@ static void ask(struct sending *s)
 /* Give the answer to the server. One that came from elsewhere meanwhile is as good. */
 static enum kt_code give(struct sending *s, const char *body, struct kt_err *err)
 {
-	enum kt_code rc = kt_client_answer(s->client, s->follow.session_id, s->question->request_id,
-		body, err);
+	enum kt_code rc = kt_client_answer(
+		s->client, s->follow.session_id, s->question->request_id, body, err);
 
 	if (rc == KT_ECONFLICT || rc == KT_ENOTFOUND) {
 		kt_say(s->ctx, "%s", err->msg);
@@ -293,10 +295,11 @@ static enum kt_code interrupted(struct sending *s, struct kt_err *err)
 {
 	s->ints++;
 	if (s->ints > 1)
-		return kt_fail(err, KT_ECANCEL, 0, "interrupted twice: the turn may still be ending");
+		return kt_fail(
+			err, KT_ECANCEL, 0, "interrupted twice: the turn may still be ending");
 	if (!s->started && s->follow.cursor)
-		return kt_fail(err, KT_ECANCEL, 0, "interrupted; the message stays in the queue of %s",
-			s->follow.session_id);
+		return kt_fail(err, KT_ECANCEL, 0,
+			"interrupted; the message stays in the queue of %s", s->follow.session_id);
 	kt_say(s->ctx, "\ninterrupting the turn; Ctrl-C again leaves at once");
 	return stop_turn(s, err);
 }
@@ -312,9 +315,10 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 		if (rc != KT_ECANCEL)
 			return rc;
 		if (s->timed_out) {
-			(void)kt_fail(err, KT_ETIMEOUT, 0, "no answer in time; the turn goes on in %s",
-				s->follow.session_id);
-			return kt_hint(err, "karta sessions tail --follow %s", s->follow.session_id);
+			(void)kt_fail(err, KT_ETIMEOUT, 0,
+				"no answer in time; the turn goes on in %s", s->follow.session_id);
+			return kt_hint(
+				err, "karta sessions tail --follow %s", s->follow.session_id);
 		}
 		if (kt_remote_ints() > s->ints)
 			rc = interrupted(s, err);
@@ -365,13 +369,15 @@ static enum kt_code print_json(struct sending *s, struct kt_err *err)
 static enum kt_code outcome(struct sending *s, struct kt_err *err)
 {
 	if (s->unanswered) {
-		(void)kt_fail(err, KT_ECONFIRM, 0, "the turn needs an answer and there is no terminal");
+		(void)kt_fail(
+			err, KT_ECONFIRM, 0, "the turn needs an answer and there is no terminal");
 		return kt_hint(err, "say --approve once, session or deny to answer every approval");
 	}
 	if (kt_str_eq(s->stop_reason, "interrupted") || s->ints)
 		return kt_fail(err, KT_ECANCEL, 0, "the turn was interrupted");
 	if (s->error)
-		return kt_fail(err, kt_str_eq(s->error_code, "budget_exceeded") ? KT_EBUDGET : KT_EIO, 0,
+		return kt_fail(err,
+			kt_str_eq(s->error_code, "budget_exceeded") ? KT_EBUDGET : KT_EIO, 0,
 			"the turn failed: %s (%s)", s->error, s->error_code);
 	if (s->args->stream)
 		return KT_OK;
@@ -402,11 +408,16 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err *err)
 {
 	const struct kt_ctx *ctx = s->ctx;
-	const struct kt_client_message m = { .text = text, .agent = s->args->agent,
-		.on_busy = s->args->on_busy, .idempotency_key = s->args->key,
+	const struct kt_client_message m = { .text = text,
+		.agent = s->args->agent,
+		.on_busy = s->args->on_busy,
+		.idempotency_key = s->args->key,
 		.thinking = s->args->thinking };
-	const struct kt_render_config rc_cfg = { .text_term = &ctx->out, .side_term = &ctx->errt,
-		.text = &s->text, .side = &s->side, .show_text = ctx->out.is_tty,
+	const struct kt_render_config rc_cfg = { .text_term = &ctx->out,
+		.side_term = &ctx->errt,
+		.text = &s->text,
+		.side = &s->side,
+		.show_text = ctx->out.is_tty,
 		.reasoning = s->args->thinking };
 	char id[KT_CLIENT_ID_MAX];
 	enum kt_code rc = open_session(s, id, err);
@@ -415,8 +426,12 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 		return rc;
 	kt_say(ctx, "session %s (go on with: karta send --session %s \"...\")", id, id);
 	s->render = kt_render_new(&rc_cfg);
-	s->follow = (struct kt_client_follow){ .session_id = id, .message = &m,
-		.give_up_ms = GIVE_UP_MS, .event = on_event, .poll = on_poll, .state = on_state,
+	s->follow = (struct kt_client_follow){ .session_id = id,
+		.message = &m,
+		.give_up_ms = GIVE_UP_MS,
+		.event = on_event,
+		.poll = on_poll,
+		.state = on_state,
 		.arg = s };
 	if (ctx->timeout_ms)
 		s->deadline_us = kt_mono_us() + ctx->timeout_ms * 1000;
@@ -430,8 +445,8 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 }
 
 /* The text of the argument or of stdin. */
-static enum kt_code read_text(const struct kt_ctx *ctx, const struct send_args *a, struct kt_buf *b,
-	struct kt_err *err)
+static enum kt_code read_text(
+	const struct kt_ctx *ctx, const struct send_args *a, struct kt_buf *b, struct kt_err *err)
 {
 	if (a->text && !kt_str_eq(a->text, "-")) {
 		kt_buf_adds(b, a->text);
@@ -452,7 +467,8 @@ static enum kt_code read_text(const struct kt_ctx *ctx, const struct send_args *
 			kt_buf_truncate(b, b->len - 1);
 	}
 	if (!kt_buf_ok(b))
-		return kt_fail(err, KT_ELIMIT, 0, "the text is longer than %d bytes", KT_MAX_TEXT_BYTES);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "the text is longer than %d bytes", KT_MAX_TEXT_BYTES);
 	if (!b->len)
 		return kt_fail(err, KT_EINVAL, 0, "the text to send is empty");
 	if (strlen(b->ptr) != b->len || !kt_utf8_valid(b->ptr, b->len))

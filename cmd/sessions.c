@@ -53,7 +53,8 @@ static void list_defaults(void *p)
 }
 
 static const struct kt_opt list_opts[] = {
-	KT_OPT_INT_(0, "limit", struct list_args, limit, "N", 1, 100000, "at most so many, newest first"),
+	KT_OPT_INT_(0, "limit", struct list_args, limit, "N", 1, 100000,
+		"at most so many, newest first"),
 	KT_OPT_END,
 };
 
@@ -86,8 +87,8 @@ static void add_row(struct kt_table *tb, const cJSON *s)
 }
 
 /* Append pages to all->data until limit. */
-static enum kt_code fetch_list(struct kt_client *c, int64_t limit, cJSON *list, bool *out_more,
-	struct kt_err *err)
+static enum kt_code fetch_list(
+	struct kt_client *c, int64_t limit, cJSON *list, bool *out_more, struct kt_err *err)
 {
 	KT_AUTOFREE char *after = NULL;
 	bool more = true;
@@ -122,7 +123,7 @@ static void print_list(const struct kt_ctx *ctx, const cJSON *list, bool more)
 	const cJSON *s;
 
 	kt_table_row(tb, head);
-	cJSON_ArrayForEach(s, list)
+	cJSON_ArrayForEach (s, list)
 		add_row(tb, s);
 	kt_table_render(&b, &ctx->out, tb);
 	kt_table_free(tb);
@@ -158,9 +159,14 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 }
 
 static const struct kt_cmd list_cmd = {
-	.name = "list", .summary = "list sessions, newest first", .group = KT_GROUP_TALK,
-	.opts = list_opts, .args_size = sizeof(struct list_args), .defaults = list_defaults,
-	.run = run_list, .aliases = "ls",
+	.name = "list",
+	.summary = "list sessions, newest first",
+	.group = KT_GROUP_TALK,
+	.opts = list_opts,
+	.args_size = sizeof(struct list_args),
+	.defaults = list_defaults,
+	.run = run_list,
+	.aliases = "ls",
 };
 
 /* --- show ----------------------------------------------------------------------------------- */
@@ -170,8 +176,8 @@ static const struct kt_opt show_opts[] = {
 	KT_OPT_END,
 };
 
-static void add_field(struct kt_buf *b, const struct kt_ctx *ctx, const char *name,
-	const char *value)
+static void add_field(
+	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value)
 {
 	char label[24];
 
@@ -192,7 +198,7 @@ static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 	char turns[24];
 
 	snprintf(turns, sizeof(turns), "%lld", (long long)kt_json_int(s, "turns", 0));
-	cJSON_ArrayForEach(p, kt_json_arr(s, "participants"))
+	cJSON_ArrayForEach (p, kt_json_arr(s, "participants"))
 		kt_buf_addf(&people, "%s%s (%s)", people.len ? ", " : "",
 			kt_json_str_or(p, "name", "?"), kt_json_str_or(p, "type", "?"));
 	add_field(&b, ctx, "id", kt_json_str(s, "id"));
@@ -234,8 +240,12 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 }
 
 static const struct kt_cmd show_cmd = {
-	.name = "show", .summary = "show one session", .group = KT_GROUP_TALK, .opts = show_opts,
-	.args_size = sizeof(struct one_args), .run = run_show,
+	.name = "show",
+	.summary = "show one session",
+	.group = KT_GROUP_TALK,
+	.opts = show_opts,
+	.args_size = sizeof(struct one_args),
+	.run = run_show,
 };
 
 /* --- events, page by page ------------------------------------------------------------------- */
@@ -246,9 +256,11 @@ static void give_event(event_fn fn, void *arg, const cJSON *doc)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(OUT_MAX_BYTES);
 	struct kt_client_event ev = { .seq = (uint64_t)kt_json_int(doc, "seq", 0),
-		.type = kt_json_str_or(doc, "type", ""), .turn_id = kt_json_str(doc, "turn_id"),
+		.type = kt_json_str_or(doc, "type", ""),
+		.turn_id = kt_json_str(doc, "turn_id"),
 		.parent = kt_json_str(doc, "parent_tool_use_id"),
-		.time_ms = kt_json_int(doc, "timestamp", 0), .data = kt_json_obj(doc, "data") };
+		.time_ms = kt_json_int(doc, "timestamp", 0),
+		.data = kt_json_obj(doc, "data") };
 
 	kt_json_add(&text, doc);
 	ev.json = text.ptr;
@@ -270,7 +282,7 @@ static enum kt_code each_event(struct kt_client *c, const char *id, uint64_t *af
 
 		if (rc != KT_OK)
 			return kt_wrap(err, "'%s'", id);
-		cJSON_ArrayForEach(it, kt_json_arr(page, "data"))
+		cJSON_ArrayForEach (it, kt_json_arr(page, "data"))
 			give_event(fn, arg, it);
 		last = (uint64_t)kt_json_int(page, "last_seq", 0);
 		more = kt_json_bool(page, "has_more", false) && last > *after;
@@ -282,7 +294,8 @@ static enum kt_code each_event(struct kt_client *c, const char *id, uint64_t *af
 /* --- tail ----------------------------------------------------------------------------------- */
 
 static const struct kt_opt tail_opts[] = {
-	KT_OPT_INT_(0, "after", struct one_args, after, "N", 0, INT64_MAX, "only events after this number"),
+	KT_OPT_INT_(0, "after", struct one_args, after, "N", 0, INT64_MAX,
+		"only events after this number"),
 	KT_OPT_FLAG_('f', "follow", struct one_args, follow, "go on with what comes, until Ctrl-C"),
 	KT_OPT_ARG_("id", struct one_args, id, KT_OPT_REQUIRED | KT_OPT_SESSION, "the session"),
 	KT_OPT_END,
@@ -326,11 +339,15 @@ static void tail_state(void *arg, enum kt_client_state state)
 		kt_say(t->ctx, "connection lost, reconnecting...");
 }
 
-static enum kt_code tail_follow(struct tail *t, struct kt_client *c, const char *id, uint64_t after,
-	struct kt_err *err)
+static enum kt_code tail_follow(
+	struct tail *t, struct kt_client *c, const char *id, uint64_t after, struct kt_err *err)
 {
-	struct kt_client_follow f = { .session_id = id, .cursor = after, .event = tail_followed,
-		.poll = tail_poll, .state = tail_state, .arg = t };
+	struct kt_client_follow f = { .session_id = id,
+		.cursor = after,
+		.event = tail_followed,
+		.poll = tail_poll,
+		.state = tail_state,
+		.arg = t };
 
 	enum kt_code rc;
 
@@ -346,8 +363,13 @@ static enum kt_code run_tail(struct kt_ctx *ctx, const void *args, struct kt_err
 {
 	const struct one_args *a = args;
 	struct tail t = { .ctx = ctx };
-	const struct kt_render_config cfg = { .text_term = &ctx->out, .side_term = &ctx->out,
-		.text = &t.out, .side = &t.out, .show_text = true, .reasoning = true, .users = true,
+	const struct kt_render_config cfg = { .text_term = &ctx->out,
+		.side_term = &ctx->out,
+		.text = &t.out,
+		.side = &t.out,
+		.show_text = true,
+		.reasoning = true,
+		.users = true,
 		.inputs = true };
 	uint64_t after = (uint64_t)a->after;
 	struct kt_client *c;
@@ -368,8 +390,12 @@ static enum kt_code run_tail(struct kt_ctx *ctx, const void *args, struct kt_err
 }
 
 static const struct kt_cmd tail_cmd = {
-	.name = "tail", .summary = "print the events of a session", .group = KT_GROUP_TALK,
-	.opts = tail_opts, .args_size = sizeof(struct one_args), .run = run_tail,
+	.name = "tail",
+	.summary = "print the events of a session",
+	.group = KT_GROUP_TALK,
+	.opts = tail_opts,
+	.args_size = sizeof(struct one_args),
+	.run = run_tail,
 };
 
 /* --- export --------------------------------------------------------------------------------- */
@@ -410,8 +436,8 @@ static void export_markdown(void *arg, const struct kt_client_event *ev)
 	const char *state = kt_json_str(ev->data, "state"), *text = kt_json_str(m, "text");
 
 	if (kt_str_eq(ev->type, "status") && kt_str_eq(state, "turn_started") && text)
-		kt_buf_addf(&b, "## %s\n\n%s\n\n", kt_json_str_or(m, "participant_name", "User"),
-			text);
+		kt_buf_addf(
+			&b, "## %s\n\n%s\n\n", kt_json_str_or(m, "participant_name", "User"), text);
 	else if (kt_str_eq(ev->type, "tool_use"))
 		add_tool(&b, ev->data);
 	else if (kt_str_eq(ev->type, "error"))
@@ -456,8 +482,12 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 }
 
 static const struct kt_cmd export_cmd = {
-	.name = "export", .summary = "print a whole session for keeping", .group = KT_GROUP_TALK,
-	.opts = export_opts, .args_size = sizeof(struct one_args), .defaults = export_defaults,
+	.name = "export",
+	.summary = "print a whole session for keeping",
+	.group = KT_GROUP_TALK,
+	.opts = export_opts,
+	.args_size = sizeof(struct one_args),
+	.defaults = export_defaults,
 	.run = run_export,
 };
 
@@ -468,8 +498,8 @@ static const struct kt_opt delete_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code confirm(const struct kt_ctx *ctx, const struct kt_vec *ids, bool *out,
-	struct kt_err *err)
+static enum kt_code confirm(
+	const struct kt_ctx *ctx, const struct kt_vec *ids, bool *out, struct kt_err *err)
 {
 	KT_AUTOFREE char *question = ids->len == 1
 		? kt_asprintf("delete session %s with its events?", (const char *)ids->items[0])
@@ -538,8 +568,13 @@ static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_e
 }
 
 static const struct kt_cmd delete_cmd = {
-	.name = "delete", .summary = "delete sessions with their events", .group = KT_GROUP_TALK,
-	.opts = delete_opts, .args_size = sizeof(struct many_args), .run = run_delete, .aliases = "rm",
+	.name = "delete",
+	.summary = "delete sessions with their events",
+	.group = KT_GROUP_TALK,
+	.opts = delete_opts,
+	.args_size = sizeof(struct many_args),
+	.run = run_delete,
+	.aliases = "rm",
 };
 
 static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &tail_cmd, &export_cmd,

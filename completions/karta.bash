@@ -4,6 +4,35 @@ _karta_kind()
 {
 	kind=''
 	case $1 in
+	'init --name') kind='any' ;;
+	'init --harness') kind='words claude-code opencode acp' ;;
+	'init #0') kind='dir' ;;
+	'dev --port' | 'dev -p') kind='any' ;;
+	'dev --dir') kind='dir' ;;
+	'dev --harness') kind='any' ;;
+	'dev --harness-program') kind='file' ;;
+	'dev --config') kind='file' ;;
+	'dev --speed') kind='any' ;;
+	'dev --user') kind='any' ;;
+	'dev --warm') kind='any' ;;
+	'agents --dir') kind='dir' ;;
+	'doctor --dir') kind='dir' ;;
+	'chat --session' | 'chat -s') kind='any' ;;
+	'chat --agent' | 'chat -a') kind='any' ;;
+	'send --session' | 'send -s') kind='any' ;;
+	'send --agent' | 'send -a') kind='any' ;;
+	'send --on-busy') kind='words enqueue reject interrupt' ;;
+	'send --idempotency-key') kind='any' ;;
+	'send --approve') kind='words once session deny' ;;
+	'send #0') kind='any' ;;
+	'sessions --limit') kind='any' ;;
+	'sessions list --limit') kind='any' ;;
+	'sessions show #0') kind='any' ;;
+	'sessions tail --after') kind='any' ;;
+	'sessions tail #0') kind='any' ;;
+	'sessions export --format') kind='words jsonl markdown' ;;
+	'sessions export #0') kind='any' ;;
+	'sessions delete #'*) kind='any' ;;
 	'help #'*) kind='command' ;;
 	'completion #0') kind='words bash zsh fish' ;;
 	*' --color') kind='words auto always never' ;;
@@ -15,7 +44,19 @@ _karta_lists()
 {
 	subs='' opts=''
 	case $1 in
-	'') subs='help version completion' ;;
+	'') subs='init dev agents doctor chat send sessions help version completion' ;;
+	'init') subs='' opts=' --name --harness' ;;
+	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open' ;;
+	'agents') subs='' opts=' --dir' ;;
+	'doctor') subs='' opts=' --dir' ;;
+	'chat') subs='' opts=' --session -s --agent -a --thinking' ;;
+	'send') subs='' opts=' --session -s --agent -a --thinking --stream --on-busy --idempotency-key --approve' ;;
+	'sessions') subs='list show tail export delete' opts=' --limit' ;;
+	'sessions list') subs='' opts=' --limit' ;;
+	'sessions show') subs='' opts='' ;;
+	'sessions tail') subs='' opts=' --after --follow -f' ;;
+	'sessions export') subs='' opts=' --format' ;;
+	'sessions delete') subs='' opts='' ;;
 	'help') subs='' opts=' --all -a' ;;
 	'version') subs='' opts=' --build' ;;
 	'completion') subs='' opts='' ;;

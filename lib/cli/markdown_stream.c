@@ -10,8 +10,9 @@
 
 #include <string.h>
 
-#define PENDING_MAX_BYTES ((size_t)1024 * 1024) /* an unfinished block; then it is drawn as it is  \
-						 */
+#define PENDING_MAX_BYTES                                                                          \
+	((size_t)1024 * 1024) /* an unfinished block; then it is drawn as it is                    \
+			       */
 #define PIECE_BYTES ((size_t)64 * 1024)
 
 enum marker { MARKER_NO, MARKER_YES, MARKER_UNKNOWN };

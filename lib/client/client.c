@@ -31,8 +31,8 @@ static bool is_plain_text(const char *s)
 	return true;
 }
 
-enum kt_code kt_client_new(const struct kt_client_config *cfg, struct kt_client **out,
-	struct kt_err *err)
+enum kt_code kt_client_new(
+	const struct kt_client_config *cfg, struct kt_client **out, struct kt_err *err)
 {
 	size_t len = strlen(cfg->url);
 	struct kt_client *c;
@@ -47,7 +47,8 @@ enum kt_code kt_client_new(const struct kt_client_config *cfg, struct kt_client 
 	if (cfg->url[strcspn(cfg->url, "?#")])
 		return kt_fail(err, KT_EINVAL, 0, "the server's address must have no query");
 	if (cfg->api_key && !is_plain_text(cfg->api_key))
-		return kt_fail(err, KT_EINVAL, 0, "the API key contains blanks or control characters");
+		return kt_fail(
+			err, KT_EINVAL, 0, "the API key contains blanks or control characters");
 	if (cfg->api_key && open_wire) {
 		(void)kt_fail(err, KT_EDENIED, 0, "the API key is not sent over plain http to '%s'",
 			cfg->url);
@@ -91,12 +92,13 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err)
 {
 	KT_AUTOFREE char *url = kt_asprintf("%s%s", c->base, rq->path);
-	KT_AUTOFREE char *accept =
-		kt_asprintf("Accept: %s", rq->accept ? rq->accept : "application/json");
+	KT_AUTOFREE char *accept = kt_asprintf(
+		"Accept: %s", rq->accept ? rq->accept : "application/json");
 	KT_AUTOFREE char *prefer = rq->prefer ? kt_asprintf("Prefer: %s", rq->prefer) : NULL;
 	KT_AUTOFREE char *key = rq->key ? kt_asprintf("Idempotency-Key: %s", rq->key) : NULL;
 	const char *const lines[] = { accept, prefer, key, c->auth,
-		rq->body ? "Content-Type: application/json" : NULL, "User-Agent: karta/" KT_VERSION };
+		rq->body ? "Content-Type: application/json" : NULL,
+		"User-Agent: karta/" KT_VERSION };
 	const char *headers[HEADERS_MAX] = { NULL };
 	struct kt_http_call call = hook ? *hook : (struct kt_http_call){ 0 };
 	struct kt_err own = KT_ERR_INIT;
@@ -155,7 +157,8 @@ enum kt_code client_problem(const struct kt_http_reply *r, struct kt_err *err)
 	enum kt_code code = code_of(r->status);
 	const char *text = NULL;
 
-	if (r->body.len && kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+	if (r->body.len &&
+		kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
 		doc = NULL;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(doc, members[i]);
@@ -223,8 +226,8 @@ static enum kt_code call_once(struct kt_client *c, const struct client_request *
 }
 
 /* A request that may be repeated: it reads, or carries a key. */
-static enum kt_code call(struct kt_client *c, const struct client_request *rq, cJSON **out,
-	struct kt_err *err)
+static enum kt_code call(
+	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	for (int n = 1;; n++) {
 		cJSON *doc = NULL;
@@ -242,8 +245,8 @@ static enum kt_code call(struct kt_client *c, const struct client_request *rq, c
 }
 
 /* As call(), but an answer must be an object. */
-static enum kt_code call_object(struct kt_client *c, const struct client_request *rq, cJSON **out,
-	struct kt_err *err)
+static enum kt_code call_object(
+	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	cJSON *doc = NULL;
 	enum kt_code rc = call(c, rq, &doc, err);
@@ -287,13 +290,14 @@ enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *e
 	return call_object(c, &rq, out, err);
 }
 
-enum kt_code kt_client_create(struct kt_client *c, const char *metadata, cJSON **out,
-	struct kt_err *err)
+enum kt_code kt_client_create(
+	struct kt_client *c, const char *metadata, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *body = kt_asprintf("{\"metadata\":%s}", metadata ? metadata : "{}");
 	char key[KT_ID_MAX];
-	const struct client_request rq = { .method = "POST", .path = "/v1/sessions", .body = body,
-		.key = key };
+	const struct client_request rq = {
+		.method = "POST", .path = "/v1/sessions", .body = body, .key = key
+	};
 
 	kt_rand_id("cli_", key);
 	return call_object(c, &rq, out, err);
@@ -307,8 +311,8 @@ enum kt_code kt_client_get(struct kt_client *c, const char *id, cJSON **out, str
 	return call_object(c, &rq, out, err);
 }
 
-enum kt_code kt_client_list(struct kt_client *c, int64_t limit, const char *after, cJSON **out,
-	struct kt_err *err)
+enum kt_code kt_client_list(
+	struct kt_client *c, int64_t limit, const char *after, cJSON **out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
 	struct client_request rq = { .method = "GET" };
@@ -336,16 +340,16 @@ enum kt_code kt_client_delete(struct kt_client *c, const char *id, struct kt_err
 enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after, int64_t limit,
 	cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *rest = kt_asprintf("/events?after=%llu&limit=%lld",
-		(unsigned long long)after, (long long)limit);
+	KT_AUTOFREE char *rest = kt_asprintf(
+		"/events?after=%llu&limit=%lld", (unsigned long long)after, (long long)limit);
 	KT_AUTOFREE char *path = client_session_path(id, rest);
 	const struct client_request rq = { .method = "GET", .path = path };
 
 	return call_object(c, &rq, out, err);
 }
 
-enum kt_code kt_client_interrupt(struct kt_client *c, const char *id, bool *out_was,
-	struct kt_err *err)
+enum kt_code kt_client_interrupt(
+	struct kt_client *c, const char *id, bool *out_was, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = client_session_path(id, "/interrupt");
 	const struct client_request rq = { .method = "POST", .path = path, .body = "{}" };
@@ -401,8 +405,11 @@ enum kt_code kt_client_post(struct kt_client *c, const char *id, const struct kt
 	KT_AUTOFREE char *path = client_session_path(id, "/messages");
 	KT_AUTOFREE char *body = client_message_body(m, err);
 	char made[KT_ID_MAX];
-	const struct client_request rq = { .method = "POST", .path = path, .body = body,
-		.prefer = "respond-async", .key = m->idempotency_key ? m->idempotency_key : made };
+	const struct client_request rq = { .method = "POST",
+		.path = path,
+		.body = body,
+		.prefer = "respond-async",
+		.key = m->idempotency_key ? m->idempotency_key : made };
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc;
 
@@ -423,8 +430,9 @@ static enum kt_code ask_until_done(struct kt_client *c, const char *id, const ch
 	const char *key, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = client_session_path(id, "/messages");
-	const struct client_request rq = { .method = "POST", .path = path, .body = body, .key = key,
-		.total_ms = -1 };
+	const struct client_request rq = {
+		.method = "POST", .path = path, .body = body, .key = key, .total_ms = -1
+	};
 	bool lost = false;
 
 	for (int n = 1;; n++) {
@@ -457,11 +465,12 @@ enum kt_code kt_client_send(struct kt_client *c, const char *id, const struct kt
 	if (!body)
 		return KT_ELIMIT;
 	kt_rand_id("cli_", made);
-	return ask_until_done(c, id, body, m->idempotency_key ? m->idempotency_key : made, out, err);
+	return ask_until_done(
+		c, id, body, m->idempotency_key ? m->idempotency_key : made, out, err);
 }
 
-enum kt_code kt_client_result(struct kt_client *c, const struct kt_client_follow *f, cJSON **out,
-	struct kt_err *err)
+enum kt_code kt_client_result(
+	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *body = client_message_body(f->message, err);
 

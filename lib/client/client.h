@@ -30,8 +30,8 @@ struct kt_client_config {
  * New client; the strings are copied. The key goes to this server only, and only over https or to
  * this very machine. Returns KT_OK, KT_EINVAL (URL, key) or KT_EDENIED (a key over plain http).
  */
-KT_MUST_CHECK enum kt_code kt_client_new(const struct kt_client_config *cfg,
-	struct kt_client **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_new(
+	const struct kt_client_config *cfg, struct kt_client **out, struct kt_err *err);
 /* NULL is fine. */
 void kt_client_free(struct kt_client *c);
 /* The URL without a slash at its end. BORROWS from c. */
@@ -41,24 +41,25 @@ const char *kt_client_url(const struct kt_client *c);
 KT_MUST_CHECK enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err);
 /* Agents and skills. */
 KT_MUST_CHECK enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *err);
-/* Create a session; metadata is JSON object text or NULL. Repeated safely when the answer is lost. */
-KT_MUST_CHECK enum kt_code kt_client_create(struct kt_client *c, const char *metadata, cJSON **out,
-	struct kt_err *err);
+/* Create a session; metadata is JSON object text or NULL. Repeated safely when the answer is lost.
+ */
+KT_MUST_CHECK enum kt_code kt_client_create(
+	struct kt_client *c, const char *metadata, cJSON **out, struct kt_err *err);
 /* Fetch a session. Returns KT_ENOTFOUND when there is none. */
-KT_MUST_CHECK enum kt_code kt_client_get(struct kt_client *c, const char *id, cJSON **out,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_get(
+	struct kt_client *c, const char *id, cJSON **out, struct kt_err *err);
 /* One page of sessions, newest first: at most limit (1 to 200), older than `after` (or NULL). */
-KT_MUST_CHECK enum kt_code kt_client_list(struct kt_client *c, int64_t limit, const char *after,
-	cJSON **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_list(
+	struct kt_client *c, int64_t limit, const char *after, cJSON **out, struct kt_err *err);
 /* Delete a session with its events. */
-KT_MUST_CHECK enum kt_code kt_client_delete(struct kt_client *c, const char *id,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_delete(
+	struct kt_client *c, const char *id, struct kt_err *err);
 /* One page of events after a sequence number: {data, has_more, last_seq}. */
 KT_MUST_CHECK enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after,
 	int64_t limit, cJSON **out, struct kt_err *err);
 /* Interrupt the running turn; *out_was is false when none ran. */
-KT_MUST_CHECK enum kt_code kt_client_interrupt(struct kt_client *c, const char *id, bool *out_was,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_interrupt(
+	struct kt_client *c, const char *id, bool *out_was, struct kt_err *err);
 /*
  * Answer an input with a body like {"decision":"approve_once"}; does not wait for what follows.
  * Returns KT_ENOTFOUND (never asked) or KT_ECONFLICT (answered already).
@@ -133,13 +134,13 @@ struct kt_client_follow {
  * Follow. Returns KT_OK (it ended as asked), KT_ECANCEL (a callback stopped it), KT_ENOTFOUND (no
  * such session), KT_EPROTO (the end of the turn is no longer kept by the server).
  */
-KT_MUST_CHECK enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_follow(
+	struct kt_client *c, struct kt_client_follow *f, struct kt_err *err);
 /*
  * The whole answer of a message that was followed to its end, as kt_client_send() gives it. A turn
  * that failed is an error with its message.
  */
-KT_MUST_CHECK enum kt_code kt_client_result(struct kt_client *c, const struct kt_client_follow *f,
-	cJSON **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_result(
+	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err);
 
 #endif

@@ -26,8 +26,8 @@ struct client_request {
 };
 
 /*
- * Do one request; hook (may be NULL) brings the streaming members. Any status is KT_OK; *out must be
- * released in every case.
+ * Do one request; hook (may be NULL) brings the streaming members. Any status is KT_OK; *out must
+ * be released in every case.
  */
 KT_MUST_CHECK enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err);

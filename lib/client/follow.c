@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define EVENT_MAX_BYTES ((size_t)3 * KT_MAX_EVENT_BYTES) /* data, raw, envelope */
-#define SILENCE_US (3 * (int64_t)KT_SSE_HEARTBEAT_MS * 1000) /* three comments missed: it is dead */
+#define SILENCE_US (3 * (int64_t)KT_SSE_HEARTBEAT_MS * 1000) /* three comments missed: it is dead  \
+							      */
 #define SLICE_MS 100
 #define LASTED_US 1000000 /* a connection that lasted so long was a good one */
 
@@ -65,7 +66,8 @@ static bool on_frame(void *arg, const struct kt_sse_event *frame)
 
 	cn->broken = kt_json_parse(frame->data, frame->data_len, KT_JSON_LENIENT, &doc, NULL);
 	if (cn->broken != KT_OK || !cJSON_IsObject(doc)) {
-		cn->broken = kt_fail(&cn->err, KT_EPROTO, 0, "the server sent an event that is no JSON");
+		cn->broken = kt_fail(
+			&cn->err, KT_EPROTO, 0, "the server sent an event that is no JSON");
 		return false;
 	}
 	seq = kt_json_int(doc, "seq", 0);
@@ -131,11 +133,15 @@ static enum kt_code connect_once(struct kt_client *c, struct conn *cn, const cha
 	struct kt_client_follow *f = cn->f;
 	KT_AUTOFREE char *path = follow_path(f);
 	bool post = f->message && !f->cursor;
-	const struct client_request rq = { .method = post ? "POST" : "GET", .path = path,
-		.body = post ? body : NULL, .key = post ? f->key : NULL,
-		.accept = "text/event-stream", .total_ms = -1 };
-	const struct kt_http_call hook = { .on_data = on_data, .on_poll = on_poll, .arg = cn,
-		.watch_fd = f->watch_fd };
+	const struct client_request rq = { .method = post ? "POST" : "GET",
+		.path = path,
+		.body = post ? body : NULL,
+		.key = post ? f->key : NULL,
+		.accept = "text/event-stream",
+		.total_ms = -1 };
+	const struct kt_http_call hook = {
+		.on_data = on_data, .on_poll = on_poll, .arg = cn, .watch_fd = f->watch_fd
+	};
 	enum kt_code rc;
 
 	kt_sse_init(&cn->sse, EVENT_MAX_BYTES);
@@ -185,9 +191,9 @@ static enum kt_code judge(struct kt_client *c, struct conn *cn, enum kt_code rc,
 	}
 	if (rc == KT_OK && r->status != 200) {
 		rc = client_problem(r, err);
-		return client_may_retry(c, rc, r->status) ? KT_EUNAVAIL :
-			rc == KT_EUNAVAIL		  ? KT_ELIMIT :
-							    rc;
+		return client_may_retry(c, rc, r->status) ? KT_EUNAVAIL
+			: rc == KT_EUNAVAIL               ? KT_ELIMIT
+							  : rc;
 	}
 	return kt_fail(err, KT_EUNAVAIL, 0, "the connection to %s was lost", c->base);
 }

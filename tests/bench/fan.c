@@ -33,9 +33,19 @@
 #define QUIET_MS 2000
 #define BATCH 256
 
+/* Where in the framing of RFC 9112, 7.1 the next byte stands. */
+enum frame {
+	FRAME_NONE, /* the body is not chunked */
+	FRAME_SIZE, /* in the line with the size of a chunk */
+	FRAME_DATA,
+	FRAME_END, /* in the CRLF after the data */
+};
+
 struct reader {
 	int fd;
 	bool head_done;
+	enum frame frame;
+	int64_t left; /* of the chunk; in FRAME_SIZE, the size so far */
 	bool finished; /* has the last marker; what follows is not looked at */
 	int64_t next; /* index it waits for */
 	size_t carried;
@@ -59,7 +69,8 @@ struct fan {
 
 static bool connect_all(struct fan *f, int64_t port, const char *path)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	char request[2048];
 	int len = snprintf(request, sizeof(request),
@@ -82,8 +93,8 @@ static bool connect_all(struct fan *f, int64_t port, const char *path)
 	return true;
 }
 
-static void note_marker(struct fan *f, struct reader *r, int64_t sent_ns, int64_t index,
-	int64_t now_ns)
+static void note_marker(
+	struct fan *f, struct reader *r, int64_t sent_ns, int64_t index, int64_t now_ns)
 {
 	if (index < r->next || index >= f->events) {
 		f->doubled++;
@@ -121,8 +132,8 @@ static const char *digits(const char *p, const char *end, char stop, int64_t *ou
 }
 
 /* Look at all whole markers; returns where the bytes begin that must be seen again. */
-static const char *scan(struct fan *f, struct reader *r, const char *p, const char *end,
-	int64_t now_ns)
+static const char *scan(
+	struct fan *f, struct reader *r, const char *p, const char *end, int64_t now_ns)
 {
 	while (!r->finished && (p = memchr(p, '@', (size_t)(end - p))) != NULL) {
 		int64_t sent_ns = 0, index = 0;
@@ -142,6 +153,76 @@ static const char *scan(struct fan *f, struct reader *r, const char *p, const ch
 	return end;
 }
 
+/* Add a byte of the line with the chunk's size. */
+static void size_byte(struct reader *r, char c)
+{
+	if (c >= '0' && c <= '9')
+		r->left = r->left * 16 + (c - '0');
+	else if (c >= 'a' && c <= 'f')
+		r->left = r->left * 16 + (c - 'a' + 10);
+	else if (c >= 'A' && c <= 'F')
+		r->left = r->left * 16 + (c - 'A' + 10);
+	else if (c == '\n')
+		r->frame = FRAME_DATA;
+}
+
+/* Take the framing out of p to end, in place; returns the new end. Markers may lie across chunks.
+ */
+static char *unframe(struct reader *r, char *p, const char *end)
+{
+	char *to = p;
+
+	if (r->frame == FRAME_NONE)
+		return p + (end - p);
+	while (p < end) {
+		size_t n;
+
+		switch (r->frame) {
+		case FRAME_SIZE:
+			size_byte(r, *p++);
+			break;
+		case FRAME_END:
+			if (*p++ == '\n') {
+				r->frame = FRAME_SIZE;
+				r->left = 0;
+			}
+			break;
+		case FRAME_DATA:
+		case FRAME_NONE:
+			n = KT_MIN((size_t)r->left, (size_t)(end - p));
+			memmove(to, p, n);
+			to += n;
+			p += n;
+			r->left -= (int64_t)n;
+			if (r->left == 0)
+				r->frame = FRAME_END;
+			break;
+		}
+	}
+	return to;
+}
+
+/*
+ * Look at the head of the answer, which servers send in one piece, so that it is never longer than
+ * one read. Returns where the body begins; NULL when it is no answer to follow.
+ */
+static char *read_head(struct fan *f, struct reader *r, char *p, const char *end)
+{
+	char *body = memmem(p, (size_t)(end - p), "\r\n\r\n", 4);
+
+	if (body == NULL || memcmp(p + 9, "200", 3) != 0)
+		return NULL;
+	*body = '\0';
+	if (strcasestr(p, "\r\ntransfer-encoding: chunked") != NULL)
+		r->frame = FRAME_SIZE;
+	r->head_done = true;
+	if (++f->ready == f->readers) {
+		printf("ready\n");
+		fflush(stdout);
+	}
+	return body + 4;
+}
+
 static void drop(struct fan *f, struct reader *r)
 {
 	f->closed++;
@@ -153,12 +234,13 @@ static void drop(struct fan *f, struct reader *r)
 static void on_readable(struct fan *f, struct reader *r)
 {
 	static char buf[CARRY_BYTES + READ_BYTES];
-	const char *p = buf, *end;
+	char *p = buf + r->carried, *end;
+	const char *rest;
 	int64_t now_ns;
 	ssize_t n;
 
 	memcpy(buf, r->carry, r->carried);
-	n = read(r->fd, buf + r->carried, READ_BYTES);
+	n = read(r->fd, p, READ_BYTES);
 	now_ns = bench_wall_ns();
 	if (n <= 0) {
 		if (n == 0 || errno != EAGAIN)
@@ -166,29 +248,24 @@ static void on_readable(struct fan *f, struct reader *r)
 		return;
 	}
 	f->bytes += n;
-	end = buf + r->carried + n;
+	end = p + n;
 	if (!r->head_done) {
-		/* Servers send the head in one piece, so it is never longer than one read. */
-		const char *body = memmem(buf, (size_t)(end - buf), "\r\n\r\n", 4);
-
-		if (body == NULL || memcmp(buf + 9, "200", 3) != 0) {
+		p = read_head(f, r, p, end);
+		if (p == NULL) {
 			f->refused++;
 			drop(f, r);
 			return;
 		}
-		r->head_done = true;
-		p = body + 4;
-		if (++f->ready == f->readers) {
-			printf("ready\n");
-			fflush(stdout);
-		}
 	}
+	end = unframe(r, p, end);
+	/* Before the body's first byte there is nothing carried. */
+	p = r->carried > 0 ? buf : p;
 	r->carried = 0;
 	if (f->events == 0)
 		return;
-	p = scan(f, r, p, end, now_ns);
-	r->carried = (size_t)(end - p);
-	memcpy(r->carry, p, r->carried);
+	rest = scan(f, r, p, end, now_ns);
+	r->carried = (size_t)(end - rest);
+	memcpy(r->carry, rest, r->carried);
 }
 
 static void loop(struct fan *f)
@@ -196,7 +273,8 @@ static void loop(struct fan *f)
 	int64_t start_ns = bench_wall_ns(), now_ns = start_ns;
 	struct epoll_event ev[BATCH], in = { .events = EPOLLIN, .data.ptr = NULL };
 
-	/* stdin: its end is the request to stop. A file or /dev/null cannot be polled: no matter. */
+	/* stdin: its end is the request to stop. A file or /dev/null cannot be polled: no matter.
+	 */
 	(void)epoll_ctl(f->epfd, EPOLL_CTL_ADD, STDIN_FILENO, &in);
 	while ((double)(now_ns - start_ns) < f->seconds * 1e9) {
 		int n = epoll_wait(f->epfd, ev, BATCH, 50);
@@ -235,16 +313,17 @@ static void report(struct fan *f)
 	qsort(worst, n_worst, sizeof(*worst), bench_cmp);
 	qsort(f->samples_us, f->n_samples, sizeof(*f->samples_us), bench_cmp);
 	getrusage(RUSAGE_SELF, &ru);
-	printf("{\"readers\":%lld,\"ready\":%lld,\"refused\":%lld,\"closed\":%lld,\"finished\":%lld,"
+	printf("{\"readers\":%lld,\"ready\":%lld,\"refused\":%lld,\"closed\":%lld,\"finished\":%"
+	       "lld,"
 	       "\"deliveries\":%lld,\"lost\":%lld,\"doubled\":%lld,\"bytes\":%lld,\"span_ms\":%.3f,"
 	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"worst_p50_us\":%.1f,\"worst_p99_us\":%.1f,"
 	       "\"cpu_ms\":%.1f}\n",
 		(long long)f->readers, (long long)f->ready, (long long)f->refused,
 		(long long)f->closed, (long long)f->finished, (long long)f->deliveries,
 		(long long)f->lost, (long long)f->doubled, (long long)f->bytes,
-		(double)(f->last_seen_ns - f->first_sent_ns) / 1e6, at(f->samples_us, f->n_samples, 0.5),
-		at(f->samples_us, f->n_samples, 0.99), at(worst, n_worst, 0.5),
-		at(worst, n_worst, 0.99),
+		(double)(f->last_seen_ns - f->first_sent_ns) / 1e6,
+		at(f->samples_us, f->n_samples, 0.5), at(f->samples_us, f->n_samples, 0.99),
+		at(worst, n_worst, 0.5), at(worst, n_worst, 0.99),
 		(double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e3 +
 			(double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e3);
 }

@@ -51,7 +51,8 @@ static const char *path;
 /* True when GET path answers 200. */
 static bool answers(void)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	KT_AUTOFD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char text[512];
@@ -60,7 +61,8 @@ static bool answers(void)
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return false;
 	len = snprintf(text, sizeof(text),
-		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n", path, (int)port);
+		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n", path,
+		(int)port);
 	if (write(fd, text, (size_t)len) != len)
 		return false;
 	len = (int)read(fd, text, sizeof(text) - 1);
@@ -147,7 +149,8 @@ static void print_all(int n, int64_t rounds)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: runstat [-n N] [-w N] [-u PORT PATH] -- COMMAND... [-- COMMAND...]\n");
+	fprintf(stderr,
+		"usage: runstat [-n N] [-w N] [-u PORT PATH] -- COMMAND... [-- COMMAND...]\n");
 	return 2;
 }
 
@@ -195,7 +198,8 @@ int main(int argc, char **argv)
 		posix_spawn_file_actions_addopen(&fa, fd, "/dev/null", O_RDWR, 0);
 	for (int64_t k = -warm_ups; k < rounds; k++)
 		for (int c = 0; c < n; c++)
-			if (!run_once(&commands[c], k < 0 ? &ignored : &commands[c].samples[k], &fa)) {
+			if (!run_once(&commands[c], k < 0 ? &ignored : &commands[c].samples[k],
+				    &fa)) {
 				fprintf(stderr, "runstat: cannot run '%s'\n", commands[c].argv[0]);
 				return 1;
 			}

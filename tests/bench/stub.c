@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A stub agent that speaks the Agent Client Protocol on stdin and stdout and costs nothing: what is
- * measured with it is the server in front of it. A prompt "WAIT=100 N=20 GAP=5" gives, after 100 ms,
- * 20 text chunks "@@<wall clock, ns>:<index>@@", 5 ms apart; GAP=0 writes them as fast as it can.
+ * measured with it is the server in front of it. A prompt "WAIT=100 N=20 GAP=5" gives, after 100
+ * ms, 20 text chunks "@@<wall clock, ns>:<index>@@", 5 ms apart; GAP=0 writes them as fast as it
+ * can.
  */
 #include "bench.h"
 
@@ -64,7 +65,8 @@ static void prompt(const char *line, const char *id)
 	value_of(line, "\"sessionId\":", session, sizeof(session));
 	sleep_ms(number_of(line, "WAIT=", MAX_MS, 0));
 	for (int64_t i = 0; i < n; i++) {
-		printf("{\"jsonrpc\":\"2.0\",\"method\":\"session/update\",\"params\":{\"sessionId\":%s,"
+		printf("{\"jsonrpc\":\"2.0\",\"method\":\"session/"
+		       "update\",\"params\":{\"sessionId\":%s,"
 		       "\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"content\":"
 		       "{\"type\":\"text\",\"text\":\" @@%lld:%lld@@\"}}}}\n",
 			session, (long long)bench_wall_ns(), (long long)i);
@@ -90,11 +92,13 @@ int main(void)
 			prompt(line, id);
 		else if (strstr(line, "\"initialize\"") != NULL)
 			printf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"protocolVersion\":1,"
-			       "\"agentCapabilities\":{\"loadSession\":false},\"authMethods\":[]}}\n",
+			       "\"agentCapabilities\":{\"loadSession\":false},\"authMethods\":[]}}"
+			       "\n",
 				id);
 		else if (strstr(line, "\"session/new\"") != NULL)
-			printf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"sessionId\":\"s%d\"}}\n", id,
-				++sessions);
+			printf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{\"sessionId\":\"s%d\"}}"
+			       "\n",
+				id, ++sessions);
 		else if (strstr(line, "\"id\":") != NULL)
 			printf("{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":{}}\n", id);
 	}
