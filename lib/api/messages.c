@@ -87,6 +87,7 @@ static bool read_message(struct kt_call *c, const cJSON *body, struct kt_message
 		!kt_api_opt_bool(c, body, "stream", stream) ||
 		!kt_api_opt_str(c, body, "on_busy", &on_busy))
 		return false;
+	m->no_thinking = cJSON_IsFalse(kt_json_get(body, "thinking"));
 	if (on_busy && !kt_on_busy_parse(on_busy, &m->on_busy)) {
 		kt_api_fail(c, 422, "validation_failed",
 			"'on_busy' must be enqueue, reject or interrupt", NULL);

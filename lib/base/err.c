@@ -74,12 +74,17 @@ static void format(char *tmp, size_t size, const char *fmt, va_list ap)
 	make_one_line(tmp);
 }
 
+/* What the last kt_fail() of this thread returned: all that is known to a caller without a kt_err.
+ */
+static _Thread_local enum kt_code last_code = KT_EINTERNAL;
+
 enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char *fmt, ...)
 {
 	char tmp[sizeof(err->msg) + SPARE], buf[128], tail[128] = "";
 	int saved = errno;
 	va_list ap;
 
+	last_code = code;
 	if (!err)
 		return code;
 	va_start(ap, fmt);
@@ -103,7 +108,7 @@ enum kt_code kt_hint(struct kt_err *err, const char *fmt, ...)
 	va_list ap;
 
 	if (!err)
-		return KT_EINTERNAL;
+		return last_code;
 	va_start(ap, fmt);
 	format(tmp, sizeof(tmp), fmt, ap);
 	va_end(ap);
@@ -117,7 +122,7 @@ enum kt_code kt_wrap(struct kt_err *err, const char *fmt, ...)
 	va_list ap;
 
 	if (!err)
-		return KT_EINTERNAL;
+		return last_code;
 	va_start(ap, fmt);
 	format(what, sizeof(what), fmt, ap);
 	va_end(ap);

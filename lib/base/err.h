@@ -51,10 +51,13 @@ struct kt_err {
 enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char *fmt, ...)
 	KT_PRINTF(4, 5);
 
-/* Set the "what to do next" line of err (NULL allowed); returns err->code. */
+/*
+ * Set the "what to do next" line of err; returns err->code, or the code of this thread's last
+ * kt_fail() when err is NULL.
+ */
 enum kt_code kt_hint(struct kt_err *err, const char *fmt, ...) KT_PRINTF(2, 3);
 
-/* Put "what: " in front of err's message; returns err->code (KT_EINTERNAL when err is NULL). */
+/* Put "what: " in front of err's message; returns as kt_hint(). */
 enum kt_code kt_wrap(struct kt_err *err, const char *fmt, ...) KT_PRINTF(2, 3);
 
 /* Stable machine word of a code ("not_found", "invalid", ...), used as error.type in JSON. */

@@ -80,12 +80,12 @@ static void send_agent(struct kt_claude *c, const char *agent)
 	c->wanted_agent = agent ? kt_strdup(agent) : NULL;
 }
 
-/* Thinking is switched off for turns that do not show it, and on with the budget that is set. */
-static void send_thinking(struct kt_claude *c, bool on)
+/* Off only when the sender says so; else as the harness does, or with the budget that is set. */
+static void send_thinking(struct kt_claude *c, bool off)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	int64_t budget = c->cfg->thinking_budget_tokens;
-	int64_t wanted = !on ? 0 : budget > 0 ? budget : CLAUDE_THINKING_DEFAULT;
+	int64_t wanted = off ? 0 : budget > 0 ? budget : CLAUDE_THINKING_DEFAULT;
 	struct kt_jw w;
 	char id[24];
 
@@ -234,7 +234,7 @@ static void claude_prompt(struct kt_driver *d, const struct kt_prompt *p)
 		turn_finish(c, &r, true);
 		return;
 	}
-	send_thinking(c, p->thinking);
+	send_thinking(c, p->no_thinking);
 	if (!c->agent_id[0] && kt_str_eq(agent, c->agent)) {
 		send_user(c, line);
 		return;

@@ -116,7 +116,8 @@ struct kt_driver_sink {
 struct kt_prompt {
 	const char *text;
 	const char *agent; /* agent for this turn, or NULL for the default one */
-	bool thinking; /* surface reasoning */
+	bool thinking; /* reason, and surface it */
+	bool no_thinking; /* do not reason; neither: as the harness does by itself, not surfaced */
 	const char *participant_name; /* attribution, or NULL */
 	uint32_t position; /* turn number in the session, from 1 */
 };

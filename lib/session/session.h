@@ -44,7 +44,7 @@ struct kt_turn {
 	char *text;
 	char *agent; /* or NULL: the session's */
 	char *participant_name, *participant_type; /* or NULL */
-	bool thinking;
+	bool thinking, no_thinking;
 	bool interrupting;
 	const char *stop_code; /* error code to report instead of "interrupted", or NULL */
 	uint64_t first_seq; /* of its first event */
@@ -173,7 +173,8 @@ struct kt_message {
 	const char *text;
 	const char *agent; /* or NULL */
 	const char *participant_name, *participant_type; /* or NULL */
-	bool thinking;
+	bool thinking; /* reason, and surface it */
+	bool no_thinking; /* do not reason; neither: as the harness does, not surfaced */
 	enum kt_on_busy on_busy;
 };
 struct kt_sent {

@@ -217,6 +217,7 @@ static void start_turn(struct kt_session *s, struct kt_turn *t)
 	/* "default" is the harness itself, without one of its agents. */
 	p.agent = kt_app_agent(app, s->current_agent) ? s->current_agent : NULL;
 	p.thinking = t->thinking;
+	p.no_thinking = t->no_thinking;
 	p.participant_name = t->participant_name;
 	p.position = s->turns + 1;
 	s->prompted = true;
@@ -266,6 +267,7 @@ static struct kt_turn *turn_new(const struct kt_message *m)
 	t->participant_name = m->participant_name ? kt_strdup(m->participant_name) : NULL;
 	t->participant_type = m->participant_type ? kt_strdup(m->participant_type) : NULL;
 	t->thinking = m->thinking;
+	t->no_thinking = m->no_thinking;
 	return t;
 }
 

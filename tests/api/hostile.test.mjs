@@ -31,7 +31,7 @@ async function pool(width, items, fn) {
   }));
 }
 
-/** Send pieces, then read until the server closes. Gives {text, closed}; `end` shuts our side after the last piece. */
+/** Send pieces (a number is a pause in ms), then read until the server closes. Gives {text, closed}; `end` shuts our side after the last piece. */
 function raw(karta, pieces, { end = false, limit = 15000 } = {}) {
   return new Promise((resolve) => {
     const got = [];
@@ -43,7 +43,8 @@ function raw(karta, pieces, { end = false, limit = 15000 } = {}) {
     s.on('error', () => finish(true));
     s.on('connect', async () => {
       for (const p of [pieces].flat()) {
-        s.write(typeof p === 'string' ? Buffer.from(p, 'latin1') : p);
+        if (typeof p === 'number') await sleep(p);
+        else s.write(Buffer.from(p, 'latin1'));
         if (Array.isArray(pieces)) await sleep(1);
       }
       if (end) s.end();
@@ -55,9 +56,9 @@ function raw(karta, pieces, { end = false, limit = 15000 } = {}) {
 function answers(text, { head = false } = {}) {
   const out = [];
   while (text) {
-    const m = /^HTTP\/1\.1 (\d{3}) [A-Za-z -]+\r\n([^]*?)\r\n\r\n/.exec(text);
+    const m = /^HTTP\/1\.1 (\d{3}) [A-Za-z -]+\r\n((?:[^\r]+\r\n)*)\r\n/.exec(text);
     if (!m) throw new Error(`not an answer: ${JSON.stringify(text.slice(0, 200))}`);
-    const length = Number(/^content-length: (\d+)$/im.exec(m[2])?.[1] ?? 0);
+    const length = Number(/^content-length: (\d+)\r?$/im.exec(m[2])?.[1] ?? 0);
     const bodiless = head || Number(m[1]) === 100;
     out.push({ status: Number(m[1]), head: m[2], body: bodiless ? '' : text.slice(m[0].length, m[0].length + length) });
     text = text.slice(m[0].length + (bodiless ? 0 : length));
@@ -143,7 +144,7 @@ const CASES = {
     [413, chunks(`100001\r\n${'x'.repeat(0x100001)}`)],
   ],
   'body and pipeline': [
-    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, '{}']],
+    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, 500, '{}']],
     [201, line('POST /v1/sessions HTTP/1.0', `${H}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`)],
     [[200, 200], get('/healthz', H + '\r\n') + get('/healthz')], [[200, 400], get('/healthz', H + '\r\n') + 'GET\r\n\r\n'], [400, 'GET\r\n\r\n' + get('/healthz')],
     [[201, 200], line('POST /v1/sessions HTTP/1.1', `${H}Content-Length: 2\r\n\r\n{}`) + get('/healthz')],
@@ -171,7 +172,7 @@ test('malformed requests by category, each with its exact verdict', async (t) =>
     if (!r.closed || JSON.stringify(statuses) !== JSON.stringify(wanted))
       wrong.push(`${what}: wanted ${wanted}, got ${statuses}${r.closed ? '' : ' and no close'}: ${JSON.stringify(String(bytes).slice(0, 90))}`);
     for (const a of list.filter((x) => x.status >= 400)) assert.match(a.body, /^\{"type":"urn:karta:problem:/, what);
-    if (list.at(-1)?.status >= 400) assert.match(list.at(-1).head, /^connection: close$/im, what);
+    if (list.at(-1)?.status >= 400) assert.match(list.at(-1).head, /^connection: close\r?$/im, what);
   });
   assert.deepEqual(wrong, []);
   t.diagnostic(`${all.length} cases`);
@@ -208,25 +209,25 @@ function mutate(bytes) {
   }
 }
 
-/** How many whole requests node's strict parser takes from these bytes. */
+/** How many whole requests node's strict parser takes from these bytes; it does not know that a tab may end a field (RFC 9110 5.5). */
 function nodeTakes(server, bytes) {
   return new Promise((resolve) => {
-    let whole = 0;
+    const requests = [];
     const pipe = new Duplex({ read() {}, write(_c, _e, done) { done(); } });
     pipe.setTimeout = () => pipe;
     pipe.setKeepAlive = pipe.setNoDelay = () => pipe;
-    pipe.onWhole = () => { whole++; };
+    pipe.requests = requests;
     server.emit('connection', pipe);
     pipe.on('error', () => {});
-    pipe.push(Buffer.from(bytes, 'latin1'));
-    setImmediate(() => setImmediate(() => setImmediate(() => { resolve(whole); pipe.destroy(); })));
+    pipe.push(Buffer.from(bytes.replace(/[\t ]+(?=\r\n)/g, ' '), 'latin1'));
+    setImmediate(() => setImmediate(() => setImmediate(() => { resolve(requests.filter((rq) => rq.complete).length); pipe.destroy(); })));
   });
 }
 
 test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
   const karta = await setUp(t);
   const strict = http.createServer({ insecureHTTPParser: false, keepAliveTimeout: 0 }, (rq, rs) => {
-    rq.on('end', () => rq.socket.onWhole());
+    rq.socket.requests.push(rq);
     rq.resume();
     rs.end();
   });
@@ -334,7 +335,7 @@ test('readers that do not read cost neither the fast one nor memory', async (t) 
   const stuck = Array.from({ length: 20 }, () => {
     const s = net.connect({ port: karta.port, host: '127.0.0.1', readableHighWaterMark: 1 });
     s.pause();
-    s.write(`GET /v1/sessions/${id}/events?until=idle HTTP/1.1\r\n${H}Last-Event-ID: ${alone.last}\r\n\r\n`);
+    s.write(`GET /v1/sessions/${id}/events HTTP/1.0\r\n${H}Last-Event-ID: ${alone.last}\r\n\r\n`);
     s.on('error', () => {});
     t.after(() => s.destroy());
     return s;
@@ -350,7 +351,7 @@ test('readers that do not read cost neither the fast one nor memory', async (t) 
   stuck[0].on('data', (d) => {
     text += d;
     const cut = text.lastIndexOf('\n\n');
-    for (const m of text.slice(0, cut < 0 ? 0 : cut).matchAll(/^id: (\d+)\r?$/gm)) assert.equal(Number(m[1]), next++);
+    for (const m of text.slice(0, cut < 0 ? 0 : cut).matchAll(/^id: (\d+)$/gm)) assert.equal(Number(m[1]), next++);
     if (cut >= 0) text = text.slice(cut);
   });
   stuck[0].resume();
@@ -387,7 +388,7 @@ test('no route answers to a foreign Host or Origin', async (t) => {
   const body = (m) => (m === 'POST' || m === 'PUT' ? '{"text":"hi","decision":"approve_once"}' : '');
   const here = `127.0.0.1:${karta.port}`;
   const origins = ['https://evil.example', 'null', `http://localhost:${karta.port}`, `http://127.0.0.1:${karta.port + 1}`, 'http://127.0.0.1', `http://${here}.evil.example`,
-    `http://evil.example/${here}`, `https://${here}`, `file://${here}`, '', `http://${here}/`, `http://${here} http://evil.example`];
+    `http://evil.example/${here}`, `file://${here}`, `app://${here}`, '', `http://${here}/`, `http://${here} http://evil.example`];
   const jobs = routesOf(id).flatMap(([m, p]) => [
     ...['evil.example', `evil.example:${karta.port}`, 'localhost.evil.example', '0.0.0.0', '169.254.169.254'].map((h) => [m, p, { host: h }, 421]),
     ...origins.map((o) => [m, p, { origin: o }, 403]),
@@ -428,7 +429,7 @@ test('approvals: not from another session, not twice, not with forged or huge an
   assert.equal((await put(`${a}x`, ask.request_id, { decision: 'approve_once' })).status, 404);
   for (const rq of [`${ask.request_id}x`, ask.request_id.slice(0, -1), ask.request_id.toLowerCase() + '_', '%20', 'req_', ask.tool_use_id ?? 'x'])
     assert.equal((await put(a, rq, { decision: 'approve_once' })).status, 404, rq);
-  for (const decision of ['allow', 'approve', 'approve_always', 'APPROVE_ONCE', ' approve_once', 'approve_once ', 'once', '', 'answer', 1, true, null, [], {}, ['approve_once'], 'x'.repeat(100000)]) {
+  for (const decision of ['approve', 'approve_always', 'allow_always', 'always', 'APPROVE_ONCE', ' approve_once', 'approve_once ', '', 'answer', 1, true, null, [], {}, ['approve_once'], 'x'.repeat(100000)]) {
     const r = await put(a, ask.request_id, { decision });
     assert.equal(r.status, 422, JSON.stringify(decision).slice(0, 50));
   }
@@ -476,7 +477,7 @@ test('headers on every kind of answer; no path leads out of the pages', async (t
   }
   for (const bytes of ['GET\r\n\r\n', get('/healthz', `a: ${'x'.repeat(20000)}`), get('/a%2fb')]) {
     const [a] = answers((await raw(karta, bytes)).text);
-    assert.match(a.head, /^x-content-type-options: nosniff$/im);
+    assert.match(a.head, /^x-content-type-options: nosniff\r?$/im);
     assert.doesNotMatch(a.head, /^(access-control|server)/im);
   }
   for (const [p, want] of [['/assets/../x', 400], ['/assets/%2e%2e/x', 400], ['/assets/..%2fx', 400], ['/assets/..%5cx', 404], ['/assets/..\\x', 400], ['/assets/', 404], ['/assets', 404],

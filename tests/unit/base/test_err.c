@@ -19,8 +19,9 @@ static void test_fail(void **state)
 	struct kt_err err = KT_ERR_INIT;
 
 	assert_int_equal(kt_fail(NULL, KT_EIO, 0, "x"), KT_EIO);
-	assert_int_equal(kt_hint(NULL, "x"), KT_EINTERNAL);
-	assert_int_equal(kt_wrap(NULL, "x"), KT_EINTERNAL);
+	assert_int_equal(kt_fail(NULL, KT_ECONFLICT, 0, "x"), KT_ECONFLICT);
+	assert_int_equal(kt_hint(NULL, "x"), KT_ECONFLICT);
+	assert_int_equal(kt_wrap(NULL, "x"), KT_ECONFLICT);
 	errno = EINTR;
 	assert_int_equal(kt_fail(&err, KT_EIO, ENOENT, "cannot open '%s'", "f"), KT_EIO);
 	assert_int_equal(errno, EINTR);

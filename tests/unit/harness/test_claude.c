@@ -118,18 +118,27 @@ static void test_thinking_switch(void **state)
 	struct bench b;
 	const cJSON *sent;
 
+	struct kt_prompt off = { .text = "one", .no_thinking = true, .position = 1 };
+
 	open_ready(&b);
-	prompt(&b, "one", NULL, false);
+	b.in_turn = true;
+	b.d->ops->prompt(b.d, &off);
 	sent = kt_json_obj(b.sent.items[1], "request");
 	assert_string_equal(kt_json_str(sent, "subtype"), "set_max_thinking_tokens");
 	assert_int_equal(kt_json_int(sent, "max_thinking_tokens", -7), 0);
 	feed_text(&b, "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}");
-	prompt(&b, "two", NULL, false);
+	off.text = "two";
+	b.in_turn = true;
+	b.d->ops->prompt(b.d, &off);
 	assert_int_equal(b.sent.len, 4); /* initialize, thinking, one, two */
 	feed_text(&b, "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}");
-	prompt(&b, "three", NULL, true);
+	/* Not said: as the harness does by itself, only hidden. */
+	prompt(&b, "three", NULL, false);
 	sent = kt_json_obj(b.sent.items[4], "request");
 	assert_true(cJSON_IsNull(kt_json_get(sent, "max_thinking_tokens")));
+	feed_text(&b, "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}");
+	prompt(&b, "four", NULL, true);
+	assert_int_equal(b.sent.len, 7); /* nothing to switch */
 	bench_close(&b);
 }
 
