@@ -34,6 +34,7 @@
 #define KT_MAX_METADATA_KEYS 50 /* session API */
 #define KT_MAX_METADATA_BYTES 16384 /* names, ids, a few sentences */
 #define KT_MAX_TEXT_BYTES (512 * 1024) /* one message; fits a body after JSON escaping */
+#define KT_MAX_IDLE_HARNESSES 8 /* kept warm between turns; each takes 250 to 600 MiB */
 #define KT_MAX_SESSIONS 100000 /* per data directory */
 #define KT_MAX_PARTICIPANTS 100 /* per session */
 #define KT_MAX_NAME_BYTES 200 /* a participant's or agent's name */

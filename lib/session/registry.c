@@ -192,6 +192,7 @@ void kt_session_free(struct kt_session *s)
 
 	if (s->harness)
 		kt_harness_kill(KT_STEAL(s->harness));
+	(void)kt_vec_remove_ptr(&reg->live, s);
 	kt_session_drop_inputs(s, NULL);
 	kt_loop_undefer(reg->loop, &s->pump);
 	kt_timer_free(s->idle);
@@ -532,6 +533,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_vec_release(&reg->idem_order);
 	kt_map_release(&reg->by_id);
 	kt_vec_release(&reg->order);
+	kt_vec_release(&reg->live);
 	if (reg->journal_fd >= 0)
 		close(reg->journal_fd);
 	if (reg->lock_fd >= 0)

@@ -99,6 +99,7 @@ static void on_gone(void *arg)
 	struct kt_session *s = arg;
 
 	s->harness = NULL;
+	(void)kt_vec_remove_ptr(&s->reg->live, s);
 	kt_app_unref(KT_STEAL(s->app));
 	if (s->idle)
 		kt_timer_stop(s->idle);
@@ -206,6 +207,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	} else if (!s->permission_mode && reg->pool) {
 		s->harness = kt_pool_take(reg->pool, ref->fingerprint, &kt_session_harness_cbs, s);
 		if (s->harness) {
+			kt_vec_push(&reg->live, s);
 			on_ready(s, kt_harness_session(s->harness));
 			return KT_OK;
 		}
@@ -218,8 +220,10 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	if (rc != KT_OK) {
 		s->harness = NULL;
 		kt_app_unref(KT_STEAL(s->app));
+		return rc;
 	}
-	return rc;
+	kt_vec_push(&reg->live, s);
+	return KT_OK;
 }
 
 static void idle_over(void *arg)
@@ -232,9 +236,33 @@ static void idle_over(void *arg)
 	kt_harness_stop(s->harness);
 }
 
+/* Too many idle harnesses: the one that was used longest ago goes; its session can resume. */
+static void trim_idle(struct kt_sessions *reg)
+{
+	struct kt_session *oldest = NULL;
+	size_t idle = 0;
+
+	for (size_t i = 0; i < reg->live.len; i++) {
+		struct kt_session *s = reg->live.items[i];
+
+		if (s->turn || s->queue.len)
+			continue;
+		if (!oldest)
+			oldest = s;
+		idle++;
+	}
+	if (idle > KT_MAX_IDLE_HARNESSES)
+		kt_harness_stop(oldest->harness);
+}
+
 void kt_session_arm_idle(struct kt_session *s)
 {
-	if (!s->harness || !s->app || s->app->app->idle_timeout_ms <= 0)
+	if (!s->harness || !s->app)
+		return;
+	if (kt_vec_remove_ptr(&s->reg->live, s))
+		kt_vec_push(&s->reg->live, s);
+	trim_idle(s->reg);
+	if (!s->harness || s->app->app->idle_timeout_ms <= 0)
 		return;
 	if (!s->idle)
 		s->idle = kt_timer_new(s->reg->loop, idle_over, s);

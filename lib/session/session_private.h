@@ -29,6 +29,7 @@ struct kt_sessions {
 	int64_t app_checked_ms;
 	struct kt_map by_id;
 	struct kt_vec order; /* struct kt_session *, oldest first */
+	struct kt_vec live; /* those with a harness, the one used longest ago first */
 	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem */
 	struct kt_vec idem_order; /* char *: oldest first */
 	int journal_fd;

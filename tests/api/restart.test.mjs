@@ -2,7 +2,7 @@
 // Edges of the session protocol: restarts, lost places, very long replies, limits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { call, doneOf, fakeApp, newSession, openStream, startKarta, tempDir, sleep } from './lib.mjs';
+import { call, doneOf, eventually, fakeApp, newSession, openStream, processesWith, startKarta, tempDir, sleep } from './lib.mjs';
 
 const ASYNC = { prefer: 'respond-async' };
 const JSON_ONLY = { accept: 'application/json' };
@@ -82,4 +82,19 @@ test('the transcript for a harness that cannot resume does not repeat the messag
   await sleep(2500);
   const r = await post(k, id, { text: 'UNIQUE' });
   assert.equal(r.body.text.match(/UNIQUE/g).length, 1, r.body.text);
+});
+
+test('at most eight idle harnesses are kept; the one used longest ago goes first', async (t) => {
+  const dir = tempDir(t, 'app');
+  fakeApp(dir);
+  const k = await startKarta(t, dir, { args: ['--warm', '0'], env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } });
+  const ids = [];
+  for (let i = 0; i < 10; i++) {
+    ids.push(await newSession(k));
+    await post(k, ids[i], { text: 'hi' });
+  }
+  const alive = () => ids.filter((id) => processesWith(`KARTA_SESSION_ID=${id}`).length);
+  await eventually(() => alive().length === 8, 'eight are left');
+  assert.deepEqual(alive(), ids.slice(2));
+  assert.equal((await post(k, ids[0], { text: 'again' })).body.text, 'You said: again (turn 2)');
 });
