@@ -99,10 +99,13 @@ static void on_gone(void *arg)
 	struct kt_session *s = arg;
 
 	s->harness = NULL;
+	s->stopping = false;
 	(void)kt_vec_remove_ptr(&s->reg->live, s);
 	kt_app_unref(KT_STEAL(s->app));
 	if (s->idle)
 		kt_timer_stop(s->idle);
+	if (s->turn && s->turn->held)
+		kt_loop_defer(s->reg->loop, &s->pump);
 }
 
 const struct kt_harness_cbs kt_session_harness_cbs = {
@@ -226,14 +229,20 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	return KT_OK;
 }
 
+static void stop_harness(struct kt_session *s)
+{
+	kt_log(KT_LOG_DEBUG, "session", "%s: idle, stopping its harness", s->id);
+	s->stopping = true;
+	kt_harness_stop(s->harness);
+}
+
 static void idle_over(void *arg)
 {
 	struct kt_session *s = arg;
 
 	if (s->turn || s->queue.len || !s->harness)
 		return;
-	kt_log(KT_LOG_DEBUG, "session", "%s: idle, stopping its harness", s->id);
-	kt_harness_stop(s->harness);
+	stop_harness(s);
 }
 
 /* Too many idle harnesses: the one that was used longest ago goes; its session can resume. */
@@ -245,14 +254,14 @@ static void trim_idle(struct kt_sessions *reg)
 	for (size_t i = 0; i < reg->live.len; i++) {
 		struct kt_session *s = reg->live.items[i];
 
-		if (s->turn || s->queue.len)
+		if (s->turn || s->queue.len || s->stopping)
 			continue;
 		if (!oldest)
 			oldest = s;
 		idle++;
 	}
 	if (idle > KT_MAX_IDLE_HARNESSES)
-		kt_harness_stop(oldest->harness);
+		stop_harness(oldest);
 }
 
 void kt_session_arm_idle(struct kt_session *s)

@@ -46,6 +46,7 @@ struct kt_turn {
 	char *participant_name, *participant_type; /* or NULL */
 	bool thinking, no_thinking;
 	bool interrupting;
+	bool held; /* begins when the harness that is being stopped is gone */
 	const char *stop_code; /* error code to report instead of "interrupted", or NULL */
 	uint64_t first_seq; /* of its first event */
 	int64_t started_us;
@@ -104,6 +105,7 @@ struct kt_session {
 	struct kt_evlog *log; /* NULL until needed */
 	uint64_t last_seq; /* as far as known while log is NULL */
 	struct kt_harness *harness;
+	bool stopping; /* the harness was idle for too long and is on its way out */
 	struct kt_app_ref *app; /* that the harness runs with */
 	struct kt_turn *turn; /* running, or NULL */
 	struct kt_vec queue; /* struct kt_turn *, waiting */

@@ -184,20 +184,14 @@ static void hand_off(struct kt_session *s, struct kt_turn *t)
 	s->current_agent = kt_strdup(t->agent);
 }
 
-static void start_turn(struct kt_session *s, struct kt_turn *t)
+/* Give the turn to the session's harness. */
+static void run_turn(struct kt_session *s)
 {
+	struct kt_turn *t = s->turn;
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_prompt p = { 0 };
-	const struct kt_app *app;
 
-	s->turn = t;
-	t->state = KT_TURN_STARTING;
-	t->started_us = kt_time_us();
-	if (s->idle)
-		kt_timer_stop(s->idle);
-	emit_message(s, t, "turn_started", 0);
-	hand_off(s, t);
-	s->updated_us = t->started_us;
+	t->held = false;
 	if (kt_session_need_harness(s, &err) != KT_OK) {
 		struct kt_turn_result r = {
 			.stop_reason = "error",
@@ -208,14 +202,12 @@ static void start_turn(struct kt_session *s, struct kt_turn *t)
 			.usage = KT_USAGE_INIT,
 		};
 
-		kt_journal_session(s->reg, s);
 		kt_session_turn_ended(s, &r);
 		return;
 	}
-	app = s->app->app;
 	p.text = t->text;
 	/* "default" is the harness itself, without one of its agents. */
-	p.agent = kt_app_agent(app, s->current_agent) ? s->current_agent : NULL;
+	p.agent = kt_app_agent(s->app->app, s->current_agent) ? s->current_agent : NULL;
 	p.thinking = t->thinking;
 	p.no_thinking = t->no_thinking;
 	p.participant_name = t->participant_name;
@@ -225,12 +217,33 @@ static void start_turn(struct kt_session *s, struct kt_turn *t)
 	kt_harness_prompt(s->harness, &p);
 }
 
-/* Start the next queued turn; runs at the end of the tick, never inside a harness's callback. */
+static void start_turn(struct kt_session *s, struct kt_turn *t)
+{
+	s->turn = t;
+	t->state = KT_TURN_STARTING;
+	t->started_us = kt_time_us();
+	if (s->idle)
+		kt_timer_stop(s->idle);
+	emit_message(s, t, "turn_started", 0);
+	hand_off(s, t);
+	s->updated_us = t->started_us;
+	if (!s->stopping) {
+		run_turn(s);
+		return;
+	}
+	/* One process a session: the next one begins when the last one is gone. */
+	t->held = true;
+	kt_journal_session(s->reg, s);
+}
+
+/* Start the turn that waits; runs at the end of the tick, never inside a harness's callback. */
 void kt_session_pump(void *arg)
 {
 	struct kt_session *s = arg;
 
-	if (!s->turn && s->queue.len)
+	if (s->turn && s->turn->held && !s->harness)
+		run_turn(s);
+	else if (!s->turn && s->queue.len)
 		start_turn(s, kt_vec_remove(&s->queue, 0));
 }
 
@@ -318,8 +331,15 @@ bool kt_session_interrupt(struct kt_session *s)
 	if (!s->turn->interrupting) {
 		s->turn->interrupting = true;
 		kt_session_status(s, s->turn, "interrupting", NULL, NULL);
-		if (s->harness)
+		if (s->turn->held) {
+			const struct kt_turn_result r = {
+				.stop_reason = "interrupted", .text = "", .usage = KT_USAGE_INIT
+			};
+
+			kt_session_turn_ended(s, &r);
+		} else if (s->harness) {
 			kt_harness_interrupt(s->harness);
+		}
 	}
 	return true;
 }

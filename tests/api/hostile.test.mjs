@@ -22,6 +22,9 @@ async function setUp(t, files = {}) {
     MALLOC_ARENA_MAX: '1' } });
 }
 
+/** A stop that waits for nothing and finds no leak. */
+const ends = async (karta) => assert.equal(await karta.stop(), 0, karta.err);
+
 const rssKiB = (karta) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${karta.pid}/status`, 'utf8'))[1]);
 
 async function pool(width, items, fn) {
@@ -177,6 +180,7 @@ test('malformed requests by category, each with its exact verdict', async (t) =>
   assert.deepEqual(wrong, []);
   t.diagnostic(`${all.length} cases`);
   assert.equal((await call(karta, 'GET', '/healthz')).status, 200);
+  await ends(karta);
 });
 
 /* Seeds of the mutations. None of them changes anything on the server when it is taken as it is. */
@@ -268,6 +272,8 @@ test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
   assert.equal((await call(karta, 'GET', '/healthz')).status, 200);
   assert.equal((await call(karta, 'POST', '/v1/sessions', {})).status, 201);
   for (const l of karta.err.split('\n')) assert.ok(l.length <= 4096 && !/[\x00-\x08\x0b-\x1a\x1c-\x1f]/.test(l), `log line ${JSON.stringify(l.slice(0, 200))}`);
+  strict.close();
+  await ends(karta);
 });
 
 test('slow and silent clients are gone after their deadline; honest ones do not notice', async (t) => {
@@ -310,6 +316,8 @@ test('slow and silent clients are gone after their deadline; honest ones do not 
   }
   assert.ok(silent.every((a) => !a.gone && !a.text), 'a silent connection keeps its idle time');
   assert.ok(p99 < 250, `p99 ${p99} ms`);
+  for (const s of open) s.destroy();
+  await ends(karta);
 });
 
 test('readers that do not read cost neither the fast one nor memory', async (t) => {
@@ -357,6 +365,8 @@ test('readers that do not read cost neither the fast one nor memory', async (t) 
   stuck[0].resume();
   await eventually(() => next > among.last, `the slow reader caught up (at ${next} of ${among.last})`, 20000);
   assert.equal(next, among.last + 1);
+  for (const s of stuck) s.destroy();
+  await ends(karta);
 });
 
 /** One call with any headers; node's fetch would not send these. */
@@ -412,6 +422,7 @@ test('no route answers to a foreign Host or Origin', async (t) => {
   const split = await raw(karta, get('http://localhost/v1/sessions', `Host: evil.example\r\nOrigin: http://evil.example\r\n${END}`));
   assert.equal(answers(split.text)[0].status, 403, 'the origin is compared with the authority that was checked');
   assert.equal((await bare(karta, 'POST', '/v1/sessions', { 'content-type': 'application/jsonp' }, '{}')).status, 415);
+  await ends(karta);
 });
 
 test('approvals: not from another session, not twice, not with forged or huge answers', async (t) => {
@@ -455,6 +466,7 @@ test('approvals: not from another session, not twice, not with forged or huge an
   assert.equal((await call(karta, 'GET', `/v1/sessions/${a}`)).body.pending_input.request_id, second.request_id);
   assert.equal((await put(a, second.request_id, { decision: 'deny' })).status, 202);
   s.close();
+  await ends(karta);
 });
 
 test('headers on every kind of answer; no path leads out of the pages', async (t) => {
@@ -506,4 +518,6 @@ test('100 sends with one Idempotency-Key are one turn', async (t) => {
   const elsewhere = await send(other, 'k');
   assert.equal(elsewhere.status, 202);
   assert.notEqual(elsewhere.body.turn_id, all[0].body.turn_id, 'a key belongs to one session');
+  await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${other}`)).body.turn === null, 'idle');
+  await ends(karta);
 });

@@ -98,3 +98,19 @@ test('at most eight idle harnesses are kept; the one used longest ago goes first
   assert.deepEqual(alive(), ids.slice(2));
   assert.equal((await post(k, ids[0], { text: 'again' })).body.text, 'You said: again (turn 2)');
 });
+
+test('a message that comes while the idle harness is being stopped waits for its successor', async (t) => {
+  const dir = tempDir(t, 'app');
+  fakeApp(dir, { 'karta.jsonc': '{ "harness": { "claude": { "idle_timeout_seconds": 1 } } }' });
+  const k = await startKarta(t, dir, { args: ['--warm', '0'], env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } });
+  const id = await newSession(k);
+  await post(k, id, { text: '[[stubborn]] [[text:one]]' });
+  await eventually(() => /idle, stopping its harness/.test(k.err), 'it is being stopped');
+  const r = await post(k, id, { text: 'two' });
+  assert.equal(r.body.text, 'You said: two (turn 2)');
+  await post(k, id, { text: '[[stubborn]]' });
+  await sleep(1200);
+  await post(k, id, { text: 'never begins' }, ASYNC);
+  await call(k, 'POST', `/v1/sessions/${id}/interrupt`);
+  assert.equal((await post(k, id, { text: 'four' })).body.text, 'You said: four (turn 4)');
+});

@@ -18,6 +18,7 @@ ARCH = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.ma
 CLAUDE = os.path.join(ROOT, f"tests/node_modules/@anthropic-ai/claude-code-linux-{ARCH}/claude")
 STANDIN = os.path.join(ROOT, "tests/standin/standin-model.mjs")
 MODEL = "standin-1"
+SETTLE_S = 3  # until a harness that was started ahead is surely ready
 
 
 class Pipe:
@@ -149,9 +150,13 @@ def round_alone(env, app, got):
     claude = Alone(env, app, session, resume=True)
     got["resumed"].append(claude.first_text(cold=True))
     claude.pipe.close()
+    claude = Alone(env, app, str(uuid.uuid4()))
+    time.sleep(SETTLE_S)
+    got["ahead"].append(claude.first_text())
+    claude.pipe.close()
 
 
-def round_karta(b, env, app, got, settle_s):
+def round_karta(b, env, app, got):
     with contextlib.ExitStack() as stack:
         karta = Karta(stack, b.karta, app, 0, env)
         session = new_session(karta)
@@ -164,7 +169,7 @@ def round_karta(b, env, app, got, settle_s):
         got["resumed"].append(first_text(karta, session))
     with contextlib.ExitStack() as stack:
         karta = Karta(stack, b.karta, app, 1, env)
-        time.sleep(settle_s)
+        time.sleep(SETTLE_S)
         got["ahead"].append(first_text(karta, new_session(karta)))
 
 
@@ -182,15 +187,16 @@ def claude_turns(b):
         with open(os.path.join(app, "karta.toml"), "w", encoding="utf-8") as f:
             f.write(f'name = "bench"\n[harness]\ntype = "claude-code"\nmodel = "{MODEL}"\n')
         mine = {k: [] for k in ("cold", "warm", "ahead", "resumed")}
-        alone = {k: [] for k in ("cold", "warm", "resumed")}
+        alone = {k: [] for k in mine}
         for _ in range(1 if b.quick else 3):
             round_alone(env, app, alone)
-            round_karta(b, env, app, mine, 3)
+            round_karta(b, env, app, mine)
     for key, what, target in (("cold", "message to first text, cold", None),
                               ("warm", "  warm", 5), ("resumed", "  resumed in a new process", None)):
         added = median(mine[key]) - median(alone[key])
         b.row(22, what, ms(mine[key]), f"Claude Code alone {ms(alone[key])}", f"{added:+.1f} ms",
               f"<= {target} ms added" if target else "", added <= target if target else None)
-    ratio = median(mine["ahead"]) / median(alone["warm"])
-    b.row(22, "  new session, started ahead", ms(mine["ahead"]),
-          f"Claude Code alone, warm {ms(alone['warm'])}", f"{ratio:.2f}x", "<= 1.2x", ratio <= 1.2)
+    for base, key, target in (("first message when ready", "ahead", None), ("later messages", "warm", 1.2)):
+        ratio = median(mine["ahead"]) / median(alone[key])
+        b.row(22, "  new session, started ahead", ms(mine["ahead"]), f"its {base} {ms(alone[key])}",
+              f"{ratio:.2f}x", f"<= {target}x" if target else "", ratio <= target if target else None)

@@ -6,6 +6,7 @@
 //   [[ask2:a|b]]          two of them at the same time
 //   [[hang]] nothing until cancelled   [[deaf]] nothing, also when cancelled
 //   [[crash]]             exits with status 3     [[orphan:300]] a sleep in a session of its own
+//   [[stubborn]]          takes a second to end when its input is closed
 //   [[error:words]]       a JSON-RPC error        [[big:100000]] one chunk of that many bytes
 // Several directives are done in order; without any the text is echoed with the number of the turn.
 // A second prompt after a restart continues the count when the session was loaded.
@@ -19,6 +20,7 @@ const now = () => (BigInt(Date.now()) * 1000000n + (process.hrtime.bigint() % 10
 const sessions = new Map();
 const waiting = new Map();
 let next = 100;
+let stubborn = false;
 
 const request = (method, params) => new Promise((resolve) => {
   const id = next++;
@@ -125,4 +127,4 @@ createInterface({ input: process.stdin }).on('line', (line) => {
     waiting.get(m.id)(m.result ?? {});
     waiting.delete(m.id);
   }
-}).on('close', () => process.exit(0));
+}).on('close', () => setTimeout(() => process.exit(0), stubborn ? 1000 : 0));
