@@ -16,8 +16,8 @@
 #include <string.h>
 
 #define EVENT_MAX_BYTES ((size_t)3 * KT_MAX_EVENT_BYTES) /* data, raw, envelope */
-#define SILENCE_US (3 * (int64_t)KT_SSE_HEARTBEAT_MS * 1000) /* three comments missed: it is dead  \
-							      */
+/* Three comments missed: the connection is dead. */
+#define SILENCE_US (3 * (int64_t)KT_SSE_HEARTBEAT_MS * 1000)
 #define SLICE_MS 100
 #define LASTED_US 1000000 /* a connection that lasted so long was a good one */
 
