@@ -9,7 +9,7 @@
  *  2. lib/api/openapi.json                       (tests/api/openapi.test.mjs fails without);
  *  3. a test in tests/api/                       (tests/api/openapi.test.mjs fails for an operation
  * not exercised);
- *  4. docs/api.md                                (tests/cli/docs.sh fails without).
+ *  4. docs/api.md                                (tests/api/openapi.test.mjs fails without).
  */
 #ifndef KT_API_API_H
 #define KT_API_API_H

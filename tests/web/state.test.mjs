@@ -210,3 +210,12 @@ test("numbers are put in words", () => {
 	assert.equal(usageLine({ input_tokens: 1204, output_tokens: 3, cost_usd: 0.0123 }, 4210), "1,204 in · 3 out · $0.0123 · 4.2 s");
 	assert.equal(usageLine(null, NaN), "");
 });
+
+test("the reducer names every event type of the server", async () => {
+	const { readFileSync } = await import("node:fs");
+	const source = (path) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
+	const types = [...source("lib/event/event.c").matchAll(/\[KT_EV_\w+\] = "(\w+)"/g)].map((m) => m[1]);
+	const reducer = source("lib/api/web/src/state.js");
+	assert.ok(types.length >= 12, String(types));
+	for (const type of types) assert.match(reducer, new RegExp(`case "${type}":`), type);
+});

@@ -111,8 +111,11 @@ function apply(state, event, data) {
 		return onTurn(state, event, (turn) => done(turn, event, data));
 	case "gap":
 		return gap(state, event, data);
+	case "step_finish":
+	case "system":
+		return state; /* nothing of these is shown */
 	default:
-		return state;
+		return state; /* of a newer server */
 	}
 }
 
