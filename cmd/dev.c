@@ -182,7 +182,7 @@ static enum kt_code listen_on(struct dev *d, int64_t port, struct kt_err *err)
 	return rc;
 }
 
-static enum kt_code start_server(
+static enum kt_code open_sessions(
 	struct dev *d, const struct dev_args *a, const char *dir, struct kt_err *err)
 {
 	struct kt_sessions_config sc = {
@@ -191,22 +191,35 @@ static enum kt_code start_server(
 		.dir = dir,
 		.data_dir = d->data_dir,
 		.app = { .harness = a->offline ? "rehearsal" : a->harness, .config = a->config },
-		.harness_program = a->program,
 		.record = a->record,
 		.warm = (size_t)a->warm,
 		.user = a->user,
 		.rehearsal_speed = 1,
 	};
-	struct kt_http_config hc;
-	struct kt_api_config ac = { .pages = kt_pages, .version = KT_VERSION };
+	KT_AUTOFREE char *program = NULL;
 	enum kt_code rc;
 
+	/* The harness starts in the application's folder, where a relative path would be another.
+	 */
+	if (a->program) {
+		rc = kt_path_real(a->program, &program, err);
+		if (rc != KT_OK)
+			return kt_wrap(err, "--harness-program");
+		sc.harness_program = program;
+	}
 	if (a->speed && (!kt_str_double(a->speed, &sc.rehearsal_speed) || sc.rehearsal_speed < 0))
 		return kt_fail(err, KT_EINVAL, 0, "--speed: '%s' is not a factor", a->speed);
-	rc = kt_sessions_open(&sc, &d->sessions, err);
-	if (rc != KT_OK)
-		return rc;
-	ac.sessions = d->sessions;
+	return kt_sessions_open(&sc, &d->sessions, err);
+}
+
+static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct kt_err *err)
+{
+	struct kt_http_config hc;
+	struct kt_api_config ac = {
+		.pages = kt_pages, .version = KT_VERSION, .sessions = d->sessions
+	};
+	enum kt_code rc;
+
 	d->api = kt_api_new(&ac);
 	kt_http_config_init(&hc);
 	rc = kt_http_server_new(d->loop, &hc, kt_api_handle, d->api, &d->http, err);
@@ -305,17 +318,20 @@ static enum kt_code serve(
 	struct dev *d, const struct dev_args *a, const char *dir, bool chat, struct kt_err *err)
 {
 	enum kt_log_level lowest = d->ctx->verbose || d->ctx->debug ? KT_LOG_DEBUG : KT_LOG_INFO;
-	enum kt_code rc = kt_devlog_open(
-		d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt, lowest, err);
+	enum kt_code rc = kt_loop_new(&d->loop, err);
 
-	if (rc == KT_OK)
-		rc = kt_loop_new(&d->loop, err);
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(d->spawner, d->loop, err);
 	if (rc == KT_OK)
 		rc = start_signals(d, err);
 	if (rc == KT_OK)
-		rc = start_server(d, a, dir, err);
+		rc = open_sessions(d, a, dir, err);
+	/* Only now: the state folder is ours, and with it the log. */
+	if (rc == KT_OK)
+		rc = kt_devlog_open(
+			d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt, lowest, err);
+	if (rc == KT_OK)
+		rc = start_server(d, a, err);
 	if (rc == KT_OK)
 		rc = kt_dev_announce(
 			d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir, err);
