@@ -8,6 +8,7 @@
 #include "base/str.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define S "/v1/sessions"
 
@@ -81,38 +82,66 @@ static bool is_loopback_name(const char *host)
 		kt_str_eq(host, "127.0.0.1") || kt_str_eq(host, "[::1]") || kt_str_eq(host, "::1");
 }
 
-/* "http://localhost:8000" names the same host and port as the request. */
+/*
+ * "http://localhost:8000" names the host and port of the request: those that were checked, which
+ * an absolute target takes from itself and not from Host. Other schemes are other programs' pages.
+ */
 static bool same_origin(const char *origin, const struct kt_request *rq)
 {
-	const char *rest = strstr(origin, "://");
-	const char *host = kt_request_header(rq, "host");
+	char mine[300];
+	const char *rest = kt_str_starts(origin, "http://") ? origin + 7
+		: kt_str_starts(origin, "https://")         ? origin + 8
+							    : NULL;
 
-	return rest && host && kt_str_ieq(rest + 3, host);
+	if (rq->port > 0)
+		snprintf(mine, sizeof(mine), "%s:%d", rq->host, rq->port);
+	else
+		snprintf(mine, sizeof(mine), "%s", rq->host);
+	return rest && mine[0] && kt_str_ieq(rest, mine);
+}
+
+static bool is_json_type(const char *type)
+{
+	static const char json[] = "application/json";
+	size_t len = sizeof(json) - 1;
+
+	return strncasecmp(type, json, len) == 0 &&
+		(type[len] == '\0' || strchr("; \t", type[len]));
+}
+
+/* Every Origin and Content-Type counts: a second one must not slip past behind the first. */
+static bool admit_fields(struct kt_call *c)
+{
+	const struct kt_request *rq = c->rq;
+
+	for (size_t i = 0; i < rq->n_headers; i++) {
+		const struct kt_header *h = &rq->headers[i];
+
+		if (kt_str_eq(h->name, "origin") && !same_origin(h->value, rq)) {
+			kt_api_fail(c, 403, "origin_refused",
+				"pages of other origins may not use this local server", NULL);
+			return false;
+		}
+		if (rq->body_len && kt_str_eq(h->name, "content-type") && !is_json_type(h->value)) {
+			kt_api_fail(c, 415, "unsupported_media_type",
+				"send Content-Type: application/json", NULL);
+			return false;
+		}
+	}
+	return true;
 }
 
 /* Answers the call itself and returns false when it must go no further. */
 static bool admit(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
-	const char *origin = kt_request_header(rq, "origin");
-	const char *type = kt_request_header(rq, "content-type");
 
 	if (!c->api->cfg.any_host && rq->host[0] && !is_loopback_name(rq->host)) {
 		kt_api_fail(c, 421, "wrong_host",
 			"this local server answers to localhost and 127.0.0.1 only", NULL);
 		return false;
 	}
-	if (origin && !same_origin(origin, rq)) {
-		kt_api_fail(c, 403, "origin_refused",
-			"pages of other origins may not use this local server", NULL);
-		return false;
-	}
-	if (rq->body_len && type && strncasecmp(type, "application/json", 16) != 0) {
-		kt_api_fail(c, 415, "unsupported_media_type", "send Content-Type: application/json",
-			NULL);
-		return false;
-	}
-	return true;
+	return admit_fields(c);
 }
 
 static const char *project_name(struct kt_call *c)

@@ -132,8 +132,7 @@ void kt_help_usage(struct kt_buf *b, const char *prog, const struct kt_cmd *cons
 	release_words(&words);
 }
 
-/* The usage line, folded between words to the terminal's width. */
-static void add_usage_folded(struct kt_buf *b, const struct kt_term *t, const char *prog,
+void kt_help_usage_folded(struct kt_buf *b, const struct kt_term *t, const char *prog,
 	const struct kt_cmd *const *path, size_t n)
 {
 	struct kt_vec words = KT_VEC_INIT;
@@ -301,7 +300,7 @@ void kt_help_command(struct kt_buf *b, const struct kt_term *t, const char *prog
 	struct kt_term plain = *t;
 
 	plain.color = false;
-	add_usage_folded(b, t, prog, path, n);
+	kt_help_usage_folded(b, t, prog, path, n);
 	kt_buf_addc(b, '\n');
 	add_folded(b, &plain, 0, cmd->summary);
 	if (cmd->subs) {

@@ -9,6 +9,9 @@
 
 /* "karta sessions show [--json] <session>": the usage line, also the man page's synopsis. */
 void kt_help_usage(struct kt_buf *b, const char *prog, const struct kt_cmd *const *path, size_t n);
+/* The usage line with its title "usage:", folded to the terminal's width; a line end is added. */
+void kt_help_usage_folded(struct kt_buf *b, const struct kt_term *t, const char *prog,
+	const struct kt_cmd *const *path, size_t n);
 /* Full --help of a command (path from the top command to it). */
 void kt_help_command(struct kt_buf *b, const struct kt_term *t, const char *prog,
 	const struct kt_cmd *const *path, size_t n, const struct kt_opt *globals);

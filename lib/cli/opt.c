@@ -358,8 +358,12 @@ static enum kt_code parse_arg(struct parser *p, char *word)
 	const struct kt_opt *o = skip_to_arg(p->next_arg);
 
 	p->next_arg = o;
-	if (o->type == KT_OPT_T_END)
-		return kt_fail(p->err, KT_EINVAL, 0, "unexpected argument '%s'", word);
+	if (o->type == KT_OPT_T_END) {
+		(void)kt_fail(p->err, KT_EINVAL, 0, "unexpected argument '%s'", word);
+		return !p->sets[0].opts || o == skip_to_arg(p->sets[0].opts)
+			? KT_EINVAL
+			: kt_hint(p->err, "put an argument with blanks in quotes");
+	}
 	if (o->type == KT_OPT_T_ARG)
 		p->next_arg = o + 1;
 	return set_value(o, p->sets[0].args, word, p->err);

@@ -18,6 +18,7 @@
 #define IN_BYTES (KT_MAX_HTTP_HEAD_BYTES + HELD_BYTES + 4 * KT_HTTP_READ_BYTES)
 #define LINGER_MS 1000
 #define LINGER_BYTES (16 * 1024 * 1024) /* an upload that was refused may be under way */
+#define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
 #define BODY_GRACE_MS 5000 /* then at least BODY_RATE */
 #define BODY_RATE 1024 /* bytes a second */
@@ -594,6 +595,15 @@ static void sweep_deadline(struct kt_conn *c)
 		kt_conn_doom(c);
 }
 
+/* How long a reader may take nothing. Streams can be resumed, so they wait less at the end. */
+static int64_t stall_ms(const struct kt_conn *c)
+{
+	bool stream = c->phase == KT_CONN_STREAM || c->phase == KT_CONN_STREAM_END;
+	int64_t ms = c->server->cfg.stall_ms;
+
+	return stream && c->server->draining ? KT_MIN(ms, (int64_t)DRAIN_STALL_MS) : ms;
+}
+
 void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
 {
 	if (c->doomed)
@@ -603,7 +613,7 @@ void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
 		if (queue != c->queue_seen) {
 			c->queue_seen = queue;
 			c->last_ms = now_ms;
-		} else if (now_ms - c->last_ms >= c->server->cfg.stall_ms) {
+		} else if (now_ms - c->last_ms >= stall_ms(c)) {
 			kt_conn_doom(c);
 		}
 		return;

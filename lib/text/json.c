@@ -16,8 +16,72 @@ enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *
 	return kt_json_check_fix(s, len, flags, &fix, err);
 }
 
+/* cJSON keeps doubles only: above this, and when infinite, the text of a number is kept too. */
+static bool is_inexact(const cJSON *v)
+{
+	return cJSON_IsNumber(v) && !(fabs(v->valuedouble) < INT_SAFE);
+}
+
+static bool has_inexact(const cJSON *v)
+{
+	const cJSON *m;
+
+	if (is_inexact(v))
+		return true;
+	cJSON_ArrayForEach (m, v)
+		if (has_inexact(m))
+			return true;
+	return false;
+}
+
+/* The next number of a valid text at *p, or NULL; *p goes behind it. */
+static const char *next_number(const char **p, const char *end, size_t *out_len)
+{
+	bool in_string = false;
+	const char *s = *p;
+
+	for (; s < end && (in_string || (*s != '-' && !(*s >= '0' && *s <= '9'))); s++) {
+		if (*s == '"')
+			in_string = !in_string;
+		else if (in_string && *s == '\\')
+			s++;
+	}
+	*p = s;
+	while (*p < end && ((**p >= '0' && **p <= '9') || memchr("+-.eE", **p, 5)))
+		++*p;
+	*out_len = (size_t)(*p - s);
+	return *out_len > 0 ? s : NULL;
+}
+
+/*
+ * Give inexact numbers their text as valuestring, for kt_json_add(): the tree's numbers come in
+ * the order of the text. cJSON_Delete() frees it. Returns false when memory is out.
+ */
+static bool keep_numbers(cJSON *v, const char **p, const char *end)
+{
+	cJSON *m;
+
+	if (cJSON_IsNumber(v)) {
+		size_t len;
+		const char *text = next_number(p, end, &len);
+		if (!text || !is_inexact(v))
+			return text != NULL;
+		v->valuestring = cJSON_malloc(len + 1);
+		if (!v->valuestring)
+			return false;
+		memcpy(v->valuestring, text, len);
+		v->valuestring[len] = '\0';
+		return true;
+	}
+	cJSON_ArrayForEach (m, v)
+		if (!keep_numbers(m, p, end))
+			return false;
+	return true;
+}
+
 enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out, struct kt_err *err)
 {
+	const char *text = s, *end = s + len;
 	KT_AUTOFREE char *copy = NULL;
 	enum kt_code code;
 	cJSON *doc;
@@ -39,6 +103,10 @@ enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out, st
 	doc = cJSON_ParseWithLength(s, len);
 	if (!doc)
 		return kt_fail(err, KT_ENOMEM, 0, "no memory for %zu bytes of JSON", len);
+	if (has_inexact(doc) && !keep_numbers(doc, &text, end)) {
+		cJSON_Delete(doc);
+		return kt_fail(err, KT_ENOMEM, 0, "no memory for %zu bytes of JSON", len);
+	}
 	*out = doc;
 	return KT_OK;
 }

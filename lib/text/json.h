@@ -27,7 +27,10 @@ enum {
  */
 KT_MUST_CHECK enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err);
 
-/* As kt_json_check(), then parse; *out is the caller's, cJSON_Delete(). */
+/*
+ * As kt_json_check(), then parse; *out is the caller's, cJSON_Delete(). A number that a double does
+ * not hold keeps its text (as valuestring), so that kt_json_add() writes what was read.
+ */
 KT_MUST_CHECK enum kt_code kt_json_parse(
 	const char *s, size_t len, int flags, cJSON **out, struct kt_err *err);
 

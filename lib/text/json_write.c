@@ -109,6 +109,8 @@ static void add_value(struct kt_buf *b, const cJSON *v)
 {
 	if (cJSON_IsString(v)) {
 		kt_json_add_str(b, v->valuestring, strlen(v->valuestring));
+	} else if (cJSON_IsNumber(v) && v->valuestring) {
+		kt_buf_adds(b, v->valuestring); /* as it came: see kt_json_parse() */
 	} else if (cJSON_IsNumber(v)) {
 		add_num(b, v->valuedouble);
 	} else if (cJSON_IsBool(v)) {

@@ -23,7 +23,7 @@ async function setUp(t, files = {}) {
 }
 
 /** A stop that waits for nothing and finds no leak. */
-const ends = async (karta) => assert.equal(await karta.stop(), 0, karta.err);
+const ends = async (karta) => assert.equal(await karta.stop(), 0, karta.err.slice(-3000));
 
 const rssKiB = (karta) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${karta.pid}/status`, 'utf8'))[1]);
 
@@ -229,6 +229,7 @@ function nodeTakes(server, bytes) {
 }
 
 test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
+  state = seed;
   const karta = await setUp(t);
   const strict = http.createServer({ insecureHTTPParser: false, keepAliveTimeout: 0 }, (rq, rs) => {
     rq.socket.requests.push(rq);
@@ -416,12 +417,24 @@ test('no route answers to a foreign Host or Origin', async (t) => {
   const list = (await call(karta, 'GET', '/v1/sessions')).body.data;
   assert.deepEqual(list.map((s) => [s.id, s.turns]), [[id, 0]], 'nothing was done');
   assert.equal((await bare(karta, 'POST', '/v1/sessions', { origin: `http://${here}` }, '{}')).status, 201, 'its own page may');
-  /* Two Origin fields, and a target whose authority is not that of the Host field. */
-  const two = await raw(karta, post(`Origin: http://localhost\r\nOrigin: https://evil.example\r\nContent-Length: 2\r\n`, '{}'));
-  assert.equal(answers(two.text)[0].status, 403, 'the second Origin counts too');
-  const split = await raw(karta, get('http://localhost/v1/sessions', `Host: evil.example\r\nOrigin: http://evil.example\r\n${END}`));
-  assert.equal(answers(split.text)[0].status, 403, 'the origin is compared with the authority that was checked');
-  assert.equal((await bare(karta, 'POST', '/v1/sessions', { 'content-type': 'application/jsonp' }, '{}')).status, 415);
+  await ends(karta);
+});
+
+test('the Origin rule cannot be talked around', async (t) => {
+  const karta = await setUp(t);
+  const first = async (bytes) => answers((await raw(karta, bytes)).text)[0].status;
+  const here = 'Host: localhost\r\nOrigin: http://localhost\r\n';
+  const body = 'Content-Type: application/json\r\nContent-Length: 2\r\n';
+  const to = (fields) => line('POST /v1/sessions HTTP/1.1', `${fields}${END}{}`);
+  assert.equal(await first(to(here + body)), 201);
+  assert.equal(await first(to(`${here}Origin: https://evil.example\r\n${body}`)), 403, 'the second Origin counts too');
+  assert.equal(await first(get('http://localhost/v1/sessions', `Host: evil.example\r\nOrigin: http://evil.example\r\n${END}`)), 403,
+    'the origin is compared with the authority that was checked');
+  for (const type of ['application/jsonp', 'application/json-seq', 'text/plain', 'text/plain; application/json', 'multipart/form-data', 'application/x-www-form-urlencoded', ''])
+    assert.equal(await first(to(`${here}Content-Type: ${type}\r\nContent-Length: 2\r\n`)), 415, type);
+  for (const type of ['application/json', 'application/json; charset=utf-8', 'application/json;charset=UTF-8', 'Application/JSON'])
+    assert.equal(await first(to(`${here}Content-Type: ${type}\r\nContent-Length: 2\r\n`)), 201, type);
+  assert.equal(await first(to(`${here}Content-Type: application/json\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n`)), 415, 'two types');
   await ends(karta);
 });
 
@@ -520,4 +533,193 @@ test('100 sends with one Idempotency-Key are one turn', async (t) => {
   assert.notEqual(elsewhere.body.turn_id, all[0].body.turn_id, 'a key belongs to one session');
   await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${other}`)).body.turn === null, 'idle');
   await ends(karta);
+});
+
+const SCRAPS = ['"', '\\', '{', '}', '[', ']', ',', ':', 'null', 'true', '-0', '1.5e-7', '\\u0000', '\\ud800', '\\u2028', '\\n', '\n', '\0', '\t', '"\u202e"',
+  '\xff', '"__proto__":{}', '{"a":{"b":[1.5,{}]}}', '[['.repeat(40), '""', '"metadata":null', '"session_id":"../x"', '"parent_id":"sess_x"', '"agent":"default"', ' ', '\ufeff'];
+const BODIES = ['{"metadata":{"a":"b","n":[1,2.5,{"x":null}]},"permission_mode":"default"}', '{"metadata":{"\u00e9\ud83d\ude00":"tab\\tnl\\n"},"parent_id":null}',
+  '{"text":"[[text:ok]]","participant_name":"Ann","participant_type":"human","thinking":true,"on_busy":"enqueue"}', '{"text":"hi","agent":null,"stream":false,"on_busy":"interrupt"}',
+  '{"decision":"deny","answers":{"q":"a"}}', '{"decision":"answer","answers":{"q":["a","b"]}}'];
+
+test(`mutated bodies: never a server error, and what was taken survives a restart (SEED=${seed})`, async (t) => {
+  state = seed;
+  const dir = tempDir(t, 'app');
+  fakeApp(dir);
+  const options = { data: tempDir(t, 'data'), env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } };
+  const karta = await startKarta(t, dir, options);
+  const id = await newSession(karta);
+  const targets = [['POST', '/v1/sessions'], ['POST', '/v1/sessions'], ['POST', `/v1/sessions/${id}/messages`], ['PUT', `/v1/sessions/${id}/inputs/req_x`], ['POST', '/v1/projects/fake/sessions']];
+  const counts = {};
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+  await pool(16, Array.from({ length: 3000 }), async () => {
+    let body = BODIES[random(BODIES.length)];
+    for (let n = random(4); n > 0; n--) {
+      const at = random(body.length + 1);
+      const s = SCRAPS[random(SCRAPS.length)];
+      body = [() => body.slice(0, at) + s + body.slice(at), () => body.slice(0, at) + s + body.slice(at + s.length), () => body.slice(0, at) + body.slice(at + 1 + random(9)),
+        () => body.replace(/"[^"]*"/g, (m) => (random(4) ? m : s))][random(4)]();
+    }
+    const bytes = Buffer.from(body, random(8) ? 'utf8' : 'latin1');
+    body = bytes.toString();
+    const [method, target] = targets[random(targets.length)];
+    const r = await new Promise((resolve, reject) => {
+      const rq = http.request({ host: '127.0.0.1', port: karta.port, method, path: target, agent, headers: { 'content-type': 'application/json', ...ASYNC } }, (rs) => {
+        let text = '';
+        rs.on('data', (d) => { text += d; });
+        rs.on('end', () => resolve({ status: rs.statusCode, text, type: rs.headers['content-type'] }));
+      });
+      rq.on('error', reject);
+      rq.end(bytes);
+    });
+    const what = `${method} ${target} ${JSON.stringify(body)} -> ${r.status} ${r.text.slice(0, 300)}`;
+    counts[r.status] = (counts[r.status] ?? 0) + 1;
+    assert.ok([200, 201, 202, 400, 404, 422, 429, 409].includes(r.status), what);
+    if (!Buffer.from(body).equals(bytes)) assert.equal(r.status, 400, `not UTF-8: ${what}`);
+    let answer;
+    assert.doesNotThrow(() => { answer = JSON.parse(r.text); }, what);
+    /* Metadata that was taken is what was sent. */
+    if (r.status === 201 && !answer.parent_id && answer.id !== id) {
+      const sent = JSON.parse(body).metadata ?? {};
+      assert.equal(JSON.stringify(answer.metadata), JSON.stringify(sent), what);
+    }
+  });
+  agent.destroy();
+  t.diagnostic(JSON.stringify(counts));
+  await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${id}`)).body.turn === null, 'idle', 30000);
+  const everything = async (k) => {
+    const all = [];
+    for (let after = ''; ;) {
+      const page = (await call(k, 'GET', `/v1/sessions?limit=200${after}`)).body;
+      all.push(...page.data);
+      if (!page.has_more) return all;
+      after = `&after=${all.at(-1).id}`;
+    }
+  };
+  const before = await everything(karta);
+  await ends(karta);
+  const again = await startKarta(t, dir, options);
+  assert.deepEqual(await everything(again), before);
+  await ends(again);
+});
+
+test('numbers come back as they were, or are refused', async (t) => {
+  const dir = tempDir(t, 'app');
+  fakeApp(dir);
+  const options = { data: tempDir(t, 'data') };
+  const karta = await startKarta(t, dir, options);
+  const numbers = ['1e999', '-1e999', '1234567890123456789', '9007199254740993', '-9007199254740993', '100000000000000000001', '0.1', '9007199254740991'];
+  const kept = [];
+  for (const n of numbers) {
+    const r = await bare(karta, 'POST', '/v1/sessions', {}, `{"metadata":{"s":"-1 \\" 2","n":[0,${n},1]}}`);
+    assert.ok([201, 400, 422].includes(r.status), `${n}: ${r.status}`);
+    if (r.status === 201) kept.push([JSON.parse(r.text).id, `"metadata":{"s":"-1 \\" 2","n":[0,${n},1]}`]);
+  }
+  const check = async (k) => {
+    for (const [id, want] of kept) {
+      const { text } = await bare(k, 'GET', `/v1/sessions/${id}`);
+      assert.ok(text.includes(want), `${want} came back as ${text.slice(0, 120)}`);
+    }
+  };
+  await check(karta);
+  await ends(karta);
+  const again = await startKarta(t, dir, options);
+  await check(again);
+  await ends(again);
+});
+
+test(`chaos: clients that leave in the middle of anything (SEED=${seed})`, async (t) => {
+  state = seed;
+  const karta = await setUp(t);
+  const ids = [await newSession(karta), await newSession(karta), await newSession(karta)];
+  const pending = new Map();
+  const watch = setInterval(async () => {
+    for (const id of ids) {
+      const s = await call(karta, 'GET', `/v1/sessions/${id}`).catch(() => null);
+      if (s?.body?.pending_input) pending.set(id, s.body.pending_input.request_id);
+    }
+  }, 100);
+  t.after(() => clearInterval(watch));
+  const texts = ['N=20 GAP=5', '[[ask:x]] [[text:y]]', '[[ask2:a|b]]', '[[hang]]', 'hello', '[[big:100000]]', '[[error:no]]', '[[sleep:100]] [[text:z]]', '[[text:half]] [[crash]]'];
+  const statuses = {};
+  const doing = (method, target, body, headers) => new Promise((resolve) => {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const rq = http.request({ host: '127.0.0.1', port: karta.port, method, path: target, agent: false, headers: { ...(text ? { 'content-type': 'application/json' } : {}), ...headers } }, (rs) => {
+      statuses[rs.statusCode] = (statuses[rs.statusCode] ?? 0) + 1;
+      rs.resume();
+      rs.on('close', resolve);
+    });
+    rq.on('error', resolve);
+    rq.on('close', resolve);
+    rq.end(text);
+    const ms = random(3) ? random(60) : random(600);
+    setTimeout(() => (random(2) && rq.socket ? rq.socket.resetAndDestroy() : rq.destroy()), ms);
+  });
+  const end = Date.now() + 8000;
+  await Promise.all(Array.from({ length: 24 }, async () => {
+    while (Date.now() < end) {
+      const i = random(ids.length);
+      const id = ids[i];
+      const at = `/v1/sessions/${id}`;
+      const n = random(100);
+      if (n < 35) {
+        await doing('POST', `${at}/messages`, { text: texts[random(texts.length)], stream: random(2) === 0, on_busy: ['enqueue', 'reject', 'interrupt'][random(3)] },
+          [{}, ASYNC, { 'idempotency-key': `k${random(20)}` }][random(3)]);
+      } else if (n < 60) await doing('GET', `${at}/events${['', '?until=idle', '?after=3'][random(3)]}`, undefined, { accept: ['text/event-stream', 'application/json'][random(2)] });
+      else if (n < 75) await doing('PUT', `${at}/inputs/${pending.get(id) ?? 'req_x'}`, { decision: ['approve_once', 'approve_session', 'deny'][random(3)] }, [{}, ASYNC][random(2)]);
+      else if (n < 85) await doing('POST', `${at}/interrupt`);
+      else if (n < 88) await doing('HEAD', `${at}/events`);
+      else if (n < 90 && ids.length > 3 && i > 2) {
+        ids.splice(i, 1);
+        await doing('DELETE', at);
+      } else if (n < 92 && ids.length < 8) ids.push(await newSession(karta));
+      else await doing('GET', at);
+    }
+  }));
+  clearInterval(watch);
+  t.diagnostic(JSON.stringify(statuses));
+  assert.ok(!Object.keys(statuses).some((s) => s === '500'), JSON.stringify(statuses));
+  for (const id of ids.slice(0, 3)) {
+    await eventually(async () => {
+      const s = (await call(karta, 'GET', `/v1/sessions/${id}`)).body;
+      if (s.turn === null) return true;
+      await call(karta, 'POST', `/v1/sessions/${id}/interrupt`);
+      await sleep(100);
+      return false;
+    }, `${id} is idle`, 20000);
+    const log = [];
+    for (let more = true; more;) {
+      const page = (await call(karta, 'GET', `/v1/sessions/${id}/events?limit=10000&after=${log.length}`, undefined, { accept: 'application/json' })).body;
+      log.push(...page.data);
+      more = page.has_more;
+    }
+    assert.deepEqual(log.map((e) => e.seq), log.map((_, i) => i + 1));
+    const turns = Map.groupBy ? Map.groupBy(log, (e) => e.turn_id) : log.reduce((m, e) => m.set(e.turn_id, [...(m.get(e.turn_id) ?? []), e]), new Map());
+    for (const [turnId, events] of turns) {
+      if (!turnId) continue;
+      assert.equal(events.filter((e) => e.type === 'done').length, 1, `${turnId} has one end: ${events.map((e) => `${e.type}:${e.data.state ?? ''}`)}`);
+      assert.equal(events.at(-1).type, 'done', `nothing comes after the end of ${turnId}: ${events.map((e) => `${e.type}:${e.data.state ?? ''}`)}`);
+    }
+    assert.equal((await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'fine' })).status, 200);
+  }
+  for (const { id } of (await call(karta, 'GET', '/v1/sessions')).body.data) assert.equal((await call(karta, 'DELETE', `/v1/sessions/${id}`)).status, 204);
+  await ends(karta);
+});
+
+test('a reader that is stuck does not hold up the end of the server', async (t) => {
+  const karta = await setUp(t);
+  const id = await newSession(karta);
+  await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[big:500000]]'.repeat(20) });
+  const stuck = net.connect({ port: karta.port, host: '127.0.0.1' });
+  stuck.pause();
+  stuck.on('error', () => {});
+  t.after(() => stuck.destroy());
+  stuck.write(`GET /v1/sessions/${id}/events HTTP/1.1\r\n${H}\r\n`);
+  const live = openStream(karta, `/v1/sessions/${id}/events?after=1000`);
+  await sleep(500);
+  const began = Date.now();
+  await ends(karta);
+  const took = Date.now() - began;
+  await live.done;
+  t.diagnostic(`${took} ms`);
+  assert.ok(took < 8000, `${took} ms`);
 });

@@ -21,7 +21,7 @@ async function setUp(t) {
   return { dir, options, karta: await startKarta(t, dir, options) };
 }
 
-const ends = async (karta) => assert.equal(await karta.stop(), 0, karta.err);
+const ends = async (karta) => assert.equal(await karta.stop(), 0, karta.err.slice(-3000));
 /** Open sockets and files; pipes belong to harnesses, which come and go on their own. */
 const fds = (karta) => readdirSync(`/proc/${karta.pid}/fd`).filter((f) => {
   try { return /^socket:|^\/(?!dev\/)/.test(readlinkSync(`/proc/${karta.pid}/fd/${f}`)); } catch { return false; }

@@ -142,6 +142,29 @@ static void test_thinking_switch(void **state)
 	bench_close(&b);
 }
 
+/* What is approved is what runs: a number that no double holds comes back digit by digit. */
+static void test_approved_input_is_exact(void **state)
+{
+	static const char input[] = "{\"id\":1234567890123456789,\"x\":0.1}";
+	KT_AUTO_BUF struct kt_buf sent = KT_BUF_INIT(65536);
+	const cJSON *answer;
+	struct bench b;
+
+	open_ready(&b);
+	prompt(&b, "one", NULL, true);
+	feed_text(&b, "{\"type\":\"control_request\",\"request_id\":\"r1\",\"request\":{\"subtype\":"
+		      "\"can_use_tool\",\"tool_name\":\"mcp__x__y\",\"tool_use_id\":\"t1\","
+		      "\"input\":{\"id\":1234567890123456789,\"x\":0.1}}}");
+	assert_int_equal(b.asks.len, 1);
+	KT_AUTOFREE char *id = kt_vec_remove(&b.asks, 0);
+	b.d->ops->answer(b.d, id, KT_APPROVE_ONCE, NULL, NULL);
+	answer = kt_json_path(last_sent(&b), "response.response");
+	kt_json_add(&sent, kt_json_obj(answer, "updatedInput"));
+	assert_string_equal(sent.ptr, input);
+	feed_text(&b, "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false}");
+	bench_close(&b);
+}
+
 static void test_interrupt_is_repeated(void **state)
 {
 	struct bench b;
@@ -287,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_agent_not_found),
 		cmocka_unit_test(test_interrupt_before_the_message_is_sent),
 		cmocka_unit_test(test_thinking_switch),
+		cmocka_unit_test(test_approved_input_is_exact),
 		cmocka_unit_test(test_interrupt_is_repeated),
 		cmocka_unit_test(test_background_turn_ends_inside_ours),
 		cmocka_unit_test(test_unknown_request_is_answered),
