@@ -77,7 +77,8 @@ void kt_buf_add(struct kt_buf *b, const void *data, size_t len)
 
 	if (!len)
 		return;
-	at = kt_buf_reserve(b, len);
+	/* Room for it is the usual case; max is kept, for cap is never over max + 1. */
+	at = len < b->cap - b->len && !b->overflow ? b->ptr + b->len : kt_buf_reserve(b, len);
 	if (!at)
 		return;
 	memcpy(at, data, len);
@@ -91,7 +92,12 @@ void kt_buf_adds(struct kt_buf *b, const char *s)
 
 void kt_buf_addc(struct kt_buf *b, char c)
 {
-	kt_buf_add(b, &c, 1);
+	if (b->cap - b->len <= 1 || b->overflow) {
+		kt_buf_add(b, &c, 1);
+		return;
+	}
+	b->ptr[b->len++] = c;
+	b->ptr[b->len] = '\0';
 }
 
 void kt_buf_addf(struct kt_buf *b, const char *fmt, ...)

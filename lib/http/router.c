@@ -40,6 +40,15 @@ struct walk {
 	size_t pattern_len, path_len;
 };
 
+static size_t segment_len(const char *p)
+{
+	size_t n = 0;
+
+	while (p[n] != '\0' && p[n] != '/')
+		n++;
+	return n;
+}
+
 /* Cut the next segment of each; false when both have ended or only one has (*out_match tells). */
 static bool next_segment(struct walk *w, bool *out_match)
 {
@@ -49,8 +58,8 @@ static bool next_segment(struct walk *w, bool *out_match)
 	}
 	w->pattern++;
 	w->path++;
-	w->pattern_len = strcspn(w->pattern, "/");
-	w->path_len = strcspn(w->path, "/");
+	w->pattern_len = segment_len(w->pattern);
+	w->path_len = segment_len(w->path);
 	return true;
 }
 
@@ -69,6 +78,10 @@ static bool match(const char *pattern, const char *path, uint64_t *out_rank)
 	uint64_t rank = 0, bit = (uint64_t)1 << 63;
 	bool matches;
 
+	/* Most patterns differ in their literal beginning: no need to cut those into segments. */
+	for (size_t i = 0; pattern[i] != '\0' && pattern[i] != '{'; i++)
+		if (pattern[i] != path[i])
+			return false;
 	while (next_segment(&w, &matches)) {
 		if (is_param(&w)) {
 			if (w.path_len == 0)

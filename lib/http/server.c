@@ -13,11 +13,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#define TRIM_CONNS 100 /* fewer leave too little behind to look for */
 #define SWEEP_MS 500
 #define PAUSE_MS 100
 #define ACCEPT_BURST 256 /* then let others run */
@@ -117,6 +119,19 @@ void kt_server_forget(struct kt_http_server *s, struct kt_conn *c)
 		(void)count_ip(s, c->ex.rq.peer, -1);
 }
 
+/*
+ * The heap does not shrink by itself when a crowd of readers has left: a small piece at its end
+ * holds the rest. Once for each crowd, so it costs nothing otherwise.
+ */
+static void trim_after_crowd(struct kt_http_server *s)
+{
+	s->most_conns = KT_MAX(s->most_conns, s->n_conns);
+	if (s->n_conns > s->most_conns / 2 || s->most_conns - s->n_conns < TRIM_CONNS)
+		return;
+	s->most_conns = s->n_conns;
+	(void)malloc_trim(0);
+}
+
 static void sweep(void *arg)
 {
 	struct kt_http_server *s = arg;
@@ -130,6 +145,7 @@ static void sweep(void *arg)
 		else
 			kt_conn_sweep(c, now_ms);
 	}
+	trim_after_crowd(s);
 }
 
 enum kt_code kt_http_server_new(struct kt_loop *loop, const struct kt_http_config *cfg,

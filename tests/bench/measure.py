@@ -82,6 +82,16 @@ def rss_kib(pids):
     return sum(status_kib(pid, "VmRSS") for pid in pids)
 
 
+def pss_kib(pids):
+    """Memory with each shared page divided by the processes that share it."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    return total
+
+
 def cpu_ms(pids):
     total = 0
     for pid in pids:
@@ -212,6 +222,25 @@ def wait_ready(port, path, proc, limit_s=15):
     raise RuntimeError(f"no answer from {path} in {limit_s} s")
 
 
+class Pinned:
+    """Programs started with pin=core stay on that core while pinning is on."""
+    on = False
+
+    @classmethod
+    @contextlib.contextmanager
+    def all(cls):
+        cls.on = os.cpu_count() > 1
+        try:
+            yield
+        finally:
+            cls.on = False
+
+    @classmethod
+    def to(cls, core):
+        """For subprocess.Popen()'s preexec_fn."""
+        return (lambda: os.sched_setaffinity(0, {core})) if cls.on else None
+
+
 # --- readers -----------------------------------------------------------------------------------
 
 class Fan:
@@ -220,7 +249,8 @@ class Fan:
     def __init__(self, tools, port, path, readers, events, seconds):
         self.proc = subprocess.Popen([os.path.join(tools, "fan"), str(port), path, str(readers),
                                       str(int(seconds)), str(events)], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                     preexec_fn=Pinned.to(1))
         first = self.proc.stdout.readline()
         if first.strip() != "ready":
             stop(self.proc)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 
-from measure import Http, HERE, Skip, background, call, free_port, stop, temp_dir, tree, wait_ready
+from measure import Http, HERE, Pinned, Skip, background, call, free_port, stop, temp_dir, tree, wait_ready
 
 SA = os.path.join(HERE, "node_modules/@sandbox-agent/cli-linux-x64/bin/sandbox-agent")
 
@@ -28,7 +28,7 @@ class Server:
         self.port = port
         self.log = open(os.path.join(cwd, "bench.log"), "ab")
         self.proc = subprocess.Popen(line, env=env, cwd=cwd, stdin=subprocess.DEVNULL,
-                                     stdout=self.log, stderr=self.log)
+                                     stdout=self.log, stderr=self.log, preexec_fn=Pinned.to(0))
         stack.callback(self.log.close)
         stack.callback(stop, self.proc)
         wait_ready(port, self.ready_path, self.proc)
