@@ -29,6 +29,7 @@ struct chat_args {
 	const char *session;
 	const char *agent;
 	bool thinking;
+	bool dev;
 };
 
 static const struct kt_opt opts[] = {
@@ -36,6 +37,8 @@ static const struct kt_opt opts[] = {
 	KT_OPT_STR_('a', "agent", struct chat_args, agent, "NAME", "agent to talk to"),
 	KT_OPT_FLAG_(
 		0, "thinking", struct chat_args, thinking, "ask for the reasoning and show it"),
+	{ KT_OPT_T_FLAG, 0, "dev", NULL, offsetof(struct chat_args, dev),
+		"the server ends with this chat", KT_OPT_HIDDEN },
 	KT_OPT_END,
 };
 
@@ -677,12 +680,12 @@ static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_er
 	rc = converse(c, err);
 	kt_render_close(c->render);
 	if (c->session[0] && rc == KT_OK)
-		kt_screen_note(
-			c->screen, KT_STYLE_DIM, "go on with: karta chat --session %s", c->session);
+		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: %skarta chat --session %s",
+			a->dev ? "karta dev --no-chat, and elsewhere " : "", c->session);
 	if (rc == KT_OK && c->unanswered) {
 		(void)kt_fail(
 			err, KT_ECONFIRM, 0, "a turn needs an answer and there is no terminal");
-		return kt_hint(err, "`karta send --approve once|session|deny` answers in advance");
+		return kt_hint(err, "'karta send --approve once|session|deny' answers in advance");
 	}
 	if (rc == KT_OK && c->failed && !kt_screen_is_interactive(c->screen))
 		return kt_fail(err, KT_EIO, 0, "a turn failed");

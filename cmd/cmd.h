@@ -51,6 +51,8 @@ enum kt_code kt_plugin_exec(
  * ends it with a message and status 1.
  */
 void kt_out(const char *data, size_t len);
+/* Write text; with --json as {"schema_version":1,"text":...}. */
+void kt_out_text(const struct kt_ctx *ctx, const char *text);
 /* As kt_out() with a format. */
 void kt_outf(const char *fmt, ...) KT_PRINTF(1, 2);
 /* Talk (progress, warnings) on stderr, a line end is added; silent with --quiet. */

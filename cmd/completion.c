@@ -29,7 +29,7 @@ static enum kt_code cmd_completion(struct kt_ctx *ctx, const void *arg, struct k
 		&b, args->shell, ctx->prog, kt_commands, kt_global_opts, err);
 
 	if (code == KT_OK)
-		kt_out(b.ptr, b.len);
+		kt_out_text(ctx, b.ptr);
 	return code;
 }
 

@@ -56,13 +56,15 @@ static void defaults(void *p)
 	a->warm = 1;
 }
 
+static const char *const harnesses[] = { "claude-code", "opencode", "acp", "rehearsal", NULL };
+
 static const struct kt_opt opts[] = {
 	KT_OPT_INT_('p', "port", struct dev_args, port, "PORT", 0, 65535,
 		"port on loopback; 0 picks one (default: 8000, or the next free one)"),
 	{ KT_OPT_T_STR, 0, "dir", "DIR", offsetof(struct dev_args, dir),
 		"folder of the application (default: .)", KT_OPT_DIR },
-	KT_OPT_STR_(0, "harness", struct dev_args, harness, "NAME",
-		"claude-code, opencode, acp or rehearsal, whatever the folder says"),
+	KT_OPT_CHOICE_(0, "harness", struct dev_args, harness, "NAME", harnesses,
+		"harness to use, whatever the folder says"),
 	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct dev_args, program),
 		"program of the harness, instead of the one on PATH", KT_OPT_FILE },
 	{ KT_OPT_T_STR, 0, "config", "FILE", offsetof(struct dev_args, config),
@@ -203,13 +205,24 @@ static enum kt_code open_sessions(
 	 */
 	if (a->program) {
 		rc = kt_path_real(a->program, &program, err);
+		if (rc == KT_OK && !kt_fs_is_file(program))
+			rc = kt_fail(err, KT_ENOTFOUND, 0, "no such file: '%s'", a->program);
 		if (rc != KT_OK)
 			return kt_wrap(err, "--harness-program");
 		sc.harness_program = program;
 	}
 	if (a->speed && (!kt_str_double(a->speed, &sc.rehearsal_speed) || sc.rehearsal_speed < 0))
 		return kt_fail(err, KT_EINVAL, 0, "--speed: '%s' is not a factor", a->speed);
-	return kt_sessions_open(&sc, &d->sessions, err);
+	rc = kt_sessions_open(&sc, &d->sessions, err);
+	if (rc == KT_ECONFLICT) {
+		KT_AUTOFREE char *url = kt_dev_live_url(d->data_dir);
+
+		if (url)
+			return kt_hint(err, "stop it, or talk to it: karta chat --server %s", url);
+	}
+	if (rc == KT_EIO && !kt_fs_is_dir(d->data_dir))
+		return kt_hint(err, "KARTA_DATA names another folder for karta's data");
+	return rc;
 }
 
 static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct kt_err *err)
@@ -238,7 +251,7 @@ static void tell_findings(const struct kt_ctx *ctx, const struct kt_app *app)
 		kt_finding_add(&b, f);
 		kt_say(ctx, "%s", b.ptr);
 		if (f->fix)
-			kt_say(ctx, "  %s", f->fix);
+			kt_say(ctx, "  fix: %s", f->fix);
 	}
 }
 
@@ -248,13 +261,12 @@ static void tell_start(struct dev *d, const struct dev_args *a)
 	const char *problem = kt_sessions_problem(d->sessions);
 
 	tell_findings(d->ctx, app);
-	/* The chat opens with a line of its own. */
-	if (!d->chat)
+	/* The chat opens with these lines itself. */
+	if (!d->chat) {
 		kt_say(d->ctx, "%s (%s%s) at %s", app->name, kt_harness_name(app->harness),
 			app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
-	if (problem[0]) {
-		kt_warn(d->ctx, "%s", problem);
-		kt_say(d->ctx, "`karta dev --offline` works without it: it replays rehearsals/");
+		if (problem[0])
+			kt_warn(d->ctx, "%s", problem);
 	}
 	kt_say(d->ctx, "log: %s", kt_devlog_path());
 	if (a->record)
@@ -292,7 +304,10 @@ static void open_page(struct dev *d)
 static enum kt_code start_chat(struct dev *d, struct kt_err *err)
 {
 	char self[] = "/proc/self/exe", name[] = "karta", sub[] = "chat", opt[] = "--server";
-	char *argv[] = { name, sub, opt, d->url, NULL };
+	char dev[] = "--dev", always[] = "--color=always", never[] = "--color=never";
+	char quiet[] = "--quiet";
+	char *argv[] = { name, sub, opt, d->url, dev, d->ctx->out.color ? always : never,
+		d->ctx->quiet ? quiet : NULL, NULL };
 
 	return launch(self, argv, &d->chat, err);
 }

@@ -39,7 +39,7 @@ enum kt_code kt_dev_data_dir(const char *dir, char **out, struct kt_err *err)
 	return KT_OK;
 }
 
-static char *live_url(const char *data_dir)
+char *kt_dev_live_url(const char *data_dir)
 {
 	KT_AUTOFREE char *path = kt_path_join(data_dir, SERVER_FILE);
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
@@ -68,7 +68,7 @@ char *kt_dev_server_url(void)
 		char *url = NULL, *up;
 
 		if (kt_dev_data_dir(dir, &data, NULL) == KT_OK)
-			url = live_url(data);
+			url = kt_dev_live_url(data);
 		if (url || kt_str_eq(dir, "/")) {
 			free(dir);
 			return url;

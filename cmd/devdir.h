@@ -17,6 +17,9 @@ KT_MUST_CHECK enum kt_code kt_dev_data_dir(const char *dir, char **out, struct k
  */
 KT_MUST_CHECK char *kt_dev_server_url(void);
 
+/* URL of the server whose state folder this is; new memory, or NULL when none runs. */
+KT_MUST_CHECK char *kt_dev_live_url(const char *data_dir);
+
 /* Tell others about the server of data_dir (server.json), or that it is gone (url NULL). */
 KT_MUST_CHECK enum kt_code kt_dev_announce(const char *data_dir, const char *url,
 	const char *project, const char *dir, struct kt_err *err);

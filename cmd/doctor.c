@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -414,6 +415,14 @@ static void check_sandbox(struct doctor *d)
 	}
 }
 
+/* Tried, as rights do not tell of a full, read-only or special file system. */
+static bool can_make_folder(const char *dir)
+{
+	KT_AUTOFREE char *probe = kt_path_join(dir, ".karta-doctor-XXXXXX");
+
+	return mkdtemp(probe) && rmdir(probe) == 0;
+}
+
 static void check_data(struct doctor *d)
 {
 	KT_AUTOFREE char *data = kt_dir_data();
@@ -429,7 +438,7 @@ static void check_data(struct doctor *d)
 		free(at);
 		at = up;
 	}
-	if (!kt_fs_is_dir(at) || faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS) != 0) {
+	if (!can_make_folder(at)) {
 		add(d, ERROR, "data",
 			"correct its permissions, or set KARTA_DATA to another folder",
 			"cannot write to the data folder %s", data);

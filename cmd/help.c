@@ -101,6 +101,28 @@ static void add_dump(struct kt_buf *b, const char *prog)
 			kt_code_name((enum kt_code)code));
 }
 
+/* The command that was perhaps meant, or where the list is. */
+static enum kt_code hint_nearest(
+	const struct kt_cmd *const *cmds, const char *parent, const char *name, struct kt_err *err)
+{
+	struct kt_vec names = KT_VEC_INIT;
+	const char *near;
+
+	for (size_t i = 0; cmds[i]; i++) {
+		if (!cmds[i]->hidden)
+			kt_vec_push(&names, (void *)(uintptr_t)cmds[i]->name);
+	}
+	kt_vec_push(&names, NULL);
+	near = kt_str_nearest(name, (const char *const *)names.items);
+	if (near)
+		(void)kt_hint(err, "did you mean '%s'?", near);
+	else
+		(void)kt_hint(err, "'karta help%s%s' lists the commands", parent ? " " : "",
+			parent ? parent : "");
+	kt_vec_release(&names);
+	return KT_EINVAL;
+}
+
 static enum kt_code unknown(const char *name, struct kt_err *err)
 {
 	KT_AUTOFREE char *plugin = kt_plugin_find(name);
@@ -112,7 +134,15 @@ static enum kt_code unknown(const char *name, struct kt_err *err)
 		return kt_plugin_exec(name, plugin, 1, argv, err);
 	}
 	(void)kt_fail(err, KT_EINVAL, 0, "no help for '%s': no such command", name);
-	return kt_hint(err, "'karta help' lists the commands");
+	return hint_nearest(kt_commands, NULL, name, err);
+}
+
+static enum kt_code unknown_sub(const struct kt_cmd *parent, const char *name, struct kt_err *err)
+{
+	if (!parent->subs)
+		return kt_fail(err, KT_EINVAL, 0, "'karta %s' has no sub-commands", parent->name);
+	(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not a command of 'karta %s'", name, parent->name);
+	return hint_nearest(parent->subs, parent->name, name, err);
 }
 
 static enum kt_code add_command(
@@ -120,19 +150,32 @@ static enum kt_code add_command(
 {
 	const struct kt_cmd *path[DEPTH_MAX];
 	const struct kt_cmd *const *cmds = kt_commands;
+	const char *first = words->items[0], *colon = strchr(first, ':');
+	KT_AUTOFREE char *head = colon ? kt_strndup(first, (size_t)(colon - first)) : NULL;
+	struct kt_vec line = KT_VEC_INIT;
+	enum kt_code rc = KT_OK;
 	size_t n = 0;
 
-	for (; n < words->len && n < DEPTH_MAX && cmds; n++) {
-		path[n] = kt_cmd_find(cmds, words->items[n]);
-		if (!path[n])
-			return n ? kt_fail(err, KT_EINVAL, 0, "'%s' is not a command of 'karta %s'",
-					   (const char *)words->items[n], path[n - 1]->name)
-				 : unknown(words->items[n], err);
-		cmds = path[n]->subs;
+	/* "sessions:list" is "sessions list" here too. */
+	if (colon && kt_cmd_find(cmds, head)) {
+		kt_vec_push(&line, head);
+		kt_vec_push(&line, (void *)(uintptr_t)(colon + 1));
+	} else {
+		kt_vec_push(&line, words->items[0]);
 	}
-	if (n < words->len)
-		return kt_fail(
-			err, KT_EINVAL, 0, "'karta %s' has no sub-commands", path[n - 1]->name);
+	for (size_t i = 1; i < words->len; i++)
+		kt_vec_push(&line, words->items[i]);
+	for (; n < line.len && n < DEPTH_MAX && rc == KT_OK; n++) {
+		path[n] = kt_cmd_find(cmds, line.items[n]);
+		if (!path[n])
+			rc = n ? unknown_sub(path[n - 1], line.items[n], err)
+			       : unknown(line.items[n], err);
+		else
+			cmds = path[n]->subs;
+	}
+	kt_vec_release(&line);
+	if (rc != KT_OK)
+		return rc;
 	kt_help_command(b, &ctx->out, ctx->prog, path, n, kt_global_opts);
 	return KT_OK;
 }
@@ -153,7 +196,7 @@ static enum kt_code cmd_help(struct kt_ctx *ctx, const void *arg, struct kt_err 
 		return code;
 	if (args->all)
 		add_plugins(&b, &ctx->out);
-	kt_out(b.ptr, b.len);
+	kt_out_text(ctx, b.ptr);
 	return KT_OK;
 }
 

@@ -78,6 +78,28 @@ static void print_json(const struct kt_init_result *res, const struct kt_app *ap
 	kt_out(b.ptr, b.len);
 }
 
+/* " --dir DIR" that a shell takes as one word. */
+static void add_dir(struct kt_buf *b, const char *dir)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "_-./+,:@%";
+	bool quote = dir[strspn(dir, plain)] != '\0';
+
+	kt_buf_adds(b, quote ? " --dir '" : " --dir ");
+	for (const char *p = dir; *p;) {
+		size_t n = strcspn(p, "'");
+
+		kt_term_clean(b, p, n, true);
+		p += n;
+		if (*p == '\'') {
+			kt_buf_adds(b, "'\\''");
+			p++;
+		}
+	}
+	if (quote)
+		kt_buf_addc(b, '\'');
+}
+
 static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	const struct kt_init_result *res, const struct kt_app *app)
 {
@@ -94,11 +116,12 @@ static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	if (app->n_errors)
 		return;
 	kt_buf_clear(&b);
-	kt_term_clean(&b, args->dir, strlen(args->dir), true);
-	if (kt_str_eq(args->dir, "."))
-		kt_say(ctx, "%s is ready. Next: karta dev", res->name);
-	else
-		kt_say(ctx, "%s is ready. Next: karta dev --dir %s", res->name, b.ptr);
+	kt_buf_adds(&b, "karta dev");
+	if (!kt_str_eq(args->dir, "."))
+		add_dir(&b, args->dir);
+	kt_say(ctx, "%s is ready. Next: %s", res->name, b.ptr);
+	if (res->starter)
+		kt_say(ctx, "Without a key or a harness: %s --offline", b.ptr);
 }
 
 static enum kt_code cmd_init(struct kt_ctx *ctx, const void *arg, struct kt_err *err)

@@ -148,9 +148,10 @@ static enum kt_code defaults_from_env(struct globals *g, struct kt_err *err)
 	g->json = kt_env_flag("KARTA_JSON");
 	g->debug = kt_env_flag("KARTA_DEBUG");
 	g->server = kt_env_get("KARTA_SERVER");
-	if (timeout && !kt_str_duration_ms(timeout, &g->timeout_ms))
-		return kt_fail(err, KT_EINVAL, 0, "KARTA_TIMEOUT: '%s' is not a time", timeout);
-	return KT_OK;
+	if (!timeout || kt_str_duration_ms(timeout, &g->timeout_ms))
+		return KT_OK;
+	(void)kt_fail(err, KT_EINVAL, 0, "KARTA_TIMEOUT: '%s' is not a time", timeout);
+	return kt_hint(err, "write it as 90, 1500ms, 10s, 5m, 2h or 3d");
 }
 
 static void fill_ctx(struct run *r)
@@ -190,13 +191,33 @@ static const struct kt_cmd *find_colon(struct run *r, const char *word)
 	return sub;
 }
 
+/* The command with sub-commands before the colon of "sessions:x", or NULL. */
+static const struct kt_cmd *colon_parent(const char *word)
+{
+	KT_AUTOFREE char *head = kt_strndup(word, strcspn(word, ":"));
+	const struct kt_cmd *cmd = strchr(word, ':') ? kt_cmd_find(kt_commands, head) : NULL;
+
+	return cmd && cmd->subs ? cmd : NULL;
+}
+
+static bool takes_arguments(const struct kt_cmd *cmd)
+{
+	for (const struct kt_opt *o = cmd->opts; o && o->type != KT_OPT_T_END; o++) {
+		if (kt_opt_is_arg(o))
+			return true;
+	}
+	return false;
+}
+
 static enum kt_code unknown_command(struct run *r, const char *word, struct kt_err *err)
 {
-	const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : NULL;
+	const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : colon_parent(word);
 	const struct kt_cmd *const *cmds = parent ? parent->subs : kt_commands;
 	struct kt_vec names = KT_VEC_INIT;
 	const char *near;
 
+	if (parent && !r->depth)
+		word = strchr(word, ':') + 1;
 	for (size_t i = 0; cmds[i]; i++) {
 		if (!cmds[i]->hidden)
 			kt_vec_push(&names, (void *)(uintptr_t)cmds[i]->name);
@@ -211,7 +232,8 @@ static enum kt_code unknown_command(struct run *r, const char *word, struct kt_e
 	if (near)
 		(void)kt_hint(err, "did you mean '%s'?", near);
 	else
-		(void)kt_hint(err, "'karta help' lists the commands");
+		(void)kt_hint(err, "'karta help%s%s' lists the commands", parent ? " " : "",
+			parent ? parent->name : "");
 	kt_vec_release(&names);
 	return KT_EINVAL;
 }
@@ -260,7 +282,7 @@ static enum kt_code find_command(struct run *r, struct kt_err *err)
 			remove_word(r, at);
 			return kt_plugin_exec(word, plugin, r->argc, r->argv, err);
 		}
-		if (!cmd && !parent->run)
+		if (!cmd && (!parent->run || !takes_arguments(parent)))
 			return unknown_command(r, r->argv[at], err);
 		if (!cmd)
 			return KT_OK;
@@ -278,7 +300,9 @@ static void print_help(struct run *r)
 		kt_help_command(&b, &r->ctx.out, r->ctx.prog, r->path, r->depth, kt_global_opts);
 	else
 		kt_help_overview(&b, &r->ctx.out, r->ctx.prog, kt_commands, kt_global_opts);
-	kt_out(b.ptr, b.len);
+	/* The options behind --help were not read. */
+	r->ctx.json = wants_json(r->argc, r->argv);
+	kt_out_text(&r->ctx, b.ptr);
 }
 
 /* `karta --version`, with or without a command: the version command with the same options. */
@@ -325,6 +349,8 @@ static enum kt_code run_command(struct run *r, struct kt_err *err)
 		cmd->defaults(args);
 	code = kt_opt_parse_sets(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, &help, err);
 	r->usage_error = code != KT_OK;
+	if (code != KT_OK && !cmd && !err->hint[0])
+		(void)kt_hint(err, "'karta help' lists the options");
 	init_terms(r);
 	if (code == KT_OK && help) {
 		print_help(r);
@@ -377,8 +403,9 @@ static void print_error(struct run *r, bool json, enum kt_code code, const struc
 		kt_term_clean(&b, err->hint, strlen(err->hint), true);
 	}
 	if (r->usage_error && r->depth) {
-		kt_buf_adds(&b, "\nusage: ");
-		kt_help_usage(&b, r->ctx.prog, r->path, r->depth);
+		kt_buf_addc(&b, '\n');
+		kt_help_usage_folded(&b, t, r->ctx.prog, r->path, r->depth);
+		kt_buf_truncate(&b, b.len - 1); /* kt_say() ends the line */
 	}
 	kt_say(&loud, "%s", b.ptr);
 	if (json)

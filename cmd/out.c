@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
+#include "text/json.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -65,6 +66,24 @@ void kt_out(const char *data, size_t len)
 		(void)write_all(STDERR_FILENO, "\n", 1);
 		_exit(kt_code_exit(KT_EIO));
 	}
+}
+
+void kt_out_text(const struct kt_ctx *ctx, const char *text)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	struct kt_jw w;
+
+	if (!ctx->json) {
+		kt_out(text, strlen(text));
+		return;
+	}
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "schema_version", 1);
+	kt_jw_str(&w, "text", text);
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
 }
 
 void kt_outf(const char *fmt, ...)

@@ -7,6 +7,7 @@
 #include "text/clean.h"
 
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -22,8 +23,13 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 		.api_key = kt_env_get("KARTA_API_KEY"),
 		.timeout_ms = ctx->timeout_ms,
 	};
+	enum kt_code rc;
 
-	return kt_client_new(&cfg, out, err);
+	rc = kt_client_new(&cfg, out, err);
+	if (rc != KT_EINVAL || strstr(cfg.url, "://"))
+		return rc;
+	(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not the address of a server", cfg.url);
+	return kt_hint(err, "it begins with http:// or https://, as %s", DEFAULT_URL);
 }
 
 static void print(const struct kt_ctx *ctx, const char *text, size_t len, bool one_line)

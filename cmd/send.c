@@ -133,6 +133,9 @@ static void take_status(struct sending *s, const cJSON *data)
 	const char *state = kt_json_str_or(data, "state", "");
 
 	if (kt_str_eq(state, "turn_started")) {
+		if (!s->started)
+			kt_say(s->ctx, "session %s (go on with: karta send --session %s \"...\")",
+				s->follow.session_id, s->follow.session_id);
 		s->started = true;
 	} else if (kt_str_eq(state, "input_resolved") && s->question &&
 		kt_str_eq(kt_json_str(data, "request_id"), s->question->request_id)) {
@@ -424,7 +427,6 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 
 	if (rc != KT_OK)
 		return rc;
-	kt_say(ctx, "session %s (go on with: karta send --session %s \"...\")", id, id);
 	s->render = kt_render_new(&rc_cfg);
 	s->follow = (struct kt_client_follow){ .session_id = id,
 		.message = &m,
@@ -437,11 +439,23 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 		s->deadline_us = kt_mono_us() + ctx->timeout_ms * 1000;
 	kt_remote_catch_int();
 	rc = follow(s, err);
+	/* A message that was refused leaves no empty session behind. */
+	if (!s->args->session && !s->started && (rc == KT_EIO || rc == KT_ENOTFOUND))
+		(void)!kt_client_delete(s->client, id, NULL);
 	kt_render_close(s->render);
 	flush(s);
 	if (s->tty_fd)
 		close(s->tty_fd);
 	return rc == KT_OK ? outcome(s, err) : rc;
+}
+
+static enum kt_code empty_text(const struct send_args *a, struct kt_err *err)
+{
+	bool from_stdin = !a->text || kt_str_eq(a->text, "-");
+
+	(void)kt_fail(err, KT_EINVAL, 0, "the text to send is empty%s",
+		from_stdin ? ": nothing came on standard input" : "");
+	return from_stdin ? kt_hint(err, "karta send \"...\" sends a text") : KT_EINVAL;
 }
 
 /* The text of the argument or of stdin. */
@@ -470,7 +484,7 @@ static enum kt_code read_text(
 		return kt_fail(
 			err, KT_ELIMIT, 0, "the text is longer than %d bytes", KT_MAX_TEXT_BYTES);
 	if (!b->len)
-		return kt_fail(err, KT_EINVAL, 0, "the text to send is empty");
+		return empty_text(a, err);
 	if (strlen(b->ptr) != b->len || !kt_utf8_valid(b->ptr, b->len))
 		return kt_fail(err, KT_EINVAL, 0, "the text is not UTF-8");
 	return KT_OK;

@@ -128,7 +128,7 @@ static void print_list(const struct kt_ctx *ctx, const cJSON *list, bool more)
 	kt_table_render(&b, &ctx->out, tb);
 	kt_table_free(tb);
 	if (!list->child)
-		kt_say(ctx, "no sessions yet; `karta send \"...\"` starts one");
+		kt_say(ctx, "no sessions yet; 'karta send \"...\"' starts one");
 	else
 		kt_out(b.ptr, b.len);
 	if (more)
@@ -465,8 +465,11 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
 	uint64_t after = 0;
-	enum kt_code rc = kt_remote_open(ctx, &c, err);
+	enum kt_code rc;
 
+	if (markdown && ctx->json)
+		return kt_fail(err, KT_EINVAL, 0, "--format markdown has no JSON; use jsonl");
+	rc = kt_remote_open(ctx, &c, err);
 	if (rc != KT_OK)
 		return rc;
 	rc = kt_client_get(c, a->id, &doc, err);

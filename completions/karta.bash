@@ -9,7 +9,7 @@ _karta_kind()
 	'init #0') kind='dir' ;;
 	'dev --port' | 'dev -p') kind='any' ;;
 	'dev --dir') kind='dir' ;;
-	'dev --harness') kind='any' ;;
+	'dev --harness') kind='words claude-code opencode acp rehearsal' ;;
 	'dev --harness-program') kind='file' ;;
 	'dev --config') kind='file' ;;
 	'dev --speed') kind='any' ;;

@@ -40,7 +40,7 @@ complete -c karta -n '__karta_at "init"' -x -a '(__fish_complete_directories (co
 complete -c karta -n '__karta_at ""' -a dev -d 'serve the application of a folder here, with a chat'
 complete -c karta -n '__karta_at "dev"' -s p -l port -x -d 'port on loopback; 0 picks one (default: 8000, or the next free one)'
 complete -c karta -n '__karta_at "dev"' -l dir -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of the application (default: .)'
-complete -c karta -n '__karta_at "dev"' -l harness -x -d 'claude-code, opencode, acp or rehearsal, whatever the folder says'
+complete -c karta -n '__karta_at "dev"' -l harness -x -a 'claude-code opencode acp rehearsal' -d 'harness to use, whatever the folder says'
 complete -c karta -n '__karta_at "dev"' -l harness-program -r -F -d 'program of the harness, instead of the one on PATH'
 complete -c karta -n '__karta_at "dev"' -l config -r -F -d 'settings (default: karta.jsonc)'
 complete -c karta -n '__karta_at "dev"' -l offline -d 'replay rehearsals/ instead of running the harness'

@@ -66,7 +66,7 @@ void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
 			kt_app_has_file(app->dir, "karta.toml")
 				? "write CLAUDE.md or AGENTS.md: who the agent is, and what it is "
 				  "to do"
-				: "run `karta init`",
+				: "run 'karta init'",
 			"no harness application here");
 	ld->have_layout = known;
 	ld->layout = type;

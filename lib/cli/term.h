@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the terminal can do, colours, widths, tables, progress, prompts. lib/ never prints:
+ * What the terminal can do, colors, widths, tables, progress, prompts. lib/ never prints:
  * functions render into buffers, and cmd/ writes them; only progress and prompts are given file
  * descriptors by their caller.
  */
@@ -53,7 +53,7 @@ size_t kt_term_width(const char *s);
 
 /*
  * Table: rows of cells, first row the header (dim). Columns are as wide as needed; the last one is
- * cut with an ellipsis to the terminal's width when is_tty. Cells are sanitised.
+ * cut with an ellipsis to the terminal's width when is_tty. Cells are sanitized.
  */
 struct kt_table;
 KT_MUST_CHECK struct kt_table *kt_table_new(size_t columns);

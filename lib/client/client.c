@@ -85,7 +85,7 @@ const char *kt_client_url(const struct kt_client *c)
 static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
 {
 	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->base);
-	return kt_hint(err, "start one with `karta dev`");
+	return kt_hint(err, "start one with 'karta dev'");
 }
 
 enum kt_code client_do(struct kt_client *c, const struct client_request *rq,

@@ -431,7 +431,7 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
 	if (flock(reg->lock_fd, LOCK_EX | LOCK_NB)) {
 		kt_fail(err, KT_ECONFLICT, 0, "another karta server is serving this folder");
-		return kt_hint(err, "stop it, or talk to it with `karta chat`");
+		return kt_hint(err, "stop it, or talk to it with 'karta chat'");
 	}
 	return KT_OK;
 }

@@ -11,13 +11,23 @@ export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 export const KARTA = path.resolve(process.env.KARTA ?? path.join(ROOT, 'build/asan/karta'));
 export const CLAUDE = path.join(ROOT, `tests/node_modules/@anthropic-ai/claude-code-linux-${process.arch}/claude`);
 export const OPENCODE = path.join(ROOT, `tests/node_modules/opencode-linux-${process.arch}/bin/opencode`);
+/** The browser of the page tests; undefined when there is none. */
+export const BROWSER = process.env.CHROMIUM
+  ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
 export const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 /** Everything is slower under sanitizers and on a busy machine. */
 export const PATIENCE_MS = 60000;
 
-export function tempDir(t, name) {
+/* Removed when the process ends: while a test ends, its server and agents may still write there, and a
+   hook that fails keeps those after it (which stop them) from running. */
+const folders = [];
+process.on('exit', () => {
+  for (const dir of folders) try { rmSync(dir, { recursive: true, force: true, maxRetries: 5 }); } catch { /* no test's failure */ }
+});
+
+export function tempDir(_t, name) {
   const dir = mkdtempSync(path.join(tmpdir(), `karta-${name}-`));
-  t.after(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
+  folders.push(dir);
   return dir;
 }
 

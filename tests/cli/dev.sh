@@ -171,4 +171,12 @@ test_expect_success 'an edited file is picked up without a restart, and a broken
 	test_grep "^karta.toml:[0-9]+:[0-9]+: warning: .*naem" seven.err && test_stop "$pid"
 '
 
+test_expect_success 'a missing harness program and a data folder that cannot be are told at once' '
+	mkdir told && echo Hi >told/CLAUDE.md &&
+	test_must_exit 5 "$KARTA" dev --dir told --no-chat --harness-program nowhere >out 2>err &&
+	test_empty out && test_grep "^karta: --harness-program: " err &&
+	: >file && KARTA_DATA=$PWD/file/sub test_must_exit 1 "$KARTA" dev --dir told --no-chat 2>err &&
+	test_grep "^hint: KARTA_DATA" err
+'
+
 test_done

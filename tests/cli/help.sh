@@ -39,4 +39,26 @@ test_expect_success 'too deep a command is an error' '
 	test_grep "^karta: .karta version. has no sub-commands" err
 '
 
+test_expect_success 'a sub-command may be joined with a colon, and a near miss is named' '
+	"$KARTA" help sessions:list >a && "$KARTA" help sessions list >b && test_cmp b a &&
+	test_must_exit 2 "$KARTA" help dve 2>err && test_grep "did you mean .dev." err &&
+	test_must_exit 2 "$KARTA" help sessions lst 2>err && test_grep "did you mean .list." err &&
+	test_must_exit 2 "$KARTA" sessions lst 2>err && test_grep "did you mean .list." err &&
+	test_must_exit 2 "$KARTA" sessions:lst 2>err && test_grep "did you mean .list." err &&
+	test_must_exit 2 "$KARTA" -x 2>err && test_grep "^hint: " err
+'
+
+test_expect_success 'help and completion are JSON when asked' '
+	"$KARTA" help dev >text && "$KARTA" help dev --json >out &&
+	test_json out "d[\"text\"] == open(\"text\").read()" &&
+	"$KARTA" dev --help --json >out && test_json out "d[\"text\"] == open(\"text\").read()" &&
+	"$KARTA" completion bash >text && "$KARTA" completion bash --json >out &&
+	test_json out "d[\"text\"] == open(\"text\").read()"
+'
+
+test_expect_success 'the usage line of an error is folded' '
+	test_must_exit 2 "$KARTA" dev --nope 2>err && test_grep -F "usage: karta dev" err &&
+	test "$(wc -L <err)" -le 80
+'
+
 test_done

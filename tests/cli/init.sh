@@ -71,4 +71,11 @@ test_expect_success 'a folder that cannot be made is an error' '
 	test_grep "Not a directory" err
 '
 
+test_expect_success 'the next step can be pasted, and a starter tells of --offline' '
+	"$KARTA" init "it'\''s mine" >out 2>err &&
+	test_grep -F "Next: karta dev --dir '\''it'\''\\'\'''\''s mine'\''" err && test_grep "^Without a key.* --offline$" err &&
+	mkdir bare && echo Hi >bare/CLAUDE.md && "$KARTA" init bare >out 2>err &&
+	test_grep "Next: karta dev --dir bare$" err && test_grep -v offline err
+'
+
 test_done

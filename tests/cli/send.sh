@@ -56,6 +56,23 @@ test_expect_success 'the answer is on stdout and the session on stderr' '
 	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id
 '
 
+test_expect_success 'a refused message leaves no session and names none' '
+	"$KARTA" --server "$url" sessions --json >before.json &&
+	test_must_exit 1 "$KARTA" --server "$url" send --agent nobody hi >out 2>err &&
+	test_empty out && test_grep -v "^session" err &&
+	test_must_exit 5 "$KARTA" --server "$url" send --session sess_none hi >out 2>err &&
+	test_grep -v "^session" err &&
+	"$KARTA" --server "$url" sessions --json >after.json &&
+	test_json after.json "len(d[\"data\"]) == len(json.load(open(\"before.json\"))[\"data\"])"
+'
+
+test_expect_success 'wrong use tells what is right' '
+	test_must_exit 2 "$KARTA" send </dev/null 2>err && test_grep "^hint: karta send" err &&
+	test_must_exit 2 "$KARTA" send where are you 2>err && test_grep "^hint: .*quotes" err &&
+	test_must_exit 2 "$KARTA" send --server localhost:8000 hi 2>err &&
+	test_grep "localhost:8000. is not the address" err && test_grep "^hint: it begins with http" err
+'
+
 test_expect_success 'the session goes on, and the text may come from stdin' '
 	echo Hello | "$KARTA" --server "$url" send - --session "$(cat id)" >out 2>err &&
 	test_grep Beans out && test_grep -F "session $(cat id)" err &&

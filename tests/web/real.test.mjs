@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { CLAUDE, ROOT, existsSync, harnessEnv, path, startKarta, startModel, tempDir, writeFiles } from '../api/lib.mjs';
+import { BROWSER, CLAUDE, ROOT, existsSync, harnessEnv, path, startKarta, startModel, tempDir, writeFiles } from '../api/lib.mjs';
 
-const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
+const skip = !BROWSER ? 'no browser is installed'
+  : existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
 test('the page with the real server', { skip, timeout: 300000 }, async (t) => {
   const model = await startModel(t);

@@ -87,7 +87,7 @@ static void test_fix(void **state)
 	struct kt_app *app = load_dir(dir, NULL);
 
 	assert_int_equal(app->n_errors, 1);
-	assert_string_equal(app->findings->fix, "run `karta init`");
+	assert_string_equal(app->findings->fix, "run 'karta init'");
 	kt_app_free(app);
 	drop_dir(dir);
 }
