@@ -15,7 +15,7 @@ KT_MUST_CHECK enum kt_code kt_remote_open(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
 /*
- * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitised to a terminal.
+ * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitized to a terminal.
  */
 void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len);
 /* As kt_remote_line() with several lines and no line end added. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Events as lines for a terminal, shared by chat, send and sessions. Renders into the caller's
- * buffers and writes nothing. Everything that came from a server is sanitised here.
+ * buffers and writes nothing. Everything that came from a server is sanitized here.
  */
 #ifndef KT_CMD_RENDER_H
 #define KT_CMD_RENDER_H

@@ -166,7 +166,7 @@ static int strip_project(struct kt_call *c, char *out, size_t size)
 		rest = strstr(path, "/v1/");
 		if (!rest || rest == path)
 			return 0;
-		/* "/org/agent": the agent is the project, a local server has no organisations. */
+		/* "/org/agent": the agent is the project, a local server has no organizations. */
 		path = memchr(path + 1, '/', (size_t)(rest - path) - 1);
 		if (!path)
 			return 0;

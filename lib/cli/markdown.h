@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "cli/term.h"
 
-/* Append the drawn form of len bytes; plain text with markers kept readable when no colour. */
+/* Append the drawn form of len bytes; plain text with markers kept readable when no color. */
 void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *md, size_t len);
 
 struct kt_markdown;

@@ -39,7 +39,7 @@ enum kt_style {
 	KT_STYLE_ITALIC,
 	KT_STYLE_UNDERLINE,
 };
-/* Append s in a style; plain without colour. */
+/* Append s in a style; plain without color. */
 void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s);
 /*
  * Append len bytes of text of unknown origin, safe to print: control and bidirectional characters

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * karta's own API as typed calls: sessions, messages, inputs, interrupts, event streams. Blocking,
- * one thread at a time, over net/curl.h. Everything it hands out came from the server: sanitise it
+ * one thread at a time, over net/curl.h. Everything it hands out came from the server: sanitize it
  * before printing.
  *
  * Answers that are no success become an error: 401 KT_EAUTH, 402 KT_EBUDGET, 403 KT_EDENIED, 404

@@ -33,7 +33,7 @@ struct kt_harness_cbs {
 	void (*ask)(void *arg, const struct kt_ask *ask);
 	void (*ask_withdrawn)(void *arg, const char *ask_id);
 	void (*turn_end)(void *arg, const struct kt_turn_result *result);
-	/* One line of its stderr, sanitised and redacted. */
+	/* One line of its stderr, sanitized and redacted. */
 	void (*stderr_line)(void *arg, const char *line);
 	/* resume did not work; a fresh conversation was begun instead. */
 	void (*resume_failed)(void *arg, const char *why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Terminal sanitiser: makes text of unknown origin safe to print. C0 but LF and TAB, DEL, C1,
+ * Terminal sanitizer: makes text of unknown origin safe to print. C0 but LF and TAB, DEL, C1,
  * bidirectional controls and invalid UTF-8 become visible escapes ("\x1b", "\u202e"). Idempotent.
  */
 #ifndef KT_TEXT_CLEAN_H
