@@ -2,7 +2,7 @@
 // The real OpenCode (over ACP) through the HTTP API; only the model is a stand-in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, startKarta, startModel,
+import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, processesWith, startKarta, startModel,
   tempDir, textOf, turn, writeFiles } from './lib.mjs';
 
 const skip = existsSync(OPENCODE) ? false : 'OpenCode is not installed for this processor';
@@ -62,6 +62,41 @@ test('OpenCode', { skip, timeout: 240000 }, async (t) => {
     const events = await turn(karta, other, '[[error:401]] x');
     assert.equal(errorOf(events).code, 'auth_failed');
     assert.equal((await send(other, '[[text:fine]]')).text, 'fine');
+  });
+  await t.test('reasoning', async () => {
+    const events = await turn(karta, id, '[[think:let me see]]', { thinking: true });
+    assert.match(events.filter((e) => e.type === 'reasoning').map((e) => e.data.part.text).join(''), /let me see/);
+    const quiet = await turn(karta, id, '[[think:let me see]] again');
+    assert.equal(quiet.some((e) => e.type === 'reasoning'), false);
+  });
+  await t.test('a sub-agent works inside one tool call', async () => {
+    const task = JSON.stringify({ description: 'look', prompt: '[[text:from the sub-agent]]', subagent_type: 'general' });
+    const events = await turn(karta, id, `[[tool:task ${task}]] [[text:main again]]`);
+    const use = events.find((e) => e.type === 'tool_use');
+    const result = events.find((e) => e.type === 'tool_result' && e.data.tool_use_id === use.data.tool_use_id);
+    assert.match(JSON.stringify(result.data.output), /from the sub-agent/);
+    assert.match(textOf(events), /main again/);
+  });
+  await t.test('two sessions at once do not mix', async () => {
+    const ids = await Promise.all([newSession(karta), newSession(karta)]);
+    const both = await Promise.all(ids.map((one, i) => turn(karta, one, `[[text:alpha${i} beta${i} gamma${i}]] {{delay=30}} {{n=10}}`)));
+    both.forEach((events, i) => {
+      assert.equal(textOf(events), `alpha${i} beta${i} gamma${i}`);
+      assert.ok(events.every((e) => e.session_id === ids[i]));
+    });
+  });
+  await t.test('crash in mid-turn, the next message resumes', async () => {
+    const one = await newSession(karta);
+    await turn(karta, one, 'the word is banana');
+    const watch = openStream(karta, `/v1/sessions/${one}/events`);
+    await call(karta, 'POST', `/v1/sessions/${one}/messages`, { text: '[[hang]]' }, { prefer: 'respond-async' });
+    await watch.until((e) => e.type === 'text' && /Some/.test(e.data.part.text));
+    for (const pid of processesWith('KARTA_PROC_ID=').filter((p) => processesWith(karta.data).includes(p))) process.kill(pid, 'SIGKILL');
+    const error = await watch.until((e) => e.type === 'error');
+    assert.equal(error.data.code, 'harness_crashed');
+    await watch.until((e) => e.type === 'done' && e.seq > error.seq);
+    watch.close();
+    assert.match((await send(one, '[[recall]]')).text, /banana/);
   });
   await t.test('resumes after the server was killed', async (t2) => {
     karta.child.kill('SIGKILL');
