@@ -98,6 +98,7 @@ struct kt_http_server {
 	int64_t drain_until_ms;
 	kt_loop_fn drain_fn;
 	void *drain_arg;
+	int64_t pause_logged_ms; /* 0 = never */
 	size_t n_conns, n_streams;
 	size_t most_conns; /* since the heap was trimmed last, as the sweeps saw it */
 	uint64_t n_requests, n_refused;

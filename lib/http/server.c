@@ -22,6 +22,7 @@
 #define TRIM_CONNS 100 /* fewer leave too little behind to look for */
 #define SWEEP_MS 500
 #define PAUSE_MS 100
+#define PAUSE_LOG_MS 10000
 #define ACCEPT_BURST 256 /* then let others run */
 #define BUSY_EXTRA 64 /* connections over the cap that still get an answer */
 #define BACKLOG 4096
@@ -227,7 +228,11 @@ static void pause_accepting(struct kt_http_server *s, int error)
 {
 	if (s->pause)
 		return;
-	kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing", strerror(error));
+	/* The pauses repeat for as long as descriptors are short; the log need not. */
+	if (!s->pause_logged_ms || kt_loop_now_ms(s->loop) - s->pause_logged_ms >= PAUSE_LOG_MS) {
+		s->pause_logged_ms = kt_loop_now_ms(s->loop);
+		kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing", strerror(error));
+	}
 	for (size_t i = 0; i < s->n_listeners; i++)
 		(void)uv_poll_stop(&s->listeners[i]->poll);
 	s->pause = kt_timer_new(s->loop, pause_over, s);
