@@ -77,11 +77,27 @@ static void on_check(uv_check_t *h)
 	run_queue(h->data);
 }
 
+/*
+ * From 1.45 to 1.48 libuv hands epoll_ctl to io_uring and may do it after the descriptor was closed
+ * and its number given to another connection, whose events are then lost (libuv issue 4323). It
+ * reads the variable once, when the first loop is made; children do not inherit it.
+ */
+static int init_uv(uv_loop_t *uv)
+{
+	bool affected = uv_version() >= 0x012d00 && uv_version() < 0x013100;
+	bool ours = affected && setenv("UV_USE_IO_URING", "0", 0) == 0;
+	int rc = uv_loop_init(uv);
+
+	if (ours)
+		(void)unsetenv("UV_USE_IO_URING");
+	return rc;
+}
+
 enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
 {
 	struct kt_loop *loop = kt_calloc(1, sizeof(*loop));
 	loop->tail = &loop->head;
-	int rc = uv_loop_init(&loop->uv);
+	int rc = init_uv(&loop->uv);
 	if (rc < 0) {
 		free(loop);
 		return kt_fail(err, KT_EIO, -rc, "cannot make an event loop");
