@@ -34,7 +34,5 @@ void kt_api_free(struct kt_api *api);
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq);
 /* The server is draining: /readyz says no. */
 void kt_api_set_draining(struct kt_api *api);
-/* The routes, for the test that compares them with the OpenAPI document. */
-const struct kt_route *kt_api_routes(size_t *out_n);
 
 #endif

@@ -52,12 +52,6 @@ static const struct kt_route routes[] = {
 };
 #define N_PROJECT_ROUTES 9
 
-const struct kt_route *kt_api_routes(size_t *out_n)
-{
-	*out_n = KT_ARRAY_LEN(routes);
-	return routes;
-}
-
 struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 {
 	struct kt_api *api = kt_calloc(1, sizeof(*api));

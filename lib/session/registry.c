@@ -270,14 +270,6 @@ struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct 
 	return i ? reg->order.items[i - 1] : NULL;
 }
 
-void kt_session_set_metadata(struct kt_session *s, const char *metadata)
-{
-	free(s->metadata);
-	s->metadata = kt_strdup(metadata);
-	s->updated_us = kt_time_us();
-	kt_journal_session(s->reg, s);
-}
-
 void kt_session_delete(struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;

@@ -164,8 +164,6 @@ struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct 
 size_t kt_sessions_count(const struct kt_sessions *reg);
 /* Delete with log and harness; watchers get KT_NOTE_GONE. */
 void kt_session_delete(struct kt_session *s);
-/* Replace the metadata (JSON object text, checked by the caller). */
-void kt_session_set_metadata(struct kt_session *s, const char *metadata);
 
 enum kt_on_busy { KT_BUSY_ENQUEUE, KT_BUSY_REJECT, KT_BUSY_INTERRUPT };
 /* "enqueue", "reject", "interrupt"; false when unknown. */
