@@ -456,19 +456,6 @@ static enum kt_code ask_until_done(struct kt_client *c, const char *id, const ch
 	}
 }
 
-enum kt_code kt_client_send(struct kt_client *c, const char *id, const struct kt_client_message *m,
-	cJSON **out, struct kt_err *err)
-{
-	KT_AUTOFREE char *body = client_message_body(m, err);
-	char made[KT_ID_MAX];
-
-	if (!body)
-		return KT_ELIMIT;
-	kt_rand_id("cli_", made);
-	return ask_until_done(
-		c, id, body, m->idempotency_key ? m->idempotency_key : made, out, err);
-}
-
 enum kt_code kt_client_result(
 	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err)
 {

@@ -81,12 +81,6 @@ struct kt_client_message {
  */
 KT_MUST_CHECK enum kt_code kt_client_post(struct kt_client *c, const char *id,
 	const struct kt_client_message *m, char *out_turn_id, struct kt_err *err);
-/*
- * Send a message and wait for the whole answer, or until the turn waits for an input (stop_reason
- * "requires_action"). A lost connection does not lose the answer.
- */
-KT_MUST_CHECK enum kt_code kt_client_send(struct kt_client *c, const char *id,
-	const struct kt_client_message *m, cJSON **out, struct kt_err *err);
 
 /* One event. Pointers are valid during the call only. */
 struct kt_client_event {
@@ -137,8 +131,8 @@ struct kt_client_follow {
 KT_MUST_CHECK enum kt_code kt_client_follow(
 	struct kt_client *c, struct kt_client_follow *f, struct kt_err *err);
 /*
- * The whole answer of a message that was followed to its end, as kt_client_send() gives it. A turn
- * that failed is an error with its message.
+ * The whole answer of a message that was followed to its end. A lost connection does not lose it. A
+ * turn that failed is an error with its message.
  */
 KT_MUST_CHECK enum kt_code kt_client_result(
 	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err);

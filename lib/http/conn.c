@@ -104,7 +104,6 @@ static void end_stream(struct kt_conn *c)
 	const struct kt_stream_ops *ops = c->ex.ops;
 
 	c->ex.ops = NULL;
-	c->server->n_streams--;
 	ops->closed(c->ex.arg);
 }
 
@@ -285,7 +284,6 @@ void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char 
 {
 	struct kt_problem p = { .status = status, .code = code, .detail = detail };
 
-	c->server->n_refused++;
 	c->keep_alive = false;
 	(void)io_get(c);
 	clear_request(&c->ex.rq);
@@ -303,7 +301,6 @@ static void handle(struct kt_conn *c)
 	rq->body_len = c->io->body.len;
 	c->phase = KT_CONN_HANDLE;
 	c->deadline_ms = 0;
-	s->n_requests++;
 	s->fn(s->arg, &c->ex, rq);
 }
 

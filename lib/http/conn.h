@@ -99,9 +99,8 @@ struct kt_http_server {
 	kt_loop_fn drain_fn;
 	void *drain_arg;
 	int64_t pause_logged_ms; /* 0 = never */
-	size_t n_conns, n_streams;
+	size_t n_conns;
 	size_t most_conns; /* since the heap was trimmed last, as the sweeps saw it */
-	uint64_t n_requests, n_refused;
 	char read_buf[KT_HTTP_READ_BYTES]; /* all connections read into it, one after the other */
 };
 

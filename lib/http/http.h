@@ -99,13 +99,6 @@ void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg);
 /* Close everything now and free. NULL is fine. */
 void kt_http_server_free(struct kt_http_server *s);
 
-struct kt_http_stats {
-	size_t conns, streams;
-	uint64_t requests, refused;
-};
-/* Counters as they are now. */
-void kt_http_stats(const struct kt_http_server *s, struct kt_http_stats *out);
-
 /* The request that ex answers. BORROWS until ex ends. */
 const struct kt_request *kt_exchange_request(const struct kt_exchange *ex);
 /*

@@ -250,7 +250,6 @@ static void admit(struct kt_http_server *s, int fd, const union address *a)
 	if (busy && s->n_conns >= s->cfg.max_conns + BUSY_EXTRA) {
 		if (s->cfg.max_conns_per_ip > 0)
 			(void)count_ip(s, peer, -1);
-		s->n_refused++;
 		(void)close(fd);
 		return;
 	}
@@ -469,9 +468,4 @@ void kt_http_server_free(struct kt_http_server *s)
 	kt_buf_release(&s->common);
 	free(s->server_headers);
 	free(s);
-}
-
-void kt_http_stats(const struct kt_http_server *s, struct kt_http_stats *out)
-{
-	*out = (struct kt_http_stats){ s->n_conns, s->n_streams, s->n_requests, s->n_refused };
 }

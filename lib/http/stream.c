@@ -175,7 +175,6 @@ void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool even
 	ex->close_fn = NULL;
 	ex->ops = ops;
 	ex->arg = arg;
-	c->server->n_streams++;
 	c->event_stream = event_stream;
 	c->chunked = !ex->rq.http10;
 	/* What the client says during a stream is not kept, so it cannot be a next request. */
