@@ -30,7 +30,7 @@ O := $(BUILD)/$(VARIANT)
 Q := $(if $(V),,@)
 note = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
 # In the order of the import ladder: lowest first (scripts/check-imports reads this list).
-MODULES := base text cli net http proc event app client harness session api
+MODULES := base text crypto cli net http proc event app pack store client harness control session api
 
 PKGS := libuv libcjson yaml-0.1 md4c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -48,9 +48,17 @@ ifdef WERROR
 WARN += -Werror
 endif
 
+# Libraries that are loaded when they are first needed (lib/base/dl.h), by the names that the
+# packages with the headers have.
+soname = $(or $(shell objdump -p "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/null | \
+	sed -n 's/^ *SONAME *//p'),lib$(1).so)
+SONAMES := -DKT_SO_SODIUM='"$(call soname,sodium)"' -DKT_SO_CRYPTO='"$(call soname,crypto)"' \
+	-DKT_SO_SQLITE3='"$(call soname,sqlite3)"' -DKT_SO_GIT2='"$(call soname,git2)"' \
+	-DKT_SO_ARCHIVE='"$(call soname,archive)"'
+
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DKT_VERSION='"$(VERSION)"' -Ilib -I. -I$(BUILD)/gen \
 	-include base/banned.h -fvisibility=hidden -fPIE -MMD -MP -g \
-	-ffile-prefix-map=$(CURDIR)=. -fno-strict-aliasing $(WARN) $(PKG_CFLAGS)
+	-ffile-prefix-map=$(CURDIR)=. -fno-strict-aliasing $(WARN) $(PKG_CFLAGS) $(SONAMES)
 # Flags of the hardening guide that the compiler at hand takes.
 try = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo $(1))
 ifeq ($(VARIANT),release)
@@ -127,11 +135,15 @@ BELOW_net := base text
 BELOW_http := base text net
 BELOW_proc := base text net
 BELOW_event := base text net
+BELOW_crypto := base
 BELOW_app := base text
-BELOW_client := base text net
+BELOW_pack := base text crypto
+BELOW_store := base text crypto net
+BELOW_client := base text crypto net pack
 BELOW_harness := base text net proc event app
-BELOW_session := base text net proc event app harness
-BELOW_api := base text net http proc event app harness session
+BELOW_control := base text crypto net proc event app pack store
+BELOW_session := $(BELOW_control) control harness
+BELOW_api := $(BELOW_session) http session
 UV := $(if $(UNIT_VARIANT),$(UNIT_VARIANT),asan)
 
 define unit_rules
@@ -154,7 +166,7 @@ $(O)/tests/unit/%.run: $(O)/tests/unit/%
 # --- fuzzing: tests/fuzz/fuzz_NAME.c with tests/fuzz/corpus/NAME ---------------------------------
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_OBJS := $(foreach m,base text net http,$(call obj_of,$(m)))
+FUZZ_OBJS := $(foreach m,base text crypto net http pack,$(call obj_of,$(m)))
 fuzz-build:
 	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build
 run-fuzz-build: $(FUZZ_NAMES:%=$(O)/fuzz_%)

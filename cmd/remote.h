@@ -15,6 +15,13 @@ KT_MUST_CHECK enum kt_code kt_remote_open(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
 /*
+ * The project that is meant: given (a positional) or --project, KARTA_PROJECT, else the name in the
+ * karta.toml of this folder. *out is the caller's. Returns KT_OK or KT_EINVAL with a hint.
+ */
+KT_MUST_CHECK enum kt_code kt_remote_project(
+	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err);
+
+/*
  * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitized to a terminal.
  */
 void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len);

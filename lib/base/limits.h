@@ -35,7 +35,7 @@
 #define KT_MAX_METADATA_BYTES 16384 /* names, ids, a few sentences */
 #define KT_MAX_TEXT_BYTES (512 * 1024) /* one message; fits a body after JSON escaping */
 #define KT_MAX_IDLE_HARNESSES 8 /* kept warm between turns; each takes 250 to 600 MiB */
-#define KT_MAX_SESSIONS 100000 /* per data directory */
+#define KT_MAX_SESSIONS 1000000 /* per data directory; 0.6 KiB each in memory */
 #define KT_MAX_PARTICIPANTS 100 /* per session */
 #define KT_MAX_NAME_BYTES 200 /* a participant's or agent's name */
 #define KT_MAX_REMEMBERED 1000 /* approvals remembered in one session */
@@ -48,5 +48,31 @@
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */
 #define KT_TURN_CANCEL_MS 5000 /* interrupt until the turn's end, then the process is killed */
 #define KT_APPROVAL_MS 3600000 /* an unanswered approval */
+
+#define KT_MAX_PACK_FILES 20000 /* of one release; a large repository has some thousand */
+#define KT_MAX_PACK_BYTES (512 * 1024 * 1024) /* of one release, unpacked */
+#define KT_MAX_PACK_FILE_BYTES (256 * 1024 * 1024) /* one file of a release */
+#define KT_MAX_ARCHIVE_BYTES (100 * 1024 * 1024) /* one upload, as sent */
+#define KT_MAX_PACK_RATIO 200 /* unpacked to sent after the first 8 MiB; text reaches 20 */
+#define KT_MAX_PACK_PATH_BYTES 1024 /* path of a file in a release */
+#define KT_MAX_PACK_DEPTH 32 /* folders in folders */
+#define KT_UNPACK_MS 60000 /* unpacking one archive */
+#define KT_MAX_MANIFEST_BYTES (32 * 1024 * 1024) /* 20,000 files with the longest paths */
+#define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
+#define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
+#define KT_BUILD_LOG_MS 60000 /* a finished build's log stays open for late readers */
+#define KT_PREVIEW_MS (72 * 3600 * 1000) /* life of a preview without pushes */
+#define KT_RELEASE_RETENTION_MS (7 * 24 * 3600 * 1000) /* files of releases that nothing uses */
+#define KT_PROJECT_LOG_MS (7 * 24 * 3600 * 1000) /* age of lines in a project's log */
+#define KT_MAX_PROJECT_LOG_BYTES (64 * 1024 * 1024) /* a project's log */
+#define KT_MAX_CONFIG_VARS 200 /* per project */
+#define KT_MAX_CONFIG_VALUE_BYTES 32768 /* one value; certificates fit */
+#define KT_MAX_PROJECTS 10000 /* per organization */
+#define KT_MAX_KEYS 1000 /* per organization */
+#define KT_DEVICE_CODE_MS 600000 /* a login waits for its approval */
+#define KT_MAX_DEVICE_CODES 1000 /* logins that wait, per server */
+#define KT_DEVICE_POLL_MS 2000 /* between two polls of a login */
+#define KT_HTTP_UPLOAD_GRACE_MS 5000 /* then an upload has to be faster than the next line */
+#define KT_MIN_UPLOAD_BYTES_PER_S 1024 /* slower uploads are closed */
 
 #endif

@@ -137,4 +137,71 @@ KT_MUST_CHECK enum kt_code kt_client_follow(
 KT_MUST_CHECK enum kt_code kt_client_result(
 	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err);
 
+/* --- the management API (docs/api.md) ------------------------------------------------------------ */
+
+/*
+ * Any call: method and path ("/agent_projects/x/releases"; encode with kt_url_segment()), body is
+ * JSON text or NULL. A POST, PATCH or PUT carries an Idempotency-Key of its own and is repeated when
+ * the answer is lost. *out is NULL for 204. After a failure kt_client_problem() tells more.
+ */
+KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *method,
+	const char *path, const char *body, cJSON **out, struct kt_err *err);
+/*
+ * The problem document of the last call that failed: `code` and whatever members it has. NULL when
+ * there was none. BORROWS until the next call.
+ */
+const cJSON *kt_client_problem(const struct kt_client *c);
+/* Download: 2xx bodies go to fd. */
+KT_MUST_CHECK enum kt_code kt_client_download(
+	struct kt_client *c, const char *path, int fd, struct kt_err *err);
+/* Append one path segment, percent-encoded. */
+void kt_url_segment(struct kt_buf *out, const char *segment);
+
+/*
+ * Follow any event stream of the server that resumes by Last-Event-ID (logs of projects and
+ * builds): across lost connections and server restarts, each event once, in order.
+ */
+struct kt_client_tail {
+	const char *path; /* with its query, without `after` */
+	uint64_t cursor; /* begin after this number; moves with each event */
+	bool from_start_given; /* cursor is meant: send it also when 0 */
+	int64_t give_up_ms; /* without a connection for so long: KT_EUNAVAIL; 0 = never */
+	/* Return false to stop after this event (then KT_OK). */
+	bool (*event)(void *arg, const struct kt_client_event *ev);
+	bool (*poll)(void *arg); /* at least every 100 ms; false to stop (KT_ECANCEL); or NULL */
+	void (*state)(void *arg, enum kt_client_state state); /* or NULL */
+	void *arg;
+};
+/* Returns KT_OK (the server ended it for good, or event() did), KT_ECANCEL, KT_ENOTFOUND, ... */
+KT_MUST_CHECK enum kt_code kt_client_tail(
+	struct kt_client *c, struct kt_client_tail *t, struct kt_err *err);
+
+/* A publish, by the protocol of docs/api.md "Publish". */
+struct kt_tree;
+struct kt_client_publish {
+	const char *project;
+	struct kt_tree *tree; /* NULL: redeploy commit_sha from what the server has */
+	const char *git_dir; /* where manifests are remembered, or NULL */
+	const char *commit_sha, *ref, *message, *source; /* or NULL */
+	const char *expected; /* commit the ref is at as far as we know, "" = new; NULL = any */
+	const char *const *env; /* "K=V", NULL-terminated, or NULL */
+	int64_t pr; /* 0 = none */
+	bool fork, force, no_activate, preview;
+	bool no_wait; /* return when the server has taken it */
+	/* Build log, line by line; or NULL. */
+	void (*log)(void *arg, const char *level, const char *text);
+	/* Bytes sent of all (total 0 = not known yet); or NULL. */
+	void (*progress)(void *arg, int64_t done, int64_t total);
+	bool (*poll)(void *arg); /* false: let go (KT_ECANCEL); the server goes on; or NULL */
+	void *arg;
+};
+/*
+ * Publish and follow the build to its end. *out is the release object (the caller's), also when the
+ * build failed (then KT_EIO, and its "error" says why) .
+ * Returns KT_OK, KT_ECONFLICT (pinned: stored but not active, *out is set; ref moved), KT_EIO
+ * (build failed), KT_ECANCEL, KT_EAUTH, ...
+ */
+KT_MUST_CHECK enum kt_code kt_client_publish(struct kt_client *c,
+	const struct kt_client_publish *p, cJSON **out, struct kt_err *err);
+
 #endif

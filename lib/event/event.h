@@ -34,6 +34,8 @@ enum kt_event_type {
 	KT_EV_STATUS, /* state, ... */
 	KT_EV_SYSTEM, /* harness-internal */
 	KT_EV_GAP, /* first, last: sequence numbers that are no longer kept */
+	KT_EV_LOG, /* level, source, text, release?, session_id?, request_id?: of projects and builds */
+	KT_EV_RELEASE, /* the release object, error?: ends a build's log */
 	KT_EV_COUNT_
 };
 
@@ -59,7 +61,8 @@ struct kt_evreader;
 
 struct kt_evlog_config {
 	const char *path; /* file, or NULL for memory only */
-	const char *session_id;
+	const char *session_id; /* or the id of what else it is the log of */
+	const char *id_key; /* member that names it in each event; NULL = "session_id" */
 	size_t max_memory_bytes; /* KT_MAX_LOG_MEMORY_BYTES */
 };
 
@@ -91,6 +94,23 @@ size_t kt_evlog_readers(const struct kt_evlog *log);
 void kt_evlog_idle(struct kt_evlog *log);
 /* Forget all events up to now (retention); later readers from before get a gap. */
 KT_MUST_CHECK enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err);
+/*
+ * Forget the oldest events so that the file holds at most max_bytes, and those older than before_us
+ * (microseconds since 1970; 0 = any age), at a frame's boundary: the file is written anew beside the
+ * old one and renamed. Readers further back get a gap. Costs a copy of what is kept.
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_trim(
+	struct kt_evlog *log, uint64_t max_bytes, int64_t before_us, struct kt_err *err);
+/* Bytes of the log that are kept (in its file). */
+uint64_t kt_evlog_bytes(const struct kt_evlog *log);
+/*
+ * Sequence number after which the last n events begin (for `--lines`), and the one before the first
+ * event at or after at_us (for `--since`).
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_seek_last(
+	struct kt_evlog *log, uint64_t n, uint64_t *out_after, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_evlog_seek_time(
+	struct kt_evlog *log, int64_t at_us, uint64_t *out_after, struct kt_err *err);
 /*
  * Write out and stop using the file (before it is deleted with its session).
  */

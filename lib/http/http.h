@@ -44,6 +44,7 @@ struct kt_request {
 	size_t n_headers;
 	const char *body; /* a NUL follows it; "" when none */
 	size_t body_len;
+	const char *body_path; /* a spooled body is in this file (removed with ex), else NULL */
 	bool http10;
 	char peer[64]; /* address text */
 	char id[40]; /* "req_" id of ours, sent back as Request-Id */
@@ -61,7 +62,26 @@ const char *kt_request_header(const struct kt_request *rq, const char *name);
 KT_MUST_CHECK bool kt_request_query(
 	const struct kt_request *rq, const char *name, char *out, size_t size);
 
+enum kt_spool_answer {
+	KT_SPOOL_MEMORY, /* as usual: held in memory, max_body_bytes at most */
+	KT_SPOOL_FILE, /* written to a file as it comes */
+	KT_SPOOL_ANSWERED, /* fn has answered ex (401, 413, ...): the body is not read */
+};
+struct kt_spool {
+	const char *dir; /* folder for the file. BORROWED during the call */
+	int64_t max_bytes; /* a longer body is refused with 413 */
+};
+/*
+ * Asked once for each request with a body, when its head is there and nothing of the body was
+ * taken: where does it go? rq has no body yet. With `Expect: 100-continue` the 100 is sent only
+ * after MEMORY or FILE.
+ */
+typedef enum kt_spool_answer (*kt_spool_fn)(
+	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out);
+
 struct kt_http_config {
+	kt_spool_fn spool; /* NULL: bodies are held in memory */
+	void *spool_arg;
 	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES */
 	size_t max_conns; /* KT_MAX_HTTP_CONNS */
 	size_t max_conns_per_ip; /* per IPv4 address or IPv6 /64; 0 = no limit of its own */

@@ -19,6 +19,7 @@ struct kt_http_call {
 	const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
 	const void *body;
 	size_t body_len;
+	int body_fd; /* > 0: the body is read from here to its end instead (chunked for a pipe) */
 	int64_t connect_ms; /* 0 = 5 s */
 	int64_t total_ms; /* 0 = none */
 	size_t max_body_bytes; /* of the reply when it is kept; 0 = 64 MiB */
@@ -38,6 +39,7 @@ struct kt_http_call {
 
 struct kt_http_reply {
 	int status;
+	char etag[128]; /* or "" */
 	char content_type[128];
 	char request_id[64]; /* Request-Id of the server, or "" */
 	int64_t retry_after_s; /* -1 = none */
@@ -45,6 +47,8 @@ struct kt_http_reply {
 };
 
 /*
+ * Connections are kept and used again by later calls of this process to the same server.
+ *
  * Do the call. Any HTTP status is KT_OK; look at out->status.
  * Returns KT_OK, KT_EUNAVAIL (refused, no such host, connection lost; with a hint), KT_ETIMEOUT,
  * KT_ELIMIT (reply too large), KT_ECANCEL, KT_EINVAL (URL), KT_EIO (libcurl is not installed).

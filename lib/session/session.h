@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/rand.h"
 #include "base/vec.h"
+#include "control/control.h"
 #include "event/event.h"
 #include "harness/harness.h"
 
@@ -23,7 +24,11 @@ struct kt_sessions;
 struct kt_sessions_config {
 	struct kt_loop *loop;
 	struct kt_spawner *spawner;
+	/* A local server: one application, served from its folder. NULL with `control`. */
 	const char *dir; /* the application's folder */
+	/* A hosting server: each session runs the release it was created with. */
+	struct kt_control *control; /* or NULL */
+	bool offline; /* with control: every harness is the rehearsal */
 	const char *data_dir; /* state; made when missing */
 	struct kt_app_options app;
 	const char *harness_program; /* override, or NULL */
@@ -90,6 +95,7 @@ struct kt_watch {
 struct kt_session {
 	struct kt_sessions *reg;
 	char id[KT_ID_MAX];
+	struct kt_pin *pin; /* release it runs, shared with other sessions; NULL on a local server */
 	char *metadata; /* JSON object */
 	char *title; /* first words, or NULL */
 	char *current_agent;
@@ -148,7 +154,28 @@ const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
 /* Why the harness cannot run here, "" when it can. */
 const char *kt_sessions_problem(const struct kt_sessions *reg);
 
+/*
+ * With control: make a release ready for sessions (its files laid out, its application read), then
+ * fn(arg, rc, err). May call fn before it returns (it was ready already).
+ * rc is KT_OK, KT_ENOTFOUND, KT_EIO, KT_EUNAVAIL.
+ */
+typedef void (*kt_prepared_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
+void kt_sessions_prepare(
+	struct kt_sessions *reg, const struct kt_target *t, kt_prepared_fn fn, void *arg);
+/* The application of a prepared release; NULL when it is not prepared. BORROWS until the next tick. */
+const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t);
+/* Why the harness of that release cannot run here, "" when it can. */
+const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t);
+/* The release a session runs; NULL on a local server. */
+const struct kt_target *kt_session_target(const struct kt_session *s);
+/*
+ * With control: fn(arg, rc, err) when everything that was journaled so far is on disk (one
+ * fdatasync, off the loop, serves all who wait). On a local server fn is called at once.
+ */
+void kt_sessions_sync(struct kt_sessions *reg, kt_prepared_fn fn, void *arg);
+
 struct kt_session_new {
+	const struct kt_target *target; /* with control: prepared; else NULL */
 	const char *metadata; /* JSON object text (checked by the caller), or NULL */
 	const char *parent_id;
 	const char *permission_mode;

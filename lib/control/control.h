@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control plane as the data plane and the API see it: who is calling, which release a name
+ * means, and every change of projects, releases, configuration and keys. direct.c and its neighbors
+ * do it in this process over lib/store and lib/pack.
+ *
+ * Everything is on the loop's thread. What has to wait (database, disk, building) answers later by
+ * a callback, always exactly once, never before the function has returned unless its comment says
+ * so. Lookups that every request needs are answered from memory: the direct implementation keeps
+ * all keys, projects and pointers there and changes them when the transaction is committed.
+ */
+#ifndef KT_CONTROL_CONTROL_H
+#define KT_CONTROL_CONTROL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/rand.h"
+#include "event/event.h"
+#include "net/loop.h"
+
+struct kt_control;
+struct kt_pack_limits;
+struct kt_spawner;
+
+enum kt_scope { KT_SCOPE_READ = 1, KT_SCOPE_WRITE = 2, KT_SCOPE_ADMIN = 4 };
+
+struct kt_control_config {
+	struct kt_loop *loop;
+	struct kt_spawner *spawner; /* starts the unpack worker */
+	const char *data_dir; /* karta.db, master.key, blobs/, releases/, builds/, logs/, tmp/ */
+	const char *public_url; /* "https://karta.example/base", or NULL: made from each request's Host */
+	const char *self; /* path of this program, for the worker */
+	const struct kt_pack_limits *limits; /* copied; NULL = the defaults */
+	int64_t preview_ms; /* life of a preview; 0 = KT_PREVIEW_MS (72 h) */
+	int64_t retention_ms; /* files of releases no longer used; 0 = KT_RELEASE_RETENTION_MS */
+	int64_t max_log_bytes, max_log_ms; /* of a project's log; 0 = limits.h */
+	const char *github_url; /* base for tarballs, or NULL: from the bound repository's URL */
+	/* Which harness programs are there is asked of lib/app; a program to use whatever: */
+	const char *harness_program; /* or NULL */
+	bool offline; /* every harness is the rehearsal: nothing needs to be installed */
+};
+
+/*
+ * Open the data folder: lock it (KT_ECONFLICT: another server has it), refuse one that others may
+ * write, migrate, recover (staging emptied, interrupted builds failed with code "interrupted" or
+ * taken up again, expired previews ended), load the index. Blocking; at start-up.
+ */
+KT_MUST_CHECK enum kt_code kt_control_open(
+	const struct kt_control_config *cfg, struct kt_control **out, struct kt_err *err);
+/* Finish writes, close. No callback is called afterwards. */
+void kt_control_free(struct kt_control *ctl);
+/* No new publishes (KT_EUNAVAIL); done(arg) when running builds have ended, at most limit_ms. */
+void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done, void *arg);
+
+/*
+ * First start: the organization "default" and its admin key (all scopes), unless there is one.
+ * out_key (KT_API_KEY_LEN + 1 bytes) is "" when nothing had to be made.
+ */
+KT_MUST_CHECK enum kt_code kt_control_bootstrap(
+	struct kt_control *ctl, char *out_key, struct kt_err *err);
+
+/* --- who ---------------------------------------------------------------------------------------- */
+
+struct kt_principal {
+	char org_id[KT_ID_MAX];
+	char org_slug[64];
+	char key_id[KT_ID_MAX];
+	char key_name[128];
+	unsigned scopes; /* enum kt_scope */
+};
+/*
+ * The principal of a bearer key, from memory. Every failure takes the same path and time.
+ * Returns KT_OK, KT_EAUTH (no such key, malformed, revoked, expired) or KT_EUNAVAIL (cannot tell:
+ * fail closed).
+ */
+KT_MUST_CHECK enum kt_code kt_control_principal(struct kt_control *ctl, const char *bearer,
+	struct kt_principal *out, struct kt_err *err);
+
+/* Who does something, for the audit log. */
+struct kt_actor {
+	const struct kt_principal *who; /* NULL = the system */
+	const char *request_id, *remote_ip; /* or NULL */
+	const char *base_url; /* of this request, when there is no public_url: "http://localhost:8000" */
+};
+
+/* --- which release: for sessions ------------------------------------------------------------------ */
+
+/* What a name means now; copied, so that it can be kept. */
+struct kt_target {
+	char org_id[KT_ID_MAX], org_slug[64];
+	char project_id[KT_ID_MAX], project[64]; /* slug */
+	char release_id[KT_ID_MAX]; /* "" = nothing active yet, or a folder served from disk */
+	int64_t version; /* 0 = a folder served from disk */
+	bool folder;
+	bool preview;
+};
+/*
+ * The project `ref` (slug or id) of an organization and its current release.
+ * Returns KT_ENOTFOUND (also: another organization's), KT_ECONFLICT (no active release).
+ */
+KT_MUST_CHECK enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id,
+	const char *ref, struct kt_target *out, struct kt_err *err);
+/* As above by organization slug and project slug ("/org/agent/v1/..."). */
+KT_MUST_CHECK enum kt_code kt_control_target_path(struct kt_control *ctl, const char *org_slug,
+	const char *slug, struct kt_target *out, struct kt_err *err);
+/* As above by host label ("support-bot", "support-bot-pr-7"): projects and previews. */
+KT_MUST_CHECK enum kt_code kt_control_target_host(
+	struct kt_control *ctl, const char *label, struct kt_target *out, struct kt_err *err);
+
+/* A release made ready to run. */
+struct kt_opened {
+	const char *dir; /* its tree on disk: never write there; of a folder project: the folder */
+	bool folder; /* served from disk: run there, read it again when it changed */
+	char *const *env; /* "NAME=value", NULL-terminated: config vars and KARTA_* */
+	uint64_t hold; /* give back by kt_control_release_close() */
+};
+typedef void (*kt_opened_fn)(
+	void *arg, enum kt_code rc, const struct kt_opened *opened, const struct kt_err *err);
+/*
+ * Lay out the files of a release when they are not there (from its blobs), open its configuration.
+ * Its files stay while it is open or a session is counted on it. opened is valid during the call.
+ * May call fn before it returns (everything was ready).
+ */
+void kt_control_release_open(
+	struct kt_control *ctl, const struct kt_target *t, kt_opened_fn fn, void *arg);
+void kt_control_release_close(struct kt_control *ctl, uint64_t hold);
+/* A session of this release began (+1) or was deleted (-1); told at start-up for each that lives. */
+void kt_control_session_count(struct kt_control *ctl, const char *release_id, int delta);
+
+/* --- changes and listings ---------------------------------------------------------------------------- */
+
+/*
+ * The answer of an operation: the JSON of the API (docs/api.md), or a problem. `code` is the stable
+ * word of a problem ("files_missing"); extra its further members as JSON text, or NULL.
+ * Valid during the call.
+ */
+struct kt_result {
+	enum kt_code rc;
+	int status; /* HTTP: 200, 201, 202, 204; of problems 4xx, 5xx */
+	const char *code, *message;
+	const char *extra;
+	const char *json;
+	size_t json_len;
+	const char *etag; /* of the project's pointer, or NULL */
+};
+typedef void (*kt_result_fn)(void *arg, const struct kt_result *r);
+
+/* Preconditions every change may carry. */
+struct kt_precond {
+	const char *if_match; /* ETag of the pointer, or NULL */
+	const char *idem_key, *idem_scope, *fingerprint; /* Idempotency-Key, or NULL */
+};
+
+void kt_control_projects(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg);
+struct kt_project_new {
+	const char *slug;
+	const char *dir; /* serve this folder from disk, or NULL */
+};
+void kt_control_project_create(struct kt_control *ctl, const struct kt_actor *a,
+	const struct kt_project_new *p, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+/* NULL members stay as they are. */
+struct kt_project_change {
+	const char *slug; /* rename: the old name's URL is gone */
+	const char *production_ref; /* "refs/heads/main" or "main" */
+	const char *repo_url; /* "" unbinds */
+	const char *repo_token; /* "" forgets */
+	const char *webhook_secret;
+};
+void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const struct kt_project_change *p, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+void kt_control_project_delete(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg);
+
+/* {"refs":{name: sha},"live":{version,release,digest,commit_sha}|null,"production_ref","pinned"};
+ * an unknown project is KT_ENOTFOUND. */
+void kt_control_refs(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg);
+/* Delete a ref; when a preview was made from it, the preview is over. */
+void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *name, kt_result_fn fn, void *arg);
+
+/*
+ * Publish. `doc` is the JSON of a publish (docs/api.md "Publish"), or NULL for a whole archive, whose
+ * data come in `meta` instead. `body_path` names the received archive (bundle or whole), or NULL when
+ * only the document was sent; the file stays the caller's and must be there until fn is called.
+ * fn is called when the release has its row (202-like, state queued or building: then follow its
+ * build log), or with 409 `files_missing` {"missing":[digest...]} , 422, 404 and so on.
+ * The project is made when it does not exist yet (needs scope write, as everything here).
+ */
+void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const char *body_path, const struct kt_precond *pre,
+	kt_result_fn fn, void *arg);
+/* Make a release of a commit the server has: {"commit_sha", "message"?, "activate"?}. */
+void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+/* The final answer of a build: the release object, or the problem it failed with. */
+void kt_control_release_wait(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *release, kt_result_fn fn, void *arg);
+/*
+ * The log of a build: `log` events {"level","text"} and one last `release` event with the release
+ * object and, when it failed, "error":{"code","message"}. *out_log stays the control's; it is there
+ * while a reader is attached or for KT_BUILD_LOG_MS after the build's end.
+ * `release` is an id or "v7". Returns KT_OK, KT_ENOTFOUND, KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a,
+	const char *ref, const char *release, struct kt_evlog **out_log, bool *out_over,
+	struct kt_err *err);
+
+void kt_control_releases(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	int64_t before, size_t limit, kt_result_fn fn, void *arg);
+/* `release` is "v7", an id or "current". With `manifest` the result is its text. */
+void kt_control_release(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *release, bool manifest, kt_result_fn fn, void *arg);
+/*
+ * Its files as an archive, written to a file (json = path of it, the caller's to unlink).
+ * format: "tar.gz" or "tar.zst".
+ */
+void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *release, const char *format, kt_result_fn fn, void *arg);
+/* Flip the pointer back: to `version` ("v3"), or the one that was active before; pins. */
+void kt_control_rollback(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *version, const char *reason, const struct kt_precond *pre, kt_result_fn fn,
+	void *arg);
+/* Flip the pointer to a release that was built; idempotent. 409 `pinned` when pinned. */
+void kt_control_activate(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *version, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+void kt_control_unpin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg);
+
+/* {"version":n,"vars":{NAME: value}}; values are null without scope admin. */
+void kt_control_config(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg);
+/* {"set":{NAME: value},"unset":[NAME]}: a new version, and a new release of the live code. */
+void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+
+void kt_control_whoami(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+void kt_control_keys(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+/* {"name","scopes":["read"],"test":false,"expires_in_s"?}: the answer has "key", this once. */
+void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
+	size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+/* By id or prefix. */
+void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, const char *id,
+	kt_result_fn fn, void *arg);
+
+/* Device authorization, in the shape of RFC 8628. No principal is needed for the first two. */
+void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
+	size_t doc_len, kt_result_fn fn, void *arg);
+/* {"device_code"}: 400 authorization_pending, slow_down, expired_token, access_denied, or the key. */
+void kt_control_device_poll(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
+	size_t doc_len, kt_result_fn fn, void *arg);
+/* What a user code asks for: {"client_name","scopes","created_at"}. */
+void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a,
+	const char *user_code, kt_result_fn fn, void *arg);
+/* Approve or deny; needs scope admin. */
+void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
+	const char *user_code, bool approve, kt_result_fn fn, void *arg);
+
+void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t before,
+	size_t limit, kt_result_fn fn, void *arg);
+/* {"ok":true,"entries":n,"head":"..."} or {"ok":false,"first_bad":seq,...}. */
+void kt_control_audit_verify(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+
+/* Signature checked (X-Hub-Signature-256) before anything is parsed. */
+void kt_control_github(struct kt_control *ctl, const struct kt_actor *a, const char *event,
+	const char *signature, const char *delivery, const char *body, size_t len, kt_result_fn fn,
+	void *arg);
+
+/* --- the project's log ---------------------------------------------------------------------------- */
+
+struct kt_log_line {
+	const char *project_id;
+	const char *level; /* "debug", "info", "warn", "error" */
+	const char *source; /* "build", "release", "session", "turn", "harness", "api" */
+	int64_t version; /* of the release, 0 = none */
+	const char *session_id, *request_id; /* or NULL */
+	const char *text; /* redacted here */
+};
+/* Append a line; does nothing for an unknown project. */
+void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line);
+/* The log of a project, opened when needed: `log` events. BORROWS; close with the reader. */
+KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl,
+	const struct kt_actor *a, const char *ref, struct kt_evlog **out, struct kt_err *err);
+
+/* --- operations on a data folder, without a server -------------------------------------------------- */
+
+/*
+ * Check the invariants of a data folder (also while a server uses it): database, one active and
+ * complete release a project, digests of every manifest and blob (deep: every byte), versions
+ * without unexplained gaps, staging, the audit chain, event logs dense. One finding a line:
+ * {"invariant":"I3","object":"...","message":"..."} appended to out (NDJSON); *out_findings counts.
+ */
+KT_MUST_CHECK enum kt_code kt_control_fsck(const char *data_dir, bool deep, struct kt_buf *out,
+	size_t *out_findings, struct kt_err *err);
+/* Everything but caches into one tar file (database by its backup interface, then blobs, keys). */
+KT_MUST_CHECK enum kt_code kt_control_backup(
+	const char *data_dir, const char *file, struct kt_err *err);
+/* Unpack beside data_dir, check, then put it in its place (which must be empty or `force`). */
+KT_MUST_CHECK enum kt_code kt_control_restore(
+	const char *data_dir, const char *file, bool force, struct kt_err *err);
+
+#endif

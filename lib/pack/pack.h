@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Packing: a commit or a folder becomes a manifest of content-addressed files and one archive of
+ * what the other side lacks; an archive becomes files again, guarded.
+ *
+ * The manifest is text: one line a file, sorted by the bytes of the path, each
+ *     MODE SP SIZE SP SHA256 SP PATH LF
+ * with MODE 100644, 100755 or 120000 (symbolic link: its target is the content). Its own SHA-256 is
+ * the release's digest; so the same tree has the same digest however it traveled.
+ *
+ * A bundle is a tar archive compressed with zstd (RFC 8878): first `karta-publish.json`, then
+ * `blobs/SHA256` for each file that is sent.
+ *
+ * Blocking; one object one thread. libgit2 (git.c) and libarchive (archive.c) are loaded on first
+ * use. Sources: git's gitattributes(5), gitignore(5); POSIX.1-2017 pax; Git LFS pointer format v1.
+ */
+#ifndef KT_PACK_PACK_H
+#define KT_PACK_PACK_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "crypto/crypto.h"
+
+enum kt_file_mode { KT_MODE_FILE = 0100644, KT_MODE_EXEC = 0100755, KT_MODE_LINK = 0120000 };
+
+struct kt_file {
+	const char *path; /* relative, '/' between, UTF-8, checked by kt_path_check() */
+	enum kt_file_mode mode;
+	int64_t size;
+	char digest[KT_DIGEST_MAX];
+};
+
+/* Limits of what is packed and unpacked; each refusal names the member and the limit. */
+struct kt_pack_limits {
+	int64_t max_files; /* 20000 */
+	int64_t max_bytes; /* unpacked, 512 MiB */
+	int64_t max_file_bytes; /* one file, 256 MiB */
+	int64_t max_archive_bytes; /* as sent, 100 MiB */
+	int64_t max_ratio; /* unpacked to sent, after the first 8 MiB: 200 */
+	int64_t max_path_bytes; /* 1024 */
+	int64_t max_depth; /* 32 */
+	int64_t max_ms; /* 60000 */
+};
+/* The defaults, from base/limits.h. */
+void kt_pack_limits_init(struct kt_pack_limits *l);
+
+struct kt_manifest {
+	struct kt_arena *arena; /* owns everything below */
+	struct kt_file *files; /* sorted by path */
+	size_t n_files;
+	int64_t n_bytes; /* sum of sizes */
+	char digest[KT_DIGEST_MAX];
+};
+void kt_manifest_free(struct kt_manifest *m); /* NULL is fine */
+/*
+ * A path that may be in a release: relative, no empty, "." or ".." component, no ".git" component
+ * (any case), UTF-8 in NFC without control, bidi or zero-width characters, no backslash, no
+ * component that begins with '-' at the root, ends with a dot or blank or is longer than 255 bytes;
+ * length and depth within limits. Returns KT_OK or KT_EINVAL / KT_ELIMIT naming path and reason.
+ */
+KT_MUST_CHECK enum kt_code kt_pack_path_check(
+	const char *path, size_t len, const struct kt_pack_limits *l, struct kt_err *err);
+/*
+ * Parse manifest text strictly: order, no duplicate, no two paths that are one when case is folded,
+ * no file that is also a folder, links that stay inside the tree only (needs targets: checked by
+ * who has the content, kt_manifest_check_link()), limits. Returns KT_EPROTO, KT_EINVAL, KT_ELIMIT.
+ */
+KT_MUST_CHECK enum kt_code kt_manifest_parse(const char *text, size_t len,
+	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
+/* Sort, check as above and make a manifest of n files (copied). */
+KT_MUST_CHECK enum kt_code kt_manifest_make(const struct kt_file *files, size_t n,
+	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
+/* Append the text. */
+void kt_manifest_render(const struct kt_manifest *m, struct kt_buf *out);
+/* File by path, NULL when there is none. */
+const struct kt_file *kt_manifest_find(const struct kt_manifest *m, const char *path);
+/* A link's target must lead from its folder to a place inside the tree. KT_OK or KT_EINVAL. */
+KT_MUST_CHECK enum kt_code kt_manifest_check_link(
+	const struct kt_file *link, const char *target, size_t len, struct kt_err *err);
+/* Append the difference: "-PATH LF" and "+LINE", sorted by path. Empty when they are equal. */
+void kt_manifest_delta(
+	const struct kt_manifest *base, const struct kt_manifest *next, struct kt_buf *out);
+/* base plus delta. Returns as kt_manifest_parse(); KT_EPROTO when the delta does not fit. */
+KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta,
+	size_t len, const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
+/* The files below folder `sub` ("" = all) as a manifest of their own, `sub/` taken off. */
+KT_MUST_CHECK enum kt_code kt_manifest_sub(const struct kt_manifest *m, const char *sub,
+	struct kt_manifest **out, struct kt_err *err);
+
+/* --- trees: where the contents come from (the client's side) ------------------------------------ */
+
+struct kt_tree; /* a manifest with the means to read its files */
+
+struct kt_tree_options {
+	const char *sub; /* folder of the application inside the repository, "" or NULL = its root */
+	bool dirty; /* kt_tree_worktree(): take the files as they are, ignored ones left out */
+	struct kt_pack_limits limits;
+	/* Called now and then with how far it is; or NULL. */
+	void (*progress)(void *arg, size_t done, size_t total);
+	void *arg;
+};
+/*
+ * A commit (any revision git takes) of the repository that holds dir (GIT_DIR respected). Files
+ * that `.kartaignore` (gitignore syntax, in the tree) or the attribute export-ignore name are left
+ * out. Digests of git blobs are remembered in GIT_DIR/karta/, so that only new blobs are read.
+ * Returns KT_OK, KT_ENOTFOUND (repository, revision), KT_EINVAL (submodule, LFS pointer, bad path,
+ * link that leaves the tree: names it), KT_ELIMIT, KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_tree_commit(const char *dir, const char *rev,
+	const struct kt_tree_options *opts, struct kt_tree **out, struct kt_err *err);
+/*
+ * A folder as it is on disk, with or without git: `.git`, `.kartaignore`d files, and (in a
+ * repository) what git ignores are left out, `.env` always.
+ */
+KT_MUST_CHECK enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
+	struct kt_tree **out, struct kt_err *err);
+void kt_tree_free(struct kt_tree *t);
+/* BORROWS from t. */
+const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t);
+/* Full id of the commit, "" for a folder. BORROWS. */
+const char *kt_tree_commit_sha(const struct kt_tree *t);
+/* First line of the commit's message, "" for a folder. BORROWS. */
+const char *kt_tree_subject(const struct kt_tree *t);
+/* Append a file's content. */
+KT_MUST_CHECK enum kt_code kt_tree_read(
+	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
+
+/* What git knows of the place of dir: for `karta deploy` and the remote helper. */
+struct kt_git_info {
+	char git_dir[4096];
+	char work_dir[4096]; /* "" when bare */
+	char head_sha[80]; /* "" when there is no commit yet */
+	char branch[256]; /* short name, "" when detached */
+	bool dirty; /* tracked files differ from HEAD, or untracked ones are there */
+	bool shallow;
+	char object_format[16]; /* "sha1" or "sha256" */
+};
+/* with_status: compute dirty (reads the whole work tree). KT_ENOTFOUND: no repository. */
+KT_MUST_CHECK enum kt_code kt_git_info(
+	const char *dir, bool with_status, struct kt_git_info *out, struct kt_err *err);
+/* The commit that rev names, peeled (tags too): full id into out (80 bytes). */
+KT_MUST_CHECK enum kt_code kt_git_resolve(
+	const char *dir, const char *rev, char *out, struct kt_err *err);
+/* Set or change a remote's URL. *out_old is its URL before, or NULL; the caller's. */
+KT_MUST_CHECK enum kt_code kt_git_remote_set(const char *dir, const char *name, const char *url,
+	char **out_old, struct kt_err *err);
+/* URL of a remote. KT_ENOTFOUND. *out is the caller's. */
+KT_MUST_CHECK enum kt_code kt_git_remote_url(
+	const char *dir, const char *name, char **out, struct kt_err *err);
+/*
+ * Folders of a commit (rev) or, with rev NULL, of the work tree that hold a karta.toml, relative
+ * ("" = the root), sorted; *out is an array of n strings, free with kt_fs_names_free().
+ */
+KT_MUST_CHECK enum kt_code kt_git_apps(
+	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err);
+
+/* Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it. */
+void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m);
+KT_MUST_CHECK enum kt_code kt_manifest_cache_get(
+	const char *git_dir, const char *digest, struct kt_manifest **out, struct kt_err *err);
+
+/* --- archives ------------------------------------------------------------------------------------ */
+
+/*
+ * Write a bundle to fd: publish_json, then the contents of those files of t whose digest is in
+ * `digests` (n strings; each once). *out_bytes is what was written.
+ */
+KT_MUST_CHECK enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
+	const char *const *digests, size_t n, int fd, int64_t *out_bytes, struct kt_err *err);
+/*
+ * Write the whole tree as an archive to fd: format "tar.zst", "tar.gz" or "tar". Deterministic: no
+ * owner, time 0, sorted. read(arg, file, buf, err) appends a file's content.
+ */
+typedef enum kt_code (*kt_file_read_fn)(
+	void *arg, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_archive_write(const struct kt_manifest *m, const char *format,
+	kt_file_read_fn read, void *arg, int fd, struct kt_err *err);
+
+/*
+ * Unpack an archive (fd, from its current position) into the empty folder `staging`: each file as
+ * blobs/DIGEST, and
+ *  - of a bundle: `publish.json` (its first member);
+ *  - of any other tar (as it is, or compressed once by gzip or zstd): `manifest`, after the one folder
+ *    that holds all members, if there is one, is taken off (as forges' tarballs have it).
+ * Regular files, folders and links that stay inside only; everything of struct kt_pack_limits is
+ * checked while reading. Returns KT_OK, KT_EINVAL (what and which member), KT_ELIMIT (which limit),
+ * KT_EPROTO (no archive, or damaged), KT_EIO, KT_ETIMEOUT.
+ */
+struct kt_unpacked {
+	bool bundle;
+	int64_t n_files, n_bytes;
+};
+KT_MUST_CHECK enum kt_code kt_unpack(int fd, const char *staging, const struct kt_pack_limits *l,
+	struct kt_unpacked *out, struct kt_err *err);
+/*
+ * The one-shot worker: argv is {"karta-unpack", ARCHIVE, STAGING, LIMITS-JSON}. Takes its rights
+ * away first (no network and only the needed system calls by seccomp where the kernel has it, only
+ * STAGING writable by Landlock, rlimits), unpacks, prints one line of JSON on stdout:
+ * {"ok":true,"bundle":..,"files":n,"bytes":n} or {"ok":false,"code":"..","message":".."}.
+ * Returns the exit status (0 ok, 1 refused).
+ */
+int kt_unpack_worker(int argc, char **argv);
+
+#endif
