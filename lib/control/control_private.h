@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of lib/control share: the index in memory, operations on their way, builds.
+ *
+ * Everything but the work inside a transaction (kt_tx_fn) and inside a worker runs on the loop.
+ * The index is changed on the loop only, after the transaction that it follows was committed.
+ */
+#ifndef KT_CONTROL_CONTROL_PRIVATE_H
+#define KT_CONTROL_CONTROL_PRIVATE_H
+
+#include "control/control.h"
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "crypto/crypto.h"
+#include "pack/pack.h"
+#include "proc/proc.h"
+#include "store/blob.h"
+#include "store/store.h"
+#include "text/json.h"
+
+/* --- the index: what names lead to (index.c) ------------------------------------------------------ */
+
+struct kt_org_mem {
+	char id[KT_ID_MAX];
+	char slug[64];
+	char *name;
+};
+
+struct kt_key_mem {
+	struct kt_principal who; /* as handed out */
+	char prefix[KT_API_KEY_PREFIX_LEN + 1];
+	unsigned char hash[KT_KEY_HASH_BYTES];
+	int64_t expires_us, revoked_us;
+	int64_t used_us; /* written to the row at most once a minute */
+	struct kt_key_mem *next; /* same prefix */
+};
+
+/* A release that a name leads to: a project's current one, or a preview. */
+struct kt_release_mem {
+	char id[KT_ID_MAX];
+	int64_t version;
+	char *label; /* of a preview, else NULL */
+	char *ref; /* or NULL */
+	char *commit_sha; /* or NULL */
+	char digest[KT_DIGEST_MAX];
+	int64_t pr;
+	int64_t expires_us; /* 0 = never */
+};
+
+struct kt_build;
+
+struct kt_project_mem {
+	struct kt_org_mem *org;
+	char id[KT_ID_MAX];
+	char slug[64];
+	char label[64];
+	char *dir; /* folder project, else NULL */
+	char *harness; /* or NULL */
+	char *production_ref;
+	char *pin_reason; /* or NULL */
+	char *repo_url; /* or NULL */
+	bool has_webhook_secret;
+	int64_t config_version;
+	int64_t created_us;
+	struct kt_release_mem *current; /* or NULL */
+	struct kt_vec previews; /* struct kt_release_mem * */
+	/* log.c */
+	struct kt_evlog *log; /* NULL until needed */
+	/* build.c */
+	struct kt_vec builds; /* struct kt_build *, the first one runs */
+};
+
+/* What a host label means. */
+struct kt_label_mem {
+	struct kt_project_mem *project;
+	struct kt_release_mem *preview; /* NULL: the project's current release */
+};
+
+struct kt_control {
+	struct kt_control_config cfg; /* strings owned below */
+	char *data_dir, *public_url, *self, *github_url, *harness_program;
+	struct kt_pack_limits limits;
+	struct kt_loop *loop;
+	struct kt_store *store;
+	struct kt_blobs *blobs;
+	struct kt_master *master;
+	int lock_fd;
+	bool draining, closing;
+	/* index.c */
+	struct kt_map orgs, orgs_by_slug; /* id / slug -> struct kt_org_mem */
+	struct kt_map keys; /* prefix -> struct kt_key_mem, chained */
+	struct kt_map projects; /* id -> struct kt_project_mem */
+	struct kt_map projects_by_slug; /* "ORG_ID/SLUG" */
+	struct kt_map labels; /* label -> struct kt_label_mem */
+	/* device.c */
+	struct kt_map devices; /* device code -> struct kt_device */
+	/* build.c, release.c */
+	struct kt_map builds; /* release id -> struct kt_build: running and lately ended */
+	struct kt_map opened; /* release id -> struct kt_open_release */
+	struct kt_map sessions; /* release id -> count, as struct kt_count */
+	uint64_t next_hold;
+	kt_loop_fn drained;
+	void *drained_arg;
+	struct kt_timer *sweep; /* previews, files of old releases, old idempotency keys, logs */
+	size_t ops; /* operations on their way */
+};
+
+/* Load everything from the store. Blocking, at start-up. */
+KT_MUST_CHECK enum kt_code kt_index_load(struct kt_control *ctl, struct kt_err *err);
+void kt_index_free(struct kt_control *ctl);
+/* By slug or id; NULL when the organization has none of that name. */
+struct kt_project_mem *kt_index_project(
+	struct kt_control *ctl, const char *org_id, const char *ref);
+/* Put a project as the row says (new, renamed or changed); current and previews stay. */
+struct kt_project_mem *kt_index_project_put(
+	struct kt_control *ctl, const struct kt_project_row *row);
+void kt_index_project_drop(struct kt_control *ctl, struct kt_project_mem *p);
+/* The pointer now leads to this release (NULL: to none). */
+void kt_index_current(
+	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_release_row *row);
+/* A preview begins (replacing one of the same label), or ends. */
+void kt_index_preview_put(
+	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_release_row *row);
+void kt_index_preview_drop(struct kt_control *ctl, struct kt_project_mem *p, const char *label);
+void kt_index_key_put(struct kt_control *ctl, const struct kt_key_row *row);
+
+/* --- operations (op.c) ------------------------------------------------------------------------------ */
+
+/*
+ * One operation: filled on the loop, worked on in a transaction or worker, answered on the loop.
+ * Everything it needs on the way is in its arena or in `data`.
+ */
+struct kt_op {
+	struct kt_control *ctl;
+	struct kt_arena *arena;
+	struct kt_principal who; /* org_id "" = the system */
+	char request_id[KT_ID_MAX], remote_ip[64];
+	char *base_url; /* public_url, or that of the request; in arena */
+	kt_result_fn fn; /* NULL: nobody waits */
+	void *arg;
+	struct kt_precond pre; /* strings in arena */
+	void *data; /* the operation's own; in arena */
+	kt_tx_fn work;
+	void (*after)(struct kt_op *op); /* on the loop when committed, before the answer; or NULL */
+	/* The answer. */
+	int status; /* 0: by rc */
+	const char *code; /* of a problem; NULL: kt_code_name() */
+	const char *extra;
+	const char *etag;
+	struct kt_buf json;
+};
+/* New operation for a caller (a NULL: the system). */
+KT_MUST_CHECK struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
+	const struct kt_precond *pre, kt_result_fn fn, void *arg);
+/* Run op->work as a write (or read) transaction, then op->after, then answer and free. */
+void kt_op_write(struct kt_op *op, kt_tx_fn work, void (*after)(struct kt_op *op));
+void kt_op_read(struct kt_op *op, kt_tx_fn work);
+/* Answer (on the loop, in a later tick when called from within the API's call) and free. */
+void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
+/* Answer a problem: code is the stable word. extra in the arena, or NULL. */
+void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
+	const char *extra, const char *fmt, ...) KT_PRINTF(6, 7);
+/* Set the stable word and status that a failure inside `work` is answered with; returns rc. */
+enum kt_code kt_op_code(struct kt_op *op, enum kt_code rc, int status, const char *code);
+/* One audit row, in the transaction of op. detail: JSON object text or NULL. */
+KT_MUST_CHECK enum kt_code kt_op_audit(struct kt_tx *tx, struct kt_op *op, const char *action,
+	const char *object, const char *detail, struct kt_err *err);
+/* If-Match of op against the pointer of p ("\"rel_...\"" or "*"). KT_OK or KT_ECONFLICT (412). */
+KT_MUST_CHECK enum kt_code kt_op_if_match(
+	struct kt_op *op, const struct kt_project_row *p, struct kt_err *err);
+/*
+ * Idempotency inside the transaction: first use begins the row and returns false; a repeat of an
+ * ended request sets op's answer from the row and returns true; other body or still running: rc.
+ * kt_op_idem_end() stores the answer that op->json holds.
+ */
+KT_MUST_CHECK enum kt_code kt_op_idem_begin(
+	struct kt_tx *tx, struct kt_op *op, bool *out_replay, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_op_idem_end(struct kt_tx *tx, struct kt_op *op, int status,
+	const char *release_id, struct kt_err *err);
+
+/* --- JSON of things (render.c): members inside an open object ---------------------------------------- */
+
+void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p);
+/* p may be of the index or made for the purpose; active: the pointer leads here. */
+void kt_write_release(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p,
+	const struct kt_release_row *r, bool active);
+void kt_write_key(struct kt_jw *w, const struct kt_key_row *k);
+void kt_write_audit(struct kt_jw *w, const struct kt_audit_row *a);
+/* "http://support-bot.localhost:8000" for a label, from op's base URL. In the op's arena. */
+const char *kt_project_url(struct kt_op *op, const char *label);
+/* RFC 3339 with milliseconds, or null for 0. */
+void kt_write_time(struct kt_jw *w, const char *key, int64_t us);
+/* {"action detail"} helper: a JSON object of string pairs, NULL-terminated list; in arena. */
+const char *kt_json_pairs(struct kt_arena *arena, ...);
+
+/* Slug of a name: lower-case letters, digits, inner hyphens, 1 to 63. */
+bool kt_slug_ok(const char *s);
+
+/* --- builds (build.c, publish.c), releases (release.c) ---------------------------------------------- */
+
+/*
+ * A release on its way through queue, layout, check and activation. The row is in the database
+ * (queued) when a build exists; its log is builds/REL_ID.log.
+ */
+struct kt_build {
+	struct kt_control *ctl;
+	struct kt_project_mem *project;
+	char release_id[KT_ID_MAX];
+	int64_t version;
+	struct kt_arena *arena;
+	struct kt_release_row *row; /* in arena */
+	struct kt_op *op; /* who asked (copied actor), for the audit row; own copy */
+	bool activate; /* else ready */
+	bool over;
+	int64_t started_ms;
+	struct kt_evlog *log;
+	struct kt_timer *linger; /* after the end */
+	struct kt_vec waiters; /* struct kt_op * of kt_control_release_wait() */
+	void *work; /* build.c's */
+};
+/* Start (or queue) the build of a release whose row was just committed. */
+void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
+	const struct kt_release_row *row, bool activate, const struct kt_op *by);
+/* A line of a build's log (also into the project's log). level "info", "warn", "error". */
+void kt_build_say(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
+/*
+ * New release of the live code with the project's present configuration (config.c calls it inside
+ * its transaction after it raised config_version): adds the row; *out is in arena.
+ * Returns KT_ENOTFOUND when nothing is live.
+ */
+KT_MUST_CHECK enum kt_code kt_release_of_live(struct kt_tx *tx, struct kt_op *op,
+	struct kt_project_row *p, const char *source, struct kt_release_row *out,
+	struct kt_err *err);
+/*
+ * Publish a whole archive (github.c): as kt_control_publish() with these members and no document.
+ */
+struct kt_publish_meta {
+	const char *commit_sha, *ref, *message, *source;
+	int64_t pr;
+	bool fork;
+};
+void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *body_path, const struct kt_publish_meta *meta, kt_result_fn fn, void *arg);
+/* Recover what a crash left (direct.c calls it when the index is there). */
+KT_MUST_CHECK enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err);
+void kt_builds_free(struct kt_control *ctl);
+/* Sweep: expired previews, files of releases that nothing uses, blobs nobody names. */
+void kt_releases_sweep(struct kt_control *ctl);
+/* End a preview (ref deleted, pull request closed, expired), in the op's transaction. */
+KT_MUST_CHECK enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op,
+	const char *project_id, const char *label, struct kt_err *err);
+/* Label of a preview: "<slug>-pr-7" or "<slug>-<branch as a slug>", cut to 63. out: 64 bytes. */
+void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out);
+
+/* log.c */
+void kt_logs_free(struct kt_control *ctl);
+void kt_logs_sweep(struct kt_control *ctl);
+/* device.c */
+void kt_devices_free(struct kt_control *ctl);
+/* Context under which a config var's value is sealed. In arena. */
+const char *kt_config_context(
+	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name);
+
+#endif
