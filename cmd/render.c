@@ -570,6 +570,8 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 	case KT_EV_STEP_START:
 	case KT_EV_STEP_FINISH:
 	case KT_EV_SYSTEM:
+	case KT_EV_LOG: /* of projects and builds, never of a session */
+	case KT_EV_RELEASE:
 	case KT_EV_COUNT_:
 		break;
 	}

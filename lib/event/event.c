@@ -25,6 +25,8 @@ static const char *const names[KT_EV_COUNT_] = {
 	[KT_EV_STATUS] = "status",
 	[KT_EV_SYSTEM] = "system",
 	[KT_EV_GAP] = "gap",
+	[KT_EV_LOG] = "log",
+	[KT_EV_RELEASE] = "release",
 };
 
 /* Identifiers are short; what a harness sends as one may be anything. */
@@ -106,8 +108,8 @@ static void add_u64(struct kt_buf *b, uint64_t v)
 	kt_buf_add(b, text + at, sizeof(text) - at);
 }
 
-void kt_evlog_render(
-	struct kt_buf *b, const char *session_id, uint64_t seq, const struct kt_event_draft *ev)
+void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint64_t seq,
+	const struct kt_event_draft *ev)
 {
 	const char *name = kt_event_name(ev->type);
 	struct kt_jw w;
@@ -120,7 +122,7 @@ void kt_evlog_render(
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "type", name);
 	kt_jw_str(&w, "source", "karta");
-	add_id(&w, "session_id", session_id);
+	add_id(&w, id_key, id);
 	kt_jw_int(&w, "timestamp", kt_time_us() / 1000);
 	kt_jw_int(&w, "seq", (int64_t)seq);
 	add_id(&w, "turn_id", ev->turn_id);

@@ -34,7 +34,8 @@ enum kt_event_type {
 	KT_EV_STATUS, /* state, ... */
 	KT_EV_SYSTEM, /* harness-internal */
 	KT_EV_GAP, /* first, last: sequence numbers that are no longer kept */
-	KT_EV_LOG, /* level, source, text, release?, session_id?, request_id?: of projects and builds */
+	KT_EV_LOG, /* level, source, text, release?, session_id?, request_id?: of projects and
+		      builds */
 	KT_EV_RELEASE, /* the release object, error?: ends a build's log */
 	KT_EV_COUNT_
 };
@@ -62,7 +63,8 @@ struct kt_evreader;
 struct kt_evlog_config {
 	const char *path; /* file, or NULL for memory only */
 	const char *session_id; /* or the id of what else it is the log of */
-	const char *id_key; /* member that names it in each event; NULL = "session_id" */
+	const char
+		*id_key; /* member that names it in each event, a constant; NULL = "session_id" */
 	size_t max_memory_bytes; /* KT_MAX_LOG_MEMORY_BYTES */
 };
 
@@ -96,8 +98,8 @@ void kt_evlog_idle(struct kt_evlog *log);
 KT_MUST_CHECK enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err);
 /*
  * Forget the oldest events so that the file holds at most max_bytes, and those older than before_us
- * (microseconds since 1970; 0 = any age), at a frame's boundary: the file is written anew beside the
- * old one and renamed. Readers further back get a gap. Costs a copy of what is kept.
+ * (microseconds since 1970; 0 = any age), at a frame's boundary: the file is written anew beside
+ * the old one and renamed. Readers further back get a gap. Costs a copy of what is kept.
  */
 KT_MUST_CHECK enum kt_code kt_evlog_trim(
 	struct kt_evlog *log, uint64_t max_bytes, int64_t before_us, struct kt_err *err);

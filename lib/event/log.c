@@ -154,7 +154,7 @@ static size_t render_into(
 		return 0;
 	/* A buffer over memory that is not its own: within max it never reallocates. */
 	struct kt_buf b = { .ptr = seg->data + seg->len, .len = 0, .cap = room, .max = room - 1 };
-	kt_evlog_render(&b, kt_evlog_session(log), log->last_seq + 1, ev);
+	kt_evlog_render(&b, log->id_key, kt_evlog_session(log), log->last_seq + 1, ev);
 	return kt_buf_ok(&b) ? b.len : 0;
 }
 
@@ -207,6 +207,7 @@ enum kt_code kt_evlog_open(struct kt_loop *loop, const struct kt_evlog_config *c
 	if (cfg->path != NULL)
 		memcpy(log->names + id_len + 1, cfg->path, path_len);
 	log->loop = loop;
+	log->id_key = cfg->id_key != NULL ? cfg->id_key : "session_id";
 	log->tick.fn = on_tick;
 	log->tick.arg = log;
 	log->max_mem_bytes = (uint32_t)KT_MIN(cfg->max_memory_bytes, (size_t)UINT32_MAX / 2);

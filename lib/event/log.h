@@ -69,6 +69,7 @@ struct kt_evlog {
 	bool can_read; /* the file may be read */
 	bool idle; /* keep nothing open */
 	uint16_t path_len; /* 0 = none */
+	const char *id_key; /* "session_id", or what else it is the log of */
 	char names[]; /* session id, NUL, path, NUL */
 };
 
@@ -115,9 +116,9 @@ static inline const char *kt_evlog_path(const struct kt_evlog *log)
 void kt_evlog_save(struct kt_evlog *log);
 /* The log is idle and nobody reads from the file any more: close what is open. */
 void kt_evlog_release_file(struct kt_evlog *log);
-/* Append the frame of one event to b. */
-void kt_evlog_render(
-	struct kt_buf *b, const char *session_id, uint64_t seq, const struct kt_event_draft *ev);
+/* Append the frame of one event to b; member id_key names whose event it is. */
+void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint64_t seq,
+	const struct kt_event_draft *ev);
 
 /* --- file.c -------------------------------------------------------------------------------- */
 
@@ -144,6 +145,8 @@ size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out);
  * frame they are in, and get a gap next.
  */
 void kt_evreaders_lose(struct kt_evlog *log, uint64_t from, uint64_t before);
+/* Offset of the frame with number seq; false when it is not to be had. */
+KT_MUST_CHECK bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out);
 /* Wake all that have something to read. */
 void kt_evreaders_wake(struct kt_evlog *log);
 

@@ -47,8 +47,7 @@ static bool find_in_memory(const struct kt_evlog *log, uint64_t seq, uint64_t *o
 	return true;
 }
 
-/* Offset of the frame with number seq; false when it is not to be had. */
-static bool find(struct kt_evlog *log, uint64_t seq, uint64_t *out)
+bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out)
 {
 	if (find_in_memory(log, seq, out))
 		return true;
@@ -138,9 +137,9 @@ static void make_gap(struct kt_evreader *r)
 	r->lost_from = 0;
 	r->off = log->end;
 	/* Lost although the log keeps it: the file cannot be read, or lacks it. */
-	if (first >= next || (next <= log->last_seq && !find(log, next, &r->off)))
+	if (first >= next || (next <= log->last_seq && !kt_evlog_find(log, next, &r->off)))
 		next = KT_MAX(in_memory, first);
-	if (next <= log->last_seq && !find(log, next, &r->off))
+	if (next <= log->last_seq && !kt_evlog_find(log, next, &r->off))
 		next = log->last_seq + 1;
 	if (next <= first)
 		return;
@@ -150,7 +149,7 @@ static void make_gap(struct kt_evreader *r)
 	const struct kt_event_draft ev = {
 		.type = KT_EV_GAP, .data = data.ptr, .data_len = data.len
 	};
-	kt_evlog_render(&r->pending, kt_evlog_session(log), next - 1, &ev);
+	kt_evlog_render(&r->pending, log->id_key, kt_evlog_session(log), next - 1, &ev);
 }
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -169,7 +168,7 @@ struct kt_evreader *kt_evreader_new(
 	r->off = log->end;
 	r->stop_off = UINT64_MAX;
 	if (seq <= log->last_seq) {
-		if (seq <= log->base_seq || !find(log, seq, &r->off))
+		if (seq <= log->base_seq || !kt_evlog_find(log, seq, &r->off))
 			r->lost_from = seq;
 	}
 	r->next = log->readers;
@@ -298,7 +297,8 @@ void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq)
 {
 	uint64_t off = r->log->end;
 	/* What was forgotten ends where the reader's gap does: at the first number that is kept. */
-	if (seq < r->log->last_seq && !find(r->log, KT_MAX(seq, r->log->base_seq) + 1, &off))
+	if (seq < r->log->last_seq &&
+		!kt_evlog_find(r->log, KT_MAX(seq, r->log->base_seq) + 1, &off))
 		off = r->log->end;
 	r->stop_off = off;
 }

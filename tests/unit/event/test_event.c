@@ -37,7 +37,7 @@ static void envelope(void **state)
 	const struct kt_event_draft ev = { .type = KT_EV_TEXT, .turn_id = "turn_1",
 		.parent_tool_use_id = "a\"b\nc", .data = data, .data_len = sizeof(data) - 1,
 		.raw = raw, .raw_len = sizeof(raw) - 1 };
-	kt_evlog_render(&b, "sess_1", 7, &ev);
+	kt_evlog_render(&b, "session_id", "sess_1", 7, &ev);
 	struct kt_evframe f;
 	size_t used = 0;
 	for (size_t cut = 0; cut < b.len; cut++)
@@ -68,7 +68,7 @@ static void empty_fields_are_null(void **state)
 	(void)state;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	const struct kt_event_draft ev = { .type = KT_EV_DONE, .data = "{}", .data_len = 2 };
-	kt_evlog_render(&b, "s", 1, &ev);
+	kt_evlog_render(&b, "session_id", "s", 1, &ev);
 	assert_non_null(strstr(b.ptr, "\"turn_id\":null,\"parent_tool_use_id\":null,\"data\":{},"
 				      "\"raw\":null}\n\n"));
 	assert_memory_equal(b.ptr, "id: 1\nevent: done\ndata: {\"type\":\"done\",", 39);
@@ -83,7 +83,7 @@ static void too_big_is_replaced(void **state)
 	memset(data, '1', n);
 	const struct kt_event_draft ev = { .type = KT_EV_TOOL_RESULT, .data = data, .data_len = n,
 		.raw = data, .raw_len = n };
-	kt_evlog_render(&b, "s", 1, &ev);
+	kt_evlog_render(&b, "session_id", "s", 1, &ev);
 	assert_true(kt_buf_ok(&b));
 	assert_non_null(strstr(b.ptr, "\"data\":{\"truncated\":true,\"bytes\":1048577},\"raw\":null}"));
 }
