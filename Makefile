@@ -98,7 +98,7 @@ KARTA := $(O)/karta
 	print-base-cflags
 .DEFAULT_GOAL := all
 
-all: $(KARTA)
+all: $(KARTA) $(O)/git-remote-karta $(O)/karta-credential-secretservice
 
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
@@ -118,6 +118,12 @@ $(BUILD)/gen/assets.S: scripts/embed $(EMBED_LIST) $(WEB_DEPS) $(wildcard lib/ap
 		lib/api/web/node_modules/.karta-lock $(shell find docs/examples/support-bot -type f 2>/dev/null)
 	@mkdir -p $(@D)
 	$(Q)scripts/embed $@
+# The database's migrations: see scripts/embed-schema.
+$(BUILD)/gen/store/schema.h: scripts/embed-schema $(wildcard lib/store/schema/*.sql)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-schema $@ $(filter %.sql,$^)
+$(call obj_of,store): $(BUILD)/gen/store/schema.h
+
 $(ASSETS): $(BUILD)/gen/assets.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
@@ -125,6 +131,17 @@ $(ASSETS): $(BUILD)/gen/assets.S
 $(KARTA): $(CMD_OBJS) $(LIB_OBJS) $(ASSETS)
 	$(call note,LD $@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# git finds its helper by this name; it is the same program.
+$(O)/git-remote-karta: $(KARTA)
+	$(Q)ln -sf karta $@
+
+# Keeps GLib and D-Bus out of karta itself.
+$(O)/karta-credential-secretservice: cmd/credential/secretservice.c
+	@mkdir -p $(@D)
+	$(call note,CC $<)
+	$(Q)$(CC) $(filter-out -include base/banned.h -MMD -MP,$(CFLAGS_ALL)) \
+		$$(pkg-config --cflags libsecret-1) $(LDFLAGS_ALL) -o $@ $< $$(pkg-config --libs libsecret-1)
 
 # --- unit tests: tests/unit/MODULE/test_*.c, one program each, under ASan and UBSan ------------
 # A module's tests link the module and what stands below it, so that they do not wait for the rest.
@@ -142,8 +159,8 @@ BELOW_store := base text crypto net
 BELOW_client := base text crypto net pack
 BELOW_harness := base text net proc event app
 BELOW_control := base text crypto net proc event app pack store
-BELOW_session := $(BELOW_control) control harness
-BELOW_api := $(BELOW_session) http session
+BELOW_session := $(BELOW_control) harness
+BELOW_api := $(BELOW_session) control http session
 UV := $(if $(UNIT_VARIANT),$(UNIT_VARIANT),asan)
 
 define unit_rules
@@ -152,7 +169,7 @@ unit-$(1):
 run-unit-$(1): $$(patsubst tests/unit/$(1)/%.c,$(O)/tests/unit/$(1)/%.run,$$(wildcard tests/unit/$(1)/test_*.c))
 $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(foreach m,$(1) $(BELOW_$(1)),$(call obj_of,$(m))) $(if $(filter api,$(1)),$(ASSETS))
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
-lint-$(1):
+lint-$(1):$(if $(filter store,$(1)), $(BUILD)/gen/store/schema.h)
 	@for f in lib/$(1)/*.c; do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
 .PHONY: unit-$(1) run-unit-$(1) lint-$(1)
 endef
@@ -179,7 +196,7 @@ fuzz: fuzz-build
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
 unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
 # Where threads or processes meet.
-unit-build-tsan: $(foreach n,$(filter net/% proc/% http/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
+unit-build-tsan: $(foreach n,$(filter net/% proc/% http/% store/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
 print-base-cflags:
 	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
 .PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build
@@ -204,18 +221,22 @@ bench: $(KARTA)
 
 demo:
 	scripts/setup
-	@$(MAKE) --no-print-directory -j2 $(KARTA) >/dev/null
+	@$(MAKE) --no-print-directory -j2 all >/dev/null
 	@KARTA=$(KARTA) scripts/demo
 
 # --- installing ----------------------------------------------------------------------------------
 bindir := $(DESTDIR)$(PREFIX)/bin
+libexecdir := $(DESTDIR)$(PREFIX)/libexec/karta
 mandir := $(DESTDIR)$(PREFIX)/share/man
 bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-install: $(KARTA)
+install: all
 	install -D -m 0755 -s $(KARTA) $(bindir)/karta
+	ln -sf karta $(bindir)/git-remote-karta
+	install -D -m 0755 -s $(O)/karta-credential-secretservice \
+		$(libexecdir)/karta-credential-secretservice
 	@for f in man/*.[158]; do \
 		install -D -m 0644 $$f $(mandir)/man$${f##*.}/$${f##*/} || exit 1; done
 	install -D -m 0644 completions/karta.bash $(bashdir)/karta
@@ -223,7 +244,8 @@ install: $(KARTA)
 	install -D -m 0644 completions/karta.fish $(fishdir)/karta.fish
 
 uninstall:
-	rm -f $(bindir)/karta $(bashdir)/karta $(zshdir)/_karta $(fishdir)/karta.fish
+	rm -f $(bindir)/karta $(bindir)/git-remote-karta $(libexecdir)/karta-credential-secretservice \
+		$(bashdir)/karta $(zshdir)/_karta $(fishdir)/karta.fish
 	@for f in man/*.[158]; do rm -f $(mandir)/man$${f##*.}/$${f##*/}; done
 
 dist:
