@@ -9,8 +9,8 @@
  * of rows that may be absent are NULL. Every table carries org_id, and every lookup by a caller's
  * word takes it: another organization's row is KT_ENOTFOUND.
  *
- * To add a table or column: lib/store/schema/NNN-name.sql (a new number, never an old file), the row
- * struct here, its operations in the file of its family, tests/unit/store.
+ * To add a table or column: lib/store/schema/NNN-name.sql (a new number, never an old file), the
+ * row struct here, its operations in the file of its family, tests/unit/store.
  */
 #ifndef KT_STORE_STORE_H
 #define KT_STORE_STORE_H
@@ -31,13 +31,17 @@ struct kt_store_config {
 };
 
 /*
- * Open, migrate (each migration in one transaction; VACUUM INTO "karta.db.before-NNN" first when the
- * database is older and not empty). Returns KT_OK, KT_ENOTFOUND, KT_EPROTO (damaged, or made by a
- * newer karta: says so), KT_EIO (also: SQLite is not installed).
+ * Open, migrate (each migration in one transaction; VACUUM INTO "karta.db.before-NNN" first when
+ * the database is older and not empty). Returns KT_OK, KT_ENOTFOUND, KT_EPROTO (damaged, or made by
+ * a newer karta: says so), KT_EIO (also: SQLite is not installed).
  */
 KT_MUST_CHECK enum kt_code kt_store_open(
 	const struct kt_store_config *cfg, struct kt_store **out, struct kt_err *err);
-/* Finish what waits, checkpoint, close. Pending `done` calls are made before it returns. */
+/*
+ * Finish what waits, checkpoint, close. Pending `done` calls are made before it returns; what they
+ * queue is refused. On the loop's thread, not from a `done`, before the loop is freed. NULL is
+ * fine.
+ */
 void kt_store_close(struct kt_store *st);
 
 /* Work inside a transaction; on the writer's or a reader's thread. An error undoes it. */
@@ -45,9 +49,13 @@ typedef enum kt_code (*kt_tx_fn)(struct kt_tx *tx, void *arg, struct kt_err *err
 /* On the loop, after COMMIT (or the failure). err is empty when rc is KT_OK. */
 typedef void (*kt_tx_done_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
 
-/* Queue a write. At most KT_MAX_STORE_QUEUE wait: then done gets KT_EUNAVAIL (later, on the loop). */
+/*
+ * Queue a write, on the loop's thread. At most KT_MAX_STORE_QUEUE wait: then done gets KT_EUNAVAIL
+ * (later, on the loop). done may be NULL. fn must not call kt_store_do(). The loop runs on until
+ * done was called.
+ */
 void kt_store_write(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
-/* Queue a read. */
+/* Queue a read, in the same way. It sees what is committed when it begins. */
 void kt_store_read(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
 /* Run fn now on the calling thread (its own connection), for start-up, commands and workers. */
 KT_MUST_CHECK enum kt_code kt_store_do(
@@ -62,7 +70,7 @@ KT_MUST_CHECK enum kt_code kt_store_backup(
 KT_MUST_CHECK enum kt_code kt_store_check(
 	struct kt_store *st, struct kt_buf *out, struct kt_err *err);
 
-/* --- organizations and keys ------------------------------------------------------------------ */
+/* --- organizations and keys -------------------------------------------------------------- */
 
 struct kt_org_row {
 	const char *id; /* "org_..." */
@@ -93,15 +101,15 @@ struct kt_key_row {
 KT_MUST_CHECK enum kt_code kt_tx_key_add(
 	struct kt_tx *tx, const struct kt_key_row *row, struct kt_err *err);
 /* Keys of one organization, or of all (org_id NULL), oldest first, revoked ones too. */
-KT_MUST_CHECK enum kt_code kt_tx_keys(struct kt_tx *tx, struct kt_arena *arena,
-	const char *org_id, struct kt_key_row **out, size_t *out_n, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tx_keys(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
+	struct kt_key_row **out, size_t *out_n, struct kt_err *err);
 /* Returns KT_ENOTFOUND; revoking twice keeps the first time. */
 KT_MUST_CHECK enum kt_code kt_tx_key_revoke(struct kt_tx *tx, const char *org_id,
 	const char *key_id, int64_t at_us, struct kt_err *err);
 KT_MUST_CHECK enum kt_code kt_tx_key_used(
 	struct kt_tx *tx, const char *key_id, int64_t at_us, struct kt_err *err);
 
-/* --- projects -------------------------------------------------------------------------------- */
+/* --- projects ---------------------------------------------------------------------------- */
 
 struct kt_project_row {
 	const char *id; /* "proj_..." */
@@ -138,7 +146,7 @@ KT_MUST_CHECK enum kt_code kt_tx_projects(struct kt_tx *tx, struct kt_arena *are
 KT_MUST_CHECK enum kt_code kt_tx_project_delete(
 	struct kt_tx *tx, const char *org_id, const char *id, struct kt_err *err);
 
-/* --- releases -------------------------------------------------------------------------------- */
+/* --- releases ---------------------------------------------------------------------------- */
 
 enum kt_release_state {
 	KT_REL_QUEUED,
@@ -168,7 +176,8 @@ struct kt_release_row {
 	const char *ref; /* "refs/heads/main", or NULL */
 	const char *message; /* or NULL */
 	const char *source; /* "git", "cli", "archive", "webhook", "config", "redeploy" */
-	const char *env; /* JSON object of KEY: value for this release only; sealed values; or NULL */
+	const char
+		*env; /* JSON object of KEY: value for this release only; sealed values; or NULL */
 	const char *preview; /* host label of a preview, or NULL: production */
 	int64_t pr; /* number of the pull request, 0 = none */
 	bool fork; /* from a fork: gets no secrets */
@@ -221,13 +230,13 @@ KT_MUST_CHECK enum kt_code kt_tx_refs(struct kt_tx *tx, struct kt_arena *arena,
  * Set name when its commit is `expected` now ("" = does not exist; NULL = whatever it is).
  * Returns KT_ECONFLICT when it is another.
  */
-KT_MUST_CHECK enum kt_code kt_tx_ref_set(struct kt_tx *tx, const struct kt_ref_row *row,
-	const char *expected, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tx_ref_set(
+	struct kt_tx *tx, const struct kt_ref_row *row, const char *expected, struct kt_err *err);
 /* Deleting what is not there is fine. */
 KT_MUST_CHECK enum kt_code kt_tx_ref_delete(
 	struct kt_tx *tx, const char *project_id, const char *name, struct kt_err *err);
 
-/* --- config vars: each version is the whole set ----------------------------------------------- */
+/* --- config vars: each version is the whole set ------------------------------------------ */
 
 struct kt_config_row {
 	const char *name;
@@ -240,7 +249,11 @@ KT_MUST_CHECK enum kt_code kt_tx_config(struct kt_tx *tx, struct kt_arena *arena
 KT_MUST_CHECK enum kt_code kt_tx_config_add(struct kt_tx *tx, const char *project_id,
 	int64_t version, const struct kt_config_row *rows, size_t n, struct kt_err *err);
 
-/* --- audit: append-only by triggers, chained by hash ------------------------------------------ */
+/* The next free version: above every one that has rows or that a release or the project names. */
+KT_MUST_CHECK enum kt_code kt_tx_config_next(
+	struct kt_tx *tx, const char *project_id, int64_t *out, struct kt_err *err);
+
+/* --- audit: append-only by triggers, chained by hash ------------------------------------- */
 
 struct kt_audit_row {
 	int64_t seq; /* 1, 2, ...; given by the store */
@@ -255,23 +268,28 @@ struct kt_audit_row {
 	const char *prev_hash, *hash; /* hexadecimal; given by the store */
 };
 /*
- * Append: seq and hash = BLAKE2b-256 over a canonical encoding (each field's length and bytes) of
+ * Append: seq and hash = SHA-256 over a canonical encoding (each field's length and bytes) of
  * seq, prev_hash and all fields. In the caller's transaction.
  */
 KT_MUST_CHECK enum kt_code kt_tx_audit_add(
 	struct kt_tx *tx, const struct kt_audit_row *row, struct kt_err *err);
 /* Of one organization, newest first, seq < before (0: all), at most limit. */
-KT_MUST_CHECK enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena,
-	const char *org_id, int64_t before, size_t limit, struct kt_audit_row **out, size_t *out_n,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
+	int64_t before, size_t limit, struct kt_audit_row **out, size_t *out_n, struct kt_err *err);
 /*
  * Check the chain from the first row on. *out_n rows were read, *out_bad is the seq of the first
  * wrong one (0 = none), out_head (65 bytes) the last hash. KT_OK also when it is broken.
  */
-KT_MUST_CHECK enum kt_code kt_tx_audit_verify(struct kt_tx *tx, int64_t *out_n, int64_t *out_bad,
-	char *out_head, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tx_audit_verify(
+	struct kt_tx *tx, int64_t *out_n, int64_t *out_bad, char *out_head, struct kt_err *err);
+/*
+ * The hash of one entry (65 bytes), to compare with a head that was written down earlier: a chain
+ * that was forged as a whole verifies, but does not pass through it. Returns KT_ENOTFOUND.
+ */
+KT_MUST_CHECK enum kt_code kt_tx_audit_hash(
+	struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err);
 
-/* --- idempotency ------------------------------------------------------------------------------ */
+/* --- idempotency ------------------------------------------------------------------------- */
 
 struct kt_idem_row {
 	const char *org_id;

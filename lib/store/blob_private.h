@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Names and files of the blob store, shared by blob.c and blob_sweep.c. Private to lib/store. */
+#ifndef KT_STORE_BLOB_PRIVATE_H
+#define KT_STORE_BLOB_PRIVATE_H
+
+#include "store/blob.h"
+
+#include "base/rand.h"
+#include "crypto/crypto.h"
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#define KT_BLOB_NAME_MAX (KT_ID_MAX + KT_DIGEST_MAX + 16) /* "ORG/aa/DIGEST.x" */
+#define KT_BLOB_TEMP ".tmp-" /* how names of unfinished files begin */
+
+struct kt_blobs {
+	char *dir;
+	int dir_fd;
+	/* Held while a blob is looked at to be kept or deleted, and while its age begins anew. */
+	pthread_mutex_t age_mutex;
+};
+
+/* "ORG/aa/DIGEST" with suffix ("" or ".x") into out; KT_EINVAL when one of them cannot be a name.
+ */
+KT_MUST_CHECK enum kt_code kt_blob_name(const char *org_id, const char *digest, const char *suffix,
+	char out[KT_BLOB_NAME_MAX], struct kt_err *err);
+/*
+ * True when the file is there, in *out. Its age begins anew when it is more than a few minutes, so
+ * that a sweep which has not heard of the new use yet leaves it alone.
+ */
+bool kt_blob_use(struct kt_blobs *b, const char *name, struct stat *out);
+
+#endif

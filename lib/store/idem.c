@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on idempotency keys: what was asked under a key, and what was answered. */
+#include "store/store_private.h"
+
+/* Insert; *inserted is false when the key is there already. */
+static enum kt_code insert(
+	struct kt_tx *tx, const struct kt_idem_row *row, bool *inserted, struct kt_err *err)
+{
+	struct kt_q q;
+
+	kt_q_open(&q, tx,
+		"INSERT INTO idempotency (org_id, scope, key, fingerprint, status, created_us) "
+		"VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT DO NOTHING RETURNING 1",
+		err);
+	kt_q_text(&q, 1, row->org_id);
+	kt_q_text(&q, 2, row->scope);
+	kt_q_text(&q, 3, row->key);
+	kt_q_text(&q, 4, row->fingerprint);
+	kt_q_int(&q, 5, row->created_us);
+	*inserted = kt_q_row(&q);
+	return *inserted ? kt_q_run(&q) : kt_q_end(&q);
+}
+
+enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
+	const struct kt_idem_row *row, struct kt_idem_row *out, struct kt_err *err)
+{
+	struct kt_q q;
+	bool inserted = false;
+	enum kt_code code = insert(tx, row, &inserted, err);
+
+	if (code != KT_OK || inserted)
+		return code;
+	kt_q_open(&q, tx,
+		"SELECT org_id, scope, key, fingerprint, status, release_id, body, created_us "
+		"FROM idempotency WHERE org_id = $1 AND scope = $2 AND key = $3",
+		err);
+	kt_q_text(&q, 1, row->org_id);
+	kt_q_text(&q, 2, row->scope);
+	kt_q_text(&q, 3, row->key);
+	if (kt_q_row(&q)) {
+		out->org_id = kt_q_str(&q, arena, 0);
+		out->scope = kt_q_str(&q, arena, 1);
+		out->key = kt_q_str(&q, arena, 2);
+		out->fingerprint = kt_q_str(&q, arena, 3);
+		out->status = (int)kt_q_num(&q, 4);
+		out->release_id = kt_q_str(&q, arena, 5);
+		out->body = kt_q_str(&q, arena, 6);
+		out->created_us = kt_q_num(&q, 7);
+	}
+	code = kt_q_end(&q);
+	if (code == KT_OK)
+		code = kt_fail(err, KT_ECONFLICT, 0, "this Idempotency-Key was used already");
+	return code;
+}
+
+enum kt_code kt_tx_idem_end(struct kt_tx *tx, const struct kt_idem_row *row, struct kt_err *err)
+{
+	struct kt_q q;
+
+	kt_q_open(&q, tx,
+		"UPDATE idempotency SET status = $4, release_id = $5, body = $6 "
+		"WHERE org_id = $1 AND scope = $2 AND key = $3",
+		err);
+	kt_q_text(&q, 1, row->org_id);
+	kt_q_text(&q, 2, row->scope);
+	kt_q_text(&q, 3, row->key);
+	kt_q_int(&q, 4, row->status);
+	kt_q_text(&q, 5, row->release_id);
+	kt_q_text(&q, 6, row->body);
+	return kt_q_run_one(&q, "no such Idempotency-Key");
+}
+
+enum kt_code kt_tx_idem_forget(struct kt_tx *tx, const char *org_id, const char *scope,
+	const char *key, struct kt_err *err)
+{
+	struct kt_q q;
+
+	kt_q_open(&q, tx, "DELETE FROM idempotency WHERE org_id = $1 AND scope = $2 AND key = $3",
+		err);
+	kt_q_text(&q, 1, org_id);
+	kt_q_text(&q, 2, scope);
+	kt_q_text(&q, 3, key);
+	return kt_q_run(&q);
+}
+
+enum kt_code kt_tx_idem_expire(
+	struct kt_tx *tx, int64_t before_us, bool running, struct kt_err *err)
+{
+	struct kt_q q;
+
+	kt_q_open(&q, tx,
+		"DELETE FROM idempotency WHERE created_us < $1 OR ($2 <> 0 AND status = 0)", err);
+	kt_q_int(&q, 1, before_us);
+	kt_q_int(&q, 2, running);
+	return kt_q_run(&q);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads: one that writes, two that read. Jobs wait in queues; those that are done go back to
+ * the loop through one uv_async. The writer takes what waits into one transaction, so that one
+ * fsync serves all of it; while that runs, the next group gathers.
+ */
+#include "store/store_private.h"
+
+#include "base/limits.h"
+
+#include <signal.h>
+#include <uv.h>
+
+#define GROUP_MAX 256 /* a group takes some 10 ms then; who comes later waits that long at most */
+
+/* --- queues ------------------------------------------------------------------------------ */
+
+static void jobs_init(struct kt_jobs *q)
+{
+	q->head = NULL;
+	q->tail = &q->head;
+	q->n = 0;
+}
+
+static void jobs_push(struct kt_jobs *q, struct kt_job *j)
+{
+	j->next = NULL;
+	*q->tail = j;
+	q->tail = &j->next;
+	q->n++;
+}
+
+/* Take the first n (or all) as a list. */
+static struct kt_job *jobs_take(struct kt_jobs *q, size_t n)
+{
+	struct kt_job *first = q->head;
+	struct kt_job **end = &q->head;
+
+	while (*end && n > 0) {
+		end = &(*end)->next;
+		n--;
+		q->n--;
+	}
+	q->head = *end;
+	if (q->head)
+		*end = NULL;
+	else
+		q->tail = &q->head;
+	return end == &q->head ? NULL : first;
+}
+
+static void job_fail(struct kt_job *j, enum kt_code code, const struct kt_err *err)
+{
+	j->code = code;
+	if (!j->err)
+		j->err = kt_malloc(sizeof(*j->err));
+	*j->err = *err;
+	/* An operation that gave a code without a message. */
+	if (j->err->code != code)
+		kt_fail(j->err, code, 0, "the operation failed: %s", kt_code_name(code));
+}
+
+/* --- working ----------------------------------------------------------------------------- */
+
+/* Run one inside the group's transaction; its failure undoes itself only. */
+static void run_savepoint(struct kt_db *db, struct kt_job *j)
+{
+	struct kt_tx tx = { .db = db, .write = true };
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code code = kt_db_exec(db, "SAVEPOINT job", &err);
+
+	if (code == KT_OK) {
+		code = j->fn(&tx, j->arg, &err);
+		if (code == KT_OK)
+			code = kt_db_exec(db, "RELEASE job", &err);
+	}
+	if (code == KT_OK)
+		return;
+	job_fail(j, code, &err);
+	/* What cannot be undone singly must not be committed with the others. */
+	if (kt_db_in_tx(db) && kt_db_exec(db, "ROLLBACK TO job; RELEASE job", NULL) != KT_OK)
+		kt_db_rollback(db);
+}
+
+/*
+ * Run jobs in one transaction; returns the first that was not reached, NULL when all were. When the
+ * transaction is lost on the way (full disk), all that were in it have failed, and the rest goes
+ * into the next one: it fails or not by itself.
+ */
+static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
+{
+	struct kt_db *db = st->writer;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_job *rest = NULL, *j;
+	enum kt_code code = kt_db_begin(db, true, &err);
+
+	for (j = first; j && code == KT_OK; j = j->next) {
+		run_savepoint(db, j);
+		if (kt_db_in_tx(db))
+			continue;
+		code = j->code != KT_OK ? j->code : KT_EIO;
+		if (j->err)
+			err = *j->err;
+		else
+			kt_fail(&err, code, 0, "database: the transaction was lost");
+		rest = j->next;
+		break;
+	}
+	if (code == KT_OK) {
+		code = kt_db_commit(db, &err);
+		if (code == KT_OK) {
+			__atomic_add_fetch(&st->n_commits, 1, __ATOMIC_RELAXED);
+			return NULL;
+		}
+	}
+	for (j = first; j != rest; j = j->next)
+		if (j->code == KT_OK)
+			job_fail(j, code, &err);
+	return rest;
+}
+
+static void run_read(struct kt_db *db, struct kt_job *j)
+{
+	struct kt_tx tx = { .db = db };
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code code = kt_db_begin(db, false, &err);
+
+	if (code == KT_OK)
+		code = j->fn(&tx, j->arg, &err);
+	kt_db_rollback(db);
+	if (code != KT_OK)
+		job_fail(j, code, &err);
+}
+
+static void finish(struct kt_store *st, struct kt_job *list)
+{
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	while (list) {
+		struct kt_job *j = list;
+
+		list = list->next;
+		jobs_push(&st->finished, j);
+	}
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	(void)uv_async_send(st->async);
+}
+
+/* Wait for jobs of q; NULL when the store stops and none is left. */
+static struct kt_job *next_jobs(
+	struct kt_store *st, struct kt_jobs *q, pthread_cond_t *cond, size_t max)
+{
+	struct kt_job *list;
+
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	while (!q->head && !st->stop)
+		kt_assert(pthread_cond_wait(cond, &st->mutex) == 0);
+	list = jobs_take(q, max);
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	return list;
+}
+
+static void *write_thread(void *arg)
+{
+	struct kt_store *st = arg;
+	struct kt_job *list;
+
+	while ((list = next_jobs(st, &st->writes, &st->write_cond, GROUP_MAX)) != NULL) {
+		struct kt_job *rest = list;
+
+		kt_assert(pthread_mutex_lock(&st->write_mutex) == 0);
+		while (rest)
+			rest = run_transaction(st, rest);
+		kt_assert(pthread_mutex_unlock(&st->write_mutex) == 0);
+		finish(st, list);
+	}
+	return NULL;
+}
+
+struct reader_start {
+	struct kt_store *st;
+	struct kt_db *db;
+};
+
+static void *read_thread(void *arg)
+{
+	struct reader_start *start = arg;
+	struct kt_store *st = start->st;
+	struct kt_db *db = start->db;
+	struct kt_job *job;
+
+	free(start);
+	while ((job = next_jobs(st, &st->reads, &st->read_cond, 1)) != NULL) {
+		run_read(db, job);
+		finish(st, job);
+	}
+	return NULL;
+}
+
+/* --- on the loop ------------------------------------------------------------------------- */
+
+static void deliver(struct kt_store *st)
+{
+	struct kt_job *list;
+
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	list = jobs_take(&st->finished, SIZE_MAX);
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	while (list) {
+		struct kt_job *j = list;
+		static const struct kt_err none = KT_ERR_INIT;
+
+		list = j->next;
+		st->pending--;
+		if (j->done)
+			j->done(j->arg, j->code, j->err ? j->err : &none);
+		free(j->err);
+		free(j);
+	}
+	if (st->pending == 0 && !st->closing)
+		uv_unref((uv_handle_t *)st->async);
+}
+
+static void on_async(uv_async_t *h)
+{
+	deliver(h->data);
+}
+
+static void queue_job(
+	struct kt_store *st, struct kt_jobs *q, pthread_cond_t *cond, struct kt_job *j)
+{
+	struct kt_err err = KT_ERR_INIT;
+	bool refused = false;
+
+	/* The loop goes on while an answer is to come. */
+	if (st->pending++ == 0 && !st->closing)
+		uv_ref((uv_handle_t *)st->async);
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	if (st->closing)
+		kt_fail(&err, KT_EUNAVAIL, 0, "the server is shutting down");
+	else if (q == &st->writes && st->read_only)
+		kt_fail(&err, KT_EDENIED, 0, "the database is open for reading only");
+	else if (q->n >= KT_MAX_STORE_QUEUE)
+		kt_fail(&err, KT_EUNAVAIL, 0, "too much waits for the database");
+	refused = err.code != KT_OK;
+	if (refused) {
+		job_fail(j, err.code, &err);
+		jobs_push(&st->finished, j);
+	} else {
+		jobs_push(q, j);
+		kt_assert(pthread_cond_signal(cond) == 0);
+	}
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	if (refused && !st->closing)
+		(void)uv_async_send(st->async);
+}
+
+static struct kt_job *new_job(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg)
+{
+	struct kt_job *j = kt_calloc(1, sizeof(*j));
+
+	kt_assert(st->loop);
+	j->fn = fn;
+	j->done = done;
+	j->arg = arg;
+	return j;
+}
+
+void kt_store_write(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg)
+{
+	queue_job(st, &st->writes, &st->write_cond, new_job(st, fn, done, arg));
+}
+
+void kt_store_read(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg)
+{
+	queue_job(st, &st->reads, &st->read_cond, new_job(st, fn, done, arg));
+}
+
+/* --- start and end ----------------------------------------------------------------------- */
+
+static enum kt_code start_thread(
+	struct kt_store *st, void *(*fn)(void *arg), void *arg, struct kt_err *err)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* Signals are the loop's. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&st->threads[st->n_threads], NULL, fn, arg);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0)
+		return kt_fail(err, KT_EIO, rc, "cannot start a thread");
+	st->n_threads++;
+	return KT_OK;
+}
+
+enum kt_code kt_store_start(struct kt_store *st, struct kt_err *err)
+{
+	enum kt_code code = KT_OK;
+	int rc;
+
+	jobs_init(&st->writes);
+	jobs_init(&st->reads);
+	jobs_init(&st->finished);
+	st->async = kt_calloc(1, sizeof(*st->async));
+	rc = uv_async_init(kt_loop_uv(st->loop), st->async, on_async);
+	if (rc != 0) {
+		free(st->async);
+		st->async = NULL;
+		return kt_fail(err, KT_EIO, -rc, "cannot wait for the database");
+	}
+	st->async->data = st;
+	uv_unref((uv_handle_t *)st->async);
+	if (st->writer)
+		code = start_thread(st, write_thread, st, err);
+	for (size_t i = 0; code == KT_OK && i < KT_STORE_READERS; i++) {
+		struct reader_start *start = kt_malloc(sizeof(*start));
+
+		*start = (struct reader_start){ .st = st, .db = st->readers[i] };
+		code = start_thread(st, read_thread, start, err);
+		if (code != KT_OK)
+			free(start);
+	}
+	return code;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+void kt_store_stop(struct kt_store *st)
+{
+	if (!st->async)
+		return;
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	st->stop = true;
+	kt_assert(pthread_cond_broadcast(&st->write_cond) == 0);
+	kt_assert(pthread_cond_broadcast(&st->read_cond) == 0);
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	st->closing = true;
+	for (size_t i = 0; i < st->n_threads; i++)
+		kt_assert(pthread_join(st->threads[i], NULL) == 0);
+	/* What a `done` queues now is refused, and its own `done` called in the next round. */
+	while (st->pending > 0)
+		deliver(st);
+	uv_close((uv_handle_t *)st->async, on_closed);
+	st->async = NULL;
+}
