@@ -88,13 +88,13 @@ KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, con
 KT_MUST_CHECK enum kt_code kt_manifest_sub(const struct kt_manifest *m, const char *sub,
 	struct kt_manifest **out, struct kt_err *err);
 
-/* --- trees: where the contents come from (the client's side) ------------------------------------ */
+/* --- trees: where the contents come from (the client's side) ----------------------------- */
 
 struct kt_tree; /* a manifest with the means to read its files */
 
 struct kt_tree_options {
 	const char *sub; /* folder of the application inside the repository, "" or NULL = its root */
-	bool dirty; /* kt_tree_worktree(): take the files as they are, ignored ones left out */
+	bool dirty; /* not used: kt_tree_folder() takes the files as they are */
 	struct kt_pack_limits limits;
 	/* Called now and then with how far it is; or NULL. */
 	void (*progress)(void *arg, size_t done, size_t total);
@@ -125,6 +125,13 @@ const char *kt_tree_subject(const struct kt_tree *t);
 /* Append a file's content. */
 KT_MUST_CHECK enum kt_code kt_tree_read(
 	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
+
+/*
+ * Begin to load libgit2 in a thread of its own and return at once: 7 ms of work (Debian's reads the
+ * certificates of the system, and no setting keeps it from that), for callers that wait for a server
+ * meanwhile. Whatever needs libgit2 then waits for the rest only. Never needed; cannot fail.
+ */
+void kt_git_warm(void);
 
 /* What git knows of the place of dir: for `karta deploy` and the remote helper. */
 struct kt_git_info {
@@ -160,7 +167,7 @@ void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m);
 KT_MUST_CHECK enum kt_code kt_manifest_cache_get(
 	const char *git_dir, const char *digest, struct kt_manifest **out, struct kt_err *err);
 
-/* --- archives ------------------------------------------------------------------------------------ */
+/* --- archives ---------------------------------------------------------------------------- */
 
 /*
  * Write a bundle to fd: publish_json, then the contents of those files of t whose digest is in
@@ -201,5 +208,37 @@ KT_MUST_CHECK enum kt_code kt_unpack(int fd, const char *staging, const struct k
  * Returns the exit status (0 ok, 1 refused).
  */
 int kt_unpack_worker(int argc, char **argv);
+
+/* --- whole folders, as they are: backups ---------------------------------------------------------- */
+
+struct kt_tarball; /* a tar archive that is being written */
+/* Begin a tar archive at fd (BORROWED until the end). kt_tarball_end() ends it. */
+KT_MUST_CHECK enum kt_code kt_tarball_new(int fd, struct kt_tarball **out, struct kt_err *err);
+/* Add a file of these bytes. */
+KT_MUST_CHECK enum kt_code kt_tarball_bytes(struct kt_tarball *t, const char *name, mode_t mode,
+	const void *data, size_t len, struct kt_err *err);
+/*
+ * Add the regular file at fd, from its beginning, with its mode and as long as it is now: one that
+ * grows meanwhile is cut there, one that becomes shorter is filled up with zeros.
+ */
+KT_MUST_CHECK enum kt_code kt_tarball_file(
+	struct kt_tarball *t, const char *name, int fd, struct kt_err *err);
+/*
+ * Add all below the folder dir under `name`: folders, regular files and links (as links, wherever
+ * they lead). Pipes, sockets and devices are left out, as is what vanishes meanwhile; what cannot be
+ * read is left out with a line in the log. A missing dir is fine.
+ */
+KT_MUST_CHECK enum kt_code kt_tarball_folder(
+	struct kt_tarball *t, const char *dir, const char *name, struct kt_err *err);
+/* Finish when code is KT_OK, then free. Returns code or what finishing failed with. */
+KT_MUST_CHECK enum kt_code kt_tarball_end(
+	struct kt_tarball *t, enum kt_code code, struct kt_err *err);
+/*
+ * Unpack such an archive (as it is, or compressed by gzip or zstd) from fd into the folder dir, with
+ * the modes of files and no owners. Nothing gets outside of dir, also not through links. What is there
+ * already is not replaced. Synced when it returns. Returns KT_OK, KT_EPROTO (no archive, damaged, a
+ * member that cannot be) or KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_tarball_unpack(int fd, const char *dir, struct kt_err *err);
 
 #endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The files of a folder on disk. In a work tree of git the rules of the folders above count too, as
+ * they do in a commit, and what git ignores is left out, but for files that git has all the same.
+ */
+#include "pack/tree_private.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "pack/ignore_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_RULES_BYTES (1024 * 1024) /* a .kartaignore or .gitattributes */
+#define MAX_FOLDER_DEPTH 256
+
+struct walk {
+	const char *top; /* absolute: the work tree, or the folder itself outside git */
+	git_repository *repo; /* NULL outside git, or when git ignores the whole folder */
+	git_index *index;
+	struct kt_ignore *ignore;
+	const struct kt_pack_limits *l;
+	bool loose;
+	size_t skip; /* bytes of a path from top that lead to the release's root */
+	struct kt_files *files;
+	struct kt_buf path; /* from top on, without '/' at its end */
+};
+
+/* Feed a file of rules to push(), if the folder has it as a regular file. */
+static enum kt_code push_rules(struct walk *w, const char *name,
+	void (*push)(struct kt_ignore *, const char *, const char *, size_t), struct kt_err *err)
+{
+	struct stat st;
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_RULES_BYTES);
+	KT_AUTOFREE char *folder = kt_path_join(w->top, w->path.ptr);
+	KT_AUTOFREE char *path = kt_path_join(folder, name);
+	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+		return KT_OK;
+	enum kt_code code = kt_fs_read(path, &text, err);
+	if (code == KT_OK)
+		push(w->ignore, w->path.ptr, text.ptr, text.len);
+	return code;
+}
+
+static enum kt_code enter(struct walk *w, struct kt_err *err)
+{
+	enum kt_code code = push_rules(w, ".gitattributes", kt_ignore_push_attributes, err);
+	return code == KT_OK ? push_rules(w, ".kartaignore", kt_ignore_push, err) : code;
+}
+
+static bool git_ignores(struct walk *w, bool dir)
+{
+	int ignored = 0;
+	size_t at = 0;
+	if (w->repo == NULL)
+		return false;
+	KT_AUTOFREE char *path = kt_asprintf("%s%s", w->path.ptr, dir ? "/" : "");
+	if (kt_git->ignore_path_is_ignored(&ignored, w->repo, path) < 0 || !ignored)
+		return false;
+	/* git ignores only what it does not have already. */
+	if (w->index == NULL)
+		return true;
+	return dir ? kt_git->index_find_prefix(&at, w->index, path) < 0
+		   : kt_git->index_get_bypath(w->index, path, 0) == NULL;
+}
+
+static bool is_left_out(struct walk *w, const char *name, bool dir)
+{
+	if (strcasecmp(name, ".git") == 0)
+		return true;
+	/* Secrets of this machine; a release gets its own from the project's configuration. */
+	if (!dir && (strcmp(name, ".env") == 0 || strcmp(name, ".env.local") == 0))
+		return true;
+	return kt_ignore_match(w->ignore, w->path.ptr, dir) || git_ignores(w, dir);
+}
+
+static enum kt_code add_link(struct walk *w, const char *full, const char *path, struct kt_err *err)
+{
+	char target[KT_MAX_PACK_PATH_BYTES + 1];
+	ssize_t n = readlink(full, target, sizeof(target));
+	if (n < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read the link '%s'", path);
+	if ((size_t)n == sizeof(target))
+		return kt_fail(err, KT_ELIMIT, 0,
+			"link '%s': its target is over the limit of %d bytes", path,
+			KT_MAX_PACK_PATH_BYTES);
+	struct kt_file *f = kt_files_add(w->files, path, strlen(path), KT_MODE_LINK, n);
+	return w->loose ? KT_OK : kt_manifest_check_link(f, target, (size_t)n, err);
+}
+
+static enum kt_code add_file(
+	struct walk *w, const char *full, const struct stat *st, struct kt_err *err)
+{
+	const char *path = w->path.ptr + w->skip;
+	if (!w->loose && (int64_t)w->files->len >= w->l->max_files)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"there are more files than the limit max_files of %lld",
+			(long long)w->l->max_files);
+	enum kt_code code = w->loose ? KT_OK : kt_pack_path_check(path, strlen(path), w->l, err);
+	if (code != KT_OK)
+		return code;
+	if (S_ISLNK(st->st_mode))
+		return add_link(w, full, path, err);
+	if (S_ISREG(st->st_mode)) {
+		(void)kt_files_add(w->files, path, strlen(path),
+			(st->st_mode & S_IXUSR) != 0 ? KT_MODE_EXEC : KT_MODE_FILE, st->st_size);
+		return KT_OK;
+	}
+	if (w->loose)
+		return KT_OK;
+	return kt_fail(err, KT_EINVAL, 0, "'%s' is neither a file nor a folder nor a link", path);
+}
+
+static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err);
+
+static enum kt_code walk_name(struct walk *w, const char *name, size_t depth, struct kt_err *err)
+{
+	struct stat st;
+	size_t before = w->path.len;
+	enum kt_code code = KT_OK;
+	if (before > 0)
+		kt_buf_addc(&w->path, '/');
+	kt_buf_adds(&w->path, name);
+	if (!kt_buf_ok(&w->path))
+		return kt_fail(err, KT_ELIMIT, 0, "a path is longer than %zu bytes", w->path.max);
+	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
+	if (lstat(full, &st) != 0)
+		code = kt_fail(err, KT_EIO, errno, "cannot look at '%s'", full);
+	else if (is_left_out(w, name, S_ISDIR(st.st_mode)))
+		code = KT_OK;
+	else if (S_ISDIR(st.st_mode))
+		code = walk_folder(w, depth + 1, err);
+	else
+		code = add_file(w, full, &st, err);
+	kt_buf_truncate(&w->path, before);
+	return code;
+}
+
+static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err)
+{
+	char **names = NULL;
+	size_t n = 0;
+	size_t mark = kt_ignore_mark(w->ignore);
+	if (depth > MAX_FOLDER_DEPTH)
+		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d: '%.200s'",
+			MAX_FOLDER_DEPTH, w->path.ptr);
+	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
+	enum kt_code code = kt_fs_list(full, &names, &n, err);
+	if (code != KT_OK)
+		return code;
+	code = enter(w, err);
+	for (size_t i = 0; i < n && code == KT_OK; i++)
+		code = walk_name(w, names[i], depth, err);
+	kt_fs_names_free(names, n);
+	kt_ignore_pop(w->ignore, mark);
+	return code;
+}
+
+/* Rules of the folders above the one that is walked. */
+static enum kt_code enter_above(struct walk *w, const char *prefix, struct kt_err *err)
+{
+	enum kt_code code = KT_OK;
+	const char *p = prefix;
+	while (*p != '\0' && code == KT_OK) {
+		code = enter(w, err);
+		size_t n = strcspn(p, "/");
+		if (w->path.len > 0)
+			kt_buf_addc(&w->path, '/');
+		kt_buf_add(&w->path, p, n);
+		p += n;
+		p += *p == '/';
+	}
+	return code;
+}
+
+/* Is there a ".git" in dir or above it? Asked before libgit2 is loaded. */
+static bool is_in_git(const char *dir)
+{
+	KT_AUTOFREE char *at = kt_strdup(dir);
+	for (;;) {
+		struct stat st;
+		KT_AUTOFREE char *git = kt_path_join(at, ".git");
+		if (lstat(git, &st) == 0)
+			return true;
+		char *slash = strrchr(at, '/');
+		if (slash == NULL || at[1] == '\0')
+			return false;
+		slash[slash == at] = '\0';
+	}
+}
+
+/*
+ * Find the work tree root is in: w->top and the way from there to root. Without one, w->top is
+ * root.
+ */
+static enum kt_code find_git(
+	struct walk *w, const char *root, char **out_top, char **out_prefix, struct kt_err *err)
+{
+	KT_AUTOFREE char *top = NULL;
+	int ignored = 0;
+	const char *work_dir = NULL;
+	if (is_in_git(root)) {
+		enum kt_code code = kt_git_open(root, false, &w->repo, err);
+		if (code != KT_OK && code != KT_ENOTFOUND)
+			return code;
+	}
+	if (w->repo != NULL)
+		work_dir = kt_git->repository_workdir(w->repo);
+	if (work_dir == NULL || kt_path_real(work_dir, &top, NULL) != KT_OK ||
+		!kt_str_starts(root, top) ||
+		(root[strlen(top)] != '/' && root[strlen(top)] != '\0')) {
+		if (w->repo != NULL)
+			kt_git->repository_free(w->repo);
+		w->repo = NULL;
+		*out_top = kt_strdup(root);
+		*out_prefix = kt_strdup("");
+		return KT_OK;
+	}
+	const char *rest = root + strlen(top);
+	rest += *rest == '/';
+	*out_prefix = kt_strdup(rest);
+	*out_top = KT_STEAL(top);
+	/* A folder that git ignores as a whole (a build's result) is asked for by name: all of it.
+	 */
+	KT_AUTOFREE char *folder = kt_asprintf("%s/", rest);
+	if (rest[0] != '\0' && kt_git->ignore_path_is_ignored(&ignored, w->repo, folder) == 0 &&
+		ignored) {
+		kt_git->repository_free(w->repo);
+		w->repo = NULL;
+	} else if (kt_git->repository_index(&w->index, w->repo) < 0) {
+		w->index = NULL;
+	}
+	return KT_OK;
+}
+
+enum kt_code kt_folder_walk(const char *dir, const char *sub, bool loose,
+	const struct kt_pack_limits *l, struct kt_files *files, char **out_root, struct kt_err *err)
+{
+	KT_AUTOFREE char *joined = kt_path_join(dir, sub);
+	KT_AUTOFREE char *root = NULL;
+	KT_AUTOFREE char *top = NULL;
+	KT_AUTOFREE char *prefix = NULL;
+	enum kt_code code = kt_path_real(joined, &root, err);
+	if (code == KT_OK && !kt_fs_is_dir(root))
+		code = kt_fail(err, KT_EINVAL, 0, "'%s' is no folder", joined);
+	if (code != KT_OK)
+		return code;
+	struct walk w = { .l = l, .loose = loose, .files = files, .path = KT_BUF_INIT(64 * 1024) };
+	code = find_git(&w, root, &top, &prefix, err);
+	if (code == KT_OK) {
+		w.top = top;
+		w.skip = prefix[0] != '\0' ? strlen(prefix) + 1 : 0;
+		w.ignore = kt_ignore_new();
+		code = enter_above(&w, prefix, err);
+	}
+	if (code == KT_OK)
+		code = walk_folder(&w, 0, err);
+	kt_ignore_free(w.ignore);
+	if (w.index != NULL)
+		kt_git->index_free(w.index);
+	kt_git_repo_cleanup(&w.repo);
+	kt_buf_release(&w.path);
+	if (code == KT_OK)
+		*out_root = KT_STEAL(root);
+	return code;
+}

@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Trees: a manifest with the means to read its files. The digests of what is not remembered are
+ * computed by all processors.
+ */
+#include "pack/tree_private.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "pack/cache_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LFS_MAGIC "version https://git-lfs.github.com/spec/v1\n"
+#define MAX_LFS_BYTES 1024 /* a pointer is smaller: Git LFS specification */
+#define MAX_THREADS 4
+#define FILES_PER_THREAD 32 /* fewer are not worth a thread */
+#define READ_BYTES ((size_t)256 * 1024)
+#define PROGRESS_FILES 64
+
+void kt_content_release(struct kt_content *c)
+{
+	if (c->object != NULL)
+		kt_git->odb_object_free(c->object);
+	free(c->memory);
+	*c = (struct kt_content){ 0 };
+}
+
+void kt_tree_free(struct kt_tree *t)
+{
+	if (t == NULL)
+		return;
+	kt_manifest_free(t->m);
+	for (size_t i = 0; t->kept != NULL && i < t->n_kept; i++)
+		if (t->kept[i] != NULL)
+			kt_git->odb_object_free(t->kept[i]);
+	free(t->kept);
+	if (t->odb != NULL)
+		kt_git->odb_free(t->odb);
+	kt_git_repo_cleanup(&t->repo);
+	free(t->oids);
+	free(t->root);
+	free(t->subject);
+	free(t);
+}
+
+const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t)
+{
+	return t->m;
+}
+
+const char *kt_tree_commit_sha(const struct kt_tree *t)
+{
+	return t->sha;
+}
+
+const char *kt_tree_subject(const struct kt_tree *t)
+{
+	return t->subject != NULL ? t->subject : "";
+}
+
+enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err)
+{
+	return kt_fail(err, KT_ECONFLICT, 0, "'%s' changed while it was packed", f->path);
+}
+
+/* --- digests ----------------------------------------------------------------------------- */
+
+struct hashing {
+	struct kt_tree *t;
+	const struct kt_files *files;
+	const size_t *todo; /* indexes of files */
+	size_t n_todo;
+	struct kt_blob_note *notes; /* one for each of todo */
+	const struct kt_tree_options *opts;
+	size_t n_known; /* files that are done before */
+	atomic_size_t next;
+	atomic_size_t done;
+	atomic_size_t names; /* of the folder of objects, one for each thread */
+	atomic_llong bytes;
+	atomic_llong kept; /* bytes of contents in t->kept, and of those that did not fit */
+	atomic_bool stop;
+	pthread_mutex_t lock;
+	size_t failed_at; /* guarded by lock */
+	struct kt_err err; /* of failed_at, guarded by lock */
+};
+
+static bool is_lfs_pointer(const void *data, size_t len)
+{
+	return len <= MAX_LFS_BYTES && len >= sizeof(LFS_MAGIC) - 1 &&
+		memcmp(data, LFS_MAGIC, sizeof(LFS_MAGIC) - 1) == 0;
+}
+
+/* Count bytes before they are read; over the limit the rest need not be. */
+static enum kt_code count_bytes(
+	struct hashing *h, const struct kt_file *f, int64_t size, struct kt_err *err)
+{
+	const struct kt_pack_limits *l = &h->opts->limits;
+	if (size > l->max_file_bytes)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"file '%s' has %lld bytes, over the limit max_file_bytes of %lld", f->path,
+			(long long)size, (long long)l->max_file_bytes);
+	if (atomic_fetch_add(&h->bytes, size) > l->max_bytes - size)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"file '%s': all files together are over the limit max_bytes of %lld",
+			f->path, (long long)l->max_bytes);
+	return KT_OK;
+}
+
+static enum kt_code hash_blob(struct hashing *h, git_odb *odb, struct kt_sha256 *sha, size_t i,
+	struct kt_blob_note *out, struct kt_err *err)
+{
+	const struct kt_file *f = &h->files->items[i];
+	git_odb_object *blob = NULL;
+	size_t size = 0;
+	git_object_t type = GIT_OBJECT_ANY;
+	/* What is wrong with the object shows when it is read. */
+	if (kt_git->odb_read_header(&size, &type, odb, &h->t->oids[i]) < 0)
+		size = 0;
+	enum kt_code code = count_bytes(h, f, (int64_t)size, err);
+	if (code == KT_OK)
+		code = kt_git_blob(odb, &h->t->oids[i], f->path, &blob, err);
+	if (code != KT_OK)
+		return code;
+	const void *data = kt_git->odb_object_data(blob);
+	size = kt_git->odb_object_size(blob);
+	kt_sha256_update(sha, data, size);
+	kt_sha256_hex(sha, out->digest);
+	out->size = (int64_t)size;
+	out->lfs = is_lfs_pointer(data, size);
+	if (atomic_fetch_add(&h->kept, (long long)size) + (long long)size <= KT_KEEP_BYTES)
+		h->t->kept[i] = blob;
+	else
+		kt_git->odb_object_free(blob);
+	return KT_OK;
+}
+
+static enum kt_code hash_link(struct hashing *h, const char *full, const struct kt_file *f,
+	struct kt_blob_note *out, struct kt_err *err)
+{
+	char target[KT_MAX_PACK_PATH_BYTES + 1];
+	ssize_t n = readlink(full, target, sizeof(target));
+	if (n != f->size)
+		return kt_tree_changed(f, err);
+	/* Checked again: it is this target that is packed. */
+	enum kt_code code = kt_manifest_check_link(f, target, (size_t)n, err);
+	if (code == KT_OK)
+		code = count_bytes(h, f, n, err);
+	kt_sha256_of(target, (size_t)n, out->digest);
+	out->size = n;
+	return code;
+}
+
+static ssize_t read_some(int fd, void *buf, size_t len)
+{
+	ssize_t n;
+	do {
+		n = read(fd, buf, len);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i,
+	struct kt_blob_note *out, struct kt_err *err)
+{
+	const struct kt_file *f = &h->files->items[i];
+	*out = (struct kt_blob_note){ 0 };
+	if (f->mode == KT_MODE_LINK) {
+		KT_AUTOFREE char *full = kt_path_join(h->t->root, f->path);
+		return hash_link(h, full, f, out, err);
+	}
+	KT_AUTOFD int fd = -1;
+	enum kt_code code = count_bytes(h, f, f->size, err);
+	if (code == KT_OK)
+		code = kt_tree_open(h->t, f, &fd, err);
+	if (code != KT_OK)
+		return code;
+	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
+	ssize_t n;
+	while ((n = read_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
+		if (out->size == 0)
+			out->lfs = is_lfs_pointer(buf, (size_t)n);
+		out->size += n;
+		kt_sha256_update(sha, buf, (size_t)n);
+	}
+	kt_sha256_hex(sha, out->digest);
+	if (n < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read '%s'", f->path);
+	return out->size == f->size ? KT_OK : kt_tree_changed(f, err);
+}
+
+static void note_failure(struct hashing *h, size_t i, const struct kt_err *err)
+{
+	(void)pthread_mutex_lock(&h->lock);
+	if (h->err.code == KT_OK || i < h->failed_at) {
+		h->failed_at = i;
+		h->err = *err;
+	}
+	(void)pthread_mutex_unlock(&h->lock);
+	atomic_store(&h->stop, true);
+}
+
+/* Take files until there are none. odb: NULL for a folder. report: in the caller's own thread. */
+static void hash_some(struct hashing *h, git_odb *odb, bool report)
+{
+	struct kt_sha256 *sha = kt_sha256_new();
+	struct kt_err err = KT_ERR_INIT;
+	for (;;) {
+		size_t k = atomic_fetch_add(&h->next, 1);
+		if (k >= h->n_todo || atomic_load(&h->stop))
+			break;
+		enum kt_code code = odb != NULL
+			? hash_blob(h, odb, sha, h->todo[k], &h->notes[k], &err)
+			: hash_file(h, sha, h->todo[k], &h->notes[k], &err);
+		if (code != KT_OK) {
+			note_failure(h, k, &err);
+			break;
+		}
+		size_t done = atomic_fetch_add(&h->done, 1) + 1;
+		if (report && h->opts->progress != NULL && done % PROGRESS_FILES == 0)
+			h->opts->progress(h->opts->arg, h->n_known + done, h->files->len);
+	}
+	kt_sha256_free(sha);
+}
+
+/*
+ * libgit2 inflates one object of a pack at a time, for all who have the pack open by the same name.
+ * So each thread opens the objects by another name of the same folder.
+ */
+static void *hash_thread(void *arg)
+{
+	struct hashing *h = arg;
+	git_odb *odb = NULL;
+	if (h->t->odb == NULL) {
+		hash_some(h, NULL, false);
+		return NULL;
+	}
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_PATH_BYTES);
+	kt_buf_adds(&path, kt_git->repository_commondir(h->t->repo));
+	for (size_t i = atomic_fetch_add(&h->names, 1) + 1; i > 0; i--)
+		kt_buf_adds(&path, "/.");
+	kt_buf_adds(&path, "/objects");
+	/* Without it the other threads do the work. */
+	if (kt_buf_ok(&path) && kt_git->odb_open(&odb, path.ptr) == 0) {
+		hash_some(h, odb, false);
+		kt_git->odb_free(odb);
+	}
+	return NULL;
+}
+
+static enum kt_code hash_all(struct hashing *h, struct kt_err *err)
+{
+	pthread_t threads[MAX_THREADS - 1];
+	size_t n_threads = 0;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t want = KT_MIN((size_t)KT_MAX(cpus, 1), (size_t)MAX_THREADS);
+	want = KT_MIN(want, h->n_todo / FILES_PER_THREAD + 1);
+	(void)pthread_mutex_init(&h->lock, NULL);
+	while (n_threads + 1 < want &&
+		pthread_create(&threads[n_threads], NULL, hash_thread, h) == 0)
+		n_threads++;
+	hash_some(h, h->t->odb, true);
+	while (n_threads > 0)
+		(void)pthread_join(threads[--n_threads], NULL);
+	(void)pthread_mutex_destroy(&h->lock);
+	if (h->err.code != KT_OK && err != NULL)
+		*err = h->err;
+	return h->err.code;
+}
+
+static enum kt_code refuse_lfs(const struct kt_file *f, struct kt_err *err)
+{
+	(void)kt_fail(
+		err, KT_EINVAL, 0, "'%s' is a Git LFS pointer, its content is not in git", f->path);
+	return kt_hint(err, "run: git lfs pull, then deploy the files as they are (--dir)");
+}
+
+static enum kt_code take_note(
+	struct kt_file *f, const struct kt_blob_note *note, struct kt_err *err)
+{
+	f->size = note->size;
+	memcpy(f->digest, note->digest, sizeof(f->digest));
+	return note->lfs && f->mode != KT_MODE_LINK ? refuse_lfs(f, err) : KT_OK;
+}
+
+/* Size and digest of each file; d (or NULL) is asked first and told what is new. */
+static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
+	const struct kt_tree_options *opts, struct kt_digests *d, struct kt_err *err)
+{
+	KT_AUTOFREE size_t *todo = kt_calloc(files->len + 1, sizeof(*todo));
+	size_t n_todo = 0;
+	enum kt_code code = KT_OK;
+	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
+		struct kt_blob_note note;
+		if (d != NULL && kt_digests_get(d, t->oids[i].id, &note))
+			code = take_note(&files->items[i], &note, err);
+		else
+			todo[n_todo++] = i;
+	}
+	if (code != KT_OK || n_todo == 0)
+		return code;
+	KT_AUTOFREE struct kt_blob_note *notes = kt_calloc(n_todo, sizeof(*notes));
+	if (t->odb != NULL) {
+		t->kept = kt_calloc(files->len, sizeof(*t->kept));
+		t->n_kept = files->len;
+	}
+	struct hashing h = { .t = t,
+		.files = files,
+		.todo = todo,
+		.n_todo = n_todo,
+		.notes = notes,
+		.opts = opts,
+		.n_known = files->len - n_todo,
+		.err = KT_ERR_INIT };
+	code = hash_all(&h, err);
+	for (size_t k = 0; k < n_todo && code == KT_OK; k++) {
+		if (d != NULL)
+			kt_digests_put(d, t->oids[todo[k]].id, &notes[k]);
+		code = take_note(&files->items[todo[k]], &notes[k], err);
+	}
+	return code;
+}
+
+/* --- commits ----------------------------------------------------------------------------- */
+
+/* Links of a commit; their targets are small, and only the path tells whether they are fine. */
+static enum kt_code check_links(struct kt_tree *t, struct kt_files *files, struct kt_err *err)
+{
+	enum kt_code code = KT_OK;
+	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
+		git_odb_object *blob = NULL;
+		const struct kt_file *f = &files->items[i];
+		if (f->mode != KT_MODE_LINK || f->size > KT_MAX_PACK_PATH_BYTES)
+			continue; /* too long: the manifest's limit says so */
+		code = kt_git_blob(t->odb, &t->oids[i], f->path, &blob, err);
+		if (code != KT_OK)
+			break;
+		code = kt_manifest_check_link(
+			f, kt_git->odb_object_data(blob), kt_git->odb_object_size(blob), err);
+		kt_git->odb_object_free(blob);
+	}
+	return code;
+}
+
+/* A folder inside the tree: "app/", "./app" and "" are fine; what leaves the tree is not. */
+static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
+{
+	struct kt_buf b = KT_BUF_INIT(KT_MAX_PATH_BYTES);
+	const char *s = sub != NULL ? sub : "";
+	enum kt_code code = KT_OK;
+	if (s[0] == '/')
+		code = kt_fail(err, KT_EINVAL, 0, "folder '%s' is absolute", s);
+	while (*s != '\0' && code == KT_OK) {
+		size_t n = strcspn(s, "/");
+		if (n == 2 && s[0] == '.' && s[1] == '.')
+			code = kt_fail(err, KT_EINVAL, 0, "folder '%s' leaves the repository", sub);
+		if (n > 1 || (n == 1 && s[0] != '.')) {
+			if (b.len > 0)
+				kt_buf_addc(&b, '/');
+			kt_buf_add(&b, s, n);
+		}
+		s += n;
+		s += *s == '/';
+	}
+	if (code == KT_OK && !kt_buf_ok(&b))
+		code = kt_fail(err, KT_ELIMIT, 0, "folder '%.100s' is too long", sub);
+	if (code == KT_OK)
+		*out = kt_buf_take(&b);
+	kt_buf_release(&b);
+	return code;
+}
+
+static enum kt_code check_order(
+	const struct kt_manifest *m, const struct kt_files *files, struct kt_err *err)
+{
+	for (size_t i = 0; i < m->n_files; i++)
+		if (strcmp(m->files[i].path, files->items[i].path) != 0)
+			return kt_fail(err, KT_EPROTO, 0,
+				"the folder of '%s' is not sorted: the repository is damaged",
+				files->items[i].path);
+	return KT_OK;
+}
+
+static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
+	const struct kt_tree_options *opts, const char *sub, struct kt_err *err)
+{
+	struct kt_files files = { 0 };
+	struct kt_git_hex hex = kt_git_hex(kt_git->object_id((git_object *)commit));
+	const char *subject = kt_git->commit_summary(commit);
+	(void)kt_str_copy(t->sha, sizeof(t->sha), hex.text);
+	t->subject = kt_strdup(subject != NULL ? subject : "");
+	if (kt_git->repository_odb(&t->odb, t->repo) < 0)
+		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");
+	struct kt_digests *d = kt_digests_open(kt_git->repository_commondir(t->repo));
+	enum kt_code code = kt_git_walk(t->repo, commit, sub, &opts->limits, &files, &t->oids, err);
+	if (code == KT_OK)
+		code = fill(t, &files, opts, d, err);
+	if (code == KT_OK)
+		code = check_links(t, &files, err);
+	if (code == KT_OK)
+		code = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
+	if (code == KT_OK)
+		code = check_order(t->m, &files, err);
+	kt_digests_save(d); /* also of a tree that is refused: it is tried again */
+	kt_digests_free(d);
+	kt_files_release(&files);
+	return code;
+}
+
+enum kt_code kt_tree_commit(const char *dir, const char *rev, const struct kt_tree_options *opts,
+	struct kt_tree **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *sub = NULL;
+	git_commit *commit = NULL;
+	struct kt_tree *t = kt_calloc(1, sizeof(*t));
+	enum kt_code code = clean_sub(opts->sub, &sub, err);
+	if (code == KT_OK)
+		code = kt_git_open(dir, true, &t->repo, err);
+	if (code == KT_OK)
+		code = kt_git_commit(t->repo, rev, &commit, err);
+	if (code == KT_OK) {
+		code = load_commit(t, commit, opts, sub, err);
+		kt_git->object_free((git_object *)commit);
+	}
+	if (code == KT_OK)
+		*out = t;
+	else
+		kt_tree_free(t);
+	return code;
+}
+
+/* --- folders ----------------------------------------------------------------------------- */
+
+enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
+	struct kt_tree **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *sub = NULL;
+	struct kt_files files = { 0 };
+	struct kt_tree *t = kt_calloc(1, sizeof(*t));
+	enum kt_code code = clean_sub(opts->sub, &sub, err);
+	if (code == KT_OK)
+		code = kt_folder_walk(dir, sub, false, &opts->limits, &files, &t->root, err);
+	if (code == KT_OK)
+		code = fill(t, &files, opts, NULL, err);
+	if (code == KT_OK)
+		code = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
+	kt_files_release(&files);
+	if (code == KT_OK)
+		*out = t;
+	else
+		kt_tree_free(t);
+	return code;
+}
+
+enum kt_code kt_tree_open(
+	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err)
+{
+	struct stat st;
+	KT_AUTOFREE char *path = kt_path_join(t->root, f->path);
+	/* Without O_NONBLOCK a pipe that took the file's place would hold us. */
+	KT_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
+		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != f->size)
+		return kt_tree_changed(f, err);
+	*out_fd = KT_STEAL_FD(fd);
+	return KT_OK;
+}
+
+/* Read exactly the file's size and no more; false when it has another one. */
+static bool read_exactly(int fd, char *to, size_t size)
+{
+	char more;
+	size_t at = 0;
+	while (at < size) {
+		ssize_t n = read_some(fd, to + at, size - at);
+		if (n <= 0)
+			return false;
+		at += (size_t)n;
+	}
+	return read_some(fd, &more, 1) == 0;
+}
+
+static enum kt_code folder_content(
+	struct kt_tree *t, const struct kt_file *f, struct kt_content *out, struct kt_err *err)
+{
+	char digest[KT_DIGEST_MAX];
+	size_t size = (size_t)f->size;
+	bool whole;
+	KT_AUTOFREE char *data = kt_try_malloc(size + 1);
+	if (data == NULL)
+		return kt_fail(err, KT_ENOMEM, 0, "no memory to read '%s'", f->path);
+	if (f->mode == KT_MODE_LINK) {
+		KT_AUTOFREE char *path = kt_path_join(t->root, f->path);
+		whole = readlink(path, data, size + 1) == (ssize_t)size;
+	} else {
+		KT_AUTOFD int fd = -1;
+		enum kt_code code = kt_tree_open(t, f, &fd, err);
+		if (code != KT_OK)
+			return code;
+		whole = read_exactly(fd, data, size);
+	}
+	if (!whole)
+		return kt_tree_changed(f, err);
+	kt_sha256_of(data, size, digest);
+	if (strcmp(digest, f->digest) != 0)
+		return kt_tree_changed(f, err);
+	out->len = size;
+	out->data = data;
+	out->memory = KT_STEAL(data);
+	return KT_OK;
+}
+
+enum kt_code kt_tree_content(
+	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err)
+{
+	const struct kt_file *f = &t->m->files[i];
+	struct kt_content c = { 0 };
+	if (t->odb == NULL)
+		return folder_content(t, f, out, err);
+	enum kt_code code = KT_OK;
+	if (i < t->n_kept && t->kept[i] != NULL) {
+		if (kt_git->odb_object_dup(&c.object, t->kept[i]) < 0)
+			return kt_git_fail(err, KT_ENOMEM, "cannot read '%s'", f->path);
+	} else {
+		code = kt_git_blob(t->odb, &t->oids[i], f->path, &c.object, err);
+	}
+	if (code != KT_OK)
+		return code;
+	c.data = kt_git->odb_object_data(c.object);
+	c.len = kt_git->odb_object_size(c.object);
+	if ((int64_t)c.len != f->size) {
+		kt_content_release(&c);
+		return kt_tree_changed(f, err);
+	}
+	*out = c;
+	return KT_OK;
+}
+
+enum kt_code kt_tree_read(
+	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err)
+{
+	struct kt_content c = { 0 };
+	const struct kt_file *own = kt_manifest_find(t->m, f->path);
+	if (own == NULL)
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no file '%s'", f->path);
+	enum kt_code code = kt_tree_content(t, (size_t)(own - t->m->files), &c, err);
+	if (code != KT_OK)
+		return code;
+	kt_buf_add(out, c.data, c.len);
+	kt_content_release(&c);
+	if (!kt_buf_ok(out))
+		return kt_fail(
+			err, KT_ELIMIT, 0, "file '%s' is larger than %zu bytes", f->path, out->max);
+	return KT_OK;
+}
+
+/* --- applications ------------------------------------------------------------------------ */
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Folders of the work tree with a karta.toml: the files of that name, which is then taken off. */
+static enum kt_code folder_apps(const char *dir, struct kt_files *files, struct kt_err *err)
+{
+	static const char name[] = "karta.toml";
+	KT_AUTOFREE char *root = NULL;
+	KT_AUTO_REPO git_repository *repo = NULL;
+	struct kt_files all = { 0 };
+	/* From the top of the work tree, as for a commit. */
+	if (kt_git_open(dir, false, &repo, NULL) == KT_OK &&
+		kt_git->repository_workdir(repo) != NULL)
+		dir = kt_git->repository_workdir(repo);
+	enum kt_code code = kt_folder_walk(dir, "", true, &kt_pack_no_limits, &all, &root, err);
+	for (size_t i = 0; i < all.len && code == KT_OK; i++) {
+		const char *slash = strrchr(all.items[i].path, '/');
+		const char *base = slash != NULL ? slash + 1 : all.items[i].path;
+		if (all.items[i].mode != KT_MODE_LINK && strcmp(base, name) == 0)
+			(void)kt_files_add(files, all.items[i].path,
+				slash != NULL ? (size_t)(slash - all.items[i].path) : 0,
+				KT_MODE_FILE, 0);
+	}
+	kt_files_release(&all);
+	return code;
+}
+
+static enum kt_code commit_apps(
+	const char *dir, const char *rev, struct kt_files *files, struct kt_err *err)
+{
+	KT_AUTO_REPO git_repository *repo = NULL;
+	git_commit *commit = NULL;
+	enum kt_code code = kt_git_open(dir, true, &repo, err);
+	if (code == KT_OK)
+		code = kt_git_commit(repo, rev, &commit, err);
+	if (code != KT_OK)
+		return code;
+	code = kt_git_walk_apps(repo, commit, files, err);
+	kt_git->object_free((git_object *)commit);
+	return code;
+}
+
+enum kt_code kt_git_apps(
+	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err)
+{
+	struct kt_files files = { 0 };
+	enum kt_code code = rev != NULL ? commit_apps(dir, rev, &files, err)
+					: folder_apps(dir, &files, err);
+	if (code == KT_OK) {
+		char **names = kt_calloc(files.len + 1, sizeof(*names));
+		for (size_t i = 0; i < files.len; i++)
+			names[i] = kt_strdup(files.items[i].path);
+		qsort(names, files.len, sizeof(*names), compare_names);
+		*out = names;
+		*out_n = files.len;
+	}
+	kt_files_release(&files);
+	return code;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Trees from the inside: of this module only. */
+#ifndef KT_PACK_TREE_PRIVATE_H
+#define KT_PACK_TREE_PRIVATE_H
+
+#include "pack/git_private.h"
+
+/* Contents that are kept of a commit; a repository of text and pictures fits. */
+#define KT_KEEP_BYTES ((int64_t)64 * 1024 * 1024)
+/* Files of a folder from this size on are read in pieces. */
+#define KT_STREAM_BYTES ((int64_t)4 * 1024 * 1024)
+
+struct kt_tree {
+	struct kt_manifest *m;
+	/* Of a commit: */
+	git_repository *repo;
+	git_odb *odb;
+	git_oid *oids; /* one for each file of m */
+	/*
+	 * Contents that were read for their digests and are likely to be sent: inflating takes as
+	 * long as all the rest of a first push. One for each file of m, NULL when not kept.
+	 */
+	git_odb_object **kept;
+	size_t n_kept;
+	/* Of a folder: */
+	char *root; /* absolute, the application's folder */
+	char sha[80];
+	char *subject;
+};
+
+/* A file's content in memory; end with kt_content_release(). */
+struct kt_content {
+	const void *data;
+	size_t len;
+	git_odb_object *object; /* owns data, or */
+	void *memory; /* owns data */
+};
+void kt_content_release(struct kt_content *c); /* zeroed is fine */
+
+/*
+ * Content of file number i of the manifest, checked against its digest when it comes from a folder.
+ * Returns KT_OK, KT_ECONFLICT (it changed), KT_ENOTFOUND, KT_EIO. Thread-safe.
+ */
+KT_MUST_CHECK enum kt_code kt_tree_content(
+	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err);
+/* Open a regular file of a folder's tree; *out_fd is the caller's. Returns KT_OK, KT_ECONFLICT. */
+KT_MUST_CHECK enum kt_code kt_tree_open(
+	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err);
+/* The one error for a file that is not what it was when the manifest was made. */
+enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err);
+
+/*
+ * List what is below dir/sub on disk (see kt_tree_folder()), in no order, sizes filled, digests
+ * not. Links are checked. loose: what cannot be in a release is passed over, nothing is limited.
+ * *out_root is the absolute folder, the caller's.
+ */
+KT_MUST_CHECK enum kt_code kt_folder_walk(const char *dir, const char *sub, bool loose,
+	const struct kt_pack_limits *l, struct kt_files *files, char **out_root,
+	struct kt_err *err);
+
+#endif

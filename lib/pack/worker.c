@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one-shot unpacker. libarchive and its decompressors read bytes of strangers in C; so they do
+ * it in a process that can do nothing else: no network, no programs, no files but its staging
+ * folder. Everything that has to be loaded or opened is, before the walls go up.
+ */
+#include "pack/pack.h"
+
+#include "base/fs.h"
+#include "pack/archive_dl_private.h"
+#include "pack/walls_private.h"
+#include "text/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_LINE_BYTES 4096
+#define MAX_LIMITS_BYTES 4096
+
+/* Take the members of text that are there; the names are those of struct kt_pack_limits. */
+static enum kt_code read_limits(const char *text, struct kt_pack_limits *l, struct kt_err *err)
+{
+	const struct {
+		const char *name;
+		int64_t *to;
+	} fields[] = {
+		{ "max_files", &l->max_files },
+		{ "max_bytes", &l->max_bytes },
+		{ "max_file_bytes", &l->max_file_bytes },
+		{ "max_archive_bytes", &l->max_archive_bytes },
+		{ "max_ratio", &l->max_ratio },
+		{ "max_path_bytes", &l->max_path_bytes },
+		{ "max_depth", &l->max_depth },
+		{ "max_ms", &l->max_ms },
+	};
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code code;
+
+	kt_pack_limits_init(l);
+	if (strnlen(text, MAX_LIMITS_BYTES + 1) > MAX_LIMITS_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "the limits are too long");
+	code = kt_json_parse(text, strlen(text), KT_JSON_STRICT, &doc, err);
+	if (code != KT_OK)
+		return kt_wrap(err, "limits");
+	if (!cJSON_IsObject(doc))
+		return kt_fail(err, KT_EINVAL, 0, "limits: this is no object");
+	for (size_t i = 0; i < KT_ARRAY_LEN(fields); i++) {
+		if (!kt_json_get(doc, fields[i].name))
+			continue;
+		*fields[i].to = kt_json_int(doc, fields[i].name, 0);
+		/* Room for sums of them. */
+		if (*fields[i].to < 1 || *fields[i].to > INT64_C(1) << 40)
+			return kt_fail(
+				err, KT_EINVAL, 0, "limits: %s is out of range", fields[i].name);
+	}
+	return KT_OK;
+}
+
+static enum kt_code work(char **argv, struct kt_unpacked *out, struct kt_err *err)
+{
+	struct kt_pack_limits limits;
+	KT_AUTOFD int fd = -1;
+	enum kt_code code = read_limits(argv[3], &limits, err);
+
+	if (code == KT_OK)
+		code = kt_crypto_init(err);
+	if (code == KT_OK)
+		code = kt_archive_load(err);
+	if (code != KT_OK)
+		return code;
+	fd = open(argv[1], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", argv[1]);
+	code = kt_walls_raise(argv[2], &limits, err);
+	return code == KT_OK ? kt_unpack(fd, argv[2], &limits, out, err) : code;
+}
+
+int kt_unpack_worker(int argc, char **argv)
+{
+	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(MAX_LINE_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_unpacked out = { 0 };
+	struct kt_jw w;
+	enum kt_code code;
+
+	if (argc == 4)
+		code = work(argv, &out, &err);
+	else
+		code = kt_fail(
+			&err, KT_EINVAL, 0, "usage: karta-unpack ARCHIVE STAGING LIMITS-JSON");
+	kt_jw_init(&w, &line);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "ok", code == KT_OK);
+	if (code == KT_OK) {
+		kt_jw_bool(&w, "bundle", out.bundle);
+		kt_jw_int(&w, "files", out.n_files);
+		kt_jw_int(&w, "bytes", out.n_bytes);
+	} else {
+		kt_jw_str(&w, "code", kt_code_name(code));
+		kt_jw_str(&w, "message", err.msg);
+	}
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&line, '\n');
+	if (kt_fs_write_all(STDOUT_FILENO, line.ptr, line.len, NULL) != KT_OK)
+		return 1;
+	return code == KT_OK ? 0 : 1;
+}
