@@ -20,8 +20,6 @@
 #define LINGER_BYTES (16 * 1024 * 1024) /* an upload that was refused may be under way */
 #define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
-#define BODY_GRACE_MS 5000 /* then at least BODY_RATE */
-#define BODY_RATE 1024 /* bytes a second */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
 
 /* A queued write with its copy of the bytes that did not go at once. */
@@ -32,6 +30,7 @@ struct conn_write {
 };
 
 static void process(struct kt_conn *c);
+static void start_reading(struct kt_conn *c);
 
 static int64_t now_of(const struct kt_conn *c)
 {
@@ -57,6 +56,7 @@ static void clear_request(struct kt_request *rq)
 {
 	rq->method = KT_GET;
 	rq->target = rq->path = rq->query = rq->host = rq->body = "";
+	rq->body_path = NULL;
 	rq->port = 0;
 	rq->headers = NULL;
 	rq->n_headers = 0;
@@ -105,6 +105,7 @@ static void end_stream(struct kt_conn *c)
 
 	c->ex.ops = NULL;
 	ops->closed(c->ex.arg);
+	kt_spool_drop(c);
 }
 
 void kt_conn_close(struct kt_conn *c)
@@ -120,6 +121,7 @@ void kt_conn_close(struct kt_conn *c)
 		ex->close_fn = NULL;
 		fn(ex->close_arg);
 	}
+	kt_spool_drop(c);
 	io_free(c);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -139,6 +141,9 @@ void kt_conn_linger(struct kt_conn *c)
 	c->deadline_ms = now_of(c) + LINGER_MS;
 	c->dropped = 0;
 	kt_conn_shed(c);
+	/* Held bytes may have stopped it; what is dropped must be read to be. */
+	if (!c->reading && !c->eof && !c->doomed)
+		start_reading(c);
 	if (c->eof || uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 || shutdown(fd, SHUT_WR) != 0)
 		kt_conn_doom(c);
 }
@@ -149,6 +154,7 @@ void kt_conn_answered(struct kt_conn *c)
 
 	if (c->doomed)
 		return;
+	kt_spool_drop(c);
 	if (!c->keep_alive || c->server->draining || !io) {
 		kt_conn_linger(c);
 		return;
@@ -297,8 +303,10 @@ static void handle(struct kt_conn *c)
 	struct kt_http_server *s = c->server;
 	struct kt_request *rq = &c->ex.rq;
 
-	rq->body = c->io->body.ptr;
-	rq->body_len = c->io->body.len;
+	if (!c->spool) {
+		rq->body = c->io->body.ptr;
+		rq->body_len = c->io->body.len;
+	}
 	c->phase = KT_CONN_HANDLE;
 	c->deadline_ms = 0;
 	s->fn(s->arg, &c->ex, rq);
@@ -323,14 +331,47 @@ static size_t take_body(struct kt_conn *c, char *p, size_t len)
 		done = io->body_left == 0;
 	}
 	io->body_raw += used;
-	kt_buf_add(&io->body, p, body);
-	if (!kt_buf_ok(&io->body)) {
-		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
-		return len;
+	if (c->spool) {
+		if (!kt_spool_add(c, p, body) || (done && !kt_spool_end(c)))
+			return len;
+	} else {
+		kt_buf_add(&io->body, p, body);
+		if (!kt_buf_ok(&io->body)) {
+			kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+			return len;
+		}
 	}
 	if (done)
 		handle(c);
 	return used;
+}
+
+/* Ask where the body goes; false when the request is answered already. */
+static bool place_body(struct kt_conn *c)
+{
+	struct kt_http_server *s = c->server;
+	enum kt_spool_answer answer = KT_SPOOL_MEMORY;
+	struct kt_spool spool = { 0 };
+	bool keep_alive = c->keep_alive;
+
+	if (s->cfg.spool) {
+		/* An answer that is given now ends the connection: the body is not taken from it.
+		 */
+		c->keep_alive = false;
+		c->phase = KT_CONN_HANDLE;
+		c->deadline_ms = 0;
+		answer = s->cfg.spool(s->cfg.spool_arg, &c->ex, &c->ex.rq, &spool);
+		if (answer == KT_SPOOL_ANSWERED)
+			return false;
+		c->keep_alive = keep_alive;
+	}
+	if (answer == KT_SPOOL_FILE)
+		return kt_spool_begin(c, &spool);
+	if (!c->io->head.chunked && (uint64_t)c->io->head.content_length > s->cfg.max_body_bytes) {
+		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+		return false;
+	}
+	return true;
 }
 
 /* The head is whole: fill in the request and see whether a body comes. */
@@ -350,6 +391,9 @@ static void begin_request(struct kt_conn *c)
 	rq->headers = h->headers;
 	rq->n_headers = h->n_headers;
 	rq->http10 = h->http10;
+	rq->body = "";
+	rq->body_len = 0;
+	rq->body_path = NULL;
 	kt_buf_clear(&io->extra);
 	/* Most bodies are small; a large one's memory is not kept for the next request. */
 	if (io->body.cap > 16384)
@@ -362,15 +406,13 @@ static void begin_request(struct kt_conn *c)
 		handle(c);
 		return;
 	}
-	if (!h->chunked && (uint64_t)h->content_length > s->cfg.max_body_bytes) {
-		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+	if (!place_body(c))
 		return;
-	}
 	c->phase = KT_CONN_BODY;
-	c->deadline_ms = now_of(c) + s->cfg.body_ms;
+	c->deadline_ms = c->spool ? 0 : now_of(c) + s->cfg.body_ms;
 	io->body_since_ms = now_of(c);
 	io->body_left = h->content_length;
-	io->body_raw = 0;
+	io->body_raw = io->body_mark = 0;
 	io->chunked = (struct kt_chunked){ 0 };
 	if (h->expect_continue && !h->http10 && io->used == io->in.len && io->held.len == 0) {
 		static char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -458,8 +500,6 @@ static bool step_body(struct kt_conn *c)
 		kt_conn_doom(c);
 	return false;
 }
-
-static void start_reading(struct kt_conn *c);
 
 static void process(struct kt_conn *c)
 {
@@ -601,6 +641,31 @@ static int64_t stall_ms(const struct kt_conn *c)
 	return stream && c->server->draining ? KT_MIN(ms, (int64_t)DRAIN_STALL_MS) : ms;
 }
 
+/*
+ * The least speed of a body. One in memory has a deadline besides, so its average will do; one that
+ * goes to a file is looked at anew each time, as a fast beginning must not pay for hours of
+ * nothing.
+ */
+static void sweep_body(struct kt_conn *c, int64_t now_ms)
+{
+	const struct kt_http_config *cfg = &c->server->cfg;
+	struct kt_conn_io *io = c->io;
+	int64_t ms = now_ms - io->body_since_ms;
+	int64_t late_ms = c->spool ? ms : ms - cfg->upload_grace_ms;
+	int64_t got = (int64_t)(io->body_raw - io->body_mark);
+
+	if (ms < cfg->upload_grace_ms)
+		return;
+	if (got < late_ms * cfg->upload_bytes_per_s / 1000) {
+		kt_conn_refuse(c, 408, "timeout", "the request body comes too slowly");
+		return;
+	}
+	if (!c->spool)
+		return;
+	io->body_since_ms = now_ms;
+	io->body_mark = io->body_raw;
+}
+
 void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
 {
 	if (c->doomed)
@@ -620,9 +685,7 @@ void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
 		return;
 	}
 	if (c->phase == KT_CONN_BODY) {
-		int64_t late_ms = now_ms - c->io->body_since_ms - BODY_GRACE_MS;
-		if (late_ms > 0 && (int64_t)c->io->body_raw < late_ms * BODY_RATE / 1000)
-			kt_conn_refuse(c, 408, "timeout", "the request body comes too slowly");
+		sweep_body(c, now_ms);
 	} else if (c->phase == KT_CONN_STREAM) {
 		kt_stream_sweep(c, now_ms);
 	} else if (c->phase == KT_CONN_IDLE && c->io && now_ms - c->last_ms >= SHED_MS) {

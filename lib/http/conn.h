@@ -38,6 +38,7 @@ struct kt_conn_io {
 	struct kt_chunked chunked;
 	int64_t body_left, body_since_ms;
 	uint64_t body_raw; /* bytes received for the body, for its minimum rate */
+	uint64_t body_mark; /* of them those that came before body_since_ms */
 	struct kt_head head;
 };
 
@@ -49,6 +50,13 @@ struct kt_exchange {
 	void *arg;
 };
 
+/* A body on its way into a file. */
+struct kt_spooled {
+	int fd; /* -1 when the body is whole */
+	int64_t len, max_bytes;
+	char *path; /* NULL when the handler took it */
+};
+
 struct kt_conn {
 	uv_tcp_t tcp; /* first: its close callback frees the whole */
 	struct kt_http_server *server;
@@ -56,6 +64,7 @@ struct kt_conn {
 	struct kt_conn *next_later; /* in server->later */
 	struct kt_conn_io *io; /* NULL while idle or streaming */
 	struct kt_exchange ex;
+	struct kt_spooled *spool; /* NULL = the body is in memory */
 	int64_t deadline_ms; /* of the phase; 0 = none */
 	int64_t last_ms; /* last time that bytes went out */
 	size_t queue_seen; /* write queue at the last sweep, to see progress */
@@ -141,7 +150,25 @@ void kt_respond_head(struct kt_exchange *ex, int status, const char *content_typ
 /* A new "req_" id. */
 void kt_respond_id(struct kt_http_server *s, char *out);
 
+/* spool.c */
+
+/* Begin a file for the body as out says; the connection is refused when that fails. */
+KT_MUST_CHECK bool kt_spool_begin(struct kt_conn *c, const struct kt_spool *out);
+/* Append body bytes; false when the connection was refused (too long, disk full). */
+KT_MUST_CHECK bool kt_spool_add(struct kt_conn *c, const char *p, size_t len);
+/* The body is whole: tell the request. False when the connection was refused. */
+KT_MUST_CHECK bool kt_spool_end(struct kt_conn *c);
+/* The exchange is over: remove the file unless it was taken. */
+void kt_spool_drop(struct kt_conn *c);
+
 /* stream.c */
+
+/*
+ * Begin an answer that is pulled from its source. length = its bytes, -1 = not known (chunked, or
+ * until close).
+ */
+void kt_stream_start(struct kt_exchange *ex, int status, const char *content_type,
+	bool event_stream, int64_t length, const struct kt_stream_ops *ops, void *arg);
 
 /* Send what the source has and the socket takes. */
 void kt_stream_pump(struct kt_conn *c);

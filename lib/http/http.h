@@ -86,6 +86,9 @@ struct kt_http_config {
 	size_t max_conns; /* KT_MAX_HTTP_CONNS */
 	size_t max_conns_per_ip; /* per IPv4 address or IPv6 /64; 0 = no limit of its own */
 	int64_t head_ms, body_ms, idle_ms, stall_ms, drain_ms;
+	/* A body that goes to a file has no deadline; in each upload_grace_ms it has to bring
+	 * upload_grace_ms x upload_bytes_per_s, or it is refused with 408. */
+	int64_t upload_grace_ms, upload_bytes_per_s;
 	int64_t heartbeat_ms; /* comment on silent event streams */
 	const char *server_headers; /* lines added to every answer ("X: y\r\n"), or NULL */
 };
@@ -119,6 +122,12 @@ void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg);
 /* Close everything now and free. NULL is fine. */
 void kt_http_server_free(struct kt_http_server *s);
 
+/*
+ * The file of a spooled body as the caller's own: it is not removed with ex any more. Returns its
+ * path, the caller's to unlink and free; NULL when there is none (any more). For a handler that
+ * needs the file longer than the client may stay.
+ */
+KT_MUST_CHECK char *kt_exchange_take_body(struct kt_exchange *ex);
 /* The request that ex answers. BORROWS until ex ends. */
 const struct kt_request *kt_exchange_request(const struct kt_exchange *ex);
 /*
@@ -138,6 +147,14 @@ void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
 /* Answer with bytes that live for ever (embedded pages): not copied. */
 void kt_respond_static(
 	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len);
+
+/*
+ * Answer with the bytes of a file: its length is told, the connection closes afterwards. The file
+ * is opened before this returns; unlink_after: its name is gone then, too (also when that fails). A
+ * file that cannot be opened is a problem with status 500.
+ */
+void kt_respond_file(struct kt_exchange *ex, int status, const char *content_type, const char *path,
+	bool unlink_after);
 
 /*
  * A stream pulls: the connection asks its source for bytes when it can send, so a slow reader

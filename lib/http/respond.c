@@ -240,7 +240,7 @@ void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
 
 void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256 * 1024);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024 * 1024);
 	const char *code = p->code ? p->code : "error";
 	struct kt_jw w;
 

@@ -47,6 +47,8 @@ void kt_http_config_init(struct kt_http_config *cfg)
 		.idle_ms = KT_HTTP_IDLE_MS,
 		.stall_ms = KT_HTTP_STALL_MS,
 		.drain_ms = KT_HTTP_DRAIN_MS,
+		.upload_grace_ms = KT_HTTP_UPLOAD_GRACE_MS,
+		.upload_bytes_per_s = KT_MIN_UPLOAD_BYTES_PER_S,
 		.heartbeat_ms = KT_SSE_HEARTBEAT_MS,
 	};
 }
@@ -187,6 +189,7 @@ static int64_t sweep_ms(const struct kt_http_config *cfg)
 	least = KT_MIN(least, cfg->idle_ms);
 	least = KT_MIN(least, cfg->stall_ms);
 	least = KT_MIN(least, cfg->drain_ms);
+	least = KT_MIN(least, cfg->upload_grace_ms);
 	least = KT_MIN(least, cfg->heartbeat_ms);
 	return KT_MAX((int64_t)10, KT_MIN((int64_t)SWEEP_MS, least / 4));
 }

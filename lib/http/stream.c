@@ -164,8 +164,8 @@ static void limit_kernel_buffer(struct kt_conn *c)
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
-	const struct kt_stream_ops *ops, void *arg)
+void kt_stream_start(struct kt_exchange *ex, int status, const char *content_type,
+	bool event_stream, int64_t length, const struct kt_stream_ops *ops, void *arg)
 {
 	struct kt_conn *c = kt_conn_of(ex);
 	struct kt_buf *b = &c->server->out;
@@ -176,7 +176,7 @@ void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool even
 	ex->ops = ops;
 	ex->arg = arg;
 	c->event_stream = event_stream;
-	c->chunked = !ex->rq.http10;
+	c->chunked = !ex->rq.http10 && length < 0;
 	/* What the client says during a stream is not kept, so it cannot be a next request. */
 	c->keep_alive = false;
 	c->phase = KT_CONN_STREAM;
@@ -184,11 +184,13 @@ void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool even
 	c->dropped = 0;
 	if (c->doomed)
 		return;
-	kt_respond_head(ex, 200, event_stream ? "text/event-stream" : content_type);
+	kt_respond_head(ex, status, event_stream ? "text/event-stream" : content_type);
 	if (event_stream)
 		kt_buf_adds(b, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
 	if (c->chunked)
 		kt_buf_adds(b, "Transfer-Encoding: chunked\r\n");
+	if (length >= 0)
+		kt_buf_addf(b, "Content-Length: %lld\r\n", (long long)length);
 	kt_buf_adds(b, "\r\n");
 	if (event_stream && !head_only) {
 		char retry[32], line[20];
@@ -211,6 +213,12 @@ void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool even
 		finish(c);
 	else
 		kt_stream_pump(c);
+}
+
+void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
+	const struct kt_stream_ops *ops, void *arg)
+{
+	kt_stream_start(ex, 200, content_type, event_stream, -1, ops, arg);
 }
 
 void kt_stream_wake(struct kt_exchange *ex)

@@ -73,7 +73,7 @@ struct write_req {
 	char data[];
 };
 
-/* --- the spawner's socket ------------------------------------------------------------------ */
+/* --- the spawner's socket ---------------------------------------------------------------- */
 
 enum kt_code kt_spawner_start(struct kt_spawner **out, struct kt_err *err)
 {
@@ -145,7 +145,7 @@ static void request(struct kt_spawner *sp, enum kt_wire_type type, uint64_t id, 
 	flush(sp);
 }
 
-/* --- ends of a child ----------------------------------------------------------------------- */
+/* --- ends of a child --------------------------------------------------------------------- */
 
 static void unlink_child(struct kt_child *c)
 {
@@ -221,7 +221,7 @@ static void on_grace(void *arg)
 	gone(arg, 0);
 }
 
-/* --- pipes --------------------------------------------------------------------------------- */
+/* --- pipes ------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
@@ -317,7 +317,7 @@ static void open_pipes(struct kt_child *c, const int fds[3])
 		close_pipe(c, PIPE_IN);
 }
 
-/* --- answers ------------------------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 static void on_started(struct kt_child *c, pid_t pid, int fds[3], size_t n_fds)
 {
@@ -442,7 +442,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 		on_spawner_gone(sp);
 }
 
-/* --- life of the spawner object ------------------------------------------------------------ */
+/* --- life of the spawner object ---------------------------------------------------------- */
 
 enum kt_code kt_spawner_attach(struct kt_spawner *sp, struct kt_loop *loop, struct kt_err *err)
 {
@@ -506,14 +506,16 @@ void kt_spawner_free(struct kt_spawner *sp)
 		uv_close((uv_handle_t *)&sp->poll, on_poll_closed);
 }
 
-/* --- children ------------------------------------------------------------------------------ */
+/* --- children ---------------------------------------------------------------------------- */
 
 /* Append a SPAWN request to sp->out. Returns false when it is too big. */
 static bool add_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec, uint64_t id)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_WIRE_MAX_SPAWN_BYTES);
+	const char *program = spec->program ? spec->program : spec->argv[0];
 	int64_t argc = 0;
 	kt_buf_add(&b, spec->cwd, strlen(spec->cwd) + 1);
+	kt_buf_add(&b, program, strlen(program) + 1);
 	for (; spec->argv[argc] != NULL; argc++)
 		kt_buf_add(&b, spec->argv[argc], strlen(spec->argv[argc]) + 1);
 	for (char *const *e = spec->envp; *e != NULL; e++)

@@ -35,7 +35,8 @@ void kt_spawner_free(struct kt_spawner *sp);
 pid_t kt_spawner_pid(const struct kt_spawner *sp);
 
 struct kt_child_spec {
-	char *const *argv; /* argv[0] is a path (no PATH search); NULL-terminated */
+	const char *program; /* path of the file to run (no PATH search); NULL = argv[0] */
+	char *const *argv; /* NULL-terminated */
 	char *const *envp; /* the whole environment; NULL-terminated */
 	const char *cwd;
 };

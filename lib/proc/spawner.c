@@ -64,7 +64,7 @@ static struct slot *slot_by_id(struct spawner *s, uint64_t id)
 	return NULL;
 }
 
-/* --- killing ------------------------------------------------------------------------------- */
+/* --- killing ----------------------------------------------------------------------------- */
 
 /* Which processes kill_rounds() is after: one child's, or (id 0) everyone's. */
 static bool is_target(struct spawner *s, struct kt_tree_proc *p, uint64_t id)
@@ -164,7 +164,7 @@ static bool has_orphans(struct spawner *s)
 	}
 }
 
-/* --- telling the server -------------------------------------------------------------------- */
+/* --- telling the server ------------------------------------------------------------------ */
 
 static void tell(struct spawner *s, enum kt_wire_type type, uint64_t id, int64_t value)
 {
@@ -221,7 +221,7 @@ static void reap(struct spawner *s)
 	}
 }
 
-/* --- starting ------------------------------------------------------------------------------ */
+/* --- starting ---------------------------------------------------------------------------- */
 
 static void close_pair(int fds[2])
 {
@@ -233,8 +233,8 @@ static void close_pair(int fds[2])
 }
 
 /* Attributes and file actions; child[] are its standard files. Returns an errno. */
-static int spawn_with(
-	const int child[3], const char *cwd, char *const *argv, char *const *envp, pid_t *out)
+static int spawn_with(const int child[3], const char *cwd, const char *program,
+	char *const *argv, char *const *envp, pid_t *out)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -264,14 +264,14 @@ static int spawn_with(
 		rc = posix_spawnattr_setflags(&attr,
 			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 	if (rc == 0)
-		rc = posix_spawn(out, argv[0], &files, &attr, argv, envp);
+		rc = posix_spawn(out, program, &files, &attr, argv, envp);
 	(void)posix_spawnattr_destroy(&attr);
 	(void)posix_spawn_file_actions_destroy(&files);
 	return rc;
 }
 
-static void start_child(
-	struct spawner *s, uint64_t id, const char *cwd, char *const *argv, char *const *envp)
+static void start_child(struct spawner *s, uint64_t id, const char *cwd, const char *program,
+	char *const *argv, char *const *envp)
 {
 	int in[2] = { -1, -1 };
 	int out[2] = { -1, -1 };
@@ -282,7 +282,7 @@ static void start_child(
 		rc = errno;
 	if (rc == 0) {
 		const int child[3] = { in[0], out[1], errs[1] };
-		rc = spawn_with(child, cwd, argv, envp, &pid);
+		rc = spawn_with(child, cwd, program, argv, envp, &pid);
 	}
 	if (rc == 0) {
 		void *slots = s->slots;
@@ -311,23 +311,25 @@ static void on_spawn(struct spawner *s, const struct kt_wire_head *head, char *p
 	for (uint32_t i = 0; i < head->size; i++)
 		count += payload[i] == '\0';
 	if (head->size == 0 || payload[head->size - 1] != '\0' || head->value < 1 ||
-		(uint64_t)head->value + 1 > count) {
+		(uint64_t)head->value + 2 > count) {
 		tell(s, KT_WIRE_FAILED, head->id, EINVAL);
 		return;
 	}
 	size_t argc = (size_t)head->value;
-	size_t envc = count - 1 - argc;
+	size_t envc = count - 2 - argc;
 	KT_AUTOFREE char **argv = kt_calloc(argc + 1, sizeof(*argv));
 	KT_AUTOFREE char **envp = kt_calloc(envc + 1, sizeof(*envp));
+	const char *program = payload + strlen(payload) + 1;
 	char *p = payload + strlen(payload) + 1;
+	p += strlen(p) + 1;
 	for (size_t i = 0; i < argc; i++, p += strlen(p) + 1)
 		argv[i] = p;
 	for (size_t i = 0; i < envc; i++, p += strlen(p) + 1)
 		envp[i] = p;
-	start_child(s, head->id, payload, argv, envp);
+	start_child(s, head->id, payload, program, argv, envp);
 }
 
-/* --- the loop ------------------------------------------------------------------------------ */
+/* --- the loop ---------------------------------------------------------------------------- */
 
 static void on_message(struct spawner *s, const struct kt_wire_head *head, char *payload)
 {

@@ -8,6 +8,7 @@
 
 #include "http/http.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -24,6 +25,8 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define PATTERN_BYTES 100003 /* a prime, so that chunks do not line up with it */
 #define BIG_BYTES (8 * 1024 * 1024)
@@ -122,12 +125,46 @@ static void rig_stop_loop(void *arg)
 	kt_loop_stop(r->loop);
 }
 
+/* Of the last upload: where it was; and which file is sent. */
+static char spool_seen[256], spool_file[256];
+
+/* The body as it is in the file, with its path in a header. */
+static void answer_upload(struct kt_exchange *ex, const struct kt_request *rq, bool keep)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
+	struct kt_err err = KT_ERR_INIT;
+	struct stat st;
+
+	if (!rq->body_path) {
+		kt_exchange_header(ex, "X-Spooled", "no");
+		kt_respond(ex, 200, "text/plain", rq->body, rq->body_len);
+		return;
+	}
+	assert_string_equal(rq->body, "");
+	assert_int_equal(stat(rq->body_path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_size, rq->body_len);
+	assert_int_equal(kt_fs_read(rq->body_path, &b, &err), KT_OK);
+	kt_exchange_header(ex, "X-Spooled", rq->body_path);
+	if (keep) {
+		KT_AUTOFREE char *path = kt_exchange_take_body(ex);
+		assert_non_null(path);
+		assert_null(kt_exchange_take_body(ex));
+		assert_null(rq->body_path);
+		(void)kt_str_copy(spool_seen, sizeof(spool_seen), path);
+	} else {
+		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
+	}
+	kt_respond(ex, 200, "application/octet-stream", b.ptr, b.len);
+}
+
 static void on_request(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
 {
 	struct rig *r = arg;
 	char n[32];
 	int64_t bytes = 0;
 
+	n[0] = '\0';
 	if (kt_request_query(rq, "n", n, sizeof(n)))
 		assert_true(kt_str_int64(n, 0, INT64_MAX, &bytes));
 	if (strcmp(rq->path, "/echo") == 0) {
@@ -159,6 +196,17 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 		kt_exchange_header(ex, "X-Bad", "a\r\nX-Split: yes");
 		kt_exchange_header(ex, "X-Bad\r\nX-Split", "yes");
 		kt_respond(ex, 200, "text/plain", "h", 1);
+	} else if (strcmp(rq->path, "/upload") == 0 || strcmp(rq->path, "/keep") == 0) {
+		answer_upload(ex, rq, strcmp(rq->path, "/keep") == 0);
+	} else if (strcmp(rq->path, "/upload-never") == 0) {
+		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
+		kt_exchange_on_close(ex, client_gone, NULL);
+	} else if (strcmp(rq->path, "/upload-events") == 0) {
+		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
+		begin_source(ex, 0, 0, true, false);
+	} else if (strcmp(rq->path, "/file") == 0) {
+		kt_exchange_header(ex, "Content-Disposition", "attachment");
+		kt_respond_file(ex, 201, "application/gzip", spool_file, n[0] == '1');
 	} else if (strcmp(rq->path, "/drain") == 0) {
 		kt_respond(ex, 200, "text/plain", "drain", 5);
 		kt_http_drain(r->server, rig_stop_loop, r);
