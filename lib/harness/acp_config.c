@@ -297,16 +297,24 @@ static bool has_own_permission(const char *cwd, const struct kt_agent *agent)
 		kt_json_get(front, "permission");
 }
 
-/* The user's own OPENCODE_CONFIG_CONTENT: .env of the folder first, as for the harness. */
+/*
+ * The user's own OPENCODE_CONFIG_CONTENT: what is bound for this harness first, then .env of the
+ * folder, as for the harness.
+ */
 static const char *user_content(const struct kt_driver_config *cfg)
 {
+	static const char name[] = "OPENCODE_CONFIG_CONTENT=";
 	const struct kt_app *app = cfg->app;
 
+	for (char *const *e = cfg->extra_env; e && *e; e++) {
+		if (kt_str_starts(*e, name))
+			return *e + sizeof(name) - 1;
+	}
 	for (size_t i = 0; app && i < app->n_env; i++) {
 		if (kt_str_eq(app->env[i].name, "OPENCODE_CONFIG_CONTENT") && app->env[i].value)
 			return app->env[i].value;
 	}
-	return kt_env_get("OPENCODE_CONFIG_CONTENT");
+	return cfg->sealed ? NULL : kt_env_get("OPENCODE_CONFIG_CONTENT");
 }
 
 /* The configuration for OpenCode, in arena; NULL when the user's content is no JSON object. */

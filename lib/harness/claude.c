@@ -24,7 +24,7 @@ static struct kt_claude *claude_of(struct kt_driver *d)
 	return kt_container_of(d, struct kt_claude, d);
 }
 
-/* --- lines to the harness --------------------------------------------------------------------- */
+/* --- lines to the harness ---------------------------------------------------------------- */
 
 void kt_claude_send(struct kt_claude *c, struct kt_buf *b)
 {
@@ -166,7 +166,7 @@ static void send_user(struct kt_claude *c, const char *line)
 	kt_claude_send(c, &b);
 }
 
-/* --- turns ------------------------------------------------------------------------------------ */
+/* --- turns ------------------------------------------------------------------------------- */
 
 static void turn_reset(struct kt_claude *c)
 {
@@ -289,7 +289,7 @@ static void claude_interrupt(struct kt_driver *d)
 	send_interrupt(c);
 }
 
-/* --- the result line -------------------------------------------------------------------------- */
+/* --- the result line --------------------------------------------------------------------- */
 
 static void tell_resume_failed(struct kt_claude *c, const char *why)
 {
@@ -342,7 +342,7 @@ static void claude_timer(struct kt_driver *d)
 		turn_finish(c, &r, true);
 }
 
-/* --- system lines ----------------------------------------------------------------------------- */
+/* --- system lines ------------------------------------------------------------------------ */
 
 /* Copy the named members of line, when they are there, into the object being written. */
 static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *names)
@@ -473,7 +473,7 @@ static void system_line(struct kt_claude *c, const cJSON *line)
 	}
 }
 
-/* --- control lines ---------------------------------------------------------------------------- */
+/* --- control lines ----------------------------------------------------------------------- */
 
 static void became_ready(struct kt_claude *c, const cJSON *answer)
 {
@@ -603,7 +603,7 @@ static void claude_line(struct kt_driver *d, char *text, size_t len)
 	}
 }
 
-/* --- life ------------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------- */
 
 static void push_arg(struct kt_arena *arena, struct kt_vec *v, const char *a, const char *b)
 {

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* --- parts ------------------------------------------------------------------------------------ */
+/* --- parts ------------------------------------------------------------------------------- */
 
 static void part_free(struct claude_part *p)
 {
@@ -98,7 +98,7 @@ void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out)
 	}
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------- */
 
 void kt_claude_step_end(struct kt_claude *c)
 {
@@ -136,7 +136,7 @@ static void step_usage(struct kt_claude *c, const cJSON *usage)
 			KT_MAX(u->cache_read_tokens, 0) + KT_MAX(u->cache_write_tokens, 0);
 }
 
-/* --- tools ------------------------------------------------------------------------------------ */
+/* --- tools ------------------------------------------------------------------------------- */
 
 struct claude_tool *kt_claude_tool(const struct kt_claude *c, const char *id)
 {
@@ -223,7 +223,7 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 		tool_remove(c, t);
 }
 
-/* --- the streaming message -------------------------------------------------------------------- */
+/* --- the streaming message --------------------------------------------------------------- */
 
 void kt_claude_drop_message(struct kt_claude *c)
 {
@@ -332,7 +332,7 @@ void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)
 	}
 }
 
-/* --- whole messages --------------------------------------------------------------------------- */
+/* --- whole messages ---------------------------------------------------------------------- */
 
 /* The part that the next whole block of this kind settles; a new one if none waits. */
 static struct claude_part *part_waiting(struct kt_claude *c, enum claude_part_kind kind)

@@ -37,6 +37,8 @@ struct kt_driver_config {
 	int64_t thinking_budget_tokens; /* 0 = not set */
 	double speed; /* rehearsal: 1 = recorded timing, 0 = as fast as possible */
 	uint32_t turns_before; /* rehearsal: turns the session had already */
+	char *const *extra_env; /* "NAME=value" of its own, NULL-terminated, or NULL */
+	bool sealed; /* the server's environment is not the harness's */
 };
 
 /* A question of the harness to a person: an approval, a choice, a plan. */

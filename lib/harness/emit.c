@@ -25,7 +25,7 @@ enum {
 	KEY_MAX_BYTES = 16 * 1024,
 };
 
-/* --- decisions -------------------------------------------------------------------------------- */
+/* --- decisions --------------------------------------------------------------------------- */
 
 const char *kt_decision_name(enum kt_decision d)
 {
@@ -66,7 +66,7 @@ bool kt_decision_parse(const char *s, enum kt_decision *out)
 	return false;
 }
 
-/* --- the key of an approval ------------------------------------------------------------------- */
+/* --- the key of an approval -------------------------------------------------------------- */
 
 static bool is_any(const char *word, const char *const *names)
 {
@@ -159,7 +159,7 @@ void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out)
 	}
 }
 
-/* --- usage ------------------------------------------------------------------------------------ */
+/* --- usage ------------------------------------------------------------------------------- */
 
 static void usage_field(struct kt_jw *w, const char *key, int64_t v)
 {
@@ -180,7 +180,7 @@ void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u)
 	kt_jw_obj_end(w);
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------ */
 
 void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
 	const char *parent)

@@ -43,7 +43,7 @@ struct kt_harness {
 	const struct kt_driver_ops *ops;
 	struct kt_driver *driver;
 	struct kt_driver_config cfg; /* points into the copies below */
-	char *program, *resume_id, *session_id, *transcript;
+	char *program, *resume_id, *session_id, *transcript, *cwd, *project, *home;
 	char new_id[37];
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
@@ -94,7 +94,7 @@ static void leave(struct kt_harness *h)
 			(h)->cbs.fn((h)->arg, ##__VA_ARGS__);                                      \
 	} while (0)
 
-/* --- due times -------------------------------------------------------------------------------- */
+/* --- due times --------------------------------------------------------------------------- */
 
 static void on_timer(void *arg);
 
@@ -152,7 +152,7 @@ static void touch(struct kt_harness *h)
 		due_set(h, DUE_SILENCE, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS));
 }
 
-/* --- ends of turns ---------------------------------------------------------------------------- */
+/* --- ends of turns ----------------------------------------------------------------------- */
 
 static void set_why(struct kt_harness *h, const char *code, char *message)
 {
@@ -257,7 +257,7 @@ static void kill_because(struct kt_harness *h, const char *code, char *message)
 	}
 }
 
-/* --- what the driver causes ------------------------------------------------------------------- */
+/* --- what the driver causes -------------------------------------------------------------- */
 
 static void give_prompt(struct kt_harness *h)
 {
@@ -421,7 +421,7 @@ static const struct kt_driver_sink sink_functions = {
 	.resume_failed = sink_resume_failed,
 };
 
-/* --- the process ------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------- */
 
 static enum kt_code start_process(struct kt_harness *h, struct kt_err *err);
 
@@ -554,8 +554,16 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 
 	h->ops->command(&h->cfg, arena, &argv, &of_driver);
 	kt_vec_push(&argv, NULL);
-	kt_harness_env_build(
-		arena, h->env->extra_env, &of_driver, h->cfg.app->name, h->session_id, &env);
+	const struct kt_harness_env_parts parts = {
+		.shared = h->env->extra_env,
+		.extra = h->cfg.extra_env,
+		.of_driver = &of_driver,
+		.project = h->project ? h->project : h->cfg.app->name,
+		.session_id = h->session_id,
+		.sealed = h->cfg.sealed,
+		.home = h->home,
+	};
+	kt_harness_env_build(arena, &parts, &env);
 	const struct kt_child_spec spec = {
 		.argv = (char *const *)argv.items,
 		.envp = (char *const *)env.items,
@@ -604,7 +612,7 @@ static void on_later(void *arg)
 	leave(h);
 }
 
-/* --- stopping --------------------------------------------------------------------------------- */
+/* --- stopping ---------------------------------------------------------------------------- */
 
 /* The next, harder step. */
 static void stop_next(struct kt_harness *h)
@@ -677,12 +685,15 @@ static void harness_free(struct kt_harness *h)
 	free(h->resume_id);
 	free(h->session_id);
 	free(h->transcript);
+	free(h->cwd);
+	free(h->project);
+	free(h->home);
 	free(h->harness_session);
 	free(h->why_message);
 	free(h);
 }
 
-/* --- watchdogs -------------------------------------------------------------------------------- */
+/* --- watchdogs --------------------------------------------------------------------------- */
 
 /* Nothing comes: ask it to stop, and let the cancel watchdog do the rest. */
 static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
@@ -745,7 +756,7 @@ static void on_timer(void *arg)
 	leave(h);
 }
 
-/* --- public ----------------------------------------------------------------------------------- */
+/* --- public ------------------------------------------------------------------------------ */
 
 static char *dup_or_null(const char *s)
 {
@@ -769,6 +780,9 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->resume_id = dup_or_null(start->resume_id);
 	h->session_id = dup_or_null(start->session_id);
 	h->transcript = dup_or_null(start->transcript);
+	h->cwd = dup_or_null(start->cwd);
+	h->project = dup_or_null(start->project);
+	h->home = dup_or_null(start->home);
 	h->later.fn = on_later;
 	h->later.arg = h;
 	kt_rand_uuid(h->new_id);
@@ -777,7 +791,7 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->cfg = (struct kt_driver_config){
 		.app = start->app,
 		.program = h->program,
-		.cwd = start->app->dir,
+		.cwd = h->cwd ? h->cwd : start->app->dir,
 		.resume_id = h->resume_id,
 		.new_id = h->new_id,
 		.transcript = h->transcript,
@@ -785,6 +799,8 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 		.thinking_budget_tokens = start->app->thinking_budget_tokens,
 		.speed = env->rehearsal_speed,
 		.turns_before = start->turns_before,
+		.extra_env = start->extra_env,
+		.sealed = start->sealed,
 	};
 	if (start_process(h, err) != KT_OK) {
 		harness_free(h);

@@ -51,6 +51,16 @@ struct kt_harness_start {
 	const char *transcript; /* or NULL; copied */
 	const char *permission_mode; /* the harness's own word, or NULL; copied */
 	uint32_t turns_before;
+	const char *cwd; /* where it runs; NULL = the application's folder; copied */
+	/* More "NAME=value", after those of the server; NULL-terminated; BORROWED until gone. */
+	char *const *extra_env;
+	const char *project; /* KARTA_PROJECT; NULL = the application's name; copied */
+	/*
+	 * On a hosting server: of our own environment only what a program needs to run is passed
+	 * on. With `home` (copied) that folder is its home; else ours is, for the log-ins in there.
+	 */
+	bool sealed;
+	const char *home;
 };
 
 /* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started.

@@ -41,21 +41,75 @@ static void env_put(struct kt_vec *env, const char *entry)
 	kt_vec_push(env, item);
 }
 
-void kt_harness_env_build(struct kt_arena *arena, char *const *extra,
-	const struct kt_vec *of_driver, const char *project, const char *session_id,
-	struct kt_vec *env)
+/* What a program needs to run at all, and nothing that could be a secret. */
+static bool is_harmless(const char *entry)
+{
+	static const char *const names[] = { "PATH=", "LANG=", "LC_",
+		"TZ=", "TMPDIR=", "TERM=", "SSL_CERT_FILE=", "HTTPS_PROXY=", "HTTP_PROXY=",
+		"NO_PROXY=", "https_proxy=", "http_proxy=", "no_proxy=", NULL };
+
+	for (size_t i = 0; names[i]; i++) {
+		if (kt_str_starts(entry, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Whose home it is: where log-ins are found. */
+static bool is_of_home(const char *entry)
+{
+	static const char *const names[] = { "HOME=", "USER=", "LOGNAME=", "SHELL=",
+		"XDG_CONFIG_HOME=", "XDG_DATA_HOME=", "XDG_STATE_HOME=", "XDG_CACHE_HOME=",
+		"CLAUDE_CONFIG_DIR=", NULL };
+
+	for (size_t i = 0; names[i]; i++) {
+		if (kt_str_starts(entry, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static void put_all(struct kt_vec *env, char *const *entries)
+{
+	for (char *const *e = entries; e && *e; e++)
+		env_put(env, *e);
+}
+
+static void put_home(struct kt_arena *arena, const char *home, struct kt_vec *env)
+{
+	static const struct {
+		const char *name, *below;
+	} places[] = {
+		{ "HOME", "" },
+		{ "CLAUDE_CONFIG_DIR", "/.claude" },
+		{ "XDG_CONFIG_HOME", "/.config" },
+		{ "XDG_DATA_HOME", "/.local/share" },
+		{ "XDG_STATE_HOME", "/.local/state" },
+		{ "XDG_CACHE_HOME", "/.cache" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(places); i++)
+		env_put(env,
+			kt_arena_printf(arena, "%s=%s%s", places[i].name, home, places[i].below));
+}
+
+void kt_harness_env_build(
+	struct kt_arena *arena, const struct kt_harness_env_parts *parts, struct kt_vec *env)
 {
 	for (char **e = kt_env_all(); e && *e; e++) {
-		if (!is_withheld(*e))
+		if (parts->sealed ? is_harmless(*e) || (!parts->home && is_of_home(*e))
+				  : !is_withheld(*e))
 			env_put(env, *e);
 	}
-	for (char *const *e = extra; e && *e; e++)
-		env_put(env, *e);
-	for (size_t i = 0; i < of_driver->len; i++)
-		env_put(env, of_driver->items[i]);
-	if (project)
-		env_put(env, kt_arena_printf(arena, "KARTA_PROJECT=%s", project));
-	if (session_id)
-		env_put(env, kt_arena_printf(arena, "KARTA_SESSION_ID=%s", session_id));
+	put_all(env, parts->shared);
+	put_all(env, parts->extra);
+	for (size_t i = 0; i < parts->of_driver->len; i++)
+		env_put(env, parts->of_driver->items[i]);
+	if (parts->home)
+		put_home(arena, parts->home, env);
+	if (parts->project)
+		env_put(env, kt_arena_printf(arena, "KARTA_PROJECT=%s", parts->project));
+	if (parts->session_id)
+		env_put(env, kt_arena_printf(arena, "KARTA_SESSION_ID=%s", parts->session_id));
 	kt_vec_push(env, NULL);
 }

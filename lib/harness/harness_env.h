@@ -6,14 +6,21 @@
 #include "base/arena.h"
 #include "base/vec.h"
 
+struct kt_harness_env_parts {
+	char *const *shared; /* of all harnesses: "NAME=value", NULL-terminated, or NULL */
+	char *const *extra; /* of this one, as above */
+	const struct kt_vec *of_driver;
+	const char *project, *session_id; /* KARTA_PROJECT, KARTA_SESSION_ID; or NULL */
+	bool sealed; /* of our own environment only an allow-list */
+	const char *home; /* HOME, with the places below it that programs look for; or NULL */
+};
+
 /*
  * Append to env, as execve() takes it (with the NULL at its end): our own environment without what
- * is withheld, extra ("NAME=value", NULL-terminated, or NULL), the driver's entries, KARTA_PROJECT
- * and KARTA_SESSION_ID (each when not NULL). Of one name the later counts. Entries are BORROWED or
- * live in arena.
+ * is withheld, then the parts in their order. Of one name the later counts. Entries are BORROWED
+ * or live in arena.
  */
-void kt_harness_env_build(struct kt_arena *arena, char *const *extra,
-	const struct kt_vec *of_driver, const char *project, const char *session_id,
-	struct kt_vec *env);
+void kt_harness_env_build(
+	struct kt_arena *arena, const struct kt_harness_env_parts *parts, struct kt_vec *env);
 
 #endif

@@ -153,6 +153,8 @@ static void on_event(void *arg, const struct kt_event_draft *ev)
 	case KT_EV_ERROR:
 	case KT_EV_DONE:
 	case KT_EV_GAP:
+	case KT_EV_LOG:
+	case KT_EV_RELEASE:
 	case KT_EV_COUNT_:
 		fail_msg("event type %d is not a driver's", (int)ev->type);
 	}

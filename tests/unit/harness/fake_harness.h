@@ -90,6 +90,20 @@ static void start_tool_process(void)
 		usleep(1000);
 }
 
+/* The whole environment and the folder, to a file. */
+static void dump_environment(void)
+{
+	char cwd[4096];
+	FILE *f = fopen(env_of("FAKE_FILE"), "w");
+
+	if (!f || !getcwd(cwd, sizeof(cwd)))
+		_exit(9);
+	fprintf(f, "cwd=%s\n", cwd);
+	for (char **e = kt_env_all(); *e; e++)
+		fprintf(f, "%s\n", *e);
+	fclose(f);
+}
+
 static void fake_user(const char *mode)
 {
 	if (!strcmp(mode, "crash")) {
@@ -117,6 +131,9 @@ static void fake_user(const char *mode)
 			env_of("DISABLE_TELEMETRY"));
 
 		say_text(text);
+		say_result();
+	} else if (!strcmp(mode, "dump")) {
+		dump_environment();
 		say_result();
 	} else if (!strcmp(mode, "garbage")) {
 		say("this is not json");

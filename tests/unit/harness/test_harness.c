@@ -270,6 +270,60 @@ static void test_environment(void **state)
 	free(w.extra[2]);
 }
 
+/* On a hosting server nothing of the server's own environment passes but what is on the list. */
+static void test_sealed_environment(void **state)
+{
+	static const char *const passed[] = { "\ncwd=/\n", "\nPATH=/", "\nLC_TIME=C\n",
+		"\nhttps_proxy=http://proxy:1\n", "\nHOME=/private/home\n",
+		"\nCLAUDE_CONFIG_DIR=/private/home/.claude\n",
+		"\nXDG_DATA_HOME=/private/home/.local/share\n", "\nBOUND=of the project\n",
+		"\nKARTA_PROJECT=store\n", "\nKARTA_SESSION_ID=sess_1\n", "\nKARTA_RELEASE=v7\n" };
+	static const char *const kept[] = { "KARTA_MASTER_KEY", "SECRET_OF_SERVER", "KARTA_DATA",
+		"AWS_", "LD_PRELOAD", "CLAUDECODE" };
+	char *extra[] = { kt_strdup("BOUND=of the project"), kt_strdup("KARTA_RELEASE=v7"),
+		kt_strdup("HOME=/elsewhere"), kt_strdup("KARTA_PROJECT=forged"), NULL };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	struct kt_harness_start start = { .app = &app, .program = self, .session_id = "sess_1",
+		.cwd = "/", .extra_env = extra, .project = "store", .sealed = true,
+		.home = "/private/home" };
+	struct kt_err err = KT_ERR_INIT;
+	struct world w;
+
+	assert_int_equal(setenv("KARTA_MASTER_KEY", "k", 1), 0);
+	assert_int_equal(setenv("KARTA_DATA", "/data", 1), 0);
+	assert_int_equal(setenv("SECRET_OF_SERVER", "s", 1), 0);
+	assert_int_equal(setenv("AWS_SECRET_ACCESS_KEY", "s", 1), 0);
+	assert_int_equal(setenv("LC_TIME", "C", 1), 0);
+	assert_int_equal(setenv("https_proxy", "http://proxy:1", 1), 0);
+	for (int with_home = 1; with_home >= 0; with_home--) {
+		world_init(&w, "dump");
+		if (!with_home) {
+			start.home = NULL;
+			extra[2][0] = 'X'; /* no HOME of its own any more */
+		}
+		assert_int_equal(
+			kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, &err), KT_OK);
+		world_prompt(&w, "x");
+		run_until(&w.o, &w.o.ends, 1);
+		kt_buf_clear(&b);
+		kt_buf_adds(&b, "\n");
+		assert_int_equal(kt_fs_read(w.file + strlen("FAKE_FILE="), &b, &err), KT_OK);
+		for (size_t i = 0; i < KT_ARRAY_LEN(passed) && with_home; i++) {
+			if (!strstr(b.ptr, passed[i]))
+				fail_msg("%s is not in%s", passed[i], b.ptr);
+		}
+		for (size_t i = 0; i < KT_ARRAY_LEN(kept); i++)
+			assert_null(strstr(b.ptr, kept[i]));
+		assert_null(strstr(b.ptr, "forged"));
+		if (!with_home)
+			assert_null(strstr(b.ptr, "/private"));
+		world_end(&w);
+	}
+	for (size_t i = 0; extra[i]; i++)
+		free(extra[i]);
+	assert_int_equal(unsetenv("https_proxy"), 0);
+}
+
 static void test_crash(void **state)
 {
 	struct world w;
@@ -717,6 +771,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_sealed_environment),
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_no_program),

@@ -82,6 +82,8 @@ static void w_event(void *arg, const struct kt_event_draft *ev)
 	case KT_EV_INPUT_REQUIRED:
 	case KT_EV_DONE:
 	case KT_EV_GAP:
+	case KT_EV_LOG:
+	case KT_EV_RELEASE:
 	case KT_EV_COUNT_:
 		fail();
 	}
