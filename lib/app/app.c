@@ -83,6 +83,7 @@ enum kt_code kt_app_load(
 	if (!kt_fs_is_dir(real))
 		return kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not a folder", dir);
 	ld.app = new_app(real);
+	ld.hosted = opts && opts->hosted;
 	code = kt_load_settings(&ld, opts ? opts->config : NULL, err);
 	if (code != KT_OK) {
 		kt_app_free(ld.app);

@@ -98,11 +98,17 @@ struct kt_app {
 	int64_t event_retention_ms; /* runtime.event_retention_hours; default 24 h; 0 = running turn
 				       only */
 	const char *model; /* [harness] model, or NULL */
+	const char *buildpack; /* "python", or NULL */
 };
 
 struct kt_app_options {
 	const char *harness; /* overrides detection, or NULL */
 	const char *config; /* path of karta.jsonc, NULL = ./karta.jsonc */
+	/*
+	 * Its variables are bound by who hosts it: this process's own environment does not count, and
+	 * one without a value is no finding.
+	 */
+	bool hosted;
 };
 
 /*

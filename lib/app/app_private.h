@@ -21,6 +21,7 @@ struct kt_load {
 	struct kt_app *app;
 	const struct kt_toml *toml; /* karta.toml, an empty table when missing or broken */
 	const struct kt_toml *jsonc; /* karta.jsonc in the same shape */
+	bool hosted; /* as in struct kt_app_options */
 	bool have_layout; /* layout is known */
 	enum kt_harness_type layout; /* whose files are read; the rehearsal has none of its own */
 	size_t n_findings;

@@ -159,6 +159,7 @@ static void apply_toml(struct kt_load *ld)
 	if (v)
 		app->harness_command = split_command(app->arena, v);
 	build = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "buildpack");
+	app->buildpack = build ? build->str : NULL;
 	if (build && !kt_settings_get(KT_SETTINGS_TOML, ld->toml, "entry_point"))
 		kt_load_note(ld, KT_WARNING, "karta.toml", build->line, build->col,
 			"add entry_point = \"module:attribute\"",
@@ -243,7 +244,7 @@ enum kt_code kt_load_settings(struct kt_load *ld, const char *config, struct kt_
 	return KT_OK;
 }
 
-/* --- [env] and .env ------------------------------------------------------------------------ */
+/* --- [env] and .env ---------------------------------------------------------------------- */
 
 static bool is_env_name(const char *s)
 {
@@ -337,7 +338,7 @@ void kt_load_env(struct kt_load *ld)
 		const struct kt_toml *t = kt_toml_get(env, d->name);
 		KT_AUTOFREE char *fix = kt_asprintf("add %s=... to .env", d->name);
 
-		if (d->required && !d->value && !in_environment(d->name))
+		if (d->required && !d->value && !ld->hosted && !in_environment(d->name))
 			kt_load_note(ld, KT_WARNING, "karta.toml", t->line, t->col, fix,
 				"the required variable '%s' has no value", d->name);
 	}

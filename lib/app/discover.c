@@ -191,7 +191,7 @@ static void walk_agents(
 	kt_fs_names_free(names, n);
 }
 
-/* --- skills -------------------------------------------------------------------------------- */
+/* --- skills ------------------------------------------------------------------------------ */
 
 static void add_skill(struct discovery *d, const cJSON *front, const char *folder, const char *file)
 {
@@ -254,7 +254,7 @@ static void walk_skills(struct discovery *d, const char *dir)
 	kt_fs_names_free(names, n);
 }
 
-/* --- OpenCode's configuration -------------------------------------------------------------- */
+/* --- OpenCode's configuration ------------------------------------------------------------ */
 
 static void config_agents(struct discovery *d, const cJSON *doc, const char *file)
 {

@@ -94,7 +94,7 @@ static void add_toml(struct kt_buf *b, const struct init *in)
 			"# command = [\"program\", \"argument\"]\n");
 }
 
-/* --- the starter --------------------------------------------------------------------------- */
+/* --- the starter ------------------------------------------------------------------------- */
 
 /*
  * The starter is laid out for Claude Code. Path of one of its files for another harness (arena), or
@@ -227,7 +227,7 @@ static enum kt_code put_starter(struct init *in, struct kt_err *err)
 	return toml ? put_asset(in, toml, err) : KT_OK;
 }
 
-/* --- .gitignore ---------------------------------------------------------------------------- */
+/* --- .gitignore -------------------------------------------------------------------------- */
 
 /* True when a line of text is the pattern, whatever slashes stand around it. */
 static bool has_pattern(const char *text, size_t len, const char *pattern)
@@ -306,7 +306,7 @@ static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
 	return code;
 }
 
-/* --- all of it ----------------------------------------------------------------------------- */
+/* --- all of it --------------------------------------------------------------------------- */
 
 static const char **list_of(struct kt_arena *arena, const struct kt_vec *v)
 {

@@ -269,7 +269,7 @@ static void check_value(const struct setting *st, const struct kt_toml *v,
 		kt_buf_addf(b, "must be %s, not %s", want, kt_toml_type_name(v->type));
 }
 
-/* --- walking a file ------------------------------------------------------------------------ */
+/* --- walking a file ---------------------------------------------------------------------- */
 
 struct check {
 	struct kt_load *ld;
@@ -436,7 +436,7 @@ void kt_settings_check(struct kt_load *ld, enum kt_settings_file which, const ch
 	check_table(&c, root, "", "");
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 static const struct setting *find(enum kt_settings_file which, const char *path)
 {

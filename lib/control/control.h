@@ -47,10 +47,16 @@ struct kt_control_config {
  */
 KT_MUST_CHECK enum kt_code kt_control_open(
 	const struct kt_control_config *cfg, struct kt_control **out, struct kt_err *err);
-/* Finish writes, close. No callback is called afterwards. */
+/*
+ * Finish writes, close. Operations that wait are answered before it returns (KT_EUNAVAIL when they
+ * were not done); no callback is called afterwards. NULL is fine.
+ */
 void kt_control_free(struct kt_control *ctl);
 /* No new publishes (KT_EUNAVAIL); done(arg) when running builds have ended, at most limit_ms. */
 void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done, void *arg);
+
+/* Take over limits, preview_ms, retention_ms, max_log_bytes and max_log_ms of cfg (reload). */
+void kt_control_tune(struct kt_control *ctl, const struct kt_control_config *cfg);
 
 /*
  * First start: the organization "default" and its admin key (all scopes), unless there is one.
@@ -59,7 +65,7 @@ void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done,
 KT_MUST_CHECK enum kt_code kt_control_bootstrap(
 	struct kt_control *ctl, char *out_key, struct kt_err *err);
 
-/* --- who ---------------------------------------------------------------------------------------- */
+/* --- who --------------------------------------------------------------------------------- */
 
 struct kt_principal {
 	char org_id[KT_ID_MAX];
@@ -76,6 +82,14 @@ struct kt_principal {
 KT_MUST_CHECK enum kt_code kt_control_principal(struct kt_control *ctl, const char *bearer,
 	struct kt_principal *out, struct kt_err *err);
 
+/*
+ * Call fn(arg, key_id) on the loop whenever a key was revoked, when that is committed, and within a
+ * minute after it expired: end what it still holds open, such as streams. One listener; fn NULL takes
+ * it away.
+ */
+void kt_control_on_revoke(
+	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg);
+
 /* Who does something, for the audit log. */
 struct kt_actor {
 	const struct kt_principal *who; /* NULL = the system */
@@ -83,7 +97,7 @@ struct kt_actor {
 	const char *base_url; /* of this request, when there is no public_url: "http://localhost:8000" */
 };
 
-/* --- which release: for sessions ------------------------------------------------------------------ */
+/* --- which release: for sessions --------------------------------------------------------- */
 
 /* What a name means now; copied, so that it can be kept. */
 struct kt_target {
@@ -96,7 +110,8 @@ struct kt_target {
 };
 /*
  * The project `ref` (slug or id) of an organization and its current release.
- * Returns KT_ENOTFOUND (also: another organization's), KT_ECONFLICT (no active release).
+ * Returns KT_ENOTFOUND (also: another organization's), KT_ECONFLICT (no active release: *out has
+ * organization and project all the same, release_id is "").
  */
 KT_MUST_CHECK enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id,
 	const char *ref, struct kt_target *out, struct kt_err *err);
@@ -127,7 +142,7 @@ void kt_control_release_close(struct kt_control *ctl, uint64_t hold);
 /* A session of this release began (+1) or was deleted (-1); told at start-up for each that lives. */
 void kt_control_session_count(struct kt_control *ctl, const char *release_id, int delta);
 
-/* --- changes and listings ---------------------------------------------------------------------------- */
+/* --- changes and listings ---------------------------------------------------------------- */
 
 /*
  * The answer of an operation: the JSON of the API (docs/api.md), or a problem. `code` is the stable
@@ -145,7 +160,11 @@ struct kt_result {
 };
 typedef void (*kt_result_fn)(void *arg, const struct kt_result *r);
 
-/* Preconditions every change may carry. */
+/*
+ * Preconditions every change may carry. A publish comes without a fingerprint: it is made here of what
+ * is published (digest, commit, ref, and so on), so that a document and the bundle that follows it
+ * are one request.
+ */
 struct kt_precond {
 	const char *if_match; /* ETag of the pointer, or NULL */
 	const char *idem_key, *idem_scope, *fingerprint; /* Idempotency-Key, or NULL */
@@ -183,9 +202,12 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	const char *name, kt_result_fn fn, void *arg);
 
 /*
- * Publish. `doc` is the JSON of a publish (docs/api.md "Publish"), or NULL for a whole archive, whose
- * data come in `meta` instead. `body_path` names the received archive (bundle or whole), or NULL when
- * only the document was sent; the file stays the caller's and must be there until fn is called.
+ * Publish. `doc` is the JSON of a publish (docs/api.md "Publish"), `body_path` the file of a received
+ * archive (it stays the caller's and must be there until fn is called). Three ways:
+ *   doc alone               the document, with manifest, delta or digest;
+ *   doc and body_path       a whole archive: doc has what came beside it (commit_sha, ref, message, pr,
+ *                           fork, activate, force; "{}" when nothing did) and no manifest;
+ *   body_path, doc NULL     a bundle: its first member karta-publish.json is the document.
  * fn is called when the release has its row (202-like, state queued or building: then follow its
  * build log), or with 409 `files_missing` {"missing":[digest...]} , 422, 404 and so on.
  * The project is made when it does not exist yet (needs scope write, as everything here).
@@ -272,7 +294,7 @@ void kt_control_github(struct kt_control *ctl, const struct kt_actor *a, const c
 	const char *signature, const char *delivery, const char *body, size_t len, kt_result_fn fn,
 	void *arg);
 
-/* --- the project's log ---------------------------------------------------------------------------- */
+/* --- the project's log ------------------------------------------------------------------- */
 
 struct kt_log_line {
 	const char *project_id;
@@ -288,7 +310,7 @@ void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line);
 KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl,
 	const struct kt_actor *a, const char *ref, struct kt_evlog **out, struct kt_err *err);
 
-/* --- operations on a data folder, without a server -------------------------------------------------- */
+/* --- operations on a data folder, without a server --------------------------------------- */
 
 /*
  * Check the invariants of a data folder (also while a server uses it): database, one active and

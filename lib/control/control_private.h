@@ -20,7 +20,7 @@
 #include "store/store.h"
 #include "text/json.h"
 
-/* --- the index: what names lead to (index.c) ------------------------------------------------------ */
+/* --- the index: what names lead to (index.c) --------------------------------------------- */
 
 struct kt_org_mem {
 	char id[KT_ID_MAX];
@@ -31,8 +31,10 @@ struct kt_org_mem {
 struct kt_key_mem {
 	struct kt_principal who; /* as handed out */
 	char prefix[KT_API_KEY_PREFIX_LEN + 1];
+	char last4[5];
 	unsigned char hash[KT_KEY_HASH_BYTES];
 	int64_t expires_us, revoked_us;
+	bool ended; /* the listener was told that it expired */
 	int64_t used_us; /* written to the row at most once a minute */
 	struct kt_key_mem *next; /* same prefix */
 };
@@ -66,8 +68,12 @@ struct kt_project_mem {
 	int64_t created_us;
 	struct kt_release_mem *current; /* or NULL */
 	struct kt_vec previews; /* struct kt_release_mem * */
+	bool deleted; /* gone from the index; freed when no build or reader needs it */
 	/* log.c */
 	struct kt_evlog *log; /* NULL until needed */
+	int64_t log_used_ms; /* loop time of the last line */
+	struct kt_map secrets; /* value -> itself: never written to the log */
+	bool secrets_loaded;
 	/* build.c */
 	struct kt_vec builds; /* struct kt_build *, the first one runs */
 };
@@ -91,6 +97,7 @@ struct kt_control {
 	/* index.c */
 	struct kt_map orgs, orgs_by_slug; /* id / slug -> struct kt_org_mem */
 	struct kt_map keys; /* prefix -> struct kt_key_mem, chained */
+	struct kt_map keys_by_id;
 	struct kt_map projects; /* id -> struct kt_project_mem */
 	struct kt_map projects_by_slug; /* "ORG_ID/SLUG" */
 	struct kt_map labels; /* label -> struct kt_label_mem */
@@ -101,10 +108,26 @@ struct kt_control {
 	struct kt_map opened; /* release id -> struct kt_open_release */
 	struct kt_map sessions; /* release id -> count, as struct kt_count */
 	uint64_t next_hold;
+	struct kt_works *works; /* task.c: the thread pool, unpackers, collecting garbage */
+	struct kt_timer *drain; /* looks whether the builds are over */
+	int64_t drain_until_ms;
 	kt_loop_fn drained;
 	void *drained_arg;
 	struct kt_timer *sweep; /* previews, files of old releases, old idempotency keys, logs */
 	size_t ops; /* operations on their way */
+	/* op.c */
+	struct kt_defer answer;
+	struct kt_vec ended; /* struct kt_op *: answered at the end of the tick */
+	/* index.c */
+	bool loaded;
+	struct kt_vec dropped; /* struct kt_project_mem * that were deleted */
+	/* keys.c */
+	void (*on_revoke)(void *arg, const char *key_id);
+	void *revoke_arg;
+	/* log.c */
+	int64_t log_pass_ms; /* loop time of the last look at every log file */
+	/* github.c */
+	struct kt_vec fetches; /* struct kt_fetch * on the thread pool */
 };
 
 /* Load everything from the store. Blocking, at start-up. */
@@ -125,8 +148,12 @@ void kt_index_preview_put(
 	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_release_row *row);
 void kt_index_preview_drop(struct kt_control *ctl, struct kt_project_mem *p, const char *label);
 void kt_index_key_put(struct kt_control *ctl, const struct kt_key_row *row);
+struct kt_key_mem *kt_index_key(struct kt_control *ctl, const char *key_id);
+void kt_index_org_put(struct kt_control *ctl, const struct kt_org_row *row);
+/* Free the deleted projects that nothing refers to any more. */
+void kt_index_sweep(struct kt_control *ctl);
 
-/* --- operations (op.c) ------------------------------------------------------------------------------ */
+/* --- operations (op.c) ------------------------------------------------------------------- */
 
 /*
  * One operation: filled on the loop, worked on in a transaction or worker, answered on the loop.
@@ -150,6 +177,11 @@ struct kt_op {
 	const char *extra;
 	const char *etag;
 	struct kt_buf json;
+	enum kt_code rc;
+	const char *message;
+	/* Set by kt_op_idem_begin() when the answer comes from an earlier request: `after` is skipped. */
+	bool replayed;
+	const char *replay_release; /* what the earlier request made (also when it still runs), or NULL */
 };
 /* New operation for a caller (a NULL: the system). */
 KT_MUST_CHECK struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
@@ -162,6 +194,24 @@ void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
 /* Answer a problem: code is the stable word. extra in the arena, or NULL. */
 void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
 	const char *extra, const char *fmt, ...) KT_PRINTF(6, 7);
+/*
+ * The project a caller names, on the loop; NULL when there is none: op is then answered with 404
+ * `project_not_found` and must not be touched any more.
+ */
+struct kt_project_mem *kt_op_project(struct kt_op *op, const char *ref);
+/* Set the answer's ETag to that of a pointer that leads to this release (NULL: to none). */
+void kt_op_etag(struct kt_op *op, const char *release_id);
+/* Who op acts for, to start another operation; out points into op. */
+void kt_op_actor(const struct kt_op *op, struct kt_actor *out);
+/*
+ * The JSON object of a request, on the loop: strict, with no other members than `members`
+ * (NULL-terminated). False when it is not that: op is then answered (400 `bad_json`, 422
+ * `validation_failed`) and must not be touched any more. *out is the caller's, cJSON_Delete().
+ */
+KT_MUST_CHECK bool kt_op_doc(struct kt_op *op, const char *doc, size_t len,
+	const char *const *members, cJSON **out);
+/* Give the answers that wait for the end of the tick now (kt_control_free()). */
+void kt_ops_flush(struct kt_control *ctl);
 /* Set the stable word and status that a failure inside `work` is answered with; returns rc. */
 enum kt_code kt_op_code(struct kt_op *op, enum kt_code rc, int status, const char *code);
 /* One audit row, in the transaction of op. detail: JSON object text or NULL. */
@@ -180,13 +230,15 @@ KT_MUST_CHECK enum kt_code kt_op_idem_begin(
 KT_MUST_CHECK enum kt_code kt_op_idem_end(struct kt_tx *tx, struct kt_op *op, int status,
 	const char *release_id, struct kt_err *err);
 
-/* --- JSON of things (render.c): members inside an open object ---------------------------------------- */
+/* --- JSON of things (render.c): members inside an open object ---------------------------- */
 
 void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p);
 /* p may be of the index or made for the purpose; active: the pointer leads here. */
 void kt_write_release(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p,
 	const struct kt_release_row *r, bool active);
 void kt_write_key(struct kt_jw *w, const struct kt_key_row *k);
+/* Member `key`: ["read", ...]. */
+void kt_write_scopes(struct kt_jw *w, const char *key, unsigned scopes);
 void kt_write_audit(struct kt_jw *w, const struct kt_audit_row *a);
 /* "http://support-bot.localhost:8000" for a label, from op's base URL. In the op's arena. */
 const char *kt_project_url(struct kt_op *op, const char *label);
@@ -198,7 +250,59 @@ const char *kt_json_pairs(struct kt_arena *arena, ...);
 /* Slug of a name: lower-case letters, digits, inner hyphens, 1 to 63. */
 bool kt_slug_ok(const char *s);
 
-/* --- builds (build.c, publish.c), releases (release.c) ---------------------------------------------- */
+/* --- projects (projects.c) --------------------------------------------------------------- */
+
+/*
+ * May op make a project of this name: grammar, reserved words, number of projects. On the loop,
+ * before kt_project_add(). Returns KT_OK or the problem (word and status are set in op).
+ */
+KT_MUST_CHECK enum kt_code kt_project_new_check(
+	struct kt_op *op, const char *slug, struct kt_err *err);
+/*
+ * Add a project with a free host label and its audit row ("project.create"), in op's transaction;
+ * *out is in op's arena. Returns KT_ECONFLICT (word `project_exists`) when the slug is taken. When
+ * the transaction is committed: kt_index_project_put().
+ */
+KT_MUST_CHECK enum kt_code kt_project_add(struct kt_tx *tx, struct kt_op *op, const char *slug,
+	const char *dir, struct kt_project_row *out, struct kt_err *err);
+
+/* A project as a row says, to render it inside a transaction: with its current release, without
+ * previews. In op's arena. */
+KT_MUST_CHECK enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op,
+	const struct kt_project_row *row, struct kt_project_mem **out, struct kt_err *err);
+/* Make op's answer the project, with its ETag. */
+void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p);
+/* "project/SLUG", the object of audit rows. */
+const char *kt_object_project(struct kt_arena *arena, const char *slug);
+/* Context under which a project's "repo_token" or "webhook_secret" is sealed. In arena. */
+const char *kt_project_context(struct kt_arena *arena, const char *what, const char *org_id,
+	const char *project_id);
+/* A name git takes for a ref (git-check-ref-format), as far as it matters here. */
+bool kt_ref_ok(const char *s);
+
+/* --- keys (keys.c) ----------------------------------------------------------------------- */
+
+struct kt_new_key {
+	struct kt_key_row row;
+	char id[KT_ID_MAX];
+	char text[KT_API_KEY_LEN + 1]; /* wiped when it was shown */
+	char prefix[KT_API_KEY_PREFIX_LEN + 1];
+	unsigned char hash[KT_KEY_HASH_BYTES];
+};
+/* A new key of op's organization, in op's arena; nothing is written yet. */
+struct kt_new_key *kt_key_prepare(struct kt_op *op, const char *name, unsigned scopes, bool live,
+	int64_t expires_us, const char *created_by);
+/* Add it with its audit row, in op's transaction; then kt_index_key_put(). */
+KT_MUST_CHECK enum kt_code kt_key_add(
+	struct kt_tx *tx, struct kt_op *op, const struct kt_new_key *k, struct kt_err *err);
+/* ["read", "write"] to bits; false when it is not a list of scopes with one at least. */
+KT_MUST_CHECK bool kt_scopes_parse(const cJSON *list, unsigned *out);
+/* Tell the listener of keys whose time is over. */
+void kt_keys_sweep(struct kt_control *ctl);
+/* 1 to 100 bytes of UTF-8 without control characters. */
+bool kt_key_name_ok(const char *name);
+
+/* --- builds (build.c, publish.c), releases (release.c) ----------------------------------- */
 
 /*
  * A release on its way through queue, layout, check and activation. The row is in the database
@@ -245,7 +349,22 @@ void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const 
 	const char *body_path, const struct kt_publish_meta *meta, kt_result_fn fn, void *arg);
 /* Recover what a crash left (direct.c calls it when the index is there). */
 KT_MUST_CHECK enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err);
+/*
+ * Two steps of the end. kt_builds_stop(), when `closing` is set and the store and the blobs are still
+ * open: end unpackers, wait for workers; what they worked for is answered with KT_EUNAVAIL, builds
+ * stay in the database as they are (taken up at the next start). kt_builds_free(), when the store is
+ * closed and before the index goes: free builds, their logs and opened releases.
+ */
+void kt_builds_stop(struct kt_control *ctl);
 void kt_builds_free(struct kt_control *ctl);
+/* Builds that run (not those that wait in line). */
+size_t kt_builds_running(const struct kt_control *ctl);
+/*
+ * p is being deleted (its rows are gone): end its builds, answer their waiters (404), close their
+ * logs. A build that a worker still runs may stay in p->builds until the worker ended; p stays in
+ * memory as long (p->deleted is set), but nothing of it is written any more.
+ */
+void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p);
 /* Sweep: expired previews, files of releases that nothing uses, blobs nobody names. */
 void kt_releases_sweep(struct kt_control *ctl);
 /* End a preview (ref deleted, pull request closed, expired), in the op's transaction. */
@@ -255,10 +374,42 @@ KT_MUST_CHECK enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op,
 void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out);
 
 /* log.c */
+/* A value that must not get into p's log: config vars, env of a release. Short ones are ignored. */
+void kt_log_secret(struct kt_project_mem *p, const char *value);
+/* Forget log and secrets of a project; with remove, its file goes too. */
+void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove);
 void kt_logs_free(struct kt_control *ctl);
 void kt_logs_sweep(struct kt_control *ctl);
 /* device.c */
 void kt_devices_free(struct kt_control *ctl);
+/* Forget logins whose time is over. */
+void kt_devices_sweep(struct kt_control *ctl);
+/*
+ * A commit that is fetched from the bound repository and published (fetch.c). Made by github.c;
+ * everything it names is in its arena.
+ */
+struct kt_fetch {
+	struct kt_control *ctl;
+	struct kt_arena *arena;
+	struct kt_principal who;
+	char request_id[KT_ID_MAX], remote_ip[64];
+	const char *base_url, *project_id, *url;
+	char *token; /* "" = none; wiped at the end */
+	const char *delivery, *idem_scope; /* NULL: not remembered */
+	struct kt_publish_meta meta;
+	/* fetch.c */
+	char *path; /* the file */
+	char *last_url;
+	int64_t max_bytes;
+	bool stop; /* atomic */
+	bool published;
+};
+/* TAKES f; says what becomes of it in the project's log. */
+void kt_fetch_start(struct kt_fetch *f);
+/* Make downloads that run give up soon. */
+void kt_fetches_stop(struct kt_control *ctl);
+/* A name a config var may have. */
+bool kt_config_name_ok(const char *name);
 /* Context under which a config var's value is sealed. In arena. */
 const char *kt_config_context(
 	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name);

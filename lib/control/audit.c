@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The audit log as its organization sees it: page by page, and whether the chain holds. */
+#include "control/control_private.h"
+
+#include <string.h>
+
+#define MAX_PAGE 500
+#define DEFAULT_PAGE 50
+
+struct page {
+	int64_t before;
+	size_t limit;
+};
+
+static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct page *p = op->data;
+	struct kt_audit_row *rows;
+	struct kt_jw w;
+	size_t n;
+	/* One more than asked for tells whether there are more. */
+	enum kt_code rc = kt_tx_audit(
+		tx, op->arena, op->who.org_id, p->before, p->limit + 1, &rows, &n, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_jw_arr(&w, "data");
+	for (size_t i = 0; i < n && i < p->limit; i++) {
+		kt_jw_obj(&w, NULL);
+		kt_write_audit(&w, &rows[i]);
+		kt_jw_obj_end(&w);
+	}
+	kt_jw_arr_end(&w);
+	kt_jw_bool(&w, "has_more", n > p->limit);
+	kt_jw_obj_end(&w);
+	return KT_OK;
+}
+
+void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t before,
+	size_t limit, kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct page *p = kt_arena_alloc(op->arena, sizeof(*p));
+
+	p->before = before;
+	p->limit = limit == 0 ? DEFAULT_PAGE : KT_MIN(limit, MAX_PAGE);
+	op->data = p;
+	kt_op_read(op, list_work);
+}
+
+static enum kt_code verify_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	char head[65] = "";
+	int64_t n, bad;
+	struct kt_jw w;
+	enum kt_code rc = kt_tx_audit_verify(tx, &n, &bad, head, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "ok", bad == 0);
+	kt_jw_int(&w, "entries", n);
+	if (bad != 0)
+		kt_jw_int(&w, "first_bad", bad);
+	kt_jw_str(&w, "head", head);
+	kt_jw_obj_end(&w);
+	return KT_OK;
+}
+
+void kt_control_audit_verify(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
+{
+	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), verify_work);
+}

@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Builds: what happens between a release's row and its being live. Those of one project run one
+ *after the other in the order of their versions, those of several projects side by side.
+ *
+ *	queued -> building -> active | ready | preview
+ *	                  \-> failed
+ *
+ * The tree is laid out and looked at by a worker while the row becomes "building"; then one
+ * transaction flips the pointer together with everything that follows from it. A build that fails
+ * changes nothing but its own row.
+ */
+#include "control/work_private.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void run_next(struct kt_project_mem *p);
+
+struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row)
+{
+	struct kt_release_row *r = kt_arena_alloc(arena, sizeof(*r));
+	const char **strings[] = { &r->id, &r->org_id, &r->project_id, &r->digest, &r->kind,
+		&r->image_ref, &r->harness, &r->commit_sha, &r->ref, &r->message, &r->source,
+		&r->env, &r->preview, &r->error_code, &r->error, &r->created_by };
+
+	*r = *row;
+	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
+		if (*strings[i])
+			*strings[i] = kt_arena_strdup(arena, *strings[i]);
+	}
+	return r;
+}
+
+const char *kt_version_text(struct kt_arena *arena, int64_t version)
+{
+	return kt_arena_printf(arena, "v%lld", (long long)version);
+}
+
+size_t kt_builds_running(const struct kt_control *ctl)
+{
+	size_t pos = 0, n = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&ctl->builds, &pos, &key, &value)) {
+		const struct kt_build *b = value;
+		const struct kt_build_work *w = b->work;
+
+		n += !b->over && w->pending > 0;
+	}
+	return n;
+}
+
+/* --- the note beside the row ------------------------------------------------------------- */
+
+static char *note_path(const struct kt_control *ctl, const char *release_id)
+{
+	return kt_asprintf("%s/builds/%s.json", ctl->data_dir, release_id);
+}
+
+enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id, bool activate,
+	const char *expected, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = note_path(ctl, release_id);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	struct kt_jw w;
+
+	if (activate && !expected)
+		return KT_OK;
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "activate", activate);
+	if (expected)
+		kt_jw_str(&w, "expected", expected);
+	kt_jw_obj_end(&w);
+	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, true, err);
+}
+
+void kt_build_unnote(struct kt_control *ctl, const char *release_id)
+{
+	KT_AUTOFREE char *path = note_path(ctl, release_id);
+
+	(void)unlink(path);
+}
+
+/* --- the last transaction ---------------------------------------------------------------- */
+
+static enum kt_code audit(struct kt_tx *tx, struct kt_build *b, const char *action,
+	const char *more, const char *value, struct kt_err *err)
+{
+	const struct kt_build_work *w = b->work;
+	struct kt_op *op = b->op;
+	const char *detail = kt_json_pairs(op->arena, "version",
+		kt_version_text(op->arena, b->version), "release", b->release_id, "digest",
+		b->row->digest, more, value, NULL);
+
+	return kt_op_audit(
+		tx, op, action, kt_object_project(op->arena, w->project.slug), detail, err);
+}
+
+static enum kt_code fail_row(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_build *b = arg;
+	struct kt_build_work *w = b->work;
+	struct kt_release_row row = *b->row;
+	enum kt_code rc = kt_tx_project(
+		tx, b->op->arena, row.org_id, row.project_id, &w->project, err);
+
+	row.state = KT_REL_FAILED;
+	row.error_code = w->code;
+	row.error = w->problem;
+	row.kind = w->kind ? w->kind : row.kind;
+	row.image_ref = w->image_ref;
+	row.harness = w->harness;
+	if (rc == KT_OK)
+		rc = kt_tx_release_put(tx, &row, err);
+	if (rc == KT_OK)
+		rc = audit(tx, b, "release.fail", "error", w->code, err);
+	return rc;
+}
+
+/* The pointer comes here; what it led to is superseded. */
+static enum kt_code flip(
+	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_release_row old;
+	enum kt_code rc;
+
+	if (w->project.current_release_id) {
+		rc = kt_tx_release(
+			tx, b->op->arena, row->org_id, w->project.current_release_id, &old, err);
+		if (rc != KT_OK)
+			return rc;
+		old.state = KT_REL_SUPERSEDED;
+		rc = kt_tx_release_put(tx, &old, err);
+		if (rc != KT_OK)
+			return rc;
+	}
+	row->state = KT_REL_ACTIVE;
+	row->activated_us = row->built_us;
+	w->project.current_release_id = b->release_id;
+	w->activated = true;
+	return KT_OK;
+}
+
+/* A newer push to the same preview takes its name. */
+static enum kt_code replace_preview(
+	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
+{
+	struct kt_release_row *rows;
+	size_t n;
+	enum kt_code rc = kt_tx_releases_in(tx, b->op->arena, 1U << KT_REL_PREVIEW, &rows, &n, err);
+
+	for (size_t i = 0; rc == KT_OK && i < n; i++) {
+		if (strcmp(rows[i].project_id, row->project_id) != 0 ||
+			!kt_str_eq(rows[i].preview, row->preview) || !strcmp(rows[i].id, row->id))
+			continue;
+		rows[i].state = KT_REL_EXPIRED;
+		rows[i].expires_us = row->built_us;
+		rc = kt_tx_release_put(tx, &rows[i], err);
+	}
+	row->state = KT_REL_PREVIEW;
+	row->expires_us = row->built_us + b->ctl->cfg.preview_ms * 1000;
+	return rc;
+}
+
+/*
+ * Refs are what was pushed: a production release and a preview of a branch move theirs. A pull
+ * request's branch may have any name, also that of the production branch, so it moves none; nor
+ * does a release that nobody pushed.
+ */
+static bool moves_ref(const struct kt_release_row *row)
+{
+	if (!row->ref || !row->commit_sha || row->pr > 0 || row->fork)
+		return false;
+	return strcmp(row->source, "config") != 0 && strcmp(row->source, "redeploy") != 0;
+}
+
+static enum kt_code set_ref(
+	struct kt_tx *tx, struct kt_build *b, const struct kt_release_row *row, struct kt_err *err)
+{
+	struct kt_build_work *w = b->work;
+	const struct kt_ref_row ref = {
+		.project_id = row->project_id,
+		.name = row->ref,
+		.commit_sha = row->commit_sha,
+		.release_id = row->id,
+	};
+	enum kt_code rc;
+
+	if (!moves_ref(row) || (row->preview && !strcmp(row->ref, w->project.production_ref)))
+		return KT_OK;
+	rc = kt_tx_ref_set(tx, &ref, w->expected, err);
+	if (rc == KT_ECONFLICT)
+		(void)kt_op_code(b->op, rc, 409, "ref_moved");
+	return rc;
+}
+
+/*
+ * Configuration changed while newer code was on its way, which is live by now: activating this one
+ * would bring the old code back. A new release of the live code takes its place.
+ */
+static enum kt_code follow_live(struct kt_tx *tx, struct kt_build *b,
+	const struct kt_release_row *row, bool *out_late, struct kt_err *err)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_release_row live;
+	enum kt_code rc;
+
+	*out_late = false;
+	if (!w->project.current_release_id)
+		return KT_OK;
+	rc = kt_tx_release(
+		tx, b->op->arena, row->org_id, w->project.current_release_id, &live, err);
+	if (rc != KT_OK || !strcmp(live.digest, row->digest))
+		return rc;
+	*out_late = true;
+	if (live.config_version >= row->config_version)
+		return KT_OK;
+	return kt_release_again(tx, b->op, &w->project, &live, "config", NULL, &w->moved, err);
+}
+
+static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_build *b = arg;
+	struct kt_build_work *w = b->work;
+	struct kt_release_row row = *b->row;
+	const char *action = "release.ready";
+	bool late = false;
+	enum kt_code rc = kt_tx_project(
+		tx, b->op->arena, row.org_id, row.project_id, &w->project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (w->project.harness && strcmp(w->project.harness, w->harness) != 0)
+		return kt_op_code(b->op,
+			kt_fail(err, KT_ECONFLICT, 0, "the project's harness is %s and stays so",
+				w->project.harness),
+			409, "harness_fixed");
+	row.kind = w->kind;
+	row.image_ref = w->image_ref;
+	row.harness = w->harness;
+	row.built_us = kt_time_us();
+	w->activated = false;
+	w->moved.id = NULL;
+	w->pin_reason = row.preview ? NULL : w->project.pin_reason;
+	if (!w->pin_reason && !strcmp(row.source, "config"))
+		rc = follow_live(tx, b, &row, &late, err);
+	if (rc != KT_OK)
+		return rc;
+	if (row.preview) {
+		action = "preview.create";
+		rc = replace_preview(tx, b, &row, err);
+	} else if (w->pin_reason || late || !b->activate) {
+		row.state = KT_REL_READY;
+	} else {
+		action = "release.activate";
+		rc = flip(tx, b, &row, err);
+	}
+	w->project.harness = w->harness;
+	if (rc == KT_OK)
+		rc = kt_tx_release_put(tx, &row, err);
+	if (rc == KT_OK)
+		rc = kt_tx_project_put(tx, &w->project, err);
+	if (rc == KT_OK)
+		rc = set_ref(tx, b, &row, err);
+	if (rc == KT_OK)
+		rc = audit(tx, b, action, row.preview ? "preview" : NULL, row.preview, err);
+	w->settled = row;
+	return rc;
+}
+
+/* --- the end ----------------------------------------------------------------------------- */
+
+static void log_release(struct kt_build *b, const char *level, const char *text)
+{
+	const struct kt_log_line line = {
+		.project_id = b->row->project_id,
+		.level = level,
+		.source = "release",
+		.version = b->version,
+		.text = text,
+	};
+
+	kt_control_log(b->ctl, &line);
+}
+
+static void tell_end(struct kt_build *b)
+{
+	const struct kt_build_work *w = b->work;
+	const struct kt_release_row *r = b->row;
+	const char *url = kt_project_url(b->op, r->preview ? r->preview : w->project.label);
+	KT_AUTOFREE char *text = NULL;
+	char until[40];
+
+	if (r->state == KT_REL_FAILED) {
+		kt_build_say(b, "error", " !     %s", r->error);
+		text = kt_asprintf("v%lld failed: %s", (long long)b->version, r->error);
+		log_release(b, "error", text);
+	} else if (r->state == KT_REL_ACTIVE) {
+		kt_build_say(b, "info", "-----> Activated v%lld", (long long)b->version);
+		kt_build_say(b, "info", "       %s", url);
+		text = kt_asprintf("v%lld is active", (long long)b->version);
+		log_release(b, "info", text);
+	} else if (r->state == KT_REL_PREVIEW) {
+		kt_time_iso(r->expires_us, false, until, sizeof(until));
+		kt_build_say(
+			b, "info", "-----> Preview v%lld until %s", (long long)b->version, until);
+		kt_build_say(b, "info", "       %s", url);
+		text = kt_asprintf("v%lld is the preview %s", (long long)b->version, r->preview);
+		log_release(b, "info", text);
+	} else {
+		kt_build_say(b, "info", "-----> Built v%lld, not activated", (long long)b->version);
+		if (w->pin_reason)
+			kt_build_say(b, "warn",
+				"       the project is pinned (%s): 'karta releases unpin' lets go",
+				w->pin_reason);
+		text = kt_asprintf("v%lld is ready", (long long)b->version);
+		log_release(b, "info", text);
+	}
+}
+
+/* The first of its project's builds has ended: the next one's turn. */
+static void leave(struct kt_build *b)
+{
+	struct kt_project_mem *p = b->project;
+	struct kt_control *ctl = b->ctl;
+
+	(void)kt_vec_remove_ptr(&p->builds, b);
+	kt_build_over(b);
+	if (p->deleted)
+		kt_index_sweep(ctl);
+	else
+		run_next(p);
+}
+
+/* Who waits for b gets the answer of the release that took its place. */
+static void hand_over(struct kt_build *b, struct kt_project_mem *p)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_build *next;
+
+	kt_build_say(b, "info", "-----> v%lld takes its place: newer code went live meanwhile",
+		(long long)w->moved.version);
+	kt_build_begin(b->ctl, p, &w->moved, true, b->op, -1, NULL);
+	next = kt_map_get(&b->ctl->builds, w->moved.id);
+	while (b->waiters.len > 0)
+		kt_vec_push(&next->waiters, kt_vec_remove(&b->waiters, 0));
+}
+
+static void finish(struct kt_build *b)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_control *ctl = b->ctl;
+
+	if (!w->canceled) {
+		struct kt_project_mem *p = kt_index_project_put(ctl, &w->project);
+
+		if (b->row->state == KT_REL_ACTIVE)
+			kt_index_current(ctl, p, b->row);
+		else if (b->row->state == KT_REL_PREVIEW)
+			kt_index_preview_put(ctl, p, b->row);
+		if (w->moved.id)
+			hand_over(b, p);
+		tell_end(b);
+	}
+	kt_build_unnote(ctl, b->release_id);
+	leave(b);
+}
+
+/* At the server's end the row stays as it is, for the next start. */
+static bool stopped(const struct kt_build *b)
+{
+	return b->ctl->closing || kt_works_get(b->ctl)->stopped;
+}
+
+static void failed(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_build *b = arg;
+	struct kt_build_work *w = b->work;
+
+	w->pending--;
+	if (stopped(b))
+		return;
+	if (rc != KT_OK && !w->canceled) {
+		kt_log(KT_LOG_ERROR, "control", "release %s: its failure cannot be written: %s",
+			b->release_id, err->msg);
+		if (!w->project.id)
+			w->canceled = true;
+	}
+	b->row->state = KT_REL_FAILED;
+	b->row->error_code = w->code;
+	b->row->error = w->problem;
+	b->row->harness = w->harness;
+	finish(b);
+}
+
+static void fail_build(struct kt_build *b, const char *code, const char *message)
+{
+	struct kt_build_work *w = b->work;
+
+	if (!w->code) {
+		w->code = code;
+		w->problem = kt_arena_strdup(b->arena, message);
+	}
+	w->activated = false;
+	w->pin_reason = NULL;
+	w->pending++;
+	kt_store_write(b->ctl->store, fail_row, failed, b);
+}
+
+static void settled(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_build *b = arg;
+	struct kt_build_work *w = b->work;
+
+	w->pending--;
+	if (stopped(b))
+		return;
+	if (rc == KT_OK)
+		*b->row = w->settled;
+	if (rc == KT_OK || w->canceled)
+		finish(b);
+	else
+		fail_build(b, b->op->code ? b->op->code : kt_code_name(rc), err->msg);
+}
+
+static void next_step(struct kt_build *b)
+{
+	struct kt_build_work *w = b->work;
+
+	if (--w->pending > 0 || stopped(b))
+		return;
+	for (const struct kt_build_line *l = w->lines; l && !w->canceled; l = l->next)
+		kt_build_say(b, l->level, "%s", l->text);
+	if (w->canceled) {
+		finish(b);
+	} else if (w->code) {
+		fail_build(b, w->code, w->problem);
+	} else {
+		w->pending++;
+		kt_store_write(b->ctl->store, settle, settled, b);
+	}
+}
+
+static enum kt_code check_work(void *arg, struct kt_err *err)
+{
+	return kt_build_check(arg, err);
+}
+
+static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_build *b = arg;
+	struct kt_build_work *w = b->work;
+
+	if (rc != KT_OK && !w->code) {
+		w->code = rc == KT_EIO ? "storage" : kt_code_name(rc);
+		w->problem = kt_arena_strdup(b->arena, err->msg);
+	}
+	next_step(b);
+}
+
+static enum kt_code mark_building(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	const struct kt_build *b = arg;
+
+	return kt_tx_release_put(tx, b->row, err);
+}
+
+static void marked(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_build *b = arg;
+
+	/* Only what listings show meanwhile depends on it. */
+	if (rc != KT_OK)
+		kt_log(KT_LOG_WARN, "control", "release %s: %s", b->release_id, err->msg);
+	next_step(b);
+}
+
+/* --- starting ---------------------------------------------------------------------------- */
+
+static void start(struct kt_build *b)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_project_mem *p = b->project;
+	const struct kt_release_row *r = b->row;
+
+	b->row->state = KT_REL_BUILDING;
+	w->fixed_harness = p->harness ? kt_arena_strdup(b->arena, p->harness) : NULL;
+	w->image_ref = kt_arena_printf(
+		b->arena, "karta/%s/%s:%.12s", p->org->slug, p->slug, r->digest);
+	if (w->n_new >= 0)
+		kt_build_say(b, "info", "-----> Unpacked %lld file%s (%lld new)",
+			(long long)r->n_files, r->n_files == 1 ? "" : "s", (long long)w->n_new);
+	else
+		kt_build_say(b, "info", "-----> Taking up %lld file%s", (long long)r->n_files,
+			r->n_files == 1 ? "" : "s");
+	w->started = true;
+	w->pending = 2;
+	kt_store_write(b->ctl->store, mark_building, marked, b);
+	kt_task_run(b->ctl, check_work, checked, b);
+}
+
+static void run_next(struct kt_project_mem *p)
+{
+	struct kt_build *b = p->builds.len > 0 ? p->builds.items[0] : NULL;
+
+	if (!b || p->deleted || stopped(b) || ((struct kt_build_work *)b->work)->started)
+		return;
+	start(b);
+}
+
+static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem *p,
+	const struct kt_release_row *row, const struct kt_op *by)
+{
+	struct kt_build *b = kt_calloc(1, sizeof(*b));
+	struct kt_build_work *w;
+	struct kt_actor actor = { 0 };
+
+	b->ctl = ctl;
+	b->project = p;
+	b->arena = kt_arena_new();
+	b->row = kt_release_copy(b->arena, row);
+	b->version = row->version;
+	b->started_ms = kt_loop_now_ms(ctl->loop);
+	(void)kt_str_copy(b->release_id, sizeof(b->release_id), row->id);
+	if (by)
+		kt_op_actor(by, &actor);
+	b->op = kt_op_new(ctl, &actor, NULL, NULL, NULL);
+	/* The system acts for the organization whose release it is. */
+	(void)kt_str_copy(b->op->who.org_id, sizeof(b->op->who.org_id), row->org_id);
+	(void)kt_str_copy(b->op->who.org_slug, sizeof(b->op->who.org_slug), p->org->slug);
+	w = kt_arena_alloc(b->arena, sizeof(*w));
+	w->tail = &w->lines;
+	w->n_new = -1;
+	b->work = w;
+	return b;
+}
+
+void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
+	const struct kt_release_row *row, bool activate, const struct kt_op *by, int64_t n_new,
+	const char *expected)
+{
+	struct kt_build *b = new_build(ctl, p, row, by);
+	struct kt_build_work *w = b->work;
+	struct kt_err err = KT_ERR_INIT;
+
+	b->activate = activate;
+	w->n_new = n_new;
+	w->expected = expected ? kt_arena_strdup(b->arena, expected) : NULL;
+	if (kt_build_open_log(b, &err) != KT_OK)
+		kt_log(KT_LOG_ERROR, "control", "the log of release %s: %s", b->release_id,
+			err.msg);
+	(void)kt_map_set(&ctl->builds, b->release_id, b);
+	kt_vec_push(&p->builds, b);
+	if (p->builds.len > 1)
+		kt_build_say(b, "info", "-----> Waiting for %zu build%s before this one",
+			p->builds.len - 1, p->builds.len == 2 ? "" : "s");
+	run_next(p);
+}
+
+void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
+	const struct kt_release_row *row, bool activate, const struct kt_op *by)
+{
+	kt_build_begin(ctl, p, row, activate, by, -1, NULL);
+}
+
+void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p)
+{
+	for (size_t i = p->builds.len; i > 0; i--) {
+		struct kt_build *b = p->builds.items[i - 1];
+		struct kt_build_work *w = b->work;
+
+		w->canceled = true;
+		/* One that runs ends when its worker has ended. */
+		if (w->pending > 0)
+			continue;
+		(void)kt_vec_remove(&p->builds, i - 1);
+		kt_build_unnote(ctl, b->release_id);
+		kt_build_over(b);
+	}
+}
+
+/* --- start and end of the server --------------------------------------------------------- */
+
+struct left {
+	struct kt_arena *arena;
+	struct kt_release_row *rows;
+	size_t n;
+};
+
+static enum kt_code read_left(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct left *l = arg;
+
+	return kt_tx_releases_in(
+		tx, l->arena, 1U << KT_REL_QUEUED | 1U << KT_REL_BUILDING, &l->rows, &l->n, err);
+}
+
+/* What the note says, when there is one. expected in arena. */
+static void read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
+	bool *out_activate, const char **out_expected)
+{
+	KT_AUTOFREE char *path = note_path(ctl, release_id);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const char *expected;
+
+	*out_activate = true;
+	*out_expected = NULL;
+	if (kt_fs_read(path, &text, NULL) != KT_OK ||
+		kt_json_parse(text.ptr, text.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
+		return;
+	*out_activate = kt_json_bool(doc, "activate", true);
+	expected = kt_json_str(doc, "expected");
+	*out_expected = expected ? kt_arena_strdup(arena, expected) : NULL;
+}
+
+/* Trees that never got their name. */
+static void remove_half_made(struct kt_control *ctl)
+{
+	KT_AUTOFREE char *root = kt_path_join(ctl->data_dir, "releases");
+	char **orgs, **names;
+	size_t n_orgs, n;
+
+	if (kt_fs_list(root, &orgs, &n_orgs, NULL) != KT_OK)
+		return;
+	for (size_t i = 0; i < n_orgs; i++) {
+		KT_AUTOFREE char *dir = kt_path_join(root, orgs[i]);
+
+		if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			KT_AUTOFREE char *path = kt_path_join(dir, names[k]);
+			struct kt_err err = KT_ERR_INIT;
+
+			if (kt_str_starts(names[k], ".tmp-") &&
+				kt_fs_remove_tree(path, &err) != KT_OK)
+				kt_log(KT_LOG_WARN, "control", "%s", err.msg);
+		}
+		kt_fs_names_free(names, n);
+	}
+	kt_fs_names_free(orgs, n_orgs);
+}
+
+/* Notes of builds that are not taken up: their transaction was never committed, or is done. */
+static void remove_notes(struct kt_control *ctl)
+{
+	KT_AUTOFREE char *dir = kt_path_join(ctl->data_dir, "builds");
+	char **names;
+	size_t n;
+
+	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
+		char id[KT_ID_MAX];
+		size_t len = strlen(names[i]);
+
+		if (!kt_str_ends(names[i], ".json") || len - 5 >= sizeof(id))
+			continue;
+		memcpy(id, names[i], len - 5);
+		id[len - 5] = '\0';
+		if (!kt_map_get(&ctl->builds, id))
+			(void)unlink(path);
+	}
+	kt_fs_names_free(names, n);
+}
+
+enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err)
+{
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	struct left l = { .arena = arena };
+	enum kt_code rc = kt_store_do(ctl->store, false, read_left, &l, err);
+
+	if (rc != KT_OK)
+		return rc;
+	remove_half_made(ctl);
+	/* Everything a build needs was there before its row: it begins anew, in order of age. */
+	for (size_t i = 0; i < l.n; i++) {
+		struct kt_project_mem *p = kt_map_get(&ctl->projects, l.rows[i].project_id);
+		const char *expected;
+		bool activate;
+
+		if (!p)
+			continue;
+		read_note(ctl, arena, l.rows[i].id, &activate, &expected);
+		kt_log(KT_LOG_INFO, "control",
+			"%s v%lld: the build was interrupted and begins anew", p->slug,
+			(long long)l.rows[i].version);
+		kt_build_begin(ctl, p, &l.rows[i], activate, NULL, -1, expected);
+	}
+	remove_notes(ctl);
+	kt_releases_sweep(ctl);
+	return KT_OK;
+}

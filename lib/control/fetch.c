@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fetching the tarball of a commit from the bound repository, and publishing it. The download runs
+ * on the thread pool into a file of tmp/; everything else is on the loop. Redirects are followed
+ * here, at most three, because the token must not go to another host.
+ */
+#include "control/work_private.h"
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "net/curl.h"
+#include "net/url.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAX_REDIRECTS 3
+#define FETCH_MS (5 * 60000)
+
+/* --- download (on a worker's thread) ----------------------------------------------------- */
+
+struct download {
+	struct kt_fetch *f;
+	int fd;
+	int64_t bytes;
+	bool too_large;
+	struct kt_err err;
+};
+
+static bool on_data(void *arg, const char *data, size_t len)
+{
+	struct download *d = arg;
+
+	d->bytes += (int64_t)len;
+	d->too_large = d->bytes > d->f->max_bytes;
+	return !d->too_large && kt_fs_write_all(d->fd, data, len, &d->err) == KT_OK;
+}
+
+static bool on_poll(void *arg)
+{
+	struct download *d = arg;
+
+	return !__atomic_load_n(&d->f->stop, __ATOMIC_ACQUIRE);
+}
+
+/* Where a redirect leads: absolute, or below the origin of the URL that was asked. *out is the
+ * caller's. */
+static enum kt_code resolve(
+	const struct kt_url *from, const char *location, char **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	if (location[0] == '/' && location[1] != '/')
+		kt_url_add_origin(&b, from);
+	else if (!kt_str_starts(location, "https://") && !kt_str_starts(location, "http://"))
+		return kt_fail(err, KT_EPROTO, 0, "%s redirects to no usable address", from->host);
+	kt_buf_adds(&b, location);
+	*out = kt_buf_take(&b);
+	return KT_OK;
+}
+
+/* https, or this machine: of a redirect only when it came from there. */
+static bool may_ask(const struct kt_url *to, const struct kt_url *from)
+{
+	if (to->loopback)
+		return !from || from->loopback;
+	return to->https;
+}
+
+static enum kt_code ask(struct download *d, const char *url, bool with_token,
+	struct kt_http_reply *reply, struct kt_err *err)
+{
+	KT_AUTOFREE char *bearer = kt_asprintf("Authorization: Bearer %s", d->f->token);
+	const char *headers[] = { "Accept: application/vnd.github+json",
+		"User-Agent: karta/" KT_VERSION, "X-GitHub-Api-Version: 2022-11-28", NULL, NULL };
+	struct kt_http_call call = {
+		.method = "GET",
+		.url = url,
+		.headers = headers,
+		.connect_ms = 10000,
+		.total_ms = FETCH_MS,
+		.max_body_bytes = 65536,
+		.on_data = on_data,
+		.on_poll = on_poll,
+		.arg = d,
+	};
+	enum kt_code rc;
+
+	if (with_token && d->f->token[0])
+		headers[3] = bearer;
+	rc = kt_http_do(&call, reply, err);
+	kt_secret_wipe(bearer, strlen(bearer));
+	if (d->too_large)
+		return kt_fail(err, KT_ELIMIT, 0, "the archive is larger than %lld bytes",
+			(long long)d->f->max_bytes);
+	if (d->err.code != KT_OK) {
+		if (err)
+			*err = d->err;
+		return d->err.code;
+	}
+	return rc;
+}
+
+/* One request; *next is the caller's: where a redirect leads, NULL when the file is there. */
+static enum kt_code step(struct download *d, const char *url, const struct kt_url *first,
+	const struct kt_url *from, char **next, struct kt_err *err)
+{
+	struct kt_http_reply reply = { .body = KT_BUF_INIT(0) };
+	struct kt_url u;
+	enum kt_code rc = kt_url_parse(url, &u, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (!may_ask(&u, from)) {
+		kt_url_release(&u);
+		return kt_fail(err, KT_EDENIED, 0, "the archive may be fetched by https only");
+	}
+	rc = ask(d, url, !first || kt_url_same_origin(&u, first), &reply, err);
+	if (rc == KT_OK && reply.status / 100 == 3 && reply.location[0])
+		rc = resolve(&u, reply.location, next, err);
+	else if (rc == KT_OK && reply.status != 200)
+		rc = kt_fail(err, reply.status == 404 ? KT_ENOTFOUND : KT_EPROTO, 0,
+			"%s answered %d%s", u.host, reply.status,
+			reply.status == 404 || reply.status == 401 ? ": is a token needed?" : "");
+	kt_http_reply_release(&reply);
+	kt_url_release(&u);
+	return rc;
+}
+
+static enum kt_code fetch_to(struct download *d, struct kt_err *err)
+{
+	KT_AUTOFREE char *url = kt_strdup(d->f->url);
+	struct kt_url first, from;
+	enum kt_code rc = kt_url_parse(url, &first, err);
+
+	if (rc != KT_OK)
+		return rc;
+	for (int i = 0;; i++) {
+		char *next = NULL;
+
+		if (i > 0)
+			rc = kt_url_parse(d->f->last_url, &from, err);
+		if (rc == KT_OK) {
+			rc = step(d, url, i > 0 ? &first : NULL, i > 0 ? &from : NULL, &next, err);
+			if (i > 0)
+				kt_url_release(&from);
+		}
+		if (rc != KT_OK || !next)
+			break;
+		free(d->f->last_url);
+		d->f->last_url = url;
+		url = next;
+		if (i == MAX_REDIRECTS) {
+			rc = kt_fail(err, KT_EPROTO, 0, "%s redirects too often", first.host);
+			break;
+		}
+	}
+	kt_url_release(&first);
+	return rc;
+}
+
+static enum kt_code fetch_work(void *arg, struct kt_err *err)
+{
+	struct kt_fetch *f = arg;
+	struct download d = { .f = f, .err = KT_ERR_INIT };
+	enum kt_code rc;
+
+	d.fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (d.fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", f->path);
+	rc = fetch_to(&d, err);
+	if (close(d.fd) != 0 && rc == KT_OK)
+		rc = kt_fail(err, KT_EIO, errno, "cannot write '%s'", f->path);
+	return rc;
+}
+
+/* --- on the loop ------------------------------------------------------------------------- */
+
+static void say(struct kt_fetch *f, const char *level, const char *text)
+{
+	struct kt_log_line line = {
+		.project_id = f->project_id,
+		.level = level,
+		.source = "build",
+		.request_id = f->request_id[0] ? f->request_id : NULL,
+		.text = text,
+	};
+
+	kt_control_log(f->ctl, &line);
+}
+
+static void fetch_free(struct kt_fetch *f)
+{
+	(void)kt_vec_remove_ptr(&f->ctl->fetches, f);
+	if (f->ctl->fetches.len == 0)
+		kt_vec_release(&f->ctl->fetches);
+	if (f->path)
+		(void)unlink(f->path);
+	if (f->token)
+		kt_secret_wipe(f->token, strlen(f->token));
+	free(f->last_url);
+	kt_arena_free(f->arena);
+	free(f);
+}
+
+static enum kt_code end_delivery(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	const struct kt_fetch *f = arg;
+	struct kt_idem_row row = {
+		.org_id = f->who.org_id,
+		.scope = f->idem_scope,
+		.key = f->delivery,
+		.status = 202,
+	};
+
+	/* One that failed may be delivered again. */
+	if (!f->published)
+		return kt_tx_idem_forget(tx, f->who.org_id, f->idem_scope, f->delivery, err);
+	return kt_tx_idem_end(tx, &row, err);
+}
+
+static void delivery_ended(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_fetch *f = arg;
+
+	if (rc != KT_OK)
+		kt_log(KT_LOG_WARN, "github", "delivery %s: %s", f->delivery, err->msg);
+	fetch_free(f);
+}
+
+static void fetch_end(struct kt_fetch *f)
+{
+	if (!f->delivery || !f->ctl->store || f->ctl->closing)
+		fetch_free(f);
+	else
+		kt_store_write(f->ctl->store, end_delivery, delivery_ended, f);
+}
+
+static void fetch_failed(struct kt_fetch *f, const char *why)
+{
+	KT_AUTOFREE char *text = kt_asprintf(
+		"GitHub: %s was not deployed: %s", f->meta.commit_sha, why);
+
+	say(f, "error", text);
+	fetch_end(f);
+}
+
+static void on_published(void *arg, const struct kt_result *r)
+{
+	struct kt_fetch *f = arg;
+
+	if (r->rc != KT_OK) {
+		fetch_failed(f, r->message);
+		return;
+	}
+	f->published = true;
+	fetch_end(f);
+}
+
+static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_fetch *f = arg;
+	struct kt_actor actor = {
+		.who = &f->who,
+		.request_id = f->request_id[0] ? f->request_id : NULL,
+		.remote_ip = f->remote_ip[0] ? f->remote_ip : NULL,
+		.base_url = f->base_url,
+	};
+
+	if (rc != KT_OK || f->ctl->closing) {
+		fetch_failed(f, rc != KT_OK ? err->msg : "the server is shutting down");
+		return;
+	}
+	kt_publish_archive(f->ctl, &actor, f->project_id, f->path, &f->meta, on_published, f);
+}
+
+void kt_fetch_start(struct kt_fetch *f)
+{
+	char id[KT_ID_MAX];
+	KT_AUTOFREE char *text = kt_asprintf("GitHub: fetching %s", f->meta.commit_sha);
+
+	kt_rand_id("fetch_", id);
+	f->path = kt_arena_printf(f->arena, "%s/tmp/%s", f->ctl->data_dir, id);
+	f->max_bytes = f->ctl->limits.max_archive_bytes;
+	kt_vec_push(&f->ctl->fetches, f);
+	say(f, "info", text);
+	kt_task_run(f->ctl, fetch_work, fetch_done, f);
+}
+
+void kt_fetches_stop(struct kt_control *ctl)
+{
+	for (size_t i = 0; i < ctl->fetches.len; i++) {
+		struct kt_fetch *f = ctl->fetches.items[i];
+
+		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
+	}
+}

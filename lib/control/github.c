@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GitHub's webhooks. Nothing of a delivery is looked at before its signature was checked: its
+ * HMAC-SHA256 is compared under the secret of every bound project, and only those that match are
+ * considered at all. Then: a push to the production branch and a pull request are fetched and
+ * published (fetch.c), a closed pull request ends its preview.
+ *
+ * Source: docs.github.com, "Webhook events and payloads", "Validating webhook deliveries".
+ */
+#include "control/work_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "net/url.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Hashing done for one delivery at most: 6,000 bound projects with an ordinary push. */
+#define MAX_HASH_BYTES ((size_t)64 * 1024 * 1024)
+#define MAX_MATCHES 32
+#define MAX_SECRET_BYTES 4096
+
+/* A project whose secret signed the delivery. */
+struct match {
+	const char *org_id, *project_id, *slug, *repo_url, *production_ref;
+	char *token;
+	const char *scope; /* of the record that this delivery was seen */
+	bool wanted; /* its repository is the one */
+	bool seen; /* this delivery was worked on before, or is */
+	const char **labels; /* previews to end; NULL-terminated */
+};
+
+struct hook {
+	const char *event, *signature, *delivery;
+	const char *body;
+	size_t len;
+	char fingerprint[KT_DIGEST_MAX];
+	struct match matches[MAX_MATCHES];
+	size_t n;
+	bool gave_up;
+	/* From the body. */
+	bool fetch, end_preview;
+	struct kt_publish_meta meta;
+	const char *ignored; /* why nothing is done */
+};
+
+/* --- signature (on a reader's thread) ---------------------------------------------------- */
+
+static enum kt_code unseal_into(struct kt_op *op, const struct kt_project_row *p, const char *what,
+	const void *sealed, size_t len, char **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(MAX_SECRET_BYTES);
+	enum kt_code rc = KT_OK;
+
+	if (len > 0)
+		rc = kt_unseal(op->ctl->master,
+			kt_project_context(op->arena, what, p->org_id, p->id), sealed, len, &b,
+			err);
+	if (rc == KT_OK)
+		*out = kt_arena_strndup(op->arena, b.ptr, b.len);
+	if (b.len)
+		kt_secret_wipe(b.ptr, b.len);
+	return rc;
+}
+
+static enum kt_code add_match(
+	struct kt_op *op, struct hook *h, const struct kt_project_row *p, struct kt_err *err)
+{
+	struct match *m = &h->matches[h->n];
+
+	*m = (struct match){
+		.org_id = p->org_id,
+		.project_id = p->id,
+		.slug = p->slug,
+		.repo_url = p->repo_url,
+		.production_ref = p->production_ref,
+		.scope = kt_arena_printf(op->arena, "github/%s", p->id),
+	};
+	h->n++;
+	return unseal_into(op, p, "repo_token", p->repo_token, p->repo_token_len, &m->token, err);
+}
+
+static enum kt_code check_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct hook *h = op->data;
+	struct kt_project_row *rows;
+	size_t n, hashed = 0;
+	enum kt_code rc = kt_tx_projects(tx, op->arena, NULL, &rows, &n, err);
+
+	for (size_t i = 0; rc == KT_OK && i < n && h->n < MAX_MATCHES; i++) {
+		char mac[KT_DIGEST_MAX];
+		char *secret = NULL;
+
+		if (!rows[i].repo_url || rows[i].webhook_secret_len == 0)
+			continue;
+		hashed += h->len + 128;
+		if (hashed > MAX_HASH_BYTES) {
+			h->gave_up = h->n == 0;
+			break;
+		}
+		/* One that cannot be opened does not stand in the way of the others. */
+		if (unseal_into(op, &rows[i], "webhook_secret", rows[i].webhook_secret,
+			    rows[i].webhook_secret_len, &secret, NULL) != KT_OK)
+			continue;
+		kt_hmac_sha256_hex(secret, strlen(secret), h->body, h->len, mac);
+		kt_secret_wipe(secret, strlen(secret));
+		if (kt_secret_eq(mac, h->signature))
+			rc = add_match(op, h, &rows[i], err);
+	}
+	return rc;
+}
+
+/* --- what the body says ------------------------------------------------------------------ */
+
+/* "github.com/acme/bot" of "https://GitHub.com/acme/bot.git/"; NULL when it is no address. In
+ * arena. */
+static const char *plain_repo(struct kt_arena *arena, const char *url)
+{
+	struct kt_url u;
+	size_t len;
+	char *out;
+
+	if (!url || kt_url_parse(url, &u, NULL) != KT_OK)
+		return NULL;
+	len = strcspn(u.path, "?#");
+	while (len > 0 && u.path[len - 1] == '/')
+		len--;
+	if (len > 4 && strncmp(u.path + len - 4, ".git", 4) == 0)
+		len -= 4;
+	out = kt_arena_printf(arena, "%s:%d%.*s", u.host, u.port, (int)len, u.path);
+	for (char *c = out; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	kt_url_release(&u);
+	return out;
+}
+
+/* "acme/bot" of a repository's address, NULL when it is something else. In arena. */
+static const char *full_name(struct kt_arena *arena, const char *repo_url)
+{
+	const char *plain = plain_repo(arena, repo_url);
+	const char *name = plain ? strchr(plain, '/') : NULL;
+	const char *slash = name ? strchr(name + 1, '/') : NULL;
+
+	if (!slash || strchr(slash + 1, '/') || slash == name + 1 || !slash[1] ||
+		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_./") != strlen(name) ||
+		strstr(name, "/."))
+		return NULL;
+	return name + 1;
+}
+
+static bool same_repo(struct kt_op *op, const cJSON *repo, const char *repo_url)
+{
+	const char *bound = plain_repo(op->arena, repo_url);
+	const char *clone = plain_repo(op->arena, kt_json_str(repo, "clone_url"));
+	const char *html = plain_repo(op->arena, kt_json_str(repo, "html_url"));
+	const char *name = kt_json_str(repo, "full_name");
+	const char *bound_name = full_name(op->arena, repo_url);
+
+	if (bound && ((clone && strcmp(clone, bound) == 0) || (html && strcmp(html, bound) == 0)))
+		return true;
+	return bound_name && name && kt_str_ieq(bound_name, name);
+}
+
+static bool sha_ok(const char *s)
+{
+	size_t len = s ? strlen(s) : 0;
+
+	return (len == 40 || len == 64) && strspn(s, "0123456789abcdef") == len &&
+		strspn(s, "0") != len;
+}
+
+static char *first_line(struct kt_arena *arena, const char *s)
+{
+	char line[201];
+
+	if (!s)
+		return NULL;
+	(void)kt_str_copy(line, sizeof(line), s);
+	line[strcspn(line, "\r\n")] = '\0';
+	return kt_arena_strdup(arena, line);
+}
+
+static void read_push(struct kt_op *op, struct hook *h, const cJSON *doc)
+{
+	const char *ref = kt_json_str(doc, "ref");
+	const char *sha = kt_json_str(doc, "after");
+	size_t production = 0;
+
+	if (!ref || kt_json_bool(doc, "deleted", false) || !sha_ok(sha)) {
+		h->ignored = "nothing was pushed";
+		return;
+	}
+	for (size_t i = 0; i < h->n; i++) {
+		struct match *m = &h->matches[i];
+
+		m->wanted = m->wanted && strcmp(m->production_ref, ref) == 0;
+		production += m->wanted;
+	}
+	if (production == 0) {
+		h->ignored = "not the production branch";
+		return;
+	}
+	h->fetch = true;
+	h->meta.commit_sha = kt_arena_strdup(op->arena, sha);
+	h->meta.ref = kt_arena_strdup(op->arena, ref);
+	h->meta.message = first_line(
+		op->arena, kt_json_str(kt_json_obj(doc, "head_commit"), "message"));
+}
+
+static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc)
+{
+	const cJSON *pr = kt_json_obj(doc, "pull_request");
+	const char *action = kt_json_str_or(doc, "action", "");
+	const char *sha = kt_json_str(kt_json_obj(pr, "head"), "sha");
+	const char *head = kt_json_str(kt_json_path(pr, "head.repo"), "full_name");
+	const char *base = kt_json_str(kt_json_path(pr, "base.repo"), "full_name");
+	int64_t number = kt_json_int(doc, "number", 0);
+
+	if (number < 1 || number > INT32_MAX) {
+		h->ignored = "no number";
+		return;
+	}
+	h->meta.pr = number;
+	if (strcmp(action, "closed") == 0) {
+		h->end_preview = true;
+		return;
+	}
+	if (strcmp(action, "opened") != 0 && strcmp(action, "synchronize") != 0 &&
+		strcmp(action, "reopened") != 0) {
+		h->ignored = "nothing changed in the code";
+		return;
+	}
+	if (!sha_ok(sha)) {
+		h->ignored = "no commit";
+		return;
+	}
+	h->fetch = true;
+	h->meta.commit_sha = kt_arena_strdup(op->arena, sha);
+	h->meta.ref = kt_arena_printf(op->arena, "refs/pull/%lld/head", (long long)number);
+	h->meta.message = first_line(op->arena, kt_json_str(pr, "title"));
+	/* Also when the fork is gone by now: what is not surely our own gets no secrets. */
+	h->meta.fork = !head || !base || !kt_str_ieq(head, base);
+}
+
+static void read_body(struct kt_op *op, struct hook *h, const cJSON *doc)
+{
+	const cJSON *repo = kt_json_obj(doc, "repository");
+	bool push = strcmp(h->event, "push") == 0;
+	size_t n = 0;
+
+	if (!push && strcmp(h->event, "pull_request") != 0) {
+		h->ignored = "not a push or pull request";
+		return;
+	}
+	for (size_t i = 0; i < h->n; i++) {
+		h->matches[i].wanted = same_repo(op, repo, h->matches[i].repo_url);
+		n += h->matches[i].wanted;
+	}
+	if (n == 0) {
+		h->ignored = "not the bound repository";
+		return;
+	}
+	h->meta.source = "webhook";
+	if (push)
+		read_push(op, h, doc);
+	else
+		read_pull_request(op, h, doc);
+}
+
+/* --- doing it ---------------------------------------------------------------------------- */
+
+static void webhook_principal(struct kt_control *ctl, const char *org_id, struct kt_principal *out)
+{
+	const struct kt_org_mem *org = kt_map_get(&ctl->orgs, org_id);
+
+	memset(out, 0, sizeof(*out));
+	(void)kt_str_copy(out->org_id, sizeof(out->org_id), org_id);
+	(void)kt_str_copy(out->org_slug, sizeof(out->org_slug), org ? org->slug : "");
+	(void)kt_str_copy(out->key_id, sizeof(out->key_id), "webhook");
+	(void)kt_str_copy(out->key_name, sizeof(out->key_name), "github");
+	out->scopes = KT_SCOPE_READ | KT_SCOPE_WRITE;
+}
+
+static enum kt_code begin_delivery(
+	struct kt_tx *tx, struct kt_op *op, struct match *m, struct kt_err *err)
+{
+	const struct hook *h = op->data;
+	struct kt_idem_row seen;
+	struct kt_idem_row row = {
+		.org_id = m->org_id,
+		.scope = m->scope,
+		.key = h->delivery,
+		.fingerprint = h->fingerprint,
+		.created_us = kt_time_us(),
+	};
+	enum kt_code rc = kt_tx_idem_begin(tx, op->arena, &row, &seen, err);
+
+	m->seen = rc == KT_ECONFLICT;
+	return m->seen ? KT_OK : rc;
+}
+
+static enum kt_code end_previews(
+	struct kt_tx *tx, struct kt_op *op, struct match *m, struct kt_err *err)
+{
+	enum kt_code rc = KT_OK;
+
+	/* The previews are the project's, and so are the audit rows. */
+	(void)kt_str_copy(op->who.org_id, sizeof(op->who.org_id), m->org_id);
+	for (const char **l = m->labels; *l && rc == KT_OK; l++)
+		rc = kt_preview_end(tx, op, m->project_id, *l, err);
+	/* Gone meanwhile. */
+	return rc == KT_ENOTFOUND ? KT_OK : rc;
+}
+
+static enum kt_code act_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct hook *h = op->data;
+	enum kt_code rc = KT_OK;
+
+	for (size_t i = 0; i < h->n && rc == KT_OK; i++) {
+		struct match *m = &h->matches[i];
+
+		if (!m->wanted)
+			continue;
+		if (h->fetch && h->delivery)
+			rc = begin_delivery(tx, op, m, err);
+		else if (h->end_preview)
+			rc = end_previews(tx, op, m, err);
+	}
+	return rc;
+}
+
+/* {base}/repos/{owner}/{name}/tarball/{sha}; NULL when the bound address has no such form. */
+static const char *tarball_url(
+	struct kt_arena *arena, const struct kt_control *ctl, const char *repo_url, const char *sha)
+{
+	KT_AUTO_BUF struct kt_buf base = KT_BUF_INIT(2048);
+	const char *name = full_name(arena, repo_url);
+	struct kt_url u;
+
+	if (!name || kt_url_parse(repo_url, &u, NULL) != KT_OK)
+		return NULL;
+	if (ctl->github_url) {
+		kt_buf_adds(&base, ctl->github_url);
+		while (base.len > 0 && base.ptr[base.len - 1] == '/')
+			kt_buf_truncate(&base, base.len - 1);
+	} else if (strcmp(u.host, "github.com") == 0) {
+		kt_buf_adds(&base, "https://api.github.com");
+	} else {
+		kt_url_add_origin(&base, &u);
+		kt_buf_adds(&base, "/api/v3");
+	}
+	kt_url_release(&u);
+	return kt_arena_printf(arena, "%s/repos/%s/tarball/%s", base.ptr, name, sha);
+}
+
+static bool start_fetch(struct kt_op *op, const struct hook *h, const struct match *m)
+{
+	struct kt_arena *arena = kt_arena_new();
+	const char *url = tarball_url(arena, op->ctl, m->repo_url, h->meta.commit_sha);
+	struct kt_fetch *f;
+
+	if (!url) {
+		kt_arena_free(arena);
+		return false;
+	}
+	f = kt_calloc(1, sizeof(*f));
+	f->ctl = op->ctl;
+	f->arena = arena;
+	webhook_principal(op->ctl, m->org_id, &f->who);
+	memcpy(f->request_id, op->request_id, sizeof(f->request_id));
+	memcpy(f->remote_ip, op->remote_ip, sizeof(f->remote_ip));
+	f->base_url = kt_arena_strdup(arena, op->base_url);
+	f->project_id = kt_arena_strdup(arena, m->project_id);
+	f->url = url;
+	f->token = kt_arena_strdup(arena, m->token);
+	if (h->delivery) {
+		f->delivery = kt_arena_strdup(arena, h->delivery);
+		f->idem_scope = kt_arena_strdup(arena, m->scope);
+	}
+	f->meta = h->meta;
+	f->meta.commit_sha = kt_arena_strdup(arena, h->meta.commit_sha);
+	f->meta.ref = kt_arena_strdup(arena, h->meta.ref);
+	f->meta.message = h->meta.message ? kt_arena_strdup(arena, h->meta.message) : NULL;
+	f->meta.source = "webhook";
+	kt_fetch_start(f);
+	return true;
+}
+
+static void answer(
+	struct kt_op *op, const struct hook *h, const struct match *accepted, const char *ignored)
+{
+	struct kt_jw w;
+
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	if (accepted) {
+		op->status = 202;
+		kt_jw_bool(&w, "accepted", true);
+		kt_jw_str(&w, "project", accepted->slug);
+		if (h->meta.commit_sha)
+			kt_jw_str(&w, "commit_sha", h->meta.commit_sha);
+	} else {
+		op->status = 200;
+		kt_jw_str(&w, "ignored", ignored);
+	}
+	kt_jw_obj_end(&w);
+	kt_op_end(op, KT_OK, NULL);
+}
+
+static void wipe_tokens(struct hook *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		kt_secret_wipe(h->matches[i].token, strlen(h->matches[i].token));
+}
+
+static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct hook *h = op->data;
+	const struct match *accepted = NULL;
+	const char *ignored = h->end_preview ? "there is no preview" : "this delivery was seen";
+
+	for (size_t i = 0; rc == KT_OK && i < h->n; i++) {
+		const struct match *m = &h->matches[i];
+		struct kt_project_mem *p = kt_map_get(&op->ctl->projects, m->project_id);
+
+		if (!m->wanted || m->seen || !p)
+			continue;
+		if (h->end_preview) {
+			for (const char **l = m->labels; *l; l++)
+				kt_index_preview_drop(op->ctl, p, *l);
+			if (m->labels[0])
+				accepted = m;
+		} else if (start_fetch(op, h, m)) {
+			accepted = m;
+		} else {
+			ignored = "the bound repository is not owner/name of a GitHub server";
+		}
+	}
+	wipe_tokens(h);
+	if (rc != KT_OK)
+		kt_op_end(op, rc, err);
+	else
+		answer(op, h, accepted, ignored);
+}
+
+static void take_labels(struct kt_op *op, struct hook *h)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct match *m = &h->matches[i];
+		struct kt_project_mem *p = kt_map_get(&op->ctl->projects, m->project_id);
+		size_t n = 0;
+
+		m->labels = kt_arena_alloc(
+			op->arena, ((p ? p->previews.len : 0) + 1) * sizeof(*m->labels));
+		for (size_t k = 0; p && k < p->previews.len; k++) {
+			const struct kt_release_mem *r = p->previews.items[k];
+
+			if (r->pr == h->meta.pr)
+				m->labels[n++] = kt_arena_strdup(op->arena, r->label);
+		}
+	}
+}
+
+static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct hook *h = op->data;
+	struct kt_err bad = KT_ERR_INIT;
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (rc != KT_OK) {
+		kt_op_end(op, rc, err);
+		return;
+	}
+	if (h->n == 0) {
+		if (h->gave_up)
+			kt_op_fail(op, KT_EUNAVAIL, 503, "unavailable", NULL,
+				"too many projects are bound for a delivery of this size");
+		else
+			kt_op_fail(op, KT_EAUTH, 401, "bad_signature", NULL,
+				"the signature is no bound project's");
+		return;
+	}
+	if (kt_json_parse(h->body, h->len, KT_JSON_STRICT, &doc, &bad) != KT_OK ||
+		!cJSON_IsObject(doc)) {
+		wipe_tokens(h);
+		kt_op_fail(op, KT_EINVAL, 400, "bad_json", NULL,
+			"the delivery is no JSON object (set its content type to "
+			"application/json)");
+		return;
+	}
+	read_body(op, h, doc);
+	if (h->ignored) {
+		wipe_tokens(h);
+		answer(op, h, NULL, h->ignored);
+		return;
+	}
+	if (h->end_preview)
+		take_labels(op, h);
+	kt_op_store(op, true, act_work, act_done);
+}
+
+void kt_control_github(struct kt_control *ctl, const struct kt_actor *a, const char *event,
+	const char *signature, const char *delivery, const char *body, size_t len, kt_result_fn fn,
+	void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct hook *h = kt_arena_alloc(op->arena, sizeof(*h));
+
+	op->data = h;
+	if (ctl->draining) {
+		kt_op_fail(
+			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
+		return;
+	}
+	if (!signature || !kt_str_starts(signature, "sha256=") || strlen(signature) != 7 + 64 ||
+		!event) {
+		kt_op_fail(op, KT_EAUTH, 401, "bad_signature", NULL, "the delivery is not signed");
+		return;
+	}
+	webhook_principal(ctl, "", &op->who);
+	h->event = kt_arena_strdup(op->arena, event);
+	h->signature = kt_arena_strdup(op->arena, signature + 7);
+	if (delivery && *delivery && strlen(delivery) <= KT_MAX_IDEMPOTENCY_KEY_BYTES)
+		h->delivery = kt_arena_strdup(op->arena, delivery);
+	h->body = kt_arena_strndup(op->arena, body, len);
+	h->len = len;
+	kt_sha256_of(body, len, h->fingerprint);
+	kt_op_store(op, false, check_work, checked);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/* API keys: who am I, list, make, revoke. The key itself is in one answer and nowhere else. */
+#include "control/control_private.h"
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/time.h"
+
+#include <string.h>
+
+#define MAX_KEY_NAME_BYTES 100
+#define MAX_EXPIRY_S (10 * 366 * (int64_t)86400)
+
+void kt_control_on_revoke(
+	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg)
+{
+	ctl->on_revoke = fn;
+	ctl->revoke_arg = arg;
+}
+
+void kt_keys_sweep(struct kt_control *ctl)
+{
+	int64_t now = kt_time_us();
+	size_t pos = 0;
+	const char *id;
+	void *value;
+
+	while (ctl->on_revoke && kt_map_next(&ctl->keys_by_id, &pos, &id, &value)) {
+		struct kt_key_mem *k = value;
+
+		if (k->ended || k->expires_us == 0 || k->expires_us > now)
+			continue;
+		k->ended = true;
+		ctl->on_revoke(ctl->revoke_arg, k->who.key_id);
+	}
+}
+
+void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	const struct kt_key_mem *k = kt_index_key(ctl, op->who.key_id);
+	struct kt_jw w;
+
+	if (!k) {
+		kt_op_fail(op, KT_EAUTH, 401, "unauthorized", NULL, "the API key is not valid");
+		return;
+	}
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_jw_obj(&w, "org");
+	kt_jw_str(&w, "id", k->who.org_id);
+	kt_jw_str(&w, "slug", k->who.org_slug);
+	kt_jw_obj_end(&w);
+	kt_jw_obj(&w, "key");
+	kt_jw_str(&w, "id", k->who.key_id);
+	kt_jw_str(&w, "name", k->who.key_name);
+	kt_jw_str(&w, "prefix", k->prefix);
+	kt_jw_str(&w, "last4", k->last4);
+	kt_write_scopes(&w, "scopes", k->who.scopes);
+	kt_jw_obj_end(&w);
+	kt_jw_obj(&w, "server");
+	kt_jw_str(&w, "version", KT_VERSION);
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	kt_op_end(op, KT_OK, NULL);
+}
+
+/* --- list -------------------------------------------------------------------------------- */
+
+static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct kt_key_row *keys;
+	struct kt_jw w;
+	size_t n;
+	enum kt_code rc = kt_tx_keys(tx, op->arena, op->who.org_id, &keys, &n, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_jw_arr(&w, "data");
+	for (size_t i = 0; i < n; i++) {
+		kt_jw_obj(&w, NULL);
+		kt_write_key(&w, &keys[i]);
+		kt_jw_obj_end(&w);
+	}
+	kt_jw_arr_end(&w);
+	kt_jw_obj_end(&w);
+	return KT_OK;
+}
+
+void kt_control_keys(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
+{
+	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), list_work);
+}
+
+/* --- make -------------------------------------------------------------------------------- */
+
+bool kt_scopes_parse(const cJSON *list, unsigned *out)
+{
+	unsigned scopes = 0;
+	const cJSON *s;
+
+	if (!cJSON_IsArray(list))
+		return false;
+	cJSON_ArrayForEach (s, list) {
+		if (!cJSON_IsString(s))
+			return false;
+		if (strcmp(s->valuestring, "read") == 0)
+			scopes |= KT_SCOPE_READ;
+		else if (strcmp(s->valuestring, "write") == 0)
+			scopes |= KT_SCOPE_WRITE;
+		else if (strcmp(s->valuestring, "admin") == 0)
+			scopes |= KT_SCOPE_ADMIN;
+		else
+			return false;
+	}
+	*out = scopes;
+	return scopes != 0;
+}
+
+bool kt_key_name_ok(const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	if (len == 0 || len > MAX_KEY_NAME_BYTES || !kt_utf8_valid(name, len))
+		return false;
+	for (; *name; name++) {
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+static const char *scope_words(unsigned scopes)
+{
+	static const char *const words[] = { "", "read", "write", "read,write", "admin",
+		"read,admin", "write,admin", "read,write,admin" };
+
+	return words[scopes & 7];
+}
+
+struct kt_new_key *kt_key_prepare(struct kt_op *op, const char *name, unsigned scopes, bool live,
+	int64_t expires_us, const char *created_by)
+{
+	struct kt_new_key *k = kt_arena_alloc(op->arena, sizeof(*k));
+
+	kt_rand_id("key_", k->id);
+	kt_api_key_new(live, k->text);
+	kt_api_key_hash(op->ctl->master, k->text, k->hash);
+	(void)kt_str_copy(k->prefix, sizeof(k->prefix), k->text);
+	k->row = (struct kt_key_row){
+		.id = k->id,
+		.org_id = op->who.org_id,
+		.name = kt_arena_strdup(op->arena, name),
+		.prefix = k->prefix,
+		.last4 = kt_arena_strdup(op->arena, k->text + KT_API_KEY_LEN - 4),
+		.hash = k->hash,
+		.scopes = scopes,
+		.created_us = kt_time_us(),
+		.created_by = kt_arena_strdup(op->arena, created_by),
+		.expires_us = expires_us,
+	};
+	return k;
+}
+
+enum kt_code kt_key_add(
+	struct kt_tx *tx, struct kt_op *op, const struct kt_new_key *k, struct kt_err *err)
+{
+	struct kt_key_row *keys;
+	size_t n, valid = 0;
+	enum kt_code rc = kt_tx_keys(tx, op->arena, op->who.org_id, &keys, &n, err);
+
+	for (size_t i = 0; rc == KT_OK && i < n; i++)
+		valid += keys[i].revoked_us == 0;
+	if (rc == KT_OK && valid >= KT_MAX_KEYS)
+		return kt_op_code(op,
+			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys",
+				KT_MAX_KEYS),
+			422, "too_many_keys");
+	if (rc == KT_OK)
+		rc = kt_tx_key_add(tx, &k->row, err);
+	if (rc == KT_OK)
+		rc = kt_op_audit(tx, op, "key.create", kt_arena_printf(op->arena, "key/%s", k->id),
+			kt_json_pairs(op->arena, "name", k->row.name, "scopes",
+				scope_words(k->row.scopes), "prefix", k->prefix, NULL),
+			err);
+	return rc;
+}
+
+static void render_key(struct kt_op *op, const struct kt_new_key *k, bool with_text)
+{
+	struct kt_jw w;
+
+	kt_buf_clear(&op->json);
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_write_key(&w, &k->row);
+	if (with_text)
+		kt_jw_str(&w, "key", k->text);
+	kt_jw_obj_end(&w);
+}
+
+static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	const struct kt_new_key *k = op->data;
+	bool replay;
+	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
+
+	if (rc != KT_OK || replay)
+		return rc;
+	rc = kt_key_add(tx, op, k, err);
+	if (rc != KT_OK)
+		return rc;
+	op->status = 201;
+	/* What is kept to answer a repeated request must not hold the key. */
+	render_key(op, k, false);
+	return kt_op_idem_end(tx, op, 201, NULL, err);
+}
+
+static void create_after(struct kt_op *op)
+{
+	struct kt_new_key *k = op->data;
+
+	kt_index_key_put(op->ctl, &k->row);
+	render_key(op, k, true);
+	kt_secret_wipe(k->text, sizeof(k->text));
+}
+
+static bool take_expiry(struct kt_op *op, const cJSON *doc, int64_t *out)
+{
+	const cJSON *v = kt_json_get(doc, "expires_in_s");
+	int64_t s = kt_json_int(doc, "expires_in_s", -1);
+
+	*out = 0;
+	if (!v || cJSON_IsNull(v))
+		return true;
+	if (s < 1 || s > MAX_EXPIRY_S) {
+		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
+			"'expires_in_s' must be a number of seconds, at most ten years");
+		return false;
+	}
+	*out = kt_time_us() + s * 1000000;
+	return true;
+}
+
+void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
+	size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg)
+{
+	static const char *const members[] = { "name", "scopes", "test", "expires_in_s", NULL };
+	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
+	KT_AUTO_JSON cJSON *root = NULL;
+	const cJSON *test;
+	unsigned scopes;
+	int64_t expires_us;
+
+	if (!kt_op_doc(op, doc, doc_len, members, &root))
+		return;
+	test = kt_json_get(root, "test");
+	if (!kt_key_name_ok(kt_json_str(root, "name"))) {
+		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
+			"'name' must have 1 to %d bytes on one line", MAX_KEY_NAME_BYTES);
+		return;
+	}
+	if (!kt_scopes_parse(kt_json_get(root, "scopes"), &scopes)) {
+		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
+			"'scopes' must be a list of read, write and admin");
+		return;
+	}
+	if (test && !cJSON_IsNull(test) && !cJSON_IsBool(test)) {
+		kt_op_fail(
+			op, KT_EINVAL, 422, "validation_failed", NULL, "'test' must be a boolean");
+		return;
+	}
+	if (!take_expiry(op, root, &expires_us))
+		return;
+	op->data = kt_key_prepare(op, kt_json_str(root, "name"), scopes, !cJSON_IsTrue(test),
+		expires_us, op->who.key_name);
+	kt_op_write(op, create_work, create_after);
+}
+
+/* --- revoke ------------------------------------------------------------------------------ */
+
+struct revoke {
+	const char *word; /* id or prefix */
+	const char *id; /* NULL: it was revoked before */
+	int64_t at_us;
+};
+
+static bool opens(const struct kt_key_row *k, int64_t now)
+{
+	return k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now);
+}
+
+/* The key of an id, or the only valid one of a prefix. */
+static const struct kt_key_row *find(
+	const struct kt_key_row *keys, size_t n, const char *word, bool *out_several)
+{
+	const struct kt_key_row *found = NULL;
+
+	*out_several = false;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(keys[i].id, word) == 0)
+			return &keys[i];
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(keys[i].prefix, word) != 0)
+			continue;
+		if (found && found->revoked_us == 0 && keys[i].revoked_us == 0)
+			*out_several = true;
+		if (!found || found->revoked_us > 0)
+			found = &keys[i];
+	}
+	return found;
+}
+
+/* Nobody can make a key any more when the last one with scope admin is gone. */
+static bool last_admin(
+	const struct kt_key_row *keys, size_t n, const struct kt_key_row *k, int64_t now)
+{
+	if (!(k->scopes & KT_SCOPE_ADMIN))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (&keys[i] != k && (keys[i].scopes & KT_SCOPE_ADMIN) && opens(&keys[i], now))
+			return false;
+	}
+	return true;
+}
+
+static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct revoke *r = op->data;
+	const struct kt_key_row *k;
+	struct kt_key_row *keys;
+	size_t n;
+	bool several;
+	enum kt_code rc = kt_tx_keys(tx, op->arena, op->who.org_id, &keys, &n, err);
+
+	if (rc != KT_OK)
+		return rc;
+	k = find(keys, n, r->word, &several);
+	if (!k)
+		return kt_op_code(
+			op, kt_fail(err, KT_ENOTFOUND, 0, "no such key"), 404, "not_found");
+	if (several)
+		return kt_op_code(op,
+			kt_fail(err, KT_ECONFLICT, 0, "several keys begin with '%s': name the id",
+				r->word),
+			409, "ambiguous");
+	op->status = 204;
+	if (k->revoked_us > 0)
+		return KT_OK;
+	if (opens(k, r->at_us) && last_admin(keys, n, k, r->at_us))
+		return kt_op_code(op,
+			kt_fail(err, KT_ECONFLICT, 0,
+				"this is the last key with scope admin: make another one first"),
+			409, "last_admin_key");
+	rc = kt_tx_key_revoke(tx, op->who.org_id, k->id, r->at_us, err);
+	if (rc == KT_OK)
+		rc = kt_op_audit(tx, op, "key.revoke", kt_arena_printf(op->arena, "key/%s", k->id),
+			kt_json_pairs(op->arena, "name", k->name, "prefix", k->prefix, NULL), err);
+	r->id = k->id;
+	return rc;
+}
+
+static void revoke_after(struct kt_op *op)
+{
+	struct revoke *r = op->data;
+	struct kt_key_mem *k = kt_index_key(op->ctl, r->id);
+
+	if (!k)
+		return;
+	k->revoked_us = r->at_us;
+	if (op->ctl->on_revoke)
+		op->ctl->on_revoke(op->ctl->revoke_arg, k->who.key_id);
+}
+
+void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, const char *id,
+	kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct revoke *r = kt_arena_alloc(op->arena, sizeof(*r));
+
+	r->word = kt_arena_strdup(op->arena, id ? id : "");
+	r->at_us = kt_time_us();
+	op->data = r;
+	kt_op_write(op, revoke_work, revoke_after);
+}

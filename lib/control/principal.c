@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who is calling, and what a name leads to: the two questions of every request, answered from
+ * memory. Both deny by default: what is not found, not valid or not the caller's is the same
+ * answer.
+ */
+#include "control/control_private.h"
+
+#include "base/str.h"
+#include "base/time.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* Time of last use is written at most this often for a key. */
+#define USED_EVERY_US (60 * (int64_t)1000000)
+
+struct used {
+	char key_id[KT_ID_MAX];
+	int64_t at_us;
+};
+
+static enum kt_code write_used(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct used *u = arg;
+
+	return kt_tx_key_used(tx, u->key_id, u->at_us, err);
+}
+
+static void used_written(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	/* Not worth a failed request: the next use after a minute tries again. */
+	(void)rc;
+	(void)err;
+	free(arg);
+}
+
+static void note_use(struct kt_control *ctl, struct kt_key_mem *k, int64_t now)
+{
+	struct used *u;
+
+	/* Also when the clock was set back. */
+	if (now >= k->used_us && now - k->used_us < USED_EVERY_US)
+		return;
+	k->used_us = now;
+	u = kt_calloc(1, sizeof(*u));
+	(void)kt_str_copy(u->key_id, sizeof(u->key_id), k->who.key_id);
+	u->at_us = now;
+	kt_store_write(ctl->store, write_used, used_written, u);
+}
+
+/*
+ * Whatever is wrong with a key, its hash is computed and compared once at least, and the answer is
+ * the same: neither text nor time tells a wrong key from an unknown, revoked or expired one.
+ */
+enum kt_code kt_control_principal(
+	struct kt_control *ctl, const char *bearer, struct kt_principal *out, struct kt_err *err)
+{
+	static const unsigned char nobody[KT_KEY_HASH_BYTES];
+	unsigned char hash[KT_KEY_HASH_BYTES];
+	char key[KT_API_KEY_LEN + 1] = "";
+	char prefix[KT_API_KEY_PREFIX_LEN + 1];
+	struct kt_key_mem *found = NULL;
+	int64_t now = kt_time_us();
+	bool shape;
+
+	if (!ctl->loaded || ctl->closing || !ctl->master)
+		return kt_fail(err, KT_EUNAVAIL, 0, "keys cannot be checked now");
+	shape = bearer != NULL && kt_api_key_ok(bearer);
+	(void)kt_str_copy(key, sizeof(key), bearer ? bearer : "");
+	(void)kt_str_copy(prefix, sizeof(prefix), key);
+	kt_api_key_hash(ctl->master, key, hash);
+	if (kt_api_key_hash_eq(hash, nobody))
+		shape = false;
+	for (struct kt_key_mem *k = kt_map_get(&ctl->keys, prefix); k; k = k->next) {
+		if (kt_api_key_hash_eq(hash, k->hash))
+			found = k;
+	}
+	kt_secret_wipe(key, sizeof(key));
+	if (!shape || !found || found->revoked_us > 0 ||
+		(found->expires_us > 0 && found->expires_us <= now))
+		return kt_fail(err, KT_EAUTH, 0, "the API key is not valid");
+	note_use(ctl, found, now);
+	*out = found->who;
+	return KT_OK;
+}
+
+static void fill_target(
+	const struct kt_project_mem *p, const struct kt_release_mem *preview, struct kt_target *out)
+{
+	const struct kt_release_mem *r = preview ? preview : p->current;
+
+	memset(out, 0, sizeof(*out));
+	(void)kt_str_copy(out->org_id, sizeof(out->org_id), p->org->id);
+	(void)kt_str_copy(out->org_slug, sizeof(out->org_slug), p->org->slug);
+	(void)kt_str_copy(out->project_id, sizeof(out->project_id), p->id);
+	(void)kt_str_copy(out->project, sizeof(out->project), p->slug);
+	out->preview = preview != NULL;
+	out->folder = p->dir != NULL && !preview;
+	if (r && !out->folder) {
+		(void)kt_str_copy(out->release_id, sizeof(out->release_id), r->id);
+		out->version = r->version;
+	}
+}
+
+static enum kt_code target_of(struct kt_project_mem *p, const struct kt_release_mem *preview,
+	struct kt_target *out, struct kt_err *err)
+{
+	fill_target(p, preview, out);
+	if (!preview && !p->dir && !p->current)
+		return kt_fail(err, KT_ECONFLICT, 0, "project '%s' has no active release", p->slug);
+	return KT_OK;
+}
+
+static enum kt_code no_project(struct kt_err *err)
+{
+	return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
+}
+
+/* A preview has expired when its time is over, not only when the sweep has come by. */
+static bool label_open(const struct kt_label_mem *l)
+{
+	return !l->preview || l->preview->expires_us <= 0 || l->preview->expires_us > kt_time_us();
+}
+
+enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id, const char *ref,
+	struct kt_target *out, struct kt_err *err)
+{
+	struct kt_project_mem *p = kt_index_project(ctl, org_id, ref);
+	struct kt_label_mem *l;
+
+	if (p)
+		return target_of(p, NULL, out, err);
+	/* A preview's label too, where names below the host do not reach the server. */
+	l = ref && strlen(ref) < 64 ? kt_map_get(&ctl->labels, ref) : NULL;
+	if (!l || !org_id || strcmp(l->project->org->id, org_id) != 0 || !label_open(l))
+		return no_project(err);
+	return target_of(l->project, l->preview, out, err);
+}
+
+enum kt_code kt_control_target_path(struct kt_control *ctl, const char *org_slug, const char *slug,
+	struct kt_target *out, struct kt_err *err)
+{
+	struct kt_org_mem *org = org_slug ? kt_map_get(&ctl->orgs_by_slug, org_slug) : NULL;
+
+	if (!org)
+		return no_project(err);
+	return kt_control_target(ctl, org->id, slug, out, err);
+}
+
+enum kt_code kt_control_target_host(
+	struct kt_control *ctl, const char *label, struct kt_target *out, struct kt_err *err)
+{
+	char low[64];
+	size_t n = label ? strlen(label) : 0;
+	struct kt_label_mem *l;
+
+	if (n == 0 || n >= sizeof(low))
+		return no_project(err);
+	for (size_t i = 0; i <= n; i++)
+		low[i] = (char)tolower((unsigned char)label[i]);
+	l = kt_map_get(&ctl->labels, low);
+	if (!l || !label_open(l))
+		return no_project(err);
+	return target_of(l->project, l->preview, out, err);
+}

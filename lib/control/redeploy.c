@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * New releases of code the server has: of a commit (`karta deploy NAME --commit SHA`), and of the
+ * live code when the configuration changed. The same manifest, the project's present configuration.
+ */
+#include "control/work_private.h"
+
+#include "base/str.h"
+#include "base/time.h"
+
+#include <string.h>
+
+enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p,
+	const struct kt_release_row *from, const char *source, const char *message,
+	struct kt_release_row *out, struct kt_err *err)
+{
+	char *id = kt_arena_alloc(op->arena, KT_ID_MAX);
+	struct kt_release_row row;
+	enum kt_code rc;
+
+	kt_rand_id("rel_", id);
+	row = (struct kt_release_row){
+		.id = id,
+		.org_id = p->org_id,
+		.project_id = p->id,
+		.version = p->next_version,
+		.state = KT_REL_QUEUED,
+		.digest = from->digest,
+		.kind = "file_copy",
+		.commit_sha = from->commit_sha,
+		.ref = from->ref,
+		.message = message ? message : from->message,
+		.source = source,
+		.env = from->env,
+		.config_version = p->config_version,
+		.n_files = from->n_files,
+		.n_bytes = from->n_bytes,
+		.created_by = op->who.key_name[0] ? op->who.key_name : "system",
+		.created_us = kt_time_us(),
+	};
+	p->next_version++;
+	rc = kt_tx_project_put(tx, p, err);
+	if (rc == KT_OK)
+		rc = kt_tx_release_add(tx, &row, err);
+	if (rc == KT_OK)
+		rc = kt_op_audit(tx, op, "release.create", kt_object_project(op->arena, p->slug),
+			kt_json_pairs(op->arena, "version", kt_version_text(op->arena, row.version),
+				"release", id, "digest", row.digest, "source", source, "of",
+				kt_version_text(op->arena, from->version), NULL),
+			err);
+	if (rc == KT_OK)
+		*out = row;
+	return rc;
+}
+
+enum kt_code kt_release_of_live(struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p,
+	const char *source, struct kt_release_row *out, struct kt_err *err)
+{
+	struct kt_release_row live;
+	enum kt_code rc;
+
+	if (!p->current_release_id)
+		return kt_fail(err, KT_ENOTFOUND, 0, "nothing is live");
+	rc = kt_tx_release(tx, op->arena, p->org_id, p->current_release_id, &live, err);
+	if (rc != KT_OK)
+		return rc;
+	return kt_release_again(tx, op, p, &live, source, NULL, out, err);
+}
+
+/* --- POST /agent_projects/{ref}/deploys -------------------------------------------------- */
+
+struct redeploy {
+	char *ref;
+	const char *commit_sha, *message;
+	bool activate;
+	struct kt_project_row project;
+	struct kt_release_row from, row;
+};
+
+static enum kt_code find_commit(
+	struct kt_tx *tx, struct kt_op *op, struct redeploy *r, struct kt_err *err)
+{
+	enum kt_code rc = kt_tx_release_commit(
+		tx, op->arena, r->project.id, r->commit_sha, &r->from, err);
+
+	if (rc == KT_ENOTFOUND)
+		return kt_op_code(op,
+			kt_fail(err, rc, 0, "project '%s' has no built release of commit %.40s",
+				r->project.slug, r->commit_sha),
+			404, "commit_not_found");
+	if (rc == KT_ECONFLICT)
+		return kt_op_code(op,
+			kt_fail(err, rc, 0, "more than one commit begins with '%s'", r->commit_sha),
+			409, "ambiguous_commit");
+	if (rc != KT_OK)
+		return rc;
+	/* Asking makes it young for the sweep; its files are looked at by the build. */
+	if (!kt_blobs_has(op->ctl->blobs, r->project.org_id, r->from.digest))
+		return kt_op_code(op,
+			kt_fail(err, KT_ENOTFOUND, 0, "the files of v%lld are no longer kept",
+				(long long)r->from.version),
+			410, "release_gone");
+	return KT_OK;
+}
+
+static enum kt_code answer_deploy(
+	struct kt_tx *tx, struct kt_op *op, struct redeploy *r, struct kt_err *err)
+{
+	struct kt_project_mem *p;
+	struct kt_jw w;
+	enum kt_code rc = kt_project_temp(tx, op, &r->project, &p, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &op->json);
+	kt_jw_obj(&w, NULL);
+	kt_jw_bool(&w, "accepted", true);
+	kt_jw_str(&w, "project", p->slug);
+	kt_jw_str(&w, "commit_sha", r->row.commit_sha);
+	kt_jw_obj(&w, "deploy");
+	kt_jw_str(&w, "id", r->row.id);
+	kt_jw_str(&w, "version", kt_version_text(op->arena, r->row.version));
+	kt_jw_str(&w, "state", kt_release_state_name(r->row.state));
+	kt_jw_str(&w, "url", kt_project_url(op, p->label));
+	kt_jw_str(&w, "log",
+		kt_arena_printf(
+			op->arena, "/agent_projects/%s/deploys/%s/log", p->slug, r->row.id));
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	kt_op_etag(op, r->project.current_release_id);
+	op->status = 202;
+	return KT_OK;
+}
+
+static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct redeploy *r = op->data;
+	bool replay;
+	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
+
+	if (rc != KT_OK || replay)
+		return rc;
+	rc = kt_project_find(tx, op, r->ref, &r->project, err);
+	if (rc == KT_OK)
+		rc = kt_op_if_match(op, &r->project, err);
+	if (rc == KT_OK)
+		rc = find_commit(tx, op, r, err);
+	if (rc == KT_OK)
+		rc = kt_release_again(
+			tx, op, &r->project, &r->from, "redeploy", r->message, &r->row, err);
+	if (rc == KT_OK)
+		rc = kt_build_note(op->ctl, r->row.id, r->activate, NULL, err);
+	if (rc == KT_OK)
+		rc = answer_deploy(tx, op, r, err);
+	if (rc == KT_OK)
+		rc = kt_op_idem_end(tx, op, 202, r->row.id, err);
+	return rc;
+}
+
+static void redeploy_after(struct kt_op *op)
+{
+	struct redeploy *r = op->data;
+	struct kt_project_mem *p = kt_index_project_put(op->ctl, &r->project);
+
+	kt_build_begin(op->ctl, p, &r->row, r->activate, op, 0, NULL);
+}
+
+void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg)
+{
+	static const char *const members[] = { "commit_sha", "message", "activate", NULL };
+	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
+	struct redeploy *r = kt_arena_alloc(op->arena, sizeof(*r));
+	KT_AUTO_JSON cJSON *root = NULL;
+	struct kt_project_mem *p = kt_op_project(op, ref);
+	const char *s;
+
+	if (!p || !kt_op_doc(op, doc, doc_len, members, &root))
+		return;
+	op->data = r;
+	r->ref = kt_arena_strdup(op->arena, p->id);
+	s = kt_json_str(root, "commit_sha");
+	if (!s || strlen(s) < 7 || strlen(s) > 64 || s[strspn(s, "0123456789abcdef")]) {
+		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
+			"'commit_sha' must be 7 to 64 lower-case hexadecimal digits");
+		return;
+	}
+	r->commit_sha = kt_arena_strdup(op->arena, s);
+	s = kt_json_str(root, "message");
+	r->message = s && *s ? kt_arena_strndup(op->arena, s, strnlen(s, 1000)) : NULL;
+	r->activate = kt_json_bool(root, "activate", true);
+	if (ctl->draining) {
+		kt_op_fail(
+			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
+		return;
+	}
+	kt_op_write(op, redeploy_work, redeploy_after);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How things look in the API: the members of projects, releases, keys and audit entries, and the
+ * URLs they are reached at. Works on the loop and inside transactions: it looks at what it is given
+ * only.
+ */
+#include "control/control_private.h"
+
+#include "base/str.h"
+#include "base/time.h"
+#include "net/url.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void kt_write_time(struct kt_jw *w, const char *key, int64_t us)
+{
+	char iso[40], out[48];
+	int64_t ms;
+
+	if (us <= 0) {
+		kt_jw_null(w, key);
+		return;
+	}
+	kt_time_iso(us, false, iso, sizeof(iso));
+	ms = us / 1000 % 1000;
+	/* "2026-06-01T12:00:00" is 19 characters in every year that four digits hold. */
+	(void)snprintf(out, sizeof(out), "%.19s.%03dZ", iso, (int)ms);
+	kt_jw_str(w, key, out);
+}
+
+static bool is_address(const struct kt_url *u)
+{
+	return u->ipv6 || strspn(u->host, "0123456789.") == strlen(u->host);
+}
+
+const char *kt_project_url(struct kt_op *op, const char *label)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2048);
+	struct kt_url u;
+	const char *host;
+	const char *out;
+	size_t path;
+
+	if (kt_url_parse(op->base_url, &u, NULL) != KT_OK)
+		return kt_arena_printf(op->arena, "http://%s.localhost", label);
+	path = strcspn(u.path, "?#");
+	while (path > 0 && u.path[path - 1] == '/')
+		path--;
+	if (is_address(&u) && !u.loopback) {
+		/* An address has no names below it: then the path says which project. */
+		kt_url_add_origin(&b, &u);
+		kt_buf_add(&b, u.path, path);
+		kt_buf_addf(&b, "/v1/projects/%s", label);
+	} else {
+		host = u.loopback ? "localhost" : u.host;
+		kt_buf_addf(&b, "%s://%s.%s", u.https ? "https" : "http", label, host);
+		if (u.port != (u.https ? 443 : 80))
+			kt_buf_addf(&b, ":%d", u.port);
+		kt_buf_add(&b, u.path, path);
+	}
+	kt_url_release(&u);
+	out = kt_arena_strndup(op->arena, b.ptr, b.len);
+	return out;
+}
+
+static void write_version(struct kt_jw *w, const char *key, int64_t version)
+{
+	char v[24];
+
+	(void)snprintf(v, sizeof(v), "v%lld", (long long)version);
+	kt_jw_str(w, key, v);
+}
+
+static void write_previews(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p)
+{
+	kt_jw_arr(w, "previews");
+	for (size_t i = 0; i < p->previews.len; i++) {
+		const struct kt_release_mem *r = p->previews.items[i];
+
+		kt_jw_obj(w, NULL);
+		kt_jw_str(w, "label", r->label);
+		kt_jw_str(w, "url", kt_project_url(op, r->label));
+		kt_jw_str(w, "release", r->id);
+		write_version(w, "version", r->version);
+		kt_jw_str(w, "ref", r->ref);
+		if (r->pr > 0)
+			kt_jw_int(w, "pr", r->pr);
+		else
+			kt_jw_null(w, "pr");
+		kt_write_time(w, "expires_at", r->expires_us);
+		kt_jw_obj_end(w);
+	}
+	kt_jw_arr_end(w);
+}
+
+void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p)
+{
+	kt_jw_str(w, "id", p->id);
+	kt_jw_str(w, "slug", p->slug);
+	kt_jw_str(w, "org", p->org->slug);
+	kt_jw_str(w, "url", kt_project_url(op, p->label));
+	kt_jw_str(w, "kind", p->dir ? "folder" : "release");
+	if (p->dir)
+		kt_jw_str(w, "dir", p->dir);
+	kt_jw_str(w, "harness", p->harness);
+	kt_jw_str(w, "production_ref", p->production_ref);
+	if (p->current) {
+		kt_jw_obj(w, "current");
+		kt_jw_str(w, "release", p->current->id);
+		write_version(w, "version", p->current->version);
+		kt_jw_obj_end(w);
+	} else {
+		kt_jw_null(w, "current");
+	}
+	kt_jw_bool(w, "pinned", p->pin_reason != NULL);
+	kt_jw_str(w, "pin_reason", p->pin_reason);
+	kt_jw_int(w, "config_version", p->config_version);
+	kt_jw_str(w, "repo_url", p->repo_url);
+	write_previews(w, op, p);
+	kt_write_time(w, "created_at", p->created_us);
+}
+
+void kt_write_release(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p,
+	const struct kt_release_row *r, bool active)
+{
+	kt_jw_str(w, "id", r->id);
+	kt_jw_str(w, "project", p->slug);
+	write_version(w, "version", r->version);
+	kt_jw_str(w, "state", kt_release_state_name(r->state));
+	kt_jw_str(w, "digest", r->digest);
+	kt_jw_str(w, "kind", r->kind);
+	kt_jw_str(w, "image_ref", r->image_ref);
+	kt_jw_str(w, "harness", r->harness);
+	kt_jw_str(w, "commit_sha", r->commit_sha);
+	kt_jw_str(w, "ref", r->ref);
+	kt_jw_str(w, "message", r->message);
+	kt_jw_str(w, "source", r->source);
+	kt_jw_str(w, "preview", r->preview);
+	if (r->pr > 0)
+		kt_jw_int(w, "pr", r->pr);
+	else
+		kt_jw_null(w, "pr");
+	kt_jw_bool(w, "fork", r->fork);
+	kt_jw_str(w, "url", kt_project_url(op, r->preview ? r->preview : p->label));
+	kt_write_time(w, "expires_at", r->expires_us);
+	kt_jw_int(w, "config_version", r->config_version);
+	kt_jw_int(w, "files", r->n_files);
+	kt_jw_int(w, "bytes", r->n_bytes);
+	kt_jw_str(w, "created_by", r->created_by);
+	kt_write_time(w, "created_at", r->created_us);
+	kt_write_time(w, "built_at", r->built_us);
+	kt_write_time(w, "activated_at", r->activated_us);
+	if (r->error_code || r->error) {
+		kt_jw_obj(w, "error");
+		kt_jw_str(w, "code", r->error_code ? r->error_code : "build_failed");
+		kt_jw_str(w, "message", r->error);
+		kt_jw_obj_end(w);
+	} else {
+		kt_jw_null(w, "error");
+	}
+	kt_jw_bool(w, "active", active);
+	kt_jw_bool(w, "pinned", p->pin_reason != NULL);
+}
+
+void kt_write_scopes(struct kt_jw *w, const char *key, unsigned scopes)
+{
+	kt_jw_arr(w, key);
+	if (scopes & KT_SCOPE_READ)
+		kt_jw_str(w, NULL, "read");
+	if (scopes & KT_SCOPE_WRITE)
+		kt_jw_str(w, NULL, "write");
+	if (scopes & KT_SCOPE_ADMIN)
+		kt_jw_str(w, NULL, "admin");
+	kt_jw_arr_end(w);
+}
+
+void kt_write_key(struct kt_jw *w, const struct kt_key_row *k)
+{
+	kt_jw_str(w, "id", k->id);
+	kt_jw_str(w, "name", k->name);
+	kt_jw_str(w, "prefix", k->prefix);
+	kt_jw_str(w, "last4", k->last4);
+	kt_write_scopes(w, "scopes", k->scopes);
+	kt_write_time(w, "created_at", k->created_us);
+	kt_jw_str(w, "created_by", k->created_by);
+	kt_write_time(w, "last_used_at", k->last_used_us);
+	kt_write_time(w, "expires_at", k->expires_us);
+	kt_write_time(w, "revoked_at", k->revoked_us);
+}
+
+void kt_write_audit(struct kt_jw *w, const struct kt_audit_row *a)
+{
+	kt_jw_int(w, "seq", a->seq);
+	kt_write_time(w, "at", a->at_us);
+	kt_jw_str(w, "actor", a->actor);
+	kt_jw_str(w, "actor_name", a->actor_name);
+	kt_jw_str(w, "action", a->action);
+	kt_jw_str(w, "object", a->object);
+	/* Made by kt_json_pairs() or a writer; what is not one JSON value stays out all the same.
+	 */
+	if (a->detail && kt_json_check(a->detail, strlen(a->detail), KT_JSON_STRICT, NULL) == KT_OK)
+		kt_jw_raw(w, "detail", a->detail, strlen(a->detail));
+	else
+		kt_jw_raw(w, "detail", "{}", 2);
+	kt_jw_str(w, "request_id", a->request_id);
+	kt_jw_str(w, "remote_ip", a->remote_ip);
+	kt_jw_str(w, "hash", a->hash);
+}
+
+const char *kt_json_pairs(struct kt_arena *arena, ...)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	struct kt_jw w;
+	const char *key;
+	va_list ap;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	va_start(ap, arena);
+	while ((key = va_arg(ap, const char *)) != NULL) {
+		const char *value = va_arg(ap, const char *);
+
+		kt_jw_str(&w, key, value);
+	}
+	va_end(ap);
+	kt_jw_obj_end(&w);
+	return kt_arena_strdup(arena, kt_buf_ok(&b) ? b.ptr : "{}");
+}
+
+bool kt_slug_ok(const char *s)
+{
+	return s && kt_str_is_slug(s);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting the one-shot unpacker: hostile bytes are read by a process that can do nothing else. It
+ * gets an empty environment but for what a sanitizer's build needs, and answers one line of JSON.
+ */
+#include "control/work_private.h"
+
+#include "base/env.h"
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_ANSWER_BYTES 16384 /* one line: a message is 400 bytes at most */
+#define GRACE_MS 5000 /* start and end of the process; reading itself keeps its own deadline */
+
+struct kt_unpack {
+	struct kt_works *works;
+	struct kt_child *child;
+	struct kt_timer *deadline;
+	struct kt_buf out, errs;
+	bool late;
+	kt_unpack_fn fn;
+	void *arg;
+};
+
+static void free_unpack(struct kt_unpack *u)
+{
+	(void)kt_vec_remove_ptr(&u->works->unpacks, u);
+	kt_timer_free(u->deadline);
+	kt_buf_release(&u->out);
+	kt_buf_release(&u->errs);
+	free(u);
+}
+
+static void answer(struct kt_unpack *u, enum kt_code rc, const struct kt_unpacked *res,
+	const struct kt_err *err)
+{
+	kt_unpack_fn fn = u->fn;
+	void *arg = u->arg;
+
+	free_unpack(u);
+	fn(arg, rc, res, err);
+}
+
+static enum kt_code code_of(const char *word)
+{
+	for (int c = KT_OK + 1; word && c < KT_CODE_COUNT_; c++) {
+		if (!strcmp(word, kt_code_name((enum kt_code)c)))
+			return (enum kt_code)c;
+	}
+	return KT_EPROTO;
+}
+
+static void on_out(void *arg, const char *data, size_t len)
+{
+	struct kt_unpack *u = arg;
+
+	kt_buf_add(&u->out, data, len);
+}
+
+static void on_err(void *arg, const char *data, size_t len)
+{
+	struct kt_unpack *u = arg;
+
+	/* Only the beginning is of use, in the server's log. */
+	kt_buf_add(&u->errs, data, KT_MIN(len, u->errs.max - u->errs.len));
+}
+
+static enum kt_code read_answer(
+	struct kt_unpack *u, int exit_code, struct kt_unpacked *out, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const char *message;
+	enum kt_code rc;
+
+	if (!kt_buf_ok(&u->out) ||
+		kt_json_parse(u->out.ptr, u->out.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
+		return kt_fail(err, KT_EPROTO, 0,
+			"the unpacker ended without an answer (status %d)", exit_code);
+	if (kt_json_bool(doc, "ok", false) && exit_code == 0) {
+		out->bundle = kt_json_bool(doc, "bundle", false);
+		out->n_files = kt_json_int(doc, "files", 0);
+		out->n_bytes = kt_json_int(doc, "bytes", 0);
+		return KT_OK;
+	}
+	message = kt_json_str_or(doc, "message", "the archive was refused");
+	rc = kt_fail(err, code_of(kt_json_str(doc, "code")), 0, "%s", message);
+	message = kt_json_str(doc, "hint");
+	if (message)
+		(void)kt_hint(err, "%s", message);
+	return rc;
+}
+
+static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
+{
+	struct kt_unpack *u = arg;
+	struct kt_unpacked res = { 0 };
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	u->child = NULL;
+	if (start_error)
+		rc = kt_fail(&err, KT_EIO, start_error, "cannot start the unpacker");
+	else if (u->late)
+		rc = kt_fail(&err, KT_ETIMEOUT, 0, "unpacking took longer than %lld s",
+			(long long)u->works->ctl->limits.max_ms / 1000);
+	else if (exit_code < 0)
+		rc = kt_fail(&err, KT_EPROTO, 0, "unpacking was stopped by signal %d", term_signal);
+	else
+		rc = read_answer(u, exit_code, &res, &err);
+	answer(u, rc, &res, &err);
+}
+
+static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
+
+static void on_deadline(void *arg)
+{
+	struct kt_unpack *u = arg;
+
+	u->late = true;
+	if (u->child)
+		kt_child_kill_tree(u->child);
+}
+
+static void add_limits(struct kt_buf *b, const struct kt_pack_limits *l)
+{
+	struct kt_jw w;
+
+	kt_jw_init(&w, b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "max_files", l->max_files);
+	kt_jw_int(&w, "max_bytes", l->max_bytes);
+	kt_jw_int(&w, "max_file_bytes", l->max_file_bytes);
+	kt_jw_int(&w, "max_archive_bytes", l->max_archive_bytes);
+	kt_jw_int(&w, "max_ratio", l->max_ratio);
+	kt_jw_int(&w, "max_path_bytes", l->max_path_bytes);
+	kt_jw_int(&w, "max_depth", l->max_depth);
+	kt_jw_int(&w, "max_ms", l->max_ms);
+	kt_jw_obj_end(&w);
+}
+
+static bool passes(const char *var)
+{
+	static const char *const names[] = {
+		"PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		if (kt_str_starts(var, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static enum kt_code spawn(
+	struct kt_unpack *u, const char *archive, const char *staging, struct kt_err *err)
+{
+	struct kt_control *ctl = u->works->ctl;
+	KT_AUTO_BUF struct kt_buf limits = KT_BUF_INIT(1024);
+	KT_AUTOFREE char *name = kt_strdup("karta-unpack");
+	KT_AUTOFREE char *file = kt_strdup(archive);
+	KT_AUTOFREE char *dir = kt_strdup(staging);
+	char *env[8] = { NULL };
+	char *argv[5];
+	struct kt_child_spec spec = { .program = ctl->self, .argv = argv, .envp = env };
+	size_t n = 0;
+
+	if (!ctl->cfg.spawner || !ctl->self)
+		return kt_fail(err, KT_EUNAVAIL, 0, "this server has no unpacker");
+	add_limits(&limits, &ctl->limits);
+	argv[0] = name;
+	argv[1] = file;
+	argv[2] = dir;
+	argv[3] = limits.ptr;
+	argv[4] = NULL;
+	for (char **e = kt_env_all(); *e && n + 1 < KT_ARRAY_LEN(env); e++) {
+		if (passes(*e))
+			env[n++] = *e;
+	}
+	spec.cwd = staging;
+	return kt_child_spawn(ctl->cfg.spawner, &spec, &child_ops, u, &u->child, err);
+}
+
+/* A failed start is answered in a later tick, as everything else. */
+static void on_start_failed(void *arg)
+{
+	struct kt_unpack *u = arg;
+	struct kt_err err = KT_ERR_INIT;
+
+	answer(u, kt_fail(&err, KT_EUNAVAIL, 0, "cannot start the unpacker"), NULL, &err);
+}
+
+void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
+	kt_unpack_fn fn, void *arg)
+{
+	struct kt_unpack *u = kt_calloc(1, sizeof(*u));
+	struct kt_err err = KT_ERR_INIT;
+
+	u->works = kt_works_get(ctl);
+	u->fn = fn;
+	u->arg = arg;
+	kt_buf_init(&u->out, MAX_ANSWER_BYTES);
+	kt_buf_init(&u->errs, MAX_ANSWER_BYTES);
+	kt_vec_push(&u->works->unpacks, u);
+	if (spawn(u, archive, staging, &err) == KT_OK) {
+		u->deadline = kt_timer_new(ctl->loop, on_deadline, u);
+		kt_timer_start(u->deadline, ctl->limits.max_ms + GRACE_MS, 0);
+	} else {
+		u->deadline = kt_timer_new(ctl->loop, on_start_failed, u);
+		kt_timer_start(u->deadline, 0, 0);
+	}
+}
+
+void kt_unpacks_stop(struct kt_works *w)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	(void)kt_fail(&err, KT_ECANCEL, 0, "the server is shutting down");
+	while (w->unpacks.len > 0) {
+		struct kt_unpack *u = w->unpacks.items[0];
+
+		if (u->child)
+			kt_child_abandon(u->child);
+		answer(u, KT_ECANCEL, NULL, &err);
+	}
+	kt_vec_release(&w->unpacks);
+}

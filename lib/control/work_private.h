@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What publishing, building, activating and sweeping share inside of lib/control: work on the
+ * thread pool, the unpacker, the laid-out trees, a build's own state.
+ */
+#ifndef KT_CONTROL_WORK_PRIVATE_H
+#define KT_CONTROL_WORK_PRIVATE_H
+
+#include "control/control_private.h"
+
+/* --- work beside the loop (task.c) ------------------------------------------------------- */
+
+struct kt_task;
+struct kt_unpack;
+
+struct kt_works {
+	struct kt_control *ctl;
+	struct kt_task *tasks; /* queued or running */
+	struct kt_vec unpacks; /* struct kt_unpack * */
+	bool stopped;
+	bool sweeping; /* trees or blobs are being looked through */
+	int64_t trees_due_ms, blobs_due_ms; /* loop time */
+};
+
+struct kt_works *kt_works_get(struct kt_control *ctl);
+
+/* On a worker's thread. */
+typedef enum kt_code (*kt_task_fn)(void *arg, struct kt_err *err);
+/* On the loop. KT_ECANCEL: the server ends, work may not have been called. */
+typedef void (*kt_task_done_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
+/* Run work(arg) on the pool, then done(arg, ...) once on the loop, in a later tick. */
+void kt_task_run(struct kt_control *ctl, kt_task_fn work, kt_task_done_fn done, void *arg);
+
+/* Run work as a write (or read) of the store with op as its argument; then done(op, ...). */
+void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done);
+
+/* --- the one-shot unpacker (unpack.c) ---------------------------------------------------- */
+
+/* On the loop, once. err is empty when rc is KT_OK. */
+typedef void (*kt_unpack_fn)(
+	void *arg, enum kt_code rc, const struct kt_unpacked *u, const struct kt_err *err);
+/* Unpack archive into the empty folder staging in a process of its own. */
+void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
+	kt_unpack_fn fn, void *arg);
+/* Kill it and answer KT_ECANCEL. */
+void kt_unpacks_stop(struct kt_works *w);
+
+/* --- trees (layout.c) -------------------------------------------------------------------- */
+
+/* "DATA/releases/ORG/DIGEST"; the caller's. */
+KT_MUST_CHECK char *kt_layout_path(
+	const struct kt_control *ctl, const char *org_id, const char *digest);
+/* It is there and complete. One system call. */
+bool kt_layout_ready(const struct kt_control *ctl, const char *org_id, const char *digest);
+/*
+ * Make the tree of a manifest from blobs, unless it is there. Blocking; on any thread; several at
+ * once may make the same. Nothing is synced: what a power cut leaves has no marker and is made
+ * again. Returns KT_OK, KT_ENOTFOUND (a blob is gone), KT_EPROTO (damaged) or KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_layout_make(
+	const struct kt_control *ctl, const char *org_id, const char *digest, struct kt_err *err);
+/*
+ * Take the tree away from its name at once (few system calls); what is left under *out_path (the
+ * caller's, NULL when there was none) is to be removed by a worker.
+ */
+void kt_layout_drop(
+	const struct kt_control *ctl, const char *org_id, const char *digest, char **out_path);
+/* The manifest of a digest. As kt_layout_make(). */
+KT_MUST_CHECK enum kt_code kt_layout_manifest(const struct kt_control *ctl, const char *org_id,
+	const char *digest, struct kt_manifest **out, struct kt_err *err);
+
+/* --- builds ------------------------------------------------------------------------------ */
+
+struct kt_build_line {
+	const char *level;
+	const char *text;
+	struct kt_build_line *next;
+};
+
+/* What one build finds out; in its arena. */
+struct kt_build_work {
+	int64_t n_new; /* files that came with the publish; -1 = not known */
+	const char *expected; /* commit that the ref has to have, "" = none, NULL = any */
+	bool started;
+	size_t pending; /* steps on their way */
+	bool canceled; /* its project is gone */
+	/* By the worker. */
+	const char *fixed_harness; /* of the project, or NULL */
+	struct kt_build_line *lines, **tail;
+	const char *code; /* of the problem, NULL = none */
+	const char *problem; /* one line */
+	const char *findings; /* several lines, or NULL */
+	const char *harness, *kind, *image_ref;
+	/* By the transaction. */
+	struct kt_project_row project;
+	struct kt_release_row settled; /* the row as it was committed */
+	bool activated;
+	const char *pin_reason; /* why it was not */
+	struct kt_release_row moved; /* a later release took its place; id NULL = none */
+};
+
+/* As kt_build_start() with what a publish knows besides. */
+void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
+	const struct kt_release_row *row, bool activate, const struct kt_op *by, int64_t n_new,
+	const char *expected);
+/* Remember what the row does not hold, for a build that a crash interrupts. Blocking. */
+KT_MUST_CHECK enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
+	bool activate, const char *expected, struct kt_err *err);
+void kt_build_unnote(struct kt_control *ctl, const char *release_id);
+/* Worker: look at the laid-out application; lines and problem are in b's work. */
+KT_MUST_CHECK enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err);
+/* A line that a worker found. */
+void kt_build_line(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
+/* b has ended: last event, waiters, lingering. b->row is final. */
+void kt_build_over(struct kt_build *b);
+void kt_build_free(struct kt_build *b);
+/* buildlog.c: open its log. */
+KT_MUST_CHECK enum kt_code kt_build_open_log(struct kt_build *b, struct kt_err *err);
+/* preview.c: end those whose time is over. */
+void kt_previews_sweep(struct kt_control *ctl);
+/* sweep.c: collect trees (or blobs) now, unless something is being collected. For tests. */
+void kt_releases_collect(struct kt_control *ctl, bool blobs);
+/* Sessions run on it, somebody holds it, or it is being built. On the loop. */
+bool kt_release_used(const struct kt_control *ctl, const char *release_id);
+/* Copy of a row with all its strings. */
+struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row);
+/* Answer op with the release object and what the outcome adds; or with the problem it failed with.
+ */
+void kt_release_answer(struct kt_op *op, const struct kt_project_mem *p,
+	const struct kt_release_row *row, const struct kt_build *b);
+/*
+ * The release a caller names, "v7", an id or "current", of project p. Returns KT_ENOTFOUND (word
+ * `release_not_found`).
+ */
+KT_MUST_CHECK enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op,
+	const struct kt_project_row *p, const char *word, struct kt_release_row *out,
+	struct kt_err *err);
+/* The project of a caller's word in a transaction. KT_ENOTFOUND (word `project_not_found`). */
+KT_MUST_CHECK enum kt_code kt_project_find(struct kt_tx *tx, struct kt_op *op, const char *ref,
+	struct kt_project_row *out, struct kt_err *err);
+/* Next version of project p as a release of the code of `from`; adds row and audit entry. */
+KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
+	struct kt_project_row *p, const struct kt_release_row *from, const char *source,
+	const char *message, struct kt_release_row *out, struct kt_err *err);
+/* "v7" in the arena. */
+const char *kt_version_text(struct kt_arena *arena, int64_t version);
+
+/* --- env of one release ------------------------------------------------------------------ */
+
+/*
+ * The JSON object of sealed values that a release row holds, from a doc's {"NAME": "value"}; NULL
+ * for none. In arena. Returns KT_OK, KT_EINVAL or KT_ELIMIT.
+ */
+KT_MUST_CHECK enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena,
+	const char *org_id, const cJSON *env, const char **out, struct kt_err *err);
+/* Call fn for each value of such an object. */
+KT_MUST_CHECK enum kt_code kt_env_unseal(const struct kt_control *ctl, const char *org_id,
+	const char *sealed, void (*fn)(void *arg, const char *name, const char *value), void *arg,
+	struct kt_err *err);
+
+#endif

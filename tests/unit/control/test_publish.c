@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publishing: the three kinds of manifest, what is missing, archives through the real unpacker,
+ * refusals that change nothing, idempotency.
+ */
+#include "work.h"
+
+#include <fcntl.h>
+
+static struct kt_spawner *spawner;
+
+/* The rig with the unpacker: this program itself, see main(). */
+static int setup(void **state)
+{
+	struct rig *r;
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0 || rig_setup(state) != 0)
+		return -1;
+	self[n] = '\0';
+	r = *state;
+	free(r->ctl->self);
+	r->ctl->self = kt_strdup(self);
+	if (kt_spawner_start(&spawner, NULL) != KT_OK ||
+		kt_spawner_attach(spawner, r->loop, NULL) != KT_OK)
+		return -1;
+	r->ctl->cfg.spawner = spawner;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct rig *r = *state;
+
+	kt_control_free(r->ctl);
+	r->ctl = NULL;
+	kt_spawner_free(spawner);
+	return rig_teardown(state);
+}
+
+static void send_doc(struct rig *r, struct answer *a, const char *slug, const char *doc)
+{
+	RUN(r, a, kt_control_publish(r->ctl, &r->actor, slug, doc, strlen(doc), NULL, NULL,
+			  on_answer, a));
+}
+
+static size_t n_staged(struct rig *r)
+{
+	KT_AUTOFREE char *tmp = kt_path_join(r->dir, "tmp");
+	char **names;
+	size_t n;
+
+	assert_int_equal(kt_fs_list(tmp, &names, &n, NULL), KT_OK);
+	kt_fs_names_free(names, n);
+	return n;
+}
+
+static void test_missing_is_named(void **state)
+{
+	struct rig *r = *state;
+	const struct file f[] = { CLAUDE_MD, { "a.txt", "same", 0 }, { "b.txt", "same", 0 } };
+	KT_AUTOFREE char *doc = doc_of(f, 3, "");
+	struct answer a = { 0 };
+	KT_AUTO_JSON cJSON *extra = NULL;
+
+	put_blobs(r, f, 1);
+	send_doc(r, &a, "beans", doc);
+	ASSERT_STATUS(&a, 409);
+	assert_string_equal(a.code, "files_missing");
+	assert_int_equal(kt_json_parse(a.extra, strlen(a.extra), 0, &extra, NULL), KT_OK);
+	assert_int_equal(cJSON_GetArraySize(kt_json_arr(extra, "missing")), 1);
+	assert_int_equal(kt_json_int(extra, "missing_total", 0), 1);
+	/* Nothing was written. */
+	assert_null(project_mem(r, "beans"));
+	put_blobs(r, f, 3);
+	send_doc(r, &a, "beans", doc);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "version", "v1");
+	assert_text(&a, "state", "queued");
+	assert_int_equal(kt_json_int(a.doc, "files", 0), 3);
+	answer_clear(&a);
+}
+
+static void test_delta_and_digest(void **state)
+{
+	struct rig *r = *state;
+	const struct file f[] = { CLAUDE_MD, { "a.txt", "one", 0 }, { "b.txt", "two", 0 } };
+	const struct file g[] = { CLAUDE_MD, { "a.txt", "other", 0 }, { "c.txt", "three", 0 } };
+	struct kt_manifest *m = manifest_of(f, 3), *n = manifest_of(g, 3);
+	KT_AUTO_BUF struct kt_buf delta = KT_BUF_INIT(4096);
+	KT_AUTO_BUF struct kt_buf doc = KT_BUF_INIT(8192);
+	struct answer a = { 0 };
+
+	deploy(r, &a, "beans", f, 3, "");
+	ASSERT_STATUS(&a, 201);
+	assert_text(&a, "digest", m->digest);
+	kt_manifest_delta(m, n, &delta);
+	kt_buf_addf(&doc, "{\"base\":\"%s\",\"digest\":\"%s\",\"delta\":", m->digest, n->digest);
+	kt_json_add_str(&doc, delta.ptr, delta.len);
+	kt_buf_adds(&doc, "}");
+	send_doc(r, &a, "beans", doc.ptr);
+	assert_string_equal(a.code, "files_missing");
+	put_blobs(r, g, 3);
+	send_doc(r, &a, "beans", doc.ptr);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "digest", n->digest);
+	/* By its digest alone. */
+	kt_buf_clear(&doc);
+	kt_buf_addf(&doc, "{\"digest\":\"%s\"}", m->digest);
+	send_doc(r, &a, "beans", doc.ptr);
+	ASSERT_STATUS(&a, 202);
+	/* Somebody else's blobs are nobody's. */
+	RUN(r, &a, kt_control_publish(r->ctl, &r->stranger, "beans", doc.ptr, doc.len, NULL, NULL,
+			   on_answer, &a));
+	ASSERT_STATUS(&a, 409);
+	assert_string_equal(a.code, "base_unknown");
+	/* A digest that the files do not give. */
+	kt_buf_clear(&doc);
+	kt_buf_addf(&doc, "{\"base\":\"%s\",\"digest\":\"%s\",\"delta\":\"\"}", m->digest,
+		n->digest);
+	send_doc(r, &a, "beans", doc.ptr);
+	ASSERT_STATUS(&a, 422);
+	assert_string_equal(a.code, "invalid_manifest");
+	kt_manifest_free(m);
+	kt_manifest_free(n);
+	answer_clear(&a);
+}
+
+static void test_refusals(void **state)
+{
+	struct rig *r = *state;
+	static const char size[] =
+		"{\"manifest\":\"100644 3 "
+		"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 a\\n\"}";
+	static const char out_of_tree[] =
+		"{\"manifest\":\"120000 1 "
+		"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881 a\\n\"}";
+	static const struct {
+		const char *slug, *doc, *code;
+		int status;
+	} cases[] = {
+		{ "beans", "{", "bad_json", 400 },
+		{ "beans", "[]", "validation_failed", 422 },
+		{ "beans", "{}", "validation_failed", 422 },
+		{ "beans", "{\"manifest\":\"\"}", "invalid_manifest", 422 },
+		{ "beans", "{\"manifest\":\"nonsense\\n\"}", "invalid_manifest", 422 },
+		{ "beans", size, "invalid_manifest", 422 },
+		{ "beans", "{\"manifest\":\"\",\"commit_sha\":\"HEAD\"}", "validation_failed", 422 },
+		{ "beans", "{\"manifest\":\"\",\"ref\":\"a..b\"}", "invalid_name", 422 },
+		{ "beans", "{\"manifest\":\"\",\"pr\":-1}", "validation_failed", 422 },
+		{ "beans", "{\"manifest\":\"\",\"env\":{\"A B\":\"x\"}}", "validation_failed", 422 },
+		{ "beans", "{\"manifest\":\"\",\"env\":{\"A\":1}}", "validation_failed", 422 },
+		{ "Not A Slug", "{}", "invalid_name", 422 },
+		{ "beans", "{\"digest\":\"../../etc\"}", "base_unknown", 409 },
+	};
+	struct answer a = { 0 };
+	const struct file up[] = { { "x", "..", 0 } };
+	KT_AUTOFREE char *link = doc_of((const struct file[]){ { "x", "..", KT_MODE_LINK } }, 1, "");
+
+	(void)out_of_tree;
+	put_blobs(r, (const struct file[]){ { "x", "x", 0 } }, 1);
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		send_doc(r, &a, cases[i].slug, cases[i].doc);
+		if (a.status != cases[i].status || strcmp(a.code, cases[i].code) != 0)
+			fail_msg("%s: %d %s (%s)", cases[i].doc, a.status, a.code, a.message);
+	}
+	put_blobs(r, up, 1);
+	send_doc(r, &a, "beans", link);
+	ASSERT_STATUS(&a, 422);
+	assert_string_equal(a.code, "invalid_manifest");
+	assert_null(project_mem(r, "beans"));
+	answer_clear(&a);
+}
+
+/* --- archives ------------------------------------------------------------------------------ */
+
+static struct kt_tree *tree_of(struct rig *r, const struct file *files, size_t n)
+{
+	KT_AUTOFREE char *dir = kt_asprintf("%s/src", r->dir);
+	struct kt_tree_options opts = { 0 };
+	struct kt_tree *t = NULL;
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_pack_limits_init(&opts.limits);
+	assert_int_equal(kt_fs_remove_tree(dir, NULL), KT_OK);
+	for (size_t i = 0; i < n; i++) {
+		KT_AUTOFREE char *path = kt_path_join(dir, files[i].path);
+		KT_AUTOFREE char *parent = kt_path_dir(path);
+
+		assert_int_equal(kt_fs_mkdirs(parent, 0700, NULL), KT_OK);
+		assert_int_equal(kt_fs_write_atomic(path, files[i].content,
+					 strlen(files[i].content), 0600, false, NULL),
+			KT_OK);
+	}
+	if (kt_tree_folder(dir, &opts, &t, &err) != KT_OK)
+		fail_msg("%s", err.msg);
+	return t;
+}
+
+static enum kt_code read_file(
+	void *arg, const struct kt_file *f, struct kt_buf *out, struct kt_err *err)
+{
+	return kt_tree_read(arg, f, out, err);
+}
+
+static void send_file(
+	struct rig *r, struct answer *a, const char *slug, const char *doc, const char *path)
+{
+	RUN(r, a, kt_control_publish(r->ctl, &r->actor, slug, doc, doc ? strlen(doc) : 0, path,
+			  NULL, on_answer, a));
+}
+
+static const struct file some[] = { CLAUDE_MD, { "a.txt", "one", 0 }, { "d/b.txt", "two", 0 } };
+
+static void test_bundle(void **state)
+{
+	struct rig *r = *state;
+	struct kt_tree *t = tree_of(r, some, 3);
+	KT_AUTOFREE char *doc = doc_of(some, 3, "\"message\":\"by bundle\"");
+	KT_AUTOFREE char *path = kt_asprintf("%s/bundle", r->dir);
+	const struct kt_manifest *m = kt_tree_manifest(t);
+	const char *digests[] = { m->files[0].digest, m->files[1].digest };
+	struct kt_err err = KT_ERR_INIT;
+	struct answer a = { 0 };
+	int64_t bytes;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	if (kt_bundle_write(t, doc, digests, 2, fd, &bytes, &err) != KT_OK)
+		fail_msg("%s", err.msg);
+	(void)close(fd);
+	/* One is not in it: the others are kept. */
+	send_file(r, &a, "beans", NULL, path);
+	ASSERT_STATUS(&a, 409);
+	assert_string_equal(a.code, "files_missing");
+	assert_non_null(strstr(a.extra, m->files[2].digest));
+	assert_null(strstr(a.extra, m->files[0].digest));
+	assert_int_equal(n_staged(r), 0);
+	fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
+	digests[0] = m->files[2].digest;
+	assert_int_equal(kt_bundle_write(t, doc, digests, 1, fd, &bytes, &err), KT_OK);
+	(void)close(fd);
+	send_file(r, &a, "beans", NULL, path);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "message", "by bundle");
+	assert_text(&a, "digest", m->digest);
+	assert_int_equal(n_staged(r), 0);
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v1", on_answer, &a));
+	ASSERT_STATUS(&a, 201);
+	kt_tree_free(t);
+	answer_clear(&a);
+}
+
+static void test_whole_archive(void **state)
+{
+	struct rig *r = *state;
+	struct kt_tree *t = tree_of(r, some, 3);
+	KT_AUTOFREE char *path = kt_asprintf("%s/app.tar.gz", r->dir);
+	const struct kt_manifest *m = kt_tree_manifest(t);
+	const char *doc = "{\"message\":\"by hand\",\"ref\":\"main\"}";
+	struct kt_err err = KT_ERR_INIT;
+	struct answer a = { 0 };
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	if (kt_archive_write(m, "tar.gz", read_file, t, fd, &err) != KT_OK)
+		fail_msg("%s", err.msg);
+	(void)close(fd);
+	send_file(r, &a, "beans", doc, path);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "digest", m->digest);
+	assert_text(&a, "source", "archive");
+	assert_text(&a, "message", "by hand");
+	/* And out again, the same. */
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v1", on_answer, &a));
+	ASSERT_STATUS(&a, 201);
+	kt_tree_free(t);
+	answer_clear(&a);
+}
+
+static void test_bad_archive(void **state)
+{
+	struct rig *r = *state;
+	KT_AUTOFREE char *path = kt_asprintf("%s/bad", r->dir);
+	struct answer a = { 0 };
+
+	assert_int_equal(kt_fs_write_new(path, "no archive", 10, 0600, NULL), KT_OK);
+	send_file(r, &a, "beans", NULL, path);
+	ASSERT_STATUS(&a, 422);
+	assert_string_equal(a.code, "archive_refused");
+	assert_int_equal(n_staged(r), 0);
+	assert_null(project_mem(r, "beans"));
+	/* No unpacker to be had. */
+	free(r->ctl->self);
+	r->ctl->self = kt_strdup("/nonexistent/karta");
+	send_file(r, &a, "beans", NULL, path);
+	assert_true(a.status >= 500);
+	assert_int_equal(n_staged(r), 0);
+	answer_clear(&a);
+}
+
+static void drop_path(void *arg, const struct kt_result *res)
+{
+	struct answer *a = arg;
+
+	a->n++;
+	a->status = res->status;
+	if (res->rc == KT_OK)
+		a->json = kt_strndup(res->json, res->json_len);
+}
+
+static void test_download(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char digest[KT_DIGEST_MAX];
+
+	deploy(r, &a, "beans", some, 3, "");
+	(void)kt_str_copy(digest, sizeof(digest), text_of(&a, "digest"));
+	RUN(r, &a, kt_control_release_archive(
+			   r->ctl, &r->actor, "beans", "v1", "tar.zst", drop_path, &a));
+	ASSERT_STATUS(&a, 200);
+	KT_AUTOFREE char *path = kt_strdup(a.json);
+	send_file(r, &a, "other", NULL, path);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "digest", digest);
+	assert_int_equal(unlink(path), 0);
+	RUN(r, &a, kt_control_release_archive(
+			   r->ctl, &r->actor, "beans", "v1", "rar", drop_path, &a));
+	ASSERT_STATUS(&a, 422);
+	answer_clear(&a);
+}
+
+/* --- the same request again ------------------------------------------------------------------ */
+
+#define PARALLEL 100
+
+static void test_idempotent(void **state)
+{
+	struct rig *r = *state;
+	const struct file f[] = { CLAUDE_MD };
+	KT_AUTOFREE char *doc = doc_of(f, 1, "");
+	struct kt_precond pre = {
+		.idem_key = "k1", .idem_scope = "POST releases", .fingerprint = "one"
+	};
+	struct answer *all = kt_calloc(PARALLEL, sizeof(*all)), a = { 0 };
+	char id[KT_ID_MAX];
+
+	put_blobs(r, f, 1);
+	for (int i = 0; i < PARALLEL; i++)
+		kt_control_publish(r->ctl, &r->actor, "beans", doc, strlen(doc), NULL, &pre,
+			on_answer, &all[i]);
+	for (int i = 0; i < PARALLEL; i++) {
+		rig_wait(r, &all[i], 1);
+		ASSERT_STATUS(&all[i], 202);
+		if (i == 0)
+			(void)kt_str_copy(id, sizeof(id), text_of(&all[0], "id"));
+		assert_text(&all[i], "id", id);
+		answer_clear(&all[i]);
+	}
+	free(all);
+	RUN(r, &a, kt_control_releases(r->ctl, &r->actor, "beans", 0, 10, on_answer, &a));
+	assert_int_equal(cJSON_GetArraySize(kt_json_arr(a.doc, "data")), 1);
+	/* After a restart, too. */
+	rig_restart(r);
+	RUN(r, &a, kt_control_publish(r->ctl, &r->actor, "beans", doc, strlen(doc), NULL, &pre,
+			   on_answer, &a));
+	assert_text(&a, "id", id);
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", id, on_answer, &a));
+	ASSERT_STATUS(&a, 201);
+	/* Another request under the same key. */
+	pre.fingerprint = "two";
+	RUN(r, &a, kt_control_publish(r->ctl, &r->actor, "beans", doc, strlen(doc), NULL, &pre,
+			   on_answer, &a));
+	ASSERT_STATUS(&a, 422);
+	assert_string_equal(a.code, "idempotency_mismatch");
+	answer_clear(&a);
+}
+
+/* Many first pushes of one name, from two organizations. */
+static void test_first_push_race(void **state)
+{
+	struct rig *r = *state;
+	const struct file f[] = { CLAUDE_MD };
+	KT_AUTOFREE char *doc = doc_of(f, 1, "");
+	struct answer all[50] = { 0 }, a = { 0 };
+	char digest[KT_DIGEST_MAX];
+
+	put_blobs(r, f, 1);
+	assert_int_equal(kt_blobs_put(r->ctl->blobs, r->other.org_id, f[0].content,
+				 strlen(f[0].content), digest, NULL),
+		KT_OK);
+	for (int i = 0; i < 50; i++)
+		kt_control_publish(r->ctl, i & 1 ? &r->stranger : &r->actor, "beans", doc,
+			strlen(doc), NULL, NULL, on_answer, &all[i]);
+	for (int i = 0; i < 50; i++) {
+		rig_wait(r, &all[i], 1);
+		ASSERT_STATUS(&all[i], 202);
+		answer_clear(&all[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct kt_actor *who = i ? &r->stranger : &r->actor;
+
+		RUN(r, &a, kt_control_release_wait(r->ctl, who, "beans", "v25", on_answer, &a));
+		ASSERT_STATUS(&a, 201);
+		RUN(r, &a, kt_control_releases(r->ctl, who, "beans", 0, 100, on_answer, &a));
+		assert_int_equal(cJSON_GetArraySize(kt_json_arr(a.doc, "data")), 25);
+		RUN(r, &a, kt_control_projects(r->ctl, who, on_answer, &a));
+		assert_int_equal(cJSON_GetArraySize(kt_json_arr(a.doc, "data")), 1);
+	}
+	answer_clear(&a);
+}
+
+int main(int argc, char **argv)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_missing_is_named),
+		T(test_delta_and_digest),
+		T(test_refusals),
+		T(test_bundle),
+		T(test_whole_archive),
+		T(test_bad_archive),
+		T(test_download),
+		T(test_idempotent),
+		T(test_first_push_race),
+	};
+
+	if (!strcmp(argv[0], "karta-unpack"))
+		return kt_unpack_worker(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
