@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The journal: sessions.jsonl, one JSON line for each change, the last one of a session counts. A
- * torn last line (crash in mid-write) is dropped. Written with one write(2) a line: what a client
- * was told survives a killed server.
+ * torn last line (crash in mid-write) is dropped.
+ *
+ * A local server writes each line at once with one write(2): what a client was told survives a
+ * killed server. A hosting server writes once a tick, and whoever has to be told waits for the disk
+ * besides (sync.c).
  */
 #include "session/session_private.h"
 
@@ -16,12 +19,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define JOURNAL_MAX_BYTES ((size_t)512 * 1024 * 1024)
+#define READ_BYTES (1024 * 1024)
 #define LINE_MAX_BYTES (4 * 1024 * 1024) /* metadata, remembered approvals, participants */
+#define LINES_MAX_BYTES (64 * 1024 * 1024) /* of one tick, or kept while the disk is full */
+#define LINES_KEEP_BYTES                                                                           \
+	(64 * 1024) /* memory that stays for the next tick; local: for the next line */
 #define COMPACT_LINES 1000 /* at start: rewrite when this many lines are out of date */
-#define COMPACT_LINES_RUNNING 20000 /* while serving, where it costs a pause */
+#define COMPACT_LINES_RUNNING 20000 /* while serving */
 
 char *kt_session_dir(const struct kt_session *s)
 {
@@ -33,18 +40,20 @@ char *kt_session_log_path(const struct kt_session *s)
 	return kt_asprintf("%s/sessions/%s/events.log", s->reg->data_dir, s->id);
 }
 
-static char *journal_path(const struct kt_sessions *reg)
+char *kt_journal_path(const struct kt_sessions *reg)
 {
 	return kt_path_join(reg->data_dir, "sessions.jsonl");
 }
 
-static void write_session(struct kt_buf *b, const struct kt_session *s)
+void kt_journal_write_session(struct kt_buf *b, const struct kt_session *s)
 {
 	struct kt_jw w;
 
 	kt_jw_init(&w, b);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "id", s->id);
+	if (s->pin)
+		kt_jw_raw(&w, "target", s->pin->json, s->pin->json_len);
 	kt_jw_raw(&w, "metadata", s->metadata, strlen(s->metadata));
 	kt_jw_str(&w, "title", s->title);
 	kt_jw_str(&w, "current_agent", s->current_agent);
@@ -99,94 +108,121 @@ static void write_idem(
 	kt_jw_obj_end(&w);
 }
 
-/* Rewrite the journal with what counts only. */
-static enum kt_code compact(struct kt_sessions *reg, const char *path, struct kt_err *err)
+void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(JOURNAL_MAX_BYTES);
-
-	for (size_t i = 0; i < reg->order.len; i++) {
-		write_session(&b, reg->order.items[i]);
-		kt_buf_addc(&b, '\n');
-	}
 	for (size_t i = 0; i < reg->idem_order.len; i++) {
 		const char *full = reg->idem_order.items[i];
 		const char *lf = strchr(full, '\n');
 		KT_AUTOFREE char *scope = kt_strndup(full, (size_t)(lf - full));
 
-		write_idem(&b, scope, lf + 1, kt_map_get(&reg->idem, full));
-		kt_buf_addc(&b, '\n');
+		write_idem(b, scope, lf + 1, kt_map_get(&reg->idem, full));
+		kt_buf_addc(b, '\n');
 	}
-	if (!kt_buf_ok(&b))
-		return kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
-	reg->journal_lines = reg->order.len + reg->idem_order.len;
-	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, false, err);
-}
-
-/* Open the journal for appending. */
-static enum kt_code reopen(struct kt_sessions *reg, const char *path, struct kt_err *err)
-{
-	if (reg->journal_fd >= 0)
-		close(reg->journal_fd);
-	reg->journal_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	if (reg->journal_fd < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
-	return KT_OK;
 }
 
 /* Rewrite the journal when most of it is out of date. */
 static void maybe_compact(struct kt_sessions *reg)
 {
-	KT_AUTOFREE char *path = NULL;
 	struct kt_err err = KT_ERR_INIT;
-	size_t live = reg->order.len + reg->idem_order.len;
+	size_t live = reg->n_sessions + reg->idem_order.len;
 
 	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING)
 		return;
-	path = journal_path(reg);
-	if (compact(reg, path, &err) != KT_OK || reopen(reg, path, &err) != KT_OK)
+	if (reg->control)
+		kt_copy_begin(reg);
+	else if (kt_journal_compact(reg, &err) != KT_OK)
 		kt_log(KT_LOG_ERROR, "session", "%s", err.msg);
 }
 
-static void append_line(struct kt_sessions *reg, struct kt_buf *b)
+/* Half a line must not stay in front of the next one. */
+static void cut_back(struct kt_sessions *reg)
 {
+	if (ftruncate(reg->journal_fd, reg->journal_size) == 0)
+		return;
+	kt_log(KT_LOG_ERROR, "session", "cannot mend the session journal: %s", strerror(errno));
+	reg->journal_broken = true;
+}
+
+void kt_journal_flush(struct kt_sessions *reg)
+{
+	struct kt_buf *b = &reg->lines;
 	struct kt_err err = KT_ERR_INIT;
 
-	kt_buf_addc(b, '\n');
-	if (!kt_buf_ok(b)) {
-		kt_log(KT_LOG_ERROR, "session", "a journal line is too long and was not written");
+	if (reg->copy)
+		kt_copy_flush(reg);
+	if (!b->len)
+		return;
+	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, &err) != KT_OK) {
+		kt_log(KT_LOG_ERROR, "session", "cannot write the session journal: %s", err.msg);
+		cut_back(reg);
+		reg->journal_failed = true;
+		/* A local server goes on without; a hosting one tries them again. */
+		if (!reg->control)
+			kt_buf_clear(b);
 		return;
 	}
-	if (reg->journal_fd < 0)
-		return;
-	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, &err) != KT_OK)
-		kt_log(KT_LOG_ERROR, "session", "cannot write the session journal: %s", err.msg);
-	reg->journal_lines++;
+	reg->journal_failed = false;
+	reg->journal_size += (int64_t)b->len;
+	reg->written += b->len;
+	if (b->cap > LINES_KEEP_BYTES * (reg->control ? 64 : 1))
+		kt_buf_release(b);
+	else
+		kt_buf_clear(b);
 	maybe_compact(reg);
 }
 
-void kt_journal_session(struct kt_sessions *reg, const struct kt_session *s)
+/* The line that begins at byte `from` of lines is whole. copied: it belongs into a rewrite too. */
+static void line_end(struct kt_sessions *reg, size_t from, bool copied)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
+	struct kt_buf *b = &reg->lines;
 
-	write_session(&b, s);
-	append_line(reg, &b);
+	kt_buf_addc(b, '\n');
+	if (!kt_buf_ok(b) || b->len - from > LINE_MAX_BYTES) {
+		kt_log(KT_LOG_ERROR, "session", "a journal line is too long and was not written");
+		if (!kt_buf_ok(b))
+			reg->journal_broken = true;
+		b->overflow = false;
+		kt_buf_truncate(b, from);
+		return;
+	}
+	reg->journal_lines++;
+	if (reg->copy && copied) {
+		kt_buf_add(&reg->copy->lines, b->ptr + from, b->len - from);
+		reg->copy->n_lines++;
+	}
+	if (reg->control)
+		kt_loop_defer(reg->loop, &reg->tick);
+	else
+		kt_journal_flush(reg);
 }
 
-void kt_journal_deleted(struct kt_sessions *reg, const char *id)
+void kt_journal_session(struct kt_sessions *reg, struct kt_session *s)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(256);
+	size_t from = reg->lines.len;
 
-	kt_buf_addf(&b, "{\"id\":\"%s\",\"deleted\":true}", id);
-	append_line(reg, &b);
+	if (reg->journal_fd < 0)
+		return;
+	kt_journal_write_session(&reg->lines, s);
+	line_end(reg, from, kt_copy_has(reg, s));
+}
+
+void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s)
+{
+	size_t from = reg->lines.len;
+
+	if (reg->journal_fd < 0)
+		return;
+	kt_buf_addf(&reg->lines, "{\"id\":\"%s\",\"deleted\":true}", s->id);
+	line_end(reg, from, kt_copy_has(reg, s));
 }
 
 void kt_journal_idem(
 	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
+	size_t from = reg->lines.len;
 
-	write_idem(&b, scope, key, what);
-	append_line(reg, &b);
+	write_idem(&reg->lines, scope, key, what);
+	line_end(reg, from, reg->copy && reg->copy->whole);
 }
 
 static char *dup_or_null(const char *s)
@@ -215,21 +251,46 @@ static void load_lists(struct kt_session *s, const cJSON *doc)
 	}
 }
 
+/* The release of a session, as the line says; false when it names none. */
+static bool load_target(const cJSON *doc, struct kt_target *t)
+{
+	const cJSON *it = kt_json_obj(doc, "target");
+
+	memset(t, 0, sizeof(*t));
+	kt_str_copy(t->org_id, sizeof(t->org_id), kt_json_str_or(it, "org_id", ""));
+	kt_str_copy(t->org_slug, sizeof(t->org_slug), kt_json_str_or(it, "org", ""));
+	kt_str_copy(t->project_id, sizeof(t->project_id), kt_json_str_or(it, "project_id", ""));
+	kt_str_copy(t->project, sizeof(t->project), kt_json_str_or(it, "project", ""));
+	kt_str_copy(t->release_id, sizeof(t->release_id), kt_json_str_or(it, "release_id", ""));
+	t->version = kt_json_int(it, "version", 0);
+	t->folder = kt_json_bool(it, "folder", false);
+	t->preview = kt_json_bool(it, "preview", false);
+	return t->project_id[0] && (t->folder || t->release_id[0]);
+}
+
 static void load_session(struct kt_sessions *reg, const char *id, const cJSON *doc)
 {
 	struct kt_session *s = kt_map_get(&reg->by_id, id);
 	KT_AUTO_BUF struct kt_buf meta = KT_BUF_INIT(LINE_MAX_BYTES);
+	struct kt_target target;
 
 	if (kt_json_bool(doc, "deleted", false)) {
 		if (s)
 			kt_session_free(s);
 		return;
 	}
+	if (!s && reg->control && !load_target(doc, &target)) {
+		kt_log(KT_LOG_WARN, "session", "%s is of no project and is left out", id);
+		return;
+	}
 	/* A later line replaces what the session holds, never its place in the order. */
-	if (s)
+	if (s) {
 		kt_session_clear(s);
-	else
+	} else {
 		s = kt_session_alloc(reg, id);
+		if (reg->control)
+			kt_pin_set(s, kt_pin_get(reg, &target));
+	}
 	kt_json_add(&meta, kt_json_obj(doc, "metadata"));
 	free(s->metadata);
 	s->metadata = kt_strdup(kt_json_obj(doc, "metadata") ? meta.ptr : "{}");
@@ -282,34 +343,60 @@ static void load_line(struct kt_sessions *reg, const char *line, size_t len)
 		load_idem(reg, key, doc);
 }
 
+/* Read the lines of fd; *out_whole is where the last whole one ends. */
+static enum kt_code load_lines(
+	struct kt_sessions *reg, int fd, const char *path, int64_t *out_whole, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES + READ_BYTES);
+	int64_t whole = 0;
+
+	for (;;) {
+		char *room = kt_buf_reserve(&b, READ_BYTES);
+		size_t at = 0;
+		ssize_t n;
+
+		if (!room)
+			return kt_fail(err, KT_EPROTO, 0, "'%s' has a line that is too long", path);
+		do {
+			n = read(fd, room, READ_BYTES);
+		} while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return kt_fail(err, KT_EIO, errno, "cannot read '%s'", path);
+		if (n == 0)
+			break;
+		kt_buf_commit(&b, (size_t)n);
+		for (char *lf; (lf = memchr(b.ptr + at, '\n', b.len - at)) != NULL;) {
+			size_t end = (size_t)(lf - b.ptr);
+
+			load_line(reg, b.ptr + at, end - at);
+			at = end + 1;
+		}
+		whole += (int64_t)at;
+		kt_buf_drop(&b, at);
+	}
+	*out_whole = whole;
+	return KT_OK;
+}
+
 enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(JOURNAL_MAX_BYTES);
-	KT_AUTOFREE char *path = journal_path(reg);
-	struct kt_err ignored = KT_ERR_INIT;
-	enum kt_code rc = kt_fs_read(path, &b, &ignored);
-	size_t kept = 0;
+	KT_AUTOFREE char *path = kt_journal_path(reg);
+	KT_AUTOFD int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	int64_t whole;
+	struct stat st;
 
-	if (rc != KT_OK && rc != KT_ENOTFOUND) {
-		if (err)
-			*err = ignored;
-		return rc;
-	}
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
 	reg->journal_fd = -1; /* nothing is written while loading */
-	for (size_t at = 0; at < b.len;) {
-		char *lf = memchr(b.ptr + at, '\n', b.len - at);
-
-		if (!lf)
-			break;
-		load_line(reg, b.ptr + at, (size_t)(lf - (b.ptr + at)));
-		at = (size_t)(lf - b.ptr) + 1;
-		kept = at;
-	}
-	if (kept < b.len ||
-		reg->journal_lines > reg->order.len + reg->idem_order.len + COMPACT_LINES) {
-		rc = compact(reg, path, err);
-		if (rc != KT_OK)
-			return rc;
-	}
-	return reopen(reg, path, err);
+	kt_buf_init(&reg->lines, LINES_MAX_BYTES);
+	enum kt_code rc = load_lines(reg, fd, path, &whole, err);
+	if (rc != KT_OK)
+		return rc;
+	if (fstat(fd, &st) != 0 || (st.st_size > whole && ftruncate(fd, whole) != 0))
+		return kt_fail(err, KT_EIO, errno, "cannot mend '%s'", path);
+	reg->journal_fd = KT_STEAL_FD(fd);
+	reg->journal_size = whole;
+	if (reg->journal_lines > reg->n_sessions + reg->idem_order.len + COMPACT_LINES)
+		return kt_journal_compact(reg, err);
+	return KT_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The registry: all sessions of an application, the application itself, draining. */
+/* The registry: all sessions, retention, draining. */
 #include "session/session_private.h"
 
 #include "base/fs.h"
@@ -15,8 +15,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define APP_CHECK_MS 100 /* how long a look at the folder counts */
 #define SWEEP_MS (10 * 60 * 1000)
+#define SWEEP_SESSIONS 500 /* looked at in one go */
+#define RETENTION_MS (24 * 3600 * 1000) /* while the release's own setting is not known */
+#define STUCK_BYTES (16 * 1024 * 1024) /* of journal lines that cannot be written */
 
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg)
 {
@@ -30,118 +32,10 @@ bool kt_sessions_draining(const struct kt_sessions *reg)
 
 size_t kt_sessions_count(const struct kt_sessions *reg)
 {
-	return reg->order.len;
+	return reg->n_sessions;
 }
 
-/* --- the application ----------------------------------------------------------------------- */
-
-void kt_app_unref(struct kt_app_ref *ref)
-{
-	if (!ref || --ref->refs)
-		return;
-	kt_app_free(ref->app);
-	free(ref);
-}
-
-static void find_program(struct kt_sessions *reg, struct kt_app_ref *ref)
-{
-	struct kt_err err = KT_ERR_INIT;
-
-	if (ref->app->harness == KT_HARNESS_REHEARSAL)
-		return;
-	if (reg->harness_program) {
-		kt_str_copy(ref->program.path, sizeof(ref->program.path), reg->harness_program);
-		return;
-	}
-	if (kt_app_program(ref->app, &ref->program, &err) == KT_OK)
-		return;
-	ref->program.path[0] = '\0';
-	kt_str_copy(ref->problem, sizeof(ref->problem), err.msg);
-	if (err.hint[0]) {
-		size_t n = strlen(ref->problem);
-
-		snprintf(ref->problem + n, sizeof(ref->problem) - n, " (%s)", err.hint);
-	}
-}
-
-static void free_env(char **env)
-{
-	for (size_t i = 0; env && env[i]; i++)
-		free(env[i]);
-	free(env);
-}
-
-/* What .env binds of the variables that karta.toml declares, for the harness. */
-static void bind_env(struct kt_sessions *reg, const struct kt_app *app)
-{
-	char **env = kt_calloc(app->n_env + 1, sizeof(*env));
-	size_t n = 0;
-
-	for (size_t i = 0; i < app->n_env; i++) {
-		if (app->env[i].value)
-			env[n++] = kt_asprintf("%s=%s", app->env[i].name, app->env[i].value);
-	}
-	free_env(reg->bound_env);
-	reg->bound_env = env;
-	reg->env.extra_env = env;
-}
-
-static enum kt_code load_app(struct kt_sessions *reg, struct kt_err *err)
-{
-	struct kt_app_ref *ref;
-	struct kt_app *app;
-	enum kt_code rc = kt_app_load(reg->dir, &reg->app_opts, &app, err);
-
-	if (rc != KT_OK)
-		return rc;
-	ref = kt_calloc(1, sizeof(*ref));
-	ref->refs = 1;
-	ref->app = app;
-	ref->fingerprint = kt_app_fingerprint(reg->dir);
-	find_program(reg, ref);
-	bind_env(reg, app);
-	if (reg->pool)
-		kt_pool_set(reg->pool, ref->problem[0] ? NULL : ref->app,
-			ref->program.path[0] ? ref->program.path : NULL, ref->fingerprint);
-	kt_app_unref(reg->app);
-	reg->app = ref;
-	return KT_OK;
-}
-
-struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg)
-{
-	struct kt_err err = KT_ERR_INIT;
-	int64_t now = kt_loop_now_ms(reg->loop);
-
-	if (now - reg->app_checked_ms < APP_CHECK_MS)
-		return reg->app;
-	reg->app_checked_ms = now;
-	if (kt_app_fingerprint(reg->dir) == reg->app->fingerprint &&
-		!(reg->app->problem[0] && !reg->harness_program))
-		return reg->app;
-	if (load_app(reg, &err) != KT_OK)
-		kt_log(KT_LOG_WARN, "app", "the folder cannot be read again: %s", err.msg);
-	else
-		kt_log(KT_LOG_DEBUG, "app", "the folder was read again");
-	return reg->app;
-}
-
-const struct kt_app *kt_sessions_app(struct kt_sessions *reg)
-{
-	return kt_app_ref_current(reg)->app;
-}
-
-const struct kt_program *kt_sessions_program(const struct kt_sessions *reg)
-{
-	return &reg->app->program;
-}
-
-const char *kt_sessions_problem(const struct kt_sessions *reg)
-{
-	return reg->app->problem;
-}
-
-/* --- sessions ------------------------------------------------------------------------------ */
+/* --- sessions ---------------------------------------------------------------------------- */
 
 struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id)
 {
@@ -153,8 +47,13 @@ struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id)
 	s->current_agent = kt_strdup("default");
 	s->pump.fn = kt_session_pump;
 	s->pump.arg = s;
-	s->index = reg->order.len;
-	kt_vec_push(&reg->order, s);
+	s->older = reg->newest;
+	if (reg->newest)
+		reg->newest->newer = s;
+	else
+		reg->oldest = s;
+	reg->newest = s;
+	reg->n_sessions++;
 	kt_map_set(&reg->by_id, s->id, s);
 	return s;
 }
@@ -186,6 +85,26 @@ void kt_session_clear(struct kt_session *s)
 	}
 }
 
+static void unlink_session(struct kt_session *s)
+{
+	struct kt_sessions *reg = s->reg;
+
+	kt_copy_forget(reg, s);
+	if (reg->sweep_at == s)
+		reg->sweep_at = s->newer;
+	if (s->older)
+		s->older->newer = s->newer;
+	else
+		reg->oldest = s->newer;
+	if (s->newer)
+		s->newer->older = s->older;
+	else
+		reg->newest = s->older;
+	reg->n_sessions--;
+	kt_map_del(&reg->by_id, s->id);
+	kt_pin_clear(s);
+}
+
 void kt_session_free(struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;
@@ -198,10 +117,7 @@ void kt_session_free(struct kt_session *s)
 	kt_timer_free(s->idle);
 	kt_evlog_free(s->log);
 	kt_app_unref(s->app);
-	kt_map_del(&reg->by_id, s->id);
-	kt_vec_remove(&reg->order, s->index);
-	for (size_t i = s->index; i < reg->order.len; i++)
-		((struct kt_session *)reg->order.items[i])->index = i;
+	unlink_session(s);
 	kt_turn_free(s->turn);
 	for (size_t i = 0; i < s->queue.len; i++)
 		kt_turn_free(s->queue.items[i]);
@@ -229,31 +145,63 @@ static char *new_metadata(const struct kt_sessions *reg, const char *given)
 	return kt_buf_take(&b);
 }
 
+static bool may_be_parent(const struct kt_sessions *reg, const char *id, const struct kt_target *t)
+{
+	const struct kt_session *parent = kt_session_get(reg, id);
+
+	return parent &&
+		(!t || (parent->pin && kt_str_eq(parent->pin->target.project_id, t->project_id)));
+}
+
+static enum kt_code check_new(
+	struct kt_sessions *reg, const struct kt_session_new *n, struct kt_err *err)
+{
+	if (reg->draining)
+		return kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
+	if (reg->n_sessions >= KT_MAX_SESSIONS)
+		return kt_fail(err, KT_ELIMIT, 0, "there are %d sessions already; delete some",
+			KT_MAX_SESSIONS);
+	if (n->parent_id && !may_be_parent(reg, n->parent_id, n->target))
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no session '%s' to be the parent",
+			n->parent_id);
+	if (reg->control &&
+		(reg->journal_broken || (reg->journal_failed && reg->lines.len > STUCK_BYTES)))
+		return kt_fail(err, KT_EIO, 0, "the session journal cannot be written");
+	return KT_OK;
+}
+
 enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_new *n,
 	struct kt_session **out, struct kt_err *err)
 {
+	const struct kt_app *app;
 	struct kt_session *s;
 	char id[KT_ID_MAX];
+	enum kt_code rc = check_new(reg, n, err);
 
-	if (reg->draining)
-		return kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
-	if (reg->order.len >= KT_MAX_SESSIONS)
-		return kt_fail(err, KT_ELIMIT, 0, "there are %d sessions already; delete some",
-			KT_MAX_SESSIONS);
-	if (n->parent_id && !kt_session_get(reg, n->parent_id))
-		return kt_fail(err, KT_ENOTFOUND, 0, "there is no session '%s' to be the parent",
-			n->parent_id);
+	if (rc != KT_OK)
+		return rc;
+	kt_assert(!reg->control == !n->target);
+	app = n->target ? kt_sessions_app_of(reg, n->target) : kt_sessions_app(reg);
+	if (!app)
+		return kt_fail(err, KT_EUNAVAIL, 0, "the release is not ready");
 	kt_rand_id("sess_", id);
 	s = kt_session_alloc(reg, id);
+	if (n->target)
+		kt_pin_set(s, kt_pin_get(reg, n->target));
 	free(s->metadata);
 	s->metadata = new_metadata(reg, n->metadata);
 	s->parent_id = n->parent_id ? kt_strdup(n->parent_id) : NULL;
 	s->permission_mode = n->permission_mode ? kt_strdup(n->permission_mode) : NULL;
 	free(s->current_agent);
-	s->current_agent = kt_strdup(kt_sessions_app(reg)->default_agent);
+	s->current_agent = kt_strdup(app->default_agent);
 	s->created_us = kt_time_us();
 	s->updated_us = s->created_us;
 	kt_journal_session(reg, s);
+	if (s->pin) {
+		if (s->pin->target.release_id[0])
+			kt_control_session_count(reg->control, s->pin->target.release_id, 1);
+		kt_session_tell(s, "info", "session", "session created");
+	}
 	*out = s;
 	return KT_OK;
 }
@@ -265,28 +213,42 @@ struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id)
 
 struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct kt_session *after)
 {
-	size_t i = after ? after->index : reg->order.len;
-
-	return i ? reg->order.items[i - 1] : NULL;
+	return after ? after->older : reg->newest;
 }
 
 void kt_session_delete(struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;
-	KT_AUTOFREE char *dir = kt_session_dir(s);
-	struct kt_err err = KT_ERR_INIT;
 	size_t turns = s->queue.len + (s->turn ? 1 : 0);
 
-	kt_journal_deleted(reg, s->id);
+	kt_journal_deleted(reg, s);
 	kt_session_notify(s, KT_NOTE_GONE, NULL);
 	kt_assert(!s->watches);
 	if (s->log)
 		kt_evlog_detach(s->log);
+	if (s->harness)
+		kt_harness_kill(KT_STEAL(s->harness));
+	kt_session_remove_dir(s);
+	if (s->pin) {
+		kt_session_tell(s, "info", "session", "session deleted");
+		if (s->pin->target.release_id[0])
+			kt_control_session_count(reg->control, s->pin->target.release_id, -1);
+	}
 	kt_session_free(s);
-	if (kt_fs_remove_tree(dir, &err) != KT_OK)
-		kt_log(KT_LOG_WARN, "session", "%s", err.msg);
 	while (turns--)
 		kt_sessions_turn_done(reg);
+}
+
+/* How long events are kept after the last turn; 0 = not at all. */
+static int64_t retention_ms(struct kt_session *s)
+{
+	const struct kt_app_ref *ref = s->app ? s->app : NULL;
+
+	if (!ref && s->pin)
+		ref = kt_app_ref_of(s);
+	else if (!ref)
+		ref = s->reg->app;
+	return ref ? ref->app->event_retention_ms : RETENTION_MS;
 }
 
 enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct kt_err *err)
@@ -302,7 +264,7 @@ enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct 
 	}
 	cfg.session_id = s->id;
 	cfg.max_memory_bytes = KT_MAX_LOG_MEMORY_BYTES;
-	if (s->reg->app->app->event_retention_ms > 0) {
+	if (retention_ms(s) > 0) {
 		dir = kt_session_dir(s);
 		rc = kt_fs_mkdirs(dir, 0700, err);
 		if (rc != KT_OK)
@@ -324,44 +286,7 @@ uint64_t kt_session_last_seq(const struct kt_session *s)
 	return s->log ? kt_evlog_last_seq(s->log) : s->last_seq;
 }
 
-/* --- idempotency --------------------------------------------------------------------------- */
-
-const struct kt_idem *kt_idem_get(const struct kt_sessions *reg, const char *scope, const char *key)
-{
-	KT_AUTOFREE char *full = kt_asprintf("%s\n%s", scope, key);
-
-	return kt_map_get(&reg->idem, full);
-}
-
-void kt_idem_put(
-	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what)
-{
-	char *full = kt_asprintf("%s\n%s", scope, key);
-	struct kt_idem *copy = kt_malloc(sizeof(*copy));
-	int64_t oldest = kt_time_us() - (int64_t)KT_IDEMPOTENCY_MS * 1000;
-
-	*copy = *what;
-	while (reg->idem_order.len) {
-		const struct kt_idem *first = kt_map_get(&reg->idem, reg->idem_order.items[0]);
-		KT_AUTOFREE char *name = NULL;
-
-		if (reg->idem_order.len < KT_MAX_IDEMPOTENCY_KEYS && first->at_us >= oldest)
-			break;
-		name = kt_vec_remove(&reg->idem_order, 0);
-		free(kt_map_del(&reg->idem, name));
-	}
-	if (kt_map_get(&reg->idem, full)) {
-		free(kt_map_set(&reg->idem, full, copy));
-		free(full);
-	} else {
-		kt_map_set(&reg->idem, full, copy);
-		kt_vec_push(&reg->idem_order, full);
-	}
-	if (reg->journal_fd >= 0)
-		kt_journal_idem(reg, scope, key, what);
-}
-
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------- */
 
 void kt_sessions_turn_done(struct kt_sessions *reg)
 {
@@ -392,26 +317,49 @@ void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn don
 	kt_timer_start(reg->drain_timer, reg->running ? limit_ms : 0, 0);
 }
 
-/* Forget the events of sessions whose last turn is older than the retention. */
+/* Forget the events of a session whose last turn is older than the retention. */
+static void sweep_session(struct kt_session *s)
+{
+	KT_AUTOFREE char *path = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+
+	if (s->turn || s->forgotten || (!s->last_seq && !s->log) ||
+		kt_time_us() - s->updated_us < retention_ms(s) * 1000)
+		return;
+	path = kt_session_log_path(s);
+	s->forgotten = true;
+	if (!kt_fs_is_file(path) || kt_session_log(s, &log, &err) != KT_OK)
+		return;
+	if (kt_evlog_first_seq(log) <= kt_evlog_last_seq(log) &&
+		kt_evlog_expire(log, &err) != KT_OK)
+		kt_log(KT_LOG_WARN, "session", "%s", err.msg);
+	kt_evlog_idle(log);
+}
+
+/* A piece of the pass: with a million sessions the whole would hold up everything else. */
+static void sweep_some(void *arg)
+{
+	struct kt_sessions *reg = arg;
+
+	for (size_t i = 0; reg->sweep_at && i < SWEEP_SESSIONS; i++) {
+		struct kt_session *s = reg->sweep_at;
+
+		reg->sweep_at = s->newer;
+		sweep_session(s);
+	}
+	kt_timer_start(reg->sweep, reg->sweep_at ? 1 : SWEEP_MS, 0);
+}
+
 static void sweep(void *arg)
 {
 	struct kt_sessions *reg = arg;
-	int64_t keep_us = reg->app->app->event_retention_ms * 1000;
-	int64_t now = kt_time_us();
 
-	for (size_t i = 0; i < reg->order.len; i++) {
-		struct kt_session *s = reg->order.items[i];
-		KT_AUTOFREE char *path = kt_session_log_path(s);
-		struct kt_err err = KT_ERR_INIT;
-		struct kt_evlog *log;
-
-		if (s->turn || now - s->updated_us < keep_us || !kt_fs_is_file(path))
-			continue;
-		if (kt_session_log(s, &log, &err) == KT_OK &&
-			kt_evlog_first_seq(log) <= kt_evlog_last_seq(log) &&
-			kt_evlog_expire(log, &err) != KT_OK)
-			kt_log(KT_LOG_WARN, "session", "%s", err.msg);
+	if (!reg->sweep_at) {
+		reg->sweep_at = reg->oldest;
+		kt_apps_sweep(reg);
 	}
+	sweep_some(reg);
 }
 
 static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
@@ -428,14 +376,16 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 	return KT_OK;
 }
 
-/* Turns that a crash cut off get their end now; opening a session's log writes it. */
-static void end_unfinished(struct kt_sessions *reg)
+/* Turns that a crash cut off get their end now; opening a session's log writes it. And each session
+ * holds its release. */
+static void take_up(struct kt_sessions *reg)
 {
-	for (size_t i = 0; i < reg->order.len; i++) {
-		struct kt_session *s = reg->order.items[i];
+	for (struct kt_session *s = reg->oldest; s; s = s->newer) {
 		struct kt_err err = KT_ERR_INIT;
 		struct kt_evlog *log;
 
+		if (s->pin && s->pin->target.release_id[0])
+			kt_control_session_count(reg->control, s->pin->target.release_id, 1);
 		if (!s->interrupted.len)
 			continue;
 		if (kt_session_log(s, &log, &err) != KT_OK)
@@ -454,78 +404,96 @@ static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *c
 	reg->env.silence_ms = cfg->silence_ms;
 	reg->env.cancel_ms = cfg->cancel_ms;
 	reg->env.rehearsal_speed = cfg->rehearsal_speed;
-	if (cfg->record) {
+	if (cfg->record && cfg->dir) {
 		reg->record_dir = kt_path_join(cfg->dir, "rehearsals");
 		reg->env.record_dir = reg->record_dir;
 	}
 }
 
-enum kt_code kt_sessions_open(
-	const struct kt_sessions_config *cfg, struct kt_sessions **out, struct kt_err *err)
+static char *dup_or_null(const char *text)
+{
+	return text ? kt_strdup(text) : NULL;
+}
+
+static struct kt_sessions *new_registry(const struct kt_sessions_config *cfg)
 {
 	struct kt_sessions *reg = kt_calloc(1, sizeof(*reg));
-	enum kt_code rc;
 
+	kt_assert(!cfg->dir == (cfg->control != NULL));
 	reg->journal_fd = -1;
 	reg->lock_fd = -1;
 	reg->loop = cfg->loop;
-	reg->dir = kt_strdup(cfg->dir);
+	reg->control = cfg->control;
+	reg->dir = dup_or_null(cfg->dir);
 	reg->data_dir = kt_strdup(cfg->data_dir);
-	reg->user = cfg->user ? kt_strdup(cfg->user) : NULL;
-	reg->harness_name = cfg->app.harness ? kt_strdup(cfg->app.harness) : NULL;
-	reg->config_path = cfg->app.config ? kt_strdup(cfg->app.config) : NULL;
-	reg->harness_program = cfg->harness_program ? kt_strdup(cfg->harness_program) : NULL;
+	reg->user = dup_or_null(cfg->user);
+	reg->harness_name = dup_or_null(
+		cfg->control && cfg->offline ? "rehearsal" : cfg->app.harness);
+	reg->config_path = dup_or_null(cfg->app.config);
+	reg->harness_program = dup_or_null(cfg->harness_program);
 	reg->app_opts.harness = reg->harness_name;
 	reg->app_opts.config = reg->config_path;
+	reg->app_opts.hosted = cfg->control != NULL;
+	reg->tick.fn = kt_sessions_tick;
+	reg->tick.arg = reg;
 	init_env(reg, cfg);
-	rc = kt_fs_mkdirs(reg->data_dir, 0700, err);
-	if (rc == KT_OK)
+	return reg;
+}
+
+enum kt_code kt_sessions_open(
+	const struct kt_sessions_config *cfg, struct kt_sessions **out, struct kt_err *err)
+{
+	struct kt_sessions *reg = new_registry(cfg);
+	enum kt_code rc = kt_fs_mkdirs(reg->data_dir, 0700, err);
+
+	if (rc == KT_OK && !reg->control) {
 		rc = lock_data(reg, err);
-	if (rc == KT_OK && cfg->warm)
-		reg->pool = kt_pool_new(&reg->env, cfg->warm);
-	if (rc == KT_OK)
-		rc = load_app(reg, err);
+		if (rc == KT_OK && cfg->warm)
+			reg->pool = kt_pool_new(&reg->env, cfg->warm);
+		if (rc == KT_OK)
+			rc = kt_app_load_local(reg, err);
+	}
 	if (rc == KT_OK)
 		rc = kt_journal_load(reg, err);
 	if (rc != KT_OK) {
 		kt_sessions_free(reg);
 		return rc;
 	}
-	end_unfinished(reg);
-	reg->app_checked_ms = kt_loop_now_ms(reg->loop);
+	take_up(reg);
+	if (reg->control)
+		kt_trash_empty(reg);
 	reg->sweep = kt_timer_new(reg->loop, sweep, reg);
-	kt_timer_start(reg->sweep, SWEEP_MS, SWEEP_MS);
+	kt_timer_start(reg->sweep, SWEEP_MS, 0);
 	*out = reg;
 	return KT_OK;
 }
 
 void kt_sessions_free(struct kt_sessions *reg)
 {
-	size_t pos = 0;
-	const char *key;
-	void *value;
-
 	if (!reg)
 		return;
-	while (reg->order.len) {
-		struct kt_session *s = reg->order.items[reg->order.len - 1];
+	/* What was said last has to be in the file; whoever waits for the disk is gone already. */
+	if (reg->journal_fd >= 0)
+		kt_journal_flush(reg);
+	kt_sync_release(reg);
+	kt_copy_drop(reg);
+	while (reg->newest) {
+		struct kt_session *s = reg->newest;
 
 		kt_session_notify(s, KT_NOTE_GONE, NULL);
 		kt_session_free(s);
 	}
 	kt_pool_free(reg->pool);
-	kt_app_unref(reg->app);
+	kt_apps_release(reg);
+	kt_loop_undefer(reg->loop, &reg->tick);
 	kt_timer_free(reg->sweep);
 	kt_timer_free(reg->drain_timer);
-	while (kt_map_next(&reg->idem, &pos, &key, &value))
-		free(value);
-	for (size_t i = 0; i < reg->idem_order.len; i++)
-		free(reg->idem_order.items[i]);
-	kt_map_release(&reg->idem);
-	kt_vec_release(&reg->idem_order);
+	kt_idem_release(reg);
 	kt_map_release(&reg->by_id);
-	kt_vec_release(&reg->order);
+	kt_map_release(&reg->pins);
+	kt_map_release(&reg->groups);
 	kt_vec_release(&reg->live);
+	kt_buf_release(&reg->lines);
 	if (reg->journal_fd >= 0)
 		close(reg->journal_fd);
 	if (reg->lock_fd >= 0)
@@ -537,6 +505,6 @@ void kt_sessions_free(struct kt_sessions *reg)
 	free(reg->harness_name);
 	free(reg->harness_program);
 	free(reg->record_dir);
-	free_env(reg->bound_env);
+	kt_free_env(reg->bound_env);
 	free(reg);
 }

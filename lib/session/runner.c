@@ -6,6 +6,7 @@
  */
 #include "session/session_private.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -59,6 +60,7 @@ static void on_unsolicited(void *arg)
 	t->started_us = kt_time_us();
 	t->state = KT_TURN_RUNNING;
 	s->turn = t;
+	s->forgotten = false;
 	s->reg->running++;
 	kt_session_status(s, t, "turn_started", "origin", "harness");
 }
@@ -82,7 +84,10 @@ static void on_stderr(void *arg, const char *line)
 {
 	struct kt_session *s = arg;
 
-	kt_log(KT_LOG_INFO, "harness", "%s: %s", s->id, line);
+	if (s->pin)
+		kt_session_tell(s, "info", "harness", "%s", line);
+	else
+		kt_log(KT_LOG_INFO, "harness", "%s: %s", s->id, line);
 }
 
 static void on_resume_failed(void *arg, const char *why)
@@ -90,6 +95,7 @@ static void on_resume_failed(void *arg, const char *why)
 	struct kt_session *s = arg;
 
 	kt_log(KT_LOG_WARN, "session", "%s: the conversation could not be resumed: %s", s->id, why);
+	kt_session_tell(s, "warn", "session", "the conversation could not be resumed: %s", why);
 	free(KT_STEAL(s->harness_session));
 	kt_session_status(s, s->turn, "resume_failed", "detail", why);
 }
@@ -185,23 +191,52 @@ static char *transcript(struct kt_session *s)
 	return kt_asprintf("The conversation so far, for your memory:\n\n%s", b.ptr);
 }
 
+/* A program of the release itself is run from the session's copy, beside which it may write. */
+static char *own_program(const struct kt_app_ref *ref, const char *workspace)
+{
+	const char *dir = ref->app->dir, *path = ref->program.path;
+	size_t n = strlen(dir);
+
+	if (!workspace || strncmp(path, dir, n) != 0 || path[n] != '/')
+		return path[0] ? kt_strdup(path) : NULL;
+	return kt_path_join(workspace, path + n + 1);
+}
+
+/* What a pinned session's harness is given besides: its folder, its home, its release. */
+static void start_pinned(struct kt_session *s, const struct kt_app_ref *ref,
+	struct kt_harness_start *start, char **out_workspace, char **out_home)
+{
+	start->extra_env = ref->env;
+	start->project = s->pin->target.project;
+	start->sealed = true;
+	if (ref->folder || !kt_driver_for(ref->app->harness)->has_process)
+		return;
+	start->cwd = *out_workspace = kt_session_workspace(s);
+	start->home = *out_home = kt_session_home(s);
+}
+
 enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 {
 	struct kt_sessions *reg = s->reg;
 	struct kt_harness_start start = { 0 };
 	KT_AUTOFREE char *past = NULL;
+	KT_AUTOFREE char *workspace = NULL;
+	KT_AUTOFREE char *home = NULL;
+	KT_AUTOFREE char *program = NULL;
 	struct kt_app_ref *ref;
 	enum kt_code rc;
 
 	if (s->harness)
 		return KT_OK;
-	ref = kt_app_ref_current(reg);
+	ref = kt_app_ref_of(s);
 	if (ref->problem[0])
 		return kt_fail(err, KT_ENOTFOUND, 0, "%s", ref->problem);
 	ref->refs++;
 	s->app = ref;
 	start.app = ref->app;
-	start.program = ref->program.path[0] ? ref->program.path : NULL;
+	if (s->pin)
+		start_pinned(s, ref, &start, &workspace, &home);
+	start.program = program = own_program(ref, workspace);
 	start.session_id = s->id;
 	start.turns_before = s->turns;
 	start.permission_mode = s->permission_mode;

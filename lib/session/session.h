@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions of one application: creation, the queue of turns, approvals, participants, hand-off, and
- * the harness behind each. Everything is on the loop's thread.
+ * Sessions: creation, the queue of turns, approvals, participants, hand-off, and the harness behind
+ * each. Of one application (a local server), or each of the release it was created with (a hosting
+ * server). Everything is on the loop's thread.
  *
  * A session owns its log, its running turn, its queue, its open inputs and its harness; the
  * registry owns the sessions. The journal `sessions.jsonl` holds one line for each change of a
@@ -95,7 +96,8 @@ struct kt_watch {
 struct kt_session {
 	struct kt_sessions *reg;
 	char id[KT_ID_MAX];
-	struct kt_pin *pin; /* release it runs, shared with other sessions; NULL on a local server */
+	struct kt_pin
+		*pin; /* release it runs, shared with other sessions; NULL on a local server */
 	char *metadata; /* JSON object */
 	char *title; /* first words, or NULL */
 	char *current_agent;
@@ -103,16 +105,21 @@ struct kt_session {
 	char *permission_mode; /* or NULL */
 	char *harness_session; /* the harness's own id, or NULL */
 	bool prompted; /* the harness got at least one message: it can be resumed */
+	bool preparing; /* its release or workspace is being made ready */
+	bool has_workspace; /* its private copy of the release is there */
+	bool forgotten; /* retention took its events; none came since */
 	int64_t created_us, updated_us;
 	uint32_t turns; /* ended ones */
-	size_t index; /* in the registry's order */
+	struct kt_session *older, *newer; /* of all sessions */
+	struct kt_session *older_of, *newer_of; /* of its project; with a pin only */
+	uint32_t copied; /* the last rewrite of the journal that has it already */
 	struct kt_vec participants; /* of struct kt_participant */
 	struct kt_vec remembered; /* char *: memory of approve_session */
 	struct kt_evlog *log; /* NULL until needed */
 	uint64_t last_seq; /* as far as known while log is NULL */
 	struct kt_harness *harness;
 	bool stopping; /* the harness was idle for too long and is on its way out */
-	struct kt_app_ref *app; /* that the harness runs with */
+	struct kt_app_ref *app; /* that the harness runs with, or NULL */
 	struct kt_turn *turn; /* running, or NULL */
 	struct kt_vec queue; /* struct kt_turn *, waiting */
 	struct kt_vec inputs; /* struct kt_input *, open, oldest first */
@@ -146,12 +153,12 @@ void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn don
 bool kt_sessions_draining(const struct kt_sessions *reg);
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 
-/* The application as it is on disk now (reloaded when its files changed). BORROWS until the next
- * tick. */
+/* The application of a local server as it is on disk now (reloaded when its files changed); NULL
+ * with control. BORROWS until the next tick. */
 const struct kt_app *kt_sessions_app(struct kt_sessions *reg);
-/* The program of its harness; path "" when it is not installed. */
+/* The program of its harness; path "" when it is not installed. Of a local server. */
 const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
-/* Why the harness cannot run here, "" when it can. */
+/* Why the harness cannot run here, "" when it can. Of a local server. */
 const char *kt_sessions_problem(const struct kt_sessions *reg);
 
 /*
@@ -162,7 +169,8 @@ const char *kt_sessions_problem(const struct kt_sessions *reg);
 typedef void (*kt_prepared_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
 void kt_sessions_prepare(
 	struct kt_sessions *reg, const struct kt_target *t, kt_prepared_fn fn, void *arg);
-/* The application of a prepared release; NULL when it is not prepared. BORROWS until the next tick. */
+/* The application of a prepared release; NULL when it is not prepared. BORROWS until the next tick.
+ */
 const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t);
 /* Why the harness of that release cannot run here, "" when it can. */
 const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t);
@@ -180,8 +188,10 @@ struct kt_session_new {
 	const char *parent_id;
 	const char *permission_mode;
 };
-/* Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS) or KT_EUNAVAIL
- * (draining). */
+/*
+ * Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS), KT_EUNAVAIL (draining,
+ * or n->target is not prepared) or KT_EIO (the journal cannot be written).
+ */
 KT_MUST_CHECK enum kt_code kt_session_create(struct kt_sessions *reg,
 	const struct kt_session_new *n, struct kt_session **out, struct kt_err *err);
 /* By id, NULL when there is none. BORROWS until it is deleted. */
@@ -189,6 +199,10 @@ struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id)
 /* Newest first: the session that comes after `after` (NULL: the newest); NULL at the end. */
 struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct kt_session *after);
 size_t kt_sessions_count(const struct kt_sessions *reg);
+/* As kt_session_older() and kt_sessions_count(), of the sessions of one project, with control. */
+struct kt_session *kt_session_older_of(
+	const struct kt_sessions *reg, const char *project_id, const struct kt_session *after);
+size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_id);
 /* Delete with log and harness; watchers get KT_NOTE_GONE. */
 void kt_session_delete(struct kt_session *s);
 

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 
 #include <cjson/cJSON.h>
+#include <stdatomic.h>
 
 /* A loaded application, shared by the harnesses that run with it. */
 struct kt_app_ref {
@@ -16,6 +17,58 @@ struct kt_app_ref {
 	uint64_t fingerprint;
 	struct kt_program program;
 	char problem[512]; /* why no harness can be started, or "" */
+	/* With control: of one release, or of a folder project as it was at checked_ms. */
+	struct kt_control *control; /* has `hold`; NULL on a local server */
+	uint64_t hold;
+	char *dir; /* the release's tree, which nobody writes to; or the folder */
+	char **env; /* "NAME=value" for its harnesses */
+	bool folder;
+	int64_t used_ms, checked_ms;
+};
+
+/* The sessions of one project. */
+struct kt_group {
+	char project_id[KT_ID_MAX];
+	struct kt_session *oldest, *newest;
+	size_t n;
+	unsigned pins;
+};
+
+/* A release that sessions run, shared by all of them. */
+struct kt_pin {
+	struct kt_target target;
+	unsigned refs;
+	struct kt_group *group;
+	char *json; /* member "target" of a journal line */
+	size_t json_len;
+};
+
+/*
+ * Work for libuv's threads. run() is on such a thread and sees the job only; done() is on the loop
+ * and frees the job. When the registry ends first, canceled is set, orphaned() (or NULL) is called,
+ * and reg is NULL in done().
+ */
+struct kt_job {
+	uv_work_t req;
+	struct kt_sessions *reg;
+	struct kt_job *prev, *next;
+	void (*run)(struct kt_job *job);
+	void (*done)(struct kt_job *job);
+	void (*orphaned)(struct kt_job *job);
+	atomic_bool canceled;
+};
+
+/* A rewrite of the journal while the server goes on; see journal.c. */
+struct kt_copy {
+	int fd;
+	char *path;
+	struct kt_session *at; /* the next to be written */
+	bool whole; /* everything is in it; what is new goes to both files */
+	bool durable; /* and on disk, but for what came meanwhile */
+	struct kt_buf lines; /* what came meanwhile and belongs into it */
+	size_t n_lines;
+	int64_t size;
+	struct kt_timer *timer;
 };
 
 struct kt_sessions {
@@ -25,17 +78,35 @@ struct kt_sessions {
 	struct kt_harness_env env;
 	char **bound_env; /* env.extra_env: variables bound by .env */
 	struct kt_pool *pool;
-	struct kt_app_ref *app;
+	struct kt_app_ref *app; /* of a local server */
 	int64_t app_checked_ms;
+	struct kt_control *control; /* NULL on a local server */
+	struct kt_map apps; /* release or folder project -> struct kt_app_ref */
+	struct kt_map openings; /* the same -> struct opening of apps.c */
+	struct kt_map pins; /* the same -> struct kt_pin */
+	struct kt_map groups; /* project id -> struct kt_group */
+	struct kt_job *jobs;
 	struct kt_map by_id;
-	struct kt_vec order; /* struct kt_session *, oldest first */
+	struct kt_session *oldest, *newest;
+	size_t n_sessions;
 	struct kt_vec live; /* those with a harness, the one used longest ago first */
 	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem */
 	struct kt_vec idem_order; /* char *: oldest first */
 	int journal_fd;
 	int lock_fd;
 	size_t journal_lines; /* in the file, for compaction */
-	struct kt_timer *sweep; /* event retention */
+	int64_t journal_size; /* whole lines in the file */
+	struct kt_buf lines; /* on their way into the file */
+	struct kt_defer tick; /* writes them, with control */
+	bool journal_failed; /* the last write failed; `lines` are tried again */
+	bool journal_broken; /* lines were lost, or the disk forgot some: nothing is durable */
+	uint64_t written, synced; /* counts of bytes, to know whether a sync would do anything */
+	struct kt_vec waiting; /* struct sync_waiter of sync.c */
+	bool syncing;
+	struct kt_copy *copy; /* or NULL */
+	uint32_t copies; /* numbers the rewrites, for kt_session.copied */
+	struct kt_timer *sweep; /* event retention, unused releases */
+	struct kt_session *sweep_at; /* where the pass over the sessions goes on, or NULL */
 	bool draining;
 	size_t running; /* turns that run or wait in a queue */
 	kt_loop_fn drained;
@@ -45,21 +116,95 @@ struct kt_sessions {
 
 /* journal.c */
 KT_MUST_CHECK enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err);
-void kt_journal_session(struct kt_sessions *reg, const struct kt_session *s);
-void kt_journal_deleted(struct kt_sessions *reg, const char *id);
+void kt_journal_session(struct kt_sessions *reg, struct kt_session *s);
+void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s);
 void kt_journal_idem(
 	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
+/* Write what waits; sets journal_failed (and tells the log) when that fails. */
+void kt_journal_flush(struct kt_sessions *reg);
+/* Write the line of a session, or that of a key, to b. */
+void kt_journal_write_session(struct kt_buf *b, const struct kt_session *s);
+void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg);
+char *kt_journal_path(const struct kt_sessions *reg);
 char *kt_session_dir(const struct kt_session *s);
 char *kt_session_log_path(const struct kt_session *s);
+
+/* compact.c */
+/* Rewrite the journal now, with what counts only. */
+KT_MUST_CHECK enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err);
+/* Begin to, in pieces, with control. */
+void kt_copy_begin(struct kt_sessions *reg);
+/* Write what came meanwhile. */
+void kt_copy_flush(struct kt_sessions *reg);
+/* A line of s belongs into the rewrite too: the walk has been there. */
+bool kt_copy_has(const struct kt_sessions *reg, const struct kt_session *s);
+/* It has all and is durable: the next sync may put it in the journal's place. */
+bool kt_copy_is_due(const struct kt_sessions *reg);
+/* It is in its place now. */
+void kt_copy_swap(struct kt_sessions *reg);
+void kt_copy_drop(struct kt_sessions *reg);
+/* A session goes away. */
+void kt_copy_forget(struct kt_sessions *reg, const struct kt_session *s);
+
+/* sync.c */
+/* End of the tick: write, and let who waits for the disk wait for it. */
+void kt_sessions_tick(void *arg);
+void kt_sync_release(struct kt_sessions *reg);
+/* Give a job to a thread. TAKES job. */
+void kt_job_start(struct kt_sessions *reg, struct kt_job *job);
+/* Take a job that is done off the registry's list. */
+void kt_job_end(struct kt_job *job);
+
+/* idem.c */
+void kt_idem_release(struct kt_sessions *reg);
 
 /* registry.c */
 struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id);
 void kt_session_free(struct kt_session *s);
 /* Free what a session remembers (strings and lists); it can be filled anew. */
 void kt_session_clear(struct kt_session *s);
-struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg);
-void kt_app_unref(struct kt_app_ref *ref);
 void kt_sessions_turn_done(struct kt_sessions *reg);
+
+/* apps.c */
+KT_MUST_CHECK enum kt_code kt_app_load_local(struct kt_sessions *reg, struct kt_err *err);
+struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg);
+/* The application of a session's release, NULL while it is not prepared. Local: the current one. */
+struct kt_app_ref *kt_app_ref_of(struct kt_session *s);
+void kt_app_unref(struct kt_app_ref *ref);
+/* Open the release of s; then kt_session_prepared() is called, at once perhaps. */
+void kt_session_prepare(struct kt_session *s);
+/* As kt_app_ref_of(), but NULL too for a folder that was not looked at just now. */
+struct kt_app_ref *kt_app_ref_fresh(struct kt_session *s);
+/* Let go of releases that nothing has used for a while. */
+void kt_apps_sweep(struct kt_sessions *reg);
+void kt_apps_release(struct kt_sessions *reg);
+void kt_free_env(char **env);
+
+/* pins.c */
+struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t);
+/* Put s among the sessions of its pin's project. TAKES the reference to pin. */
+void kt_pin_set(struct kt_session *s, struct kt_pin *pin);
+void kt_pin_clear(struct kt_session *s);
+#define KT_RELEASE_KEY_MAX (KT_ID_MAX + 2)
+/* What releases are told apart by. */
+void kt_release_key(const struct kt_target *t, char out[KT_RELEASE_KEY_MAX]);
+/* A line in the log of the session's project; nothing on a local server. */
+void kt_session_tell(const struct kt_session *s, const char *level, const char *source,
+	const char *fmt, ...) KT_PRINTF(4, 5);
+
+/* workspace.c */
+/* Where a pinned session runs and lives: data_dir/sessions/ID/workspace, .../home. */
+char *kt_session_workspace(const struct kt_session *s);
+char *kt_session_home(const struct kt_session *s);
+/*
+ * Copy the tree of ref for s, off the loop; then done(s, rc, err), unless s is gone by then.
+ */
+void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref,
+	void (*done)(struct kt_session *s, enum kt_code rc, const struct kt_err *err));
+/* Remove a session's folder; with control off the loop. */
+void kt_session_remove_dir(const struct kt_session *s);
+/* What a crash left to be removed. */
+void kt_trash_empty(struct kt_sessions *reg);
 
 /* turn.c */
 void kt_session_emit(struct kt_session *s, enum kt_event_type type, const struct kt_turn *t,
@@ -69,6 +214,14 @@ void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char
 void kt_session_notify(struct kt_session *s, enum kt_note note, const char *turn_id);
 void kt_session_end_interrupted(struct kt_session *s);
 void kt_turn_free(struct kt_turn *t);
+/* End the running turn with an error of ours. */
+void kt_session_fail_turn(struct kt_session *s, const char *code, const char *message);
+
+/* ready.c */
+/* True when the harness may be started now; else the turn waits, or was ended with an error. */
+KT_MUST_CHECK bool kt_session_is_ready(struct kt_session *s);
+/* The release of s (NULL: it is gone) is open, or cannot be. */
+void kt_session_prepared(struct kt_session *s, enum kt_code rc, const struct kt_err *err);
 
 /* runner.c: the harness behind a session */
 KT_MUST_CHECK enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err);

@@ -184,6 +184,38 @@ static void hand_off(struct kt_session *s, struct kt_turn *t)
 	s->current_agent = kt_strdup(t->agent);
 }
 
+void kt_session_fail_turn(struct kt_session *s, const char *code, const char *message)
+{
+	const struct kt_turn_result r = {
+		.stop_reason = "error",
+		.error_code = code,
+		.error_message = message,
+		.text = "",
+		.usage = KT_USAGE_INIT,
+	};
+
+	kt_session_turn_ended(s, &r);
+}
+
+/*
+ * The agent of a message is looked up when it is sent, but for a release that was not open then.
+ * False: the turn was ended.
+ */
+static bool knows_agent(struct kt_session *s, const struct kt_app *app)
+{
+	char text[KT_MAX_NAME_BYTES + 64];
+
+	if (!s->turn->agent || kt_str_eq(s->turn->agent, "default") ||
+		kt_app_agent(app, s->turn->agent))
+		return true;
+	snprintf(text, sizeof(text), "there is no agent '%.*s' in this release", KT_MAX_NAME_BYTES,
+		s->turn->agent);
+	free(s->current_agent);
+	s->current_agent = kt_strdup(app->default_agent);
+	kt_session_fail_turn(s, "agent_not_found", text);
+	return false;
+}
+
 /* Give the turn to the session's harness. */
 static void run_turn(struct kt_session *s)
 {
@@ -192,17 +224,17 @@ static void run_turn(struct kt_session *s)
 	struct kt_prompt p = { 0 };
 
 	t->held = false;
+	if (!kt_session_is_ready(s)) {
+		if (s->turn == t)
+			kt_journal_session(s->reg, s);
+		return;
+	}
+	if (s->pin && !knows_agent(s, s->app ? s->app->app : kt_app_ref_of(s)->app))
+		return;
 	if (kt_session_need_harness(s, &err) != KT_OK) {
-		struct kt_turn_result r = {
-			.stop_reason = "error",
-			.error_code = err.code == KT_ENOTFOUND ? "harness_not_installed"
-							       : "harness_start_failed",
-			.error_message = err.msg,
-			.text = "",
-			.usage = KT_USAGE_INIT,
-		};
-
-		kt_session_turn_ended(s, &r);
+		kt_session_fail_turn(s,
+			err.code == KT_ENOTFOUND ? "harness_not_installed" : "harness_start_failed",
+			err.msg);
 		return;
 	}
 	p.text = t->text;
@@ -226,6 +258,8 @@ static void start_turn(struct kt_session *s, struct kt_turn *t)
 		kt_timer_stop(s->idle);
 	emit_message(s, t, "turn_started", 0);
 	hand_off(s, t);
+	kt_session_tell(s, "info", "turn", "%s started, agent %s", t->id, s->current_agent);
+	s->forgotten = false;
 	s->updated_us = t->started_us;
 	if (!s->stopping) {
 		run_turn(s);
@@ -262,8 +296,8 @@ static enum kt_code check_message(
 	if (m->participant_name && strlen(m->participant_name) > KT_MAX_NAME_BYTES)
 		return kt_fail(err, KT_EINVAL, 0, "'participant_name' is longer than %d bytes",
 			KT_MAX_NAME_BYTES);
-	app = kt_sessions_app(s->reg);
-	if (m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
+	app = s->pin ? kt_sessions_app_of(s->reg, &s->pin->target) : kt_sessions_app(s->reg);
+	if (app && m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
 		return kt_fail(
 			err, KT_EINVAL, 0, "there is no agent '%s' in this application", m->agent);
 	return KT_OK;
@@ -401,6 +435,26 @@ static void emit_done(struct kt_session *s, const struct kt_turn *t, const struc
 	kt_session_emit(s, KT_EV_DONE, t, &b);
 }
 
+/* How a turn ended, in the server's log or the project's. */
+static void log_end(const struct kt_session *s, const struct kt_turn *t,
+	const struct kt_turn_result *r, const char *code, const char *message)
+{
+	const char *how = code ? code : r->stop_reason ? r->stop_reason : "end_turn";
+	const char *why = code && message ? message : "";
+	long long ms = (kt_time_us() - t->started_us) / 1000;
+	char tokens[48] = "";
+
+	if (!s->pin) {
+		kt_log(code ? KT_LOG_WARN : KT_LOG_INFO, "turn", "%s %s: %s%s%s (%lld ms)", s->id,
+			t->id, how, *why ? ": " : "", why, ms);
+		return;
+	}
+	if (r->usage.total_tokens >= 0)
+		snprintf(tokens, sizeof(tokens), ", %lld tokens", (long long)r->usage.total_tokens);
+	kt_session_tell(s, code ? "error" : "info", "turn", "%s ended: %s%s%s (%lld ms%s)", t->id,
+		how, *why ? ": " : "", why, ms, tokens);
+}
+
 void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 {
 	struct kt_turn *t = s->turn;
@@ -417,9 +471,7 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	if (code)
 		emit_error(s, t, code, message, r->retryable);
 	emit_done(s, t, r);
-	kt_log(code ? KT_LOG_WARN : KT_LOG_INFO, "turn", "%s %s: %s%s%s (%lld ms)", s->id, t->id,
-		code ? code : (r->stop_reason ? r->stop_reason : "end_turn"), code ? ": " : "",
-		code && message ? message : "", (long long)((kt_time_us() - t->started_us) / 1000));
+	log_end(s, t, r, code, message);
 	s->turn = NULL;
 	s->turns++;
 	s->updated_us = kt_time_us();

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "text/json.h"
+#include "fake_control.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

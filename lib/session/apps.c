@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Applications: the one of a local server's folder, and those of the releases that a hosting
+ * server's sessions run. A release is opened once for all who need it; its application stays while
+ * a harness runs with it, and for a while after.
+ */
+#include "session/session_private.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#include <string.h>
+
+#define APP_CHECK_MS 100 /* how long a look at the folder counts */
+#define APP_IDLE_MS (10 * 60 * 1000) /* an unused release is let go of after this */
+#define MAX_IDLE_APPS 256 /* unused ones that are kept; each takes about 50 KiB */
+
+static const struct kt_err no_error = KT_ERR_INIT;
+
+void kt_free_env(char **env)
+{
+	for (size_t i = 0; env && env[i]; i++)
+		free(env[i]);
+	free(env);
+}
+
+void kt_app_unref(struct kt_app_ref *ref)
+{
+	if (!ref || --ref->refs)
+		return;
+	if (ref->control)
+		kt_control_release_close(ref->control, ref->hold);
+	kt_app_free(ref->app);
+	/* Values that the project bound are secrets as a rule. */
+	for (size_t i = 0; ref->env && ref->env[i]; i++)
+		explicit_bzero(ref->env[i], strlen(ref->env[i]));
+	kt_free_env(ref->env);
+	free(ref->dir);
+	free(ref);
+}
+
+static void find_program(struct kt_sessions *reg, struct kt_app_ref *ref)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	if (ref->app->harness == KT_HARNESS_REHEARSAL)
+		return;
+	if (reg->harness_program) {
+		kt_str_copy(ref->program.path, sizeof(ref->program.path), reg->harness_program);
+		return;
+	}
+	if (kt_app_program(ref->app, &ref->program, &err) == KT_OK)
+		return;
+	ref->program.path[0] = '\0';
+	kt_str_copy(ref->problem, sizeof(ref->problem), err.msg);
+	if (err.hint[0]) {
+		size_t n = strlen(ref->problem);
+
+		snprintf(ref->problem + n, sizeof(ref->problem) - n, " (%s)", err.hint);
+	}
+}
+
+/* --- of a local server ------------------------------------------------------------------- */
+
+/* What .env binds of the variables that karta.toml declares, for the harness. */
+static void bind_env(struct kt_sessions *reg, const struct kt_app *app)
+{
+	char **env = kt_calloc(app->n_env + 1, sizeof(*env));
+	size_t n = 0;
+
+	for (size_t i = 0; i < app->n_env; i++) {
+		if (app->env[i].value)
+			env[n++] = kt_asprintf("%s=%s", app->env[i].name, app->env[i].value);
+	}
+	kt_free_env(reg->bound_env);
+	reg->bound_env = env;
+	reg->env.extra_env = env;
+}
+
+enum kt_code kt_app_load_local(struct kt_sessions *reg, struct kt_err *err)
+{
+	struct kt_app_ref *ref;
+	struct kt_app *app;
+	enum kt_code rc = kt_app_load(reg->dir, &reg->app_opts, &app, err);
+
+	if (rc != KT_OK)
+		return rc;
+	ref = kt_calloc(1, sizeof(*ref));
+	ref->refs = 1;
+	ref->app = app;
+	ref->fingerprint = kt_app_fingerprint(reg->dir);
+	find_program(reg, ref);
+	bind_env(reg, app);
+	if (reg->pool)
+		kt_pool_set(reg->pool, ref->problem[0] ? NULL : ref->app,
+			ref->program.path[0] ? ref->program.path : NULL, ref->fingerprint);
+	kt_app_unref(reg->app);
+	reg->app = ref;
+	reg->app_checked_ms = kt_loop_now_ms(reg->loop);
+	return KT_OK;
+}
+
+struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg)
+{
+	struct kt_err err = KT_ERR_INIT;
+	int64_t now = kt_loop_now_ms(reg->loop);
+
+	if (now - reg->app_checked_ms < APP_CHECK_MS)
+		return reg->app;
+	reg->app_checked_ms = now;
+	if (kt_app_fingerprint(reg->dir) == reg->app->fingerprint &&
+		!(reg->app->problem[0] && !reg->harness_program))
+		return reg->app;
+	if (kt_app_load_local(reg, &err) != KT_OK)
+		kt_log(KT_LOG_WARN, "app", "the folder cannot be read again: %s", err.msg);
+	else
+		kt_log(KT_LOG_DEBUG, "app", "the folder was read again");
+	return reg->app;
+}
+
+const struct kt_app *kt_sessions_app(struct kt_sessions *reg)
+{
+	return reg->control ? NULL : kt_app_ref_current(reg)->app;
+}
+
+const struct kt_program *kt_sessions_program(const struct kt_sessions *reg)
+{
+	static const struct kt_program none;
+
+	return reg->app ? &reg->app->program : &none;
+}
+
+const char *kt_sessions_problem(const struct kt_sessions *reg)
+{
+	return reg->app ? reg->app->problem : "";
+}
+
+/* --- of releases ------------------------------------------------------------------------- */
+
+/* A release on its way; all who want it meanwhile wait for the same opening. */
+struct opening {
+	struct kt_sessions *reg; /* NULL when that is gone */
+	struct kt_control *control;
+	struct kt_target target;
+	char key[KT_RELEASE_KEY_MAX];
+	struct kt_vec waiters; /* struct waiter */
+};
+
+/* Somebody from outside, or a session whose turn begins then. */
+struct waiter {
+	kt_prepared_fn fn;
+	void *arg;
+	char session_id[KT_ID_MAX];
+};
+
+static bool same_env(char *const *a, char *const *b)
+{
+	size_t i = 0;
+
+	for (; a[i] && b[i]; i++) {
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	}
+	return !a[i] && !b[i];
+}
+
+/* Of the application's own .env what it declares, then what the project's configuration binds, then
+ * what tells the harness where it is. */
+static char **release_env(
+	const struct kt_app *app, const struct kt_opened *opened, const struct kt_target *t)
+{
+	size_t n_bound = 0, n = 0;
+
+	for (char *const *e = opened->env; e && *e; e++)
+		n_bound++;
+	char **env = kt_calloc(app->n_env + n_bound + 3, sizeof(*env));
+	for (size_t i = 0; i < app->n_env; i++) {
+		if (app->env[i].value)
+			env[n++] = kt_asprintf("%s=%s", app->env[i].name, app->env[i].value);
+	}
+	for (size_t i = 0; i < n_bound; i++)
+		env[n++] = kt_strdup(opened->env[i]);
+	env[n++] = kt_asprintf("KARTA_ENVIRONMENT=%s", t->preview ? "preview" : "production");
+	if (!t->folder)
+		env[n++] = kt_asprintf("KARTA_RELEASE=v%lld", (long long)t->version);
+	return env;
+}
+
+static enum kt_code load_release(
+	struct opening *o, const struct kt_opened *opened, struct kt_err *err)
+{
+	struct kt_sessions *reg = o->reg;
+	struct kt_app_ref *old = kt_map_get(&reg->apps, o->key);
+	uint64_t fingerprint = opened->folder ? kt_app_fingerprint(opened->dir) : 0;
+	struct kt_app_ref *ref;
+	struct kt_app *app;
+	enum kt_code rc = kt_app_load(opened->dir, &reg->app_opts, &app, err);
+
+	if (rc != KT_OK)
+		return rc;
+	char **env = release_env(app, opened, &o->target);
+	if (old && old->fingerprint == fingerprint && same_env(old->env, env) && !old->problem[0]) {
+		old->checked_ms = old->used_ms = kt_loop_now_ms(reg->loop);
+		kt_app_free(app);
+		kt_free_env(env);
+		kt_control_release_close(o->control, opened->hold);
+		return KT_OK;
+	}
+	ref = kt_calloc(1, sizeof(*ref));
+	ref->refs = 1;
+	ref->app = app;
+	ref->env = env;
+	ref->fingerprint = fingerprint;
+	ref->control = o->control;
+	ref->hold = opened->hold;
+	ref->dir = kt_strdup(opened->dir);
+	ref->folder = opened->folder;
+	ref->checked_ms = ref->used_ms = kt_loop_now_ms(reg->loop);
+	find_program(reg, ref);
+	kt_app_unref(kt_map_set(&reg->apps, o->key, ref));
+	return KT_OK;
+}
+
+static void on_opened(
+	void *arg, enum kt_code rc, const struct kt_opened *opened, const struct kt_err *why)
+{
+	struct opening *o = arg;
+	struct kt_err err = why ? *why : no_error;
+
+	if (o->reg)
+		(void)kt_map_del(&o->reg->openings, o->key);
+	if (rc == KT_OK && !o->reg)
+		kt_control_release_close(o->control, opened->hold);
+	if (rc == KT_OK && o->reg) {
+		rc = load_release(o, opened, &err);
+		if (rc != KT_OK)
+			kt_control_release_close(o->control, opened->hold);
+	}
+	for (size_t i = 0; i < o->waiters.len; i++) {
+		struct waiter *w = o->waiters.items[i];
+
+		if (o->reg && w->fn)
+			w->fn(w->arg, rc, &err);
+		else if (o->reg)
+			kt_session_prepared(kt_session_get(o->reg, w->session_id), rc, &err);
+		free(w);
+	}
+	kt_vec_release(&o->waiters);
+	free(o);
+}
+
+static struct kt_app_ref *find_ref(struct kt_sessions *reg, const struct kt_target *t, bool fresh)
+{
+	char key[KT_RELEASE_KEY_MAX];
+	int64_t now = kt_loop_now_ms(reg->loop);
+
+	kt_release_key(t, key);
+	struct kt_app_ref *ref = kt_map_get(&reg->apps, key);
+	if (!ref)
+		return NULL;
+	/* A folder may be edited, a program installed: look again. */
+	if (fresh && (ref->folder || ref->problem[0]) && now - ref->checked_ms >= APP_CHECK_MS)
+		return NULL;
+	ref->used_ms = now;
+	return ref;
+}
+
+/* Let w wait for the release of t, and begin to open it unless that is on its way. TAKES w. */
+static void wait_for(struct kt_sessions *reg, const struct kt_target *t, struct waiter *w)
+{
+	struct opening *o;
+	char key[KT_RELEASE_KEY_MAX];
+	bool begun;
+
+	kt_release_key(t, key);
+	o = kt_map_get(&reg->openings, key);
+	begun = o != NULL;
+	if (!begun) {
+		o = kt_calloc(1, sizeof(*o));
+		o->reg = reg;
+		o->control = reg->control;
+		o->target = *t;
+		memcpy(o->key, key, sizeof(key));
+		(void)kt_map_set(&reg->openings, key, o);
+	}
+	kt_vec_push(&o->waiters, w);
+	if (!begun)
+		kt_control_release_open(reg->control, t, on_opened, o);
+}
+
+void kt_sessions_prepare(
+	struct kt_sessions *reg, const struct kt_target *t, kt_prepared_fn fn, void *arg)
+{
+	struct waiter *w;
+
+	kt_assert(reg->control);
+	if (find_ref(reg, t, true)) {
+		fn(arg, KT_OK, &no_error);
+		return;
+	}
+	w = kt_calloc(1, sizeof(*w));
+	w->fn = fn;
+	w->arg = arg;
+	wait_for(reg, t, w);
+}
+
+void kt_session_prepare(struct kt_session *s)
+{
+	struct waiter *w = kt_calloc(1, sizeof(*w));
+
+	memcpy(w->session_id, s->id, sizeof(w->session_id));
+	wait_for(s->reg, &s->pin->target, w);
+}
+
+const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t)
+{
+	struct kt_app_ref *ref = find_ref(reg, t, false);
+
+	return ref ? ref->app : NULL;
+}
+
+const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t)
+{
+	const struct kt_app_ref *ref = find_ref(reg, t, false);
+
+	return ref ? ref->problem : "";
+}
+
+struct kt_app_ref *kt_app_ref_of(struct kt_session *s)
+{
+	return s->pin ? find_ref(s->reg, &s->pin->target, false) : kt_app_ref_current(s->reg);
+}
+
+struct kt_app_ref *kt_app_ref_fresh(struct kt_session *s)
+{
+	return s->pin ? find_ref(s->reg, &s->pin->target, true) : kt_app_ref_current(s->reg);
+}
+
+void kt_apps_sweep(struct kt_sessions *reg)
+{
+	int64_t now = kt_loop_now_ms(reg->loop);
+	size_t pos = 0, idle = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&reg->apps, &pos, &key, &value)) {
+		struct kt_app_ref *ref = value;
+
+		if (ref->refs > 1)
+			continue;
+		if (now - ref->used_ms < APP_IDLE_MS && ++idle <= MAX_IDLE_APPS)
+			continue;
+		(void)kt_map_del(&reg->apps, key);
+		kt_app_unref(ref);
+	}
+}
+
+void kt_apps_release(struct kt_sessions *reg)
+{
+	size_t pos = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&reg->apps, &pos, &key, &value))
+		kt_app_unref(value);
+	kt_map_release(&reg->apps);
+	pos = 0;
+	while (kt_map_next(&reg->openings, &pos, &key, &value))
+		((struct opening *)value)->reg = NULL;
+	kt_map_release(&reg->openings);
+	kt_app_unref(KT_STEAL(reg->app));
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * On disk: one fdatasync at a time, on a thread of libuv's, serves all who waited when it began.
+ * Also the jobs for those threads.
+ */
+#include "session/session_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct kt_err no_error = KT_ERR_INIT;
+
+struct sync_waiter {
+	kt_prepared_fn fn;
+	void *arg;
+};
+
+struct sync_job {
+	struct kt_job job;
+	int fd; /* its own */
+	struct kt_vec waiters;
+	uint64_t written; /* what will be on disk then */
+	char *from, *to, *folder; /* also put a rewritten journal in its place; or NULL */
+	int error;
+};
+
+/* --- jobs -------------------------------------------------------------------------------- */
+
+static void on_work(uv_work_t *req)
+{
+	struct kt_job *job = kt_container_of(req, struct kt_job, req);
+
+	job->run(job);
+}
+
+static void on_worked(uv_work_t *req, int status)
+{
+	struct kt_job *job = kt_container_of(req, struct kt_job, req);
+
+	job->done(job);
+}
+
+void kt_job_start(struct kt_sessions *reg, struct kt_job *job)
+{
+	job->reg = reg;
+	job->prev = NULL;
+	job->next = reg->jobs;
+	if (job->next)
+		job->next->prev = job;
+	reg->jobs = job;
+	/* It fails for a missing function only. */
+	kt_assert(uv_queue_work(kt_loop_uv(reg->loop), &job->req, on_work, on_worked) == 0);
+}
+
+void kt_job_end(struct kt_job *job)
+{
+	if (!job->reg)
+		return;
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		job->reg->jobs = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	job->prev = job->next = NULL;
+	job->reg = NULL;
+}
+
+/* --- syncing ----------------------------------------------------------------------------- */
+
+static void tell(struct kt_vec *waiters, enum kt_code rc, const struct kt_err *err)
+{
+	for (size_t i = 0; i < waiters->len; i++) {
+		struct sync_waiter *w = waiters->items[i];
+
+		w->fn(w->arg, rc, err);
+		free(w);
+	}
+	kt_vec_release(waiters);
+}
+
+/* TAKES the items of waiters; who is told may wait anew. */
+static void fail_all(struct kt_vec *waiters, int error)
+{
+	struct kt_vec all = *waiters;
+	struct kt_err err = KT_ERR_INIT;
+
+	*waiters = (struct kt_vec)KT_VEC_INIT;
+	(void)kt_fail(&err, KT_EIO, error, "the session journal cannot be written");
+	tell(&all, KT_EIO, &err);
+}
+
+/* A rename is on disk when its folder is. */
+static int put_in_place(const struct sync_job *sync)
+{
+	KT_AUTOFD int folder = open(sync->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (folder < 0 || rename(sync->from, sync->to) != 0 || fsync(folder) != 0)
+		return errno;
+	return 0;
+}
+
+static void run_sync(struct kt_job *job)
+{
+	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
+
+	if (fdatasync(sync->fd) != 0)
+		sync->error = errno;
+	else if (sync->from)
+		sync->error = put_in_place(sync);
+}
+
+static void job_free(struct sync_job *sync)
+{
+	for (size_t i = 0; i < sync->waiters.len; i++)
+		free(sync->waiters.items[i]);
+	kt_vec_release(&sync->waiters);
+	(void)close(sync->fd);
+	free(sync->from);
+	free(sync->to);
+	free(sync->folder);
+	free(sync);
+}
+
+static void on_synced(struct kt_job *job)
+{
+	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
+	struct kt_sessions *reg = job->reg;
+	struct kt_vec waiters;
+
+	kt_job_end(job);
+	if (!reg) {
+		job_free(sync);
+		return;
+	}
+	waiters = sync->waiters;
+	sync->waiters = (struct kt_vec)KT_VEC_INIT;
+	reg->syncing = false;
+	if (!sync->error) {
+		reg->synced = sync->written;
+		if (sync->from && reg->copy)
+			kt_copy_swap(reg);
+	} else {
+		/* What the kernel had is not known to be on disk by any later sync. */
+		reg->journal_broken = true;
+	}
+	kt_loop_defer(reg->loop, &reg->tick);
+	if (sync->error)
+		fail_all(&waiters, sync->error);
+	else
+		tell(&waiters, KT_OK, &no_error);
+	job_free(sync);
+}
+
+static void start_sync(struct kt_sessions *reg)
+{
+	struct sync_job *sync = kt_calloc(1, sizeof(*sync));
+	bool place = kt_copy_is_due(reg);
+
+	sync->fd = fcntl(place ? reg->copy->fd : reg->journal_fd, F_DUPFD_CLOEXEC, 0);
+	if (sync->fd < 0) {
+		int error = errno;
+
+		free(sync);
+		fail_all(&reg->waiting, error);
+		return;
+	}
+	if (place) {
+		sync->from = kt_strdup(reg->copy->path);
+		sync->to = kt_journal_path(reg);
+		sync->folder = kt_strdup(reg->data_dir);
+	}
+	sync->waiters = reg->waiting;
+	reg->waiting = (struct kt_vec)KT_VEC_INIT;
+	sync->written = reg->written;
+	sync->job.run = run_sync;
+	sync->job.done = on_synced;
+	reg->syncing = true;
+	kt_job_start(reg, &sync->job);
+}
+
+void kt_sessions_tick(void *arg)
+{
+	struct kt_sessions *reg = arg;
+
+	kt_journal_flush(reg);
+	if (reg->syncing || (!reg->waiting.len && !kt_copy_is_due(reg)))
+		return;
+	if (reg->journal_failed || reg->journal_broken)
+		fail_all(&reg->waiting, 0);
+	else
+		start_sync(reg);
+}
+
+void kt_sessions_sync(struct kt_sessions *reg, kt_prepared_fn fn, void *arg)
+{
+	struct sync_waiter *w;
+
+	if (!reg->control ||
+		(!reg->lines.len && reg->synced == reg->written && !reg->journal_broken &&
+			!reg->syncing)) {
+		fn(arg, KT_OK, &no_error);
+		return;
+	}
+	w = kt_calloc(1, sizeof(*w));
+	w->fn = fn;
+	w->arg = arg;
+	kt_vec_push(&reg->waiting, w);
+	kt_loop_defer(reg->loop, &reg->tick);
+}
+
+void kt_sync_release(struct kt_sessions *reg)
+{
+	for (size_t i = 0; i < reg->waiting.len; i++)
+		free(reg->waiting.items[i]);
+	kt_vec_release(&reg->waiting);
+	while (reg->jobs) {
+		struct kt_job *job = reg->jobs;
+
+		atomic_store(&job->canceled, true);
+		if (job->orphaned)
+			job->orphaned(job);
+		kt_job_end(job);
+	}
+}
