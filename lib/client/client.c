@@ -20,7 +20,7 @@
 #define HEADERS_MAX 8
 #define COULD_NOT_CONNECT 7 /* CURLE_COULDNT_CONNECT */
 
-/* --- construction --------------------------------------------------------------------------- */
+/* --- construction ------------------------------------------------------------------------ */
 
 static bool is_plain_text(const char *s)
 {
@@ -38,11 +38,12 @@ enum kt_code kt_client_new(
 	struct kt_client *c;
 	struct kt_url url;
 	enum kt_code rc = kt_url_parse(cfg->url, &url, err);
-	bool open_wire;
+	bool open_wire, local;
 
 	if (rc != KT_OK)
 		return kt_wrap(err, "the server's address");
 	open_wire = !url.https && !url.loopback;
+	local = url.loopback;
 	kt_url_release(&url);
 	if (cfg->url[strcspn(cfg->url, "?#")])
 		return kt_fail(err, KT_EINVAL, 0, "the server's address must have no query");
@@ -59,6 +60,7 @@ enum kt_code kt_client_new(
 	c = kt_calloc(1, sizeof(*c));
 	c->base = kt_strndup(cfg->url, len);
 	c->auth = cfg->api_key ? kt_asprintf("Authorization: Bearer %s", cfg->api_key) : NULL;
+	c->local = local;
 	c->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
 	*out = c;
 	return KT_OK;
@@ -72,6 +74,7 @@ void kt_client_free(struct kt_client *c)
 		explicit_bzero(c->auth, strlen(c->auth));
 	free(c->auth);
 	free(c->base);
+	cJSON_Delete(c->problem);
 	free(c);
 }
 
@@ -80,12 +83,14 @@ const char *kt_client_url(const struct kt_client *c)
 	return c->base;
 }
 
-/* --- one request ---------------------------------------------------------------------------- */
+/* --- one request ------------------------------------------------------------------------- */
 
 static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
 {
 	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->base);
-	return kt_hint(err, "start one with 'karta dev'");
+	if (!c->local)
+		return kt_hint(err, "is the address right, and does the network reach it?");
+	return kt_hint(err, "start one with 'karta dev', or 'karta serve' to host projects");
 }
 
 enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
@@ -96,9 +101,11 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 		"Accept: %s", rq->accept ? rq->accept : "application/json");
 	KT_AUTOFREE char *prefer = rq->prefer ? kt_asprintf("Prefer: %s", rq->prefer) : NULL;
 	KT_AUTOFREE char *key = rq->key ? kt_asprintf("Idempotency-Key: %s", rq->key) : NULL;
-	const char *const lines[] = { accept, prefer, key, c->auth,
-		rq->body ? "Content-Type: application/json" : NULL,
-		"User-Agent: karta/" KT_VERSION };
+	KT_AUTOFREE char *type =
+		rq->body || rq->body_fd > 0
+		? kt_asprintf("Content-Type: %s", rq->type ? rq->type : "application/json")
+		: NULL;
+	const char *const lines[] = { accept, prefer, key, c->auth, type };
 	const char *headers[HEADERS_MAX] = { NULL };
 	struct kt_http_call call = hook ? *hook : (struct kt_http_call){ 0 };
 	struct kt_err own = KT_ERR_INIT;
@@ -115,7 +122,9 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	call.url = url;
 	call.headers = headers;
 	call.body = rq->body;
-	call.body_len = rq->body ? strlen(rq->body) : 0;
+	call.body_len = rq->body_len || !rq->body ? rq->body_len : strlen(rq->body);
+	call.body_fd = rq->body_fd;
+	call.sent = rq->sent;
 	call.total_ms = rq->total_ms < 0 ? 0 : (rq->total_ms ? rq->total_ms : c->timeout_ms);
 	memset(out, 0, sizeof(*out));
 	kt_buf_init(&out->body, 0);
@@ -139,6 +148,7 @@ static enum kt_code code_of(int status)
 	case 404:
 		return KT_ENOTFOUND;
 	case 409:
+	case 412:
 		return KT_ECONFLICT;
 	case 429:
 	case 503:
@@ -150,24 +160,38 @@ static enum kt_code code_of(int status)
 	}
 }
 
-enum kt_code client_problem(const struct kt_http_reply *r, struct kt_err *err)
+void client_forget_problem(struct kt_client *c)
+{
+	cJSON_Delete(c->problem);
+	c->problem = NULL;
+}
+
+const cJSON *kt_client_problem(const struct kt_client *c)
+{
+	return c->problem;
+}
+
+enum kt_code client_problem(
+	struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
 {
 	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
-	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code code = code_of(r->status);
 	const char *text = NULL;
+	cJSON *doc = NULL;
 
+	client_forget_problem(c);
 	if (r->body.len &&
-		kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
-		doc = NULL;
+		kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) == KT_OK)
+		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
-		text = kt_json_str(doc, members[i]);
+		text = kt_json_str(c->problem, members[i]);
 	if (text)
 		(void)kt_fail(err, code, 0, "%s", text);
 	else
 		(void)kt_fail(err, code, 0, "the server answered with status %d", r->status);
 	if (code == KT_EAUTH)
-		return kt_hint(err, "set KARTA_API_KEY to a key of this server");
+		return kt_hint(err, "sign in with 'karta login', or set KARTA_API_KEY to a key of "
+				    "this server");
 	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
 		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
 	if (r->status >= 500 && r->request_id[0])
@@ -194,12 +218,13 @@ bool client_may_retry(const struct kt_client *c, enum kt_code code, int status)
 }
 
 /* The answer as JSON; NULL when it has no body. */
-static enum kt_code read_reply(const struct kt_http_reply *r, cJSON **out, struct kt_err *err)
+static enum kt_code read_reply(
+	struct kt_client *c, const struct kt_http_reply *r, cJSON **out, struct kt_err *err)
 {
 	enum kt_code rc;
 
 	if (r->status < 200 || r->status > 299)
-		return client_problem(r, err);
+		return client_problem(c, r, err);
 	if (!r->body.len) {
 		*out = NULL;
 		return KT_OK;
@@ -211,28 +236,28 @@ static enum kt_code read_reply(const struct kt_http_reply *r, cJSON **out, struc
 	return kt_hint(err, "is this the address of a karta server?");
 }
 
-/* One try; *out_status is 0 when there was no answer. */
-static enum kt_code call_once(struct kt_client *c, const struct client_request *rq, cJSON **out,
+enum kt_code client_call_once(struct kt_client *c, const struct client_request *rq, cJSON **out,
 	int *out_status, struct kt_err *err)
 {
 	struct kt_http_reply r;
-	enum kt_code rc = client_do(c, rq, NULL, &r, err);
+	enum kt_code rc;
 
+	client_forget_problem(c);
+	rc = client_do(c, rq, NULL, &r, err);
 	*out_status = rc == KT_OK ? r.status : 0;
 	if (rc == KT_OK)
-		rc = read_reply(&r, out, err);
+		rc = read_reply(c, &r, out, err);
 	kt_http_reply_release(&r);
 	return rc;
 }
 
-/* A request that may be repeated: it reads, or carries a key. */
-static enum kt_code call(
+enum kt_code client_call(
 	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	for (int n = 1;; n++) {
 		cJSON *doc = NULL;
 		int status;
-		enum kt_code rc = call_once(c, rq, &doc, &status, err);
+		enum kt_code rc = client_call_once(c, rq, &doc, &status, err);
 
 		if (rc == KT_OK) {
 			*out = doc;
@@ -244,12 +269,12 @@ static enum kt_code call(
 	}
 }
 
-/* As call(), but an answer must be an object. */
+/* As client_call(), but an answer must be an object. */
 static enum kt_code call_object(
 	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	cJSON *doc = NULL;
-	enum kt_code rc = call(c, rq, &doc, err);
+	enum kt_code rc = client_call(c, rq, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -261,7 +286,7 @@ static enum kt_code call_object(
 	return KT_OK;
 }
 
-/* --- routes --------------------------------------------------------------------------------- */
+/* --- routes ------------------------------------------------------------------------------ */
 
 char *client_session_path(const char *id, const char *rest)
 {
@@ -334,7 +359,7 @@ enum kt_code kt_client_delete(struct kt_client *c, const char *id, struct kt_err
 	int status;
 
 	/* Once: a repetition of one that worked would say that there is no such session. */
-	return call_once(c, &rq, &doc, &status, err);
+	return client_call_once(c, &rq, &doc, &status, err);
 }
 
 enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after, int64_t limit,
@@ -354,7 +379,7 @@ enum kt_code kt_client_interrupt(
 	KT_AUTOFREE char *path = client_session_path(id, "/interrupt");
 	const struct client_request rq = { .method = "POST", .path = path, .body = "{}" };
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = call(c, &rq, &doc, err);
+	enum kt_code rc = client_call(c, &rq, &doc, err);
 
 	if (rc == KT_OK)
 		*out_was = kt_json_bool(doc, "interrupted", false);
@@ -373,10 +398,10 @@ enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *r
 	kt_url_add_segment(&rest, request_id);
 	path = client_session_path(id, rest.ptr);
 	rq.path = path;
-	return call(c, &rq, &doc, err);
+	return client_call(c, &rq, &doc, err);
 }
 
-/* --- messages ------------------------------------------------------------------------------- */
+/* --- messages ---------------------------------------------------------------------------- */
 
 char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
 {
@@ -438,7 +463,7 @@ static enum kt_code ask_until_done(struct kt_client *c, const char *id, const ch
 	for (int n = 1;; n++) {
 		cJSON *doc = NULL;
 		int status;
-		enum kt_code rc = call_once(c, &rq, &doc, &status, err);
+		enum kt_code rc = client_call_once(c, &rq, &doc, &status, err);
 
 		if (rc == KT_OK) {
 			*out = doc;

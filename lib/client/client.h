@@ -89,8 +89,9 @@ struct kt_client_event {
 	const char *turn_id; /* or NULL */
 	const char *parent; /* parent_tool_use_id, or NULL */
 	int64_t time_ms; /* since 1970, 0 when not told */
-	const cJSON *data;
-	const char *json; /* the envelope, one line */
+	const cJSON *data; /* its member, or NULL */
+	const cJSON *doc; /* the envelope */
+	const char *json; /* its text, one line */
 	size_t json_len;
 };
 
@@ -137,12 +138,13 @@ KT_MUST_CHECK enum kt_code kt_client_follow(
 KT_MUST_CHECK enum kt_code kt_client_result(
 	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err);
 
-/* --- the management API (docs/api.md) ------------------------------------------------------------ */
+/* --- the management API (docs/api.md) ---------------------------------------------------- */
 
 /*
  * Any call: method and path ("/agent_projects/x/releases"; encode with kt_url_segment()), body is
  * JSON text or NULL. A POST, PATCH or PUT carries an Idempotency-Key of its own and is repeated when
- * the answer is lost. *out is NULL for 204. After a failure kt_client_problem() tells more.
+ * the answer is lost. *out is NULL for an answer without a body; out may be NULL. After a failure
+ * kt_client_problem() tells more.
  */
 KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *method,
 	const char *path, const char *body, cJSON **out, struct kt_err *err);
@@ -165,6 +167,7 @@ struct kt_client_tail {
 	const char *path; /* with its query, without `after` */
 	uint64_t cursor; /* begin after this number; moves with each event */
 	bool from_start_given; /* cursor is meant: send it also when 0 */
+	bool once; /* the server ends it by itself: a proper end is the end */
 	int64_t give_up_ms; /* without a connection for so long: KT_EUNAVAIL; 0 = never */
 	/* Return false to stop after this event (then KT_OK). */
 	bool (*event)(void *arg, const struct kt_client_event *ev);
@@ -183,6 +186,11 @@ struct kt_client_publish {
 	struct kt_tree *tree; /* NULL: redeploy commit_sha from what the server has */
 	const char *git_dir; /* where manifests are remembered, or NULL */
 	const char *commit_sha, *ref, *message, *source; /* or NULL */
+	/*
+	 * Digest of the live release when the caller has asked for the refs, "" = there is none;
+	 * NULL = not known, it is asked for.
+	 */
+	const char *live_digest;
 	const char *expected; /* commit the ref is at as far as we know, "" = new; NULL = any */
 	const char *const *env; /* "K=V", NULL-terminated, or NULL */
 	int64_t pr; /* 0 = none */
@@ -196,10 +204,14 @@ struct kt_client_publish {
 	void *arg;
 };
 /*
- * Publish and follow the build to its end. *out is the release object (the caller's), also when the
- * build failed (then KT_EIO, and its "error" says why) .
- * Returns KT_OK, KT_ECONFLICT (pinned: stored but not active, *out is set; ref moved), KT_EIO
- * (build failed), KT_ECANCEL, KT_EAUTH, ...
+ * Publish and follow the build to its end. What the server lacks is sent by a second thread packing
+ * and this one sending. A lost connection is repaired: what was received is kept there.
+ *
+ * *out is the release object (the caller's) with `activated`, `pinned` and `took_ms` added where the
+ * server told them; NULL when there is none. It is set also when the build failed (KT_EIO; its
+ * "error" says why) and when it was let go (KT_ECANCEL; perhaps with its "id" alone).
+ * Returns KT_OK, KT_ECONFLICT (pinned: stored but not active, *out is set; or the ref moved, or
+ * others: kt_client_problem() has the code), KT_EIO (build failed), KT_ECANCEL, KT_EAUTH, ...
  */
 KT_MUST_CHECK enum kt_code kt_client_publish(struct kt_client *c,
 	const struct kt_client_publish *p, cJSON **out, struct kt_err *err);

@@ -10,29 +10,16 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "text/sse.h"
 
-#include <poll.h>
 #include <string.h>
 
-#define EVENT_MAX_BYTES ((size_t)3 * KT_MAX_EVENT_BYTES) /* data, raw, envelope */
-/* Three comments missed: the connection is dead. */
-#define SILENCE_US (3 * (int64_t)KT_SSE_HEARTBEAT_MS * 1000)
-#define SLICE_MS 100
 #define LASTED_US 1000000 /* a connection that lasted so long was a good one */
 
 /* How a connection went. */
 struct conn {
-	struct kt_client *c;
 	struct kt_client_follow *f;
-	struct kt_sse sse;
-	int64_t last_us; /* of the last bytes */
-	bool got; /* bytes came */
-	bool stopped; /* a callback said stop */
+	struct client_stream st;
 	bool ended; /* the turn's end was given */
-	bool dead; /* silent for too long */
-	enum kt_code broken; /* KT_OK, or why its bytes make no sense */
-	struct kt_err err;
 };
 
 static void tell(const struct kt_client_follow *f, enum kt_client_state state)
@@ -41,75 +28,31 @@ static void tell(const struct kt_client_follow *f, enum kt_client_state state)
 		f->state(f->arg, state);
 }
 
-static bool give(struct conn *cn, const struct kt_client_event *ev)
+static bool on_event(void *arg, const struct kt_client_event *ev)
 {
+	struct conn *cn = arg;
 	struct kt_client_follow *f = cn->f;
+	bool more;
 
 	/* The first event after a message is the message itself, under the id of its turn. */
 	if (f->message && !f->turn_id[0] && ev->turn_id)
 		kt_str_copy(f->turn_id, sizeof(f->turn_id), ev->turn_id);
-	if (ev->seq)
-		f->cursor = ev->seq;
-	if (!f->event(f->arg, ev))
-		cn->stopped = true;
+	more = f->event(f->arg, ev);
 	if (f->turn_id[0] && kt_str_eq(ev->type, "done") && kt_str_eq(ev->turn_id, f->turn_id))
 		cn->ended = true;
-	return !cn->stopped && !cn->ended;
-}
-
-static bool on_frame(void *arg, const struct kt_sse_event *frame)
-{
-	struct conn *cn = arg;
-	KT_AUTO_JSON cJSON *doc = NULL;
-	struct kt_client_event ev = { .json = frame->data, .json_len = frame->data_len };
-	int64_t seq;
-
-	cn->broken = kt_json_parse(frame->data, frame->data_len, KT_JSON_LENIENT, &doc, NULL);
-	if (cn->broken != KT_OK || !cJSON_IsObject(doc)) {
-		cn->broken = kt_fail(
-			&cn->err, KT_EPROTO, 0, "the server sent an event that is no JSON");
-		return false;
-	}
-	seq = kt_json_int(doc, "seq", 0);
-	if (seq <= 0 && !kt_str_int64(frame->id, 1, INT64_MAX, &seq))
-		seq = 0;
-	ev.seq = (uint64_t)seq;
-	if (ev.seq && ev.seq <= cn->f->cursor)
-		return true;
-	ev.type = kt_json_str_or(doc, "type", frame->event);
-	ev.turn_id = kt_json_str(doc, "turn_id");
-	ev.parent = kt_json_str(doc, "parent_tool_use_id");
-	ev.time_ms = kt_json_int(doc, "timestamp", 0);
-	ev.data = kt_json_obj(doc, "data");
-	return give(cn, &ev);
-}
-
-static bool on_data(void *arg, const char *data, size_t len)
-{
-	struct conn *cn = arg;
-	enum kt_code rc;
-
-	if (!cn->got)
-		tell(cn->f, KT_CLIENT_OPEN);
-	cn->got = true;
-	cn->c->seen = true;
-	cn->last_us = kt_mono_us();
-	rc = kt_sse_feed(&cn->sse, data, len, on_frame, cn, &cn->err);
-	if (rc == KT_ELIMIT)
-		cn->broken = rc;
-	return rc == KT_OK;
+	return more && !cn->ended;
 }
 
 static bool on_poll(void *arg)
 {
 	struct conn *cn = arg;
 
-	if (cn->f->poll && !cn->f->poll(cn->f->arg)) {
-		cn->stopped = true;
-		return false;
-	}
-	cn->dead = kt_mono_us() - cn->last_us > SILENCE_US;
-	return !cn->dead;
+	return !cn->f->poll || cn->f->poll(cn->f->arg);
+}
+
+static void on_open(void *arg)
+{
+	tell(((struct conn *)arg)->f, KT_CLIENT_OPEN);
 }
 
 static char *follow_path(const struct kt_client_follow *f)
@@ -139,33 +82,14 @@ static enum kt_code connect_once(struct kt_client *c, struct conn *cn, const cha
 		.key = post ? f->key : NULL,
 		.accept = "text/event-stream",
 		.total_ms = -1 };
-	const struct kt_http_call hook = {
-		.on_data = on_data, .on_poll = on_poll, .arg = cn, .watch_fd = f->watch_fd
-	};
-	enum kt_code rc;
 
-	kt_sse_init(&cn->sse, EVENT_MAX_BYTES);
-	cn->last_us = kt_mono_us();
-	rc = client_do(c, &rq, &hook, r, err);
-	kt_sse_release(&cn->sse);
-	return rc;
-}
-
-/* Wait before the next try, with the caller's poll going on. False: it said stop. */
-static bool pause_for(const struct kt_client_follow *f, int64_t ms)
-{
-	int64_t until = kt_mono_us() + ms * 1000;
-
-	for (;;) {
-		int64_t left = (until - kt_mono_us()) / 1000;
-		struct pollfd p = { f->watch_fd, POLLIN, 0 };
-
-		if (left <= 0)
-			return true;
-		(void)poll(&p, f->watch_fd > 0, (int)KT_MIN(left, SLICE_MS));
-		if (f->poll && !f->poll(f->arg))
-			return false;
-	}
+	cn->st = (struct client_stream){ .cursor = &f->cursor,
+		.event = on_event,
+		.poll = on_poll,
+		.open = on_open,
+		.arg = cn,
+		.watch_fd = f->watch_fd };
+	return client_stream_run(c, &rq, &cn->st, r, err);
 }
 
 /* What a connection that is over means: KT_OK done, KT_EUNAVAIL try again, others are final. */
@@ -176,13 +100,13 @@ static enum kt_code judge(struct kt_client *c, struct conn *cn, enum kt_code rc,
 
 	if (cn->ended)
 		return KT_OK;
-	if (cn->stopped)
+	if (cn->st.stopped)
 		return kt_fail(err, KT_ECANCEL, 0, "interrupted");
-	if (cn->broken != KT_OK) {
-		*err = cn->err;
-		return cn->broken;
+	if (cn->st.broken != KT_OK) {
+		*err = cn->st.err;
+		return cn->st.broken;
 	}
-	if (rc != KT_OK && !cn->dead)
+	if (rc != KT_OK && !cn->st.dead)
 		return rc == KT_ETIMEOUT && c->seen ? KT_EUNAVAIL : rc;
 	if (rc == KT_OK && r->status == 204) {
 		if (!f->turn_id[0])
@@ -190,7 +114,7 @@ static enum kt_code judge(struct kt_client *c, struct conn *cn, enum kt_code rc,
 		return kt_fail(err, KT_EPROTO, 0, "the server no longer knows how the turn ended");
 	}
 	if (rc == KT_OK && r->status != 200) {
-		rc = client_problem(r, err);
+		rc = client_problem(c, r, err);
 		return client_may_retry(c, rc, r->status) ? KT_EUNAVAIL
 			: rc == KT_EUNAVAIL               ? KT_ELIMIT
 							  : rc;
@@ -230,7 +154,7 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 	rc = prepare(f, &body, err);
 
 	while (rc == KT_OK) {
-		struct conn cn = { .c = c, .f = f };
+		struct conn cn = { .f = f };
 		int64_t began_us = kt_mono_us();
 		uint64_t before = f->cursor;
 		struct kt_http_reply r;
@@ -252,7 +176,7 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 			tell(f, KT_CLIENT_LOST);
 		if (f->give_up_ms && kt_mono_us() - lost_us > f->give_up_ms * 1000)
 			return kt_fail(err, KT_EUNAVAIL, 0, "lost the server at %s", c->base);
-		if (!pause_for(f, client_backoff_ms(fails - 1)))
+		if (!client_pause(client_backoff_ms(fails - 1), f->poll, f->arg, f->watch_fd))
 			return kt_fail(err, KT_ECANCEL, 0, "interrupted");
 	}
 	return rc;

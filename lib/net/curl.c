@@ -6,14 +6,18 @@
 #include "net/curl.h"
 
 #include "base/base.h"
+#include "base/dl.h"
+#include "base/fs.h"
 #include "base/str.h"
 #include "net/url.h"
 
 #include <curl/curl.h>
 
-#include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* libcurl's checking macros take the real functions only. */
 #undef curl_easy_setopt
@@ -21,6 +25,7 @@
 
 #define CONNECT_MS 5000
 #define POLL_MS 100
+#define UPLOAD_PIECE_BYTES (256L * 1024)
 #define MAX_BODY_BYTES ((size_t)64 * 1024 * 1024)
 #define MAX_ERROR_BODY_BYTES ((size_t)1024 * 1024) /* of a stream that did not begin */
 
@@ -30,6 +35,7 @@ static struct api {
 	__typeof__(curl_easy_setopt) *setopt;
 	__typeof__(curl_easy_getinfo) *getinfo;
 	__typeof__(curl_easy_cleanup) *easy_cleanup;
+	__typeof__(curl_easy_pause) *easy_pause;
 	__typeof__(curl_easy_strerror) *strerror;
 	__typeof__(curl_slist_append) *slist_append;
 	__typeof__(curl_slist_free_all) *slist_free;
@@ -40,24 +46,23 @@ static struct api {
 	__typeof__(curl_multi_perform) *multi_perform;
 	__typeof__(curl_multi_poll) *multi_poll;
 	__typeof__(curl_multi_info_read) *multi_info;
-	bool ready;
 } api; /* written once, guarded by api_once */
 
 static pthread_once_t api_once = PTHREAD_ONCE_INIT;
+static enum kt_code api_code;
+static struct kt_err api_err;
 
 static void load_api(void)
 {
 	static const char *const names[] = { "libcurl.so.4", "libcurl-gnutls.so.4",
-		"libcurl-nss.so.4" };
-	const struct {
-		void **to;
-		const char *name;
-	} symbols[] = {
+		"libcurl-nss.so.4", NULL };
+	static const struct kt_dl_symbol symbols[] = {
 		{ (void **)&api.global_init, "curl_global_init" },
 		{ (void **)&api.easy_init, "curl_easy_init" },
 		{ (void **)&api.setopt, "curl_easy_setopt" },
 		{ (void **)&api.getinfo, "curl_easy_getinfo" },
 		{ (void **)&api.easy_cleanup, "curl_easy_cleanup" },
+		{ (void **)&api.easy_pause, "curl_easy_pause" },
 		{ (void **)&api.strerror, "curl_easy_strerror" },
 		{ (void **)&api.slist_append, "curl_slist_append" },
 		{ (void **)&api.slist_free, "curl_slist_free_all" },
@@ -69,17 +74,37 @@ static void load_api(void)
 		{ (void **)&api.multi_poll, "curl_multi_poll" },
 		{ (void **)&api.multi_info, "curl_multi_info_read" },
 	};
-	void *lib = NULL;
-	for (size_t i = 0; i < KT_ARRAY_LEN(names) && lib == NULL; i++)
-		lib = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-	if (lib == NULL)
-		return;
-	for (size_t i = 0; i < KT_ARRAY_LEN(symbols); i++) {
-		*symbols[i].to = dlsym(lib, symbols[i].name);
-		if (*symbols[i].to == NULL)
-			return;
+	api_code = kt_dl_load(names, symbols, KT_ARRAY_LEN(symbols), "libcurl4", &api_err);
+	if (api_code == KT_OK && api.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		api_code = kt_fail(&api_err, KT_EIO, 0, "libcurl does not start");
+}
+
+/*
+ * The connections of calls that ended, kept by one multi handle. A call takes it and gives it back;
+ * one that finds it taken (a call inside another's functions, another thread) makes its own.
+ */
+static CURLM *idle_multi; /* guarded by idle_lock */
+static pthread_mutex_t idle_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static CURLM *take_multi(void)
+{
+	(void)pthread_mutex_lock(&idle_lock);
+	CURLM *m = idle_multi;
+	idle_multi = NULL;
+	(void)pthread_mutex_unlock(&idle_lock);
+	return m != NULL ? m : api.multi_init();
+}
+
+static void give_multi(CURLM *m)
+{
+	(void)pthread_mutex_lock(&idle_lock);
+	if (idle_multi == NULL) {
+		idle_multi = m;
+		m = NULL;
 	}
-	api.ready = api.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+	(void)pthread_mutex_unlock(&idle_lock);
+	if (m != NULL)
+		(void)api.multi_cleanup(m);
 }
 
 /* What one call needs while it runs. */
@@ -89,6 +114,10 @@ struct work {
 	CURLM *multi;
 	struct curl_slist *headers;
 	struct kt_http_reply reply;
+	int64_t body_size; /* of body_fd, -1 = not known */
+	off_t body_start; /* its position at first */
+	bool waiting; /* for body_fd to have more */
+	bool body_failed; /* it could not be read */
 	bool stopped; /* on_data() said stop */
 	char text[CURL_ERROR_SIZE];
 };
@@ -100,7 +129,7 @@ static void end_work(struct work *w)
 	if (w->easy != NULL)
 		api.easy_cleanup(w->easy);
 	if (w->multi != NULL)
-		(void)api.multi_cleanup(w->multi);
+		give_multi(w->multi);
 	api.slist_free(w->headers);
 	kt_http_reply_release(&w->reply);
 }
@@ -130,7 +159,9 @@ static size_t on_head(char *data, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	char text[32];
 	if (take_header(data, len, "Content-Type", r->content_type, sizeof(r->content_type)) ||
-		take_header(data, len, "Request-Id", r->request_id, sizeof(r->request_id)))
+		take_header(data, len, "Request-Id", r->request_id, sizeof(r->request_id)) ||
+		take_header(data, len, "Location", r->location, sizeof(r->location)) ||
+		take_header(data, len, "ETag", r->etag, sizeof(r->etag)))
 		return len;
 	/* Seconds only; the other form, a date, needs clocks that agree. */
 	if (take_header(data, len, "Retry-After", text, sizeof(text)) &&
@@ -151,6 +182,44 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	}
 	kt_buf_add(&w->reply.body, data, len);
 	return kt_buf_ok(&w->reply.body) ? len : 0;
+}
+
+/* Give libcurl more of body_fd. */
+static size_t on_read(char *buf, size_t size, size_t n, void *arg)
+{
+	struct work *w = arg;
+	struct kt_http_sent *sent = w->call->sent;
+	ssize_t got;
+	do
+		got = read(w->call->body_fd, buf, size * n);
+	while (got < 0 && errno == EINTR);
+	if (got < 0 && errno == EAGAIN) {
+		w->waiting = true;
+		return CURL_READFUNC_PAUSE;
+	}
+	if (got < 0) {
+		w->body_failed = true;
+		return CURL_READFUNC_ABORT;
+	}
+	if (sent != NULL) {
+		sent->bytes += got;
+		/* Of a file with a known length libcurl does not ask for the end. */
+		sent->all = got == 0 || sent->bytes == w->body_size;
+	}
+	return (size_t)got;
+}
+
+/* libcurl begins again: a kept connection turned out to be dead. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct work *w = arg;
+	if (w->body_size < 0 || origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	if (lseek(w->call->body_fd, w->body_start + (off_t)offset, SEEK_SET) < 0)
+		return CURL_SEEKFUNC_FAIL;
+	if (w->call->sent != NULL)
+		*w->call->sent = (struct kt_http_sent){ .bytes = offset };
+	return CURL_SEEKFUNC_OK;
 }
 
 /* A line break in a header would start another header, or another request. */
@@ -177,7 +246,7 @@ static enum kt_code add_headers(struct work *w, struct kt_err *err)
 	const char *const *headers = w->call->headers;
 	/* No waiting for "100 Continue"; a body is JSON unless the caller says otherwise. */
 	enum kt_code code = add_header(w, "Expect:", err);
-	bool typed = w->call->body == NULL;
+	bool typed = w->call->body == NULL && w->call->body_fd <= 0;
 	for (size_t i = 0; code == KT_OK && headers != NULL && headers[i] != NULL; i++) {
 		code = add_header(w, headers[i], err);
 		typed = typed || strncasecmp(headers[i], "Content-Type:", 13) == 0;
@@ -213,7 +282,15 @@ static void set_options(struct work *w, const struct kt_url *url)
 	SET(w, CURLOPT_WRITEFUNCTION, on_body);
 	SET(w, CURLOPT_WRITEDATA, w);
 	SET(w, CURLOPT_HTTPHEADER, w->headers);
-	if (call->body != NULL || strcmp(call->method, "POST") == 0) {
+	if (call->body_fd > 0) {
+		SET(w, CURLOPT_UPLOAD, 1L);
+		SET(w, CURLOPT_READFUNCTION, on_read);
+		SET(w, CURLOPT_READDATA, w);
+		SET(w, CURLOPT_SEEKFUNCTION, on_seek);
+		SET(w, CURLOPT_SEEKDATA, w);
+		SET(w, CURLOPT_INFILESIZE_LARGE, (curl_off_t)w->body_size);
+		SET(w, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_PIECE_BYTES);
+	} else if (call->body != NULL || strcmp(call->method, "POST") == 0) {
 		SET(w, CURLOPT_POSTFIELDS, call->body != NULL ? call->body : "");
 		SET(w, CURLOPT_POSTFIELDSIZE_LARGE,
 			(curl_off_t)(call->body != NULL ? call->body_len : 0));
@@ -248,6 +325,7 @@ static enum kt_code failed(
 	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
 	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_FAIL_REWIND:
 		code = KT_EUNAVAIL;
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -281,12 +359,29 @@ static enum kt_code failed(
 	return code;
 }
 
+/* Sleep until the connection, the body's descriptor or the caller's has something, or 100 ms. */
+static CURLMcode wait_for_more(struct work *w)
+{
+	const struct kt_http_call *call = w->call;
+	struct curl_waitfd fds[2];
+	unsigned n = 0;
+	if (call->on_poll != NULL && call->watch_fd > 0)
+		fds[n++] = (struct curl_waitfd){ .fd = call->watch_fd, .events = CURL_WAIT_POLLIN };
+	if (w->waiting)
+		fds[n++] = (struct curl_waitfd){ .fd = call->body_fd, .events = CURL_WAIT_POLLIN };
+	CURLMcode mc = api.multi_poll(w->multi, fds, n, POLL_MS, NULL);
+	/* Whatever woke it: libcurl does not report the hang-up that a pipe's end is. */
+	if (mc == CURLM_OK && w->waiting) {
+		w->waiting = false;
+		(void)api.easy_pause(w->easy, CURLPAUSE_CONT);
+	}
+	return mc;
+}
+
 /* Run to the end. KT_OK leaves the transfer's result in *out_rc. */
 static enum kt_code run(struct work *w, CURLcode *out_rc, struct kt_err *err)
 {
 	const struct kt_http_call *call = w->call;
-	struct curl_waitfd watch = { .fd = call->watch_fd, .events = CURL_WAIT_POLLIN };
-	unsigned n_watch = call->on_poll != NULL && call->watch_fd > 0 ? 1 : 0;
 	if (api.multi_add(w->multi, w->easy) != CURLM_OK)
 		return kt_fail(err, KT_EINTERNAL, 0, "libcurl does not take the request");
 	for (;;) {
@@ -301,10 +396,31 @@ static enum kt_code run(struct work *w, CURLcode *out_rc, struct kt_err *err)
 			return KT_OK;
 		}
 		if (mc == CURLM_OK)
-			mc = api.multi_poll(w->multi, &watch, n_watch, POLL_MS, NULL);
+			mc = wait_for_more(w);
 		if (mc != CURLM_OK)
 			return kt_fail(err, KT_EIO, 0, "libcurl failed (%d)", (int)mc);
 	}
+}
+
+/* Learn what body_fd is. */
+static enum kt_code open_body(struct work *w, struct kt_err *err)
+{
+	struct stat st;
+	int fd = w->call->body_fd;
+	w->body_size = -1;
+	if (w->call->sent != NULL)
+		*w->call->sent = (struct kt_http_sent){ .bytes = 0 };
+	if (fd <= 0)
+		return KT_OK;
+	if (fstat(fd, &st) != 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read what is to be sent");
+	if (!S_ISREG(st.st_mode))
+		return kt_fd_nonblock(fd, true, err);
+	w->body_start = lseek(fd, 0, SEEK_CUR);
+	if (w->body_start < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read what is to be sent");
+	w->body_size = KT_MAX((int64_t)(st.st_size - w->body_start), 0);
+	return KT_OK;
 }
 
 static enum kt_code perform(
@@ -312,7 +428,9 @@ static enum kt_code perform(
 {
 	CURLcode rc = CURLE_OK;
 	long status = 0;
-	enum kt_code code = add_headers(w, err);
+	enum kt_code code = open_body(w, err);
+	if (code == KT_OK)
+		code = add_headers(w, err);
 	if (code != KT_OK)
 		return code;
 	set_options(w, url);
@@ -321,6 +439,8 @@ static enum kt_code perform(
 		return code;
 	if (w->stopped)
 		return kt_fail(err, KT_ECANCEL, 0, "stopped");
+	if (w->body_failed)
+		return kt_fail(err, KT_EIO, 0, "cannot read what is to be sent");
 	if (!kt_buf_ok(&w->reply.body))
 		return kt_fail(
 			err, KT_ELIMIT, 0, "%s:%d: the answer is too large", url->host, url->port);
@@ -341,16 +461,17 @@ enum kt_code kt_http_do(
 	if (code != KT_OK)
 		return code;
 	(void)pthread_once(&api_once, load_api);
-	if (!api.ready) {
+	if (api_code != KT_OK) {
 		kt_url_release(&url);
-		(void)kt_fail(err, KT_EIO, 0, "cannot load libcurl.so.4");
-		return kt_hint(err, "install libcurl (Debian and Ubuntu: libcurl4)");
+		if (err != NULL)
+			*err = api_err;
+		return api_code;
 	}
 	size_t max = call->max_body_bytes > 0 ? call->max_body_bytes : MAX_BODY_BYTES;
 	struct work w = { .call = call, .reply = { .retry_after_s = -1 } };
 	kt_buf_init(&w.reply.body, call->on_data != NULL ? KT_MIN(max, MAX_ERROR_BODY_BYTES) : max);
 	w.easy = api.easy_init();
-	w.multi = api.multi_init();
+	w.multi = take_multi();
 	if (w.easy == NULL || w.multi == NULL)
 		code = kt_fail(err, KT_EINTERNAL, 0, "libcurl does not start");
 	else

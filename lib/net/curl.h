@@ -5,7 +5,8 @@
  * also those that need no network. Blocking; one thread at a time.
  *
  * Never follows redirects, reads no .netrc and no curlrc; http and https only; proxies from the
- * environment, but never for loopback hosts.
+ * environment, but never for loopback hosts. Requests carry few headers: no Accept-Encoding, no
+ * Expect.
  */
 #ifndef KT_NET_CURL_H
 #define KT_NET_CURL_H
@@ -13,13 +14,24 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+/* How far the body of a request is; written while the call runs. */
+struct kt_http_sent {
+	int64_t bytes; /* handed to the connection */
+	bool all; /* the body was taken to its end */
+};
+
 struct kt_http_call {
 	const char *method; /* "GET", "POST", ... */
 	const char *url;
 	const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
 	const void *body;
 	size_t body_len;
-	int body_fd; /* > 0: the body is read from here to its end instead (chunked for a pipe) */
+	/*
+	 * > 0: the body is read from here to its end instead: of a regular file from its present
+	 * position with its length told, of a pipe in chunks (it becomes non-blocking).
+	 */
+	int body_fd;
+	struct kt_http_sent *sent; /* or NULL */
 	int64_t connect_ms; /* 0 = 5 s */
 	int64_t total_ms; /* 0 = none */
 	size_t max_body_bytes; /* of the reply when it is kept; 0 = 64 MiB */
@@ -41,15 +53,16 @@ struct kt_http_reply {
 	int status;
 	char etag[128]; /* or "" */
 	char content_type[128];
+	char location[2048]; /* of a redirect, as it came (maybe relative), or "" */
 	char request_id[64]; /* Request-Id of the server, or "" */
 	int64_t retry_after_s; /* -1 = none */
 	struct kt_buf body; /* of errors too, even when streaming */
 };
 
 /*
- * Connections are kept and used again by later calls of this process to the same server.
- *
- * Do the call. Any HTTP status is KT_OK; look at out->status.
+ * Do the call. Connections are kept and used again by later calls of this process to the same
+ * server; a call inside another's functions has one of its own. Any HTTP status is KT_OK; look at
+ * out->status.
  * Returns KT_OK, KT_EUNAVAIL (refused, no such host, connection lost; with a hint), KT_ETIMEOUT,
  * KT_ELIMIT (reply too large), KT_ECANCEL, KT_EINVAL (URL), KT_EIO (libcurl is not installed).
  */

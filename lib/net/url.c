@@ -36,7 +36,8 @@ static bool set_name(struct kt_url *u, const char *s, size_t len)
 	if (inet_pton(AF_INET, u->host, &v4) == 1)
 		u->loopback = ntohl(v4.s_addr) >> 24 == 127;
 	else
-		u->loopback = strcmp(u->host, "localhost") == 0;
+		/* RFC 6761, 6.3: all names below "localhost" are this machine; libcurl knows it. */
+		u->loopback = strcmp(u->host, "localhost") == 0 || kt_str_ends(u->host, ".localhost");
 	return true;
 }
 

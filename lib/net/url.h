@@ -13,7 +13,7 @@
 
 struct kt_url {
 	bool https;
-	bool loopback; /* localhost, 127.0.0.0/8 or ::1 */
+	bool loopback; /* localhost, a name below it, 127.0.0.0/8 or ::1 */
 	bool ipv6; /* host is an IPv6 address (no brackets in it) */
 	char host[KT_MAX_HOST_BYTES + 1]; /* lower case */
 	int port; /* given, or 80 or 443 */

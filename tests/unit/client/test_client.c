@@ -213,7 +213,7 @@ static void test_nobody(void **state)
 	assert_int_equal(kt_client_new(&cfg, &c, &err), KT_OK);
 	assert_int_equal(kt_client_get(c, "s", &doc, &err), KT_EUNAVAIL);
 	assert_string_equal(err.msg, "no karta server answers at http://127.0.0.1:1");
-	assert_string_equal(err.hint, "start one with 'karta dev'");
+	assert_non_null(strstr(err.hint, "start one with 'karta dev'"));
 	assert_int_equal(kt_client_follow(c, &f, &err), KT_EUNAVAIL);
 	kt_client_free(c);
 }

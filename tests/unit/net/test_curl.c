@@ -24,6 +24,7 @@ struct server {
 	const char *pieces[8];
 	int pause_ms;
 	bool hang; /* after the last piece, until the client closes */
+	const char *until; /* the request is whole when this was read, or NULL */
 	char got[65536]; /* the request, once joined */
 };
 
@@ -41,7 +42,9 @@ static void *serve(void *arg)
 			break;
 		len += (size_t)n;
 		s->got[len] = '\0';
-		const char *end = strstr(s->got, "\r\n\r\n");
+		if (s->until != NULL && strstr(s->got, s->until) != NULL)
+			break;
+		const char *end = s->until == NULL ? strstr(s->got, "\r\n\r\n") : NULL;
 		if (end == NULL)
 			continue;
 		int64_t body = 0;
@@ -334,6 +337,190 @@ static void failures(void **state)
 	stop(&s);
 }
 
+/* --- bodies from a descriptor ------------------------------------------------------------------ */
+
+/* Writes two pieces into a pipe with a pause between, then ends it. */
+static void *feed(void *arg)
+{
+	int fd = *(int *)arg;
+	assert_int_equal(write(fd, "first ", 6), 6);
+	(void)usleep(150000);
+	assert_int_equal(write(fd, "second", 6), 6);
+	(void)usleep(150000);
+	close(fd);
+	return NULL;
+}
+
+static void body_from_pipe(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 201 Created\r\nETag: \"rel_1\"\r\n"
+					"Content-Length: 2\r\n\r\n{}" },
+		.until = "\r\n0\r\n\r\n" };
+	char url[64];
+	int fds[2];
+	pthread_t thread;
+	struct kt_http_sent sent = { .bytes = 99 };
+	static const char *const headers[] = { "Content-Type: application/x", NULL };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	assert_int_equal(pipe(fds), 0);
+	struct kt_http_call call = { .method = "POST", .url = url, .headers = headers,
+		.body_fd = fds[0], .sent = &sent };
+	start(&s, url);
+	assert_int_equal(pthread_create(&thread, NULL, feed, &fds[1]), 0);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	stop(&s);
+	close(fds[0]);
+	assert_int_equal(r.status, 201);
+	assert_string_equal(r.etag, "\"rel_1\"");
+	kt_http_reply_release(&r);
+	assert_true(kt_str_starts(s.got, "POST /v1/x?y=1 HTTP/1.1\r\n"));
+	assert_non_null(strstr(s.got, "\r\nTransfer-Encoding: chunked\r\n"));
+	assert_non_null(strstr(s.got, "6\r\nfirst \r\n6\r\nsecond\r\n0\r\n\r\n"));
+	assert_null(strstr(s.got, "Expect"));
+	assert_null(strstr(s.got, "Accept-Encoding"));
+	assert_int_equal(sent.bytes, 12);
+	assert_true(sent.all);
+}
+
+static void body_from_file(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 204 No Content\r\n\r\n" } };
+	char url[64];
+	char path[] = "/tmp/karta-curl.XXXXXX";
+	int fd = mkstemp(path);
+	struct kt_http_sent sent;
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write(fd, "not this: content", 17), 17);
+	assert_int_equal(lseek(fd, 10, SEEK_SET), 10);
+	struct kt_http_call call = { .method = "PUT", .url = url, .body_fd = fd, .sent = &sent };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	close(fd);
+	kt_http_reply_release(&r);
+	assert_non_null(strstr(s.got, "\r\nContent-Length: 7\r\n"));
+	assert_null(strstr(s.got, "chunked"));
+	assert_true(kt_str_ends(s.got, "\r\n\r\ncontent"));
+	assert_int_equal(sent.bytes, 7);
+	assert_true(sent.all);
+}
+
+/* The server refuses before it has read everything: its answer counts, the rest is not sent. */
+static void refused_early(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n"
+					"Connection: close\r\n\r\n{}" },
+		.until = "first", .hang = true };
+	char url[64];
+	int fds[2];
+	struct kt_http_sent sent;
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "first", 5), 5);
+	struct kt_http_call call = { .method = "POST", .url = url, .body_fd = fds[0],
+		.sent = &sent };
+	start(&s, url);
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(r.status, 413);
+	assert_false(sent.all);
+	kt_http_reply_release(&r);
+}
+
+/* --- connections ------------------------------------------------------------------------------- */
+
+struct keeper {
+	int fd;
+	int port;
+	int connections;
+	int requests;
+	int each; /* requests on one connection, then it is closed */
+};
+
+static void *keep(void *arg)
+{
+	struct keeper *k = arg;
+	static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	for (;;) {
+		int fd = accept(k->fd, NULL, NULL);
+		char buf[4096];
+		struct timeval patience = { .tv_usec = 500000 };
+		if (fd < 0)
+			return NULL;
+		/* The last connection stays open on the other side. */
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		k->connections++;
+		for (int i = 0; i < k->each; i++) {
+			if (recv(fd, buf, sizeof(buf), 0) <= 0)
+				break;
+			k->requests++;
+			assert_true(send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL) > 0);
+		}
+		close(fd);
+	}
+}
+
+static bool call_inside(void *arg, const char *data, size_t len)
+{
+	struct kt_http_call *inner = arg;
+	struct kt_http_reply r;
+	assert_int_equal(kt_http_do(inner, &r, NULL), KT_OK);
+	assert_string_equal(r.body.ptr, "ok");
+	kt_http_reply_release(&r);
+	return true;
+}
+
+static void connections_are_kept(void **state)
+{
+	(void)state;
+	struct keeper k = { .each = 2 };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	pthread_t thread;
+	char url[64];
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	k.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(k.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(k.fd, 4), 0);
+	assert_int_equal(getsockname(k.fd, (struct sockaddr *)&a, &len), 0);
+	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%d/", ntohs(a.sin_port));
+	assert_int_equal(pthread_create(&thread, NULL, keep, &k), 0);
+	struct kt_http_call call = { .method = "GET", .url = url };
+	/* Two on the first connection; it is noticed that it is dead, the third has a new one. */
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+		kt_http_reply_release(&r);
+		(void)usleep(20000);
+	}
+	assert_int_equal(k.requests, 4);
+	assert_int_equal(k.connections, 2);
+	/* A call inside another's function has its own connection. */
+	struct server s = { .pieces = { CHUNKED, "2\r\nhi\r\n", "0\r\n\r\n" }, .pause_ms = 30 };
+	char outer_url[64];
+	start(&s, outer_url);
+	struct kt_http_call outer = { .method = "GET", .url = outer_url, .on_data = call_inside,
+		.arg = &call };
+	assert_int_equal(kt_http_do(&outer, &r, &err), KT_OK);
+	kt_http_reply_release(&r);
+	stop(&s);
+	assert_int_equal(k.requests, 5);
+	(void)shutdown(k.fd, SHUT_RDWR);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(k.fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +530,10 @@ int main(void)
 		cmocka_unit_test(streams),
 		cmocka_unit_test(given_up),
 		cmocka_unit_test(failures),
+		cmocka_unit_test(body_from_pipe),
+		cmocka_unit_test(body_from_file),
+		cmocka_unit_test(refused_early),
+		cmocka_unit_test(connections_are_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

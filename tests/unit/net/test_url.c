@@ -27,6 +27,8 @@ static void taken(void **state)
 		{ "http://127.8.9.10/", "127.8.9.10", "/", "http://127.8.9.10", 80, false, true },
 		{ "http://127.evil.example", "127.evil.example", "/", "http://127.evil.example", 80,
 			false, false },
+		{ "http://shop.localhost:8000/", "shop.localhost", "/", "http://shop.localhost:8000",
+			8000, false, true },
 		{ "http://localhost.evil.example", "localhost.evil.example", "/",
 			"http://localhost.evil.example", 80, false, false },
 	};
