@@ -70,7 +70,7 @@ struct chat {
 	char answer_to[KT_CLIENT_ID_MAX];
 };
 
-/* --- questions ------------------------------------------------------------------------------ */
+/* --- questions --------------------------------------------------------------------------- */
 
 static struct kt_question *asked(const struct chat *c)
 {
@@ -155,7 +155,7 @@ static void take_answer(struct chat *c, const char *line)
 	}
 }
 
-/* --- events --------------------------------------------------------------------------------- */
+/* --- events ------------------------------------------------------------------------------ */
 
 static void on_status(struct chat *c, const struct kt_client_event *ev)
 {
@@ -217,7 +217,7 @@ static void on_state(void *arg, enum kt_client_state state)
 	c->lost = state == KT_CLIENT_LOST;
 }
 
-/* --- keys ----------------------------------------------------------------------------------- */
+/* --- keys -------------------------------------------------------------------------------- */
 
 static void on_interrupt(struct chat *c)
 {
@@ -304,7 +304,7 @@ static bool on_poll(void *arg)
 	return c->action == ACT_NONE;
 }
 
-/* --- actions -------------------------------------------------------------------------------- */
+/* --- actions ----------------------------------------------------------------------------- */
 
 static void set_session(struct chat *c, const char *id, uint64_t cursor)
 {
@@ -530,7 +530,7 @@ static bool act(struct chat *c)
 	return c->action != ACT_LEAVE;
 }
 
-/* --- the beginning -------------------------------------------------------------------------- */
+/* --- the beginning ----------------------------------------------------------------------- */
 
 static void greet(struct chat *c)
 {
@@ -634,7 +634,7 @@ static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
 	return rc;
 }
 
-/* --- the loop ------------------------------------------------------------------------------- */
+/* --- the loop ---------------------------------------------------------------------------- */
 
 /* No session yet: only keys can happen. */
 static enum kt_code wait_keys(struct chat *c)

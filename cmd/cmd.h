@@ -29,6 +29,8 @@ struct kt_ctx {
 	bool no_input; /* --no-input, or stdin is no terminal */
 	bool yes;
 	const char *server; /* --server or KARTA_SERVER, or NULL */
+	const char *profile; /* --profile or KARTA_PROFILE, or NULL */
+	const char *project; /* --project or KARTA_PROJECT, or NULL */
 	int64_t timeout_ms; /* --timeout; 0 = the command's default */
 };
 

@@ -85,7 +85,7 @@ static void add(struct doctor *d, enum status status, const char *topic, const c
 	kt_vec_push(&d->checks, c);
 }
 
-/* --- running a program --------------------------------------------------------------------- */
+/* --- running a program ------------------------------------------------------------------- */
 
 /* Read until end, limit or a full buffer; false when the limit passed. */
 static bool read_until(int fd, int64_t deadline_us, struct kt_buf *out)
@@ -206,7 +206,7 @@ static bool find_version(const char *text, char *out, size_t size)
 	return false;
 }
 
-/* --- checks -------------------------------------------------------------------------------- */
+/* --- checks ------------------------------------------------------------------------------ */
 
 static void check_folder(struct doctor *d, const struct kt_app *app)
 {
@@ -506,7 +506,7 @@ static void check_all(struct doctor *d, const struct kt_app *app)
 	check_git(d);
 }
 
-/* --- output -------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------ */
 
 static void print_json(const struct doctor *d, const struct kt_app *app)
 {

@@ -10,6 +10,8 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/help.h"
+#include "cmd/git_remote.h"
+#include "pack/pack.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -34,6 +36,8 @@ struct globals {
 	bool no_input;
 	bool yes;
 	const char *server;
+	const char *profile;
+	const char *project;
 	int64_t timeout_ms;
 };
 
@@ -68,12 +72,19 @@ const struct kt_opt kt_global_opts[] = {
 	KT_OPT_FLAG_(0, "no-input", struct globals, no_input, "never ask; fail instead"),
 	KT_OPT_FLAG_('y', "yes", struct globals, yes, "answer yes to every question"),
 	KT_OPT_STR_(0, "server", struct globals, server, "URL", "server to talk to"),
+	KT_OPT_STR_('p', "project", struct globals, project, "NAME",
+		"project (default: that of this folder)"),
+	{ KT_OPT_T_STR, 'a', "app", "NAME", offsetof(struct globals, project), "as --project",
+		KT_OPT_HIDDEN },
+	KT_OPT_STR_(0, "profile", struct globals, profile, "NAME", "server one is signed in to"),
 	KT_OPT_DURATION_(
 		0, "timeout", struct globals, timeout_ms, "give up after this long: 30s, 5m"),
 	KT_OPT_END,
 };
 
 static const struct applet applets[] = {
+	{ "karta-unpack", kt_unpack_worker },
+	{ "git-remote-karta", kt_git_remote_main },
 	{ NULL, NULL },
 };
 
@@ -148,6 +159,8 @@ static enum kt_code defaults_from_env(struct globals *g, struct kt_err *err)
 	g->json = kt_env_flag("KARTA_JSON");
 	g->debug = kt_env_flag("KARTA_DEBUG");
 	g->server = kt_env_get("KARTA_SERVER");
+	g->profile = kt_env_get("KARTA_PROFILE");
+	g->project = kt_env_get("KARTA_PROJECT");
 	if (!timeout || kt_str_duration_ms(timeout, &g->timeout_ms))
 		return KT_OK;
 	(void)kt_fail(err, KT_EINVAL, 0, "KARTA_TIMEOUT: '%s' is not a time", timeout);
@@ -166,6 +179,8 @@ static void fill_ctx(struct run *r)
 	c->no_input = g->no_input || isatty(STDIN_FILENO) != 1;
 	c->yes = g->yes;
 	c->server = g->server;
+	c->profile = g->profile;
+	c->project = g->project;
 	c->timeout_ms = g->timeout_ms;
 }
 

@@ -41,7 +41,7 @@ struct kt_lineedit {
 	size_t cursor_row; /* in it */
 };
 
-/* --- history -------------------------------------------------------------------------------- */
+/* --- history ----------------------------------------------------------------------------- */
 
 /* One entry a line: line breaks and backslashes are escaped. */
 static char *unescape(const char *s, size_t len)
@@ -134,7 +134,7 @@ void kt_lineedit_remember(struct kt_lineedit *e, const char *line)
 	e->at = e->history.len;
 }
 
-/* --- life ----------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------- */
 
 struct kt_lineedit *kt_lineedit_new(const struct kt_term *t, const char *history)
 {
@@ -182,7 +182,7 @@ void kt_lineedit_prompt(struct kt_lineedit *e, const char *prompt)
 	e->prompt = prompt;
 }
 
-/* --- editing -------------------------------------------------------------------------------- */
+/* --- editing ----------------------------------------------------------------------------- */
 
 static size_t before(const struct kt_lineedit *e, size_t at)
 {
@@ -325,7 +325,7 @@ static void go_line(struct kt_lineedit *e, bool up)
 		e->cursor--;
 }
 
-/* --- keys ----------------------------------------------------------------------------------- */
+/* --- keys -------------------------------------------------------------------------------- */
 
 /* A whole escape sequence, without its ESC. */
 static void do_sequence(struct kt_lineedit *e, const char *seq)
@@ -537,7 +537,7 @@ enum kt_lineedit_result kt_lineedit_feed(
 	return KT_LINE_MORE;
 }
 
-/* --- drawing -------------------------------------------------------------------------------- */
+/* --- drawing ----------------------------------------------------------------------------- */
 
 /* The drawing, row by row: rows[i] is the offset in `b` where row i begins. */
 struct layout {
@@ -669,7 +669,7 @@ void kt_lineedit_leave(struct kt_lineedit *e, struct kt_buf *b)
 	e->drawn_rows = 0;
 }
 
-/* --- the terminal --------------------------------------------------------------------------- */
+/* --- the terminal ------------------------------------------------------------------------ */
 
 enum kt_code kt_tty_raw(int fd, struct termios *out_saved, struct kt_err *err)
 {

@@ -57,7 +57,7 @@ static bool allows(const struct kt_question *q, const char *option)
 	return false;
 }
 
-/* --- showing -------------------------------------------------------------------------------- */
+/* --- showing ----------------------------------------------------------------------------- */
 
 /* Cleaned text with every line set off, so that no line of it can pass for one of ours. */
 static void add_block(struct kt_buf *b, const struct kt_term *t, const char *s, size_t len)
@@ -176,7 +176,7 @@ const char *kt_question_prompt(const struct kt_question *q)
 	return "[o]nce / [s]ession / [d]eny> ";
 }
 
-/* --- answering ------------------------------------------------------------------------------ */
+/* --- answering --------------------------------------------------------------------------- */
 
 static void add_decision(struct kt_buf *body, const char *decision, const cJSON *answers)
 {

@@ -1,35 +1,351 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding the server, and Ctrl-C as a counter that polling loops look at. */
+/* Finding server, key and project; what commands print of them; Ctrl-C as a counter. */
 #include "cmd/remote.h"
 
+#include "app/app.h"
 #include "base/env.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
 #include "cmd/devdir.h"
+#include "cmd/profile.h"
 #include "text/clean.h"
+#include "text/toml.h"
 
+#include <ctype.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
-#define DEFAULT_URL "http://127.0.0.1:8000"
+#define GIT_CONFIG_BYTES ((size_t)1024 * 1024)
+#define DEFAULT_URL "http://localhost:8000"
 
 static volatile sig_atomic_t ints;
 
-enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+/* --- the server ----------------------------------------------------------------------------------
+ */
+
+/* The nearest folder above that holds `name`, joined with it; NULL when none does. */
+static char *find_above(const char *name)
 {
-	KT_AUTOFREE char *found = ctx->server ? NULL : kt_dev_server_url();
-	const struct kt_client_config cfg = {
-		.url = ctx->server ? ctx->server : (found ? found : DEFAULT_URL),
-		.api_key = kt_env_get("KARTA_API_KEY"),
-		.timeout_ms = ctx->timeout_ms,
+	char *dir = NULL;
+
+	if (kt_path_real(".", &dir, NULL) != KT_OK)
+		return NULL;
+	for (;;) {
+		char *path = kt_path_join(dir, name);
+		char *up;
+
+		if (kt_fs_is_file(path)) {
+			free(dir);
+			return path;
+		}
+		free(path);
+		if (kt_str_eq(dir, "/"))
+			break;
+		up = kt_path_dir(dir);
+		free(dir);
+		dir = up;
+	}
+	free(dir);
+	return NULL;
+}
+
+/*
+ * URL of the remote `karta` in the repository's own configuration file; NULL when there is none. A
+ * look at the plain form that `git remote add` writes: libgit2 would take longer than most
+ * commands.
+ */
+static char *git_remote(void)
+{
+	KT_AUTOFREE char *path = find_above(".git/config");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(GIT_CONFIG_BYTES);
+	bool in = false;
+
+	if (!path || kt_fs_read(path, &b, NULL) != KT_OK)
+		return NULL;
+	for (char *line = b.ptr, *end; *line; line = end) {
+		size_t len = strcspn(line, "\n");
+
+		end = line + len + (line[len] == '\n');
+		line[len] = '\0';
+		line += strspn(line, " \t");
+		if (*line == '[') {
+			in = kt_str_starts(line, "[remote \"karta\"]");
+		} else if (in && kt_str_starts(line, "url")) {
+			line += 3;
+			line += strspn(line, " \t");
+			if (*line++ == '=')
+				return kt_strdup(line + strspn(line, " \t"));
+		}
+	}
+	return NULL;
+}
+
+static bool is_loopback(const char *host, size_t len)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+	static const char below[] = ".localhost";
+	size_t n = sizeof(below) - 1;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++)
+		if (strlen(names[i]) == len && strncasecmp(names[i], host, len) == 0)
+			return true;
+	return len > n && strncasecmp(host + len - n, below, n) == 0;
+}
+
+enum kt_code kt_remote_parse(
+	const char *url, char **out_server, char **out_project, struct kt_err *err)
+{
+	const char *at = url, *scheme = NULL, *slash, *host_end;
+	KT_AUTOFREE char *server = NULL;
+	size_t host_len;
+
+	for (const char *p = url; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return kt_fail(err, KT_EINVAL, 0,
+				"the remote's URL holds a blank or control byte");
+	if (kt_str_starts(at, "karta::"))
+		at += strlen("karta::");
+	if (kt_str_starts(at, "karta://")) {
+		at += strlen("karta://");
+	} else if (kt_str_starts(at, "https://") || kt_str_starts(at, "http://")) {
+		scheme = at[4] == 's' ? "https" : "http";
+		at = strstr(at, "://") + 3;
+	} else {
+		kt_fail(err, KT_EINVAL, 0, "'%s' is no address of a project", url);
+		return kt_hint(err, "write karta::https://HOST/PROJECT");
+	}
+	slash = strrchr(at, '/');
+	host_len = strcspn(at, "/");
+	if (!slash || !slash[1] || !host_len || memchr(at, '@', host_len) || at[0] == '-' ||
+		strpbrk(at, "?#\\%")) {
+		kt_fail(err, KT_EINVAL, 0, "'%s' names no project of a server", url);
+		return kt_hint(err, "write karta::https://HOST/PROJECT, without user or query");
+	}
+	host_end = at[0] == '[' ? memchr(at, ']', host_len) : memchr(at, ':', host_len);
+	if (at[0] == '[' && host_end)
+		host_end++;
+	if (!scheme)
+		scheme = is_loopback(at, host_end ? (size_t)(host_end - at) : host_len) ? "http"
+											: "https";
+	server = kt_asprintf("%s://%.*s", scheme, (int)(slash - at), at);
+	if (out_project)
+		*out_project = kt_strdup(slash + 1);
+	if (out_server)
+		*out_server = KT_STEAL(server);
+	return KT_OK;
+}
+
+/* What --server, --profile, the folder and the profiles say. *out_dev: it is a local server. */
+static enum kt_code find_server(const struct kt_ctx *ctx, bool dev, struct kt_profile *out,
+	bool *out_dev, struct kt_err *err)
+{
+	KT_AUTOFREE char *remote = NULL;
+	KT_AUTOFREE char *url = NULL;
+	enum kt_code rc;
+
+	*out_dev = false;
+	if (ctx->server) {
+		url = kt_strdup(ctx->server);
+	} else if (ctx->profile) {
+		return kt_profile_find(ctx->profile, NULL, out, err);
+	} else {
+		url = dev ? kt_dev_server_url() : NULL;
+		*out_dev = url != NULL;
+		remote = url ? NULL : git_remote();
+		if (remote && kt_remote_parse(remote, &url, NULL, NULL) != KT_OK)
+			url = NULL;
+	}
+	for (size_t n = url ? strlen(url) : 0; n && url[n - 1] == '/'; n--)
+		url[n - 1] = '\0';
+	if (kt_env_get("KARTA_API_KEY") && url) {
+		out->server = KT_STEAL(url);
+		return KT_OK;
+	}
+	rc = kt_profile_find(NULL, url, out, err);
+	if (rc == KT_ENOTFOUND) {
+		out->server = url ? KT_STEAL(url) : kt_strdup(DEFAULT_URL);
+		rc = KT_OK;
+	}
+	return rc;
+}
+
+/* The client of a server, or of one project there. */
+static enum kt_code open_client(const struct kt_ctx *ctx, const struct kt_profile *found,
+	const char *project, struct kt_client **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf url = KT_BUF_INIT(65536);
+	const char *key = kt_env_get("KARTA_API_KEY");
+	struct kt_client_config cfg = {
+		.api_key = key ? key : found->key, .timeout_ms = ctx->timeout_ms
 	};
 	enum kt_code rc;
 
+	kt_buf_adds(&url, found->server);
+	if (project) {
+		kt_buf_adds(&url, "/v1/projects/");
+		kt_url_segment(&url, project);
+	}
+	cfg.url = url.ptr;
 	rc = kt_client_new(&cfg, out, err);
-	if (rc != KT_EINVAL || strstr(cfg.url, "://"))
+	if (rc != KT_EINVAL || strstr(url.ptr, "://"))
 		return rc;
-	(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not the address of a server", cfg.url);
+	(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not the address of a server", url.ptr);
 	return kt_hint(err, "it begins with http:// or https://, as %s", DEFAULT_URL);
+}
+
+enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+{
+	KT_AUTO_PROFILE struct kt_profile found = { 0 };
+	KT_AUTOFREE char *named = NULL;
+	const char *project = ctx->project;
+	bool dev;
+	enum kt_code rc = find_server(ctx, !project, &found, &dev, err);
+
+	if (rc != KT_OK)
+		return rc;
+	/* An address that was given is that of a local server or a project; others host many. */
+	if (!project && !ctx->server && !dev && found.name &&
+		kt_remote_project(ctx, NULL, &named, NULL) == KT_OK)
+		project = named;
+	return open_client(ctx, &found, project, out, err);
+}
+
+enum kt_code kt_remote_open_host(
+	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+{
+	KT_AUTO_PROFILE struct kt_profile found = { 0 };
+	bool dev;
+	enum kt_code rc = find_server(ctx, false, &found, &dev, err);
+
+	return rc == KT_OK ? open_client(ctx, &found, NULL, out, err) : rc;
+}
+
+/* --- the project ------------------------------------------------------------------------- */
+
+/* `name` of the nearest karta.toml above; NULL when there is none. */
+static char *name_in_toml(void)
+{
+	KT_AUTOFREE char *path = find_above("karta.toml");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_TOML_BYTES);
+	struct kt_arena *arena;
+	const struct kt_toml *doc, *name;
+	char *found = NULL;
+
+	if (!path || kt_fs_read(path, &b, NULL) != KT_OK)
+		return NULL;
+	arena = kt_arena_new();
+	if (kt_toml_parse(arena, b.ptr, b.len, &doc, NULL) == KT_OK) {
+		name = kt_toml_get(doc, "name");
+		if (name && name->type == KT_TOML_STRING && *name->str)
+			found = kt_strdup(name->str);
+	}
+	kt_arena_free(arena);
+	return found;
+}
+
+enum kt_code kt_remote_project(
+	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *remote = NULL;
+
+	if (!given)
+		given = ctx->project;
+	if (given && !*given)
+		return kt_fail(err, KT_EINVAL, 0, "the project's name is empty");
+	*out = given ? kt_strdup(given) : name_in_toml();
+	if (*out)
+		return KT_OK;
+	remote = git_remote();
+	if (remote && kt_remote_parse(remote, NULL, out, NULL) == KT_OK)
+		return KT_OK;
+	kt_fail(err, KT_EINVAL, 0, "which project? This folder has no karta.toml with a name");
+	return kt_hint(err, "name it with --project NAME, or run 'karta init' here");
+}
+
+enum kt_code kt_remote_start(const struct kt_ctx *ctx, const char *given, struct kt_client **out,
+	char **out_project, struct kt_err *err)
+{
+	enum kt_code rc = out_project ? kt_remote_project(ctx, given, out_project, err) : KT_OK;
+
+	return rc == KT_OK ? kt_remote_open_host(ctx, out, err) : rc;
+}
+
+char *kt_remote_path(const char *project, const char *rest)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+
+	kt_buf_adds(&b, "/agent_projects/");
+	kt_url_segment(&b, project);
+	kt_buf_adds(&b, rest);
+	return kt_buf_take(&b);
+}
+
+/* --- printing ---------------------------------------------------------------------------- */
+
+void kt_remote_json(const struct kt_ctx *ctx, const cJSON *doc)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "schema_version", 1);
+	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
+		kt_jw_json(&w, m->string, m);
+	kt_jw_obj_end(&w);
+	kt_remote_line(ctx, b.ptr, b.len);
+}
+
+void kt_remote_field(
+	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value)
+{
+	char label[24];
+
+	if (!value || !*value)
+		return;
+	snprintf(label, sizeof(label), "%-12s", name);
+	kt_term_add(b, &ctx->out, KT_STYLE_DIM, label);
+	kt_clean_add(b, value, strlen(value), true);
+	kt_buf_addc(b, '\n');
+}
+
+void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size)
+{
+	int64_t us;
+
+	if (kt_time_parse(kt_json_str_or(obj, key, ""), &us))
+		kt_time_ago(us, kt_time_us(), out, size);
+	else
+		kt_str_copy(out, size, "-");
+}
+
+enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const char *name,
+	const char *given, struct kt_err *err)
+{
+	char typed[256];
+	size_t n = 0;
+
+	if (given && !kt_str_eq(given, name))
+		return kt_fail(
+			err, KT_EINVAL, 0, "--confirm says '%s', the name is '%s'", given, name);
+	if (given || ctx->yes)
+		return KT_OK;
+	if (ctx->no_input) {
+		kt_fail(err, KT_ECONFIRM, 0, "to %s has to be confirmed", what);
+		return kt_hint(err, "add --confirm=%s", name);
+	}
+	kt_say(ctx, "To %s, type its name, %s:", what, name);
+	while (n + 1 < sizeof(typed) && read(STDIN_FILENO, typed + n, 1) == 1 && typed[n] != '\n')
+		n++;
+	typed[n] = '\0';
+	if (!kt_str_eq(typed, name))
+		return kt_fail(err, KT_ECANCEL, 0, "not confirmed; nothing was done");
+	return KT_OK;
 }
 
 static void print(const struct kt_ctx *ctx, const char *text, size_t len, bool one_line)

@@ -7,19 +7,51 @@
 #include "cmd/cmd.h"
 
 /*
- * Client of the server that is meant: --server or KARTA_SERVER, else the one that `karta dev` runs
- * for this folder, else http://127.0.0.1:8000. With the key of KARTA_API_KEY. Does not connect.
- * kt_client_free() ends *out.
+ * Client of the server that is meant: --server or KARTA_SERVER, --profile or KARTA_PROFILE, else
+ * the one that `karta dev` runs for this folder, the one that the folder's git remote `karta`
+ * names, the one signed in to last, http://localhost:8000. With the key of KARTA_API_KEY, else the
+ * one stored for that server. Does not connect. kt_client_free() ends *out.
  */
 KT_MUST_CHECK enum kt_code kt_remote_open(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
+/* As kt_remote_open(), but never the server of `karta dev`: for projects and releases. */
+KT_MUST_CHECK enum kt_code kt_remote_open_host(
+	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
+/*
+ * Server and project of a remote's URL: "karta::https://host/base/project" or
+ * "karta://host/project" (https; http for loopback names). Either out may be NULL; the caller's.
+ * Returns KT_OK or KT_EINVAL.
+ */
+KT_MUST_CHECK enum kt_code kt_remote_parse(
+	const char *url, char **out_server, char **out_project, struct kt_err *err);
+
 /*
  * The project that is meant: given (a positional) or --project, KARTA_PROJECT, else the name in the
- * karta.toml of this folder. *out is the caller's. Returns KT_OK or KT_EINVAL with a hint.
+ * karta.toml of this folder, else that of the git remote `karta`. *out is the caller's. Returns
+ * KT_OK or KT_EINVAL with a hint.
  */
 KT_MUST_CHECK enum kt_code kt_remote_project(
 	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err);
+
+/* Client and project for a command; project is not looked up when out_project is NULL. */
+KT_MUST_CHECK enum kt_code kt_remote_start(const struct kt_ctx *ctx, const char *given,
+	struct kt_client **out, char **out_project, struct kt_err *err);
+/* Path of something of a project: "/agent_projects/PROJECT" and the rest. The caller's. */
+KT_MUST_CHECK char *kt_remote_path(const char *project, const char *rest);
+/* Print an answer as one JSON object with schema_version first. */
+void kt_remote_json(const struct kt_ctx *ctx, const cJSON *doc);
+/* Append "NAME        value\n", sanitized; nothing for an empty value. */
+void kt_remote_field(
+	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value);
+/* "3 hours ago" of a time member, "-" when it has none. */
+void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size);
+/*
+ * Ask for a destructive act: --confirm=NAME must be the name, or a person on the terminal types it.
+ * Returns KT_OK, KT_ECONFIRM or KT_ECANCEL.
+ */
+KT_MUST_CHECK enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what,
+	const char *name, const char *given, struct kt_err *err);
 
 /*
  * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitized to a terminal.

@@ -77,7 +77,7 @@ void kt_render_set_reasoning(struct kt_render *r, bool on)
 	r->cfg.reasoning = on;
 }
 
-/* --- pieces --------------------------------------------------------------------------------- */
+/* --- pieces ------------------------------------------------------------------------------ */
 
 /* Append at most max columns of one cleaned line; an ellipsis tells that something is missing. */
 static void add_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
@@ -222,7 +222,7 @@ static void render_reasoning(struct kt_render *r, const struct kt_client_event *
 		r->mid_line = clean.ptr[clean.len - 1] != '\n';
 }
 
-/* --- tools ---------------------------------------------------------------------------------- */
+/* --- tools ------------------------------------------------------------------------------- */
 
 static struct tool *tool_of(const struct kt_render *r, const char *id)
 {
@@ -372,7 +372,7 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 		tool_free(t);
 }
 
-/* --- the rest ------------------------------------------------------------------------------- */
+/* --- the rest ---------------------------------------------------------------------------- */
 
 static void add_number(struct kt_buf *b, int64_t v)
 {

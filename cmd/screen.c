@@ -139,7 +139,7 @@ bool kt_screen_is_interactive(const struct kt_screen *s)
 	return s->interactive;
 }
 
-/* --- output --------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------ */
 
 struct kt_buf *kt_screen_out(struct kt_screen *s)
 {
@@ -292,7 +292,7 @@ void kt_screen_update(struct kt_screen *s)
 		kt_out(b.ptr, b.len);
 }
 
-/* --- input ---------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------- */
 
 static void fill(struct kt_screen *s)
 {

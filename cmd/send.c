@@ -81,7 +81,7 @@ struct sending {
 	char *error; /* message, or NULL */
 };
 
-/* --- output --------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------ */
 
 static void flush(struct sending *s)
 {
@@ -188,7 +188,7 @@ static void on_state(void *arg, enum kt_client_state state)
 		kt_say(s->ctx, "connection lost, reconnecting...");
 }
 
-/* --- approvals ------------------------------------------------------------------------------ */
+/* --- approvals --------------------------------------------------------------------------- */
 
 static void ask(struct sending *s)
 {
@@ -268,7 +268,7 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 	return KT_OK;
 }
 
-/* --- the turn ------------------------------------------------------------------------------- */
+/* --- the turn ---------------------------------------------------------------------------- */
 
 static bool on_poll(void *arg)
 {

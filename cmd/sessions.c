@@ -3,10 +3,8 @@
 #include "cmd/cmd.h"
 
 #include "base/str.h"
-#include "base/time.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
-#include "text/clean.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -31,21 +29,7 @@ struct many_args {
 	struct kt_vec ids;
 };
 
-static void print_json(const struct kt_ctx *ctx, const cJSON *doc)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
-	struct kt_jw w;
-
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_int(&w, "schema_version", 1);
-	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
-		kt_jw_json(&w, m->string, m);
-	kt_jw_obj_end(&w);
-	kt_remote_line(ctx, b.ptr, b.len);
-}
-
-/* --- list ----------------------------------------------------------------------------------- */
+/* --- list -------------------------------------------------------------------------------- */
 
 static void list_defaults(void *p)
 {
@@ -57,16 +41,6 @@ static const struct kt_opt list_opts[] = {
 		"at most so many, newest first"),
 	KT_OPT_END,
 };
-
-static void ago(const cJSON *s, const char *key, char *out, size_t size)
-{
-	int64_t us;
-
-	if (kt_time_parse(kt_json_str_or(s, key, ""), &us))
-		kt_time_ago(us, kt_time_us(), out, size);
-	else
-		kt_str_copy(out, size, "-");
-}
 
 static const char *state_of(const cJSON *s)
 {
@@ -81,7 +55,7 @@ static void add_row(struct kt_table *tb, const cJSON *s)
 	const char *cells[] = { kt_json_str_or(s, "id", "?"), updated, turns, state_of(s),
 		kt_json_str_or(s, "title", "") };
 
-	ago(s, "updated_at", updated, sizeof(updated));
+	kt_remote_ago(s, "updated_at", updated, sizeof(updated));
 	snprintf(turns, sizeof(turns), "%lld", (long long)kt_json_int(s, "turns", 0));
 	kt_table_row(tb, cells);
 }
@@ -152,7 +126,7 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 		return rc;
 	cJSON_AddBoolToObject(doc, "has_more", more);
 	if (ctx->json)
-		print_json(ctx, doc);
+		kt_remote_json(ctx, doc);
 	else
 		print_list(ctx, list, more);
 	return KT_OK;
@@ -169,25 +143,12 @@ static const struct kt_cmd list_cmd = {
 	.aliases = "ls",
 };
 
-/* --- show ----------------------------------------------------------------------------------- */
+/* --- show -------------------------------------------------------------------------------- */
 
 static const struct kt_opt show_opts[] = {
 	KT_OPT_ARG_("id", struct one_args, id, KT_OPT_REQUIRED | KT_OPT_SESSION, "the session"),
 	KT_OPT_END,
 };
-
-static void add_field(
-	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value)
-{
-	char label[24];
-
-	if (!value || !*value)
-		return;
-	snprintf(label, sizeof(label), "%-12s", name);
-	kt_term_add(b, &ctx->out, KT_STYLE_DIM, label);
-	kt_clean_add(b, value, strlen(value), true);
-	kt_buf_addc(b, '\n');
-}
 
 static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 {
@@ -201,20 +162,21 @@ static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 	cJSON_ArrayForEach (p, kt_json_arr(s, "participants"))
 		kt_buf_addf(&people, "%s%s (%s)", people.len ? ", " : "",
 			kt_json_str_or(p, "name", "?"), kt_json_str_or(p, "type", "?"));
-	add_field(&b, ctx, "id", kt_json_str(s, "id"));
-	add_field(&b, ctx, "title", kt_json_str(s, "title"));
-	add_field(&b, ctx, "state", state_of(s));
-	add_field(&b, ctx, "waits for", kt_json_str(kt_json_obj(s, "pending_input"), "message"));
-	add_field(&b, ctx, "agent", kt_json_str(s, "current_agent"));
-	add_field(&b, ctx, "turns", turns);
-	add_field(&b, ctx, "created", kt_json_str(s, "created_at"));
-	add_field(&b, ctx, "updated", kt_json_str(s, "updated_at"));
-	add_field(&b, ctx, "participants", people.ptr);
-	add_field(&b, ctx, "parent", kt_json_str(s, "parent_id"));
-	add_field(&b, ctx, "permissions", kt_json_str(s, "permission_mode"));
+	kt_remote_field(&b, ctx, "id", kt_json_str(s, "id"));
+	kt_remote_field(&b, ctx, "title", kt_json_str(s, "title"));
+	kt_remote_field(&b, ctx, "state", state_of(s));
+	kt_remote_field(
+		&b, ctx, "waits for", kt_json_str(kt_json_obj(s, "pending_input"), "message"));
+	kt_remote_field(&b, ctx, "agent", kt_json_str(s, "current_agent"));
+	kt_remote_field(&b, ctx, "turns", turns);
+	kt_remote_field(&b, ctx, "created", kt_json_str(s, "created_at"));
+	kt_remote_field(&b, ctx, "updated", kt_json_str(s, "updated_at"));
+	kt_remote_field(&b, ctx, "participants", people.ptr);
+	kt_remote_field(&b, ctx, "parent", kt_json_str(s, "parent_id"));
+	kt_remote_field(&b, ctx, "permissions", kt_json_str(s, "permission_mode"));
 	if (kt_json_obj(s, "metadata") && kt_json_obj(s, "metadata")->child) {
 		kt_json_add(&meta, kt_json_obj(s, "metadata"));
-		add_field(&b, ctx, "metadata", meta.ptr);
+		kt_remote_field(&b, ctx, "metadata", meta.ptr);
 	}
 	kt_out(b.ptr, b.len);
 }
@@ -233,7 +195,7 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 	if (rc != KT_OK)
 		return kt_wrap(err, "'%s'", a->id);
 	if (ctx->json)
-		print_json(ctx, doc);
+		kt_remote_json(ctx, doc);
 	else
 		print_session(ctx, doc);
 	return KT_OK;
@@ -248,7 +210,7 @@ static const struct kt_cmd show_cmd = {
 	.run = run_show,
 };
 
-/* --- events, page by page ------------------------------------------------------------------- */
+/* --- events, page by page ---------------------------------------------------------------- */
 
 typedef void (*event_fn)(void *arg, const struct kt_client_event *ev);
 
@@ -291,7 +253,7 @@ static enum kt_code each_event(struct kt_client *c, const char *id, uint64_t *af
 	return KT_OK;
 }
 
-/* --- tail ----------------------------------------------------------------------------------- */
+/* --- tail -------------------------------------------------------------------------------- */
 
 static const struct kt_opt tail_opts[] = {
 	KT_OPT_INT_(0, "after", struct one_args, after, "N", 0, INT64_MAX,
@@ -398,7 +360,7 @@ static const struct kt_cmd tail_cmd = {
 	.run = run_tail,
 };
 
-/* --- export --------------------------------------------------------------------------------- */
+/* --- export ------------------------------------------------------------------------------ */
 
 static const char *const formats[] = { "jsonl", "markdown", NULL };
 
@@ -494,7 +456,7 @@ static const struct kt_cmd export_cmd = {
 	.run = run_export,
 };
 
-/* --- delete --------------------------------------------------------------------------------- */
+/* --- delete ------------------------------------------------------------------------------ */
 
 static const struct kt_opt delete_opts[] = {
 	KT_OPT_ARGS_("id", struct many_args, ids, KT_OPT_REQUIRED | KT_OPT_SESSION, "the sessions"),

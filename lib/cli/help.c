@@ -331,7 +331,10 @@ void kt_help_overview(struct kt_buf *b, const struct kt_term *t, const char *pro
 {
 	static const char *const titles[] = {
 		[KT_GROUP_START] = "start a project",
+		[KT_GROUP_SHIP] = "ship releases",
 		[KT_GROUP_TALK] = "talk to agents",
+		[KT_GROUP_ACCOUNT] = "sign in",
+		[KT_GROUP_SERVE] = "host projects",
 		[KT_GROUP_OTHER] = "other",
 	};
 	size_t width = names_width(cmds);

@@ -87,7 +87,14 @@ struct kt_opt {
 
 struct kt_ctx;
 
-enum kt_cmd_group { KT_GROUP_START, KT_GROUP_TALK, KT_GROUP_OTHER };
+enum kt_cmd_group {
+	KT_GROUP_START,
+	KT_GROUP_SHIP, /* deploys and what runs */
+	KT_GROUP_TALK,
+	KT_GROUP_ACCOUNT,
+	KT_GROUP_SERVE,
+	KT_GROUP_OTHER,
+};
 
 /*
  * One command. A command with sub-commands has `subs` (NULL-terminated) and no run function,

@@ -92,7 +92,7 @@ size_t kt_evfile_view(struct kt_evlog *log, uint64_t off, const char **out)
 	return f->len - (size_t)(off - f->off);
 }
 
-/* --- finding ------------------------------------------------------------------------------- */
+/* --- finding ----------------------------------------------------------------------------- */
 
 /*
  * The first frame that starts at offset `from` or later and before `to`. Its start follows two LFs,
@@ -171,7 +171,7 @@ bool kt_evfile_find(struct kt_evlog *log, uint64_t seq, uint64_t *out)
 	return true;
 }
 
-/* --- after a restart ----------------------------------------------------------------------- */
+/* --- after a restart --------------------------------------------------------------------- */
 
 /*
  * Offset after the last "\n\n" between `low` and `end`. Goes back through all of it: after a power

@@ -23,7 +23,7 @@
 #define ENVELOPE_BYTES 16384
 #define MAX_IOV 64
 
-/* --- file side ----------------------------------------------------------------------------- */
+/* --- file side --------------------------------------------------------------------------- */
 
 static void file_failed(struct kt_evlog *log, const struct kt_err *err)
 {
@@ -94,7 +94,7 @@ void kt_evlog_release_file(struct kt_evlog *log)
 	log->fd = -1;
 }
 
-/* --- memory side --------------------------------------------------------------------------- */
+/* --- memory side ------------------------------------------------------------------------- */
 
 static void drop_head(struct kt_evlog *log)
 {
@@ -193,7 +193,7 @@ uint64_t kt_evlog_append(struct kt_evlog *log, const struct kt_event_draft *ev)
 	return log->last_seq;
 }
 
-/* --- life ---------------------------------------------------------------------------------- */
+/* --- life -------------------------------------------------------------------------------- */
 
 enum kt_code kt_evlog_open(struct kt_loop *loop, const struct kt_evlog_config *cfg,
 	struct kt_evlog **out, struct kt_err *err)

@@ -92,7 +92,7 @@ struct kt_evreader {
 	bool boundary;
 };
 
-/* --- log.c --------------------------------------------------------------------------------- */
+/* --- log.c ------------------------------------------------------------------------------- */
 
 /* Offset of the first byte in memory; end when there is none. */
 static inline uint64_t kt_evlog_mem_off(const struct kt_evlog *log)
@@ -120,7 +120,7 @@ void kt_evlog_release_file(struct kt_evlog *log);
 void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint64_t seq,
 	const struct kt_event_draft *ev);
 
-/* --- file.c -------------------------------------------------------------------------------- */
+/* --- file.c ------------------------------------------------------------------------------ */
 
 /* The comment frame at the start of a file; returns its length. */
 size_t kt_evfile_header(uint64_t base_seq, char out[KT_EVLOG_HEADER_BYTES]);
@@ -136,7 +136,7 @@ size_t kt_evfile_view(struct kt_evlog *log, uint64_t off, const char **out);
 /* Offset of the frame with number seq, which is in the file. */
 KT_MUST_CHECK bool kt_evfile_find(struct kt_evlog *log, uint64_t seq, uint64_t *out);
 
-/* --- reader.c ------------------------------------------------------------------------------ */
+/* --- reader.c ---------------------------------------------------------------------------- */
 
 /* Point *out at the bytes at offset off, from memory or the file; 0 when there are none. */
 size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out);

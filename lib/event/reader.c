@@ -27,7 +27,7 @@ size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out)
 	return seg->len - (size_t)(off - seg->off);
 }
 
-/* --- finding ------------------------------------------------------------------------------- */
+/* --- finding ----------------------------------------------------------------------------- */
 
 static bool find_in_memory(const struct kt_evlog *log, uint64_t seq, uint64_t *out)
 {
@@ -77,7 +77,7 @@ static uint64_t seq_at(struct kt_evlog *log, uint64_t off)
 	return seq;
 }
 
-/* --- losing -------------------------------------------------------------------------------- */
+/* --- losing ------------------------------------------------------------------------------ */
 
 /* Copy the rest of the frame that r is in, so that it can be finished without the log. */
 static bool carry(struct kt_evreader *r)
@@ -152,7 +152,7 @@ static void make_gap(struct kt_evreader *r)
 	kt_evlog_render(&r->pending, log->id_key, kt_evlog_session(log), next - 1, &ev);
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------- */
 
 struct kt_evreader *kt_evreader_new(
 	struct kt_evlog *log, uint64_t after_seq, kt_loop_fn wake, void *arg)
@@ -321,7 +321,7 @@ void kt_evreaders_wake(struct kt_evlog *log)
 	log->wake_next = NULL;
 }
 
-/* --- paging -------------------------------------------------------------------------------- */
+/* --- paging ------------------------------------------------------------------------------ */
 
 struct page {
 	struct kt_buf *b;

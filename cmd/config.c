@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* karta config: a project's config vars. A change makes a new release of the live code. */
+#include "cmd/cmd.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "cmd/remote.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OUT_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
+struct show_args {
+	bool shell;
+};
+struct get_args {
+	const char *name;
+};
+struct set_args {
+	struct kt_vec pairs;
+};
+struct unset_args {
+	struct kt_vec names;
+};
+
+static enum kt_code fetch(
+	const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = kt_remote_path(project, "/config");
+	rc = kt_client_call(c, "GET", path, NULL, out, err);
+	kt_client_free(c);
+	return rc;
+}
+
+/* --- list, get --------------------------------------------------------------------------- */
+
+static const struct kt_opt show_opts[] = {
+	KT_OPT_FLAG_('s', "shell", struct show_args, shell, "as NAME='value' lines for a shell"),
+	KT_OPT_END,
+};
+
+/* In single quotes, which sh takes as they are; one inside ends them, is escaped, and begins anew.
+ */
+static void add_quoted(struct kt_buf *b, const char *s)
+{
+	kt_buf_addc(b, '\'');
+	for (; *s; s++) {
+		if (*s == '\'')
+			kt_buf_adds(b, "'\\''");
+		else
+			kt_buf_addc(b, *s);
+	}
+	kt_buf_addc(b, '\'');
+}
+
+static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct show_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	const cJSON *v;
+	bool hidden = false;
+	enum kt_code rc = fetch(ctx, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	v = kt_json_obj(doc, "vars");
+	if (v && !v->child)
+		kt_say(ctx, "no config vars; 'karta config set NAME=VALUE' sets one");
+	cJSON_ArrayForEach (v, kt_json_obj(doc, "vars")) {
+		const char *value = cJSON_IsString(v) ? v->valuestring : NULL;
+
+		hidden = hidden || !value;
+		if (a->shell && value) {
+			kt_buf_addf(&b, "%s=", v->string);
+			add_quoted(&b, value);
+			kt_buf_addc(&b, '\n');
+		} else if (!a->shell) {
+			kt_buf_addf(&b, "%s: %s\n", v->string, value ? value : "(hidden)");
+		}
+	}
+	kt_remote_text(ctx, b.ptr, b.len);
+	if (hidden)
+		kt_say(ctx, "values are shown to keys with scope admin only");
+	return KT_OK;
+}
+
+static const struct kt_opt get_opts[] = {
+	KT_OPT_ARG_("name", struct get_args, name, KT_OPT_REQUIRED, "the variable"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct get_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const cJSON *v;
+	enum kt_code rc = fetch(ctx, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	v = kt_json_get(kt_json_obj(doc, "vars"), a->name);
+	if (!v)
+		return kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set", a->name);
+	if (!cJSON_IsString(v))
+		return kt_fail(
+			err, KT_EDENIED, 0, "values are shown to keys with scope admin only");
+	if (ctx->json) {
+		KT_AUTO_JSON cJSON *one = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(one, "name", a->name);
+		cJSON_AddStringToObject(one, "value", v->valuestring);
+		kt_remote_json(ctx, one);
+		return KT_OK;
+	}
+	kt_remote_text(ctx, v->valuestring, strlen(v->valuestring));
+	kt_out("\n", 1);
+	return KT_OK;
+}
+
+/* --- set, unset -------------------------------------------------------------------------- */
+
+static const struct kt_opt set_opts[] = {
+	KT_OPT_ARGS_("name=value", struct set_args, pairs, KT_OPT_REQUIRED,
+		"variables; NAME=- reads the value from standard input, NAME=@FILE from a file"),
+	KT_OPT_END,
+};
+
+static const struct kt_opt unset_opts[] = {
+	KT_OPT_ARGS_("name", struct unset_args, names, KT_OPT_REQUIRED, "variables"),
+	KT_OPT_END,
+};
+
+static enum kt_code read_stdin(struct kt_buf *out, struct kt_err *err)
+{
+	char piece[4096];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, piece, sizeof(piece))) > 0 && kt_buf_ok(out))
+		kt_buf_add(out, piece, (size_t)n);
+	explicit_bzero(piece, sizeof(piece));
+	return n < 0 ? kt_fail(err, KT_EIO, errno, "cannot read standard input") : KT_OK;
+}
+
+/* The value of one NAME=VALUE argument, its last line end taken off when it was read. */
+static enum kt_code value_of(const char *text, struct kt_buf *out, struct kt_err *err)
+{
+	bool from_file = true;
+	enum kt_code rc = KT_OK;
+
+	if (kt_str_eq(text, "-")) {
+		rc = read_stdin(out, err);
+	} else if (*text == '@') {
+		rc = kt_fs_read(text + 1, out, err);
+	} else {
+		kt_buf_adds(out, text);
+		from_file = false;
+	}
+	if (rc != KT_OK)
+		return rc;
+	if (!kt_buf_ok(out))
+		return kt_fail(
+			err, KT_ELIMIT, 0, "a value may have %d bytes", KT_MAX_CONFIG_VALUE_BYTES);
+	if (from_file && out->len && out->ptr[out->len - 1] == '\n')
+		kt_buf_truncate(out, out->len - 1);
+	if (memchr(out->ptr, '\0', out->len))
+		return kt_fail(err, KT_EINVAL, 0, "a value may not hold NUL bytes");
+	return KT_OK;
+}
+
+static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
+	const char *eq = strchr(pair, '=');
+	KT_AUTOFREE char *name = NULL;
+	enum kt_code rc;
+
+	if (!eq || eq == pair) {
+		kt_fail(err, KT_EINVAL, 0, "'%s' is not NAME=VALUE", pair);
+		return kt_hint(err, "karta config set GREETING='Good morning'");
+	}
+	name = kt_strndup(pair, (size_t)(eq - pair));
+	rc = value_of(eq + 1, &value, err);
+	if (rc == KT_OK)
+		kt_jw_strn(w, name, value.ptr, value.len);
+	explicit_bzero(value.ptr, value.len);
+	return rc;
+}
+
+static enum kt_code change(
+	const struct kt_ctx *ctx, const char *body, struct kt_err *err)
+{
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	const char *version;
+	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = kt_remote_path(project, "/config");
+	rc = kt_client_call(c, "PATCH", path, body, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	version = kt_json_str(kt_json_obj(doc, "release"), "version");
+	if (version)
+		kt_say(ctx, "Done: %s has the new configuration; new sessions get it.", version);
+	else
+		kt_say(ctx, "Done; the next release has it.");
+	return KT_OK;
+}
+
+static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct set_args *a = args;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
+	struct kt_jw w;
+	enum kt_code rc = KT_OK;
+
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_obj(&w, "set");
+	for (size_t i = 0; i < a->pairs.len && rc == KT_OK; i++)
+		rc = add_pair(&w, a->pairs.items[i], err);
+	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	if (rc == KT_OK)
+		rc = change(ctx, body.ptr, err);
+	explicit_bzero(body.ptr, body.len);
+	return rc;
+}
+
+static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct unset_args *a = args;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_arr(&w, "unset");
+	for (size_t i = 0; i < a->names.len; i++)
+		kt_jw_str(&w, NULL, a->names.items[i]);
+	kt_jw_arr_end(&w);
+	kt_jw_obj_end(&w);
+	return change(ctx, body.ptr, err);
+}
+
+static const struct kt_cmd list_cmd = {
+	.name = "list",
+	.summary = "list the variables",
+	.opts = show_opts,
+	.args_size = sizeof(struct show_args),
+	.run = run_show,
+	.aliases = "ls",
+};
+static const struct kt_cmd get_cmd = {
+	.name = "get",
+	.summary = "print one value",
+	.opts = get_opts,
+	.args_size = sizeof(struct get_args),
+	.run = run_get,
+};
+static const struct kt_cmd set_cmd = {
+	.name = "set",
+	.summary = "set variables and release them",
+	.opts = set_opts,
+	.args_size = sizeof(struct set_args),
+	.run = run_set,
+};
+static const struct kt_cmd unset_cmd = {
+	.name = "unset",
+	.summary = "remove variables and release that",
+	.opts = unset_opts,
+	.args_size = sizeof(struct unset_args),
+	.run = run_unset,
+};
+static const struct kt_cmd *const subs[] = { &list_cmd, &get_cmd, &set_cmd, &unset_cmd, NULL };
+
+const struct kt_cmd kt_cmd_config = {
+	.name = "config",
+	.summary = "config vars of a project",
+	.group = KT_GROUP_SHIP,
+	.opts = show_opts,
+	.args_size = sizeof(struct show_args),
+	.run = run_show,
+	.subs = subs,
+	.aliases = "env",
+	.examples =
+		"karta config                                list them\n"
+		"karta config set GREETING=hello             set one, and release it\n"
+		"karta config set ANTHROPIC_API_KEY=- <file  a secret, not on the command line\n",
+};

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The push of git-remote-karta: each ref is checked, packed and published; the production branch
+ * comes last, so that what goes live goes live when the rest is there.
+ */
+#include "cmd/git_remote.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "cmd/remote.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* --- preparations ------------------------------------------------------------------------ */
+
+static void *load_git(void *arg)
+{
+	struct helper *h = arg;
+
+	h->info_rc = kt_git_info(".", false, &h->info, &h->info_err);
+	return NULL;
+}
+
+void kt_helper_warm(struct helper *h)
+{
+	if (!h->warming)
+		h->warming = pthread_create(&h->warm, NULL, load_git, h) == 0;
+}
+
+static enum kt_code find_repository(struct helper *h, struct kt_err *err)
+{
+	if (h->warming)
+		(void)pthread_join(h->warm, NULL);
+	else
+		(void)load_git(h);
+	h->warming = false;
+	if (h->info_rc != KT_OK)
+		*err = h->info_err;
+	return h->info_rc;
+}
+
+bool kt_helper_ref_ok(const char *ref)
+{
+	const char *part = ref;
+
+	if (!kt_str_starts(ref, "refs/") || strlen(ref) > 512 || strstr(ref, "..") ||
+		strstr(ref, "//") || strstr(ref, "@{") || kt_str_ends(ref, "/") ||
+		kt_str_ends(ref, ".") || kt_str_ends(ref, ".lock"))
+		return false;
+	if (!kt_utf8_valid(ref, strlen(ref)))
+		return false;
+	for (const char *p = ref; *p; p++) {
+		if ((unsigned char)*p <= ' ' || strchr("~^:?*[\\\x7f", *p))
+			return false;
+		if (p == part && (*p == '.' || *p == '-'))
+			return false;
+		if (*p == '/')
+			part = p + 1;
+	}
+	return strchr(ref + strlen("refs/"), '/') != NULL;
+}
+
+enum kt_code kt_helper_push_option(struct helper *h, const char *text, struct kt_err *err)
+{
+	const char *eq = strchr(text, '='), *value = eq ? eq + 1 : NULL;
+	KT_AUTOFREE char *name = kt_strndup(text, eq ? (size_t)(eq - text) : strlen(text));
+
+	if (kt_str_eq(name, "no-activate") && !value) {
+		h->no_activate = true;
+	} else if (kt_str_eq(name, "no-wait") && !value) {
+		h->no_wait = true;
+	} else if (kt_str_eq(name, "message") && value) {
+		free(h->message);
+		h->message = kt_strdup(value);
+	} else if (kt_str_eq(name, "env") && value && strchr(value, '=') && *value != '=') {
+		kt_vec_push(&h->env, kt_strdup(value));
+	} else if (!kt_str_eq(name, "pr") || !value ||
+		!kt_str_int64(value, 1, INT32_MAX, &h->pr)) {
+		(void)kt_fail(err, KT_EINVAL, 0, "no push option of karta: '%s'", text);
+		return kt_hint(err,
+			"there are no-activate, no-wait, message=TEXT, env=NAME=VALUE and pr=N");
+	}
+	return KT_OK;
+}
+
+/* The first reason is the one that is told. */
+static void refuse(struct push *p, const char *why)
+{
+	if (!p->why)
+		p->why = kt_strdup(why);
+	p->done = true;
+}
+
+static void refuse_err(struct push *p, const struct kt_err *err)
+{
+	KT_AUTOFREE char *why = kt_asprintf("%s%s%s%s", err->msg, err->hint[0] ? " (" : "",
+		err->hint, err->hint[0] ? ")" : "");
+
+	refuse(p, why);
+}
+
+static const char *production_ref(const struct helper *h)
+{
+	return kt_json_str_or(h->refs, "production_ref", "refs/heads/main");
+}
+
+/* Commit that the server has under a ref, "" when it has none. */
+static const char *known_commit(const struct helper *h, const char *ref)
+{
+	return kt_json_str_or(kt_json_obj(h->refs, "refs"), ref, "");
+}
+
+/* Some ref of the server is at this commit: there is a release of it. */
+static bool has_commit(const struct helper *h, const char *sha)
+{
+	const cJSON *ref;
+
+	cJSON_ArrayForEach(ref, kt_json_obj(h->refs, "refs")) {
+		if (cJSON_IsString(ref) && kt_str_eq(ref->valuestring, sha))
+			return true;
+	}
+	return false;
+}
+
+static bool is_tag(const struct push *p)
+{
+	return kt_str_starts(p->dst, "refs/tags/");
+}
+
+/* Everything that can be found wrong without sending something. */
+static void prepare(struct helper *h, struct push *p)
+{
+	struct kt_ship_options opts = {
+		.dir = ".", .rev = p->sha, .progress = h->talk.progress
+	};
+	struct kt_err err = KT_ERR_INIT;
+
+	if (p->done || p->ships.n)
+		return;
+	if (!kt_helper_ref_ok(p->dst)) {
+		refuse(p, "karta takes no ref of this name");
+		return;
+	}
+	if (!p->src[0]) {
+		if (kt_str_eq(p->dst, production_ref(h)))
+			refuse(p, "the production branch cannot be deleted");
+		return;
+	}
+	if (p->src[0] == '-' || kt_git_resolve(".", p->src, p->sha, &err) != KT_OK ||
+		kt_ship_find(&opts, &p->ships, &err) != KT_OK)
+		refuse_err(p, &err);
+}
+
+/* --- one ref ----------------------------------------------------------------------------- */
+
+/* What the server refused because the ref has moved: in the words for which git has advice. */
+static void refuse_moved(struct helper *h, struct push *p)
+{
+	const char *now = kt_json_str_or(kt_client_problem(h->client), "commit_sha", "");
+	KT_AUTOFREE char *why = NULL;
+	char sha[80];
+
+	if (!now[0] || kt_git_resolve(".", now, sha, NULL) != KT_OK) {
+		refuse(p, "fetch first");
+		return;
+	}
+	why = kt_asprintf("somebody else has pushed %.7s meanwhile: look at it, push again", now);
+	refuse(p, why);
+}
+
+static void say_outcome(struct helper *h, const char *project, const cJSON *release,
+	enum kt_code rc, const struct kt_err *err, int64_t began_us)
+{
+	const char *url = kt_json_str(release, "url");
+
+	kt_talk_released(&h->talk, project, release, began_us);
+	if (rc == KT_ECONFLICT) {
+		kt_talk_log(&h->talk, "warning", err->msg);
+		kt_talk_log(&h->talk, "warning", err->hint);
+	}
+	if (url)
+		kt_talk_say(&h->talk, "%s", url);
+}
+
+/* Ctrl-C: what was begun goes on without us. */
+KT_NORETURN static void let_go(struct helper *h, const char *project, const cJSON *release)
+{
+	const char *id = kt_json_str(release, "id");
+
+	h->talk.quiet = false;
+	if (id) {
+		kt_talk_say(&h->talk, "The build goes on without this terminal: release %s", id);
+		kt_talk_say(&h->talk, "Follow it: karta logs -p %s -f; see: karta releases -p %s",
+			project, project);
+	} else {
+		kt_talk_say(&h->talk, "Nothing was released. What was sent is kept for the next push.");
+	}
+	kt_remote_die_by_int();
+}
+
+static void publish(struct helper *h, struct push *p, size_t i)
+{
+	const struct kt_ship *ship = &p->ships.items[i];
+	KT_AUTOFREE char *project = kt_ship_project(&p->ships, i, h->project);
+	bool own = kt_str_eq(project, h->project);
+	bool production = kt_str_eq(p->dst, production_ref(h)) && !h->pr;
+	struct kt_client_publish pub = { .project = project,
+		.tree = ship->tree,
+		.git_dir = h->info.git_dir,
+		.commit_sha = p->sha,
+		.ref = p->dst,
+		.message = h->message ? h->message : kt_tree_subject(ship->tree),
+		.source = "git",
+		.live_digest = own ? h->live : NULL,
+		.expected = own ? known_commit(h, p->dst) : NULL,
+		.env = h->env.len ? (const char *const *)h->env.items : NULL,
+		.pr = h->pr,
+		.no_activate = h->no_activate || is_tag(p),
+		.no_wait = h->no_wait,
+		.log = kt_talk_log,
+		.progress = kt_talk_progress,
+		.poll = kt_talk_poll,
+		.arg = &h->talk };
+	int64_t began_us = kt_mono_us();
+	KT_AUTO_JSON cJSON *release = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	if (!project) {
+		KT_AUTOFREE char *why = kt_asprintf("%s/karta.toml has no name", ship->sub);
+
+		refuse(p, why);
+		return;
+	}
+	if (p->ships.n > 1)
+		kt_talk_say(&h->talk, "-----> %s (%s)", project, ship->sub[0] ? ship->sub : ".");
+	kt_remote_catch_int();
+	rc = kt_client_publish(h->client, &pub, &release, &err);
+	kt_talk_default_int();
+	if (h->talk.progress)
+		kt_progress_clear(h->talk.progress);
+	if (rc == KT_ECANCEL && !h->talk.timed_out)
+		let_go(h, project, release);
+	/* Pinned: it is stored, which is what a push is about. */
+	if (rc == KT_OK || (rc == KT_ECONFLICT && release)) {
+		say_outcome(h, project, release, rc, &err, began_us);
+		if (own && production && kt_json_bool(release, "activated", false)) {
+			free(h->live);
+			h->live = kt_strdup(kt_tree_manifest(ship->tree)->digest);
+		}
+		return;
+	}
+	if (kt_str_eq(kt_json_str(kt_client_problem(h->client), "code"), "ref_moved")) {
+		refuse_moved(h, p);
+		return;
+	}
+	if (p->ships.n > 1)
+		(void)kt_wrap(&err, "%s", project);
+	refuse_err(p, &err);
+}
+
+static void delete_ref(struct helper *h, struct push *p)
+{
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
+	KT_AUTOFREE char *refs = kt_remote_path(h->project, "/refs?name=");
+	struct kt_err err = KT_ERR_INIT;
+
+	/* It is not there: git says so itself, unless it did not ask. */
+	kt_buf_adds(&path, refs);
+	kt_url_segment(&path, p->dst);
+	if (kt_client_call(h->client, "DELETE", path.ptr, NULL, NULL, &err) != KT_OK)
+		refuse_err(p, &err);
+	else
+		kt_talk_say(&h->talk, "Deleted %s, its preview is over", p->dst);
+	p->done = true;
+}
+
+static void push_one(struct helper *h, struct push *p)
+{
+	prepare(h, p);
+	if (p->done)
+		return;
+	if (h->dry_run) {
+		p->done = true;
+		return;
+	}
+	if (!p->src[0]) {
+		delete_ref(h, p);
+		return;
+	}
+	if (is_tag(p) && has_commit(h, p->sha)) {
+		kt_talk_say(&h->talk, "%s: %.7s is released already", p->dst, p->sha);
+		p->done = true;
+		return;
+	}
+	/* Each application is tried; what went wrong with one of them is the ref's outcome. */
+	for (size_t i = 0; i < p->ships.n; i++)
+		publish(h, p, i);
+	p->done = true;
+	kt_ships_release(&p->ships);
+}
+
+/* --- the batch --------------------------------------------------------------------------- */
+
+static bool any_refused(const struct push *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i].why)
+			return true;
+	}
+	return false;
+}
+
+static void refuse_rest(struct push *list, size_t n, const char *why)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i].done)
+			refuse(&list[i], why);
+	}
+}
+
+/* All are checked before the first is sent. What the server refuses later cannot be undone. */
+static bool prepare_all(struct helper *h, struct push *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		prepare(h, &list[i]);
+	if (!any_refused(list, n))
+		return true;
+	refuse_rest(list, n, "atomic push failed: another ref was refused");
+	return false;
+}
+
+void kt_helper_push(struct helper *h, struct push *list, size_t n)
+{
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc = find_repository(h, &err);
+
+	if (h->ctx.timeout_ms)
+		h->talk.until_us = kt_mono_us() + h->ctx.timeout_ms * 1000;
+	if (h->progress && !h->talk.quiet && isatty(STDERR_FILENO) == 1)
+		h->talk.progress = kt_progress_new(STDERR_FILENO, &h->ctx.errt);
+	kt_vec_push(&h->env, NULL);
+	h->env.len--;
+	for (size_t i = 0; rc != KT_OK && i < n; i++)
+		refuse_err(&list[i], &err);
+	if (rc == KT_OK && (!h->atomic || prepare_all(h, list, n))) {
+		for (int last = 0; last < 2; last++) {
+			for (size_t i = 0; i < n; i++) {
+				bool production = kt_str_eq(list[i].dst, production_ref(h));
+
+				if (production != (last == 1) || list[i].done)
+					continue;
+				push_one(h, &list[i]);
+				if (h->atomic && list[i].why)
+					refuse_rest(list, n, "atomic push failed: another ref was refused");
+			}
+		}
+	}
+	kt_progress_free(h->talk.progress);
+	h->talk.progress = NULL;
+}

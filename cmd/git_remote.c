@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * git-remote-karta: git starts it for URLs of karta (`git push karta main`) and speaks the protocol
+ * of gitremote-helpers(7) with it: a command a line on stdin, answers on stdout, talk on stderr.
+ * Lines come from git, but what is in them comes from whoever named the refs.
+ */
+#include "cmd/git_remote.h"
+
+#include "base/env.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "cmd/remote.h"
+#include "net/url.h"
+#include "text/clean.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES ((size_t)8192)
+#define PUSHES_MAX 10000
+#define TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
+#define URL_MAX_BYTES 2048
+
+/* --- words ------------------------------------------------------------------------------- */
+
+static void complain(const struct kt_err *err)
+{
+	struct kt_ctx loud = { 0 };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	kt_buf_adds(&b, "karta: ");
+	kt_clean_add(&b, err->msg, strlen(err->msg), true);
+	if (err->hint[0]) {
+		kt_buf_adds(&b, "\nhint: ");
+		kt_clean_add(&b, err->hint, strlen(err->hint), true);
+	}
+	kt_say(&loud, "%s", b.ptr);
+}
+
+/* One line from stdin without its end. False at the end of input; a line that is none fails. */
+static bool read_line(struct kt_buf *line, struct kt_err *err)
+{
+	/* A byte at a time would be slow, and no byte after the line may be lost. */
+	static char buf[65536];
+	static size_t at, len;
+
+	kt_buf_clear(line);
+	for (;;) {
+		if (at == len) {
+			ssize_t n = read(STDIN_FILENO, buf, sizeof(buf));
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				return false;
+			at = 0;
+			len = (size_t)n;
+		}
+		char c = buf[at++];
+
+		if (c == '\n')
+			return true;
+		kt_buf_addc(line, c);
+		if ((unsigned char)c < ' ' || c == 0x7f) {
+			(void)kt_fail(err, KT_EPROTO, 0, "git sent a control character");
+			return false;
+		}
+		if (!kt_buf_ok(line)) {
+			(void)kt_fail(err, KT_EPROTO, 0, "git sent a line of more than %zu bytes",
+				LINE_MAX_BYTES);
+			return false;
+		}
+	}
+}
+
+/* --- the address ------------------------------------------------------------------------- */
+
+static bool is_project(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len <= 64 && s[0] != '-' &&
+		len == strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+}
+
+static enum kt_code check_word(const char *what, const char *s, struct kt_err *err)
+{
+	if (!*s || *s == '-' || strlen(s) > URL_MAX_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "%s is no name", what);
+	for (; *s; s++) {
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return kt_fail(err, KT_EINVAL, 0, "%s has a control character", what);
+	}
+	return KT_OK;
+}
+
+static enum kt_code take_address(
+	struct helper *h, int argc, char **argv, struct kt_err *err)
+{
+	struct kt_url url;
+	enum kt_code rc = KT_OK;
+
+	if (argc < 2 || argc > 3) {
+		(void)kt_fail(err, KT_EINVAL, 0, "git starts this program; it is not for the hand");
+		return kt_hint(err, "git remote add karta karta::https://HOST/PROJECT");
+	}
+	for (int i = 1; rc == KT_OK && i < argc; i++)
+		rc = check_word(i == 1 ? "the remote" : "the remote's URL", argv[i], err);
+	if (rc == KT_OK)
+		rc = kt_remote_parse(argv[argc - 1], &h->server, &h->project, err);
+	if (rc == KT_OK)
+		rc = kt_url_parse(h->server, &url, err);
+	if (rc != KT_OK)
+		return rc;
+	kt_url_release(&url);
+	if (!is_project(h->project))
+		return kt_fail(err, KT_EINVAL, 0, "the remote's URL names no project");
+	return KT_OK;
+}
+
+/* --- list -------------------------------------------------------------------------------- */
+
+static enum kt_code refuse_fetch(const struct helper *h, struct kt_err *err)
+{
+	(void)kt_fail(err, KT_EINVAL, 0,
+		"nothing can be fetched from a project: it keeps releases, no history");
+	return kt_hint(err, "'karta releases download -p %s' gets the files of the live release",
+		h->project);
+}
+
+/* A commit id as git takes it. */
+static bool is_sha(const char *s)
+{
+	size_t len = strlen(s);
+
+	return (len == 40 || len == 64) && strspn(s, "0123456789abcdef") == len;
+}
+
+static enum kt_code ask_for_refs(struct helper *h, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_remote_path(h->project, "/refs");
+	enum kt_code rc;
+
+	cJSON_Delete(h->refs);
+	h->refs = NULL;
+	free(h->live);
+	h->live = NULL;
+	rc = kt_client_call(h->client, "GET", path, NULL, &h->refs, err);
+	/* The first push makes the project. */
+	if (rc == KT_ENOTFOUND &&
+		kt_str_eq(kt_json_str(kt_client_problem(h->client), "code"), "project_not_found")) {
+		rc = KT_OK;
+		*err = (struct kt_err)KT_ERR_INIT;
+	}
+	if (rc == KT_OK)
+		h->live = kt_strdup(kt_json_str_or(kt_json_obj(h->refs, "live"), "digest", ""));
+	return rc;
+}
+
+static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	enum kt_code rc = ask_for_refs(h, err);
+	const cJSON *ref;
+
+	if (rc != KT_OK)
+		return rc;
+	cJSON_ArrayForEach(ref, kt_json_obj(h->refs, "refs")) {
+		/*
+		 * No tags: what is listed is a commit, and git would see an annotated tag as one
+		 * that was moved.
+		 */
+		if (!cJSON_IsString(ref) || !is_sha(ref->valuestring) ||
+			!kt_helper_ref_ok(ref->string) || kt_str_starts(ref->string, "refs/tags/"))
+			continue;
+		kt_buf_addf(&b, "%s %s\n", ref->valuestring, ref->string);
+	}
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
+	kt_helper_warm(h);
+	return KT_OK;
+}
+
+/* --- options ----------------------------------------------------------------------------- */
+
+static void set_option(struct helper *h, const char *text)
+{
+	const char *space = strchr(text, ' '), *value = space ? space + 1 : "";
+	KT_AUTOFREE char *name = kt_strndup(text, space ? (size_t)(space - text) : strlen(text));
+	bool on = kt_str_eq(value, "true");
+	struct kt_err err = KT_ERR_INIT;
+	const char *answer = "ok\n";
+
+	if (kt_str_eq(name, "verbosity")) {
+		if (!kt_str_int64(value, -100, 100, &h->verbosity))
+			answer = "error not a number\n";
+		h->talk.quiet = h->verbosity < 1;
+		h->ctx.verbose = h->verbosity > 1;
+	} else if (kt_str_eq(name, "progress")) {
+		h->progress = on;
+	} else if (kt_str_eq(name, "dry-run")) {
+		h->dry_run = on;
+	} else if (kt_str_eq(name, "atomic")) {
+		h->atomic = on;
+	} else if (kt_str_eq(name, "push-option")) {
+		if (kt_helper_push_option(h, value, &err) != KT_OK) {
+			complain(&err);
+			answer = "error bad push option\n";
+		}
+	} else if (!kt_str_eq(name, "force") && !kt_str_eq(name, "cas") &&
+		!kt_str_eq(name, "force-if-includes")) {
+		/* Those three git has checked itself against the refs it was told of; the server
+		 * checks again that they are still there. */
+		answer = "unsupported\n";
+	}
+	kt_out(answer, strlen(answer));
+}
+
+/* --- push -------------------------------------------------------------------------------- */
+
+static enum kt_code parse_push(const char *text, struct push *out, struct kt_err *err)
+{
+	const char *colon;
+
+	out->force = *text == '+';
+	text += out->force;
+	/* Neither side can contain a colon. */
+	colon = strchr(text, ':');
+	if (!colon || !colon[1])
+		return kt_fail(err, KT_EPROTO, 0, "git sent a push without a ref");
+	out->src = kt_strndup(text, (size_t)(colon - text));
+	out->dst = kt_strdup(colon + 1);
+	return KT_OK;
+}
+
+static void free_pushes(struct push *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(list[i].src);
+		free(list[i].dst);
+		free(list[i].why);
+		kt_ships_release(&list[i].ships);
+	}
+	free(list);
+}
+
+static void answer_pushes(const struct push *list, size_t n)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+
+	for (size_t i = 0; i < n; i++) {
+		kt_buf_addf(&b, "%s %s", list[i].why ? "error" : "ok", list[i].dst);
+		if (list[i].why) {
+			kt_buf_addc(&b, ' ');
+			kt_clean_add(&b, list[i].why, strlen(list[i].why), true);
+		}
+		kt_buf_addc(&b, '\n');
+	}
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
+}
+
+/* The batch that begins with this line, up to the blank one. */
+static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_err *err)
+{
+	struct push *list = NULL;
+	size_t n = 0, cap = 0;
+	enum kt_code rc = KT_OK;
+
+	do {
+		if (!kt_str_starts(line->ptr, "push ") || n == PUSHES_MAX) {
+			rc = kt_fail(err, KT_EPROTO, 0, "git sent a push that cannot be read");
+			break;
+		}
+		kt_grow((void **)&list, &cap, n + 1, sizeof(*list));
+		list[n] = (struct push){ .force = false };
+		rc = parse_push(line->ptr + strlen("push "), &list[n], err);
+		n++;
+		if (rc != KT_OK)
+			break;
+		if (!read_line(line, err)) {
+			rc = err->code != KT_OK ? err->code
+						: kt_fail(err, KT_EPROTO, 0, "git left in mid-push");
+			break;
+		}
+	} while (line->len);
+	if (rc == KT_OK) {
+		kt_helper_push(h, list, n);
+		answer_pushes(list, n);
+	}
+	free_pushes(list, n);
+	return rc;
+}
+
+/* --- main -------------------------------------------------------------------------------- */
+
+static enum kt_code serve(struct helper *h, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(LINE_MAX_BYTES);
+	enum kt_code rc = KT_OK;
+
+	while (rc == KT_OK && read_line(&line, err)) {
+		if (!line.len)
+			break;
+		if (kt_str_eq(line.ptr, "capabilities")) {
+			static const char list[] = "option\npush\n\n";
+
+			kt_out(list, sizeof(list) - 1);
+		} else if (kt_str_starts(line.ptr, "option ")) {
+			set_option(h, line.ptr + strlen("option "));
+		} else if (kt_str_eq(line.ptr, "list for-push")) {
+			rc = list_for_push(h, err);
+		} else if (kt_str_starts(line.ptr, "push ")) {
+			rc = push_batch(h, &line, err);
+		} else if (kt_str_eq(line.ptr, "list") || kt_str_starts(line.ptr, "fetch ") ||
+			kt_str_starts(line.ptr, "import ")) {
+			rc = refuse_fetch(h, err);
+		} else {
+			rc = kt_fail(err, KT_EPROTO, 0, "git sent a command that was not offered");
+		}
+	}
+	return rc == KT_OK ? err->code : rc;
+}
+
+static void init_ctx(struct helper *h)
+{
+	struct kt_ctx *c = &h->ctx;
+	const char *timeout = kt_env_get("KARTA_TIMEOUT");
+
+	c->prog = "git-remote-karta";
+	c->no_input = true;
+	c->server = h->server;
+	kt_term_init(&c->out, STDOUT_FILENO, KT_COLOR_NEVER);
+	kt_term_init(&c->errt, STDERR_FILENO, KT_COLOR_AUTO);
+	if (timeout && !kt_str_duration_ms(timeout, &c->timeout_ms))
+		c->timeout_ms = 0;
+	h->verbosity = 1;
+	h->talk.ctx = c;
+	h->talk.prefix = "remote: ";
+}
+
+int kt_git_remote_main(int argc, char **argv)
+{
+	static struct helper h;
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc = take_address(&h, argc, argv, &err);
+
+	if (rc == KT_OK) {
+		init_ctx(&h);
+		rc = kt_remote_open_host(&h.ctx, &h.client, &err);
+	}
+	if (rc == KT_OK)
+		rc = serve(&h, &err);
+	if (rc != KT_OK)
+		complain(&err);
+	/* Not through exit(): the thread that loads git's library may still be at it. */
+	_exit(rc == KT_OK ? 0 : kt_code_exit(rc));
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the program git-remote-karta: what git asks for, and what is done about it. See
+ * gitremote-helpers(7) and git-remote-karta(1).
+ */
+#ifndef KT_CMD_GIT_REMOTE_H
+#define KT_CMD_GIT_REMOTE_H
+
+#include "base/vec.h"
+#include "client/client.h"
+#include "cmd/ship.h"
+
+#include <pthread.h>
+
+/* One line of a push: "[+]src:dst". */
+struct push {
+	char *src; /* "" = delete dst */
+	char *dst;
+	bool force;
+	bool done; /* has an answer: why is NULL = ok */
+	char *why;
+	char sha[80]; /* commit of src */
+	struct kt_ships ships;
+};
+
+struct helper {
+	struct kt_ctx ctx;
+	struct kt_talk talk;
+	char *server, *project;
+	struct kt_client *client;
+	/* Options that git gave. */
+	int64_t verbosity;
+	bool progress, dry_run, atomic;
+	/* Push options. */
+	bool no_activate, no_wait;
+	char *message;
+	int64_t pr;
+	struct kt_vec env; /* of char * */
+	/* What the server said to `list`. */
+	cJSON *refs;
+	char *live; /* digest of the live release, "" = none */
+	/* git's library is loaded while git itself compares refs. */
+	pthread_t warm;
+	bool warming;
+	struct kt_git_info info;
+	enum kt_code info_rc;
+	struct kt_err info_err;
+};
+
+/* The program, for main()'s table of programs. Returns the exit status. */
+int kt_git_remote_main(int argc, char **argv);
+/* Begin to load what a push needs, in a thread. */
+void kt_helper_warm(struct helper *h);
+/* A push option ("key=value"). Returns KT_OK or KT_EINVAL. */
+KT_MUST_CHECK enum kt_code kt_helper_push_option(
+	struct helper *h, const char *text, struct kt_err *err);
+/* Do a batch and fill `why` of each. */
+void kt_helper_push(struct helper *h, struct push *pushes, size_t n);
+/* A ref that may be sent: full, and one that git itself would take. */
+bool kt_helper_ref_ok(const char *ref);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* karta keys: API keys of the organization. */
+#include "cmd/cmd.h"
+
+#include "base/str.h"
+#include "cmd/remote.h"
+
+#include <string.h>
+
+#define OUT_MAX_BYTES ((size_t)4 * 1024 * 1024)
+
+struct list_args {
+	bool all;
+};
+struct create_args {
+	const char *name;
+	const char *scopes;
+	bool test;
+	int64_t expires_ms;
+};
+struct revoke_args {
+	const char *id;
+};
+
+static const struct kt_opt list_opts[] = {
+	KT_OPT_FLAG_(0, "all", struct list_args, all, "revoked and expired ones too"),
+	KT_OPT_END,
+};
+
+static void scopes_text(const cJSON *key, struct kt_buf *b)
+{
+	const cJSON *it;
+
+	cJSON_ArrayForEach (it, kt_json_arr(key, "scopes"))
+		kt_buf_addf(
+			b, "%s%s", b->len ? "," : "", cJSON_IsString(it) ? it->valuestring : "?");
+}
+
+static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
+{
+	static const char *const head[] = { "ID", "NAME", "KEY", "SCOPES", "CREATED", "USED", "" };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	struct kt_table *tb = kt_table_new(KT_ARRAY_LEN(head));
+	const cJSON *k;
+
+	kt_table_row(tb, head);
+	cJSON_ArrayForEach (k, kt_json_arr(doc, "data")) {
+		KT_AUTO_BUF struct kt_buf scopes = KT_BUF_INIT(4096);
+		const char *revoked = kt_json_str(k, "revoked_at");
+		char created[64], used[64], shown[64];
+		const char *cells[] = { kt_json_str_or(k, "id", "?"), kt_json_str_or(k, "name", ""),
+			shown, NULL, created, used, revoked ? "revoked" : "" };
+
+		if (revoked && !all)
+			continue;
+		scopes_text(k, &scopes);
+		cells[3] = scopes.ptr;
+		snprintf(shown, sizeof(shown), "%s...%s", kt_json_str_or(k, "prefix", ""),
+			kt_json_str_or(k, "last4", ""));
+		kt_remote_ago(k, "created_at", created, sizeof(created));
+		kt_remote_ago(k, "last_used_at", used, sizeof(used));
+		kt_table_row(tb, cells);
+	}
+	kt_table_render(&b, &ctx->out, tb);
+	kt_table_free(tb);
+	kt_out(b.ptr, b.len);
+}
+
+static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct list_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_client_call(c, "GET", "/v1/keys", NULL, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	else
+		print_keys(ctx, doc, a->all);
+	return KT_OK;
+}
+
+static const struct kt_opt create_opts[] = {
+	KT_OPT_ARG_("name", struct create_args, name, KT_OPT_REQUIRED, "what the key is for"),
+	KT_OPT_STR_(0, "scopes", struct create_args, scopes, "LIST",
+		"read, write, admin, with commas between (default: read,write)"),
+	KT_OPT_FLAG_(0, "test", struct create_args, test, "a key that begins with kt_test_"),
+	KT_OPT_DURATION_(0, "expires", struct create_args, expires_ms, "valid for so long, as 30d"),
+	KT_OPT_END,
+};
+
+static void create_body(const struct create_args *a, struct kt_buf *body)
+{
+	const char *list = a->scopes ? a->scopes : "read,write";
+	struct kt_jw w;
+
+	kt_jw_init(&w, body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "name", a->name);
+	kt_jw_arr(&w, "scopes");
+	while (*list) {
+		size_t n = strcspn(list, ", ");
+
+		if (n)
+			kt_jw_strn(&w, NULL, list, n);
+		list += n + (list[n] != '\0');
+	}
+	kt_jw_arr_end(&w);
+	kt_jw_bool(&w, "test", a->test);
+	if (a->expires_ms)
+		kt_jw_int(&w, "expires_in_s", a->expires_ms / 1000);
+	kt_jw_obj_end(&w);
+}
+
+static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct create_args *a = args;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	create_body(a, &body);
+	rc = kt_client_call(c, "POST", "/v1/keys", body.ptr, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+	} else {
+		kt_say(ctx, "This is the only time that the key is shown:");
+		kt_outf("%s\n", kt_json_str_or(doc, "key", ""));
+	}
+	return KT_OK;
+}
+
+static const struct kt_opt revoke_opts[] = {
+	KT_OPT_ARG_("id", struct revoke_args, id, KT_OPT_REQUIRED, "id or beginning of the key"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_revoke(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct revoke_args *a = args;
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(4096);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_buf_adds(&path, "/v1/keys/");
+	kt_url_segment(&path, a->id);
+	rc = kt_client_call(c, "DELETE", path.ptr, NULL, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	kt_say(ctx, "Revoked %s.", a->id);
+	return KT_OK;
+}
+
+static const struct kt_cmd list_cmd = {
+	.name = "list",
+	.summary = "list the keys",
+	.opts = list_opts,
+	.args_size = sizeof(struct list_args),
+	.run = run_list,
+	.aliases = "ls",
+};
+static const struct kt_cmd create_cmd = {
+	.name = "create",
+	.summary = "make a key and print it, this once",
+	.opts = create_opts,
+	.args_size = sizeof(struct create_args),
+	.run = run_create,
+	.aliases = "add, new",
+};
+static const struct kt_cmd revoke_cmd = {
+	.name = "revoke",
+	.summary = "make a key invalid, at once and for ever",
+	.opts = revoke_opts,
+	.args_size = sizeof(struct revoke_args),
+	.run = run_revoke,
+	.aliases = "rm, delete",
+};
+static const struct kt_cmd *const subs[] = { &list_cmd, &create_cmd, &revoke_cmd, NULL };
+
+const struct kt_cmd kt_cmd_keys = {
+	.name = "keys",
+	.summary = "API keys of the organization",
+	.group = KT_GROUP_ACCOUNT,
+	.opts = list_opts,
+	.args_size = sizeof(struct list_args),
+	.run = run_list,
+	.subs = subs,
+	.examples = "karta keys create ci --scopes read,write\n",
+};

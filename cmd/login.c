@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta login, logout, whoami: a key for this machine, approved in a browser (in the shape of RFC
+ * 8628) or read from standard input, and kept as a profile.
+ */
+#include "cmd/cmd.h"
+
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cmd/profile.h"
+#include "cmd/remote.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY_LINE_MAX 256
+#define POLL_S_DEFAULT 2
+
+struct login_args {
+	bool with_key;
+	bool read_only;
+	bool no_browser;
+	const char *name;
+};
+
+static const struct kt_opt login_opts[] = {
+	KT_OPT_FLAG_(
+		0, "with-key", struct login_args, with_key, "read the key from standard input"),
+	KT_OPT_FLAG_(
+		0, "read-only", struct login_args, read_only, "ask for a key that may read only"),
+	KT_OPT_FLAG_(0, "no-browser", struct login_args, no_browser, "only print the address"),
+	KT_OPT_STR_(0, "name", struct login_args, name, "NAME",
+		"name of the profile (default: the server's host)"),
+	KT_OPT_END,
+};
+
+/* One line of standard input, blanks around it taken off. */
+static enum kt_code read_key(char *out, size_t size, struct kt_err *err)
+{
+	size_t n = 0;
+	ssize_t got = 1;
+
+	while (n + 1 < size && (got = read(STDIN_FILENO, out + n, 1)) == 1 && out[n] != '\n')
+		n++;
+	if (got < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read the key from standard input");
+	while (n && (unsigned char)out[n - 1] <= ' ')
+		n--;
+	out[n] = '\0';
+	if (n)
+		return KT_OK;
+	kt_fail(err, KT_EINVAL, 0, "there is no key on standard input");
+	return kt_hint(err, "karta login --with-key <keyfile");
+}
+
+/* Who a key is; checks that the server takes it. */
+static enum kt_code who(
+	const char *server, const char *key, int64_t timeout_ms, cJSON **out, struct kt_err *err)
+{
+	const struct kt_client_config cfg = {
+		.url = server, .api_key = key, .timeout_ms = timeout_ms
+	};
+	struct kt_client *c;
+	enum kt_code rc = kt_client_new(&cfg, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_client_call(c, "GET", "/v1/whoami", NULL, out, err);
+	kt_client_free(c);
+	return rc;
+}
+
+static void open_browser(const char *url)
+{
+	const char *browser = kt_env_get("BROWSER");
+	KT_AUTOFREE char *path = kt_fs_which(browser ? browser : "xdg-open");
+	KT_AUTOFREE char *copy = kt_strdup(url);
+	char *argv[] = { path, copy, NULL };
+	pid_t pid;
+
+	/* Without one the printed address does. */
+	if (path && posix_spawn(&pid, path, NULL, NULL, argv, kt_env_all()))
+		return;
+}
+
+/* Poll until the login is decided. *out is the answer with the key. */
+static enum kt_code wait_for_approval(
+	struct kt_client *c, const cJSON *code, cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
+	int64_t interval = kt_json_int(code, "interval", POLL_S_DEFAULT);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "device_code", kt_json_str(code, "device_code"));
+	kt_jw_obj_end(&w);
+	kt_remote_catch_int();
+	for (;;) {
+		enum kt_code rc;
+		const char *why;
+
+		/* A signal ends the pause early. */
+		(void)poll(NULL, 0, (int)KT_MIN(interval, 60) * 1000);
+		if (kt_remote_ints())
+			kt_remote_die_by_int();
+		rc = kt_client_call(c, "POST", "/v1/device/token", body.ptr, out, err);
+		if (rc == KT_OK)
+			return KT_OK;
+		why = kt_json_str(kt_client_problem(c), "code");
+		if (kt_str_eq(why, "slow_down"))
+			interval += 5;
+		else if (kt_str_eq(why, "access_denied"))
+			return kt_fail(err, KT_EDENIED, 0, "the login was refused");
+		else if (kt_str_eq(why, "expired_token")) {
+			kt_fail(err, KT_ETIMEOUT, 0, "nobody approved the login in time");
+			return kt_hint(err, "start again: karta login");
+		} else if (!kt_str_eq(why, "authorization_pending") && rc != KT_EUNAVAIL) {
+			return rc;
+		}
+	}
+}
+
+static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args *a,
+	const char *server, cJSON **out, struct kt_err *err)
+{
+	const struct kt_client_config cfg = { .url = server, .timeout_ms = ctx->timeout_ms };
+	KT_AUTO_JSON cJSON *code = NULL;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
+	struct kt_client *c;
+	struct kt_jw w;
+	char host[256] = "this machine";
+	const char *url;
+	enum kt_code rc = kt_client_new(&cfg, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (gethostname(host, sizeof(host)))
+		kt_str_copy(host, sizeof(host), "this machine");
+	host[sizeof(host) - 1] = '\0';
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "client_name", host);
+	kt_jw_arr(&w, "scopes");
+	kt_jw_str(&w, NULL, "read");
+	if (!a->read_only) {
+		kt_jw_str(&w, NULL, "write");
+		kt_jw_str(&w, NULL, "admin");
+	}
+	kt_jw_arr_end(&w);
+	kt_jw_obj_end(&w);
+	rc = kt_client_call(c, "POST", "/v1/device/code", body.ptr, &code, err);
+	if (rc == KT_OK) {
+		url = kt_json_str_or(code, "verification_uri_complete", "");
+		kt_say(ctx, "Open %s", url);
+		kt_say(ctx, "and approve the code %s.", kt_json_str_or(code, "user_code", "?"));
+		if (!a->no_browser && ctx->errt.is_tty)
+			open_browser(url);
+		rc = wait_for_approval(c, code, out, err);
+	}
+	kt_client_free(c);
+	return rc;
+}
+
+/* The server that is signed in to. */
+static enum kt_code login_server(const struct kt_ctx *ctx, char **out, struct kt_err *err)
+{
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	*out = kt_strdup(kt_client_url(c));
+	kt_client_free(c);
+	return KT_OK;
+}
+
+static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJSON *me)
+{
+	KT_AUTOFREE char *path = kt_profile_path();
+	const cJSON *key = kt_json_obj(me, "key");
+
+	if (ctx->json)
+		kt_remote_json(ctx, me);
+	kt_say(ctx, "Signed in to %s as '%s' of %s.", p->server, kt_json_str_or(key, "name", "?"),
+		p->org ? p->org : "?");
+	if (p->secret_service)
+		kt_say(ctx, "The key is kept by the Secret Service.");
+	else
+		kt_say(ctx, "The key is kept in %s (mode 0600; no Secret Service answered).", path);
+	if (kt_env_get("KARTA_API_KEY"))
+		kt_warn(ctx, "KARTA_API_KEY is set and goes before this key");
+}
+
+static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct login_args *a = args;
+	KT_AUTO_PROFILE struct kt_profile p = { 0 };
+	KT_AUTO_JSON cJSON *granted = NULL;
+	KT_AUTO_JSON cJSON *me = NULL;
+	char line[KEY_LINE_MAX] = "";
+	const char *key = line;
+	enum kt_code rc;
+
+	if (!a->with_key && ctx->no_input && !ctx->errt.is_tty) {
+		kt_fail(err, KT_ECONFIRM, 0, "signing in needs a person, and there is no terminal");
+		return kt_hint(err, "karta login --with-key <keyfile, or set KARTA_API_KEY");
+	}
+	rc = login_server(ctx, &p.server, err);
+	if (rc == KT_OK && a->with_key)
+		rc = read_key(line, sizeof(line), err);
+	else if (rc == KT_OK)
+		rc = by_browser(ctx, a, p.server, &granted, err);
+	if (rc == KT_OK && !a->with_key)
+		key = kt_json_str_or(granted, "key", "");
+	if (rc == KT_OK)
+		rc = who(p.server, key, ctx->timeout_ms, &me, err);
+	if (rc == KT_OK) {
+		const char *org = kt_json_str(kt_json_obj(me, "org"), "slug");
+		const char *id = kt_json_str(kt_json_obj(me, "key"), "id");
+		const char *name = a->name ? a->name : ctx->profile;
+
+		p.name = name ? kt_strdup(name) : kt_profile_name_of(p.server);
+		p.key = kt_strdup(key);
+		p.org = org ? kt_strdup(org) : NULL;
+		p.key_id = id ? kt_strdup(id) : NULL;
+		rc = kt_profile_save(&p, err);
+	}
+	explicit_bzero(line, sizeof(line));
+	if (rc == KT_OK)
+		tell(ctx, &p, me);
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_login = {
+	.name = "login",
+	.summary = "sign in to a server",
+	.group = KT_GROUP_ACCOUNT,
+	.opts = login_opts,
+	.args_size = sizeof(struct login_args),
+	.run = run_login,
+	.examples = "karta login --server https://karta.example\n"
+		    "karta login --with-key <keyfile      where nobody can open a browser\n",
+};
+
+/* --- logout ------------------------------------------------------------------------------ */
+
+struct logout_args {
+	bool keep;
+};
+
+static const struct kt_opt logout_opts[] = {
+	KT_OPT_FLAG_(0, "keep-key", struct logout_args, keep,
+		"forget the key here, but leave it valid on the server"),
+	KT_OPT_END,
+};
+
+/* Revoke the key with itself, when its scopes allow it. */
+static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
+{
+	const struct kt_client_config cfg = {
+		.url = p->server, .api_key = p->key, .timeout_ms = 5000
+	};
+	KT_AUTOFREE char *path = kt_asprintf("/v1/keys/%s", p->key_id ? p->key_id : "");
+	KT_AUTO_JSON cJSON *none = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_client *c;
+
+	if (!p->key || !p->key_id || kt_client_new(&cfg, &c, &err) != KT_OK)
+		return;
+	if (kt_client_call(c, "DELETE", path, NULL, &none, &err) != KT_OK)
+		kt_warn(ctx, "the key is still valid on %s: %s", p->server, err.msg);
+	kt_client_free(c);
+}
+
+static enum kt_code run_logout(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct logout_args *a = args;
+	KT_AUTO_PROFILE struct kt_profile p = { 0 };
+	enum kt_code rc = kt_profile_find(ctx->profile, ctx->profile ? NULL : ctx->server, &p, err);
+
+	if (rc == KT_ENOTFOUND && !ctx->profile && !ctx->server) {
+		kt_say(ctx, "Not signed in.");
+		return KT_OK;
+	}
+	if (rc == KT_OK && !a->keep)
+		revoke_key(ctx, &p);
+	if (rc == KT_OK)
+		rc = kt_profile_forget(&p, err);
+	if (rc == KT_OK)
+		kt_say(ctx, "Signed out of %s.", p.server);
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_logout = {
+	.name = "logout",
+	.summary = "forget the key of a server, and revoke it there",
+	.group = KT_GROUP_ACCOUNT,
+	.opts = logout_opts,
+	.args_size = sizeof(struct logout_args),
+	.run = run_logout,
+};
+
+/* --- whoami ------------------------------------------------------------------------------ */
+
+struct whoami_args {
+	bool unused;
+};
+
+static const struct kt_opt whoami_opts[] = { KT_OPT_END };
+
+static enum kt_code run_whoami(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *me = NULL;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	KT_AUTO_BUF struct kt_buf scopes = KT_BUF_INIT(4096);
+	const cJSON *key, *it;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_client_call(c, "GET", "/v1/whoami", NULL, &me, err);
+	if (rc == KT_EAUTH && !err->hint[0])
+		kt_hint(err, "karta login --server %s", kt_client_url(c));
+	if (rc == KT_OK && ctx->json) {
+		cJSON_AddStringToObject(me, "url", kt_client_url(c));
+		kt_remote_json(ctx, me);
+	} else if (rc == KT_OK) {
+		key = kt_json_obj(me, "key");
+		cJSON_ArrayForEach (it, kt_json_arr(key, "scopes"))
+			kt_buf_addf(&scopes, "%s%s", scopes.len ? ", " : "",
+				cJSON_IsString(it) ? it->valuestring : "?");
+		kt_remote_field(&b, ctx, "server", kt_client_url(c));
+		kt_remote_field(&b, ctx, "org", kt_json_str(kt_json_obj(me, "org"), "slug"));
+		kt_remote_field(&b, ctx, "key", kt_json_str(key, "name"));
+		kt_remote_field(&b, ctx, "ends with", kt_json_str(key, "last4"));
+		kt_remote_field(&b, ctx, "may", scopes.ptr);
+		kt_remote_field(&b, ctx, "from",
+			kt_env_get("KARTA_API_KEY") ? "KARTA_API_KEY" : "the profile");
+		kt_out(b.ptr, b.len);
+	}
+	kt_client_free(c);
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_whoami = {
+	.name = "whoami",
+	.summary = "show server, organization and key in use",
+	.group = KT_GROUP_ACCOUNT,
+	.opts = whoami_opts,
+	.args_size = sizeof(struct whoami_args),
+	.run = run_whoami,
+};

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta logs: what happened in a project, and what happens. The lines are events with numbers, so
+ * following goes on where it was after a lost connection or a restarted server.
+ */
+#include "cmd/cmd.h"
+
+#include "base/str.h"
+#include "base/time.h"
+#include "cmd/remote.h"
+#include "text/clean.h"
+
+#include <string.h>
+
+#define LINES_DEFAULT 100
+#define LINE_BYTES ((size_t)1024 * 1024)
+
+struct logs_args {
+	const char *name;
+	bool follow, tail;
+	int64_t lines;
+	const char *since, *until;
+	const char *level, *source, *session, *release;
+};
+
+static void defaults(void *args)
+{
+	((struct logs_args *)args)->lines = -1;
+}
+
+static const char *const levels[] = { "debug", "info", "warn", "error", NULL };
+static const char *const sources[] = { "build", "release", "session", "turn", "harness", "api",
+	NULL };
+
+static const struct kt_opt opts[] = {
+	KT_OPT_ARG_("name", struct logs_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_FLAG_(
+		'f', "follow", struct logs_args, follow, "go on with what comes, until Ctrl-C"),
+	KT_OPT_FLAG_('t', "tail", struct logs_args, tail, "same as --follow"),
+	KT_OPT_INT_(0, "lines", struct logs_args, lines, "N", 0, 1000000,
+		"at most so many of the past (default: 100)"),
+	KT_OPT_STR_(0, "since", struct logs_args, since, "TIME",
+		"from then on: a time, or how long ago, as 10m"),
+	KT_OPT_STR_(0, "until", struct logs_args, until, "TIME", "up to then"),
+	KT_OPT_CHOICE_(
+		0, "level", struct logs_args, level, "LEVEL", levels, "this level and above"),
+	KT_OPT_CHOICE_(0, "source", struct logs_args, source, "SOURCE", sources, "only from there"),
+	KT_OPT_STR_(0, "session", struct logs_args, session, "ID", "only of this session"),
+	KT_OPT_STR_(0, "release", struct logs_args, release, "VERSION", "only of this release"),
+	KT_OPT_END,
+};
+
+struct follow {
+	const struct kt_ctx *ctx;
+	bool lost;
+};
+
+static enum kt_style level_style(const char *level)
+{
+	if (kt_str_eq(level, "error"))
+		return KT_STYLE_RED;
+	if (kt_str_eq(level, "warn"))
+		return KT_STYLE_YELLOW;
+	return KT_STYLE_NONE;
+}
+
+/* "2026-06-01T12:00:00.120+00:00 harness[v7]: text", as Heroku's lines begin. */
+static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *ev)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(LINE_BYTES);
+	const char *text = kt_json_str_or(ev->data, "text", "");
+	const char *release = kt_json_str(ev->data, "release");
+	const char *session = kt_json_str(ev->data, "session_id");
+	const char *level = kt_json_str_or(ev->data, "level", "info");
+	char at[64];
+
+	kt_time_iso(ev->time_ms * 1000, true, at, sizeof(at));
+	kt_buf_addf(&head, "%s %s", at, kt_json_str_or(ev->data, "source", "?"));
+	if (release || session)
+		kt_buf_addf(&head, "[%s%s%s]", release ? release : "",
+			release && session ? " " : "", session ? session : "");
+	kt_buf_addc(&head, ':');
+	kt_term_add(&b, &ctx->out, KT_STYLE_DIM, head.ptr);
+	kt_buf_addc(&b, ' ');
+	if (ctx->out.color && level_style(level) != KT_STYLE_NONE) {
+		KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(LINE_BYTES);
+
+		kt_clean_add(&clean, text, strlen(text), true);
+		kt_term_add(&b, &ctx->out, level_style(level), clean.ptr);
+	} else {
+		kt_clean_add(&b, text, strlen(text), true);
+	}
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
+}
+
+static bool on_event(void *arg, const struct kt_client_event *ev)
+{
+	const struct follow *f = arg;
+
+	if (f->ctx->json)
+		kt_remote_line(f->ctx, ev->json, ev->json_len);
+	else if (kt_str_eq(ev->type, "gap"))
+		kt_warn(f->ctx, "lines %lld to %lld are no longer kept",
+			(long long)kt_json_int(ev->data, "first", 0),
+			(long long)kt_json_int(ev->data, "last", 0));
+	else if (kt_str_eq(ev->type, "log"))
+		print_line(f->ctx, ev);
+	return true;
+}
+
+static bool on_poll(void *arg)
+{
+	return kt_remote_ints() == 0;
+}
+
+static void on_state(void *arg, enum kt_client_state state)
+{
+	struct follow *f = arg;
+
+	if (state == KT_CLIENT_LOST && !f->lost)
+		kt_say(f->ctx, "(the connection broke; trying again)");
+	f->lost = state == KT_CLIENT_LOST;
+}
+
+/* A time, or how long ago: appended to the query as microseconds since 1970 in RFC 3339. */
+static enum kt_code add_time(
+	struct kt_buf *q, const char *name, const char *value, struct kt_err *err)
+{
+	int64_t us, ms;
+	char at[64];
+
+	if (!value)
+		return KT_OK;
+	if (kt_str_duration_ms(value, &ms) && value[strspn(value, "0123456789")])
+		us = kt_time_us() - ms * 1000;
+	else if (!kt_time_parse(value, &us)) {
+		kt_fail(err, KT_EINVAL, 0, "--%s: '%s' is no time", name, value);
+		return kt_hint(err, "write 2026-06-01T12:00:00Z, or how long ago: 10m, 2h, 3d");
+	}
+	kt_time_iso(us, true, at, sizeof(at));
+	kt_buf_addf(q, "&%s=", name);
+	kt_url_segment(q, at);
+	return KT_OK;
+}
+
+static void add_word(struct kt_buf *q, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	kt_buf_addf(q, "&%s=", name);
+	kt_url_segment(q, value);
+}
+
+static enum kt_code query(const struct logs_args *a, struct kt_buf *q, struct kt_err *err)
+{
+	int64_t lines = a->lines;
+	enum kt_code rc;
+
+	/* From a time on means all of it. */
+	if (lines < 0 && !a->since)
+		lines = LINES_DEFAULT;
+	kt_buf_addf(q, "/logs?follow=%d", a->follow || a->tail);
+	if (lines >= 0)
+		kt_buf_addf(q, "&lines=%lld", (long long)lines);
+	rc = add_time(q, "since", a->since, err);
+	if (rc == KT_OK)
+		rc = add_time(q, "until", a->until, err);
+	add_word(q, "level", a->level);
+	add_word(q, "source", a->source);
+	add_word(q, "session", a->session);
+	add_word(q, "release", a->release);
+	return rc;
+}
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct logs_args *a = args;
+	KT_AUTO_BUF struct kt_buf q = KT_BUF_INIT(65536);
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	struct follow f = { .ctx = ctx };
+	struct kt_client_tail t = { .give_up_ms = ctx->timeout_ms,
+		.once = !a->follow && !a->tail,
+		.event = on_event,
+		.poll = on_poll,
+		.state = on_state,
+		.arg = &f };
+	struct kt_client *c;
+	enum kt_code rc = query(a, &q, err);
+
+	if (rc == KT_OK)
+		rc = kt_remote_start(ctx, a->name, &c, &project, err);
+	if (rc != KT_OK)
+		return rc;
+	path = kt_remote_path(project, q.ptr);
+	t.path = path;
+	kt_remote_catch_int();
+	rc = kt_client_tail(c, &t, err);
+	kt_client_free(c);
+	/* Ctrl-C is how one stops following. */
+	if (rc == KT_ECANCEL && kt_remote_ints())
+		kt_remote_die_by_int();
+	return rc;
+}
+
+const struct kt_cmd kt_cmd_logs = {
+	.name = "logs",
+	.summary = "show what happens in a project",
+	.group = KT_GROUP_SHIP,
+	.opts = opts,
+	.args_size = sizeof(struct logs_args),
+	.defaults = defaults,
+	.run = run,
+	.examples = "karta logs --tail                     follow, across restarts\n"
+		    "karta logs --since 1h --level error   what went wrong lately\n"
+		    "karta logs --json | jq .data.text     one object a line\n",
+};

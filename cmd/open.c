@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* karta open: the page of a project in a browser. */
+#include "cmd/cmd.h"
+
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/str.h"
+#include "cmd/remote.h"
+
+#include <spawn.h>
+#include <string.h>
+
+struct open_args {
+	const char *name;
+	bool print;
+};
+
+static const struct kt_opt opts[] = {
+	KT_OPT_ARG_("name", struct open_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_FLAG_(0, "print", struct open_args, print, "only print the address"),
+	KT_OPT_END,
+};
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct open_args *a = args;
+	const char *browser = kt_env_get("BROWSER");
+	KT_AUTOFREE char *program = NULL;
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTOFREE char *url = NULL;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	pid_t pid;
+	enum kt_code rc = kt_remote_start(ctx, a->name, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = kt_remote_path(project, "");
+	rc = kt_client_call(c, "GET", path, NULL, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	url = kt_strdup(kt_json_str_or(doc, "url", ""));
+	/* What a browser is started with must be a web address, whatever the server says. */
+	if (!kt_str_starts(url, "http://") && !kt_str_starts(url, "https://"))
+		return kt_fail(err, KT_EPROTO, 0, "the server gave no web address");
+	if (!a->print)
+		program = kt_fs_which(browser ? browser : "xdg-open");
+	if (program) {
+		char *argv[] = { program, url, NULL };
+
+		if (posix_spawn(&pid, program, NULL, NULL, argv, kt_env_all()))
+			return kt_fail(err, KT_EIO, 0, "cannot start '%s'", program);
+	} else if (!a->print) {
+		kt_warn(ctx, "no browser found; open the address yourself");
+	}
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	else
+		kt_remote_line(ctx, url, strlen(url));
+	return KT_OK;
+}
+
+const struct kt_cmd kt_cmd_open = {
+	.name = "open",
+	.summary = "open a project's page in a browser",
+	.group = KT_GROUP_SHIP,
+	.opts = opts,
+	.args_size = sizeof(struct open_args),
+	.run = run,
+};

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/* karta projects: list, show, create, rename, delete; bind folders and repositories to them. */
+#include "cmd/cmd.h"
+
+#include "app/app.h"
+#include "base/fs.h"
+#include "base/rand.h"
+#include "base/str.h"
+#include "cmd/releases.h"
+#include "cmd/remote.h"
+#include "pack/pack.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OUT_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
+struct none_args {
+	bool unused;
+};
+struct name_args {
+	const char *project;
+};
+struct rename_args {
+	const char *project;
+	const char *to;
+};
+struct delete_args {
+	const char *project;
+	const char *confirm;
+};
+struct add_args {
+	const char *dir;
+	const char *name;
+};
+struct link_args {
+	const char *project;
+	bool force;
+};
+struct bind_args {
+	const char *project;
+	const char *repo;
+	bool token_stdin;
+	const char *secret_file;
+	bool none;
+};
+
+static const struct kt_opt none_opts[] = { KT_OPT_END };
+
+/* --- list, show -------------------------------------------------------------------------- */
+
+static const char *live_version(const cJSON *p)
+{
+	return kt_json_str_or(kt_json_obj(p, "current"), "version",
+		kt_str_eq(kt_json_str(p, "kind"), "folder") ? "folder" : "-");
+}
+
+static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	static const char *const head[] = { "NAME", "LIVE", "HARNESS", "URL" };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_table *tb;
+	struct kt_client *c;
+	const cJSON *p;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_client_call(c, "GET", "/agent_projects", NULL, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	tb = kt_table_new(KT_ARRAY_LEN(head));
+	kt_table_row(tb, head);
+	cJSON_ArrayForEach (p, kt_json_arr(doc, "data")) {
+		const char *cells[] = { kt_json_str_or(p, "slug", "?"), live_version(p),
+			kt_json_str_or(p, "harness", "-"), kt_json_str_or(p, "url", "") };
+
+		kt_table_row(tb, cells);
+	}
+	kt_table_render(&b, &ctx->out, tb);
+	kt_table_free(tb);
+	p = kt_json_arr(doc, "data");
+	if (p && p->child)
+		kt_out(b.ptr, b.len);
+	else
+		kt_say(ctx, "no projects yet; 'git push karta main' makes one");
+	return KT_OK;
+}
+
+static const struct kt_opt name_opts[] = {
+	KT_OPT_ARG_("name", struct name_args, project, 0, "the project (default: this folder's)"),
+	KT_OPT_END,
+};
+
+static void print_project(const struct kt_ctx *ctx, const cJSON *p)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	const cJSON *preview;
+
+	kt_remote_field(&b, ctx, "name", kt_json_str(p, "slug"));
+	kt_remote_field(&b, ctx, "url", kt_json_str(p, "url"));
+	kt_remote_field(&b, ctx, "live", live_version(p));
+	if (kt_json_bool(p, "pinned", false))
+		kt_remote_field(&b, ctx, "pinned", kt_json_str_or(p, "pin_reason", "yes"));
+	kt_remote_field(&b, ctx, "harness", kt_json_str(p, "harness"));
+	kt_remote_field(&b, ctx, "branch", kt_json_str(p, "production_ref"));
+	kt_remote_field(&b, ctx, "folder", kt_json_str(p, "dir"));
+	kt_remote_field(&b, ctx, "repository", kt_json_str(p, "repo_url"));
+	kt_remote_field(&b, ctx, "org", kt_json_str(p, "org"));
+	kt_remote_field(&b, ctx, "created", kt_json_str(p, "created_at"));
+	cJSON_ArrayForEach (preview, kt_json_arr(p, "previews"))
+		kt_remote_field(&b, ctx, "preview", kt_json_str(preview, "url"));
+	kt_out(b.ptr, b.len);
+}
+
+/* A call about one project that answers with it. */
+static enum kt_code project_call(const struct kt_ctx *ctx, const char *given, const char *method,
+	const char *body, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_start(ctx, given, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = kt_remote_path(project, "");
+	rc = kt_client_call(c, method, path, body, out, err);
+	kt_client_free(c);
+	return rc;
+}
+
+static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct name_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = project_call(ctx, a->project, "GET", NULL, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	else
+		print_project(ctx, doc);
+	return KT_OK;
+}
+
+/* --- create, rename, delete, add --------------------------------------------------------- */
+
+static const struct kt_opt create_opts[] = {
+	KT_OPT_ARG_("name", struct name_args, project, KT_OPT_REQUIRED, "name of the project"),
+	KT_OPT_END,
+};
+
+static enum kt_code create(
+	const struct kt_ctx *ctx, const char *name, const char *dir, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	struct kt_jw w;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "slug", name);
+	if (dir)
+		kt_jw_str(&w, "dir", dir);
+	kt_jw_obj_end(&w);
+	rc = kt_client_call(c, "POST", "/agent_projects", body.ptr, &doc, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	kt_say(ctx, "Created %s.", name);
+	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
+	return KT_OK;
+}
+
+static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct name_args *a = args;
+
+	return create(ctx, a->project, NULL, err);
+}
+
+static const struct kt_opt add_opts[] = {
+	KT_OPT_ARG_("dir", struct add_args, dir, KT_OPT_REQUIRED | KT_OPT_DIR,
+		"folder on the server's machine"),
+	KT_OPT_ARG_("name", struct add_args, name, KT_OPT_REQUIRED, "name of the project"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_add(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct add_args *a = args;
+	KT_AUTOFREE char *dir = NULL;
+	enum kt_code rc = kt_path_real(a->dir, &dir, err);
+
+	if (rc == KT_OK && !kt_fs_is_dir(dir))
+		rc = kt_fail(err, KT_EINVAL, 0, "'%s' is no folder", a->dir);
+	return rc == KT_OK ? create(ctx, a->name, dir, err) : rc;
+}
+
+static const struct kt_opt rename_opts[] = {
+	KT_OPT_ARG_("name", struct rename_args, project, KT_OPT_REQUIRED, "the project"),
+	KT_OPT_ARG_("new", struct rename_args, to, KT_OPT_REQUIRED, "its new name"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct rename_args *a = args;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_jw w;
+	enum kt_code rc;
+
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "slug", a->to);
+	kt_jw_obj_end(&w);
+	rc = project_call(ctx, a->project, "PATCH", body.ptr, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	kt_say(ctx, "Renamed %s to %s; the old address is gone.", a->project, a->to);
+	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
+	return KT_OK;
+}
+
+static const struct kt_opt delete_opts[] = {
+	KT_OPT_ARG_("name", struct delete_args, project, KT_OPT_REQUIRED, "the project"),
+	KT_OPT_STR_(0, "confirm", struct delete_args, confirm, "NAME",
+		"the name once more, instead of being asked"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct delete_args *a = args;
+	KT_AUTOFREE char *what = kt_asprintf("delete the project %s", a->project);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = kt_remote_confirm(ctx, what, a->project, a->confirm, err);
+
+	if (rc == KT_OK)
+		rc = project_call(ctx, a->project, "DELETE", NULL, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	kt_say(ctx, "Deleted %s with its releases and configuration.", a->project);
+	return KT_OK;
+}
+
+/* --- link, bind -------------------------------------------------------------------------- */
+
+static const struct kt_opt link_opts[] = {
+	KT_OPT_ARG_("name", struct link_args, project, KT_OPT_REQUIRED, "the project"),
+	KT_OPT_FLAG_('f', "force", struct link_args, force, "replace a remote that is there"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_link(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct link_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	KT_AUTOFREE char *url = NULL;
+	KT_AUTOFREE char *old = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	url = kt_asprintf("karta::%s/%s", kt_client_url(c), a->project);
+	kt_client_free(c);
+	/* A name that is not there would be found out at the first push only. */
+	rc = project_call(ctx, a->project, "GET", NULL, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	if (kt_git_remote_url(".", "karta", &old, NULL) == KT_OK && !kt_str_eq(old, url) &&
+		!a->force) {
+		kt_fail(err, KT_ECONFLICT, 0, "this repository is linked to %s", old);
+		return kt_hint(err, "add --force to link it anew");
+	}
+	free(KT_STEAL(old));
+	rc = kt_git_remote_set(".", "karta", url, &old, err);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	kt_say(ctx, "git push karta main ships this repository to %s.", a->project);
+	return KT_OK;
+}
+
+static const struct kt_opt bind_opts[] = {
+	KT_OPT_ARG_("name", struct bind_args, project, KT_OPT_REQUIRED, "the project"),
+	KT_OPT_STR_(0, "repo", struct bind_args, repo, "URL", "repository on GitHub"),
+	KT_OPT_FLAG_(0, "token-stdin", struct bind_args, token_stdin,
+		"read a token that may read the repository from standard input"),
+	{ KT_OPT_T_STR, 0, "secret-file", "FILE", offsetof(struct bind_args, secret_file),
+		"file with the webhook's secret (default: a new one, printed)", KT_OPT_FILE },
+	KT_OPT_FLAG_(0, "none", struct bind_args, none, "undo the binding"),
+	KT_OPT_END,
+};
+
+static enum kt_code read_line_of(int fd, char *out, size_t size, struct kt_err *err)
+{
+	size_t n = 0;
+	ssize_t got = 1;
+
+	while (n + 1 < size && (got = read(fd, out + n, 1)) == 1 && out[n] != '\n')
+		n++;
+	out[n] = '\0';
+	if (got < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot read");
+	return n ? KT_OK : kt_fail(err, KT_EINVAL, 0, "there is nothing to read");
+}
+
+static enum kt_code webhook_secret(
+	const struct bind_args *a, char *out, size_t size, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	enum kt_code rc;
+
+	if (!a->secret_file) {
+		char id[KT_ID_MAX];
+
+		kt_rand_id("whsec_", id);
+		kt_str_copy(out, size, id);
+		return KT_OK;
+	}
+	rc = kt_fs_read(a->secret_file, &b, err);
+	if (rc != KT_OK)
+		return rc;
+	b.ptr[strcspn(b.ptr, "\r\n")] = '\0';
+	kt_str_copy(out, size, b.ptr);
+	return *out ? KT_OK : kt_fail(err, KT_EINVAL, 0, "'%s' is empty", a->secret_file);
+}
+
+static enum kt_code run_bind(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct bind_args *a = args;
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	char token[1024] = "", secret[256] = "";
+	struct kt_client *c = NULL;
+	struct kt_jw w;
+	enum kt_code rc = KT_OK;
+
+	if (!a->repo == !a->none)
+		return kt_fail(err, KT_EINVAL, 0, "give --repo URL, or --none");
+	if (a->token_stdin)
+		rc = read_line_of(STDIN_FILENO, token, sizeof(token), err);
+	if (rc == KT_OK && a->repo)
+		rc = webhook_secret(a, secret, sizeof(secret), err);
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "repo_url", a->repo ? a->repo : "");
+	if (a->none || token[0])
+		kt_jw_str(&w, "repo_token", token);
+	kt_jw_str(&w, "webhook_secret", secret);
+	kt_jw_obj_end(&w);
+	rc = project_call(ctx, a->project, "PATCH", body.ptr, &doc, err);
+	if (rc == KT_OK)
+		rc = kt_remote_open_host(ctx, &c, err);
+	if (rc == KT_OK && ctx->json) {
+		kt_remote_json(ctx, doc);
+	} else if (rc == KT_OK && a->none) {
+		kt_say(ctx, "%s is bound to no repository.", a->project);
+	} else if (rc == KT_OK) {
+		kt_say(ctx,
+			"Add a webhook to %s: events push and pull_request, type "
+			"application/json,",
+			a->repo);
+		kt_outf("url     %s/webhooks/github\n", kt_client_url(c));
+		if (!a->secret_file)
+			kt_outf("secret  %s\n", secret);
+	}
+	kt_client_free(c);
+	explicit_bzero(token, sizeof(token));
+	return rc;
+}
+
+/* --- the table --------------------------------------------------------------------------- */
+
+static const struct kt_cmd list_cmd = {
+	.name = "list",
+	.summary = "list projects",
+	.opts = none_opts,
+	.args_size = sizeof(struct none_args),
+	.run = run_list,
+	.aliases = "ls",
+};
+static const struct kt_cmd show_cmd = {
+	.name = "show",
+	.summary = "show one project",
+	.opts = name_opts,
+	.args_size = sizeof(struct name_args),
+	.run = run_show,
+	.aliases = "info",
+};
+static const struct kt_cmd create_cmd = {
+	.name = "create",
+	.summary = "make an empty project and reserve its address",
+	.opts = create_opts,
+	.args_size = sizeof(struct name_args),
+	.run = run_create,
+};
+static const struct kt_cmd add_cmd = {
+	.name = "add",
+	.summary = "serve a folder of the server's machine from disk",
+	.opts = add_opts,
+	.args_size = sizeof(struct add_args),
+	.run = run_add,
+};
+static const struct kt_cmd rename_cmd = {
+	.name = "rename",
+	.summary = "give a project another name and address",
+	.opts = rename_opts,
+	.args_size = sizeof(struct rename_args),
+	.run = run_rename,
+};
+static const struct kt_cmd delete_cmd = {
+	.name = "delete",
+	.summary = "delete a project with everything",
+	.opts = delete_opts,
+	.args_size = sizeof(struct delete_args),
+	.run = run_delete,
+	.aliases = "destroy, rm",
+};
+static const struct kt_cmd link_cmd = {
+	.name = "link",
+	.summary = "make this repository push to a project",
+	.opts = link_opts,
+	.args_size = sizeof(struct link_args),
+	.run = run_link,
+};
+static const struct kt_cmd bind_cmd = {
+	.name = "bind",
+	.summary = "deploy pushes and pull requests of a GitHub repository",
+	.opts = bind_opts,
+	.args_size = sizeof(struct bind_args),
+	.run = run_bind,
+};
+static const struct kt_cmd releases_cmd = {
+	.name = "releases",
+	.summary = "list a project's releases",
+	.opts = kt_releases_opts,
+	.args_size = sizeof(struct kt_releases_args),
+	.defaults = kt_releases_defaults,
+	.run = kt_releases_run,
+};
+static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &create_cmd, &add_cmd,
+	&rename_cmd, &delete_cmd, &link_cmd, &bind_cmd, &releases_cmd, NULL };
+
+const struct kt_cmd kt_cmd_projects = {
+	.name = "projects",
+	.summary = "projects and their addresses",
+	.group = KT_GROUP_SHIP,
+	.opts = none_opts,
+	.args_size = sizeof(struct none_args),
+	.run = run_list,
+	.subs = subs,
+	.aliases = "project, apps",
+	.examples = "karta projects                        list them\n"
+		    "karta projects link support-bot       this repository pushes there\n"
+		    "karta projects add ./bot support-bot  serve a folder from disk\n",
+};

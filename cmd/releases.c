@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: MIT */
+/* karta releases, rollback, activate: what was shipped, and which of it is live. */
+#include "cmd/releases.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "cmd/remote.h"
+#include "pack/pack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LIST_DEFAULT 15
+#define PAGE 100
+#define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+struct one_args {
+	const char *version;
+	bool files;
+};
+struct diff_args {
+	const char *from, *to;
+};
+struct download_args {
+	const char *version;
+	const char *output;
+	const char *format;
+};
+struct rollback_args {
+	const char *name;
+	const char *to;
+	const char *reason;
+};
+struct project_args {
+	const char *name;
+};
+
+/* --- list
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void kt_releases_defaults(void *args)
+{
+	((struct kt_releases_args *)args)->limit = LIST_DEFAULT;
+}
+
+const struct kt_opt kt_releases_opts[] = {
+	KT_OPT_ARG_("name", struct kt_releases_args, project, 0,
+		"the project (default: this folder's)"),
+	KT_OPT_INT_(0, "limit", struct kt_releases_args, limit, "N", 1, 100000,
+		"at most so many, newest first"),
+	KT_OPT_END,
+};
+
+static void add_row(struct kt_table *tb, const cJSON *r)
+{
+	char created[64], commit[16];
+	const char *message = kt_json_str(r, "message");
+	const char *preview = kt_json_str(r, "preview");
+	const char *error = kt_json_str(kt_json_obj(r, "error"), "message");
+	const char *cells[] = { kt_json_str_or(r, "version", "?"), kt_json_str_or(r, "state", "?"),
+		commit, created, kt_json_str_or(r, "created_by", ""),
+		error             ? error
+			: preview ? preview
+			: message ? message
+				  : kt_json_str_or(r, "source", "") };
+
+	kt_str_copy(commit, sizeof(commit), "-");
+	if (kt_json_str(r, "commit_sha"))
+		snprintf(commit, sizeof(commit), "%.7s", kt_json_str(r, "commit_sha"));
+	kt_remote_ago(r, "created_at", created, sizeof(created));
+	kt_table_row(tb, cells);
+}
+
+/* All pages up to limit into list. */
+static enum kt_code fetch(
+	struct kt_client *c, const char *project, int64_t limit, cJSON *list, struct kt_err *err)
+{
+	KT_AUTOFREE char *before = NULL; /* version of the oldest that is there */
+	bool more = true;
+
+	while (more && limit > 0) {
+		KT_AUTOFREE char *rest = kt_asprintf("/releases?limit=%lld%s%s",
+			(long long)KT_MIN(limit, PAGE), before ? "&before=" : "",
+			before ? before : "");
+		KT_AUTOFREE char *path = kt_remote_path(project, rest);
+		KT_AUTO_JSON cJSON *page = NULL;
+		enum kt_code rc = kt_client_call(c, "GET", path, NULL, &page, err);
+		cJSON *data;
+
+		if (rc != KT_OK)
+			return rc;
+		data = cJSON_GetObjectItemCaseSensitive(page, "data");
+		more = kt_json_bool(page, "has_more", false) && cJSON_GetArraySize(data) > 0;
+		while (cJSON_GetArraySize(data) > 0) {
+			cJSON *r = cJSON_DetachItemFromArray(data, 0);
+
+			free(before);
+			before = kt_strdup(kt_json_str_or(r, "version", ""));
+			cJSON_AddItemToArray(list, r);
+			limit--;
+		}
+	}
+	return KT_OK;
+}
+
+enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	static const char *const head[] = { "RELEASE", "STATE", "COMMIT", "CREATED", "BY",
+		"DESCRIPTION" };
+	const struct kt_releases_args *a = args;
+	KT_AUTO_JSON cJSON *doc = cJSON_CreateObject();
+	cJSON *list = cJSON_AddArrayToObject(doc, "data");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTOFREE char *project = NULL;
+	struct kt_table *tb;
+	struct kt_client *c;
+	const cJSON *r;
+	enum kt_code rc = kt_remote_start(ctx, a->project, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = fetch(c, project, a->limit, list, err);
+	kt_client_free(c);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	tb = kt_table_new(KT_ARRAY_LEN(head));
+	kt_table_row(tb, head);
+	cJSON_ArrayForEach (r, list)
+		add_row(tb, r);
+	kt_table_render(&b, &ctx->out, tb);
+	kt_table_free(tb);
+	if (list->child)
+		kt_out(b.ptr, b.len);
+	else
+		kt_say(ctx, "no releases yet; 'git push karta main' makes one");
+	return KT_OK;
+}
+
+/* --- show
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* Path of a release, or of something below it. The caller's. */
+static char *release_path(const char *project, const char *version, const char *below)
+{
+	KT_AUTO_BUF struct kt_buf rest = KT_BUF_INIT(4096);
+
+	kt_buf_adds(&rest, "/releases/");
+	kt_url_segment(&rest, version);
+	kt_buf_adds(&rest, below);
+	return kt_remote_path(project, rest.ptr);
+}
+
+/* Text of a release's manifest, through a temporary file. */
+static enum kt_code fetch_manifest(struct kt_client *c, const char *project, const char *version,
+	struct kt_manifest **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = release_path(project, version, "/manifest");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
+	KT_AUTOFD int fd = memfd_create("manifest", MFD_CLOEXEC);
+	struct kt_pack_limits limits;
+	char name[64];
+	enum kt_code rc;
+
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot make a temporary file");
+	rc = kt_client_download(c, path, fd, err);
+	if (rc != KT_OK)
+		return kt_wrap(err, "%s", version);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	rc = kt_fs_read(name, &b, err);
+	if (rc != KT_OK)
+		return rc;
+	/* The server's limits are the server's; this only has to be a manifest. */
+	kt_pack_limits_init(&limits);
+	limits.max_files = limits.max_bytes = limits.max_file_bytes = INT64_MAX / 2;
+	return kt_manifest_parse(b.ptr, b.len, &limits, out, err);
+}
+
+static const struct kt_opt show_opts[] = {
+	KT_OPT_ARG_("version", struct one_args, version, 0, "as v7 (default: the live one)"),
+	KT_OPT_FLAG_(0, "files", struct one_args, files, "list its files"),
+	KT_OPT_END,
+};
+
+static void print_release(const struct kt_ctx *ctx, const cJSON *r)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	char files[64];
+
+	snprintf(files, sizeof(files), "%lld, %lld bytes", (long long)kt_json_int(r, "files", 0),
+		(long long)kt_json_int(r, "bytes", 0));
+	kt_remote_field(&b, ctx, "release", kt_json_str(r, "version"));
+	kt_remote_field(&b, ctx, "project", kt_json_str(r, "project"));
+	kt_remote_field(&b, ctx, "state", kt_json_str(r, "state"));
+	kt_remote_field(&b, ctx, "error", kt_json_str(kt_json_obj(r, "error"), "message"));
+	kt_remote_field(&b, ctx, "url", kt_json_str(r, "url"));
+	kt_remote_field(&b, ctx, "commit", kt_json_str(r, "commit_sha"));
+	kt_remote_field(&b, ctx, "ref", kt_json_str(r, "ref"));
+	kt_remote_field(&b, ctx, "message", kt_json_str(r, "message"));
+	kt_remote_field(&b, ctx, "source", kt_json_str(r, "source"));
+	kt_remote_field(&b, ctx, "harness", kt_json_str(r, "harness"));
+	kt_remote_field(&b, ctx, "kind", kt_json_str(r, "kind"));
+	kt_remote_field(&b, ctx, "image", kt_json_str(r, "image_ref"));
+	kt_remote_field(&b, ctx, "digest", kt_json_str(r, "digest"));
+	kt_remote_field(&b, ctx, "files", files);
+	kt_remote_field(&b, ctx, "by", kt_json_str(r, "created_by"));
+	kt_remote_field(&b, ctx, "created", kt_json_str(r, "created_at"));
+	kt_remote_field(&b, ctx, "activated", kt_json_str(r, "activated_at"));
+	kt_remote_field(&b, ctx, "expires", kt_json_str(r, "expires_at"));
+	kt_out(b.ptr, b.len);
+}
+
+static enum kt_code print_files(const struct kt_ctx *ctx, struct kt_client *c, const char *project,
+	const char *version, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	struct kt_manifest *m;
+	enum kt_code rc = fetch_manifest(c, project, version, &m, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_manifest_render(m, &b);
+	kt_manifest_free(m);
+	kt_remote_text(ctx, b.ptr, b.len);
+	return KT_OK;
+}
+
+static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct one_args *a = args;
+	const char *version = a->version ? a->version : "current";
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = release_path(project, version, "");
+	if (a->files)
+		rc = print_files(ctx, c, project, version, err);
+	else
+		rc = kt_client_call(c, "GET", path, NULL, &doc, err);
+	kt_client_free(c);
+	if (rc == KT_OK && doc && ctx->json)
+		kt_remote_json(ctx, doc);
+	else if (rc == KT_OK && doc)
+		print_release(ctx, doc);
+	return rc;
+}
+
+/* --- diff, download ---------------------------------------------------------------------- */
+
+static const struct kt_opt diff_opts[] = {
+	KT_OPT_ARG_("from", struct diff_args, from, KT_OPT_REQUIRED, "as v6"),
+	KT_OPT_ARG_("to", struct diff_args, to, KT_OPT_REQUIRED, "as v7"),
+	KT_OPT_END,
+};
+
+/* One changed file as a line or an entry. */
+static void add_change(struct kt_buf *b, struct kt_jw *w, const struct kt_ctx *ctx, char how,
+	const char *path, enum kt_style style)
+{
+	char mark[3] = { how, ' ', '\0' };
+
+	if (w) {
+		kt_jw_obj(w, NULL);
+		kt_jw_str(w, "change", how == '+' ? "added" : how == '-' ? "removed" : "modified");
+		kt_jw_str(w, "path", path);
+		kt_jw_obj_end(w);
+		return;
+	}
+	kt_term_add(b, &ctx->out, style, mark);
+	kt_buf_adds(b, path);
+	kt_buf_addc(b, '\n');
+}
+
+/* Walk both sorted lists at once. */
+static void compare(const struct kt_ctx *ctx, const struct kt_manifest *x,
+	const struct kt_manifest *y, struct kt_buf *b, struct kt_jw *w)
+{
+	size_t i = 0, k = 0;
+
+	while (i < x->n_files || k < y->n_files) {
+		int order = i == x->n_files ? 1
+			: k == y->n_files   ? -1
+					    : strcmp(x->files[i].path, y->files[k].path);
+
+		if (order < 0) {
+			add_change(b, w, ctx, '-', x->files[i++].path, KT_STYLE_RED);
+		} else if (order > 0) {
+			add_change(b, w, ctx, '+', y->files[k++].path, KT_STYLE_GREEN);
+		} else {
+			if (!kt_str_eq(x->files[i].digest, y->files[k].digest) ||
+				x->files[i].mode != y->files[k].mode)
+				add_change(b, w, ctx, 'M', x->files[i].path, KT_STYLE_YELLOW);
+			i++;
+			k++;
+		}
+	}
+}
+
+static enum kt_code run_diff(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct diff_args *a = args;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTOFREE char *project = NULL;
+	struct kt_manifest *from = NULL, *to = NULL;
+	struct kt_client *c;
+	struct kt_jw w;
+	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = fetch_manifest(c, project, a->from, &from, err);
+	if (rc == KT_OK)
+		rc = fetch_manifest(c, project, a->to, &to, err);
+	kt_client_free(c);
+	if (rc == KT_OK && ctx->json) {
+		kt_jw_init(&w, &b);
+		kt_jw_obj(&w, NULL);
+		kt_jw_int(&w, "schema_version", 1);
+		kt_jw_arr(&w, "changes");
+		compare(ctx, from, to, &b, &w);
+		kt_jw_arr_end(&w);
+		kt_jw_obj_end(&w);
+		kt_buf_addc(&b, '\n');
+	} else if (rc == KT_OK) {
+		compare(ctx, from, to, &b, NULL);
+	}
+	if (rc == KT_OK)
+		kt_out(b.ptr, b.len);
+	kt_manifest_free(from);
+	kt_manifest_free(to);
+	return rc;
+}
+
+static const char *const archive_formats[] = { "tar.gz", "tar.zst", NULL };
+
+static const struct kt_opt download_opts[] = {
+	KT_OPT_ARG_("version", struct download_args, version, 0, "as v7 (default: the live one)"),
+	{ KT_OPT_T_STR, 'o', "output", "FILE", offsetof(struct download_args, output),
+		"file to write; - is standard output", KT_OPT_FILE },
+	KT_OPT_CHOICE_(0, "format", struct download_args, format, "FORMAT", archive_formats,
+		"kind of archive (default: tar.gz)"),
+	KT_OPT_END,
+};
+
+/* Into a temporary name beside the file first: nothing half-done stays. */
+static enum kt_code download_to(
+	struct kt_client *c, const char *path, const char *file, struct kt_err *err)
+{
+	KT_AUTOFREE char *tmp = kt_asprintf("%s.part", file);
+	KT_AUTOFD int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	enum kt_code rc;
+
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot create '%s'", tmp);
+	rc = kt_client_download(c, path, fd, err);
+	if (rc == KT_OK && rename(tmp, file))
+		rc = kt_fail(err, KT_EIO, errno, "cannot rename '%s'", tmp);
+	if (rc != KT_OK)
+		(void)unlink(tmp);
+	return rc;
+}
+
+static enum kt_code run_download(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct download_args *a = args;
+	const char *format = a->format ? a->format : "tar.gz";
+	const char *version = a->version ? a->version : "current";
+	KT_AUTOFREE char *below = kt_asprintf("/archive?format=%s", format);
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTOFREE char *file = NULL;
+	struct kt_client *c;
+	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	path = release_path(project, version, below);
+	file = a->output ? kt_strdup(a->output) : kt_asprintf("%s-%s.%s", project, version, format);
+	if (kt_str_eq(file, "-"))
+		rc = kt_client_download(c, path, STDOUT_FILENO, err);
+	else
+		rc = download_to(c, path, file, err);
+	kt_client_free(c);
+	if (rc == KT_OK && !kt_str_eq(file, "-"))
+		kt_outf("%s\n", file);
+	return rc;
+}
+
+/* --- rollback, activate, unpin ----------------------------------------------------------- */
+
+/* Post a body with up to two members; *out is the answer. */
+static enum kt_code act(const struct kt_ctx *ctx, const char *given, const char *method,
+	const char *rest, const char *version, const char *reason, cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	struct kt_client *c;
+	struct kt_jw w;
+	enum kt_code rc = kt_remote_start(ctx, given, &c, &project, err);
+
+	if (rc != KT_OK)
+		return rc;
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	if (version)
+		kt_jw_str(&w, "version", version);
+	if (reason)
+		kt_jw_str(&w, "reason", reason);
+	kt_jw_obj_end(&w);
+	path = kt_remote_path(project, rest);
+	rc = kt_client_call(
+		c, method, path, kt_str_eq(method, "DELETE") ? NULL : body.ptr, out, err);
+	kt_client_free(c);
+	return rc;
+}
+
+static const struct kt_opt rollback_opts[] = {
+	KT_OPT_ARG_("name", struct rollback_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_STR_(0, "to", struct rollback_args, to, "VERSION",
+		"as v3 (default: the one that was live before)"),
+	KT_OPT_STR_(0, "reason", struct rollback_args, reason, "TEXT", "why, for the audit log"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_rollback(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct rollback_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = act(ctx, a->name, "POST", "/rollback", a->to,
+		a->reason, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	kt_say(ctx, "%s is live again on %s. Later deploys wait until: karta releases unpin",
+		kt_json_str_or(doc, "version", "?"), kt_json_str_or(doc, "project", "?"));
+	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
+	return KT_OK;
+}
+
+const struct kt_cmd kt_cmd_rollback = {
+	.name = "rollback",
+	.summary = "make an older release live again, with its configuration",
+	.group = KT_GROUP_SHIP,
+	.opts = rollback_opts,
+	.args_size = sizeof(struct rollback_args),
+	.run = run_rollback,
+	.examples = "karta rollback                     to the one before\n"
+		    "karta rollback --to v3 --reason \"v4 answers in French\"\n",
+};
+
+static const struct kt_opt activate_opts[] = {
+	KT_OPT_ARG_("version", struct one_args, version, KT_OPT_REQUIRED, "as v7"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_activate(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct one_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = act(ctx, NULL, "POST", "/activate", a->version, NULL, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		kt_remote_json(ctx, doc);
+		return KT_OK;
+	}
+	kt_say(ctx, "%s is live.", kt_json_str_or(doc, "version", "?"));
+	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
+	return KT_OK;
+}
+
+static const struct kt_opt unpin_opts[] = {
+	KT_OPT_ARG_("name", struct project_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_unpin(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct project_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = act(
+		ctx, a->name, "DELETE", "/pin", NULL, NULL, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	kt_say(ctx,
+		"The next deploy goes live again. To have a stored one now: karta releases "
+		"activate VERSION");
+	return KT_OK;
+}
+
+static const struct kt_cmd list_cmd = {
+	.name = "list",
+	.summary = "list releases, newest first",
+	.opts = kt_releases_opts,
+	.args_size = sizeof(struct kt_releases_args),
+	.defaults = kt_releases_defaults,
+	.run = kt_releases_run,
+	.aliases = "ls",
+};
+static const struct kt_cmd show_cmd = {
+	.name = "show",
+	.summary = "show one release",
+	.opts = show_opts,
+	.args_size = sizeof(struct one_args),
+	.run = run_show,
+	.aliases = "info",
+};
+static const struct kt_cmd diff_cmd = {
+	.name = "diff",
+	.summary = "list the files that differ between two releases",
+	.opts = diff_opts,
+	.args_size = sizeof(struct diff_args),
+	.run = run_diff,
+};
+static const struct kt_cmd download_cmd = {
+	.name = "download",
+	.summary = "fetch a release's files as an archive",
+	.opts = download_opts,
+	.args_size = sizeof(struct download_args),
+	.run = run_download,
+};
+static const struct kt_cmd activate_cmd = {
+	.name = "activate",
+	.summary = "make a stored release live",
+	.opts = activate_opts,
+	.args_size = sizeof(struct one_args),
+	.run = run_activate,
+};
+static const struct kt_cmd unpin_cmd = {
+	.name = "unpin",
+	.summary = "let deploys go live again after a rollback",
+	.opts = unpin_opts,
+	.args_size = sizeof(struct project_args),
+	.run = run_unpin,
+};
+static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &diff_cmd, &download_cmd,
+	&activate_cmd, &unpin_cmd, NULL };
+
+const struct kt_cmd kt_cmd_releases = {
+	.name = "releases",
+	.summary = "what was shipped: list, show, compare, download",
+	.group = KT_GROUP_SHIP,
+	.opts = kt_releases_opts,
+	.args_size = sizeof(struct kt_releases_args),
+	.defaults = kt_releases_defaults,
+	.run = kt_releases_run,
+	.subs = subs,
+	.examples = "karta releases                list them\n"
+		    "karta releases diff v6 v7     what changed\n"
+		    "karta releases download v6    its files\n",
+};

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * karta serve: hosts projects. One process, one data folder. Everything moves on one loop; this
+ * file only puts the parts together, and takes them apart in the other order.
+ */
+#include "cmd/cmd.h"
+
+#include "api/api.h"
+#include "base/env.h"
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cmd/serveconf.h"
+#include "cmd/servelog.h"
+#include "cmd/systemd.h"
+#include "control/control.h"
+#include "crypto/crypto.h"
+#include "http/http.h"
+#include "net/url.h"
+#include "pack/pack.h"
+#include "session/session.h"
+#include "text/json.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define SELF_MAX 4096
+
+/* Embedded by scripts/embed. */
+extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
+
+struct serve_args {
+	const char *listen;
+	const char *data;
+	const char *public_url;
+	const char *config;
+	const char *harness_program;
+	bool trust_proxy;
+	bool offline;
+	const char *log_format;
+	bool init_only;
+	const char *key_file;
+	bool show_config;
+};
+
+static const char *const formats[] = { "auto", "text", "json", NULL };
+
+static const struct kt_opt opts[] = {
+	KT_OPT_STR_(0, "listen", struct serve_args, listen, "ADDRESS",
+		"address and port (default: 127.0.0.1:8000); port 0 picks one"),
+	{ KT_OPT_T_STR, 0, "data", "DIR", offsetof(struct serve_args, data), "folder of all state",
+		KT_OPT_DIR },
+	KT_OPT_STR_(0, "public-url", struct serve_args, public_url, "URL",
+		"address as users see it, behind a proxy or not"),
+	{ KT_OPT_T_STR, 0, "config", "FILE", offsetof(struct serve_args, config),
+		"file with settings (TOML)", KT_OPT_FILE },
+	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct serve_args, harness_program),
+		"program of the harness, instead of the one on PATH", KT_OPT_FILE },
+	KT_OPT_FLAG_(0, "trust-proxy", struct serve_args, trust_proxy,
+		"believe the X-Forwarded headers of a proxy before it"),
+	KT_OPT_FLAG_(0, "offline", struct serve_args, offline,
+		"replay each release's rehearsals/ instead of running harnesses"),
+	KT_OPT_CHOICE_(0, "log-format", struct serve_args, log_format, "FORMAT", formats,
+		"log lines as text or JSON (default: text on a terminal)"),
+	KT_OPT_FLAG_(0, "init-only", struct serve_args, init_only,
+		"make the data folder and its admin key, then end"),
+	{ KT_OPT_T_STR, 0, "key-file", "FILE", offsetof(struct serve_args, key_file),
+		"write the first admin key here instead of printing it", KT_OPT_FILE },
+	KT_OPT_FLAG_(0, "show-config", struct serve_args, show_config,
+		"print every setting with its origin, then end"),
+	KT_OPT_END,
+};
+
+struct server {
+	const struct kt_ctx *ctx;
+	const struct serve_args *args;
+	struct kt_serve_settings *settings;
+	const struct kt_serve_conf *conf;
+	struct kt_spawner *spawner;
+	struct kt_loop *loop;
+	struct kt_control *control;
+	struct kt_sessions *sessions;
+	struct kt_api *api;
+	struct kt_http_server *http;
+	struct kt_signal *signals[3];
+	struct kt_pack_limits limits;
+	char *upload_dir;
+	char prefix[256];
+	char self[SELF_MAX];
+	char url[300];
+	bool stopping;
+	int stops;
+};
+
+/* --- settings ------------------------------------------------------------------------------------
+ */
+
+static enum kt_code load_settings(
+	const struct serve_args *a, struct kt_serve_settings **out, struct kt_err *err)
+{
+	const struct kt_serve_flag flags[] = {
+		{ "listen", a->listen },
+		{ "data", a->data },
+		{ "public_url", a->public_url },
+		{ "harness_program", a->harness_program },
+		{ "trust_proxy", a->trust_proxy ? "true" : NULL },
+		{ "offline", a->offline ? "true" : NULL },
+		{ "log_format", a->log_format },
+		{ NULL, NULL },
+	};
+
+	return kt_serve_settings_load(flags, a->config, out, err);
+}
+
+static enum kt_log_level log_level(const struct kt_serve_conf *conf)
+{
+	enum kt_log_level level = KT_LOG_INFO;
+
+	/* Checked when it was read. */
+	if (!kt_log_level_parse(conf->log_level, &level))
+		return KT_LOG_INFO;
+	return level;
+}
+
+static void open_log(const struct server *s)
+{
+	bool json = kt_str_eq(s->conf->log_format, "json") ||
+		(kt_str_eq(s->conf->log_format, "auto") && !s->ctx->errt.is_tty);
+	enum kt_log_level lowest = log_level(s->conf);
+
+	if (s->ctx->verbose || s->ctx->debug)
+		lowest = KT_LOG_DEBUG;
+	else if (s->ctx->quiet)
+		lowest = KT_LOG_ERROR;
+	kt_servelog_open(json, lowest);
+}
+
+static struct kt_control_config control_config(struct server *s)
+{
+	kt_pack_limits_init(&s->limits);
+	s->limits.max_archive_bytes = s->conf->max_archive_bytes;
+	s->limits.max_bytes = s->conf->max_release_bytes;
+	s->limits.max_files = s->conf->max_release_files;
+	s->limits.max_file_bytes = s->conf->max_file_bytes;
+	return (struct kt_control_config){
+		.loop = s->loop,
+		.spawner = s->spawner,
+		.data_dir = s->conf->data,
+		.public_url = s->conf->public_url,
+		.self = s->self,
+		.limits = &s->limits,
+		.preview_ms = s->conf->preview_ms,
+		.retention_ms = s->conf->release_retention_ms,
+		.max_log_bytes = s->conf->max_log_bytes,
+		.max_log_ms = s->conf->log_retention_ms,
+		.github_url = s->conf->github_url,
+		.harness_program = s->conf->harness_program,
+		.offline = s->conf->offline,
+	};
+}
+
+/* --- signals ----------------------------------------------------------------------------- */
+
+static void http_drained(void *arg)
+{
+	struct server *s = arg;
+
+	kt_loop_stop(s->loop);
+}
+
+static void builds_drained(void *arg)
+{
+	struct server *s = arg;
+
+	kt_http_drain(s->http, http_drained, s);
+}
+
+static void turns_drained(void *arg)
+{
+	struct server *s = arg;
+
+	kt_control_drain(s->control, s->conf->drain_ms, builds_drained, s);
+}
+
+static void on_stop(void *arg, int signum)
+{
+	struct server *s = arg;
+
+	if (s->stops++) {
+		kt_loop_stop(s->loop);
+		return;
+	}
+	kt_log(KT_LOG_INFO, "serve", "stopping: running turns and builds may end");
+	kt_systemd_notify("STOPPING=1");
+	kt_api_set_draining(s->api);
+	kt_sessions_drain(s->sessions, s->conf->drain_ms, turns_drained, s);
+}
+
+/* Read the settings again; what cannot change while serving stays, and is named. */
+static void on_reload(void *arg, int signum)
+{
+	struct server *s = arg;
+	struct kt_serve_settings *fresh;
+	struct kt_err err = KT_ERR_INIT;
+	const struct kt_serve_conf *old = s->conf;
+	struct kt_control_config cc;
+
+	kt_systemd_notify("RELOADING=1");
+	if (load_settings(s->args, &fresh, &err) != KT_OK) {
+		kt_log(KT_LOG_ERROR, "serve", "the settings stay as they are: %s", err.msg);
+		kt_systemd_notify("READY=1");
+		return;
+	}
+	if (!kt_str_eq(old->listen, fresh->conf.listen) ||
+		!kt_str_eq(old->data, fresh->conf.data) ||
+		!kt_str_eq(old->public_url, fresh->conf.public_url) ||
+		old->trust_proxy != fresh->conf.trust_proxy || old->offline != fresh->conf.offline)
+		kt_log(KT_LOG_WARN, "serve",
+			"listen, data, public_url, trust_proxy and offline change with a restart");
+	/* The parts that run borrow the strings of the settings they were started with. */
+	s->settings->conf.log_level = kt_arena_strdup(s->settings->arena, fresh->conf.log_level);
+	s->settings->conf.log_format = kt_arena_strdup(s->settings->arena, fresh->conf.log_format);
+	s->settings->conf.drain_ms = fresh->conf.drain_ms;
+	s->settings->conf.preview_ms = fresh->conf.preview_ms;
+	s->settings->conf.release_retention_ms = fresh->conf.release_retention_ms;
+	s->settings->conf.log_retention_ms = fresh->conf.log_retention_ms;
+	s->settings->conf.max_log_bytes = fresh->conf.max_log_bytes;
+	s->settings->conf.max_release_bytes = fresh->conf.max_release_bytes;
+	s->settings->conf.max_release_files = fresh->conf.max_release_files;
+	s->settings->conf.max_file_bytes = fresh->conf.max_file_bytes;
+	kt_serve_settings_free(fresh);
+	cc = control_config(s);
+	kt_control_tune(s->control, &cc);
+	open_log(s);
+	kt_log(KT_LOG_INFO, "serve", "settings read again");
+	kt_systemd_notify("READY=1");
+}
+
+static enum kt_code start_signals(struct server *s, struct kt_err *err)
+{
+	enum kt_code rc = kt_signal_new(s->loop, SIGINT, on_stop, s, &s->signals[0], err);
+
+	if (rc == KT_OK)
+		rc = kt_signal_new(s->loop, SIGTERM, on_stop, s, &s->signals[1], err);
+	if (rc == KT_OK)
+		rc = kt_signal_new(s->loop, SIGHUP, on_reload, s, &s->signals[2], err);
+	return rc;
+}
+
+/* --- start ---------------------------------------------------------------------------------------
+ */
+
+/* "127.0.0.1:8000", "[::1]:8000", ":8000" (everywhere) or "8000". host holds 256 bytes. */
+static enum kt_code parse_listen(const char *text, char *host, int *out_port, struct kt_err *err)
+{
+	const char *colon = strrchr(text, ':');
+	const char *digits = colon ? colon + 1 : text;
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	int64_t port;
+
+	if (!kt_str_int64(digits, 0, 65535, &port) || len >= 256) {
+		kt_fail(err, KT_EINVAL, 0, "'%s' is no address to listen on", text);
+		return kt_hint(err, "give HOST:PORT, as 127.0.0.1:8000");
+	}
+	if (len > 2 && text[0] == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	}
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (!colon)
+		kt_str_copy(host, 256, "127.0.0.1");
+	else if (!len)
+		kt_str_copy(host, 256, "0.0.0.0");
+	*out_port = (int)port;
+	return KT_OK;
+}
+
+static enum kt_code listen_on(struct server *s, struct kt_err *err)
+{
+	int n = kt_systemd_listen_fds(), port = 0, got = 0;
+	char host[256];
+	enum kt_code rc = parse_listen(s->conf->listen, host, &port, err);
+
+	for (int fd = 3; rc == KT_OK && fd < 3 + n; fd++)
+		rc = kt_http_listen_fd(s->http, fd, err);
+	if (rc == KT_OK && !n)
+		rc = kt_http_listen(s->http, host, port, &got, err);
+	if (rc == KT_ECONFLICT)
+		return kt_hint(err, "choose another with --listen, as 127.0.0.1:8001");
+	if (rc != KT_OK)
+		return rc;
+	if (s->conf->public_url)
+		kt_str_copy(s->url, sizeof(s->url), s->conf->public_url);
+	else if (n)
+		snprintf(s->url, sizeof(s->url), "http://localhost");
+	else if (kt_str_eq(host, "127.0.0.1") || kt_str_eq(host, "0.0.0.0") ||
+		kt_str_eq(host, "localhost") || kt_str_eq(host, "::1") || kt_str_eq(host, "::"))
+		snprintf(s->url, sizeof(s->url), "http://localhost:%d", got);
+	else
+		snprintf(s->url, sizeof(s->url),
+			strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, got);
+	return KT_OK;
+}
+
+/* The path of public_url, without its last slash. */
+static const char *path_prefix(struct server *s)
+{
+	const char *at = s->conf->public_url ? strstr(s->conf->public_url, "://") : NULL;
+	size_t len;
+
+	at = at ? strchr(at + 3, '/') : NULL;
+	len = at ? strlen(at) : 0;
+	while (len && at[len - 1] == '/')
+		len--;
+	if (!len || len >= sizeof(s->prefix))
+		return NULL;
+	memcpy(s->prefix, at, len);
+	s->prefix[len] = '\0';
+	return s->prefix;
+}
+
+static enum kt_code start_api(struct server *s, struct kt_err *err)
+{
+	struct kt_http_config hc;
+	struct kt_api_config ac = {
+		.sessions = s->sessions,
+		.pages = kt_pages,
+		.version = KT_VERSION,
+		.control = s->control,
+		.public_url = s->conf->public_url,
+		.path_prefix = path_prefix(s),
+		.trust_proxy = s->conf->trust_proxy,
+		.upload_dir = s->upload_dir,
+		.max_archive_bytes = s->conf->max_archive_bytes,
+		.harness_program = s->conf->harness_program,
+		.offline = s->conf->offline,
+	};
+
+	s->api = kt_api_new(&ac);
+	kt_http_config_init(&hc);
+	hc.spool = kt_api_spool;
+	hc.spool_arg = s->api;
+	hc.drain_ms = s->conf->drain_ms;
+	return kt_http_server_new(s->loop, &hc, kt_api_handle, s->api, &s->http, err);
+}
+
+static enum kt_code start_sessions(struct server *s, struct kt_err *err)
+{
+	struct kt_sessions_config sc = {
+		.loop = s->loop,
+		.spawner = s->spawner,
+		.control = s->control,
+		.data_dir = s->conf->data,
+		.harness_program = s->conf->harness_program,
+		.offline = s->conf->offline,
+		.rehearsal_speed = 1,
+	};
+
+	return kt_sessions_open(&sc, &s->sessions, err);
+}
+
+/* Hand out the first key: into the file that was named, or on stdout, this once. */
+static enum kt_code give_key(const struct server *s, const char *key, struct kt_err *err)
+{
+	const char *file = s->args->key_file;
+	char line[KT_API_KEY_LEN + 2];
+	enum kt_code rc;
+
+	if (!key[0]) {
+		if (s->args->init_only)
+			kt_say(s->ctx, "%s is initialized already", s->conf->data);
+		return KT_OK;
+	}
+	if (!file) {
+		if (s->ctx->json)
+			kt_outf("{\"schema_version\":1,\"admin_key\":\"%s\"}\n", key);
+		else
+			kt_outf("admin key (shown this once): %s\n", key);
+		return KT_OK;
+	}
+	snprintf(line, sizeof(line), "%s\n", key);
+	rc = kt_fs_write_atomic(file, line, strlen(line), 0600, true, err);
+	kt_secret_wipe(line, sizeof(line));
+	if (rc == KT_OK)
+		kt_say(s->ctx, "admin key written to %s", file);
+	return rc;
+}
+
+static enum kt_code open_control(struct server *s, struct kt_err *err)
+{
+	struct kt_control_config cc = control_config(s);
+	char key[KT_API_KEY_LEN + 1] = "";
+	enum kt_code rc;
+
+	/* A key that nobody can be told of must not be made. */
+	if (s->args->key_file && kt_fs_is_dir(s->args->key_file))
+		return kt_fail(err, KT_EINVAL, 0, "'%s' is a folder", s->args->key_file);
+	rc = kt_control_open(&cc, &s->control, err);
+	if (rc == KT_OK)
+		rc = kt_control_bootstrap(s->control, key, err);
+	if (rc == KT_OK)
+		rc = give_key(s, key, err);
+	kt_secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+static enum kt_code find_self(struct server *s, struct kt_err *err)
+{
+	ssize_t n = readlink("/proc/self/exe", s->self, sizeof(s->self) - 1);
+
+	if (n <= 0)
+		return kt_fail(err, KT_EIO, errno, "cannot find this program");
+	s->self[n] = '\0';
+	return KT_OK;
+}
+
+static void tell_start(const struct server *s)
+{
+	kt_log(KT_LOG_INFO, "serve", "karta %s serves %s at %s", KT_VERSION, s->conf->data, s->url);
+	if (geteuid() == 0 && !s->conf->offline)
+		kt_log(KT_LOG_WARN, "serve",
+			"running as root: harnesses run as root too; use a user of its own");
+	if (s->ctx->json)
+		kt_outf("{\"schema_version\":1,\"url\":\"%s\",\"pid\":%d}\n", s->url,
+			(int)getpid());
+	else
+		kt_outf("%s\n", s->url);
+	kt_systemd_notify("READY=1");
+}
+
+static enum kt_code start(struct server *s, struct kt_err *err)
+{
+	enum kt_code rc = find_self(s, err);
+
+	if (rc == KT_OK)
+		rc = kt_loop_new(&s->loop, err);
+	if (rc == KT_OK)
+		rc = kt_spawner_attach(s->spawner, s->loop, err);
+	if (rc == KT_OK)
+		rc = open_control(s, err);
+	if (rc != KT_OK || s->args->init_only)
+		return rc;
+	s->upload_dir = kt_path_join(s->conf->data, "tmp");
+	rc = start_signals(s, err);
+	if (rc == KT_OK)
+		rc = start_sessions(s, err);
+	if (rc == KT_OK)
+		rc = start_api(s, err);
+	if (rc == KT_OK)
+		rc = listen_on(s, err);
+	return rc;
+}
+
+static void finish(struct server *s)
+{
+	kt_http_server_free(s->http);
+	kt_api_free(s->api);
+	kt_sessions_free(s->sessions);
+	kt_control_free(s->control);
+	for (size_t i = 0; i < KT_ARRAY_LEN(s->signals); i++)
+		kt_signal_free(s->signals[i]);
+	kt_spawner_free(s->spawner);
+	kt_loop_free(s->loop);
+	kt_serve_settings_free(s->settings);
+	free(s->upload_dir);
+}
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	struct server s = { .ctx = ctx, .args = args };
+	enum kt_code rc = load_settings(s.args, &s.settings, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (s.args->show_config) {
+		kt_serve_settings_print(s.settings, ctx->json);
+		kt_serve_settings_free(s.settings);
+		return KT_OK;
+	}
+	s.conf = &s.settings->conf;
+	open_log(&s);
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	/* Keys and configuration are in memory: no core dump, no debugger of another user. */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	rc = kt_spawner_start(&s.spawner, err);
+	if (rc == KT_OK)
+		rc = start(&s, err);
+	if (rc == KT_OK && !s.args->init_only) {
+		tell_start(&s);
+		kt_loop_run(s.loop);
+	}
+	finish(&s);
+	return rc;
+}
+
+/* --- backup, restore --------------------------------------------------------------------- */
+
+struct file_args {
+	const char *file;
+	const char *data;
+	bool force;
+};
+
+static const struct kt_opt backup_opts[] = {
+	KT_OPT_ARG_("file", struct file_args, file, KT_OPT_REQUIRED | KT_OPT_FILE, "file to write"),
+	{ KT_OPT_T_STR, 0, "data", "DIR", offsetof(struct file_args, data), "folder of all state",
+		KT_OPT_DIR },
+	KT_OPT_END,
+};
+
+static const struct kt_opt restore_opts[] = {
+	KT_OPT_ARG_("file", struct file_args, file, KT_OPT_REQUIRED | KT_OPT_FILE, "file to read"),
+	{ KT_OPT_T_STR, 0, "data", "DIR", offsetof(struct file_args, data), "folder of all state",
+		KT_OPT_DIR },
+	KT_OPT_FLAG_('f', "force", struct file_args, force, "replace what is in the data folder"),
+	KT_OPT_END,
+};
+
+static char *data_dir(const struct file_args *a)
+{
+	return a->data ? kt_strdup(a->data) : kt_dir_data();
+}
+
+static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct file_args *a = args;
+	KT_AUTOFREE char *data = data_dir(a);
+	enum kt_code rc = kt_control_backup(data, a->file, err);
+
+	if (rc == KT_OK)
+		kt_say(ctx, "%s holds all of %s; keep it as safe as the keys in it", a->file, data);
+	return rc;
+}
+
+static enum kt_code run_restore(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct file_args *a = args;
+	KT_AUTOFREE char *data = data_dir(a);
+	enum kt_code rc = kt_control_restore(data, a->file, a->force, err);
+
+	if (rc == KT_OK)
+		kt_say(ctx, "restored %s from %s", data, a->file);
+	return rc;
+}
+
+static const struct kt_cmd cmd_backup = {
+	.name = "backup",
+	.summary = "copy all state into one file, while serving or not",
+	.opts = backup_opts,
+	.args_size = sizeof(struct file_args),
+	.run = run_backup,
+};
+static const struct kt_cmd cmd_restore = {
+	.name = "restore",
+	.summary = "check a backup, then put it in place of the data folder",
+	.opts = restore_opts,
+	.args_size = sizeof(struct file_args),
+	.run = run_restore,
+};
+static const struct kt_cmd *const subs[] = { &cmd_backup, &cmd_restore, NULL };
+
+const struct kt_cmd kt_cmd_serve = {
+	.name = "serve",
+	.summary = "host projects: releases, sessions, logs",
+	.group = KT_GROUP_SERVE,
+	.opts = opts,
+	.args_size = sizeof(struct serve_args),
+	.run = run,
+	.subs = subs,
+	.examples = "karta serve                             at http://localhost:8000\n"
+		    "karta serve --listen :80 --public-url https://karta.example\n"
+		    "karta serve --init-only --key-file key  make the data folder and its key\n"
+		    "karta serve backup karta.tar            copy all state, also while serving\n",
+};
