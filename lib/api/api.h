@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The session protocol over HTTP: the flat family /v1/sessions/..., the project family
- * /v1/projects/{ref}/sessions/..., and what a local server shows besides (pages, agents, health,
- * the OpenAPI document). Handlers translate; everything happens in lib/session.
+ * The session protocol and the management of projects over HTTP: the flat family /v1/sessions/...,
+ * the project families (/v1/projects/{ref}/..., /{org}/{agent}/v1/..., a project's own host name),
+ * /agent_projects/..., keys, logs, and what a server shows besides (pages, health, the OpenAPI
+ * document). Handlers translate; everything happens in lib/session and lib/control.
+ *
+ * Without `control` it is a local server: one project, nobody signs in, and only what the session
+ * protocol needs is there.
  *
  * To add a route:
- *  1. its line in the table of routes.c, its handler in the file of its family;
+ *  1. its line with its scope in the table of routes.c, its handler in the file of its family;
  *  2. lib/api/openapi.json                       (tests/api/openapi.test.mjs fails without);
  *  3. a test in tests/api/                       (tests/api/openapi.test.mjs fails for an operation
  * not exercised);
@@ -24,6 +28,18 @@ struct kt_api_config {
 	const struct kt_asset *pages; /* path, type, bytes; ends with a NULL path. BORROWS */
 	const char *version; /* of karta */
 	bool any_host; /* take any Host header; false: loopback names only (DNS rebinding) */
+
+	/* A hosting server; everything below counts only then. Strings are BORROWED. */
+	struct kt_control *control; /* or NULL */
+	const char *public_url; /* "https://karta.example/base", or NULL: from each request's Host */
+	const char *host_suffix; /* another name below which projects have hosts, or NULL; those of
+				    public_url and "localhost" count by themselves */
+	const char *path_prefix; /* "/base" or NULL: taken off the paths that begin with it */
+	bool trust_proxy; /* believe X-Forwarded-For, -Proto and -Host */
+	const char *upload_dir; /* folder for received archives */
+	int64_t max_archive_bytes; /* 0 = KT_MAX_ARCHIVE_BYTES */
+	const char *harness_program; /* as kt_control_config: every harness runs by it, or NULL */
+	bool offline; /* every harness is the rehearsal */
 };
 
 /* New API over the sessions of cfg; kt_api_free() ends it. */
@@ -32,6 +48,12 @@ KT_MUST_CHECK struct kt_api *kt_api_new(const struct kt_api_config *cfg);
 void kt_api_free(struct kt_api *api);
 /* The handler for kt_http_server_new(); arg is the kt_api. */
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq);
+/*
+ * For kt_http_config.spool (with arg = the kt_api, before it): who may publish sends the archive
+ * into a file, others are refused before they sent it.
+ */
+enum kt_spool_answer kt_api_spool(
+	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out);
 /* The server is draining: /readyz says no. */
 void kt_api_set_draining(struct kt_api *api);
 

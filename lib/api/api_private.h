@@ -4,12 +4,40 @@
 #define KT_API_API_PRIVATE_H
 
 #include "api/api.h"
+#include "control/control.h"
+#include "crypto/crypto.h"
 
 #include <cjson/cJSON.h>
+
+/* The routes that are there at one kind of place. */
+struct kt_table {
+	struct kt_route *routes;
+	unsigned *scopes; /* enum kt_scope that the route of the same index needs; 0 = none */
+	size_t n;
+};
 
 struct kt_api {
 	struct kt_api_config cfg;
 	bool draining;
+	struct kt_table own, project; /* at the server itself; below a project */
+	/* A hosting server. */
+	char *public_host; /* or NULL */
+	char *public_origin; /* "https://karta.example:444", or NULL */
+	char *base_url; /* public_url without a slash at its end, or NULL */
+	char *prefix; /* "/base" or "" */
+	struct kt_later *laters;
+	struct kt_creation *creations; /* sessions on their way, with their idempotency keys */
+	struct kt_guard *guards;
+	struct kt_timer *guard_timer;
+};
+
+/* Who calls a hosting server, and what for. */
+struct kt_caller {
+	struct kt_principal who; /* key_id "" = nobody, on routes that are for all */
+	struct kt_target target; /* project_id "" = the call names no project */
+	char peer[64]; /* address; behind a trusted proxy the one it names */
+	bool proxied; /* somebody in between forwarded it */
+	char base_url[400]; /* how this caller reaches the server */
 };
 
 /* One call on its way through a handler. */
@@ -18,9 +46,92 @@ struct kt_call {
 	struct kt_exchange *ex;
 	const struct kt_request *rq;
 	bool project; /* reached by the project family: answers name the project */
+	struct kt_caller *by; /* NULL on a local server */
 };
 
 typedef void (*kt_call_fn)(struct kt_call *c, const struct kt_params *p);
+
+/* host.c: where a call goes, on a hosting server */
+enum kt_place_kind {
+	KT_PLACE_OWN, /* the server itself */
+	KT_PLACE_LABEL, /* a project's or preview's host: `name` */
+	KT_PLACE_REF, /* /v1/projects/{name}/... */
+	KT_PLACE_PATH, /* /{org}/{name}/v1/... */
+};
+struct kt_place {
+	enum kt_place_kind kind;
+	char org[64], name[64];
+	char path[1024]; /* what is left for the routes */
+};
+/*
+ * Look at Host, Origin and path; fills c->by's peer and base_url. Answers the call itself (421,
+ * 403) and returns false when it must go no further.
+ */
+KT_MUST_CHECK bool kt_api_place(struct kt_call *c, struct kt_place *out);
+/* Names of this machine that need no network: "localhost", "x.localhost", 127.0.0.1, ::1. */
+bool kt_api_is_loopback_name(const char *host);
+/* "http://localhost:8000" names this host and port (0 = none named). */
+bool kt_api_same_origin(const char *origin, const char *host, int port);
+/* Set up and release the strings of struct kt_api that host.c uses. */
+void kt_api_host_init(struct kt_api *api);
+void kt_api_host_release(struct kt_api *api);
+
+/* auth.c */
+/* Who calls, and may they: fills c->by->who. Answers 401, 403, 503 itself and returns false. */
+KT_MUST_CHECK bool kt_api_authorize(struct kt_call *c, unsigned scopes);
+/* The project of a place, into c->by->target. Answers 404 itself and returns false. */
+KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);
+/* The project `ref` of the caller's organization. Answers 404 itself and returns false. */
+KT_MUST_CHECK bool kt_api_resolve_ref(struct kt_call *c, const char *ref);
+/* True when the project of the call has a release to run; else answers 409. */
+KT_MUST_CHECK bool kt_api_has_release(struct kt_call *c);
+/* The session is one that the caller may know of. */
+bool kt_api_visible(const struct kt_call *c, const struct kt_session *s);
+/*
+ * Watches the key of a stream: revoked(arg) soon after it stopped being good. Embedded in what
+ * owns the stream; nothing happens on a local server. Its fn must not free it at once.
+ */
+struct kt_guard {
+	struct kt_guard *prev, *next;
+	struct kt_api *api; /* NULL = not on the list */
+	char bearer[KT_API_KEY_LEN + 1];
+	kt_loop_fn revoked;
+	void *arg;
+};
+void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked, void *arg);
+void kt_api_guard_remove(struct kt_guard *g);
+
+/* later.c: calls that are answered later */
+struct kt_later {
+	struct kt_call c; /* ex is NULL once the client has left */
+	struct kt_caller caller;
+	struct kt_actor actor;
+	char request_id[40];
+	void *data; /* the handler's own */
+	void (*free_data)(void *data); /* or NULL */
+	struct kt_later *prev, *next;
+};
+/* Keep what an answer later needs. TAKES data. kt_api_later_free() ends it, when answered. */
+KT_MUST_CHECK struct kt_later *kt_api_later(
+	struct kt_call *c, void *data, void (*free_data)(void *data));
+void kt_api_later_free(struct kt_later *l);
+/* A kt_result_fn: give the result to the client, if it is still there, and free arg (a kt_later). */
+void kt_api_answered(void *arg, const struct kt_result *r);
+/*
+ * Call fn(c, data) when all that was journaled is on disk, then free data; at once on a local
+ * server. fn has to answer; it is not called when the client left or the disk failed.
+ */
+typedef void (*kt_durable_fn)(struct kt_call *c, void *data);
+void kt_api_durable(
+	struct kt_call *c, kt_durable_fn fn, void *data, void (*free_data)(void *data));
+/* Preconditions of a change, from the headers. */
+struct kt_pre {
+	struct kt_precond pre;
+	char key[256], scope[200], fingerprint[24];
+};
+/* `what` is the operation, ref its object. Answers 400 itself and returns false. */
+KT_MUST_CHECK bool kt_api_pre(
+	struct kt_call *c, const char *what, const char *ref, struct kt_pre *out);
 
 /* respond.c */
 /* Answer with a problem: code is stable, detail a sentence. extra: further members or NULL. */
@@ -28,6 +139,8 @@ void kt_api_fail(
 	struct kt_call *c, int status, const char *code, const char *detail, const char *extra);
 /* Answer with the problem that err is. */
 void kt_api_fail_err(struct kt_call *c, const struct kt_err *err);
+/* Answer with what the control plane says. */
+void kt_api_result(struct kt_call *c, const struct kt_result *r);
 /*
  * The body as a JSON object (empty body: an empty object). Answers the call itself and returns
  * false when it is none.
@@ -54,7 +167,10 @@ bool kt_api_accepts(const struct kt_request *rq, const char *type);
 struct kt_session *kt_api_session(struct kt_call *c, const char *id);
 /* Answer with a session object. */
 void kt_api_send_session(struct kt_call *c, int status, const struct kt_session *s);
-void kt_api_write_project(struct kt_jw *w, struct kt_call *c);
+/* The session object, with its project and release where the answer names them. */
+void kt_api_write_session(struct kt_jw *w, struct kt_call *c, const struct kt_session *s);
+/* `project`, where the answer names it. */
+void kt_api_write_project(struct kt_jw *w, struct kt_call *c, const struct kt_session *s);
 
 /* idempotency.c */
 struct kt_key {
@@ -62,8 +178,42 @@ struct kt_key {
 	uint64_t fingerprint;
 	const struct kt_idem *seen; /* what it was used for, NULL when new */
 };
+/* The Idempotency-Key header, "" when there is none; answers 400 itself and returns false. */
+KT_MUST_CHECK bool kt_api_key_header(struct kt_call *c, char out[256]);
+/* Tells one body from another. */
+uint64_t kt_api_fingerprint(const char *s, size_t len);
 /* Read the header; answers the call itself (400, 422) and returns false when it cannot be used. */
 KT_MUST_CHECK bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out);
+
+/* evpipe.c: the bytes of a log as the answer to a request */
+struct kt_evpipe {
+	struct kt_exchange *ex;
+	struct kt_evreader *reader; /* NULL once its log is gone */
+	struct kt_loop *loop;
+	struct kt_defer finish;
+	struct kt_guard guard;
+	bool ended;
+	kt_loop_fn woke; /* there is something new, before it is sent; or NULL */
+	kt_loop_fn closed; /* last call: the owner frees itself */
+	void *arg;
+};
+/* Attach to log after a number; kt_evpipe_begin() starts the answer. */
+void kt_evpipe_open(struct kt_evpipe *p, struct kt_call *c, struct kt_evlog *log,
+	uint64_t after_seq, kt_loop_fn closed, void *arg);
+/* Begin the answer. May call closed() at once (HEAD): the owner is not touched any more. */
+void kt_evpipe_begin(struct kt_evpipe *p);
+/* End at the log's present end, or after a number that is in it. */
+void kt_evpipe_stop_here(struct kt_evpipe *p);
+void kt_evpipe_stop_after(struct kt_evpipe *p, uint64_t seq);
+/* The log goes away: let go of it now, and end. */
+void kt_evpipe_drop(struct kt_evpipe *p);
+/* True when the answer should be an event stream. */
+bool kt_api_wants_stream(const struct kt_request *rq);
+/*
+ * The cursor: Last-Event-ID (a reconnect) before ?after= (which EventSource repeats unchanged).
+ * *out_given is false when neither is there. Answers 400 itself and returns false.
+ */
+KT_MUST_CHECK bool kt_api_cursor(struct kt_call *c, uint64_t *out, bool *out_given);
 
 /* stream.c */
 struct kt_stream_start {
@@ -82,6 +232,12 @@ uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t
 /* True while the turn runs or waits in the queue. */
 bool kt_api_turn_open(const struct kt_session *s, const char *turn_id);
 
+/* publish.c, releases.c */
+/* True when this request's body is an archive or a document of its own size. */
+bool kt_api_is_publish(const struct kt_route *r);
+/* The build's log as a stream; answers the call. release is an id or "v7". */
+void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release);
+
 /* sessions.c, messages.c, meta.c: handlers */
 void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p);
@@ -96,7 +252,45 @@ void kt_api_dev(struct kt_call *c, const struct kt_params *p);
 void kt_api_openapi(struct kt_call *c, const struct kt_params *p);
 void kt_api_healthz(struct kt_call *c, const struct kt_params *p);
 void kt_api_readyz(struct kt_call *c, const struct kt_params *p);
-/* An embedded page; false when there is none at this path. */
-bool kt_api_page(struct kt_call *c);
+void kt_api_harnesses(struct kt_call *c, const struct kt_params *p);
+/* projects.c, releases.c, publish.c, deploys.c, config.c, keys.c, audit.c, device.c, webhooks.c,
+ * logs.c: handlers of a hosting server */
+void kt_api_projects_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_create(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_change(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_delete(struct kt_call *c, const struct kt_params *p);
+void kt_api_refs_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_refs_delete(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_publish(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_manifest(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_archive(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_log(struct kt_call *c, const struct kt_params *p);
+void kt_api_releases_activate(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_unpin(struct kt_call *c, const struct kt_params *p);
+void kt_api_deploys_create(struct kt_call *c, const struct kt_params *p);
+void kt_api_deploys_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_config_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_config_change(struct kt_call *c, const struct kt_params *p);
+void kt_api_logs(struct kt_call *c, const struct kt_params *p);
+void kt_api_whoami(struct kt_call *c, const struct kt_params *p);
+void kt_api_keys_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_keys_create(struct kt_call *c, const struct kt_params *p);
+void kt_api_keys_revoke(struct kt_call *c, const struct kt_params *p);
+void kt_api_audit_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_audit_verify(struct kt_call *c, const struct kt_params *p);
+void kt_api_device_code(struct kt_call *c, const struct kt_params *p);
+void kt_api_device_token(struct kt_call *c, const struct kt_params *p);
+void kt_api_device_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_device_decide(struct kt_call *c, const struct kt_params *p);
+void kt_api_github(struct kt_call *c, const struct kt_params *p);
+/*
+ * An embedded page; false when there is none at this path. place is NULL on a local server.
+ */
+bool kt_api_page(struct kt_call *c, const struct kt_place *place);
 
 #endif

@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* FNV-1a, 64 bits: tells another body from the same one; not a defence against forgery. */
-static uint64_t fingerprint(const char *s, size_t len)
+uint64_t kt_api_fingerprint(const char *s, size_t len)
 {
 	uint64_t h = 1469598103934665603ULL;
 
@@ -20,12 +20,12 @@ static uint64_t fingerprint(const char *s, size_t len)
 	return h;
 }
 
-bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
+bool kt_api_key_header(struct kt_call *c, char out[256])
 {
 	const char *v = kt_request_header(c->rq, "idempotency-key");
 	size_t len;
 
-	memset(out, 0, sizeof(*out));
+	out[0] = '\0';
 	if (!v)
 		return true;
 	len = strlen(v);
@@ -38,8 +38,19 @@ bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
 			"Idempotency-Key must be 1 to 255 characters", NULL);
 		return false;
 	}
-	memcpy(out->key, v, len);
-	out->fingerprint = fingerprint(c->rq->body, c->rq->body_len);
+	memcpy(out, v, len);
+	out[len] = '\0';
+	return true;
+}
+
+bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (!kt_api_key_header(c, out->key))
+		return false;
+	if (!out->key[0])
+		return true;
+	out->fingerprint = kt_api_fingerprint(c->rq->body, c->rq->body_len);
 	out->seen = kt_idem_get(c->api->cfg.sessions, scope, out->key);
 	if (out->seen && out->seen->fingerprint != out->fingerprint) {
 		kt_api_fail(c, 422, "idempotency_key_reused",

@@ -102,6 +102,42 @@ static bool read_message(struct kt_call *c, const cJSON *body, struct kt_message
 	return true;
 }
 
+/* A message that was taken, while it gets to the disk. */
+struct taken {
+	char session_id[KT_ID_MAX], turn_id[KT_ID_MAX];
+	uint64_t after_seq;
+	size_t queued;
+	enum answer how;
+};
+
+static void answer_taken(struct kt_call *c, void *data)
+{
+	const struct taken *t = data;
+	struct kt_session *s = kt_api_session(c, t->session_id);
+
+	if (s)
+		answer_turn(c, s, t->how, t->turn_id, t->after_seq, t->queued);
+}
+
+/* Answer when the message is on disk; a local server does not make its user wait for that. */
+static void answer_sent(struct kt_call *c, struct kt_session *s, enum answer how,
+	const struct kt_sent *sent)
+{
+	struct taken *t;
+
+	if (!c->by) {
+		answer_turn(c, s, how, sent->turn_id, sent->after_seq, sent->queued);
+		return;
+	}
+	t = kt_calloc(1, sizeof(*t));
+	memcpy(t->session_id, s->id, sizeof(t->session_id));
+	memcpy(t->turn_id, sent->turn_id, sizeof(t->turn_id));
+	t->after_seq = sent->after_seq;
+	t->queued = sent->queued;
+	t->how = how;
+	kt_api_durable(c, answer_taken, t, free);
+}
+
 void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_session *s = kt_api_session(c, p->value[0]);
@@ -138,7 +174,7 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		memcpy(what.turn_id, sent.turn_id, sizeof(what.turn_id));
 		kt_idem_put(c->api->cfg.sessions, s->id, key.key, &what);
 	}
-	answer_turn(c, s, how, sent.turn_id, sent.after_seq, sent.queued);
+	answer_sent(c, s, how, &sent);
 }
 
 static void answered_before(
@@ -210,23 +246,6 @@ void kt_api_interrupt(struct kt_call *c, const struct kt_params *p)
 	kt_respond_json(c->ex, 202, &b);
 }
 
-/* The cursor: Last-Event-ID (a reconnect) before ?after= (which EventSource repeats unchanged). */
-static bool read_cursor(struct kt_call *c, uint64_t *out)
-{
-	const char *header = kt_request_header(c->rq, "last-event-id");
-	int64_t v = 0;
-
-	if (!header || !*header) {
-		if (!kt_api_query_int(c, "after", 0, INT64_MAX, &v))
-			return false;
-	} else if (!kt_str_int64(header, 0, INT64_MAX, &v)) {
-		kt_api_fail(c, 400, "bad_cursor", "Last-Event-ID must be a sequence number", NULL);
-		return false;
-	}
-	*out = (uint64_t)v;
-	return true;
-}
-
 static void events_as_json(struct kt_call *c, struct kt_session *s, uint64_t after)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(32 * 1024 * 1024);
@@ -257,8 +276,9 @@ void kt_api_events(struct kt_call *c, const struct kt_params *p)
 	char until[16] = "";
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_evlog *log;
+	bool given;
 
-	if (!s || !read_cursor(c, &start.after_seq))
+	if (!s || !kt_api_cursor(c, &start.after_seq, &given))
 		return;
 	if (!kt_api_query(c, "until", until, sizeof(until)))
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Agents, the local server itself, health, the OpenAPI document, pages. */
+/* Agents, the server itself, health, the OpenAPI document, pages, harnesses. */
 #include "api/api_private.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
@@ -37,9 +38,8 @@ static void write_agents(struct kt_jw *w, const struct kt_app *app, const char *
 	kt_jw_arr_end(w);
 }
 
-void kt_api_agents(struct kt_call *c, const struct kt_params *p)
+static void send_agents(struct kt_call *c, const struct kt_app *app)
 {
-	const struct kt_app *app = kt_sessions_app(c->api->cfg.sessions);
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * 1024 * 1024);
 	struct kt_jw w;
 
@@ -58,29 +58,195 @@ void kt_api_agents(struct kt_call *c, const struct kt_params *p)
 	kt_respond_json(c->ex, 200, &b);
 }
 
-void kt_api_dev(struct kt_call *c, const struct kt_params *p)
+/* What is served: version is the harness's, NULL when it is not known. */
+static void send_dev(
+	struct kt_call *c, const struct kt_app *app, const char *version, const char *problem)
 {
-	struct kt_sessions *reg = c->api->cfg.sessions;
-	const struct kt_app *app = kt_sessions_app(reg);
-	const struct kt_program *prog = kt_sessions_program(reg);
-	const char *problem = kt_sessions_problem(reg);
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * 1024 * 1024);
+	const struct kt_target *t = c->by ? &c->by->target : NULL;
+	const struct kt_sessions *reg = c->api->cfg.sessions;
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "project", app->name);
-	kt_jw_str(&w, "dir", app->dir);
+	kt_jw_str(&w, "project", t ? t->project : app->name);
+	/* Where a hosting server keeps its files is nobody's business. */
+	kt_jw_str(&w, "dir", t ? NULL : app->dir);
 	kt_jw_str(&w, "harness", kt_harness_name(app->harness));
-	kt_jw_str(&w, "harness_version", prog->version[0] ? prog->version : NULL);
+	kt_jw_str(&w, "harness_version", version);
 	kt_jw_str(&w, "mode", app->harness == KT_HARNESS_REHEARSAL ? "offline" : "live");
 	kt_jw_str(&w, "problem", problem[0] ? problem : NULL);
 	kt_jw_str(&w, "version", c->api->cfg.version);
 	write_agents(&w, app, "agents");
-	kt_jw_int(&w, "sessions", (int64_t)kt_sessions_count(reg));
+	kt_jw_int(&w, "sessions",
+		(int64_t)(t ? kt_sessions_count_of(reg, t->project_id) : kt_sessions_count(reg)));
 	kt_jw_obj_end(&w);
 	kt_respond_json(c->ex, 200, &b);
 }
+
+/* --- of a project on a hosting server: its release is made ready first ------------------- */
+
+struct peek {
+	bool dev; /* else agents */
+};
+
+static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_later *l = arg;
+	const struct peek *pk = l->data;
+	const struct kt_target *t = &l->caller.target;
+	struct kt_sessions *reg = l->c.api->cfg.sessions;
+	const struct kt_app *app = rc == KT_OK ? kt_sessions_app_of(reg, t) : NULL;
+
+	if (l->c.ex && rc != KT_OK)
+		kt_api_fail_err(&l->c, err);
+	else if (l->c.ex && !app)
+		kt_api_fail(&l->c, 503, "unavailable", "the release is not ready", NULL);
+	else if (l->c.ex && pk->dev)
+		send_dev(&l->c, app, NULL, kt_sessions_problem_of(reg, t));
+	else if (l->c.ex)
+		send_agents(&l->c, app);
+	kt_api_later_free(l);
+}
+
+static void peek_release(struct kt_call *c, bool dev)
+{
+	struct peek *pk;
+	struct kt_later *l;
+	char ref[64];
+
+	if (!c->by->target.project_id[0]) {
+		if (!kt_api_query(c, "project", ref, sizeof(ref)))
+			return;
+		if (!ref[0]) {
+			kt_api_fail(c, 422, "validation_failed",
+				"'project' is missing: add ?project=NAME", NULL);
+			return;
+		}
+		if (!kt_api_resolve_ref(c, ref))
+			return;
+	}
+	if (!kt_api_has_release(c))
+		return;
+	pk = kt_calloc(1, sizeof(*pk));
+	pk->dev = dev;
+	l = kt_api_later(c, pk, free);
+	kt_sessions_prepare(c->api->cfg.sessions, &l->caller.target, prepared, l);
+}
+
+void kt_api_agents(struct kt_call *c, const struct kt_params *p)
+{
+	if (c->by)
+		peek_release(c, false);
+	else
+		send_agents(c, kt_sessions_app(c->api->cfg.sessions));
+}
+
+void kt_api_dev(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_sessions *reg = c->api->cfg.sessions;
+	const struct kt_app *app;
+	const struct kt_program *prog;
+
+	if (c->by) {
+		peek_release(c, true);
+		return;
+	}
+	app = kt_sessions_app(reg);
+	prog = kt_sessions_program(reg);
+	send_dev(c, app, prog->version[0] ? prog->version : NULL, kt_sessions_problem(reg));
+}
+
+/* --- harnesses --------------------------------------------------------------------------- */
+
+/*
+ * The version of an installed program without running it: what the package.json in its folder or
+ * one of the two above says.
+ */
+static char *package_version(const char *program)
+{
+	KT_AUTOFREE char *dir = NULL;
+
+	if (kt_path_real(program, &dir, NULL) != KT_OK)
+		return NULL;
+	for (int up = 0; up < 3; up++) {
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(256 * 1024);
+		KT_AUTO_JSON cJSON *doc = NULL;
+		KT_AUTOFREE char *above = kt_path_dir(dir);
+		KT_AUTOFREE char *file = kt_path_join(above, "package.json");
+
+		free(dir);
+		dir = KT_STEAL(above);
+		if (kt_fs_read(file, &text, NULL) != KT_OK ||
+			kt_json_parse(text.ptr, text.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+			continue;
+		return kt_strdup(kt_json_str_or(doc, "version", ""));
+	}
+	return NULL;
+}
+
+static void add_words(struct kt_jw *w, const char *key, const char *const *words)
+{
+	kt_jw_arr(w, key);
+	for (; *words; words++)
+		kt_jw_str(w, NULL, *words);
+	kt_jw_arr_end(w);
+}
+
+struct known {
+	enum kt_harness_type type;
+	const char *capabilities[6], *auth[3];
+};
+
+static void add_harness(struct kt_jw *w, const struct kt_api *api, const struct known *k)
+{
+	struct kt_app app = { .dir = "/", .harness = k->type };
+	struct kt_program prog = { .path = "" };
+	KT_AUTOFREE char *version = NULL;
+
+	if (api->cfg.harness_program)
+		kt_str_copy(prog.path, sizeof(prog.path), api->cfg.harness_program);
+	else if (kt_app_program(&app, &prog, NULL) != KT_OK)
+		return;
+	if (prog.path[0])
+		version = package_version(prog.path);
+	kt_jw_obj(w, NULL);
+	kt_jw_str(w, "id", kt_harness_name(k->type));
+	kt_jw_arr(w, "versions");
+	if (version && *version)
+		kt_jw_str(w, NULL, version);
+	kt_jw_arr_end(w);
+	kt_jw_str(w, "default", version && *version ? version : NULL);
+	add_words(w, "capabilities", k->capabilities);
+	add_words(w, "auth", k->auth);
+	kt_jw_obj_end(w);
+}
+
+void kt_api_harnesses(struct kt_call *c, const struct kt_params *p)
+{
+	static const struct known live[] = {
+		{ KT_HARNESS_CLAUDE, { "resume", "approvals", "thinking", "questions" },
+			{ "api_key", "oauth_subscription" } },
+		{ KT_HARNESS_OPENCODE, { "resume", "approvals" }, { "api_key" } },
+	};
+	static const struct known offline = { KT_HARNESS_REHEARSAL, { "approvals", "thinking" },
+		{ "none" } };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_arr(&w, "harnesses");
+	if (c->api->cfg.offline)
+		add_harness(&w, c->api, &offline);
+	for (size_t i = 0; !c->api->cfg.offline && i < KT_ARRAY_LEN(live); i++)
+		add_harness(&w, c->api, &live[i]);
+	kt_jw_arr_end(&w);
+	kt_jw_obj_end(&w);
+	kt_respond_json(c->ex, 200, &b);
+}
+
+/* --- pages ------------------------------------------------------------------------------- */
 
 static const struct kt_asset *find_page(const struct kt_api *api, const char *path)
 {
@@ -120,14 +286,43 @@ void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 	kt_respond_static(c->ex, 200, "application/json", ready, sizeof(ready) - 1);
 }
 
-bool kt_api_page(struct kt_call *c)
+/*
+ * The path under which a page is embedded. A hosting server has its own pages at its own name, and
+ * the chat page at a project's, also by path ("/org/name/", "/v1/projects/name/", with what the page
+ * loads below it).
+ */
+static const char *page_path(const struct kt_call *c, const struct kt_place *place)
+{
+	const char *path = place ? place->path : c->rq->path, *rest;
+	bool hosting_only = kt_str_eq(path, "/home") || kt_str_eq(path, "/device");
+
+	if (kt_str_eq(path, "/openapi.json"))
+		return "";
+	if (!place)
+		return hosting_only ? "" : path;
+	if (place->kind == KT_PLACE_LABEL)
+		return hosting_only ? "" : path;
+	if (place->kind == KT_PLACE_REF)
+		return kt_str_eq(path, "/v1/") || kt_str_starts(path, "/v1/assets/") ? path + 3 : "";
+	if (kt_str_eq(path, "/"))
+		return "/home";
+	if (!kt_str_is_slug(place->org) || !kt_str_is_slug(place->name) ||
+		kt_str_eq(place->org, "v1"))
+		return path;
+	rest = path + strlen(place->org) + strlen(place->name) + 2;
+	if (*rest && (!rest[1] || kt_str_starts(rest, "/assets/")))
+		return rest;
+	return path;
+}
+
+bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 {
 	const struct kt_asset *a;
 
-	if (c->project || !(c->rq->method & (KT_GET | KT_HEAD)))
+	if ((c->project && !place) || !(c->rq->method & (KT_GET | KT_HEAD)))
 		return false;
-	a = find_page(c->api, c->rq->path);
-	if (!a || kt_str_eq(a->path, "/openapi.json"))
+	a = find_page(c->api, page_path(c, place));
+	if (!a)
 		return false;
 	kt_exchange_header(c->ex, "Content-Security-Policy", page_policy);
 	kt_exchange_header(c->ex, "Referrer-Policy", "no-referrer");

@@ -12,7 +12,8 @@
 void kt_api_fail(
 	struct kt_call *c, int status, const char *code, const char *detail, const char *extra)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
+	/* Five thousand digests of missing files are the longest there is to say. */
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(512 * 1024);
 	struct kt_problem p = { .status = status, .code = code, .detail = detail };
 
 	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members.
@@ -52,6 +53,57 @@ void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)
 		return;
 	}
 	kt_api_fail(c, kt_code_http(err->code), kt_code_name(err->code), err->msg, NULL);
+}
+
+/*
+ * Further members of a problem, as text without the braces: none that a problem has by itself.
+ * NULL when there are none.
+ */
+static char *further(const char *extra)
+{
+	static const char *const own[] = { "type", "title", "status", "detail", "code",
+		"request_id", "error", "reason" };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(512 * 1024);
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (!extra || !*extra)
+		return NULL;
+	kt_buf_addf(&b, extra[0] == '{' ? "%s" : "{%s}", extra);
+	if (!kt_buf_ok(&b) || kt_json_parse(b.ptr, b.len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		return NULL;
+	for (size_t i = 0; i < KT_ARRAY_LEN(own); i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(doc, own[i]);
+	if (!cJSON_IsObject(doc) || !doc->child)
+		return NULL;
+	kt_buf_clear(&b);
+	kt_json_add(&b, doc);
+	if (!kt_buf_ok(&b))
+		return NULL;
+	return kt_strndup(b.ptr + 1, b.len - 2);
+}
+
+void kt_api_result(struct kt_call *c, const struct kt_result *r)
+{
+	int status = r->status ? r->status : r->rc == KT_OK ? 200 : kt_code_http(r->rc);
+	char etag[KT_ID_MAX + 8];
+
+	if (r->rc != KT_OK || status >= 400) {
+		KT_AUTOFREE char *extra = further(r->extra);
+
+		if (status == 503 || status == 429)
+			kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, status, r->code ? r->code : kt_code_name(r->rc),
+			r->message ? r->message : kt_http_reason(status), extra);
+		return;
+	}
+	if (r->etag) {
+		snprintf(etag, sizeof(etag), r->etag[0] == '"' ? "%s" : "\"%s\"", r->etag);
+		kt_exchange_header(c->ex, "ETag", etag);
+	}
+	if (status == 204 || !r->json)
+		kt_respond(c->ex, 204, NULL, NULL, 0);
+	else
+		kt_respond(c->ex, status, "application/json", r->json, r->json_len);
 }
 
 bool kt_api_body(struct kt_call *c, cJSON **out)
@@ -175,20 +227,48 @@ struct kt_session *kt_api_session(struct kt_call *c, const char *id)
 {
 	struct kt_session *s = kt_session_get(c->api->cfg.sessions, id);
 
+	if (s && !kt_api_visible(c, s))
+		s = NULL;
 	if (!s)
 		kt_api_fail(c, 404, "session_not_found", "there is no such session", NULL);
 	return s;
 }
 
-void kt_api_write_project(struct kt_jw *w, struct kt_call *c)
+void kt_api_write_project(struct kt_jw *w, struct kt_call *c, const struct kt_session *s)
 {
-	const char *name = kt_sessions_app(c->api->cfg.sessions)->name;
+	const struct kt_target *t = kt_session_target(s);
+	const char *name;
+	char version[32];
 
-	kt_jw_obj(w, "project");
-	kt_jw_str(w, "ref", name);
-	kt_jw_str(w, "project_id", name);
-	kt_jw_str(w, "version", "dev");
-	kt_jw_obj_end(w);
+	if (t) {
+		kt_jw_obj(w, "project");
+		kt_jw_str(w, "ref", t->project);
+		kt_jw_str(w, "project_id", t->project_id);
+		snprintf(version, sizeof(version), "v%lld", (long long)t->version);
+		kt_jw_str(w, "version", t->version ? version : "dev");
+		kt_jw_obj_end(w);
+	} else if (c->project) {
+		name = kt_sessions_app(c->api->cfg.sessions)->name;
+		kt_jw_obj(w, "project");
+		kt_jw_str(w, "ref", name);
+		kt_jw_str(w, "project_id", name);
+		kt_jw_str(w, "version", "dev");
+		kt_jw_obj_end(w);
+	}
+}
+
+void kt_api_write_session(struct kt_jw *w, struct kt_call *c, const struct kt_session *s)
+{
+	const struct kt_target *t = kt_session_target(s);
+	char version[32];
+
+	kt_session_write(w, s);
+	kt_api_write_project(w, c, s);
+	if (!t)
+		return;
+	snprintf(version, sizeof(version), "v%lld", (long long)t->version);
+	kt_jw_str(w, "release", t->version ? version : NULL);
+	kt_jw_str(w, "org", t->org_slug);
 }
 
 void kt_api_send_session(struct kt_call *c, int status, const struct kt_session *s)
@@ -198,9 +278,7 @@ void kt_api_send_session(struct kt_call *c, int status, const struct kt_session 
 
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
-	kt_session_write(&w, s);
-	if (c->project)
-		kt_api_write_project(&w, c);
+	kt_api_write_session(&w, c, s);
 	kt_jw_obj_end(&w);
 	kt_respond_json(c->ex, status, &b);
 }

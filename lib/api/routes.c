@@ -1,16 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes and what is checked before any handler: the Host (a page elsewhere must not reach a local
- * server by rebinding its name), the Origin (nor post to it), the media type of bodies.
+ * Routes and what is checked before any handler. On a local server: the Host (a page elsewhere must
+ * not reach it by rebinding its name) and the Origin (nor post to it). On a hosting server: Host and
+ * Origin, then the key and its scopes, then the project. On both: the media type of bodies.
  */
 #include "api/api_private.h"
 
+#include "base/limits.h"
 #include "base/str.h"
 
 #include <string.h>
 #include <strings.h>
 
 #define S "/v1/sessions"
+#define P "/agent_projects/{project_ref}"
+#define V P "/releases/{version}"
+
+#define READ KT_SCOPE_READ
+#define WRITE KT_SCOPE_WRITE
+#define ADMIN KT_SCOPE_ADMIN
+#define OPEN 0 /* for all: nobody signs in here */
+#define ANY_KEY 0x100 /* a key, whatever its scopes */
+
+/* Where a route is. */
+enum {
+	LOCAL = 1, /* a local server */
+	LOCAL_PROJECT = 2, /* its one project, by path */
+	HOST = 4, /* a hosting server itself */
+	HOST_PROJECT = 8, /* a project on it: by path, or at its own host */
+};
+#define EVERY (LOCAL | LOCAL_PROJECT | HOST | HOST_PROJECT)
+#define SERVER (LOCAL | HOST)
 
 /* Handlers take a kt_call; the table's arg is one. */
 #define ROUTE(fn)                                                                                  \
@@ -33,65 +53,149 @@ ROUTE(dev)
 ROUTE(openapi)
 ROUTE(healthz)
 ROUTE(readyz)
+ROUTE(harnesses)
+ROUTE(projects_list)
+ROUTE(projects_create)
+ROUTE(projects_get)
+ROUTE(projects_change)
+ROUTE(projects_delete)
+ROUTE(refs_list)
+ROUTE(refs_delete)
+ROUTE(releases_publish)
+ROUTE(releases_list)
+ROUTE(releases_get)
+ROUTE(releases_manifest)
+ROUTE(releases_archive)
+ROUTE(releases_log)
+ROUTE(releases_activate)
+ROUTE(projects_activate)
+ROUTE(projects_rollback)
+ROUTE(projects_unpin)
+ROUTE(deploys_create)
+ROUTE(deploys_get)
+ROUTE(config_get)
+ROUTE(config_change)
+ROUTE(logs)
+ROUTE(whoami)
+ROUTE(keys_list)
+ROUTE(keys_create)
+ROUTE(keys_revoke)
+ROUTE(audit_list)
+ROUTE(audit_verify)
+ROUTE(device_code)
+ROUTE(device_token)
+ROUTE(device_get)
+ROUTE(device_decide)
+ROUTE(github)
 
-static const struct kt_route routes[] = {
-	{ KT_POST, S, route_sessions_create, "createSession" },
-	{ KT_GET, S, route_sessions_list, "listSessions" },
-	{ KT_GET, S "/{session_id}", route_sessions_get, "getSession" },
-	{ KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" },
-	{ KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" },
-	{ KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" },
-	{ KT_POST, S "/{session_id}/interrupt", route_interrupt, "interruptTurn" },
-	{ KT_GET, S "/{session_id}/events", route_events, "readEvents" },
-	{ KT_GET, "/v1/agents", route_agents, "listAgents" },
-	/* Only at the server itself, not per project: */
-	{ KT_GET, "/v1/dev", route_dev, "getDev" },
-	{ KT_GET, "/openapi.json", route_openapi, "getOpenapi" },
-	{ KT_GET, "/healthz", route_healthz, "getHealth" },
-	{ KT_GET, "/readyz", route_readyz, "getReadiness" },
+struct rule {
+	struct kt_route route;
+	unsigned scope; /* needed on a hosting server; exact: admin does not imply write */
+	unsigned where;
 };
-#define N_PROJECT_ROUTES 9
+
+/* clang-format off */
+static const struct rule rules[] = {
+	{ { KT_POST, S, route_sessions_create, "createSession" }, WRITE, EVERY },
+	{ { KT_GET, S, route_sessions_list, "listSessions" }, READ, EVERY },
+	{ { KT_GET, S "/{session_id}", route_sessions_get, "getSession" }, READ, EVERY },
+	{ { KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" }, WRITE, EVERY },
+	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY },
+	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" }, WRITE, EVERY },
+	{ { KT_POST, S "/{session_id}/interrupt", route_interrupt, "interruptTurn" }, WRITE, EVERY },
+	{ { KT_GET, S "/{session_id}/events", route_events, "readEvents" }, READ, EVERY },
+	{ { KT_GET, "/v1/agents", route_agents, "listAgents" }, READ, EVERY },
+	{ { KT_GET, "/v1/dev", route_dev, "getDev" }, READ, LOCAL | HOST_PROJECT },
+	/* The server itself. */
+	{ { KT_GET, "/openapi.json", route_openapi, "getOpenapi" }, OPEN, SERVER | HOST_PROJECT },
+	{ { KT_GET, "/healthz", route_healthz, "getHealth" }, OPEN, SERVER | HOST_PROJECT },
+	{ { KT_GET, "/readyz", route_readyz, "getReadiness" }, OPEN, SERVER | HOST_PROJECT },
+	{ { KT_GET, "/harnesses.json", route_harnesses, "getHarnesses" }, OPEN, HOST },
+	/* Projects and releases. */
+	{ { KT_GET, "/agent_projects", route_projects_list, "listProjects" }, READ, HOST },
+	{ { KT_POST, "/agent_projects", route_projects_create, "createProject" }, WRITE, HOST },
+	{ { KT_GET, P, route_projects_get, "getProject" }, READ, HOST },
+	{ { KT_PATCH, P, route_projects_change, "changeProject" }, WRITE, HOST },
+	{ { KT_DELETE, P, route_projects_delete, "deleteProject" }, ADMIN, HOST },
+	{ { KT_GET, P "/refs", route_refs_list, "listRefs" }, READ, HOST },
+	{ { KT_DELETE, P "/refs", route_refs_delete, "deleteRef" }, WRITE, HOST },
+	{ { KT_POST, P "/releases", route_releases_publish, "publishRelease" }, WRITE, HOST },
+	{ { KT_PUT, P "/releases", route_releases_publish, "uploadRelease" }, WRITE, HOST },
+	{ { KT_GET, P "/releases", route_releases_list, "listReleases" }, READ, HOST },
+	{ { KT_GET, V, route_releases_get, "getRelease" }, READ, HOST },
+	{ { KT_GET, V "/manifest", route_releases_manifest, "getManifest" }, READ, HOST },
+	{ { KT_GET, V "/archive", route_releases_archive, "getArchive" }, READ, HOST },
+	{ { KT_GET, V "/log", route_releases_log, "readBuildLog" }, READ, HOST },
+	{ { KT_POST, V "/activate", route_releases_activate, "activateRelease" }, WRITE, HOST },
+	{ { KT_POST, P "/activate", route_projects_activate, "activateVersion" }, WRITE, HOST },
+	{ { KT_POST, P "/rollback", route_projects_rollback, "rollBack" }, ADMIN, HOST },
+	{ { KT_DELETE, P "/pin", route_projects_unpin, "unpinProject" }, ADMIN, HOST },
+	{ { KT_POST, P "/deploys", route_deploys_create, "createDeploy" }, WRITE, HOST },
+	{ { KT_GET, P "/deploys/{version}", route_deploys_get, "getDeploy" }, READ, HOST },
+	{ { KT_GET, P "/deploys/{version}/log", route_releases_log, "readDeployLog" }, READ, HOST },
+	{ { KT_GET, P "/config", route_config_get, "getConfig" }, READ, HOST },
+	{ { KT_PATCH, P "/config", route_config_change, "changeConfig" }, WRITE, HOST },
+	{ { KT_GET, P "/logs", route_logs, "readLogs" }, READ, HOST },
+	/* Keys, audit, signing in. */
+	{ { KT_GET, "/v1/whoami", route_whoami, "whoAmI" }, ANY_KEY, HOST },
+	{ { KT_GET, "/v1/keys", route_keys_list, "listKeys" }, READ, HOST },
+	{ { KT_POST, "/v1/keys", route_keys_create, "createKey" }, ADMIN, HOST },
+	{ { KT_DELETE, "/v1/keys/{key_id}", route_keys_revoke, "revokeKey" }, ADMIN, HOST },
+	{ { KT_GET, "/v1/audit", route_audit_list, "listAudit" }, ADMIN, HOST },
+	{ { KT_GET, "/v1/audit/verify", route_audit_verify, "verifyAudit" }, ADMIN, HOST },
+	{ { KT_POST, "/v1/device/code", route_device_code, "beginDevice" }, OPEN, HOST },
+	{ { KT_POST, "/v1/device/token", route_device_token, "pollDevice" }, OPEN, HOST },
+	{ { KT_GET, "/v1/device/{user_code}", route_device_get, "getDevice" }, ADMIN, HOST },
+	{ { KT_POST, "/v1/device/{user_code}", route_device_decide, "decideDevice" }, ADMIN, HOST },
+	{ { KT_POST, "/webhooks/github", route_github, "receiveGithub" }, OPEN, HOST },
+};
+/* clang-format on */
+
+/* Take the rules of these places out of the table. */
+static void make_table(struct kt_table *t, unsigned where)
+{
+	t->routes = kt_calloc(KT_ARRAY_LEN(rules), sizeof(*t->routes));
+	t->scopes = kt_calloc(KT_ARRAY_LEN(rules), sizeof(*t->scopes));
+	for (size_t i = 0; i < KT_ARRAY_LEN(rules); i++) {
+		if (!(rules[i].where & where))
+			continue;
+		t->routes[t->n] = rules[i].route;
+		t->scopes[t->n++] = rules[i].scope;
+	}
+}
 
 struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 {
 	struct kt_api *api = kt_calloc(1, sizeof(*api));
 
 	api->cfg = *cfg;
+	if (!api->cfg.max_archive_bytes)
+		api->cfg.max_archive_bytes = KT_MAX_ARCHIVE_BYTES;
+	make_table(&api->own, cfg->control ? HOST : LOCAL);
+	make_table(&api->project, cfg->control ? HOST_PROJECT : LOCAL_PROJECT);
+	if (cfg->control)
+		kt_api_host_init(api);
 	return api;
 }
 
 void kt_api_free(struct kt_api *api)
 {
+	if (!api)
+		return;
+	while (api->laters)
+		kt_api_later_free(api->laters);
+	kt_timer_free(api->guard_timer);
+	kt_api_host_release(api);
+	free(api->own.routes);
+	free(api->own.scopes);
+	free(api->project.routes);
+	free(api->project.scopes);
 	free(api);
 }
 
 void kt_api_set_draining(struct kt_api *api)
 {
 	api->draining = true;
-}
-
-static bool is_loopback_name(const char *host)
-{
-	return kt_str_eq(host, "localhost") || kt_str_ends(host, ".localhost") ||
-		kt_str_eq(host, "127.0.0.1") || kt_str_eq(host, "[::1]") || kt_str_eq(host, "::1");
-}
-
-/*
- * "http://localhost:8000" names the host and port of the request: those that were checked, which
- * an absolute target takes from itself and not from Host. Other schemes are other programs' pages.
- */
-static bool same_origin(const char *origin, const struct kt_request *rq)
-{
-	char mine[300];
-	const char *rest = kt_str_starts(origin, "http://") ? origin + 7
-		: kt_str_starts(origin, "https://")         ? origin + 8
-							    : NULL;
-
-	if (rq->port > 0)
-		snprintf(mine, sizeof(mine), "%s:%d", rq->host, rq->port);
-	else
-		snprintf(mine, sizeof(mine), "%s", rq->host);
-	return rest && mine[0] && kt_str_ieq(rest, mine);
 }
 
 static bool is_json_type(const char *type)
@@ -103,20 +207,15 @@ static bool is_json_type(const char *type)
 		(type[len] == '\0' || strchr("; \t", type[len]));
 }
 
-/* Every Origin and Content-Type counts: a second one must not slip past behind the first. */
-static bool admit_fields(struct kt_call *c)
+/* Every Content-Type counts: a second one must not slip past behind the first. */
+static bool admit_type(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
 
-	for (size_t i = 0; i < rq->n_headers; i++) {
+	for (size_t i = 0; i < rq->n_headers && rq->body_len; i++) {
 		const struct kt_header *h = &rq->headers[i];
 
-		if (kt_str_eq(h->name, "origin") && !same_origin(h->value, rq)) {
-			kt_api_fail(c, 403, "origin_refused",
-				"pages of other origins may not use this local server", NULL);
-			return false;
-		}
-		if (rq->body_len && kt_str_eq(h->name, "content-type") && !is_json_type(h->value)) {
+		if (kt_str_eq(h->name, "content-type") && !is_json_type(h->value)) {
 			kt_api_fail(c, 415, "unsupported_media_type",
 				"send Content-Type: application/json", NULL);
 			return false;
@@ -125,17 +224,45 @@ static bool admit_fields(struct kt_call *c)
 	return true;
 }
 
-/* Answers the call itself and returns false when it must go no further. */
+static void not_found(struct kt_call *c, unsigned allow)
+{
+	char names[64];
+
+	if (!allow) {
+		kt_api_fail(c, 404, "not_found", "there is nothing at this path", NULL);
+		return;
+	}
+	kt_method_names(allow, names, sizeof(names));
+	kt_exchange_header(c->ex, "Allow", names);
+	kt_api_fail(c, 405, "method_not_allowed", "this path does not take this method", NULL);
+}
+
+/* --- a local server ---------------------------------------------------------------------- */
+
+/*
+ * Answers the call itself and returns false when it must go no further. Every Origin and
+ * Content-Type counts: a second one must not slip past behind the first.
+ */
 static bool admit(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
 
-	if (!c->api->cfg.any_host && rq->host[0] && !is_loopback_name(rq->host)) {
+	if (!c->api->cfg.any_host && rq->host[0] && !kt_api_is_loopback_name(rq->host)) {
 		kt_api_fail(c, 421, "wrong_host",
 			"this local server answers to localhost and 127.0.0.1 only", NULL);
 		return false;
 	}
-	return admit_fields(c);
+	for (size_t i = 0; i < rq->n_headers; i++) {
+		const struct kt_header *h = &rq->headers[i];
+
+		if (kt_str_eq(h->name, "origin") &&
+			!kt_api_same_origin(h->value, rq->host, rq->port)) {
+			kt_api_fail(c, 403, "origin_refused",
+				"pages of other origins may not use this local server", NULL);
+			return false;
+		}
+	}
+	return admit_type(c);
 }
 
 static const char *project_name(struct kt_call *c)
@@ -176,24 +303,11 @@ static int strip_project(struct kt_call *c, char *out, size_t size)
 	return 1;
 }
 
-static void not_found(struct kt_call *c, unsigned allow)
+static void handle_local(struct kt_api *api, struct kt_exchange *ex, const struct kt_request *rq)
 {
-	char names[64];
-
-	if (!allow) {
-		kt_api_fail(c, 404, "not_found", "there is nothing at this path", NULL);
-		return;
-	}
-	kt_method_names(allow, names, sizeof(names));
-	kt_exchange_header(c->ex, "Allow", names);
-	kt_api_fail(c, 405, "method_not_allowed", "this path does not take this method", NULL);
-}
-
-void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
-{
-	struct kt_call c = { arg, ex, rq, false };
+	struct kt_call c = { api, ex, rq, false, NULL };
 	struct kt_request rewritten = *rq;
-	size_t n_routes = KT_ARRAY_LEN(routes);
+	const struct kt_table *t = &api->own;
 	const struct kt_route *r;
 	struct kt_params params;
 	char path[1024], scratch[512];
@@ -210,11 +324,117 @@ void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *r
 	if (stripped) {
 		c.project = true;
 		rewritten.path = path;
-		n_routes = N_PROJECT_ROUTES;
+		t = &api->project;
 	}
-	r = kt_route_find(routes, n_routes, &rewritten, &params, scratch, sizeof(scratch), &allow);
+	r = kt_route_find(
+		t->routes, t->n, &rewritten, &params, scratch, sizeof(scratch), &allow);
 	if (r)
 		r->fn(&c, ex, rq, &params);
-	else if (allow || !kt_api_page(&c))
+	else if (allow || !kt_api_page(&c, NULL))
 		not_found(&c, allow);
+}
+
+/* --- a hosting server -------------------------------------------------------------------- */
+
+/* A request on its way to its route. */
+struct way {
+	struct kt_caller by;
+	struct kt_place place;
+	struct kt_params params;
+	char scratch[512];
+	const struct kt_route *route;
+	unsigned scope, allow;
+};
+
+/* Host, Origin, path; false when the call was answered. route is NULL when there is none. */
+static bool find_way(struct kt_call *c, struct way *way)
+{
+	struct kt_request rewritten = *c->rq;
+	const struct kt_table *t;
+
+	c->by = &way->by;
+	if (!kt_api_place(c, &way->place))
+		return false;
+	t = way->place.kind == KT_PLACE_OWN ? &c->api->own : &c->api->project;
+	c->project = way->place.kind == KT_PLACE_REF || way->place.kind == KT_PLACE_PATH;
+	rewritten.path = way->place.path;
+	way->route = kt_route_find(t->routes, t->n, &rewritten, &way->params, way->scratch,
+		sizeof(way->scratch), &way->allow);
+	if (!way->route)
+		return true;
+	way->scope = t->scopes[way->route - t->routes];
+	return true;
+}
+
+bool kt_api_is_publish(const struct kt_route *r)
+{
+	return r->fn == route_releases_publish;
+}
+
+static void handle_hosted(struct kt_api *api, struct kt_exchange *ex, const struct kt_request *rq)
+{
+	struct kt_call c = { api, ex, rq, false, NULL };
+	struct way way = { .allow = 0 };
+
+	if (!find_way(&c, &way))
+		return;
+	if (!way.route) {
+		if (way.allow || !kt_api_page(&c, &way.place))
+			not_found(&c, way.allow);
+		return;
+	}
+	if (way.scope != OPEN &&
+		(!kt_api_authorize(&c, way.scope) || !kt_api_resolve(&c, &way.place)))
+		return;
+	if (kt_api_is_publish(way.route) || admit_type(&c))
+		way.route->fn(&c, ex, rq, &way.params);
+}
+
+/* True when the body is small and JSON: it can stay in memory. */
+static bool is_small_document(const struct kt_request *rq)
+{
+	const char *type = kt_request_header(rq, "content-type");
+	const char *length = kt_request_header(rq, "content-length");
+	int64_t n;
+
+	return type && is_json_type(type) && length &&
+		kt_str_int64(length, 0, KT_MAX_HTTP_BODY_BYTES, &n);
+}
+
+enum kt_spool_answer kt_api_spool(
+	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out)
+{
+	struct kt_api *api = arg;
+	struct kt_call c = { api, ex, rq, false, NULL };
+	struct way way = { .allow = 0 };
+
+	/* Only a publish has the slash in it; everything else need not be looked at twice. */
+	if (!api->cfg.control || !strstr(rq->path, "/releases"))
+		return KT_SPOOL_MEMORY;
+	if (!find_way(&c, &way))
+		return KT_SPOOL_ANSWERED;
+	if (!way.route || !kt_api_is_publish(way.route))
+		return KT_SPOOL_MEMORY;
+	if (!kt_api_authorize(&c, way.scope))
+		return KT_SPOOL_ANSWERED;
+	if (api->draining) {
+		kt_exchange_header(ex, "Retry-After", "5");
+		kt_api_fail(&c, 503, "draining", "the server is shutting down", NULL);
+		return KT_SPOOL_ANSWERED;
+	}
+	if (is_small_document(rq) || !api->cfg.upload_dir)
+		return KT_SPOOL_MEMORY;
+	out->dir = api->cfg.upload_dir;
+	out->max_bytes = api->cfg.max_archive_bytes;
+	return KT_SPOOL_FILE;
+}
+
+void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
+{
+	struct kt_api *api = arg;
+
+	if (api->cfg.control)
+		handle_hosted(api, ex, rq);
+	else
+		handle_local(api, ex, rq);
 }

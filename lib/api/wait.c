@@ -36,7 +36,7 @@ bool kt_api_turn_open(const struct kt_session *s, const char *turn_id)
 	return false;
 }
 
-/* --- reading a turn back from the log ------------------------------------------------------- */
+/* --- reading a turn back from the log ---------------------------------------------------- */
 
 /* What is found of a turn. */
 struct turn_view {
@@ -220,7 +220,7 @@ static void view_release(struct turn_view *v)
 	kt_vec_release(&v->parts);
 }
 
-/* --- answers -------------------------------------------------------------------------------- */
+/* --- answers ----------------------------------------------------------------------------- */
 
 static void write_message(struct kt_jw *w, const cJSON *m)
 {
@@ -323,8 +323,7 @@ static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_vi
 	write_usage(&w, v->usage);
 	kt_jw_str(&w, "stop_reason", v->assistant ? v->stop_reason : "requires_action");
 	kt_session_write_pending(&w, "pending_input", s);
-	if (c->project)
-		kt_api_write_project(&w, c);
+	kt_api_write_project(&w, c, s);
 	kt_jw_obj_end(&w);
 	kt_respond_json(c->ex, 200, &b);
 }
@@ -369,15 +368,13 @@ static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t afte
 		"],\"has_more\":%s,\"session\":", last < kt_evlog_last_seq(log) ? "true" : "false");
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
-	kt_session_write(&w, s);
-	if (c->project)
-		kt_api_write_project(&w, c);
+	kt_api_write_session(&w, c, s);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '}');
 	kt_respond_json(c->ex, 200, &b);
 }
 
-/* --- waiting -------------------------------------------------------------------------------- */
+/* --- waiting ----------------------------------------------------------------------------- */
 
 static void waiter_free(struct waiter *w)
 {
@@ -393,7 +390,8 @@ static void left(void *arg)
 static void note(void *arg, enum kt_note what, const char *turn_id)
 {
 	struct waiter *w = arg;
-	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project };
+	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project,
+		NULL };
 	struct kt_session *s = w->watch.session;
 
 	if (what != KT_NOTE_GONE && w->turn_id[0] && !kt_str_eq(turn_id, w->turn_id))

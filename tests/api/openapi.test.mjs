@@ -1,78 +1,32 @@
 // SPDX-License-Identifier: MIT
 // The OpenAPI document: valid, the same routes as the table in C, true examples, and every answer and
-// event of a scripted conversation fits it, with no member that it does not know. Also: docs/api.md,
+// event of a scripted conversation with a local server fits it, with no member that it does not know (hosting.test.mjs
+// does the same with a hosting one). Also: docs/api.md,
 // docs/events.md and docs/errors.md name what the sources have.
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, readdirSync } from 'node:fs';
-import http from 'node:http';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { test } from 'node:test';
-import { PATIENCE_MS, ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
+import { Client, HOSTING_ONLY, doc, documented, fits, read, require, resolve, sources } from './document.mjs';
+import { ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
 
-const require = createRequire(path.join(ROOT, 'tests/package.json'));
-const Ajv = require('ajv/dist/2020').default;
-const addFormats = require('ajv-formats').default;
-const read = (name) => readFileSync(path.join(ROOT, name), 'utf8');
-/** All C of a folder, however it is folded: one blank wherever there is any space, none inside of brackets. */
-const sources = (dir) => readdirSync(path.join(ROOT, dir)).filter((f) => f.endsWith('.c')).map((f) => read(`${dir}/${f}`)).join('\n')
-  .replace(/\s+/g, ' ').replace(/\( /g, '(');
-const doc = JSON.parse(read('lib/api/openapi.json'));
-const METHODS = ['get', 'post', 'put', 'delete', 'patch'];
-const camel = (type) => type.split('_').map((w) => w[0].toUpperCase() + w.slice(1)).join('');
+const PREFIX = { S: '/v1/sessions', P: '/agent_projects/{project_ref}', V: '/agent_projects/{project_ref}/releases/{version}' };
 
-/** [{method, path, id}] of the document. */
-const documented = Object.entries(doc.paths).flatMap(([p, item]) => METHODS.filter((m) => item[m])
-  .map((m) => ({ method: m.toUpperCase(), path: p, id: item[m].operationId, op: item[m] })));
-
-/** The same of the table in lib/api/routes.c, with the project family. */
+/** The same of the table in lib/api/routes.c, with the project family, and the scope of each. */
 function routesOfC() {
   const text = read('lib/api/routes.c');
-  const flat = [...text.matchAll(/\{\s*KT_(\w+),\s*(?:(S)\s*)?(?:"([^"]*)")?,\s*route_\w+,\s*"(\w+)"\s*\}/g)]
-    .map(([, method, s, rest, id]) => ({ method, path: (s ? '/v1/sessions' : '') + (rest ?? ''), id }));
-  const n = Number(/#define N_PROJECT_ROUTES (\d+)/.exec(text)[1]);
-  assert.ok(flat.length > n && n > 0);
-  return [...flat, ...flat.slice(0, n).map((r) => ({ method: r.method, path: r.path.replace('/v1/', '/v1/projects/{project_ref}/'),
+  const rows = [...text.matchAll(/\{ \{ KT_(\w+), (?:([SPV])(?= |,))?\s*(?:"([^"]*)")?, route_\w+, "(\w+)" \}, (\w+), ([\w |]+) \}/g)]
+    .map(([, method, at, rest, id, scope, where]) => ({ method, path: (PREFIX[at] ?? '') + (rest ?? ''), id, scope, where }));
+  assert.equal(rows.length, [...text.matchAll(/^\t\{ \{ KT_/gm)].length);
+  const projects = rows.filter((r) => /EVERY|HOST_PROJECT/.test(r.where) && r.path.startsWith('/v1/'));
+  assert.ok(projects.length > 8);
+  return [...rows, ...projects.map((r) => ({ ...r, path: r.path.replace('/v1/', '/v1/projects/{project_ref}/'),
     id: r.id.replace(/^[a-z]+/, '$&Project') }))];
 }
-
-const resolve = (node) => (node?.$ref ? node.$ref.slice(2).split('/').reduce((at, k) => at[k], doc) : node);
-
-/* The schemas with every object closed, so that a member nobody wrote down is a failure. */
-function closed(node, inAllOf = false) {
-  if (Array.isArray(node)) return node.map((x) => closed(x, inAllOf));
-  if (node === null || typeof node !== 'object') return node;
-  const out = {};
-  for (const [k, v] of Object.entries(node)) {
-    if (k === 'properties') out[k] = Object.fromEntries(Object.entries(v).map(([name, s]) => [name, closed(s)]));
-    else if (k === 'examples' || k === 'example' || k === 'discriminator') continue;
-    else out[k] = closed(v, k === 'allOf');
-  }
-  if ((out.properties || out.allOf) && !inAllOf) out.unevaluatedProperties = false;
-  return out;
-}
-
-const OPEN = { EventBase: true }; // is extended by every event
-const schemas = Object.fromEntries(Object.entries(doc.components.schemas).map(([name, s]) => [name, closed(s, OPEN[name])]));
-// What a harness says of itself is its own affair.
-delete schemas.EventSystem.allOf[1].properties.data.unevaluatedProperties;
-const ajv = new Ajv({ strict: false, allErrors: true });
-addFormats(ajv);
-ajv.addSchema({ $id: 'karta:doc', components: { schemas } });
-const validators = new Map();
-
-function fits(name, value, what) {
-  if (!validators.has(name)) validators.set(name, ajv.compile({ $ref: `karta:doc#/components/schemas/${name}` }));
-  const v = validators.get(name);
-  if (v(value)) return;
-  if (name === 'Event' && schemas[`Event${camel(value.type ?? 'none')}`]) fits(`Event${camel(value.type)}`, value, what);
-  assert.fail(`${what}: does not fit ${name}: ${ajv.errorsText(v.errors)}\n${JSON.stringify(value).slice(0, 2000)}`);
-}
-
-const fitsRef = (schema, value, what) => {
-  if (schema.$ref) fits(schema.$ref.split('/').pop(), value, what);
-  else assert.equal(typeof value, schema.type, what);
-};
+const SCOPES = { READ: 'read', WRITE: 'write', ADMIN: 'admin', ANY_KEY: 'any', OPEN: 'none' };
+/** Operations that a local server has: those that need no key. */
+const localOps = documented.filter((r) => !r.op.security || r.op.security.some((x) => Object.keys(x).length === 0)).map((r) => r.id)
+  .filter((id) => !HOSTING_ONLY.has(id));
 
 test('the document is valid OpenAPI 3.1', async () => {
   const { Validator } = await import(require.resolve('@seriousme/openapi-schema-validator'));
@@ -83,12 +37,12 @@ test('the document is valid OpenAPI 3.1', async () => {
   assert.equal(new Set(documented.map((r2) => r2.id)).size, documented.length, 'operationIds are unique');
   const refs = [...JSON.stringify(doc).matchAll(/"\$ref":"([^"]+)"/g)].map((m) => m[1]);
   for (const r2 of refs) assert.ok(resolve({ $ref: r2 }), r2);
-  for (const [kind, all] of Object.entries(doc.components))
+  for (const [kind, all] of Object.entries(doc.components).filter(([k]) => k !== 'securitySchemes'))
     for (const name of Object.keys(all)) assert.ok(refs.includes(`#/components/${kind}/${name}`), `${kind}/${name} is not used`);
 });
 
 test('it has the routes of lib/api/routes.c and no others', () => {
-  const line = (r) => `${r.method} ${r.path} ${r.id}`;
+  const line = (r) => `${r.method} ${r.path} ${r.id} ${r.op ? r.op['x-karta-scope'] : SCOPES[r.scope]}`;
   assert.deepEqual(documented.map(line).sort(), routesOfC().map(line).sort());
   for (const { path: p, id, op } of documented) {
     const declared = (op.parameters ?? []).map(resolve).filter((x) => x.in === 'path').map((x) => x.name).sort();
@@ -101,19 +55,20 @@ test('its examples fit its schemas', () => {
     for (const example of s.examples ?? []) fits(name, example, `example of ${name}`);
   for (const [name, r] of Object.entries(doc.components.responses)) {
     const text = r.content?.['text/event-stream']?.example;
-    if (text) for (const { id, event, ...e } of parseFrames(text)) fits('Event', e, name);
+    if (text) for (const { id, event, ...e } of parseFrames(text)) fits(e.session_id ? 'Event' : 'LogEvent', e, name);
   }
 });
 
 test('event types are those of lib/event/event.c; docs/events.md has a true example of each', () => {
   const types = [...read('lib/event/event.c').matchAll(/^\t\[KT_EV_\w+\] = "(\w+)"/gm)].map((m) => m[1]).sort();
-  assert.equal(types.length, 12);
-  assert.deepEqual(Object.keys(doc.components.schemas.Event.discriminator.mapping).sort(), types);
+  assert.equal(types.length, 14);
+  const kinds = (name) => Object.keys(doc.components.schemas[name].discriminator.mapping);
+  assert.deepEqual([...new Set([...kinds('Event'), ...kinds('LogEvent')])].sort(), types);
   const text = read('docs/events.md');
   const shown = new Set();
   for (const [, json] of text.matchAll(/```json\n(.*?)```/gs)) {
     const e = JSON.parse(json);
-    fits('Event', e, 'docs/events.md');
+    fits(e.session_id ? 'Event' : 'LogEvent', e, 'docs/events.md');
     shown.add(e.type);
   }
   assert.deepEqual([...shown].sort(), types);
@@ -125,7 +80,7 @@ test('docs/api.md has every route', () => {
   const text = read('docs/api.md');
   for (const r of documented) {
     if (r.path.startsWith('/v1/projects/')) continue;
-    assert.ok(text.includes(`\`${r.method} ${r.path}\``), `docs/api.md: ${r.method} ${r.path} is missing`);
+    assert.ok(text.includes(`${r.method} ${r.path}\``), `docs/api.md: ${r.method} ${r.path} is missing`);
   }
   assert.ok(text.includes('/v1/projects/{project_ref}/'));
 });
@@ -140,11 +95,13 @@ test('docs/errors.md has every code, with its status, and no others', () => {
   const turn = new Set(literals(all, /(?:error_code|stop_code) = "(\w+)"/g, /error_code = [^;"]*\? "(\w+)" : "(\w+)"/g,
     /emit_error\(s, &?t, "(\w+)"/g, /(?:end_with_error|set_why|kill_because)\(\w+, "(\w+)"/g,
     /end_with_error\(a, strcmp[^"]*"(\w+)"\) \? e->code : "(\w+)"/g, /turn_abort\(h, "error",[^?;"]*\? "(\w+)" : "(\w+)"/g,
-    /\.code = "(\w+)"/g, /\{ (?:NULL|"\w+"), \d+, \d+, (?:NULL|"[^"]*"), "(\w+)", (?:true|false) \}/g,
+    /kt_session_fail_turn\(\w+,[^;"]*"(\w+)"(?: : "(\w+)")?/g, /\.code = "(\w+)"/g, /\{ (?:NULL|"\w+"), \d+, \d+, (?:NULL|"[^"]*"), "(\w+)", (?:true|false) \}/g,
     /\{ "[^"]+", "(\w+)", (?:true|false) \}/g, /\{ \d{3}, "(\w+)", (?:true|false) \}/g, /out->code = "(\w+)"/g));
   const problems = new Set(literals(api + sources('lib/http'), /kt_api_fail\(&?c, \w+, "(\w+)"/g, /\{ KT_E\w+, \d+, "(\w+)" \}/g,
     /kt_conn_refuse\(c, \d+, "(\w+)"/g, /status == \d+ \? "(\w+)"/g, /status == 431 \? "\w+" : "(\w+)"/g));
   for (const c of literals(sources('lib/http'), /\.code = "(\w+)"/g)) problems.add(c);
+  const control = sources('lib/control');
+  for (const c of literals(control + sources('lib/http'), /, [45]\d\d, "(\w+)"/g, /poll_answer\(op, "(\w+)"/g)) problems.add(c);
   assert.ok(turn.size > 15 && problems.size > 25, `${turn.size} and ${problems.size} codes`);
 
   const text = read('docs/errors.md');
@@ -158,69 +115,11 @@ test('docs/errors.md has every code, with its status, and no others', () => {
   for (const [c, s] of rows('Turns')) assert.equal(Number(s), status[c] ?? 502, `docs/errors.md: HTTP status of ${c}`);
   for (const c of Object.keys(status)) assert.ok(turn.has(c), `lib/api/wait.c has a status for ${c}, which no driver gives`);
   assert.deepEqual(rows('Problems').map(([c]) => c).sort(), [...problems].sort());
+  const builds = new Set(literals(control, /problem\(b, "(\w+)"/g));
+  const told = [...text.split(/^## /m).find((x) => x.startsWith('Builds')).matchAll(/^\| `(\w+)` \|/gm)].map((m) => m[1]);
+  assert.ok(builds.size > 3);
+  for (const c of builds) assert.ok(told.includes(c), `docs/errors.md, Builds: ${c} is missing`);
 });
-
-/* One call to a server, checked against the document. */
-class Client {
-  constructor(karta) { this.karta = karta; this.seen = new Set(); this.statuses = new Set(); }
-
-  /** route: a template of the document; values fill its {parameters} in order. */
-  async call(method, route, values = [], { body, headers = {}, query = '', raw, as } = {}) {
-    const rest = [...values];
-    const url = this.karta.url + (as ?? route).replace(/\{\w+\}/g, () => encodeURIComponent(rest.shift())) + query;
-    const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
-    const rs = await new Promise((done, fail) => {
-      const rq = http.request(url, { method, headers: { ...(text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }), ...headers } }, (r) => {
-        const pieces = [];
-        r.on('data', (d) => pieces.push(d));
-        r.on('error', fail);
-        r.on('end', () => done({ status: r.statusCode, headers: r.headers, text: Buffer.concat(pieces).toString() }));
-      });
-      rq.on('error', fail);
-      // Silence is a failure that names its request.
-      rq.setTimeout(PATIENCE_MS, () => rq.destroy(new Error(`no answer: ${method} ${url} ${(text ?? '').slice(0, 200)}`)));
-      rq.end(text);
-    });
-    return this.check(method, route, rs, body);
-  }
-
-  check(method, route, rs, body) {
-    const what = `${method} ${route} ${rs.status}`;
-    const op = doc.paths[route]?.[method.toLowerCase()];
-    const type = (rs.headers['content-type'] ?? '').split(';')[0];
-    assert.ok(rs.headers['request-id'], `${what}: no Request-Id`);
-    rs.body = type.endsWith('json') ? JSON.parse(rs.text) : null;
-    if (!op) {
-      fits('Problem', rs.body, what);
-      return rs;
-    }
-    const answer = resolve(op.responses[rs.status]);
-    assert.ok(answer, `${what}: this status is not in the document: ${rs.text.slice(0, 300)}`);
-    this.seen.add(op.operationId);
-    this.statuses.add(`${op.operationId.replace('Project', '')} ${rs.status}`);
-    if (!answer.content) {
-      assert.equal(rs.text, '', what);
-      return rs;
-    }
-    assert.ok(answer.content[type], `${what}: ${type} is not in the document`);
-    if (type === 'text/event-stream') {
-      assert.match(rs.text, /^retry: 1000\n\n/);
-      rs.events = parseFrames(rs.text);
-      for (const { id, event, ...e } of rs.events) {
-        assert.deepEqual([id, event], [String(e.seq), e.type], what);
-        fits('Event', e, what);
-      }
-    } else {
-      fitsRef(answer.content[type].schema, rs.body, what);
-    }
-    if (type === 'application/problem+json') assert.deepEqual([rs.body.status, rs.body.request_id], [rs.status, rs.headers['request-id']], what);
-    else if (body !== undefined && op.requestBody) fitsRef(op.requestBody.content['application/json'].schema, body, `${what}: request`);
-    const known = Object.keys(answer.headers ?? {}).map((h) => h.toLowerCase());
-    for (const h of ['retry-after', 'karta-session-id', 'karta-turn-id', 'preference-applied'])
-      if (rs.headers[h]) assert.ok(known.includes(h), `${what}: header ${h} is not in the document`);
-    return rs;
-  }
-}
 
 const S = '/sessions';
 const ONE = `${S}/{session_id}`;
@@ -332,7 +231,11 @@ test('every answer and event of a conversation fits the document', async (t) => 
   await c.call('GET', '/readyz');
   assert.equal((await c.call('PATCH', '/v1/sessions')).body.code, 'method_not_allowed');
   assert.equal((await c.call('GET', '/v1/nothing')).body.code, 'not_found');
-  assert.deepEqual(documented.map((r) => r.id).filter((id) => !c.seen.has(id)), [], 'operations without a test');
+  assert.deepEqual(localOps.filter((id) => !c.seen.has(id)), [], 'operations without a test');
+  // What only a hosting server has is not here.
+  for (const r of documented.filter((x) => !localOps.includes(x.id) && x.id !== 'getProjectDev'))
+    assert.equal((await c.call(r.method, '/nowhere', [], { as: r.path.replace(/\{\w+\}/g, 'fake'), body: r.op.requestBody ? {} : undefined })).body.code,
+      r.path.startsWith('/v1/projects/') ? 'method_not_allowed' : 'not_found', r.id);
 
   // Draining.
   const made = await c.call('POST', '/v1/sessions', [], { body: {} });

@@ -424,10 +424,32 @@ static void test_manual(void **state)
 	}
 }
 
+/* Hosted: who hosts it binds the variables, whatever this process has in its environment. */
+static void test_hosted(void **state)
+{
+	char *dir = make_dir();
+	const struct kt_app_options opts = { .hosted = true };
+	struct kt_app *app = NULL;
+
+	(void)state;
+	put_file(dir, "CLAUDE.md", "x");
+	put_file(dir, "karta.toml",
+		"buildpack = \"python\"\nentry_point = \"a:b\"\n"
+		"[env]\nNO_SUCH_VAR_HERE = { required = true }\n");
+	assert_int_equal(kt_app_load(dir, &opts, &app, NULL), KT_OK);
+	expect_findings(app, "");
+	assert_int_equal(app->n_env, 1);
+	assert_true(app->env[0].required);
+	assert_string_equal(app->buildpack, "python");
+	kt_app_free(app);
+	drop_dir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_findings),
+		cmocka_unit_test(test_hosted),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_toml_values),
 		cmocka_unit_test(test_dotenv),

@@ -107,6 +107,32 @@ static void start_argv(struct run *r, char *const *argv, int *left)
 	assert_int_equal(kt_child_spawn(sp, &spec, &ops, r, &r->child, &err), KT_OK);
 }
 
+static void run_loop(void);
+static void end(struct run *r);
+
+/* The file to run may be another than argv[0], by which programs with several faces go. */
+static void program_and_name(void **state)
+{
+	(void)state;
+	char name[] = "another-name", c[] = "-c", text[] = "printf %s \"$0\"";
+	char *argv[] = { name, c, text, NULL };
+	char path[] = "PATH=/usr/bin:/bin";
+	char *envp[] = { path, tag, NULL };
+	struct kt_child_spec spec = {
+		.program = "/bin/sh", .argv = argv, .envp = envp, .cwd = "/"
+	};
+	struct run r;
+	int left = 1;
+
+	r = (struct run){ .left = &left };
+	kt_buf_init(&r.out, 4096);
+	kt_buf_init(&r.errs, 4096);
+	assert_int_equal(kt_child_spawn(sp, &spec, &ops, &r, &r.child, NULL), KT_OK);
+	run_loop();
+	assert_string_equal(r.out.ptr, "another-name");
+	end(&r);
+}
+
 static void start_sh(struct run *r, const char *script, int *left)
 {
 	char sh[] = "/bin/sh";
@@ -594,6 +620,7 @@ static void server_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(program_and_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(echo_5mb_in_random_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(queue_is_bounded_and_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(hundred_at_once, setup, teardown),

@@ -137,7 +137,7 @@ function drawWelcome(gone, empty) {
 	el.replaceChildren(h("h2", null, dev?.project ?? "karta"));
 	if (name)
 		el.append(h("p", null, dev.mode === "offline"
-			? "Recorded turns answer here: no model is called." : `${name} runs in this folder and answers here.`));
+			? "Recorded turns answer here: no model is called." : `${name} ${dev.dir ? "runs in this folder and " : ""}answers here.`));
 	if (agents.length > 0) {
 		el.append(h("dl", { class: "agents" }, ...agents.flatMap((agent) =>
 			[h("dt", null, visible(agent.name)), h("dd", null, visible(agent.description ?? ""))])));

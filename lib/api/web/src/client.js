@@ -4,6 +4,7 @@
  * the event stream of a session which is followed across disconnections.
  */
 
+import { request } from "./key.js";
 import { SseParser } from "./sse.js";
 import { lastNumber } from "./state.js";
 
@@ -43,9 +44,8 @@ function freshKey() {
 
 /* Sends one request. Returns the JSON of the answer (null when it has no body). */
 async function call(method, path, body, headers) {
-	const res = await fetch(path, {
+	const res = await request(path, {
 		method,
-		cache: "no-store",
 		headers: {
 			accept: "application/json",
 			...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -84,14 +84,15 @@ async function callOnce(method, path, body, headers) {
 	}
 }
 
-const session = (id) => `/v1/sessions/${encodeURIComponent(id)}`;
+/* Relative: the page may stand below a prefix, or below a project's path. */
+const session = (id) => `v1/sessions/${encodeURIComponent(id)}`;
 const ASYNC = { prefer: "respond-async" };
 
 export const api = {
-	dev: () => call("GET", "/v1/dev"),
-	sessions: (after) => call("GET", "/v1/sessions?limit=50" + (after ? `&after=${encodeURIComponent(after)}` : "")),
+	dev: () => call("GET", "v1/dev"),
+	sessions: (after) => call("GET", "v1/sessions?limit=50" + (after ? `&after=${encodeURIComponent(after)}` : "")),
 	session: (id) => call("GET", session(id)),
-	create: () => callOnce("POST", "/v1/sessions", { metadata: {} }),
+	create: () => callOnce("POST", "v1/sessions", { metadata: {} }),
 	remove: (id) => call("DELETE", session(id)),
 	interrupt: (id) => call("POST", session(id) + "/interrupt", {}),
 	send: (id, text, agent) => callOnce("POST", session(id) + "/messages", {
@@ -162,8 +163,8 @@ async function connect(run, on) {
 	const abort = run.abort = new AbortController();
 	let silence = setTimeout(() => abort.abort(), SILENCE_MS);
 	try {
-		const res = await fetch(`${session(run.id)}/events?after=${run.last}`, {
-			headers: { accept: "text/event-stream" }, cache: "no-store", signal: abort.signal,
+		const res = await request(`${session(run.id)}/events?after=${run.last}`, {
+			headers: { accept: "text/event-stream" }, signal: abort.signal,
 		});
 		if (!res.ok)
 			throw new ApiError(res.status, {});

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who calls a hosting server: one bearer key in one Authorization header, its scopes, and the
+ * project that the call names. Another organization's things are not there: the same 404 as for
+ * what never was. Streams end soon after their key was revoked.
+ */
+#include "api/api_private.h"
+
+#include "base/str.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define GUARD_MS 2000 /* how often the keys of open streams are looked at */
+
+/* The key of the only Authorization header, or NULL. */
+static const char *bearer_of(const struct kt_request *rq)
+{
+	const char *value = NULL;
+
+	for (size_t i = 0; i < rq->n_headers; i++) {
+		if (!kt_str_eq(rq->headers[i].name, "authorization"))
+			continue;
+		if (value)
+			return NULL;
+		value = rq->headers[i].value;
+	}
+	if (!value || strncasecmp(value, "bearer", 6) != 0 || value[6] != ' ')
+		return NULL;
+	value += 6 + strspn(value + 6, " ");
+	return *value && !strpbrk(value, " \t,") ? value : NULL;
+}
+
+/* A key in a URL ends up in logs and histories: whoever sends one there has to be told. */
+static bool key_in_query(const char *query)
+{
+	return strstr(query, "kt_live_") || strstr(query, "kt_test_") ||
+		kt_str_starts(query, "access_token=") || strstr(query, "&access_token=");
+}
+
+/* One body for every reason: it must not tell which keys there are. */
+static bool unauthorized(struct kt_call *c)
+{
+	kt_exchange_header(c->ex, "WWW-Authenticate", "Bearer realm=\"karta\"");
+	kt_api_fail(c, 401, "unauthorized",
+		"send a valid API key as 'Authorization: Bearer kt_...', once, and not in the URL",
+		NULL);
+	return false;
+}
+
+bool kt_api_authorize(struct kt_call *c, unsigned scopes)
+{
+	const char *bearer = bearer_of(c->rq);
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	scopes &= KT_SCOPE_READ | KT_SCOPE_WRITE | KT_SCOPE_ADMIN;
+	if (!bearer || key_in_query(c->rq->query))
+		return unauthorized(c);
+	rc = kt_control_principal(c->api->cfg.control, bearer, &c->by->who, &err);
+	if (rc == KT_EAUTH)
+		return unauthorized(c);
+	if (rc != KT_OK) {
+		kt_exchange_header(c->ex, "Retry-After", "5");
+		kt_api_fail(c, 503, "unavailable", "keys cannot be checked now", NULL);
+		return false;
+	}
+	if ((c->by->who.scopes & scopes) != scopes) {
+		char detail[96];
+
+		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'",
+			scopes & KT_SCOPE_ADMIN         ? "admin"
+				: scopes & KT_SCOPE_WRITE ? "write"
+							  : "read");
+		kt_api_fail(c, 403, "forbidden", detail, NULL);
+		return false;
+	}
+	return true;
+}
+
+static bool no_project(struct kt_call *c)
+{
+	memset(&c->by->target, 0, sizeof(c->by->target));
+	kt_api_fail(c, 404, "project_not_found", "there is no such project", NULL);
+	return false;
+}
+
+/* What a lookup of a project came to. */
+static bool take_target(struct kt_call *c, enum kt_code rc, const struct kt_err *err)
+{
+	const struct kt_target *t = &c->by->target;
+
+	if (rc != KT_OK && rc != KT_ENOTFOUND && rc != KT_ECONFLICT) {
+		kt_api_fail_err(c, err);
+		return false;
+	}
+	/* Without an active release the project is there all the same. */
+	if (rc == KT_ENOTFOUND || !t->project_id[0] || !kt_str_eq(t->org_id, c->by->who.org_id))
+		return no_project(c);
+	return true;
+}
+
+bool kt_api_resolve_ref(struct kt_call *c, const char *ref)
+{
+	struct kt_control *ctl = c->api->cfg.control;
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	memset(&c->by->target, 0, sizeof(c->by->target));
+	rc = kt_control_target(ctl, c->by->who.org_id, ref, &c->by->target, &err);
+	/* A preview by path, where there are no names below the server's. */
+	if (rc == KT_ENOTFOUND)
+		rc = kt_control_target_host(ctl, ref, &c->by->target, &err);
+	return take_target(c, rc, &err);
+}
+
+bool kt_api_resolve(struct kt_call *c, const struct kt_place *place)
+{
+	struct kt_control *ctl = c->api->cfg.control;
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	switch (place->kind) {
+	case KT_PLACE_OWN:
+		return true;
+	case KT_PLACE_REF:
+		return kt_api_resolve_ref(c, place->name);
+	case KT_PLACE_LABEL:
+		rc = kt_control_target_host(ctl, place->name, &c->by->target, &err);
+		return take_target(c, rc, &err);
+	case KT_PLACE_PATH:
+		if (!kt_str_eq(place->org, c->by->who.org_slug))
+			return no_project(c);
+		rc = kt_control_target_path(ctl, place->org, place->name, &c->by->target, &err);
+		if (rc == KT_ENOTFOUND)
+			return kt_api_resolve_ref(c, place->name);
+		return take_target(c, rc, &err);
+	}
+	return false;
+}
+
+bool kt_api_has_release(struct kt_call *c)
+{
+	const struct kt_target *t = &c->by->target;
+
+	if (t->folder || t->release_id[0])
+		return true;
+	kt_api_fail(c, 409, "no_release", "this project has no active release yet", NULL);
+	return false;
+}
+
+bool kt_api_visible(const struct kt_call *c, const struct kt_session *s)
+{
+	const struct kt_target *t;
+
+	if (!c->by)
+		return true;
+	t = kt_session_target(s);
+	return t && kt_str_eq(t->org_id, c->by->who.org_id) &&
+		(!c->by->target.project_id[0] ||
+			kt_str_eq(t->project_id, c->by->target.project_id));
+}
+
+/* --- streams whose key may be revoked ---------------------------------------------------- */
+
+static void look(void *arg)
+{
+	struct kt_api *api = arg;
+	struct kt_principal who;
+	struct kt_err err = KT_ERR_INIT;
+
+	for (struct kt_guard *g = api->guards, *next; g; g = next) {
+		next = g->next;
+		if (kt_control_principal(api->cfg.control, g->bearer, &who, &err) == KT_EAUTH)
+			g->revoked(g->arg);
+	}
+}
+
+void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked, void *arg)
+{
+	struct kt_api *api = c->api;
+	const char *bearer;
+
+	memset(g, 0, sizeof(*g));
+	if (!c->by || !c->by->who.key_id[0])
+		return;
+	bearer = bearer_of(c->rq);
+	if (!bearer || !kt_str_copy(g->bearer, sizeof(g->bearer), bearer))
+		return;
+	g->api = api;
+	g->revoked = revoked;
+	g->arg = arg;
+	g->next = api->guards;
+	if (g->next)
+		g->next->prev = g;
+	api->guards = g;
+	if (!api->guard_timer)
+		api->guard_timer = kt_timer_new(kt_sessions_loop(api->cfg.sessions), look, api);
+	if (!kt_timer_active(api->guard_timer))
+		kt_timer_start(api->guard_timer, GUARD_MS, GUARD_MS);
+}
+
+void kt_api_guard_remove(struct kt_guard *g)
+{
+	if (!g->api)
+		return;
+	if (g->prev)
+		g->prev->next = g->next;
+	else
+		g->api->guards = g->next;
+	if (g->next)
+		g->next->prev = g->prev;
+	if (!g->api->guards)
+		kt_timer_stop(g->api->guard_timer);
+	explicit_bzero(g, sizeof(*g));
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: MIT
+// A hosting server over HTTP: every operation of the document is called and every answer fits it; the four ways to
+// a project reach the same sessions; publishing in all its forms; logs; logins; names, prefixes and proxies.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Client, documented } from './document.mjs';
+import { ROOT, eventually, openStream, tempDir, writeFiles } from './lib.mjs';
+import { archive, publish, startServe } from './serve.mjs';
+
+const P = '/agent_projects/{project_ref}';
+const JSON_TYPE = { 'content-type': 'application/json' };
+const SSE = { accept: 'text/event-stream' };
+const ASYNC = { prefer: 'respond-async' };
+const bearer = (key) => ({ authorization: `Bearer ${key}` });
+
+async function ok(status, c, ...args) {
+  const r = await c.call(...args);
+  assert.equal(r.status, status, `${args[0]} ${args[1]}: ${r.text.slice(0, 800)}`);
+  return r;
+}
+
+test('every operation answers as the document says', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+
+  // Who am I, keys.
+  assert.equal((await ok(200, c, 'GET', '/v1/whoami')).body.org.slug, 'default');
+  const made = await ok(201, c, 'POST', '/v1/keys', [], { body: { name: 'ci', scopes: ['read', 'write'] } });
+  assert.match(made.body.key, /^kt_live_/);
+  assert.equal(made.headers['cache-control'], 'no-store');
+  await ok(422, c, 'POST', '/v1/keys', [], { body: { name: 'ci', scopes: ['root'] } });
+  await ok(400, c, 'POST', '/v1/keys', [], { raw: '{' });
+  await ok(415, c, 'POST', '/v1/keys', [], { raw: 'x', headers: { 'content-type': 'text/plain' } });
+  const list = (await ok(200, c, 'GET', '/v1/keys')).body.data;
+  assert.ok(list.some((k) => k.id === made.body.id) && !JSON.stringify(list).includes(made.body.key));
+  await ok(204, c, 'DELETE', '/v1/keys/{key_id}', [made.body.id]);
+  await ok(404, c, 'DELETE', '/v1/keys/{key_id}', ['key_none']);
+  assert.equal((await ok(401, new Client(karta, made.body.key), 'GET', '/v1/whoami')).body.code, 'unauthorized');
+
+  // Projects.
+  assert.deepEqual((await ok(200, c, 'GET', '/agent_projects')).body.data, []);
+  const project = (await ok(201, c, 'POST', '/agent_projects', [], { body: { slug: 'empty' }, headers: { 'idempotency-key': 'e1' } })).body;
+  assert.equal((await ok(201, c, 'POST', '/agent_projects', [], { body: { slug: 'empty' }, headers: { 'idempotency-key': 'e1' } })).body.id, project.id);
+  await ok(409, c, 'POST', '/agent_projects', [], { body: { slug: 'empty' } });
+  await ok(422, c, 'POST', '/agent_projects', [], { body: { slug: 'No Good' } });
+  await ok(422, c, 'POST', '/agent_projects', [], { body: {} });
+  assert.equal((await ok(200, c, 'GET', P, ['empty'])).headers.etag, '"none"');
+  assert.equal((await ok(200, c, 'GET', P, [project.id])).body.slug, 'empty');
+  assert.equal((await ok(200, c, 'PATCH', P, ['empty'], { body: { slug: 'bare' } })).body.slug, 'bare');
+  await ok(404, c, 'GET', P, ['empty']);
+  assert.equal((await ok(409, c, 'POST', '/v1/projects/{project_ref}/sessions', ['bare'], { body: {} })).body.code, 'no_release');
+  assert.deepEqual((await ok(200, c, 'GET', '/v1/projects/{project_ref}/sessions', ['bare'])).body.data, []);
+  await ok(204, c, 'DELETE', P, ['bare']);
+  await ok(404, c, 'DELETE', P, ['bare']);
+
+  // Releases.
+  const v1 = (await publish(c, 'fake', archive(t, { 'note.txt': 'one' }), '?commit_sha=' + '1'.repeat(40) + '&ref=main&message=One')).body;
+  assert.deepEqual([v1.version, v1.state, v1.activated, v1.pinned, v1.message], ['v1', 'active', true, false, 'One']);
+  const posted = await c.call('POST', `${P}/releases`, ['fake'], { raw: archive(t, { 'note.txt': 'two' }), query: '?message=Two',
+    headers: { 'content-type': 'application/gzip', ...SSE } });
+  assert.deepEqual([posted.status, posted.events.at(-1).type, posted.events.at(-1).data.activated], [200, 'release', true], posted.text);
+  const v2 = posted.events.at(-1).data.release;
+  assert.equal(posted.headers['karta-release'], v2.id);
+  assert.ok(posted.events.some((e) => e.type === 'log' && /^-----> /.test(e.data.text)));
+  assert.deepEqual((await ok(200, c, 'GET', `${P}/releases`, ['fake'])).body.data.map((r) => r.version), ['v2', 'v1']);
+  const page = (await ok(200, c, 'GET', `${P}/releases`, ['fake'], { query: '?limit=1' })).body;
+  assert.deepEqual([page.data.length, page.has_more], [1, true]);
+  assert.deepEqual((await ok(200, c, 'GET', `${P}/releases`, ['fake'], { query: '?before=v2' })).body.data.map((r) => r.version), ['v1']);
+  await ok(400, c, 'GET', `${P}/releases`, ['fake'], { query: '?limit=0' });
+  for (const v of ['v1', v1.id]) assert.equal((await ok(200, c, 'GET', `${P}/releases/{version}`, ['fake', v])).body.id, v1.id);
+  assert.equal((await ok(200, c, 'GET', `${P}/releases/{version}`, ['fake', 'current'])).body.id, v2.id);
+  await ok(404, c, 'GET', `${P}/releases/{version}`, ['fake', 'v99']);
+  assert.match((await ok(200, c, 'GET', `${P}/releases/{version}/manifest`, ['fake', 'v1'])).text, /^100644 3 [0-9a-f]{64} note.txt$/m);
+  const tar = await ok(200, c, 'GET', `${P}/releases/{version}/archive`, ['fake', 'v1']);
+  const out = tempDir(t, 'out');
+  execFileSync('tar', ['xzf', '-', '-C', out], { input: tar.bytes });
+  assert.equal(readFileSync(path.join(out, 'note.txt'), 'utf8'), 'one');
+  await ok(400, c, 'GET', `${P}/releases/{version}/archive`, ['fake', 'v1'], { query: '?format=zip' });
+  const log = (await ok(200, c, 'GET', `${P}/releases/{version}/log`, ['fake', 'v2'])).body;
+  assert.deepEqual([log.has_more, log.data.at(-1).type], [false, 'release']);
+  const streamed = await ok(200, c, 'GET', `${P}/releases/{version}/log`, ['fake', 'v2'], { headers: { ...SSE, 'last-event-id': '1' } });
+  assert.deepEqual(streamed.events.map((e) => e.seq), log.data.slice(1).map((e) => e.seq));
+  await ok(204, c, 'GET', `${P}/releases/{version}/log`, ['fake', 'v2'], { query: `?stream=1&after=${log.last_seq}` });
+  await ok(404, c, 'GET', `${P}/releases/{version}/log`, ['fake', 'v9']);
+  await ok(404, c, 'GET', `${P}/releases/{version}/log`, ['none', 'v1']);
+  assert.equal((await ok(412, c, 'POST', `${P}/activate`, ['fake'], { body: { version: 'v1' }, headers: { 'if-match': `"${v1.id}"` } })).body.code, 'precondition_failed');
+  assert.equal((await ok(200, c, 'POST', `${P}/activate`, ['fake'], { body: { version: 'v1' }, headers: { 'if-match': `"${v2.id}"` } })).body.active, true);
+  await ok(422, c, 'POST', `${P}/activate`, ['fake'], { body: {} });
+  await ok(200, c, 'POST', `${P}/releases/{version}/activate`, ['fake', 'v2']);
+  const back = (await ok(200, c, 'POST', `${P}/rollback`, ['fake'], { body: { reason: 'worse' } })).body;
+  assert.deepEqual([back.version, back.rolled_back_from, back.pinned], ['v1', 'v2', true]);
+  const held = await publish(c, 'fake', archive(t, { 'note.txt': 'three' }));
+  assert.deepEqual([held.status, held.body.activated, held.body.pinned, held.body.state], [201, false, true, 'ready'], held.text);
+  assert.equal((await ok(409, c, 'POST', `${P}/releases/{version}/activate`, ['fake', 'v3'])).body.code, 'pinned');
+  assert.equal((await ok(200, c, 'DELETE', `${P}/pin`, ['fake'])).body.pinned, false);
+
+  // Refs, deploys, configuration.
+  const refs = (await ok(200, c, 'GET', `${P}/refs`, ['fake'])).body;
+  assert.deepEqual([refs.refs, refs.live.version], [{ 'refs/heads/main': '1'.repeat(40) }, 'v1']);
+  const preview = (await publish(c, 'fake', archive(t), '?ref=refs/heads/try-it&commit_sha=' + '2'.repeat(40))).body;
+  assert.deepEqual([preview.state, preview.preview, preview.activated], ['preview', 'fake-try-it', false]);
+  assert.equal((await ok(200, c, 'GET', P, ['fake'])).body.previews[0].label, 'fake-try-it');
+  await ok(201, c, 'POST', '/v1/projects/{project_ref}/sessions', ['fake-try-it'], { body: {} });
+  await ok(204, c, 'DELETE', `${P}/refs`, ['fake'], { query: '?name=refs/heads/try-it' });
+  await ok(400, c, 'DELETE', `${P}/refs`, ['fake']);
+  const deploy = (await ok(202, c, 'POST', `${P}/deploys`, ['fake'], { body: { commit_sha: '1'.repeat(40) } })).body.deploy;
+  assert.deepEqual([deploy.url, deploy.log], [`http://fake.localhost:${karta.port}`, `/agent_projects/fake/deploys/${deploy.id}/log`]);
+  await ok(200, c, 'GET', `${P}/deploys/{version}/log`, ['fake', deploy.id], { headers: SSE });
+  assert.equal((await ok(200, c, 'GET', `${P}/deploys/{version}`, ['fake', deploy.id])).body.state, 'active');
+  await ok(404, c, 'POST', `${P}/deploys`, ['fake'], { body: { commit_sha: '9'.repeat(40) } });
+  await ok(422, c, 'POST', `${P}/deploys`, ['fake'], { body: {} });
+  const changed = (await ok(200, c, 'PATCH', `${P}/config`, ['fake'], { body: { set: { COLOR: 'blue' } } })).body;
+  assert.deepEqual([changed.version, changed.release.source], [1, 'config']);
+  assert.deepEqual((await ok(200, c, 'GET', `${P}/config`, ['fake'])).body, { version: 1, vars: { COLOR: 'blue' } });
+  await ok(422, c, 'PATCH', `${P}/config`, ['fake'], { body: { set: { 'no good': '' } } });
+
+  // Logs, audit, harnesses, webhooks.
+  assert.ok((await ok(200, c, 'GET', `${P}/logs`, ['fake'])).lines.length > 5);
+  assert.ok((await ok(200, c, 'GET', `${P}/logs`, ['fake'], { query: '?follow=0&lines=2', headers: SSE })).events.length === 2);
+  await ok(404, c, 'GET', `${P}/logs`, ['none']);
+  for (const bad of ['level=loud', 'source=sky', 'since=yesterday', 'lines=-1', 'follow=2', 'after=x'])
+    assert.equal((await ok(400, c, 'GET', `${P}/logs`, ['fake'], { query: `?${bad}` })).body.code, 'bad_query', bad);
+  const audit = (await ok(200, c, 'GET', '/v1/audit', [], { query: '?limit=3' })).body;
+  assert.deepEqual([audit.data.length, audit.has_more], [3, true]);
+  assert.equal((await ok(200, c, 'GET', '/v1/audit', [], { query: `?limit=1&before=${audit.data[2].seq}` })).body.data[0].seq, audit.data[2].seq - 1);
+  assert.equal((await ok(200, c, 'GET', '/v1/audit/verify')).body.ok, true);
+  assert.ok(Array.isArray((await ok(200, c, 'GET', '/harnesses.json')).body.harnesses));
+  await ok(401, c, 'POST', '/webhooks/github', [], { body: { zen: 'x' }, headers: { 'x-github-event': 'ping' } });
+
+  // Logins.
+  const codes = (await ok(200, c, 'POST', '/v1/device/code', [], { body: { client_name: 'a laptop', scopes: ['read'] } })).body;
+  assert.equal(codes.verification_uri_complete, `http://127.0.0.1:${karta.port}/device?code=${codes.user_code}`);
+  assert.equal((await ok(400, c, 'POST', '/v1/device/token', [], { body: { device_code: codes.device_code } })).body.code, 'authorization_pending');
+  assert.equal((await ok(400, c, 'POST', '/v1/device/token', [], { body: { device_code: codes.device_code } })).body.code, 'slow_down');
+  assert.equal((await ok(200, c, 'GET', '/v1/device/{user_code}', [codes.user_code])).body.client_name, 'a laptop');
+  await ok(422, c, 'POST', '/v1/device/{user_code}', [codes.user_code], { body: {} });
+  assert.ok([200, 204].includes((await c.call('POST', '/v1/device/{user_code}', [codes.user_code], { body: { approve: true } })).status));
+  const login = await eventually(async () => {
+    const r = await c.call('POST', '/v1/device/token', [], { body: { device_code: codes.device_code } });
+    return r.status === 200 && r.body;
+  }, 'the key of the login');
+  assert.deepEqual(login.scopes, ['read']);
+  assert.deepEqual((await ok(200, new Client(karta, login.key), 'GET', '/v1/whoami')).body.key.scopes, ['read']);
+  assert.equal((await ok(400, c, 'POST', '/v1/device/token', [], { body: { device_code: 'x' } })).body.code, 'expired_token');
+  await ok(404, c, 'GET', '/v1/device/{user_code}', ['XXXX-XXXX']);
+
+  // Sessions, by both families of the document.
+  for (const [prefix, own, body] of [['/v1', [], { project: 'fake' }], ['/v1/projects/{project_ref}', ['fake'], {}]]) {
+    const s = (await ok(201, c, 'POST', `${prefix}/sessions`, own, { body, headers: { 'idempotency-key': 's1' + own.length } })).body;
+    assert.equal((await ok(201, c, 'POST', `${prefix}/sessions`, own, { body, headers: { 'idempotency-key': 's1' + own.length } })).body.id, s.id);
+    assert.deepEqual([s.project.ref, s.org, s.release], ['fake', 'default', s.project.version]);
+    await ok(200, c, 'GET', `${prefix}/sessions`, own);
+    await ok(200, c, 'GET', `${prefix}/sessions/{session_id}`, [...own, s.id]);
+    assert.equal((await ok(200, c, 'POST', `${prefix}/sessions/{session_id}/messages`, [...own, s.id], { body: { text: '[[text:hi]]' } })).body.text, 'hi');
+    await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/messages`, [...own, s.id], { body: { text: '[[ask:touch one]]' }, headers: ASYNC });
+    const asked = await eventually(async () => (await c.call('GET', `${prefix}/sessions/{session_id}`, [...own, s.id])).body.pending_input, 'an input');
+    await ok(200, c, 'PUT', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id], { body: { decision: 'approve_once' } });
+    await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/interrupt`, [...own, s.id]);
+    await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/events`, [...own, s.id], { query: '?until=idle' });
+    await ok(200, c, 'GET', `${prefix}/agents`, own, { query: own.length ? '' : '?project=fake' });
+    await ok(204, c, 'DELETE', `${prefix}/sessions/{session_id}`, [...own, s.id]);
+    await ok(404, c, 'GET', `${prefix}/sessions/{session_id}`, [...own, s.id]);
+  }
+  await ok(422, c, 'POST', '/v1/sessions', [], { body: {} });
+  await ok(422, c, 'GET', '/v1/agents');
+  await ok(404, c, 'POST', '/v1/sessions', [], { body: { project: 'none' } });
+  const dev = (await ok(200, c, 'GET', '/v1/projects/{project_ref}/dev', ['fake'])).body;
+  assert.deepEqual([dev.project, dev.dir, dev.harness], ['fake', null, 'acp']);
+  for (const route of ['/openapi.json', '/healthz', '/readyz']) await ok(200, new Client(karta), 'GET', route);
+  for (const id of ['getOpenapi', 'getHealth', 'getReadiness']) c.seen.add(id);
+  assert.deepEqual(documented.map((r) => r.id).filter((id) => !c.seen.has(id)), ['getDev'], 'operations without a test');
+  assert.equal(await karta.stop(), 0);
+});
+
+test('a project is reached in four ways, and no other session is', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const host = (label) => ({ host: `${label}.localhost:${karta.port}` });
+  for (const name of ['one', 'two']) assert.equal((await publish(c, name, archive(t, {}, name))).status, 201);
+  const get = async (route, headers = {}) => {
+    const r = await fetch(karta.url + route, { headers: { ...bearer(karta.key), ...headers } });
+    return { status: r.status, body: await r.json() };
+  };
+  const byHost = (label, method, route, body, headers = {}) => new Promise((done, fail) => {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const rq = http.request(karta.url + route, { method, headers: { ...bearer(karta.key), ...host(label), ...(text ? JSON_TYPE : {}), ...headers } }, (r) => {
+      let all = '';
+      r.on('data', (d) => { all += d; });
+      r.on('end', () => done({ status: r.statusCode, text: all, headers: r.headers, body: /json/.test(r.headers['content-type'] ?? '') ? JSON.parse(all) : null }));
+    });
+    rq.on('error', fail);
+    rq.end(text);
+  });
+
+  const s = (await byHost('one', 'POST', '/v1/sessions', { metadata: { n: 1 } })).body;
+  assert.equal(s.project.ref, 'one');
+  for (const [what, r] of [
+    ['host', await byHost('one', 'GET', `/v1/sessions/${s.id}`)], ['ref', await get(`/v1/projects/one/sessions/${s.id}`)],
+    ['id', await get(`/v1/projects/${s.project.project_id}/sessions/${s.id}`)],
+    ['path', await get(`/default/one/v1/sessions/${s.id}`)], ['flat', await get(`/v1/sessions/${s.id}`)],
+  ]) assert.deepEqual([r.status, r.body.id], [200, s.id], what);
+  const stripped = ({ request_id: _, ...rest }) => rest;
+  const missing = stripped((await get('/v1/projects/two/sessions/sess_0000000000000000000000')).body);
+  for (const [what, r] of [
+    ['host', await byHost('two', 'GET', `/v1/sessions/${s.id}`)], ['ref', await get(`/v1/projects/two/sessions/${s.id}`)],
+    ['path', await get(`/default/two/v1/sessions/${s.id}`)],
+  ]) assert.deepEqual([r.status, stripped(r.body)], [404, missing], what);
+  assert.deepEqual((await get('/v1/projects/two/sessions')).body.data, []);
+  assert.deepEqual((await get('/v1/sessions?project=one')).body.data.map((x) => x.id), [s.id]);
+  assert.deepEqual((await get('/v1/sessions?project=two')).body.data, []);
+  assert.equal((await get(`/v1/projects/two/sessions?after=${s.id}`)).status, 400);
+  assert.equal((await byHost('two', 'POST', '/v1/sessions', { parent_id: s.id })).status, 404);
+  assert.equal((await byHost('two', 'POST', '/v1/sessions', { session_id: s.id })).status, 404);
+  for (const route of ['/other/one/v1/sessions', '/v1/projects/none/sessions', '/default/none/v1/sessions'])
+    assert.equal((await get(route)).body.code, 'project_not_found', route);
+  assert.equal((await byHost('none', 'GET', '/v1/sessions')).body.code, 'project_not_found');
+  // What manages the server is at its own name only; nobody learns which names there are without a key.
+  assert.equal((await byHost('one', 'GET', '/agent_projects')).body.code, 'not_found');
+  assert.equal((await byHost('one', 'GET', '/v1/keys')).body.code, 'not_found');
+  for (const label of ['one', 'none']) assert.equal((await byHost(label, 'GET', '/v1/sessions', undefined, { authorization: '' })).status, 401);
+  // Pages.
+  for (const [label, route, want] of [['one', '/', /id="composer"/], ['one', '/assets/app.js', /import/], ['none', '/', /id="composer"/]])
+    assert.match((await byHost(label, 'GET', route)).text, want);
+  for (const [route, want] of [['/', /id="projects"/], ['/device?code=X', /Approve/], ['/default/one/', /id="composer"/], ['/default/one/assets/app.js', /import/],
+    ['/v1/projects/one/', /id="composer"/], ['/v1/projects/one/assets/key.js', /sessionStorage/]]) {
+    const r = await fetch(karta.url + route);
+    assert.equal(r.status, 200, route);
+    assert.match(await r.text(), want, route);
+    assert.match(r.headers.get('content-security-policy'), /default-src 'none'/);
+  }
+  assert.equal((await get('/v1/projects/one/v1/agents')).status, 200);
+  for (const route of ['/home', '/device']) assert.equal((await byHost('one', 'GET', route)).status, 404, route);
+});
+
+test('publishing: files, documents, interrupted and repeated', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const releases = () => c.call('GET', `${P}/releases`, ['bot']).then((r) => r.body.data ?? []);
+  const gz = { 'content-type': 'application/gzip' };
+  const route = `${P}/releases`;
+
+  assert.equal((await ok(422, c, 'PUT', route, ['bot'], { headers: gz })).body.code, 'validation_failed');
+  assert.equal((await ok(415, c, 'PUT', route, ['bot'], { raw: 'x', headers: { 'content-type': 'image/png' } })).body.code, 'unsupported_media_type');
+  assert.equal((await ok(422, c, 'PUT', route, ['bot'], { raw: 'no archive', headers: gz })).body.code, 'archive_refused');
+  await ok(422, c, 'PUT', route, ['No-Good'], { raw: archive(t), headers: gz });
+  await ok(400, c, 'POST', route, ['bot'], { raw: '{' });
+  await ok(400, c, 'PUT', route, ['bot'], { raw: archive(t), headers: gz, query: '?fork=maybe' });
+  await ok(400, c, 'PUT', route, ['bot'], { raw: archive(t), headers: { ...gz, 'idempotency-key': '' } });
+
+  // The same key: one release, whichever way the answer is asked for.
+  const bytes = archive(t, { 'a.txt': 'a' });
+  const key = { 'idempotency-key': 'deploy-1' };
+  const first = (await publish(c, 'bot', bytes, '', key)).body;
+  assert.equal((await publish(c, 'bot', bytes, '', key)).body.id, first.id);
+  const again = await publish(c, 'bot', bytes, '', { ...key, ...SSE });
+  assert.deepEqual([again.events.at(-1).type, again.events.at(-1).data.release.id], ['release', first.id]);
+  assert.equal((await publish(c, 'bot', archive(t, { 'a.txt': 'b' }), '', key)).body.code, 'idempotency_mismatch');
+  assert.equal((await releases()).length, 1);
+  const async = await publish(c, 'bot', archive(t, { 'a.txt': 'c' }), '', ASYNC);
+  assert.deepEqual([async.status, async.body.accepted, async.body.release.version], [202, true, 'v2']);
+  assert.equal(async.headers.location, `http://127.0.0.1:${karta.port}/agent_projects/bot/releases/${async.body.release.id}`);
+  await eventually(async () => (await releases())[0].state === 'active', 'v2');
+
+  // The document: what is missing is named, what is there is not sent.
+  const manifest = (await c.call('GET', `${route}/{version}/manifest`, ['bot', 'v2'])).text;
+  const known = await ok(201, c, 'POST', route, ['bot'], { body: { manifest, message: 'by document' } });
+  assert.deepEqual([known.body.version, known.body.digest], ['v3', (await releases())[0].digest]);
+  const more = manifest + `100644 4 ${'ab'.repeat(32)} zz.txt\n`;
+  const lacking = await ok(409, c, 'POST', route, ['bot'], { body: { manifest: more } });
+  assert.deepEqual([lacking.body.code, lacking.body.missing, lacking.body.missing_total], ['files_missing', ['ab'.repeat(32)], 1]);
+  // A large one, which does not fit memory, and names many.
+  let big = '';
+  for (let i = 0; i < 9000; i++) big += `100644 1 ${i.toString(16).padStart(64, '0')} f/${String(i).padStart(6, '0')}-${'n'.repeat(60)}\n`;
+  const many = await ok(409, c, 'POST', route, ['bot'], { body: { manifest: big } });
+  assert.deepEqual([many.body.missing.length, many.body.missing_total], [5000, 9000]);
+
+  // A build that fails leaves what is live.
+  const broken = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }));
+  assert.deepEqual([broken.status, broken.body.code, broken.body.release.state, broken.body.release.error.code], [422, 'build_failed', 'failed', 'invalid_application'], broken.text);
+  assert.match(broken.body.detail, /karta\.toml/);
+  const failed = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }), '', SSE);
+  assert.equal(failed.events.at(-1).data.error.code, 'invalid_application');
+  assert.equal((await c.call('GET', P, ['bot'])).body.current.version, 'v3');
+
+  // A client that leaves stops nothing; one that leaves in the middle of its upload leaves nothing.
+  const gone = openStream(karta, '/agent_projects/bot/releases?message=left', { method: 'PUT', headers: { ...bearer(karta.key) } });
+  gone.close();
+  await gone.done;
+  const half = http.request(`${karta.url}/agent_projects/bot/releases`, { method: 'PUT', headers: { ...bearer(karta.key), ...gz, 'content-length': 1000000 } });
+  half.on('error', () => {});
+  half.write(Buffer.alloc(300000));
+  await eventually(() => readdirSync(path.join(karta.data, 'tmp')).some((f) => f.startsWith('upload-')), 'an upload on its way');
+  half.destroy();
+  await eventually(() => !readdirSync(path.join(karta.data, 'tmp')).some((f) => f.startsWith('upload-')), 'no upload left');
+  assert.equal(await karta.stop(), 0);
+});
+
+test('who may not publish is told before the archive was sent', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const reader = (await c.call('POST', '/v1/keys', [], { body: { name: 'r', scopes: ['read'] } })).body.key;
+  const ask = (headers, route = '/agent_projects/bot/releases', host) => new Promise((done, fail) => {
+    let went = 0;
+    const rq = http.request(karta.url + route, { method: 'PUT', headers: { 'content-type': 'application/gzip', 'content-length': 50000000, expect: '100-continue',
+      ...(host ? { host } : {}), ...headers } }, (r) => { r.resume(); r.on('end', () => done([r.statusCode, went])); });
+    rq.on('continue', () => { went = 1; rq.destroy(); done([100, went]); });
+    rq.on('error', (e) => (went ? 0 : fail(e)));
+    rq.flushHeaders();
+  });
+  assert.deepEqual(await ask({}), [401, 0]);
+  assert.deepEqual(await ask(bearer('kt_live_nope')), [401, 0]);
+  assert.deepEqual(await ask(bearer(reader)), [403, 0]);
+  assert.deepEqual(await ask(bearer(karta.key), undefined, 'evil.example'), [421, 0]);
+  assert.deepEqual(await ask({ ...bearer(karta.key), origin: 'https://evil.example' }), [403, 0]);
+  assert.deepEqual(await ask(bearer(karta.key)), [100, 1]);
+  assert.deepEqual(await ask({ ...bearer(karta.key), 'content-length': 5000000000 }), [413, 0]);
+});
+
+test('logs: filters, resuming, following', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  for (const n of ['1', '2', '3']) assert.equal((await publish(c, 'bot', archive(t, { n }))).status, 201);
+  await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }));
+  const read = async (query = '') => (await ok(200, c, 'GET', `${P}/logs`, ['bot'], { query })).lines;
+  const seqs = (lines) => lines.map((l) => l.seq);
+  const all = await read();
+  assert.deepEqual(seqs(all), all.map((_, i) => i + 1));
+  assert.deepEqual(await read('?lines=3'), all.slice(-3));
+  assert.deepEqual(await read('?lines=0'), []);
+  assert.deepEqual(await read('?after=5'), all.slice(5));
+  const builds = all.filter((l) => l.data.source === 'build');
+  assert.ok(builds.length > 5 && builds.length < all.length);
+  assert.deepEqual(await read('?source=build'), builds);
+  assert.deepEqual(await read('?source=build&lines=4'), builds.slice(-4));
+  assert.deepEqual(await read('?source=build&after=4'), builds.filter((l) => l.seq > 4));
+  assert.deepEqual(await read('?release=v2'), all.filter((l) => l.data.release === 'v2'));
+  assert.deepEqual(await read('?level=error'), all.filter((l) => l.data.level === 'error'));
+  assert.ok((await read('?level=error')).length > 0);
+  assert.deepEqual(await read('?level=debug&source=harness'), []);
+  const cut = all[6].timestamp;
+  assert.deepEqual(await read(`?since=${new Date(cut).toISOString()}`), all.filter((l) => l.timestamp >= cut));
+  assert.deepEqual(await read(`?until=${new Date(cut).toISOString()}`), all.filter((l) => l.timestamp <= cut));
+  assert.deepEqual(await read('?since=10m'), all);
+  assert.deepEqual(await read('?session=sess_none'), []);
+
+  // Followers, with and without filters, see what comes, each number once; and resume.
+  const follow = (query, headers = {}) => openStream(karta, `/agent_projects/bot/logs${query}`, { headers: { ...bearer(karta.key), ...headers } });
+  const plain = follow('?lines=1');
+  const picky = follow('?source=build&lines=1');
+  await plain.until((e) => e.seq === all.at(-1).seq);
+  await picky.until((e) => e.seq === builds.at(-1).seq);
+  assert.equal((await publish(c, 'bot', archive(t, { n: '5' }))).status, 201);
+  const now = await read();
+  await plain.until((e) => e.seq === now.at(-1).seq);
+  const last = now.filter((l) => l.data.source === 'build').at(-1).seq;
+  await picky.until((e) => e.seq === last);
+  assert.deepEqual(seqs(plain.events), seqs(now.slice(all.length - 1)));
+  assert.deepEqual(seqs(picky.events), seqs(now.filter((l) => l.data.source === 'build' && l.seq >= builds.at(-1).seq)));
+  plain.close();
+  picky.close();
+  const resumed = follow('?source=build', { 'last-event-id': String(builds.at(-2).seq) });
+  await resumed.until((e) => e.seq === last);
+  assert.deepEqual(seqs(resumed.events), seqs(now.filter((l) => l.data.source === 'build' && l.seq > builds.at(-2).seq)));
+  resumed.close();
+  const soon = follow(`?until=${new Date(Date.now() + 700).toISOString()}`);
+  await soon.done;
+  assert.deepEqual(seqs(soon.events), seqs(now));
+
+  // A revoked key ends its streams.
+  const made = (await c.call('POST', '/v1/keys', [], { body: { name: 'r', scopes: ['read'] } })).body;
+  const watched = [follow('', bearer(made.key)), follow('?level=info', bearer(made.key))];
+  for (const s of watched) await s.until((e) => e.seq === now.at(-1).seq);
+  await c.call('DELETE', '/v1/keys/{key_id}', [made.id]);
+  const began = Date.now();
+  for (const s of watched) await s.done;
+  assert.ok(Date.now() - began < 5000);
+
+  // Over a restart nothing is lost.
+  assert.equal(await karta.stop(), 0);
+  const next = await startServe(t, { data: karta.home });
+  const after = new Client(next, karta.key);
+  assert.deepEqual((await after.call('GET', `${P}/logs`, ['bot'], { query: `?after=${now.at(-1).seq - 2}` })).lines.slice(0, 2), now.slice(-2));
+});
+
+test('names, prefixes and proxies', async (t) => {
+  const send = (karta, route, headers = {}, method = 'GET') => new Promise((done, fail) => {
+    const rq = http.request(karta.url + route, { method, headers: { ...bearer(karta.key), ...headers } }, (r) => {
+      let all = '';
+      r.on('data', (d) => { all += d; });
+      r.on('end', () => done({ status: r.statusCode, text: all, headers: r.headers, body: /json/.test(r.headers['content-type'] ?? '') ? JSON.parse(all) : null }));
+    });
+    rq.on('error', fail);
+    rq.end();
+  });
+  const status = async (...args) => (await send(...args)).status;
+
+  const bare = await startServe(t);
+  assert.equal((await publish(new Client(bare, bare.key), 'bot', archive(t))).status, 201);
+  for (const [host, want] of [['localhost', 200], ['127.0.0.1', 200], [`localhost:${bare.port}`, 200], ['[::1]', 200], ['LOCALHOST', 200],
+    ['karta.example', 421], ['localhost.evil.example', 421], ['a.b.localhost', 421], ['-.localhost', 421], ['192.168.1.1', 421]])
+    assert.equal(await status(bare, '/v1/whoami', { host }), want, host);
+  assert.equal(await status(bare, '/v1/agents', { host: 'bot.localhost' }), 200);
+  assert.equal(await status(bare, '/v1/agents', { host: 'BOT.localhost' }), 200);
+  for (const route of ['/healthz', '/readyz']) assert.equal(await status(bare, route, { host: '10.0.0.7' }), 200);
+  for (const [origin, want] of [[`http://127.0.0.1:${bare.port}`, 200], ['https://evil.example', 403], ['null', 403], [`http://localhost:${bare.port}`, 403]])
+    assert.equal(await status(bare, '/v1/whoami', { origin }), want, origin);
+  // Without --trust-proxy what a proxy says is not believed.
+  assert.equal(await status(bare, '/v1/whoami', { 'x-forwarded-host': 'evil.example' }), 200);
+  assert.match((await send(bare, '/agent_projects/bot', { 'x-forwarded-host': 'karta.example', 'x-forwarded-proto': 'https' })).body.url, /^http:\/\/bot\.localhost:/);
+
+  const behind = await startServe(t, { args: ['--public-url', 'https://karta.example/base', '--trust-proxy'] });
+  const c = new Client(behind, behind.key);
+  assert.equal((await publish(c, 'bot', archive(t))).status, 201);
+  assert.equal((await send(behind, '/base/agent_projects/bot')).body.url, 'https://bot.karta.example/base');
+  for (const [route, headers, want] of [
+    ['/base/v1/whoami', {}, 200], ['/v1/whoami', {}, 200], ['/base/v1/whoami', { host: 'karta.example' }, 200], ['/basement/v1/whoami', {}, 404],
+    ['/base/v1/agents', { host: 'bot.karta.example' }, 200], ['/base/', { host: 'bot.karta.example' }, 200], ['/base', {}, 200], ['/base/v1/agents', { host: 'x.evil.example' }, 421],
+    ['/base/v1/agents', { 'x-forwarded-host': 'bot.karta.example' }, 200], ['/base/v1/agents', { 'x-forwarded-host': 'evil.example' }, 421],
+    ['/base/v1/whoami', { host: 'karta.example', origin: 'https://karta.example' }, 200], ['/base/v1/whoami', { host: 'karta.example', origin: 'https://evil.example' }, 403],
+    ['/base/v1/whoami', { 'x-forwarded-host': 'karta.example', origin: 'https://karta.example' }, 200],
+    ['/base/default/bot/v1/agents', {}, 200], ['/base/v1/projects/bot/agents', {}, 200],
+  ]) assert.equal(await status(behind, route, headers), want, `${route} ${JSON.stringify(headers)}`);
+  await ok(200, c, 'PATCH', `${P}`, ['bot'], { body: { production_ref: 'trunk' }, headers: { 'x-forwarded-for': '198.51.100.7, 203.0.113.9' } });
+  assert.equal((await c.call('GET', '/v1/audit', [], { query: '?limit=1' })).body.data[0].remote_ip, '203.0.113.9');
+  assert.match((await c.call('POST', '/v1/device/code', [], { body: { client_name: 'x' } })).body.verification_uri, /^https:\/\/karta\.example\/base\/device$/);
+});
+
+test('folders of the server are served to those who may name them', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const dir = tempDir(t, 'folder');
+  writeFiles(dir, { 'AGENTS.md': 'one\n', 'karta.toml': `name = "here"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n` });
+  const writer = (await c.call('POST', '/v1/keys', [], { body: { name: 'w', scopes: ['read', 'write'] } })).body.key;
+  assert.equal((await ok(403, new Client(karta, writer), 'POST', '/agent_projects', [], { body: { slug: 'here', dir } })).body.code, 'forbidden');
+  await ok(403, c, 'POST', '/agent_projects', [], { body: { slug: 'here', dir }, headers: { 'x-forwarded-for': '203.0.113.9' } });
+  const made = (await ok(201, c, 'POST', '/agent_projects', [], { body: { slug: 'here', dir } })).body;
+  assert.deepEqual([made.kind, made.dir], ['folder', dir]);
+  const s = (await ok(201, c, 'POST', '/v1/projects/{project_ref}/sessions', ['here'], { body: {} })).body;
+  assert.deepEqual([s.release, s.project.version], [null, 'dev']);
+  assert.equal((await ok(200, c, 'POST', '/v1/projects/{project_ref}/sessions/{session_id}/messages', ['here', s.id], { body: { text: '[[text:yes]]' } })).body.text, 'yes');
+});
+
+test('two creations with one key at once make one session', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  await publish(c, 'bot', archive(t));
+  const all = await Promise.all(Array.from({ length: 20 }, () => c.call('POST', '/v1/projects/{project_ref}/sessions', ['bot'],
+    { body: {}, headers: { 'idempotency-key': 'same' } })));
+  const ids = new Set(all.filter((r) => r.status === 201).map((r) => r.body.id));
+  assert.equal(ids.size, 1);
+  for (const r of all) assert.ok(r.status === 201 || (r.status === 409 && r.body.code === 'idempotent_request_running'), r.text);
+  assert.equal((await c.call('GET', '/v1/sessions')).body.data.length, 1);
+  // What was answered is there after a crash.
+  await karta.stop('SIGKILL');
+  const next = await startServe(t, { data: karta.home });
+  const d = new Client(next, karta.key);
+  assert.deepEqual((await d.call('GET', '/v1/sessions')).body.data.map((s) => s.id), [...ids]);
+  assert.equal((await d.call('POST', '/v1/projects/{project_ref}/sessions', ['bot'], { body: {}, headers: { 'idempotency-key': 'same' } })).body.id, [...ids][0]);
+});

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// What the tests of a hosting server share: starting one, a second organization, archives to publish.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { KARTA, ROOT, tempDir, writeFiles } from './lib.mjs';
+
+/** A port that nobody has; taken at once by the server that is started with it. */
+async function freePort() {
+  const s = net.createServer().listen(0, '127.0.0.1');
+  await once(s, 'listening');
+  const { port } = s.address();
+  s.close();
+  await once(s, 'close');
+  return port;
+}
+
+/** Start `karta serve` on a free port; gives {url, port, key, data, err, stop(signal)}. */
+export async function startServe(t, { data = tempDir(t, 'serve'), args = [], env = {} } = {}) {
+  const keyFile = path.join(data, '..', `${path.basename(data)}.key`);
+  const dir = path.join(data, 'data');
+  const first = !existsSync(keyFile);
+  const port = await freePort();
+  const child = spawn(KARTA, ['serve', '--listen', `127.0.0.1:${port}`, '--data', dir, ...(first ? ['--key-file', keyFile] : []), ...args], {
+    env: { PATH: process.env.PATH, HOME: data, XDG_CONFIG_HOME: path.join(data, 'config'), TMPDIR: process.env.TMPDIR ?? '/tmp',
+      ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1',
+      TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const karta = { child, data: dir, home: data, err: '', pid: child.pid };
+  child.stderr.on('data', (d) => { karta.err += d; });
+  karta.stop = async (signal = 'SIGTERM') => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill('SIGKILL'), 30000);
+      await once(child, 'exit');
+      clearTimeout(timer);
+    }
+    return child.exitCode;
+  };
+  t.after(async () => {
+    await karta.stop();
+    if (/ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer/.test(karta.err)) throw new Error(`sanitizer report:\n${karta.err}`);
+    if (process.env.KARTA_TEST_VERBOSE) console.error(karta.err);
+  });
+  let text = '';
+  await new Promise((resolve, reject) => {
+    child.stdout.on('data', (d) => { text += d; if (/^http.*\n/m.test(text)) resolve(); });
+    child.once('exit', (code) => reject(new Error(`karta serve ended with ${code}:\n${karta.err}`)));
+  });
+  karta.port = port;
+  karta.url = `http://127.0.0.1:${karta.port}`;
+  karta.key = readFileSync(keyFile, 'utf8').trim();
+  assert.match(karta.key, /^kt_live_\w{38}$/);
+  return karta;
+}
+
+/**
+ * There is no call that makes an organization yet: with the server stopped, the keys of these ids
+ * move to a second one.
+ */
+export function secondOrganization(data, keyIds) {
+  execFileSync('python3', ['-c', `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("INSERT INTO orgs (id, slug, name, created_us) VALUES ('org_0000000000000000000002', 'other', 'Other', 1)")
+for key in sys.argv[2:]:
+    assert db.execute("UPDATE api_keys SET org_id = 'org_0000000000000000000002' WHERE id = ?", (key,)).rowcount == 1
+db.commit()
+`, path.join(data, 'karta.db'), ...keyIds]);
+}
+
+/** A tar.gz of an application that runs tests/lib/fake-agent.mjs. */
+export function archive(t, files = {}, name = 'fake') {
+  const dir = tempDir(t, 'app');
+  writeFiles(dir, {
+    'AGENTS.md': 'A test.\n',
+    'karta.toml': `name = "${name}"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n`,
+    ...files,
+  });
+  return execFileSync('tar', ['czf', '-', '-C', dir, '.']);
+}
+
+/** Publish an archive and wait for it; gives the release. */
+export async function publish(c, project, bytes, query = '', headers = {}) {
+  return c.call('PUT', '/agent_projects/{project_ref}/releases', [project], { raw: bytes, query, headers: { 'content-type': 'application/gzip', ...headers } });
+}
