@@ -129,6 +129,14 @@ static bool is_tag(const struct push *p)
 	return kt_str_starts(p->dst, "refs/tags/");
 }
 
+/* "" is known: the ref is new. */
+static bool is_known_here(const char *commit)
+{
+	char sha[80];
+
+	return !*commit || kt_git_resolve(".", commit, sha, NULL) == KT_OK;
+}
+
 /* Everything that can be found wrong without sending something. */
 static void prepare(struct helper *h, struct push *p)
 {
@@ -148,6 +156,11 @@ static void prepare(struct helper *h, struct push *p)
 			refuse(p, "the production branch cannot be deleted");
 		return;
 	}
+	/* git refuses what it can compare; what it cannot it leaves to the helper. */
+	if (!p->force && !is_known_here(known_commit(h, p->dst))) {
+		refuse(p, "fetch first");
+		return;
+	}
 	if (p->src[0] == '-' || kt_git_resolve(".", p->src, p->sha, &err) != KT_OK ||
 		kt_ship_find(&opts, &p->ships, &err) != KT_OK)
 		refuse_err(p, &err);
@@ -160,9 +173,8 @@ static void refuse_moved(struct helper *h, struct push *p)
 {
 	const char *now = kt_json_str_or(kt_client_problem(h->client), "commit_sha", "");
 	KT_AUTOFREE char *why = NULL;
-	char sha[80];
 
-	if (!now[0] || kt_git_resolve(".", now, sha, NULL) != KT_OK) {
+	if (!now[0] || !is_known_here(now)) {
 		refuse(p, "fetch first");
 		return;
 	}

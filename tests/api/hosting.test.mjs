@@ -279,10 +279,10 @@ test('publishing: files, documents, interrupted and repeated', async (t) => {
   assert.deepEqual([many.body.missing.length, many.body.missing_total], [5000, 9000]);
 
   // A build that fails leaves what is live.
-  const broken = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }));
+  const broken = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["/bin/cat"]\n' }));
   assert.deepEqual([broken.status, broken.body.code, broken.body.release.state, broken.body.release.error.code], [422, 'build_failed', 'failed', 'invalid_application'], broken.text);
   assert.match(broken.body.detail, /karta\.toml/);
-  const failed = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }), '', SSE);
+  const failed = await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["/bin/cat"]\n' }), '', SSE);
   assert.equal(failed.events.at(-1).data.error.code, 'invalid_application');
   assert.equal((await c.call('GET', P, ['bot'])).body.current.version, 'v3');
 
@@ -324,7 +324,7 @@ test('logs: filters, resuming, following', async (t) => {
   const karta = await startServe(t);
   const c = new Client(karta, karta.key);
   for (const n of ['1', '2', '3']) assert.equal((await publish(c, 'bot', archive(t, { n }))).status, 201);
-  await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["x"]\n' }));
+  await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["/bin/cat"]\n' }));
   const read = async (query = '') => (await ok(200, c, 'GET', `${P}/logs`, ['bot'], { query })).lines;
   const seqs = (lines) => lines.map((l) => l.seq);
   const all = await read();

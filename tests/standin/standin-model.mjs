@@ -540,7 +540,9 @@ async function answer(wire, body, size, req, res) {
 
 	log({ method: req.method, path: req.url, model: body.model, stream, tools,
 		messages: body.messages?.length ?? 0, step: talk.step, kind: step.kind,
-		last: talk.last, users: talk.users });
+		last: talk.last, users: talk.users,
+		// Words that a test has put into the instructions, wherever the harness sends them.
+		marks: [...new Set(JSON.stringify(body).match(/MARK-[A-Z0-9]+/g) ?? [])] });
 	if (step.times)
 		failures.set(step.key, (failures.get(step.key) ?? 0) + 1);
 	if (step.kind === "error") {
