@@ -197,7 +197,7 @@ UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
 unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
 # Where threads or processes meet.
 unit-build-tsan: $(foreach n,$(filter net/% proc/% http/% store/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
-print-base-cflags:
+print-base-cflags: $(BUILD)/gen/store/schema.h
 	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
 .PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LIST_DEFAULT 50
+#define PAGE 500 /* the most that the server gives at once */
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 struct list_args {
@@ -61,20 +62,67 @@ static void print_entries(const struct kt_ctx *ctx, const cJSON *doc)
 		kt_say(ctx, "there are more: --limit N, --before SEQ");
 }
 
+/* One page of entries before this number (0 = the newest). */
+static enum kt_code fetch_page(
+	struct kt_client *c, int64_t before, int64_t limit, cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(256);
+
+	kt_buf_addf(&path, "/v1/audit?limit=%lld", (long long)KT_MIN(limit, PAGE));
+	if (before)
+		kt_buf_addf(&path, "&before=%lld", (long long)before);
+	return kt_client_call(c, "GET", path.ptr, NULL, out, err);
+}
+
+/* Number of the last entry of a page; 0 when it has none. */
+static int64_t last_seq(const cJSON *page)
+{
+	const cJSON *data = kt_json_arr(page, "data");
+	const cJSON *last = data && data->child ? data->child->prev : NULL;
+
+	return last ? kt_json_int(last, "seq", 0) : 0;
+}
+
+/* All pages up to limit as one answer. */
+static enum kt_code fetch(
+	struct kt_client *c, int64_t before, int64_t limit, cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = fetch_page(c, before, limit, &doc, err);
+	cJSON *list = rc == KT_OK ? cJSON_GetObjectItemCaseSensitive(doc, "data") : NULL;
+	bool more = rc == KT_OK && kt_json_bool(doc, "has_more", false);
+
+	while (more && list && list->child && cJSON_GetArraySize(list) < limit) {
+		KT_AUTO_JSON cJSON *page = NULL;
+		cJSON *data, *e;
+
+		rc = fetch_page(c, last_seq(doc), limit - cJSON_GetArraySize(list), &page, err);
+		if (rc != KT_OK)
+			return rc;
+		data = cJSON_GetObjectItemCaseSensitive(page, "data");
+		if (!data || !data->child)
+			break;
+		while ((e = cJSON_DetachItemFromArray(data, 0)) != NULL)
+			cJSON_AddItemToArray(list, e);
+		more = kt_json_bool(page, "has_more", false);
+	}
+	if (rc == KT_OK && !more)
+		cJSON_ReplaceItemInObjectCaseSensitive(doc, "has_more", cJSON_CreateFalse());
+	if (rc == KT_OK)
+		*out = KT_STEAL(doc);
+	return rc;
+}
+
 static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct list_args *a = args;
-	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(256);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
 	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
 
 	if (rc != KT_OK)
 		return rc;
-	kt_buf_addf(&path, "/v1/audit?limit=%lld", (long long)a->limit);
-	if (a->before)
-		kt_buf_addf(&path, "&before=%lld", (long long)a->before);
-	rc = kt_client_call(c, "GET", path.ptr, NULL, &doc, err);
+	rc = fetch(c, a->before, a->limit, &doc, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
@@ -91,32 +139,67 @@ static const struct kt_opt verify_opts[] = {
 	KT_OPT_END,
 };
 
+/*
+ * Is the entry with this hash still there? A chain that somebody made anew from its beginning is
+ * unbroken too, but has other hashes.
+ */
+static enum kt_code find_head(
+	struct kt_client *c, const char *want, const char *head, bool *found, struct kt_err *err)
+{
+	int64_t before = 0;
+	bool more = !kt_str_eq(want, head);
+
+	*found = !more;
+	while (more && !*found) {
+		KT_AUTO_JSON cJSON *page = NULL;
+		enum kt_code rc = fetch_page(c, before, PAGE, &page, err);
+		const cJSON *e;
+
+		if (rc != KT_OK)
+			return rc;
+		cJSON_ArrayForEach (e, kt_json_arr(page, "data"))
+			*found = *found || kt_str_eq(kt_json_str(e, "hash"), want);
+		before = last_seq(page);
+		more = kt_json_bool(page, "has_more", false) && before > 0;
+	}
+	return KT_OK;
+}
+
+static enum kt_code judge(const cJSON *doc, bool found, struct kt_err *err)
+{
+	if (!kt_json_bool(doc, "ok", false))
+		kt_fail(err, KT_EIO, 0, "the audit log was changed: entry %lld does not fit",
+			(long long)kt_json_int(doc, "first_bad", 0));
+	else if (!found)
+		kt_fail(err, KT_EIO, 0, "the audit log was replaced: it lacks the entry noted");
+	else
+		return KT_OK;
+	return kt_hint(err, "compare it with a backup");
+}
+
 static enum kt_code run_verify(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct verify_args *a = args;
-	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(4096);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
-	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+	bool found = true;
+	enum kt_code rc;
 
+	if (a->head && (strlen(a->head) != 64 || a->head[strspn(a->head, "0123456789abcdef")]))
+		return kt_fail(err, KT_EINVAL, 0, "--head takes the 64 digits that were noted");
+	rc = kt_remote_open_host(ctx, &c, err);
 	if (rc != KT_OK)
 		return rc;
-	kt_buf_adds(&path, "/v1/audit/verify");
-	if (a->head) {
-		kt_buf_adds(&path, "?head=");
-		kt_url_segment(&path, a->head);
-	}
-	rc = kt_client_call(c, "GET", path.ptr, NULL, &doc, err);
+	rc = kt_client_call(c, "GET", "/v1/audit/verify", NULL, &doc, err);
+	if (rc == KT_OK && a->head)
+		rc = find_head(c, a->head, kt_json_str(doc, "head"), &found, err);
 	kt_client_free(c);
+	if (rc == KT_OK)
+		rc = judge(doc, found, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	if (!kt_json_bool(doc, "ok", false)) {
-		kt_fail(err, KT_EIO, 0, "the audit log was changed: entry %lld does not fit",
-			(long long)kt_json_int(doc, "first_bad", 0));
-		return kt_hint(err, "compare it with a backup");
-	}
 	kt_say(ctx, "%lld entries, unbroken. Note the head to show later that none was cut off:",
 		(long long)kt_json_int(doc, "entries", 0));
 	if (!ctx->json)

@@ -162,7 +162,8 @@ void kt_ci_output(const char *name, const char *value)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 	char mark[KT_ID_MAX];
 
-	/* The mark cannot be guessed, so that a value cannot end itself and begin another output. */
+	/* The mark cannot be guessed, so that a value cannot end itself and begin another output.
+	 */
 	kt_rand_id("karta_", mark);
 	if (value[strcspn(value, "\r\n")])
 		kt_buf_addf(&b, "%s<<%s\n%s\n%s\n", name, mark, value, mark);

@@ -26,8 +26,7 @@ struct unset_args {
 	struct kt_vec names;
 };
 
-static enum kt_code fetch(
-	const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
+static enum kt_code fetch(const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
@@ -201,8 +200,7 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 	return rc;
 }
 
-static enum kt_code change(
-	const struct kt_ctx *ctx, const char *body, struct kt_err *err)
+static enum kt_code change(const struct kt_ctx *ctx, const char *body, struct kt_err *err)
 {
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
@@ -224,7 +222,7 @@ static enum kt_code change(
 	if (version)
 		kt_say(ctx, "Done: %s has the new configuration; new sessions get it.", version);
 	else
-		kt_say(ctx, "Done; the next release has it.");
+		kt_say(ctx, "Done, without a release: none is live, or nothing has changed.");
 	return KT_OK;
 }
 
@@ -232,9 +230,18 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 {
 	const struct set_args *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
+	size_t from_stdin = 0;
 	struct kt_jw w;
 	enum kt_code rc = KT_OK;
 
+	for (size_t i = 0; i < a->pairs.len; i++) {
+		const char *eq = strchr(a->pairs.items[i], '=');
+
+		from_stdin += eq && kt_str_eq(eq + 1, "-");
+	}
+	if (from_stdin > 1)
+		return kt_fail(err, KT_EINVAL, 0,
+			"standard input can give the value of one variable only");
 	kt_jw_init(&w, &body);
 	kt_jw_obj(&w, NULL);
 	kt_jw_obj(&w, "set");

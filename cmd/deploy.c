@@ -33,10 +33,10 @@ struct deploy_args {
 };
 
 static const struct kt_opt deploy_opts[] = {
-	KT_OPT_STR_(0, "commit", struct deploy_args, commit, "REV",
-		"commit to deploy (default: HEAD)"),
-	KT_OPT_STR_(0, "dir", struct deploy_args, dir, "DIR",
-		"folder of the application (default: .)"),
+	KT_OPT_STR_(
+		0, "commit", struct deploy_args, commit, "REV", "commit to deploy (default: HEAD)"),
+	KT_OPT_STR_(
+		0, "dir", struct deploy_args, dir, "DIR", "folder of the application (default: .)"),
 	KT_OPT_STR_(0, "ref", struct deploy_args, ref, "REF",
 		"branch it counts as (default: the one that is checked out)"),
 	KT_OPT_INT_(0, "pr", struct deploy_args, pr, "N", 1, INT32_MAX,
@@ -49,14 +49,14 @@ static const struct kt_opt deploy_opts[] = {
 		"deploy the files as they are, committed or not"),
 	KT_OPT_FLAG_(0, "no-activate", struct deploy_args, no_activate,
 		"build and keep the release, but do not put it live"),
-	KT_OPT_FLAG_(0, "no-wait", struct deploy_args, no_wait,
-		"return when the server has taken it"),
+	KT_OPT_FLAG_(
+		0, "no-wait", struct deploy_args, no_wait, "return when the server has taken it"),
 	KT_OPT_FLAG_('n', "dry-run", struct deploy_args, dry_run,
 		"pack and show what would be deployed"),
 	KT_OPT_FLAG_('f', "force", struct deploy_args, force,
 		"also when the branch was deployed by somebody else meanwhile"),
-	KT_OPT_ARG_("name", struct deploy_args, name, 0,
-		"project (default: the name in karta.toml)"),
+	KT_OPT_ARG_(
+		"name", struct deploy_args, name, 0, "project (default: the name in karta.toml)"),
 	KT_OPT_END,
 };
 
@@ -77,7 +77,8 @@ struct deploy {
 	const char *sub; /* folder of the application at hand */
 };
 
-/* --- what to deploy ---------------------------------------------------------------------------- */
+/* --- what to deploy ----------------------------------------------------------------------------
+ */
 
 static enum kt_code check_env(const struct deploy_args *a, struct kt_err *err)
 {
@@ -147,8 +148,9 @@ static enum kt_code refuse_dirty(const struct deploy *d, struct kt_err *err)
 		return KT_OK;
 	}
 	(void)kt_fail(err, KT_ECONFLICT, 0, "there are changes that are not committed");
-	return kt_hint(err, "commit them, take the files as they are with --dirty, or the last commit "
-			    "with --commit HEAD");
+	return kt_hint(err,
+		"commit them, take the files as they are with --dirty, or the last commit "
+		"with --commit HEAD");
 }
 
 static bool looks_like_sha(const char *s)
@@ -190,8 +192,9 @@ static enum kt_code pack_folder(struct deploy *d, struct kt_err *err)
 
 	if (!d->args->dir && !is_application(dir)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "there is no application here");
-		return kt_hint(err, "go to its folder, name it with --dir, or deploy a commit that the "
-				    "server has with --commit");
+		return kt_hint(err,
+			"go to its folder, name it with --dir, or deploy a commit that the "
+			"server has with --commit");
 	}
 	return kt_ship_find(&so, &d->ships, err);
 }
@@ -211,8 +214,8 @@ static enum kt_code find_files(struct deploy *d, struct kt_err *err)
 	if (d->args->dirty)
 		return kt_fail(err, KT_EINVAL, 0, "--commit and --dirty exclude each other");
 	if (!looks_like_sha(d->args->commit)) {
-		(void)kt_fail(err, KT_EINVAL, 0, "'%s' is no commit id, and there is no repository here",
-			d->args->commit);
+		(void)kt_fail(err, KT_EINVAL, 0,
+			"'%s' is no commit id, and there is no repository here", d->args->commit);
 		return kt_hint(err, "name the commit by its id: 7 or more digits");
 	}
 	(void)kt_str_copy(d->sha, sizeof(d->sha), d->args->commit);
@@ -232,7 +235,8 @@ static void find_ref(struct deploy *d)
 						     : kt_asprintf("refs/heads/%s", ref);
 }
 
-/* --- telling ----------------------------------------------------------------------------------- */
+/* --- telling -----------------------------------------------------------------------------------
+ */
 
 static void on_log(void *arg, const char *level, const char *text)
 {
@@ -265,8 +269,9 @@ static void ci_results(const struct deploy *d, const char *project, const cJSON 
 	kt_ci_output("release", kt_json_str_or(r, "id", ""));
 	kt_ci_output("version", version);
 	kt_ci_output("commit", kt_json_str_or(r, "commit_sha", d->sha));
-	kt_buf_addf(&b, "| Project | Release | State | URL |\n| --- | --- | --- | --- |\n"
-			"| %s | %s | %s | %s |\n\n",
+	kt_buf_addf(&b,
+		"| Project | Release | State | URL |\n| --- | --- | --- | --- |\n"
+		"| %s | %s | %s | %s |\n\n",
 		project, version, kt_json_str_or(r, "state", ""), url);
 	kt_ci_summary(b.ptr);
 }
@@ -280,7 +285,8 @@ static enum kt_code let_go(
 	if (d->talk.timed_out) {
 		(void)kt_fail(err, KT_ETIMEOUT, 0, "gave up waiting; %s",
 			id ? "the deploy goes on" : "nothing was released");
-		return id ? kt_hint(err, "release %s: karta logs -p %s -f", id, project) : KT_ETIMEOUT;
+		return id ? kt_hint(err, "release %s: karta logs -p %s -f", id, project)
+			  : KT_ETIMEOUT;
 	}
 	d->talk.quiet = false;
 	if (id) {
@@ -288,12 +294,14 @@ static enum kt_code let_go(
 		kt_talk_say(&d->talk, "Follow it: karta logs -p %s -f; see: karta releases -p %s",
 			project, project);
 	} else {
-		kt_talk_say(&d->talk, "Nothing was released. What was sent is kept for the next deploy.");
+		kt_talk_say(&d->talk,
+			"Nothing was released. What was sent is kept for the next deploy.");
 	}
 	kt_remote_die_by_int();
 }
 
-/* --- publishing -------------------------------------------------------------------------------- */
+/* --- publishing --------------------------------------------------------------------------------
+ */
 
 static enum kt_code project_of(const struct deploy *d, size_t i, char **out, struct kt_err *err)
 {
@@ -306,8 +314,8 @@ static enum kt_code project_of(const struct deploy *d, size_t i, char **out, str
 }
 
 /* Where the branch is on the server, so that a race is noticed; *live is for the delta. */
-static enum kt_code ask_for_refs(struct deploy *d, const char *project, char **expected,
-	char **live, struct kt_err *err)
+static enum kt_code ask_for_refs(
+	struct deploy *d, const char *project, char **expected, char **live, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_remote_path(project, "/refs");
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -426,7 +434,8 @@ static enum kt_code deploy_all(struct deploy *d, struct kt_err *err)
 	return worst;
 }
 
-/* --- the result -------------------------------------------------------------------------------- */
+/* --- the result --------------------------------------------------------------------------------
+ */
 
 static void print_result(const struct deploy *d)
 {
@@ -447,7 +456,7 @@ static void print_result(const struct deploy *d)
 		kt_remote_line(d->ctx, b.ptr, b.len);
 		return;
 	}
-	cJSON_ArrayForEach(r, d->results) {
+	cJSON_ArrayForEach (r, d->results) {
 		const char *url = kt_json_str(r, "url");
 
 		if (url)
@@ -478,7 +487,8 @@ static enum kt_code find_all(struct deploy *d, struct kt_err *err)
 		(d->args->env.len || d->args->pr || d->args->ref || d->args->dry_run))
 		rc = kt_fail(err, KT_EINVAL, 0,
 			"commit %s is not here, and the server deploys it again as it was: without "
-			"--env, --pr, --ref and --dry-run", d->sha);
+			"--env, --pr, --ref and --dry-run",
+			d->sha);
 	if (rc != KT_OK)
 		return rc;
 	find_ref(d);

@@ -3,9 +3,11 @@
 #include "cmd/cmd.h"
 
 #include "base/fs.h"
+#include "cmd/serveconf.h"
 #include "control/control.h"
 #include "text/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define FINDINGS_BYTES ((size_t)16 * 1024 * 1024)
@@ -54,11 +56,13 @@ static void print_json(const struct kt_buf *b, size_t n)
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct fsck_args *a = args;
-	KT_AUTOFREE char *data = a->data ? kt_strdup(a->data) : kt_dir_data();
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(FINDINGS_BYTES);
+	KT_AUTOFREE char *data = NULL;
 	size_t n = 0;
-	enum kt_code rc = kt_control_fsck(data, !a->quick, &b, &n, err);
+	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
+	if (rc == KT_OK)
+		rc = kt_control_fsck(data, !a->quick, &b, &n, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
@@ -68,6 +72,12 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (!n) {
 		kt_say(ctx, "%s is in order", data);
 		return KT_OK;
+	}
+	/* The object that was printed holds the findings; main() would print a second one. */
+	if (ctx->json) {
+		kt_buf_release(&b);
+		free(KT_STEAL(data));
+		exit(1);
 	}
 	kt_fail(err, KT_EIO, 0, "%zu finding%s in %s", n, n == 1 ? "" : "s", data);
 	return kt_hint(err, "restore a backup, or push the project again");

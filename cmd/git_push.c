@@ -20,6 +20,8 @@ static void *load_git(void *arg)
 	struct helper *h = arg;
 
 	h->info_rc = kt_git_info(".", false, &h->info, &h->info_err);
+	if (h->info_rc == KT_OK)
+		h->info_rc = kt_crypto_init(&h->info_err);
 	return NULL;
 }
 
@@ -76,8 +78,7 @@ enum kt_code kt_helper_push_option(struct helper *h, const char *text, struct kt
 		h->message = kt_strdup(value);
 	} else if (kt_str_eq(name, "env") && value && strchr(value, '=') && *value != '=') {
 		kt_vec_push(&h->env, kt_strdup(value));
-	} else if (!kt_str_eq(name, "pr") || !value ||
-		!kt_str_int64(value, 1, INT32_MAX, &h->pr)) {
+	} else if (!kt_str_eq(name, "pr") || !value || !kt_str_int64(value, 1, INT32_MAX, &h->pr)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "no push option of karta: '%s'", text);
 		return kt_hint(err,
 			"there are no-activate, no-wait, message=TEXT, env=NAME=VALUE and pr=N");
@@ -95,8 +96,8 @@ static void refuse(struct push *p, const char *why)
 
 static void refuse_err(struct push *p, const struct kt_err *err)
 {
-	KT_AUTOFREE char *why = kt_asprintf("%s%s%s%s", err->msg, err->hint[0] ? " (" : "",
-		err->hint, err->hint[0] ? ")" : "");
+	KT_AUTOFREE char *why = kt_asprintf(
+		"%s%s%s%s", err->msg, err->hint[0] ? " (" : "", err->hint, err->hint[0] ? ")" : "");
 
 	refuse(p, why);
 }
@@ -117,7 +118,7 @@ static bool has_commit(const struct helper *h, const char *sha)
 {
 	const cJSON *ref;
 
-	cJSON_ArrayForEach(ref, kt_json_obj(h->refs, "refs")) {
+	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {
 		if (cJSON_IsString(ref) && kt_str_eq(ref->valuestring, sha))
 			return true;
 	}
@@ -140,9 +141,7 @@ static bool is_known_here(const char *commit)
 /* Everything that can be found wrong without sending something. */
 static void prepare(struct helper *h, struct push *p)
 {
-	struct kt_ship_options opts = {
-		.dir = ".", .rev = p->sha, .progress = h->talk.progress
-	};
+	struct kt_ship_options opts = { .dir = ".", .rev = p->sha, .progress = h->talk.progress };
 	struct kt_err err = KT_ERR_INIT;
 
 	if (p->done || p->ships.n)
@@ -207,7 +206,8 @@ KT_NORETURN static void let_go(struct helper *h, const char *project, const cJSO
 		kt_talk_say(&h->talk, "Follow it: karta logs -p %s -f; see: karta releases -p %s",
 			project, project);
 	} else {
-		kt_talk_say(&h->talk, "Nothing was released. What was sent is kept for the next push.");
+		kt_talk_say(
+			&h->talk, "Nothing was released. What was sent is kept for the next push.");
 	}
 	kt_remote_die_by_int();
 }
@@ -366,7 +366,8 @@ void kt_helper_push(struct helper *h, struct push *list, size_t n)
 					continue;
 				push_one(h, &list[i]);
 				if (h->atomic && list[i].why)
-					refuse_rest(list, n, "atomic push failed: another ref was refused");
+					refuse_rest(list, n,
+						"atomic push failed: another ref was refused");
 			}
 		}
 	}

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "cmd/remote.h"
+#include "net/curl.h"
 #include "net/url.h"
 #include "text/clean.h"
 
@@ -82,7 +83,8 @@ static bool is_project(const char *s)
 	size_t len = strlen(s);
 
 	return len && len <= 64 && s[0] != '-' &&
-		len == strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+		len ==
+		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 }
 
 static enum kt_code check_word(const char *what, const char *s, struct kt_err *err)
@@ -96,8 +98,7 @@ static enum kt_code check_word(const char *what, const char *s, struct kt_err *e
 	return KT_OK;
 }
 
-static enum kt_code take_address(
-	struct helper *h, int argc, char **argv, struct kt_err *err)
+static enum kt_code take_address(struct helper *h, int argc, char **argv, struct kt_err *err)
 {
 	struct kt_url url;
 	enum kt_code rc = KT_OK;
@@ -162,12 +163,17 @@ static enum kt_code ask_for_refs(struct helper *h, struct kt_err *err)
 static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
-	enum kt_code rc = ask_for_refs(h, err);
 	const cJSON *ref;
+	enum kt_code rc;
 
+	/* git's library is loaded while the server answers, and after libcurl, which is needed now.
+	 */
+	kt_http_load();
+	kt_helper_warm(h);
+	rc = ask_for_refs(h, err);
 	if (rc != KT_OK)
 		return rc;
-	cJSON_ArrayForEach(ref, kt_json_obj(h->refs, "refs")) {
+	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {
 		/*
 		 * No tags: what is listed is a commit, and git would see an annotated tag as one
 		 * that was moved.
@@ -179,7 +185,6 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	}
 	kt_buf_addc(&b, '\n');
 	kt_out(b.ptr, b.len);
-	kt_helper_warm(h);
 	return KT_OK;
 }
 
@@ -281,8 +286,9 @@ static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_
 		if (rc != KT_OK)
 			break;
 		if (!read_line(line, err)) {
-			rc = err->code != KT_OK ? err->code
-						: kt_fail(err, KT_EPROTO, 0, "git left in mid-push");
+			rc = err->code != KT_OK
+				? err->code
+				: kt_fail(err, KT_EPROTO, 0, "git left in mid-push");
 			break;
 		}
 	} while (line->len);

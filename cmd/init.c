@@ -84,7 +84,8 @@ static void json_list(struct kt_jw *w, const char *key, const char *const *files
 	kt_jw_arr_end(w);
 }
 
-/* --- the name ---------------------------------------------------------------------------------- */
+/* --- the name ----------------------------------------------------------------------------------
+ */
 
 /* Offset of line number n (from 1) of text, or its length. */
 static size_t line_at(const struct kt_buf *text, int n)
@@ -115,11 +116,11 @@ static enum kt_code read_name(struct kt_arena *arena, const struct kt_buf *text,
 }
 
 /*
- * Bind the folder to a project: the line with the name in karta.toml is written anew, the rest stays
- * as it is.
+ * Bind the folder to a project: the line with the name in karta.toml is written anew, the rest
+ * stays as it is.
  */
-static enum kt_code set_name(
-	struct kt_arena *arena, const char *dir, const char *name, bool *changed, struct kt_err *err)
+static enum kt_code set_name(struct kt_arena *arena, const char *dir, const char *name,
+	bool *changed, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_path_join(dir, "karta.toml");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
@@ -143,12 +144,14 @@ static enum kt_code set_name(
 	/* A value of several lines, say: then it is for its author to change. */
 	if (!kt_buf_ok(&made) || read_name(arena, &made, &old, &line, err) != KT_OK ||
 		!kt_str_eq(old, name))
-		return kt_fail(err, KT_EINVAL, 0, "cannot change the name in '%s' to '%s'", path, name);
+		return kt_fail(
+			err, KT_EINVAL, 0, "cannot change the name in '%s' to '%s'", path, name);
 	*changed = true;
 	return kt_fs_write_atomic(path, made.ptr, made.len, 0644, false, err);
 }
 
-/* --- the remote -------------------------------------------------------------------------------- */
+/* --- the remote --------------------------------------------------------------------------------
+ */
 
 /* The server that pushes go to: --server, the profile, the one signed in to last. The caller's. */
 static enum kt_code server_url(const struct kt_ctx *ctx, char **out, struct kt_err *err)
@@ -216,18 +219,20 @@ static void print_remote(const struct kt_ctx *ctx, const struct remote *r)
 	if (!url)
 		return;
 	kt_term_add(&b, &ctx->out, r->added || r->changed ? KT_STYLE_GREEN : KT_STYLE_DIM,
-		r->added     ? "added"
-		: r->changed ? "moved"
-			     : "kept ");
+		r->added             ? "added"
+			: r->changed ? "moved"
+				     : "kept ");
 	kt_buf_adds(&b, " git remote " REMOTE " ");
 	kt_term_clean(&b, url, strlen(url), true);
 	kt_buf_addc(&b, '\n');
 	kt_out(b.ptr, b.len);
 	if (r->kept)
-		kt_warn(ctx, "the remote " REMOTE " goes elsewhere already; --force points it here");
+		kt_warn(ctx,
+			"the remote " REMOTE " goes elsewhere already; --force points it here");
 }
 
-/* --- the folder -------------------------------------------------------------------------------- */
+/* --- the folder --------------------------------------------------------------------------------
+ */
 
 static void print_json(
 	const struct kt_init_result *res, const struct kt_app *app, const struct remote *remote)

@@ -3,6 +3,7 @@
 #include "cmd/cmd.h"
 
 #include "base/str.h"
+#include "base/time.h"
 #include "cmd/remote.h"
 
 #include <string.h>
@@ -36,6 +37,18 @@ static void scopes_text(const cJSON *key, struct kt_buf *b)
 			b, "%s%s", b->len ? "," : "", cJSON_IsString(it) ? it->valuestring : "?");
 }
 
+/* Why a key is no longer taken; NULL when it is. */
+static const char *dead_for(const cJSON *key)
+{
+	int64_t us;
+
+	if (kt_json_str(key, "revoked_at"))
+		return "revoked";
+	if (kt_time_parse(kt_json_str_or(key, "expires_at", ""), &us) && us <= kt_time_us())
+		return "expired";
+	return NULL;
+}
+
 static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 {
 	static const char *const head[] = { "ID", "NAME", "KEY", "SCOPES", "CREATED", "USED", "" };
@@ -46,12 +59,12 @@ static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (k, kt_json_arr(doc, "data")) {
 		KT_AUTO_BUF struct kt_buf scopes = KT_BUF_INIT(4096);
-		const char *revoked = kt_json_str(k, "revoked_at");
+		const char *dead = dead_for(k);
 		char created[64], used[64], shown[64];
 		const char *cells[] = { kt_json_str_or(k, "id", "?"), kt_json_str_or(k, "name", ""),
-			shown, NULL, created, used, revoked ? "revoked" : "" };
+			shown, NULL, created, used, dead ? dead : "" };
 
-		if (revoked && !all)
+		if (dead && !all)
 			continue;
 		scopes_text(k, &scopes);
 		cells[3] = scopes.ptr;
@@ -95,22 +108,47 @@ static const struct kt_opt create_opts[] = {
 	KT_OPT_END,
 };
 
+/* The next word of a list with commas or blanks between; NULL at its end. */
+static const char *next_scope(const char **at, size_t *len)
+{
+	const char *word = *at + strspn(*at, ", ");
+
+	*len = strcspn(word, ", ");
+	*at = word + *len;
+	return *len ? word : NULL;
+}
+
+static enum kt_code check_scopes(const char *list, struct kt_err *err)
+{
+	static const char *const known[] = { "read", "write", "admin" };
+	const char *word;
+	size_t len, n = 0;
+
+	while (list && (word = next_scope(&list, &len)) != NULL) {
+		bool ok = false;
+
+		for (size_t i = 0; i < KT_ARRAY_LEN(known); i++)
+			ok = ok || (strlen(known[i]) == len && !strncmp(known[i], word, len));
+		if (!ok)
+			return kt_fail(err, KT_EINVAL, 0, "'%.*s' is no scope: read, write, admin",
+				(int)KT_MIN(len, 100), word);
+		n++;
+	}
+	return !list || n ? KT_OK : kt_fail(err, KT_EINVAL, 0, "--scopes names no scope");
+}
+
 static void create_body(const struct create_args *a, struct kt_buf *body)
 {
-	const char *list = a->scopes ? a->scopes : "read,write";
+	const char *list = a->scopes ? a->scopes : "read,write", *word;
 	struct kt_jw w;
+	size_t len;
 
 	kt_jw_init(&w, body);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "name", a->name);
 	kt_jw_arr(&w, "scopes");
-	while (*list) {
-		size_t n = strcspn(list, ", ");
-
-		if (n)
-			kt_jw_strn(&w, NULL, list, n);
-		list += n + (list[n] != '\0');
-	}
+	while ((word = next_scope(&list, &len)) != NULL)
+		kt_jw_strn(&w, NULL, word, len);
 	kt_jw_arr_end(&w);
 	kt_jw_bool(&w, "test", a->test);
 	if (a->expires_ms)
@@ -124,8 +162,10 @@ static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_e
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
-	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+	enum kt_code rc = check_scopes(a->scopes, err);
 
+	if (rc == KT_OK)
+		rc = kt_remote_open_host(ctx, &c, err);
 	if (rc != KT_OK)
 		return rc;
 	create_body(a, &body);

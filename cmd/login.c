@@ -16,6 +16,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define KEY_LINE_MAX 256
@@ -39,16 +40,29 @@ static const struct kt_opt login_opts[] = {
 	KT_OPT_END,
 };
 
-/* One line of standard input, blanks around it taken off. */
+/* One line of standard input, blanks after it taken off. A person types it unseen. */
 static enum kt_code read_key(char *out, size_t size, struct kt_err *err)
 {
+	struct termios shown, hidden;
+	bool tty = tcgetattr(STDIN_FILENO, &shown) == 0;
 	size_t n = 0;
 	ssize_t got = 1;
+	int errnum;
 
+	if (tty) {
+		hidden = shown;
+		hidden.c_lflag &= ~(tcflag_t)ECHO;
+		hidden.c_lflag |= ECHONL;
+		(void)fprintf(stderr, "Key: ");
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	}
 	while (n + 1 < size && (got = read(STDIN_FILENO, out + n, 1)) == 1 && out[n] != '\n')
 		n++;
+	errnum = errno;
+	if (tty)
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	if (got < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot read the key from standard input");
+		return kt_fail(err, KT_EIO, errnum, "cannot read the key from standard input");
 	while (n && (unsigned char)out[n - 1] <= ' ')
 		n--;
 	out[n] = '\0';
@@ -180,6 +194,32 @@ static enum kt_code login_server(const struct kt_ctx *ctx, char **out, struct kt
 	return KT_OK;
 }
 
+/*
+ * Name of the profile: that of the server when it has one, else its host, else (another server is
+ * called so) its address. Fails when the profiles cannot be read, before a key is made that then
+ * cannot be kept.
+ */
+static enum kt_code choose_name(
+	const char *given, const char *server, char **out, struct kt_err *err)
+{
+	KT_AUTO_PROFILE struct kt_profile same = { 0 };
+	KT_AUTO_PROFILE struct kt_profile other = { 0 };
+	KT_AUTOFREE char *name = NULL;
+	enum kt_code rc = kt_profile_find(NULL, server, &same, err);
+
+	if (rc != KT_OK && rc != KT_ENOTFOUND)
+		return rc;
+	name = given            ? kt_strdup(given)
+		: rc == KT_OK ? kt_strdup(same.name)
+			      : kt_profile_name_of(server);
+	if (!given && rc == KT_ENOTFOUND && kt_profile_find(name, NULL, &other, NULL) == KT_OK) {
+		free(name);
+		name = kt_strdup(strstr(server, "://") + 3);
+	}
+	*out = KT_STEAL(name);
+	return KT_OK;
+}
+
 static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJSON *me)
 {
 	KT_AUTOFREE char *path = kt_profile_path();
@@ -193,6 +233,8 @@ static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJS
 		kt_say(ctx, "The key is kept by the Secret Service.");
 	else
 		kt_say(ctx, "The key is kept in %s (mode 0600; no Secret Service answered).", path);
+	if (kt_remote_is_plain(p->server))
+		kt_warn(ctx, "the key travels to %s unencrypted; use https", p->server);
 	if (kt_env_get("KARTA_API_KEY"))
 		kt_warn(ctx, "KARTA_API_KEY is set and goes before this key");
 }
@@ -207,11 +249,14 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 	const char *key = line;
 	enum kt_code rc;
 
-	if (!a->with_key && ctx->no_input && !ctx->errt.is_tty) {
+	/* Who asks for the address alone shows it to a person in another way. */
+	if (!a->with_key && !a->no_browser && ctx->no_input && !ctx->errt.is_tty) {
 		kt_fail(err, KT_ECONFIRM, 0, "signing in needs a person, and there is no terminal");
 		return kt_hint(err, "karta login --with-key <keyfile, or set KARTA_API_KEY");
 	}
 	rc = login_server(ctx, &p.server, err);
+	if (rc == KT_OK)
+		rc = choose_name(a->name ? a->name : ctx->profile, p.server, &p.name, err);
 	if (rc == KT_OK && a->with_key)
 		rc = read_key(line, sizeof(line), err);
 	else if (rc == KT_OK)
@@ -223,10 +268,9 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 	if (rc == KT_OK) {
 		const char *org = kt_json_str(kt_json_obj(me, "org"), "slug");
 		const char *id = kt_json_str(kt_json_obj(me, "key"), "id");
-		const char *name = a->name ? a->name : ctx->profile;
 
-		p.name = name ? kt_strdup(name) : kt_profile_name_of(p.server);
 		p.key = kt_strdup(key);
+		p.minted = !a->with_key;
 		p.org = org ? kt_strdup(org) : NULL;
 		p.key_id = id ? kt_strdup(id) : NULL;
 		rc = kt_profile_save(&p, err);
@@ -256,11 +300,11 @@ struct logout_args {
 
 static const struct kt_opt logout_opts[] = {
 	KT_OPT_FLAG_(0, "keep-key", struct logout_args, keep,
-		"forget the key here, but leave it valid on the server"),
+		"do not revoke the key that login made for this machine"),
 	KT_OPT_END,
 };
 
-/* Revoke the key with itself, when its scopes allow it. */
+/* Revoke a key that login made with itself, when its scopes allow it. */
 static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
 {
 	const struct kt_client_config cfg = {
@@ -271,9 +315,13 @@ static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_client *c;
 
-	if (!p->key || !p->key_id || kt_client_new(&cfg, &c, &err) != KT_OK)
+	enum kt_code rc;
+
+	if (!p->minted || !p->key || !p->key_id || kt_client_new(&cfg, &c, &err) != KT_OK)
 		return;
-	if (kt_client_call(c, "DELETE", path, NULL, &none, &err) != KT_OK)
+	rc = kt_client_call(c, "DELETE", path, NULL, &none, &err);
+	/* One that is not taken any more need not be revoked. */
+	if (rc != KT_OK && rc != KT_EAUTH)
 		kt_warn(ctx, "the key is still valid on %s: %s", p->server, err.msg);
 	kt_client_free(c);
 }
@@ -282,9 +330,15 @@ static enum kt_code run_logout(struct kt_ctx *ctx, const void *args, struct kt_e
 {
 	const struct logout_args *a = args;
 	KT_AUTO_PROFILE struct kt_profile p = { 0 };
-	enum kt_code rc = kt_profile_find(ctx->profile, ctx->profile ? NULL : ctx->server, &p, err);
+	KT_AUTOFREE char *server = ctx->server && !ctx->profile ? kt_strdup(ctx->server) : NULL;
+	enum kt_code rc;
 
+	for (size_t n = server ? strlen(server) : 0; n && server[n - 1] == '/'; n--)
+		server[n - 1] = '\0';
+	rc = kt_profile_find(ctx->profile, server, &p, err);
 	if (rc == KT_ENOTFOUND && !ctx->profile && !ctx->server) {
+		if (ctx->json)
+			kt_remote_json(ctx, NULL);
 		kt_say(ctx, "Not signed in.");
 		return KT_OK;
 	}
@@ -292,14 +346,22 @@ static enum kt_code run_logout(struct kt_ctx *ctx, const void *args, struct kt_e
 		revoke_key(ctx, &p);
 	if (rc == KT_OK)
 		rc = kt_profile_forget(&p, err);
-	if (rc == KT_OK)
-		kt_say(ctx, "Signed out of %s.", p.server);
-	return rc;
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json) {
+		KT_AUTO_JSON cJSON *doc = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(doc, "profile", p.name);
+		cJSON_AddStringToObject(doc, "server", p.server);
+		kt_remote_json(ctx, doc);
+	}
+	kt_say(ctx, "Signed out of %s.", p.server);
+	return KT_OK;
 }
 
 const struct kt_cmd kt_cmd_logout = {
 	.name = "logout",
-	.summary = "forget the key of a server, and revoke it there",
+	.summary = "forget the key of a server",
 	.group = KT_GROUP_ACCOUNT,
 	.opts = logout_opts,
 	.args_size = sizeof(struct logout_args),

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define LINES_DEFAULT 100
+#define LINES_MAX 10000 /* as the server has it */
 #define LINE_BYTES ((size_t)1024 * 1024)
 
 struct logs_args {
@@ -37,7 +38,7 @@ static const struct kt_opt opts[] = {
 	KT_OPT_FLAG_(
 		'f', "follow", struct logs_args, follow, "go on with what comes, until Ctrl-C"),
 	KT_OPT_FLAG_('t', "tail", struct logs_args, tail, "same as --follow"),
-	KT_OPT_INT_(0, "lines", struct logs_args, lines, "N", 0, 1000000,
+	KT_OPT_INT_(0, "lines", struct logs_args, lines, "N", 0, LINES_MAX,
 		"at most so many of the past (default: 100)"),
 	KT_OPT_STR_(0, "since", struct logs_args, since, "TIME",
 		"from then on: a time, or how long ago, as 10m"),
@@ -52,6 +53,7 @@ static const struct kt_opt opts[] = {
 
 struct follow {
 	const struct kt_ctx *ctx;
+	int64_t until_us; /* INT64_MAX: for ever */
 	bool lost;
 };
 
@@ -110,23 +112,28 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return true;
 }
 
+static bool is_over(const struct follow *f)
+{
+	return kt_time_us() > f->until_us;
+}
+
 static bool on_poll(void *arg)
 {
-	return kt_remote_ints() == 0;
+	return kt_remote_ints() == 0 && !is_over(arg);
 }
 
 static void on_state(void *arg, enum kt_client_state state)
 {
 	struct follow *f = arg;
 
-	if (state == KT_CLIENT_LOST && !f->lost)
+	if (state == KT_CLIENT_LOST && !f->lost && !is_over(f))
 		kt_say(f->ctx, "(the connection broke; trying again)");
 	f->lost = state == KT_CLIENT_LOST;
 }
 
-/* A time, or how long ago: appended to the query as microseconds since 1970 in RFC 3339. */
+/* A time, or how long ago: appended to the query in RFC 3339. *out_us is set when it is given. */
 static enum kt_code add_time(
-	struct kt_buf *q, const char *name, const char *value, struct kt_err *err)
+	struct kt_buf *q, const char *name, const char *value, int64_t *out_us, struct kt_err *err)
 {
 	int64_t us, ms;
 	char at[64];
@@ -142,6 +149,7 @@ static enum kt_code add_time(
 	kt_time_iso(us, true, at, sizeof(at));
 	kt_buf_addf(q, "&%s=", name);
 	kt_url_segment(q, at);
+	*out_us = us;
 	return KT_OK;
 }
 
@@ -153,9 +161,10 @@ static void add_word(struct kt_buf *q, const char *name, const char *value)
 	kt_url_segment(q, value);
 }
 
-static enum kt_code query(const struct logs_args *a, struct kt_buf *q, struct kt_err *err)
+static enum kt_code query(
+	const struct logs_args *a, struct kt_buf *q, int64_t *until_us, struct kt_err *err)
 {
-	int64_t lines = a->lines;
+	int64_t lines = a->lines, since_us;
 	enum kt_code rc;
 
 	/* From a time on means all of it. */
@@ -164,9 +173,9 @@ static enum kt_code query(const struct logs_args *a, struct kt_buf *q, struct kt
 	kt_buf_addf(q, "/logs?follow=%d", a->follow || a->tail);
 	if (lines >= 0)
 		kt_buf_addf(q, "&lines=%lld", (long long)lines);
-	rc = add_time(q, "since", a->since, err);
+	rc = add_time(q, "since", a->since, &since_us, err);
 	if (rc == KT_OK)
-		rc = add_time(q, "until", a->until, err);
+		rc = add_time(q, "until", a->until, until_us, err);
 	add_word(q, "level", a->level);
 	add_word(q, "source", a->source);
 	add_word(q, "session", a->session);
@@ -180,15 +189,15 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	KT_AUTO_BUF struct kt_buf q = KT_BUF_INIT(65536);
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
-	struct follow f = { .ctx = ctx };
-	struct kt_client_tail t = { .give_up_ms = ctx->timeout_ms,
-		.once = !a->follow && !a->tail,
+	struct follow f = { .ctx = ctx, .until_us = INT64_MAX };
+	struct kt_client_tail t = { .once = !a->follow && !a->tail,
+		.give_up_ms = ctx->timeout_ms,
 		.event = on_event,
 		.poll = on_poll,
 		.state = on_state,
 		.arg = &f };
 	struct kt_client *c;
-	enum kt_code rc = query(a, &q, err);
+	enum kt_code rc = query(a, &q, &f.until_us, err);
 
 	if (rc == KT_OK)
 		rc = kt_remote_start(ctx, a->name, &c, &project, err);
@@ -199,10 +208,10 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_remote_catch_int();
 	rc = kt_client_tail(c, &t, err);
 	kt_client_free(c);
-	/* Ctrl-C is how one stops following. */
+	/* Ctrl-C is how one stops following; the time of --until is another end. */
 	if (rc == KT_ECANCEL && kt_remote_ints())
 		kt_remote_die_by_int();
-	return rc;
+	return rc == KT_ECANCEL && is_over(&f) ? KT_OK : rc;
 }
 
 const struct kt_cmd kt_cmd_logs = {

@@ -266,6 +266,7 @@ enum kt_code kt_profile_find(
 		.key = dup_member(entry, "key"),
 		.org = dup_member(entry, "org"),
 		.key_id = dup_member(entry, "key_id"),
+		.minted = kt_json_bool(entry, "minted", false),
 		.secret_service = kt_str_eq(kt_json_str(entry, "store"), "secret-service"),
 	};
 	if (out->secret_service && !out->key)
@@ -299,6 +300,8 @@ enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err)
 	set_member(entry, "server", p->server);
 	set_member(entry, "org", p->org);
 	set_member(entry, "key_id", p->key_id);
+	if (p->minted)
+		kt_assert(cJSON_AddTrueToObject(entry, "minted"));
 	set_member(entry, "store", p->secret_service ? "secret-service" : "file");
 	if (!p->secret_service)
 		set_member(entry, "key", p->key);

@@ -16,6 +16,7 @@ struct kt_profile {
 	char *key; /* NULL: none is stored */
 	char *org; /* slug, or NULL */
 	char *key_id; /* or NULL */
+	bool minted; /* the key was made for this machine by `karta login` */
 	bool secret_service; /* the key is there, else in the file */
 };
 void kt_profile_release(struct kt_profile *p);

@@ -101,7 +101,9 @@ static const struct kt_opt name_opts[] = {
 
 static void print_project(const struct kt_ctx *ctx, const cJSON *p)
 {
+	static const char heads[] = "refs/heads/";
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	const char *branch = kt_json_str(p, "production_ref");
 	const cJSON *preview;
 
 	kt_remote_field(&b, ctx, "name", kt_json_str(p, "slug"));
@@ -110,7 +112,9 @@ static void print_project(const struct kt_ctx *ctx, const cJSON *p)
 	if (kt_json_bool(p, "pinned", false))
 		kt_remote_field(&b, ctx, "pinned", kt_json_str_or(p, "pin_reason", "yes"));
 	kt_remote_field(&b, ctx, "harness", kt_json_str(p, "harness"));
-	kt_remote_field(&b, ctx, "branch", kt_json_str(p, "production_ref"));
+	if (branch && kt_str_starts(branch, heads))
+		branch += strlen(heads);
+	kt_remote_field(&b, ctx, "branch", branch);
 	kt_remote_field(&b, ctx, "folder", kt_json_str(p, "dir"));
 	kt_remote_field(&b, ctx, "repository", kt_json_str(p, "repo_url"));
 	kt_remote_field(&b, ctx, "org", kt_json_str(p, "org"));
@@ -220,6 +224,24 @@ static const struct kt_opt rename_opts[] = {
 	KT_OPT_END,
 };
 
+/* A repository here that pushes to the old name shall push to the new one. */
+static void move_remote(const struct kt_ctx *ctx, const char *from, const char *to)
+{
+	KT_AUTOFREE char *url = NULL;
+	KT_AUTOFREE char *server = NULL;
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *moved = NULL;
+	KT_AUTOFREE char *old = NULL;
+
+	if (kt_git_remote_url(".", "karta", &url, NULL) != KT_OK ||
+		kt_remote_parse(url, &server, &project, NULL) != KT_OK ||
+		!kt_str_eq(project, from))
+		return;
+	moved = kt_asprintf("karta::%s/%s", server, to);
+	if (kt_git_remote_set(".", "karta", moved, &old, NULL) == KT_OK)
+		kt_say(ctx, "The git remote karta of this repository follows.");
+}
+
 static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct rename_args *a = args;
@@ -235,6 +257,7 @@ static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_e
 	rc = project_call(ctx, a->project, "PATCH", body.ptr, &doc, err);
 	if (rc != KT_OK)
 		return rc;
+	move_remote(ctx, a->project, a->to);
 	if (ctx->json) {
 		kt_remote_json(ctx, doc);
 		return KT_OK;
@@ -353,6 +376,32 @@ static enum kt_code webhook_secret(
 	return *out ? KT_OK : kt_fail(err, KT_EINVAL, 0, "'%s' is empty", a->secret_file);
 }
 
+/* What has to be entered at GitHub. A secret that was made here is shown this once. */
+static void tell_bound(const struct kt_ctx *ctx, const struct bind_args *a, const char *server,
+	const char *secret, cJSON *doc)
+{
+	KT_AUTOFREE char *hook = kt_asprintf("%s/webhooks/github", server);
+	bool made = !a->none && !a->secret_file;
+
+	if (ctx->json) {
+		if (!a->none)
+			kt_assert(cJSON_AddStringToObject(doc, "webhook_url", hook));
+		if (made)
+			kt_assert(cJSON_AddStringToObject(doc, "webhook_secret", secret));
+		kt_remote_json(ctx, doc);
+		return;
+	}
+	if (a->none) {
+		kt_say(ctx, "%s is bound to no repository.", a->project);
+		return;
+	}
+	kt_say(ctx, "Add a webhook to %s: events push and pull_request, type application/json,",
+		a->repo);
+	kt_outf("url     %s\n", hook);
+	if (made)
+		kt_outf("secret  %s\n", secret);
+}
+
 static enum kt_code run_bind(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct bind_args *a = args;
@@ -381,20 +430,11 @@ static enum kt_code run_bind(struct kt_ctx *ctx, const void *args, struct kt_err
 	rc = project_call(ctx, a->project, "PATCH", body.ptr, &doc, err);
 	if (rc == KT_OK)
 		rc = kt_remote_open_host(ctx, &c, err);
-	if (rc == KT_OK && ctx->json) {
-		kt_remote_json(ctx, doc);
-	} else if (rc == KT_OK && a->none) {
-		kt_say(ctx, "%s is bound to no repository.", a->project);
-	} else if (rc == KT_OK) {
-		kt_say(ctx,
-			"Add a webhook to %s: events push and pull_request, type "
-			"application/json,",
-			a->repo);
-		kt_outf("url     %s/webhooks/github\n", kt_client_url(c));
-		if (!a->secret_file)
-			kt_outf("secret  %s\n", secret);
-	}
+	if (rc == KT_OK)
+		tell_bound(ctx, a, kt_client_url(c), secret, doc);
 	kt_client_free(c);
+	explicit_bzero(body.ptr, body.len);
+	explicit_bzero(secret, sizeof(secret));
 	explicit_bzero(token, sizeof(token));
 	return rc;
 }

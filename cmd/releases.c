@@ -438,13 +438,20 @@ static const struct kt_opt rollback_opts[] = {
 	KT_OPT_END,
 };
 
+static bool is_version(const char *s)
+{
+	return s && s[0] == 'v' && s[1] && !s[1 + strspn(s + 1, "0123456789")];
+}
+
 static enum kt_code run_rollback(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct rollback_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(ctx, a->name, "POST", "/rollback", a->to,
-		a->reason, &doc, err);
+	enum kt_code rc = act(ctx, a->name, "POST", "/rollback", a->to, a->reason, &doc, err);
 
+	/* What others take here is the version. */
+	if (rc == KT_ENOTFOUND && is_version(a->name) && !a->to)
+		return kt_hint(err, "the project comes here; did you mean --to %s?", a->name);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json) {
@@ -499,8 +506,7 @@ static enum kt_code run_unpin(struct kt_ctx *ctx, const void *args, struct kt_er
 {
 	const struct project_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(
-		ctx, a->name, "DELETE", "/pin", NULL, NULL, &doc, err);
+	enum kt_code rc = act(ctx, a->name, "DELETE", "/pin", NULL, NULL, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;

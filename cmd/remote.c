@@ -140,25 +140,41 @@ enum kt_code kt_remote_parse(
 	return KT_OK;
 }
 
-/* What --server, --profile, the folder and the profiles say. *out_dev: it is a local server. */
+bool kt_remote_is_plain(const char *url)
+{
+	const char *host = strstr(url, "://");
+	size_t n;
+
+	if (!kt_str_starts(url, "http://"))
+		return false;
+	host += strlen("://");
+	n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+	return !is_loopback(host, n);
+}
+
+/*
+ * What --server, --profile, the folder and the profiles say. *out_many: not by an address that was
+ * given, nor by that of a local server, which have one project.
+ */
 static enum kt_code find_server(const struct kt_ctx *ctx, bool dev, struct kt_profile *out,
-	bool *out_dev, struct kt_err *err)
+	bool *out_many, struct kt_err *err)
 {
 	KT_AUTOFREE char *remote = NULL;
 	KT_AUTOFREE char *url = NULL;
 	enum kt_code rc;
 
-	*out_dev = false;
+	*out_many = false;
 	if (ctx->server) {
 		url = kt_strdup(ctx->server);
 	} else if (ctx->profile) {
+		*out_many = true;
 		return kt_profile_find(ctx->profile, NULL, out, err);
 	} else {
 		url = dev ? kt_dev_server_url() : NULL;
-		*out_dev = url != NULL;
 		remote = url ? NULL : git_remote();
 		if (remote && kt_remote_parse(remote, &url, NULL, NULL) != KT_OK)
 			url = NULL;
+		*out_many = remote && url;
 	}
 	for (size_t n = url ? strlen(url) : 0; n && url[n - 1] == '/'; n--)
 		url[n - 1] = '\0';
@@ -167,6 +183,8 @@ static enum kt_code find_server(const struct kt_ctx *ctx, bool dev, struct kt_pr
 		return KT_OK;
 	}
 	rc = kt_profile_find(NULL, url, out, err);
+	if (rc == KT_OK && !url)
+		*out_many = true;
 	if (rc == KT_ENOTFOUND) {
 		out->server = url ? KT_STEAL(url) : kt_strdup(DEFAULT_URL);
 		rc = KT_OK;
@@ -180,11 +198,15 @@ static enum kt_code open_client(const struct kt_ctx *ctx, const struct kt_profil
 {
 	KT_AUTO_BUF struct kt_buf url = KT_BUF_INIT(65536);
 	const char *key = kt_env_get("KARTA_API_KEY");
-	struct kt_client_config cfg = {
-		.api_key = key ? key : found->key, .timeout_ms = ctx->timeout_ms
-	};
+	struct kt_client_config cfg = { .api_key = key ? key : found->key,
+		.timeout_ms = ctx->timeout_ms };
 	enum kt_code rc;
 
+	if (!key && found->secret_service && !found->key) {
+		kt_fail(err, KT_EAUTH, 0, "the key of %s is with the Secret Service, %s",
+			found->server, "which does not give it");
+		return kt_hint(err, "unlock the keyring, or set KARTA_API_KEY");
+	}
 	kt_buf_adds(&url, found->server);
 	if (project) {
 		kt_buf_adds(&url, "/v1/projects/");
@@ -203,14 +225,12 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 	KT_AUTO_PROFILE struct kt_profile found = { 0 };
 	KT_AUTOFREE char *named = NULL;
 	const char *project = ctx->project;
-	bool dev;
-	enum kt_code rc = find_server(ctx, !project, &found, &dev, err);
+	bool many;
+	enum kt_code rc = find_server(ctx, !project, &found, &many, err);
 
 	if (rc != KT_OK)
 		return rc;
-	/* An address that was given is that of a local server or a project; others host many. */
-	if (!project && !ctx->server && !dev && found.name &&
-		kt_remote_project(ctx, NULL, &named, NULL) == KT_OK)
+	if (!project && many && kt_remote_project(ctx, NULL, &named, NULL) == KT_OK)
 		project = named;
 	return open_client(ctx, &found, project, out, err);
 }
@@ -219,8 +239,8 @@ enum kt_code kt_remote_open_host(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
 {
 	KT_AUTO_PROFILE struct kt_profile found = { 0 };
-	bool dev;
-	enum kt_code rc = find_server(ctx, false, &found, &dev, err);
+	bool many;
+	enum kt_code rc = find_server(ctx, false, &found, &many, err);
 
 	return rc == KT_OK ? open_client(ctx, &found, NULL, out, err) : rc;
 }
@@ -248,6 +268,16 @@ static char *name_in_toml(void)
 	return found;
 }
 
+/* The nearest karta.toml, if any, is in the root of the repository: a push ships that folder. */
+static bool at_root(void)
+{
+	KT_AUTOFREE char *toml = find_above("karta.toml");
+	KT_AUTOFREE char *config = find_above(".git/config");
+	size_t n = toml ? strlen(toml) - strlen("karta.toml") : 0;
+
+	return !toml || (config && !strncmp(toml, config, n) && kt_str_eq(config + n, ".git/config"));
+}
+
 enum kt_code kt_remote_project(
 	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err)
 {
@@ -257,11 +287,16 @@ enum kt_code kt_remote_project(
 		given = ctx->project;
 	if (given && !*given)
 		return kt_fail(err, KT_EINVAL, 0, "the project's name is empty");
-	*out = given ? kt_strdup(given) : name_in_toml();
-	if (*out)
+	if (given) {
+		*out = kt_strdup(given);
 		return KT_OK;
+	}
 	remote = git_remote();
-	if (remote && kt_remote_parse(remote, NULL, out, NULL) == KT_OK)
+	if (remote && !ctx->server && !ctx->profile && at_root() &&
+		kt_remote_parse(remote, NULL, out, NULL) == KT_OK)
+		return KT_OK;
+	*out = name_in_toml();
+	if (*out || (remote && kt_remote_parse(remote, NULL, out, NULL) == KT_OK))
 		return KT_OK;
 	kt_fail(err, KT_EINVAL, 0, "which project? This folder has no karta.toml with a name");
 	return kt_hint(err, "name it with --project NAME, or run 'karta init' here");

@@ -15,6 +15,8 @@
 KT_MUST_CHECK enum kt_code kt_remote_open(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
+/* Would a key be readable on its way there: plain http to another machine? */
+bool kt_remote_is_plain(const char *url);
 /* As kt_remote_open(), but never the server of `karta dev`: for projects and releases. */
 KT_MUST_CHECK enum kt_code kt_remote_open_host(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
@@ -28,8 +30,9 @@ KT_MUST_CHECK enum kt_code kt_remote_parse(
 
 /*
  * The project that is meant: given (a positional) or --project, KARTA_PROJECT, else the name in the
- * karta.toml of this folder, else that of the git remote `karta`. *out is the caller's. Returns
- * KT_OK or KT_EINVAL with a hint.
+ * karta.toml of this folder, else that of the git remote `karta`. In the root of a repository the
+ * remote comes first, as for a push, unless another server was named. *out is the caller's.
+ * Returns KT_OK or KT_EINVAL with a hint.
  */
 KT_MUST_CHECK enum kt_code kt_remote_project(
 	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err);

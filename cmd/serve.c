@@ -23,6 +23,7 @@
 #include "text/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -208,6 +209,7 @@ static void on_reload(void *arg, int signum)
 	struct kt_serve_settings *fresh;
 	struct kt_err err = KT_ERR_INIT;
 	const struct kt_serve_conf *old = s->conf;
+	KT_AUTOFREE char *data = NULL;
 	struct kt_control_config cc;
 
 	kt_systemd_notify("RELOADING=1");
@@ -217,7 +219,8 @@ static void on_reload(void *arg, int signum)
 		return;
 	}
 	if (!kt_str_eq(old->listen, fresh->conf.listen) ||
-		!kt_str_eq(old->data, fresh->conf.data) ||
+		kt_path_real(fresh->conf.data, &data, NULL) != KT_OK ||
+		!kt_str_eq(old->data, data) ||
 		!kt_str_eq(old->public_url, fresh->conf.public_url) ||
 		old->trust_proxy != fresh->conf.trust_proxy || old->offline != fresh->conf.offline)
 		kt_log(KT_LOG_WARN, "serve",
@@ -392,21 +395,50 @@ static enum kt_code give_key(const struct server *s, const char *key, struct kt_
 	return rc;
 }
 
+/* A key that nobody can be told of must not be made: try whether the file can be written. */
+static enum kt_code check_key_file(const char *file, struct kt_err *err)
+{
+	KT_AUTOFREE char *probe = file ? kt_asprintf("%s.%d", file, (int)getpid()) : NULL;
+	KT_AUTOFD int fd = -1;
+
+	if (!file)
+		return KT_OK;
+	if (kt_fs_is_dir(file))
+		return kt_fail(err, KT_EINVAL, 0, "'%s' is a folder", file);
+	fd = open(probe, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot write '%s'", file);
+	(void)unlink(probe);
+	return KT_OK;
+}
+
 static enum kt_code open_control(struct server *s, struct kt_err *err)
 {
 	struct kt_control_config cc = control_config(s);
 	char key[KT_API_KEY_LEN + 1] = "";
 	enum kt_code rc;
 
-	/* A key that nobody can be told of must not be made. */
-	if (s->args->key_file && kt_fs_is_dir(s->args->key_file))
-		return kt_fail(err, KT_EINVAL, 0, "'%s' is a folder", s->args->key_file);
-	rc = kt_control_open(&cc, &s->control, err);
+	rc = check_key_file(s->args->key_file, err);
+	if (rc == KT_OK)
+		rc = kt_control_open(&cc, &s->control, err);
 	if (rc == KT_OK)
 		rc = kt_control_bootstrap(s->control, key, err);
 	if (rc == KT_OK)
 		rc = give_key(s, key, err);
 	kt_secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+/* The folder by its absolute path: workers and harnesses run in others. */
+static enum kt_code real_data(struct server *s, struct kt_err *err)
+{
+	KT_AUTOFREE char *real = NULL;
+	enum kt_code rc = kt_fs_mkdirs(s->conf->data, 0700, err);
+
+	if (rc == KT_OK)
+		rc = kt_path_real(s->conf->data, &real, err);
+	if (rc == KT_OK)
+		s->settings->conf.data = kt_arena_strdup(s->settings->arena, real);
 	return rc;
 }
 
@@ -439,6 +471,8 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 	enum kt_code rc = find_self(s, err);
 
 	if (rc == KT_OK)
+		rc = real_data(s, err);
+	if (rc == KT_OK)
 		rc = kt_loop_new(&s->loop, err);
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(s->spawner, s->loop, err);
@@ -460,9 +494,10 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 static void finish(struct server *s)
 {
 	kt_http_server_free(s->http);
-	kt_api_free(s->api);
 	kt_sessions_free(s->sessions);
 	kt_control_free(s->control);
+	/* Answers that never came are let go of when nobody can give them any more. */
+	kt_api_free(s->api);
 	for (size_t i = 0; i < KT_ARRAY_LEN(s->signals); i++)
 		kt_signal_free(s->signals[i]);
 	kt_spawner_free(s->spawner);
@@ -475,6 +510,8 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 {
 	struct server s = { .ctx = ctx, .args = args };
 	enum kt_code rc = load_settings(s.args, &s.settings, err);
+	char host[256];
+	int port;
 
 	if (rc != KT_OK)
 		return rc;
@@ -484,6 +521,12 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		return KT_OK;
 	}
 	s.conf = &s.settings->conf;
+	/* Before anything is made in the data folder. */
+	rc = parse_listen(s.conf->listen, host, &port, err);
+	if (rc != KT_OK) {
+		kt_serve_settings_free(s.settings);
+		return rc;
+	}
 	open_log(&s);
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
@@ -523,31 +566,51 @@ static const struct kt_opt restore_opts[] = {
 	KT_OPT_END,
 };
 
-static char *data_dir(const struct file_args *a)
+static void file_json(const struct file_args *a, const char *data)
 {
-	return a->data ? kt_strdup(a->data) : kt_dir_data();
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_int(&w, "schema_version", 1);
+	kt_jw_str(&w, "file", a->file);
+	kt_jw_str(&w, "data", data);
+	kt_jw_obj_end(&w);
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
 }
 
 static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct file_args *a = args;
-	KT_AUTOFREE char *data = data_dir(a);
-	enum kt_code rc = kt_control_backup(data, a->file, err);
+	KT_AUTOFREE char *data = NULL;
+	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
 	if (rc == KT_OK)
-		kt_say(ctx, "%s holds all of %s; keep it as safe as the keys in it", a->file, data);
-	return rc;
+		rc = kt_control_backup(data, a->file, err);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		file_json(a, data);
+	kt_say(ctx, "%s holds all of %s; keep it as safe as the keys in it", a->file, data);
+	return KT_OK;
 }
 
 static enum kt_code run_restore(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct file_args *a = args;
-	KT_AUTOFREE char *data = data_dir(a);
-	enum kt_code rc = kt_control_restore(data, a->file, a->force, err);
+	KT_AUTOFREE char *data = NULL;
+	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
 	if (rc == KT_OK)
-		kt_say(ctx, "restored %s from %s", data, a->file);
-	return rc;
+		rc = kt_control_restore(data, a->file, a->force, err);
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		file_json(a, data);
+	kt_say(ctx, "restored %s from %s", data, a->file);
+	return KT_OK;
 }
 
 static const struct kt_cmd cmd_backup = {

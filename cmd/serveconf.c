@@ -97,8 +97,10 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 
 	switch (s->type) {
 	case T_STR:
-		*(const char **)to = *text ? kt_arena_strdup(set->arena, text) : NULL;
-		ok = true;
+		/* What has a default cannot be without a value. */
+		ok = *text || (!s->dflt && s->offset != AT(data));
+		if (ok)
+			*(const char **)to = *text ? kt_arena_strdup(set->arena, text) : NULL;
 		break;
 	case T_BOOL:
 		ok = parse_bool(text, to);
@@ -116,6 +118,8 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 		return KT_OK;
 	}
 	kt_fail(err, KT_EINVAL, 0, "%s: '%s' is no value for %s", where, text, s->name);
+	if (s->type == T_STR)
+		return KT_EINVAL;
 	if (s->type == T_INT)
 		return kt_hint(err, "give a number from %lld to %lld", (long long)s->min,
 			(long long)s->max);
@@ -260,6 +264,19 @@ void kt_serve_settings_free(struct kt_serve_settings *s)
 {
 	if (s)
 		kt_arena_free(s->arena);
+}
+
+enum kt_code kt_serve_data_dir(const char *given, char **out, struct kt_err *err)
+{
+	const struct kt_serve_flag flags[] = { { "data", given }, { NULL, NULL } };
+	struct kt_serve_settings *set;
+	enum kt_code rc = kt_serve_settings_load(flags, NULL, &set, err);
+
+	if (rc != KT_OK)
+		return rc;
+	*out = kt_strdup(set->conf.data);
+	kt_serve_settings_free(set);
+	return KT_OK;
 }
 
 /* A value as it can be written into the file. */

@@ -58,6 +58,11 @@ struct kt_serve_settings {
 KT_MUST_CHECK enum kt_code kt_serve_settings_load(const struct kt_serve_flag *flags,
 	const char *file, struct kt_serve_settings **out, struct kt_err *err);
 void kt_serve_settings_free(struct kt_serve_settings *s); /* NULL is fine */
+/*
+ * The data folder that `karta serve` would use: the given one (or NULL), else that of the settings.
+ * *out is the caller's. Returns as kt_serve_settings_load().
+ */
+KT_MUST_CHECK enum kt_code kt_serve_data_dir(const char *given, char **out, struct kt_err *err);
 /* Print every setting with its value and origin. */
 void kt_serve_settings_print(const struct kt_serve_settings *s, bool json);
 

@@ -101,8 +101,8 @@ static enum kt_code open_ship(const struct kt_ship_options *opts, const char *su
 /* A harness finds something to run here. */
 static bool is_application(const struct kt_manifest *m)
 {
-	static const char *const files[] = { "karta.toml", "CLAUDE.md", "AGENTS.md", "opencode.json",
-		"opencode.jsonc" };
+	static const char *const files[] = { "karta.toml", "CLAUDE.md", "AGENTS.md",
+		"opencode.json", "opencode.jsonc" };
 	static const char *const folders[] = { ".claude/", ".opencode/" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(files); i++) {
@@ -271,11 +271,7 @@ void kt_talk_log(void *arg, const char *level, const char *text)
 		size_t len = strcspn(text, "\n");
 		KT_AUTOFREE char *line = kt_strndup(text, len);
 
-		put_line(t,
-			error         ? KT_STYLE_RED
-				: warning ? KT_STYLE_YELLOW
-					  : KT_STYLE_NONE,
-			line);
+		put_line(t, error ? KT_STYLE_RED : warning ? KT_STYLE_YELLOW : KT_STYLE_NONE, line);
 		text += len + (text[len] == '\n');
 	}
 }

@@ -31,7 +31,8 @@ struct kt_api_config {
 
 	/* A hosting server; everything below counts only then. Strings are BORROWED. */
 	struct kt_control *control; /* or NULL */
-	const char *public_url; /* "https://karta.example/base", or NULL: from each request's Host */
+	const char
+		*public_url; /* "https://karta.example/base", or NULL: from each request's Host */
 	const char *host_suffix; /* another name below which projects have hosts, or NULL; those of
 				    public_url and "localhost" count by themselves */
 	const char *path_prefix; /* "/base" or NULL: taken off the paths that begin with it */
@@ -44,7 +45,10 @@ struct kt_api_config {
 
 /* New API over the sessions of cfg; kt_api_free() ends it. */
 KT_MUST_CHECK struct kt_api *kt_api_new(const struct kt_api_config *cfg);
-/* Free; no request may be open any more. NULL is fine. */
+/*
+ * Free; no request may be open any more, and sessions and control must be freed already when they
+ * may still answer one. NULL is fine.
+ */
 void kt_api_free(struct kt_api *api);
 /* The handler for kt_http_server_new(); arg is the kt_api. */
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq);

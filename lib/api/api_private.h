@@ -115,15 +115,15 @@ struct kt_later {
 KT_MUST_CHECK struct kt_later *kt_api_later(
 	struct kt_call *c, void *data, void (*free_data)(void *data));
 void kt_api_later_free(struct kt_later *l);
-/* A kt_result_fn: give the result to the client, if it is still there, and free arg (a kt_later). */
+/* A kt_result_fn: give the result to the client, if it is still there, and free arg (a kt_later).
+ */
 void kt_api_answered(void *arg, const struct kt_result *r);
 /*
  * Call fn(c, data) when all that was journaled is on disk, then free data; at once on a local
  * server. fn has to answer; it is not called when the client left or the disk failed.
  */
 typedef void (*kt_durable_fn)(struct kt_call *c, void *data);
-void kt_api_durable(
-	struct kt_call *c, kt_durable_fn fn, void *data, void (*free_data)(void *data));
+void kt_api_durable(struct kt_call *c, kt_durable_fn fn, void *data, void (*free_data)(void *data));
 /* Preconditions of a change, from the headers. */
 struct kt_pre {
 	struct kt_precond pre;

@@ -69,7 +69,7 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		char detail[96];
 
 		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'",
-			scopes & KT_SCOPE_ADMIN         ? "admin"
+			scopes & KT_SCOPE_ADMIN           ? "admin"
 				: scopes & KT_SCOPE_WRITE ? "write"
 							  : "read");
 		kt_api_fail(c, 403, "forbidden", detail, NULL);

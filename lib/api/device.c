@@ -39,8 +39,7 @@ void kt_api_device_get(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_later *l = kt_api_later(c, NULL, NULL);
 
-	kt_control_device_show(
-		c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
+	kt_control_device_show(c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
 }
 
 void kt_api_device_decide(struct kt_call *c, const struct kt_params *p)
@@ -57,6 +56,6 @@ void kt_api_device_decide(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	l = kt_api_later(c, NULL, NULL);
-	kt_control_device_decide(c->api->cfg.control, &l->actor, p->value[0],
-		cJSON_IsTrue(approve), kt_api_answered, l);
+	kt_control_device_decide(c->api->cfg.control, &l->actor, p->value[0], cJSON_IsTrue(approve),
+		kt_api_answered, l);
 }

@@ -87,7 +87,8 @@ static bool last_value(const struct kt_request *rq, const char *name, char *out,
 	if (strrchr(value, ','))
 		value = strrchr(value, ',') + 1;
 	value += strspn(value, " \t");
-	len = strcspn(value, " \t");
+	for (len = strlen(value); len && strchr(" \t", value[len - 1]);)
+		len--;
 	if (!len || len >= size)
 		return false;
 	memcpy(out, value, len);
@@ -109,8 +110,7 @@ static bool read_authority(const char *text, struct authority *a)
 	size_t len = colon ? (size_t)(colon - text) : strlen(text);
 	int64_t port = 0;
 
-	if (!len || len >= sizeof(a->host) ||
-		(colon && !kt_str_int64(colon + 1, 1, 65535, &port)))
+	if (!len || len >= sizeof(a->host) || (colon && !kt_str_int64(colon + 1, 1, 65535, &port)))
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		char ch = text[i];

@@ -30,15 +30,13 @@ void kt_api_keys_create(struct kt_call *c, const struct kt_params *p)
 	l = kt_api_later(c, NULL, NULL);
 	/* The answer holds a secret: nobody in between may keep it. */
 	kt_exchange_header(c->ex, "Cache-Control", "no-store");
-	kt_control_key_create(c->api->cfg.control, &l->actor,
-		c->rq->body_len ? c->rq->body : "{}", c->rq->body_len ? c->rq->body_len : 2,
-		&pre.pre, kt_api_answered, l);
+	kt_control_key_create(c->api->cfg.control, &l->actor, c->rq->body_len ? c->rq->body : "{}",
+		c->rq->body_len ? c->rq->body_len : 2, &pre.pre, kt_api_answered, l);
 }
 
 void kt_api_keys_revoke(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_later *l = kt_api_later(c, NULL, NULL);
 
-	kt_control_key_revoke(
-		c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
+	kt_control_key_revoke(c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
 }

@@ -92,8 +92,7 @@ static void synced(void *arg, enum kt_code rc, const struct kt_err *err)
 	kt_api_later_free(l);
 }
 
-void kt_api_durable(
-	struct kt_call *c, kt_durable_fn fn, void *data, void (*free_data)(void *data))
+void kt_api_durable(struct kt_call *c, kt_durable_fn fn, void *data, void (*free_data)(void *data))
 {
 	struct durable *d;
 

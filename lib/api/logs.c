@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A project's log: what is kept, then what comes. Without filters the log's own bytes go out as they
- * are; with filters frame by frame those that match, each with its number, so that a reader resumes
- * where it was. Frames are looked at in slices: a large log must not hold up everybody else.
+ * A project's log: what is kept, then what comes. Without filters the log's own bytes go out as
+ * they are; with filters frame by frame those that match, each with its number, so that a reader
+ * resumes where it was. Frames are looked at in slices: a large log must not hold up everybody
+ * else.
  */
 #include "api/api_private.h"
 
@@ -351,8 +352,8 @@ static void send_filtered(
 		kt_timer_start(t->until, KT_MAX(left_ms, 0), 0);
 	}
 	kt_api_guard_add(c, &t->guard, revoked, t);
-	kt_stream_begin(c->ex, a->ndjson ? "application/x-ndjson" : "text/event-stream",
-		!a->ndjson, &ops, t);
+	kt_stream_begin(c->ex, a->ndjson ? "application/x-ndjson" : "text/event-stream", !a->ndjson,
+		&ops, t);
 }
 
 /* --- the whole log ----------------------------------------------------------------------- */

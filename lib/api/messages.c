@@ -120,8 +120,8 @@ static void answer_taken(struct kt_call *c, void *data)
 }
 
 /* Answer when the message is on disk; a local server does not make its user wait for that. */
-static void answer_sent(struct kt_call *c, struct kt_session *s, enum answer how,
-	const struct kt_sent *sent)
+static void answer_sent(
+	struct kt_call *c, struct kt_session *s, enum answer how, const struct kt_sent *sent)
 {
 	struct taken *t;
 

@@ -288,8 +288,8 @@ void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 
 /*
  * The path under which a page is embedded. A hosting server has its own pages at its own name, and
- * the chat page at a project's, also by path ("/org/name/", "/v1/projects/name/", with what the page
- * loads below it).
+ * the chat page at a project's, also by path ("/org/name/", "/v1/projects/name/", with what the
+ * page loads below it).
  */
 static const char *page_path(const struct kt_call *c, const struct kt_place *place)
 {
@@ -303,7 +303,8 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 	if (place->kind == KT_PLACE_LABEL)
 		return hosting_only ? "" : path;
 	if (place->kind == KT_PLACE_REF)
-		return kt_str_eq(path, "/v1/") || kt_str_starts(path, "/v1/assets/") ? path + 3 : "";
+		return kt_str_eq(path, "/v1/") || kt_str_starts(path, "/v1/assets/") ? path + 3
+										     : "";
 	if (kt_str_eq(path, "/"))
 		return "/home";
 	if (!kt_str_is_slug(place->org) || !kt_str_is_slug(place->name) ||

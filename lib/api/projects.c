@@ -48,8 +48,7 @@ void kt_api_projects_create(struct kt_call *c, const struct kt_params *p)
 	if ((n.dir && !may_name_folder(c)) || !kt_api_pre(c, "project", n.slug, &pre))
 		return;
 	l = kt_api_later(c, NULL, NULL);
-	kt_control_project_create(
-		c->api->cfg.control, &l->actor, &n, &pre.pre, kt_api_answered, l);
+	kt_control_project_create(c->api->cfg.control, &l->actor, &n, &pre.pre, kt_api_answered, l);
 }
 
 void kt_api_projects_get(struct kt_call *c, const struct kt_params *p)
@@ -74,16 +73,15 @@ void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 		!kt_api_pre(c, "change", p->value[0], &pre))
 		return;
 	l = kt_api_later(c, NULL, NULL);
-	kt_control_project_change(c->api->cfg.control, &l->actor, p->value[0], &ch, &pre.pre,
-		kt_api_answered, l);
+	kt_control_project_change(
+		c->api->cfg.control, &l->actor, p->value[0], &ch, &pre.pre, kt_api_answered, l);
 }
 
 void kt_api_projects_delete(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_later *l = kt_api_later(c, NULL, NULL);
 
-	kt_control_project_delete(
-		c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
+	kt_control_project_delete(c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
 }
 
 void kt_api_refs_list(struct kt_call *c, const struct kt_params *p)

@@ -134,8 +134,8 @@ static void add_location(struct kt_later *l)
 	const struct publish *pb = l->data;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2048);
 
-	kt_buf_addf(&b, "%s/agent_projects/%s/releases/%s", l->caller.base_url, pb->ref,
-		pb->release);
+	kt_buf_addf(
+		&b, "%s/agent_projects/%s/releases/%s", l->caller.base_url, pb->ref, pb->release);
 	if (kt_buf_ok(&b))
 		kt_exchange_header(l->c.ex, "Location", b.ptr);
 }

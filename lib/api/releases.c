@@ -106,7 +106,8 @@ void kt_api_releases_archive(struct kt_call *c, const struct kt_params *p)
 		a->zst ? "tar.zst" : "tar.gz");
 	/* Both came by the path and may hold anything; in a header they are words. */
 	for (char *s = a->name; *s; s++) {
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *s))
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.",
+			    *s))
 			*s = '-';
 	}
 	l = kt_api_later(c, a, free);
@@ -141,8 +142,8 @@ static void build_woke(void *arg)
 	struct kt_evlog *log;
 	bool over = false;
 
-	if (kt_control_build_log(
-		    bs->ctl, &bs->actor, bs->ref, bs->release, &log, &over, NULL) != KT_OK ||
+	if (kt_control_build_log(bs->ctl, &bs->actor, bs->ref, bs->release, &log, &over, NULL) !=
+			KT_OK ||
 		over)
 		kt_evreader_stop_here(bs->pipe.reader);
 }
@@ -166,14 +167,14 @@ static struct kt_actor actor_of(const struct kt_caller *by, const char *request_
 	};
 }
 
-static bool open_log(struct kt_call *c, const char *ref, const char *release,
-	struct kt_evlog **out, bool *out_over)
+static bool open_log(struct kt_call *c, const char *ref, const char *release, struct kt_evlog **out,
+	bool *out_over)
 {
 	struct kt_actor actor = actor_of(c->by, c->rq->id);
 	struct kt_err err = KT_ERR_INIT;
 
-	if (kt_control_build_log(
-		    c->api->cfg.control, &actor, ref, release, out, out_over, &err) == KT_OK)
+	if (kt_control_build_log(c->api->cfg.control, &actor, ref, release, out, out_over, &err) ==
+		KT_OK)
 		return true;
 	if (err.code != KT_ENOTFOUND)
 		kt_api_fail_err(c, &err);

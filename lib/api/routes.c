@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Routes and what is checked before any handler. On a local server: the Host (a page elsewhere must
- * not reach it by rebinding its name) and the Origin (nor post to it). On a hosting server: Host and
- * Origin, then the key and its scopes, then the project. On both: the media type of bodies.
+ * not reach it by rebinding its name) and the Origin (nor post to it). On a hosting server: Host
+ * and Origin, then the key and its scopes, then the project. On both: the media type of bodies.
  */
 #include "api/api_private.h"
 
@@ -101,7 +101,8 @@ static const struct rule rules[] = {
 	{ { KT_GET, S "/{session_id}", route_sessions_get, "getSession" }, READ, EVERY },
 	{ { KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" }, WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY },
-	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" }, WRITE, EVERY },
+	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" },
+		WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/interrupt", route_interrupt, "interruptTurn" }, WRITE, EVERY },
 	{ { KT_GET, S "/{session_id}/events", route_events, "readEvents" }, READ, EVERY },
 	{ { KT_GET, "/v1/agents", route_agents, "listAgents" }, READ, EVERY },
@@ -326,8 +327,7 @@ static void handle_local(struct kt_api *api, struct kt_exchange *ex, const struc
 		rewritten.path = path;
 		t = &api->project;
 	}
-	r = kt_route_find(
-		t->routes, t->n, &rewritten, &params, scratch, sizeof(scratch), &allow);
+	r = kt_route_find(t->routes, t->n, &rewritten, &params, scratch, sizeof(scratch), &allow);
 	if (r)
 		r->fn(&c, ex, rq, &params);
 	else if (allow || !kt_api_page(&c, NULL))

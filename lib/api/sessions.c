@@ -201,8 +201,8 @@ static void create_hosted(struct kt_call *c, cJSON **body, struct kt_buf *meta,
 	if (cr->next)
 		cr->next->prev = cr;
 	c->api->creations = cr;
-	kt_sessions_prepare(c->api->cfg.sessions, &cr->target, prepared,
-		kt_api_later(c, cr, creation_free));
+	kt_sessions_prepare(
+		c->api->cfg.sessions, &cr->target, prepared, kt_api_later(c, cr, creation_free));
 }
 
 void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p)

@@ -390,8 +390,7 @@ static void left(void *arg)
 static void note(void *arg, enum kt_note what, const char *turn_id)
 {
 	struct waiter *w = arg;
-	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project,
-		NULL };
+	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project, NULL };
 	struct kt_session *s = w->watch.session;
 
 	if (what != KT_NOTE_GONE && w->turn_id[0] && !kt_str_eq(turn_id, w->turn_id))

@@ -105,8 +105,8 @@ struct kt_app_options {
 	const char *harness; /* overrides detection, or NULL */
 	const char *config; /* path of karta.jsonc, NULL = ./karta.jsonc */
 	/*
-	 * Its variables are bound by who hosts it: this process's own environment does not count, and
-	 * one without a value is no finding.
+	 * Its variables are bound by who hosts it: this process's own environment does not count,
+	 * and one without a value is no finding.
 	 */
 	bool hosted;
 };

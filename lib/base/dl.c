@@ -20,8 +20,8 @@ enum kt_code kt_dl_load(const char *const *sonames, const struct kt_dl_symbol *s
 		if (!*symbols[i].slot) {
 			kt_fail(err, KT_EIO, 0, "the library %s has no %s", sonames[0],
 				symbols[i].name);
-			return kt_hint(err, "install the version that karta was built for: %s",
-				package);
+			return kt_hint(
+				err, "install the version that karta was built for: %s", package);
 		}
 	}
 	return KT_OK;

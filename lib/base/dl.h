@@ -4,8 +4,8 @@
  * SQLite and libsodium would cost every start of the program, `karta --version` included, 10 ms and
  * more; so each is known to one file only, which keeps a table of function pointers.
  *
- * The sonames come from the Makefile (KT_SO_GIT2, KT_SO_ARCHIVE, KT_SO_SQLITE3, KT_SO_SODIUM): those
- * of the -dev packages that the headers came from.
+ * The sonames come from the Makefile (KT_SO_GIT2, KT_SO_ARCHIVE, KT_SO_SQLITE3, KT_SO_SODIUM):
+ * those of the -dev packages that the headers came from.
  */
 #ifndef KT_BASE_DL_H
 #define KT_BASE_DL_H
@@ -18,8 +18,8 @@ struct kt_dl_symbol {
 };
 
 /*
- * Open the first of sonames (NULL-terminated) that is there and fill every slot. Never closed again.
- * Call under pthread_once(). Returns KT_OK or KT_EIO, with a hint that names `package`.
+ * Open the first of sonames (NULL-terminated) that is there and fill every slot. Never closed
+ * again. Call under pthread_once(). Returns KT_OK or KT_EIO, with a hint that names `package`.
  */
 KT_MUST_CHECK enum kt_code kt_dl_load(const char *const *sonames,
 	const struct kt_dl_symbol *symbols, size_t n, const char *package, struct kt_err *err);

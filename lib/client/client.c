@@ -101,8 +101,7 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 		"Accept: %s", rq->accept ? rq->accept : "application/json");
 	KT_AUTOFREE char *prefer = rq->prefer ? kt_asprintf("Prefer: %s", rq->prefer) : NULL;
 	KT_AUTOFREE char *key = rq->key ? kt_asprintf("Idempotency-Key: %s", rq->key) : NULL;
-	KT_AUTOFREE char *type =
-		rq->body || rq->body_fd > 0
+	KT_AUTOFREE char *type = rq->body || rq->body_fd > 0
 		? kt_asprintf("Content-Type: %s", rq->type ? rq->type : "application/json")
 		: NULL;
 	const char *const lines[] = { accept, prefer, key, c->auth, type };
@@ -171,8 +170,7 @@ const cJSON *kt_client_problem(const struct kt_client *c)
 	return c->problem;
 }
 
-enum kt_code client_problem(
-	struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
+enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
 {
 	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
 	enum kt_code code = code_of(r->status);
@@ -190,8 +188,9 @@ enum kt_code client_problem(
 	else
 		(void)kt_fail(err, code, 0, "the server answered with status %d", r->status);
 	if (code == KT_EAUTH)
-		return kt_hint(err, "sign in with 'karta login', or set KARTA_API_KEY to a key of "
-				    "this server");
+		return kt_hint(err,
+			"sign in with 'karta login', or set KARTA_API_KEY to a key of "
+			"this server");
 	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
 		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
 	if (r->status >= 500 && r->request_id[0])

@@ -142,12 +142,12 @@ KT_MUST_CHECK enum kt_code kt_client_result(
 
 /*
  * Any call: method and path ("/agent_projects/x/releases"; encode with kt_url_segment()), body is
- * JSON text or NULL. A POST, PATCH or PUT carries an Idempotency-Key of its own and is repeated when
- * the answer is lost. *out is NULL for an answer without a body; out may be NULL. After a failure
- * kt_client_problem() tells more.
+ * JSON text or NULL. A POST, PATCH or PUT carries an Idempotency-Key of its own and is repeated
+ * when the answer is lost. *out is NULL for an answer without a body; out may be NULL. After a
+ * failure kt_client_problem() tells more.
  */
-KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *method,
-	const char *path, const char *body, cJSON **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *method, const char *path,
+	const char *body, cJSON **out, struct kt_err *err);
 /*
  * The problem document of the last call that failed: `code` and whatever members it has. NULL when
  * there was none. BORROWS until the next call.
@@ -207,13 +207,13 @@ struct kt_client_publish {
  * Publish and follow the build to its end. What the server lacks is sent by a second thread packing
  * and this one sending. A lost connection is repaired: what was received is kept there.
  *
- * *out is the release object (the caller's) with `activated`, `pinned` and `took_ms` added where the
- * server told them; NULL when there is none. It is set also when the build failed (KT_EIO; its
+ * *out is the release object (the caller's) with `activated`, `pinned` and `took_ms` added where
+ * the server told them; NULL when there is none. It is set also when the build failed (KT_EIO; its
  * "error" says why) and when it was let go (KT_ECANCEL; perhaps with its "id" alone).
  * Returns KT_OK, KT_ECONFLICT (pinned: stored but not active, *out is set; or the ref moved, or
  * others: kt_client_problem() has the code), KT_EIO (build failed), KT_ECANCEL, KT_EAUTH, ...
  */
-KT_MUST_CHECK enum kt_code kt_client_publish(struct kt_client *c,
-	const struct kt_client_publish *p, cJSON **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_publish(
+	struct kt_client *c, const struct kt_client_publish *p, cJSON **out, struct kt_err *err);
 
 #endif

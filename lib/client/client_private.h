@@ -41,8 +41,7 @@ struct client_request {
 KT_MUST_CHECK enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err);
 /* The error that an answer which is no success stands for; keeps its document. */
-enum kt_code client_problem(
-	struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err);
+enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err);
 /* Forget the document of the last failure. */
 void client_forget_problem(struct kt_client *c);
 /* One try; *out_status is 0 when there was no answer. *out is NULL for an answer without body. */
@@ -127,7 +126,6 @@ KT_MUST_CHECK enum kt_code client_upload_begin(
  * End the thread. all: the request took the body to its end, so that a failure of the packer is why
  * the body was too short: then it is returned.
  */
-KT_MUST_CHECK enum kt_code client_upload_end(
-	struct client_upload *u, bool all, struct kt_err *err);
+KT_MUST_CHECK enum kt_code client_upload_end(struct client_upload *u, bool all, struct kt_err *err);
 
 #endif

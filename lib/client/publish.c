@@ -90,8 +90,7 @@ static const struct kt_file **index_files(const struct kt_manifest *m, size_t *o
 	return list;
 }
 
-static const struct kt_file *find(
-	const struct kt_file *const *list, size_t n, const char *digest)
+static const struct kt_file *find(const struct kt_file *const *list, size_t n, const char *digest)
 {
 	const struct kt_file *const *f = bsearch(digest, list, n, sizeof(*list), compare_key);
 
@@ -139,7 +138,7 @@ static enum kt_code want_missing(struct publish *pb, struct kt_err *err)
 	const cJSON *item, *list = kt_json_arr(kt_client_problem(pb->c), "missing");
 
 	want_none(pb);
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		const struct kt_file *f = cJSON_IsString(item)
 			? find(pb->by_digest, pb->n_digests, item->valuestring)
 			: NULL;
@@ -264,7 +263,8 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	for (size_t i = 0; i < KT_ARRAY_LEN(names) && !pb->id[0]; i++) {
 		const char *id = kt_json_str(ev->doc, names[i]);
 
-		(void)kt_str_copy(pb->id, sizeof(pb->id), id ? id : kt_json_str_or(data, names[i], ""));
+		(void)kt_str_copy(
+			pb->id, sizeof(pb->id), id ? id : kt_json_str_or(data, names[i], ""));
 	}
 	if (kt_str_eq(ev->type, "log")) {
 		const char *text = kt_json_str(data, "text");
@@ -285,8 +285,8 @@ static bool on_poll(void *arg)
 	struct publish *pb = arg;
 
 	if (pb->sending && pb->p->progress)
-		pb->p->progress(pb->p->arg, pb->total ? KT_MIN(pb->sent.bytes, pb->total)
-						      : pb->sent.bytes, pb->total);
+		pb->p->progress(pb->p->arg,
+			pb->total ? KT_MIN(pb->sent.bytes, pb->total) : pb->sent.bytes, pb->total);
 	return !pb->p->poll || pb->p->poll(pb->p->arg);
 }
 
@@ -496,7 +496,8 @@ static enum kt_code send_all(struct publish *pb, enum how how, struct kt_err *er
 		stuck = missing < fewest ? 0 : stuck + 1;
 		fewest = KT_MIN(fewest, missing);
 		if (stuck >= NO_PROGRESS)
-			return kt_fail(err, KT_EPROTO, 0, "the server does not keep what it is sent");
+			return kt_fail(
+				err, KT_EPROTO, 0, "the server does not keep what it is sent");
 		rc = want_missing(pb, err);
 		if (rc != KT_OK)
 			return rc;
@@ -591,12 +592,13 @@ static enum kt_code result(const struct publish *pb, struct kt_err *err)
 		kt_json_bool(r, "active", false) || kt_json_str(r, "preview"))
 		return KT_OK;
 	(void)kt_fail(err, KT_ECONFLICT, 0,
-		"%s is stored but not active: the project is pinned to an earlier release", version);
+		"%s is stored but not active: the project is pinned to an earlier release",
+		version);
 	return kt_hint(err, "'karta releases unpin %s' ends that", pb->p->project);
 }
 
-enum kt_code kt_client_publish(struct kt_client *c, const struct kt_client_publish *p, cJSON **out,
-	struct kt_err *err)
+enum kt_code kt_client_publish(
+	struct kt_client *c, const struct kt_client_publish *p, cJSON **out, struct kt_err *err)
 {
 	struct publish pb = { .c = c, .p = p };
 	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The management API's calls that have no function of their own: any JSON call, downloads, and event
- * streams that are followed across lost connections.
+ * The management API's calls that have no function of their own: any JSON call, downloads, and
+ * event streams that are followed across lost connections.
  */
 #include "client/client_private.h"
 
@@ -62,8 +62,7 @@ static bool save_piece(void *arg, const char *data, size_t len)
 	return d->failed == KT_OK;
 }
 
-enum kt_code kt_client_download(
-	struct kt_client *c, const char *path, int fd, struct kt_err *err)
+enum kt_code kt_client_download(struct kt_client *c, const char *path, int fd, struct kt_err *err)
 {
 	const struct client_request rq = {
 		.method = "GET", .path = path, .accept = "*/*", .total_ms = -1
@@ -128,8 +127,7 @@ static char *tail_path(const struct kt_client_tail *t)
 }
 
 /* One connection: KT_OK it is over for good, KT_EUNAVAIL try again, others are final. */
-static enum kt_code connect_once(
-	struct kt_client *c, struct tail *tl, struct kt_err *err)
+static enum kt_code connect_once(struct kt_client *c, struct tail *tl, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = tail_path(tl->t);
 	const struct client_request rq = {

@@ -28,7 +28,8 @@ struct kt_control_config {
 	struct kt_loop *loop;
 	struct kt_spawner *spawner; /* starts the unpack worker */
 	const char *data_dir; /* karta.db, master.key, blobs/, releases/, builds/, logs/, tmp/ */
-	const char *public_url; /* "https://karta.example/base", or NULL: made from each request's Host */
+	const char *public_url; /* "https://karta.example/base", or NULL: made from each request's
+				   Host */
 	const char *self; /* path of this program, for the worker */
 	const struct kt_pack_limits *limits; /* copied; NULL = the defaults */
 	int64_t preview_ms; /* life of a preview; 0 = KT_PREVIEW_MS (72 h) */
@@ -79,13 +80,13 @@ struct kt_principal {
  * Returns KT_OK, KT_EAUTH (no such key, malformed, revoked, expired) or KT_EUNAVAIL (cannot tell:
  * fail closed).
  */
-KT_MUST_CHECK enum kt_code kt_control_principal(struct kt_control *ctl, const char *bearer,
-	struct kt_principal *out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_control_principal(
+	struct kt_control *ctl, const char *bearer, struct kt_principal *out, struct kt_err *err);
 
 /*
  * Call fn(arg, key_id) on the loop whenever a key was revoked, when that is committed, and within a
- * minute after it expired: end what it still holds open, such as streams. One listener; fn NULL takes
- * it away.
+ * minute after it expired: end what it still holds open, such as streams. One listener; fn NULL
+ * takes it away.
  */
 void kt_control_on_revoke(
 	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg);
@@ -94,7 +95,8 @@ void kt_control_on_revoke(
 struct kt_actor {
 	const struct kt_principal *who; /* NULL = the system */
 	const char *request_id, *remote_ip; /* or NULL */
-	const char *base_url; /* of this request, when there is no public_url: "http://localhost:8000" */
+	const char *base_url; /* of this request, when there is no public_url:
+				 "http://localhost:8000" */
 };
 
 /* --- which release: for sessions --------------------------------------------------------- */
@@ -139,7 +141,8 @@ typedef void (*kt_opened_fn)(
 void kt_control_release_open(
 	struct kt_control *ctl, const struct kt_target *t, kt_opened_fn fn, void *arg);
 void kt_control_release_close(struct kt_control *ctl, uint64_t hold);
-/* A session of this release began (+1) or was deleted (-1); told at start-up for each that lives. */
+/* A session of this release began (+1) or was deleted (-1); told at start-up for each that lives.
+ */
 void kt_control_session_count(struct kt_control *ctl, const char *release_id, int delta);
 
 /* --- changes and listings ---------------------------------------------------------------- */
@@ -161,9 +164,9 @@ struct kt_result {
 typedef void (*kt_result_fn)(void *arg, const struct kt_result *r);
 
 /*
- * Preconditions every change may carry. A publish comes without a fingerprint: it is made here of what
- * is published (digest, commit, ref, and so on), so that a document and the bundle that follows it
- * are one request.
+ * Preconditions every change may carry. A publish comes without a fingerprint: it is made here of
+ * what is published (digest, commit, ref, and so on), so that a document and the bundle that
+ * follows it are one request.
  */
 struct kt_precond {
 	const char *if_match; /* ETag of the pointer, or NULL */
@@ -189,7 +192,8 @@ struct kt_project_change {
 	const char *webhook_secret;
 };
 void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	const struct kt_project_change *p, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+	const struct kt_project_change *p, const struct kt_precond *pre, kt_result_fn fn,
+	void *arg);
 void kt_control_project_delete(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg);
 
@@ -202,15 +206,15 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	const char *name, kt_result_fn fn, void *arg);
 
 /*
- * Publish. `doc` is the JSON of a publish (docs/api.md "Publish"), `body_path` the file of a received
- * archive (it stays the caller's and must be there until fn is called). Three ways:
- *   doc alone               the document, with manifest, delta or digest;
- *   doc and body_path       a whole archive: doc has what came beside it (commit_sha, ref, message, pr,
- *                           fork, activate, force; "{}" when nothing did) and no manifest;
- *   body_path, doc NULL     a bundle: its first member karta-publish.json is the document.
- * fn is called when the release has its row (202-like, state queued or building: then follow its
- * build log), or with 409 `files_missing` {"missing":[digest...]} , 422, 404 and so on.
- * The project is made when it does not exist yet (needs scope write, as everything here).
+ * Publish. `doc` is the JSON of a publish (docs/api.md "Publish"), `body_path` the file of a
+ * received archive (it stays the caller's and must be there until fn is called). Three ways: doc
+ * alone               the document, with manifest, delta or digest; doc and body_path       a whole
+ * archive: doc has what came beside it (commit_sha, ref, message, pr, fork, activate, force; "{}"
+ * when nothing did) and no manifest; body_path, doc NULL     a bundle: its first member
+ * karta-publish.json is the document. fn is called when the release has its row (202-like, state
+ * queued or building: then follow its build log), or with 409 `files_missing`
+ * {"missing":[digest...]} , 422, 404 and so on. The project is made when it does not exist yet
+ * (needs scope write, as everything here).
  */
 void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *doc, size_t doc_len, const char *body_path, const struct kt_precond *pre,
@@ -261,8 +265,7 @@ void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, 
 
 void kt_control_whoami(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
-void kt_control_keys(
-	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+void kt_control_keys(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
 /* {"name","scopes":["read"],"test":false,"expires_in_s"?}: the answer has "key", this once. */
 void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
 	size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);
@@ -273,12 +276,13 @@ void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, con
 /* Device authorization, in the shape of RFC 8628. No principal is needed for the first two. */
 void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
 	size_t doc_len, kt_result_fn fn, void *arg);
-/* {"device_code"}: 400 authorization_pending, slow_down, expired_token, access_denied, or the key. */
+/* {"device_code"}: 400 authorization_pending, slow_down, expired_token, access_denied, or the key.
+ */
 void kt_control_device_poll(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
 	size_t doc_len, kt_result_fn fn, void *arg);
 /* What a user code asks for: {"client_name","scopes","created_at"}. */
-void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a,
-	const char *user_code, kt_result_fn fn, void *arg);
+void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a, const char *user_code,
+	kt_result_fn fn, void *arg);
 /* Approve or deny; needs scope admin. */
 void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	const char *user_code, bool approve, kt_result_fn fn, void *arg);
@@ -307,8 +311,8 @@ struct kt_log_line {
 /* Append a line; does nothing for an unknown project. */
 void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line);
 /* The log of a project, opened when needed: `log` events. BORROWS; close with the reader. */
-KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl,
-	const struct kt_actor *a, const char *ref, struct kt_evlog **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl, const struct kt_actor *a,
+	const char *ref, struct kt_evlog **out, struct kt_err *err);
 
 /* --- operations on a data folder, without a server --------------------------------------- */
 

@@ -170,7 +170,8 @@ struct kt_op {
 	struct kt_precond pre; /* strings in arena */
 	void *data; /* the operation's own; in arena */
 	kt_tx_fn work;
-	void (*after)(struct kt_op *op); /* on the loop when committed, before the answer; or NULL */
+	void (*after)(
+		struct kt_op *op); /* on the loop when committed, before the answer; or NULL */
 	/* The answer. */
 	int status; /* 0: by rc */
 	const char *code; /* of a problem; NULL: kt_code_name() */
@@ -179,9 +180,11 @@ struct kt_op {
 	struct kt_buf json;
 	enum kt_code rc;
 	const char *message;
-	/* Set by kt_op_idem_begin() when the answer comes from an earlier request: `after` is skipped. */
+	/* Set by kt_op_idem_begin() when the answer comes from an earlier request: `after` is
+	 * skipped. */
 	bool replayed;
-	const char *replay_release; /* what the earlier request made (also when it still runs), or NULL */
+	const char *replay_release; /* what the earlier request made (also when it still runs), or
+				       NULL */
 };
 /* New operation for a caller (a NULL: the system). */
 KT_MUST_CHECK struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
@@ -192,8 +195,8 @@ void kt_op_read(struct kt_op *op, kt_tx_fn work);
 /* Answer (on the loop, in a later tick when called from within the API's call) and free. */
 void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
 /* Answer a problem: code is the stable word. extra in the arena, or NULL. */
-void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
-	const char *extra, const char *fmt, ...) KT_PRINTF(6, 7);
+void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code, const char *extra,
+	const char *fmt, ...) KT_PRINTF(6, 7);
 /*
  * The project a caller names, on the loop; NULL when there is none: op is then answered with 404
  * `project_not_found` and must not be touched any more.
@@ -208,8 +211,8 @@ void kt_op_actor(const struct kt_op *op, struct kt_actor *out);
  * (NULL-terminated). False when it is not that: op is then answered (400 `bad_json`, 422
  * `validation_failed`) and must not be touched any more. *out is the caller's, cJSON_Delete().
  */
-KT_MUST_CHECK bool kt_op_doc(struct kt_op *op, const char *doc, size_t len,
-	const char *const *members, cJSON **out);
+KT_MUST_CHECK bool kt_op_doc(
+	struct kt_op *op, const char *doc, size_t len, const char *const *members, cJSON **out);
 /* Give the answers that wait for the end of the tick now (kt_control_free()). */
 void kt_ops_flush(struct kt_control *ctl);
 /* Set the stable word and status that a failure inside `work` is answered with; returns rc. */
@@ -227,8 +230,8 @@ KT_MUST_CHECK enum kt_code kt_op_if_match(
  */
 KT_MUST_CHECK enum kt_code kt_op_idem_begin(
 	struct kt_tx *tx, struct kt_op *op, bool *out_replay, struct kt_err *err);
-KT_MUST_CHECK enum kt_code kt_op_idem_end(struct kt_tx *tx, struct kt_op *op, int status,
-	const char *release_id, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_op_idem_end(
+	struct kt_tx *tx, struct kt_op *op, int status, const char *release_id, struct kt_err *err);
 
 /* --- JSON of things (render.c): members inside an open object ---------------------------- */
 
@@ -275,8 +278,8 @@ void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p);
 /* "project/SLUG", the object of audit rows. */
 const char *kt_object_project(struct kt_arena *arena, const char *slug);
 /* Context under which a project's "repo_token" or "webhook_secret" is sealed. In arena. */
-const char *kt_project_context(struct kt_arena *arena, const char *what, const char *org_id,
-	const char *project_id);
+const char *kt_project_context(
+	struct kt_arena *arena, const char *what, const char *org_id, const char *project_id);
 /* A name git takes for a ref (git-check-ref-format), as far as it matters here. */
 bool kt_ref_ok(const char *s);
 
@@ -350,10 +353,10 @@ void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const 
 /* Recover what a crash left (direct.c calls it when the index is there). */
 KT_MUST_CHECK enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err);
 /*
- * Two steps of the end. kt_builds_stop(), when `closing` is set and the store and the blobs are still
- * open: end unpackers, wait for workers; what they worked for is answered with KT_EUNAVAIL, builds
- * stay in the database as they are (taken up at the next start). kt_builds_free(), when the store is
- * closed and before the index goes: free builds, their logs and opened releases.
+ * Two steps of the end. kt_builds_stop(), when `closing` is set and the store and the blobs are
+ * still open: end unpackers, wait for workers; what they worked for is answered with KT_EUNAVAIL,
+ * builds stay in the database as they are (taken up at the next start). kt_builds_free(), when the
+ * store is closed and before the index goes: free builds, their logs and opened releases.
  */
 void kt_builds_stop(struct kt_control *ctl);
 void kt_builds_free(struct kt_control *ctl);

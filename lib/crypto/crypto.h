@@ -30,16 +30,16 @@ void kt_sha256_of(const void *data, size_t len, char *out);
 bool kt_digest_ok(const char *s);
 
 /* HMAC-SHA256 as 64 lower-case hexadecimal digits. */
-void kt_hmac_sha256_hex(
-	const void *key, size_t key_len, const void *data, size_t len, char *out);
+void kt_hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_t len, char *out);
 /* Equal, compared in constant time; false when the lengths differ. */
 bool kt_secret_eq(const char *a, const char *b);
 /* Overwrite len bytes in a way that is not optimized away. */
 void kt_secret_wipe(void *p, size_t len);
 
 /*
- * API keys: "kt_live_" or "kt_test_", 32 random base62 characters (190 bits), 6 base62 characters of
- * CRC-32 over all before them, so that a mistyped key is told from an unknown one without a lookup.
+ * API keys: "kt_live_" or "kt_test_", 32 random base62 characters (190 bits), 6 base62 characters
+ * of CRC-32 over all before them, so that a mistyped key is told from an unknown one without a
+ * lookup.
  */
 #define KT_API_KEY_LEN 46
 #define KT_API_KEY_PREFIX_LEN 14 /* "kt_live_" + 6: found by it, shown in lists */

@@ -481,6 +481,11 @@ enum kt_code kt_http_do(
 	return code;
 }
 
+void kt_http_load(void)
+{
+	(void)pthread_once(&api_once, load_api);
+}
+
 void kt_http_reply_release(struct kt_http_reply *r)
 {
 	kt_buf_release(&r->body);

@@ -68,6 +68,11 @@ struct kt_http_reply {
  */
 KT_MUST_CHECK enum kt_code kt_http_do(
 	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err);
+/*
+ * Load the library now, for what can be done meanwhile by another thread: of two libraries one
+ * waits for the other. A failure shows in the first call.
+ */
+void kt_http_load(void);
 /* Free what a reply holds. */
 void kt_http_reply_release(struct kt_http_reply *r);
 

@@ -37,7 +37,8 @@ static bool set_name(struct kt_url *u, const char *s, size_t len)
 		u->loopback = ntohl(v4.s_addr) >> 24 == 127;
 	else
 		/* RFC 6761, 6.3: all names below "localhost" are this machine; libcurl knows it. */
-		u->loopback = strcmp(u->host, "localhost") == 0 || kt_str_ends(u->host, ".localhost");
+		u->loopback = strcmp(u->host, "localhost") == 0 ||
+			kt_str_ends(u->host, ".localhost");
 	return true;
 }
 

@@ -85,15 +85,16 @@ void kt_manifest_delta(
 KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta,
 	size_t len, const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
 /* The files below folder `sub` ("" = all) as a manifest of their own, `sub/` taken off. */
-KT_MUST_CHECK enum kt_code kt_manifest_sub(const struct kt_manifest *m, const char *sub,
-	struct kt_manifest **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_manifest_sub(
+	const struct kt_manifest *m, const char *sub, struct kt_manifest **out, struct kt_err *err);
 
 /* --- trees: where the contents come from (the client's side) ----------------------------- */
 
 struct kt_tree; /* a manifest with the means to read its files */
 
 struct kt_tree_options {
-	const char *sub; /* folder of the application inside the repository, "" or NULL = its root */
+	const char
+		*sub; /* folder of the application inside the repository, "" or NULL = its root */
 	bool dirty; /* not used: kt_tree_folder() takes the files as they are */
 	struct kt_pack_limits limits;
 	/* Called now and then with how far it is; or NULL. */
@@ -128,8 +129,8 @@ KT_MUST_CHECK enum kt_code kt_tree_read(
 
 /*
  * Begin to load libgit2 in a thread of its own and return at once: 7 ms of work (Debian's reads the
- * certificates of the system, and no setting keeps it from that), for callers that wait for a server
- * meanwhile. Whatever needs libgit2 then waits for the rest only. Never needed; cannot fail.
+ * certificates of the system, and no setting keeps it from that), for callers that wait for a
+ * server meanwhile. Whatever needs libgit2 then waits for the rest only. Never needed; cannot fail.
  */
 void kt_git_warm(void);
 
@@ -150,8 +151,8 @@ KT_MUST_CHECK enum kt_code kt_git_info(
 KT_MUST_CHECK enum kt_code kt_git_resolve(
 	const char *dir, const char *rev, char *out, struct kt_err *err);
 /* Set or change a remote's URL. *out_old is its URL before, or NULL; the caller's. */
-KT_MUST_CHECK enum kt_code kt_git_remote_set(const char *dir, const char *name, const char *url,
-	char **out_old, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_git_remote_set(
+	const char *dir, const char *name, const char *url, char **out_old, struct kt_err *err);
 /* URL of a remote. KT_ENOTFOUND. *out is the caller's. */
 KT_MUST_CHECK enum kt_code kt_git_remote_url(
 	const char *dir, const char *name, char **out, struct kt_err *err);
@@ -162,7 +163,8 @@ KT_MUST_CHECK enum kt_code kt_git_remote_url(
 KT_MUST_CHECK enum kt_code kt_git_apps(
 	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err);
 
-/* Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it. */
+/* Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it.
+ */
 void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m);
 KT_MUST_CHECK enum kt_code kt_manifest_cache_get(
 	const char *git_dir, const char *digest, struct kt_manifest **out, struct kt_err *err);
@@ -188,8 +190,8 @@ KT_MUST_CHECK enum kt_code kt_archive_write(const struct kt_manifest *m, const c
  * Unpack an archive (fd, from its current position) into the empty folder `staging`: each file as
  * blobs/DIGEST, and
  *  - of a bundle: `publish.json` (its first member);
- *  - of any other tar (as it is, or compressed once by gzip or zstd): `manifest`, after the one folder
- *    that holds all members, if there is one, is taken off (as forges' tarballs have it).
+ *  - of any other tar (as it is, or compressed once by gzip or zstd): `manifest`, after the one
+ * folder that holds all members, if there is one, is taken off (as forges' tarballs have it).
  * Regular files, folders and links that stay inside only; everything of struct kt_pack_limits is
  * checked while reading. Returns KT_OK, KT_EINVAL (what and which member), KT_ELIMIT (which limit),
  * KT_EPROTO (no archive, or damaged), KT_EIO, KT_ETIMEOUT.
@@ -209,7 +211,7 @@ KT_MUST_CHECK enum kt_code kt_unpack(int fd, const char *staging, const struct k
  */
 int kt_unpack_worker(int argc, char **argv);
 
-/* --- whole folders, as they are: backups ---------------------------------------------------------- */
+/* --- whole folders, as they are: backups ------------------------------------------------- */
 
 struct kt_tarball; /* a tar archive that is being written */
 /* Begin a tar archive at fd (BORROWED until the end). kt_tarball_end() ends it. */
@@ -225,8 +227,8 @@ KT_MUST_CHECK enum kt_code kt_tarball_file(
 	struct kt_tarball *t, const char *name, int fd, struct kt_err *err);
 /*
  * Add all below the folder dir under `name`: folders, regular files and links (as links, wherever
- * they lead). Pipes, sockets and devices are left out, as is what vanishes meanwhile; what cannot be
- * read is left out with a line in the log. A missing dir is fine.
+ * they lead). Pipes, sockets and devices are left out, as is what vanishes meanwhile; what cannot
+ * be read is left out with a line in the log. A missing dir is fine.
  */
 KT_MUST_CHECK enum kt_code kt_tarball_folder(
 	struct kt_tarball *t, const char *dir, const char *name, struct kt_err *err);
@@ -234,10 +236,10 @@ KT_MUST_CHECK enum kt_code kt_tarball_folder(
 KT_MUST_CHECK enum kt_code kt_tarball_end(
 	struct kt_tarball *t, enum kt_code code, struct kt_err *err);
 /*
- * Unpack such an archive (as it is, or compressed by gzip or zstd) from fd into the folder dir, with
- * the modes of files and no owners. Nothing gets outside of dir, also not through links. What is there
- * already is not replaced. Synced when it returns. Returns KT_OK, KT_EPROTO (no archive, damaged, a
- * member that cannot be) or KT_EIO.
+ * Unpack such an archive (as it is, or compressed by gzip or zstd) from fd into the folder dir,
+ * with the modes of files and no owners. Nothing gets outside of dir, also not through links. What
+ * is there already is not replaced. Synced when it returns. Returns KT_OK, KT_EPROTO (no archive,
+ * damaged, a member that cannot be) or KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_tarball_unpack(int fd, const char *dir, struct kt_err *err);
 

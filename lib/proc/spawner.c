@@ -233,8 +233,8 @@ static void close_pair(int fds[2])
 }
 
 /* Attributes and file actions; child[] are its standard files. Returns an errno. */
-static int spawn_with(const int child[3], const char *cwd, const char *program,
-	char *const *argv, char *const *envp, pid_t *out)
+static int spawn_with(const int child[3], const char *cwd, const char *program, char *const *argv,
+	char *const *envp, pid_t *out)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;

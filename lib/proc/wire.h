@@ -14,7 +14,8 @@
 #define KT_WIRE_MARKER "KARTA_PROC_ID="
 
 enum kt_wire_type {
-	KT_WIRE_SPAWN = 1, /* server: value = argc; payload: folder, program, argv, environment, NULs */
+	KT_WIRE_SPAWN =
+		1, /* server: value = argc; payload: folder, program, argv, environment, NULs */
 	KT_WIRE_SIGNAL, /* server: value = signal number, to the child alone */
 	KT_WIRE_KILL_TREE, /* server */
 	KT_WIRE_STARTED, /* spawner: value = pid; carries the pipe ends 0, 1, 2 */

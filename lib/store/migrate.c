@@ -24,12 +24,16 @@ static enum kt_code read_version(
 	struct kt_db *db, const char *path, size_t newest, int64_t *out, struct kt_err *err)
 {
 	int64_t id = 0, version = 0, tables = 0;
-	enum kt_code code = kt_db_number(db, "PRAGMA application_id", &id, err);
+	/* One snapshot: another process may be making it. */
+	enum kt_code code = kt_db_begin(db, false, err);
 
+	if (code == KT_OK)
+		code = kt_db_number(db, "PRAGMA application_id", &id, err);
 	if (code == KT_OK)
 		code = kt_db_number(db, "PRAGMA user_version", &version, err);
 	if (code == KT_OK)
 		code = kt_db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+	kt_db_rollback(db);
 	if (code != KT_OK) {
 		kt_wrap(err, "cannot read '%s'", path);
 		return code;

@@ -7,8 +7,10 @@
 #include "store/store_private.h"
 
 #include "base/dl.h"
+#include "base/time.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define BUSY_MS 5000 /* another process writes: a backup's copy, a command */
 #define OLDEST_VERSION 3037000 /* the first with STRICT tables */
@@ -107,6 +109,23 @@ enum kt_code kt_db_fail(struct kt_db *db, int rc, struct kt_err *err)
 
 /* --- connections ------------------------------------------------------------------------- */
 
+/*
+ * SQLite does not wait for others when it changes the journal, though they only do the same: two
+ * processes that open a new database at once. So wait here.
+ */
+static enum kt_code use_wal(struct kt_db *db, struct kt_err *err)
+{
+	int64_t until = kt_mono_us() + (int64_t)BUSY_MS * 1000;
+
+	for (;;) {
+		enum kt_code code = kt_db_exec(db, "PRAGMA journal_mode = WAL", err);
+
+		if (code != KT_EUNAVAIL || kt_mono_us() > until)
+			return code;
+		(void)usleep(5000);
+	}
+}
+
 static enum kt_code configure(struct kt_db *db, struct kt_err *err)
 {
 	int on = 0;
@@ -124,8 +143,7 @@ static enum kt_code configure(struct kt_db *db, struct kt_err *err)
 		err);
 	if (code != KT_OK)
 		return code;
-	return db->read_only ? kt_db_exec(db, "PRAGMA query_only = ON", err)
-			     : kt_db_exec(db, "PRAGMA journal_mode = WAL", err);
+	return db->read_only ? kt_db_exec(db, "PRAGMA query_only = ON", err) : use_wal(db, err);
 }
 
 enum kt_code kt_db_open(const char *path, bool read_only, struct kt_db **out, struct kt_err *err)

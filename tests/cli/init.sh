@@ -78,4 +78,46 @@ test_expect_success 'the next step can be pasted, and a starter tells of --offli
 	test_grep "Next: karta dev --dir bare$" err && test_grep -v offline err
 '
 
+# --- the git remote -------------------------------------------------------------------------------
+
+if command -v git >/dev/null; then
+	GIT_CONFIG_NOSYSTEM=1
+	export GIT_CONFIG_NOSYSTEM
+
+	test_expect_success 'in a git repository the remote karta is added, without a server' '
+		git init -q repo && "$KARTA" init repo --name shop >out 2>err &&
+		test_grep "^added git remote karta karta::http://localhost:8000/shop$" out &&
+		test "$(git -C repo config remote.karta.url)" = karta::http://localhost:8000/shop &&
+		test_grep "git push karta" err &&
+		"$KARTA" init repo >out 2>err && test_grep "^kept  git remote karta" out &&
+		"$KARTA" init repo --json >out 2>err &&
+		test_json out "d[\"remote\"] == \"karta::http://localhost:8000/shop\" and not d[\"remote_added\"]"
+	'
+
+	test_expect_success 'another remote is kept unless it is forced' '
+		"$KARTA" --server https://karta.example/base/ init repo >out 2>err &&
+		test_grep "^kept  git remote karta karta::http://localhost:8000/shop$" out && test_grep "^warning: .*--force" err &&
+		test "$(git -C repo config remote.karta.url)" = karta::http://localhost:8000/shop &&
+		"$KARTA" --server https://karta.example/base/ init repo --force >out 2>err &&
+		test_grep "^moved git remote karta karta::https://karta.example/base/shop$" out &&
+		test "$(git -C repo config remote.karta.url)" = karta::https://karta.example/base/shop
+	'
+
+	test_expect_success '--project binds: name and remote' '
+		cp repo/karta.toml before && "$KARTA" init repo --project other --force >out 2>err &&
+		test_grep "^name = \"other\"$" repo/karta.toml &&
+		sed "s/^name = .*/name = \"other\"/" before >want && test_cmp want repo/karta.toml &&
+		test "$(git -C repo config remote.karta.url)" = karta::http://localhost:8000/other &&
+		test_must_exit 2 "$KARTA" init repo --project other --name shop >out 2>err &&
+		test_must_exit 2 "$KARTA" init repo --project "No Slug" >out 2>err
+	'
+
+	test_expect_success '--no-remote and folders without git leave remotes alone' '
+		git init -q alone && "$KARTA" init alone --no-remote >out 2>err && test_grep -v remote out &&
+		! git -C alone config remote.karta.url && "$KARTA" init nogit >out 2>err && test_grep -v remote out
+	'
+else
+	test_skip 'the git remote' 'git is not installed'
+fi
+
 test_done

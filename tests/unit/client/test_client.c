@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -431,6 +432,145 @@ static void test_gives_up(void **state)
 	kt_buf_release(&seen.b);
 }
 
+/* --- the management API ---------------------------------------------------------------------- */
+
+static void test_call(void **state)
+{
+	struct server s = { .status = 201, .body = "{\"id\":\"k1\"}" };
+	struct kt_err err = KT_ERR_INIT;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(1000);
+
+	start(&s);
+	struct kt_client *c = client_of(&s, NULL);
+
+	kt_buf_adds(&path, "/agent_projects/");
+	kt_url_segment(&path, "a/b c");
+	assert_int_equal(kt_client_call(c, "POST", path.ptr, "{\"x\":1}", &doc, &err), KT_OK);
+	assert_string_equal(kt_json_str(doc, "id"), "k1");
+	assert_non_null(strstr(s.requests[0], "POST /agent_projects/a%2Fb%20c HTTP/1.1\r\n"));
+	assert_non_null(strstr(s.requests[0], "\r\nIdempotency-Key: cli_"));
+	assert_non_null(strstr(s.requests[0], "\r\nContent-Type: application/json\r\n"));
+	assert_non_null(strstr(s.requests[0], "\r\n\r\n{\"x\":1}"));
+	/* The document of a failure stays until the next call. */
+	s.status = 409;
+	s.body = "{\"code\":\"pinned\",\"detail\":\"it is pinned\",\"version\":\"v3\"}";
+	assert_int_equal(kt_client_call(c, "PATCH", "/x", "{}", NULL, &err), KT_ECONFLICT);
+	assert_string_equal(kt_json_str(kt_client_problem(c), "code"), "pinned");
+	assert_string_equal(kt_json_str(kt_client_problem(c), "version"), "v3");
+	/* A server that starts again is waited for; a DELETE is not repeated. */
+	s.status = 503;
+	int before = s.n;
+
+	assert_int_equal(kt_client_call(c, "DELETE", "/x", NULL, NULL, &err), KT_EUNAVAIL);
+	assert_int_equal(s.n, before + 1);
+	assert_null(strstr(s.requests[before], "Idempotency-Key"));
+	assert_int_equal(kt_client_call(c, "PUT", "/x", "{}", NULL, &err), KT_EUNAVAIL);
+	assert_true(s.n > before + 2);
+	s.status = 200;
+	s.body = "";
+	cJSON *none = (cJSON *)&s;
+
+	assert_int_equal(kt_client_call(c, "GET", "/x", NULL, &none, &err), KT_OK);
+	assert_null(none);
+	assert_null(kt_client_problem(c));
+	kt_client_free(c);
+	stop(&s);
+}
+
+static void test_download(void **state)
+{
+	struct server s = { .status = 200, .body = "the bytes of an archive" };
+	char path[] = "/tmp/karta-client.XXXXXX";
+	KT_AUTOFD int fd = mkstemp(path);
+	struct kt_err err = KT_ERR_INIT;
+	char got[64] = "";
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	start(&s);
+	struct kt_client *c = client_of(&s, NULL);
+
+	assert_int_equal(kt_client_download(c, "/archive", fd, &err), KT_OK);
+	assert_int_equal(pread(fd, got, sizeof(got), 0), strlen(s.body));
+	assert_string_equal(got, s.body);
+	s.status = 404;
+	s.body = "{\"code\":\"not_found\",\"detail\":\"no such release\"}";
+	assert_int_equal(kt_client_download(c, "/archive", fd, &err), KT_ENOTFOUND);
+	assert_string_equal(err.msg, "no such release");
+	assert_string_equal(kt_json_str(kt_client_problem(c), "code"), "not_found");
+	/* A descriptor that cannot be written to. */
+	s.status = 200;
+	s.body = "x";
+	assert_int_equal(kt_client_download(c, "/archive", -1, &err), KT_EIO);
+	kt_client_free(c);
+	stop(&s);
+}
+
+static void tail_cut(size_t cut, bool double_old)
+{
+	struct server s = { .cut = cut, .double_old = double_old };
+	struct seen seen = { .stop_at = EVENTS };
+	struct kt_client_tail t = { .path = "/logs?level=info", .event = on_event, .poll = on_poll,
+		.arg = &seen };
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_buf_init(&seen.b, 65536);
+	start(&s);
+	struct kt_client *c = client_of(&s, NULL);
+
+	assert_int_equal(kt_client_tail(c, &t, &err), KT_OK);
+	assert_string_equal(seen.b.ptr, whole);
+	assert_int_equal(t.cursor, EVENTS);
+	assert_non_null(strstr(s.requests[0], "GET /logs?level=info HTTP/1.1\r\n"));
+	if (s.n > 1 && t.cursor)
+		assert_non_null(strstr(s.requests[s.n - 1], "GET /logs?level=info"));
+	kt_client_free(c);
+	kt_buf_release(&seen.b);
+	stop(&s);
+}
+
+static void test_tail(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+
+	kt_buf_adds(&b, "retry: 1000\n\n");
+	for (int i = 1; i <= EVENTS; i++)
+		frame(&b, i);
+	for (size_t cut = 0; cut < b.len; cut += 13)
+		tail_cut(cut, cut % 2 == 0);
+}
+
+static void test_tail_ends(void **state)
+{
+	struct server s = { .status = 404, .body = "{\"detail\":\"no such project\"}" };
+	struct seen seen = { .stop_at = 0 };
+	struct kt_client_tail t = { .path = "/logs", .from_start_given = true, .event = on_event,
+		.poll = on_poll, .arg = &seen };
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_buf_init(&seen.b, 65536);
+	start(&s);
+	struct kt_client *c = client_of(&s, NULL);
+
+	assert_int_equal(kt_client_tail(c, &t, &err), KT_ENOTFOUND);
+	assert_string_equal(err.msg, "no such project");
+	assert_non_null(strstr(s.requests[0], "GET /logs?after=0 "));
+	s.status = 204;
+	s.body = "";
+	assert_int_equal(kt_client_tail(c, &t, &err), KT_OK);
+	/* The server restarts and does not come back in time; and a poll that stops. */
+	s.status = 503;
+	t.give_up_ms = 300;
+	assert_int_equal(kt_client_tail(c, &t, &err), KT_EUNAVAIL);
+	t.give_up_ms = 0;
+	seen.polls_left = 5;
+	assert_int_equal(kt_client_tail(c, &t, &err), KT_ECANCEL);
+	kt_client_free(c);
+	kt_buf_release(&seen.b);
+	stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +584,10 @@ int main(void)
 		cmocka_unit_test(test_stop_and_go_on),
 		cmocka_unit_test(test_poll_stops),
 		cmocka_unit_test(test_gives_up),
+		cmocka_unit_test(test_call),
+		cmocka_unit_test(test_download),
+		cmocka_unit_test(test_tail),
+		cmocka_unit_test(test_tail_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

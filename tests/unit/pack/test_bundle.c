@@ -140,8 +140,7 @@ static void test_changed(void **state)
 {
 	static const char *const files[] = { "a", "big.bin", "l2" };
 	static const char *const changes[] = { "printf diff >a && echo >>a",
-		"printf x |\n"
-		"dd of=big.bin bs=1 seek=8000000 conv=notrunc 2>/dev/null",
+		"printf x | dd of=big.bin bs=1 seek=8000000 conv=notrunc 2>/dev/null",
 		"ln -sf a l2 && ln -sfn big.bix l2", "echo more >>a", "echo more >>big.bin",
 		"rm l2", "rm a", "rm big.bin && mkfifo big.bin", "rm l2 && echo big.bin >l2" };
 

@@ -118,7 +118,6 @@ struct outcome {
 
 static long own_rss_kb(void)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	FILE *f = fopen("/proc/self/statm", "r");
 	long pages = 0, all = 0;
 

@@ -480,7 +480,6 @@ static void test_workspace(void **state)
 	KT_AUTOFREE char *rel = kt_path_join(w->root, "rel_1");
 	KT_AUTOFREE char *script = kt_path_join(rel, "bin/run.sh");
 	KT_AUTOFREE char *link = kt_path_join(rel, "link");
-	KT_AUTOFREE char *big = kt_path_join(rel, "big");
 	KT_AUTOFREE char *file = kt_path_join(w->dir, "seen");
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	KT_AUTO_BUF struct kt_buf c = KT_BUF_INIT(8 << 20);

@@ -113,6 +113,8 @@ function apply(state, event, data) {
 		return gap(state, event, data);
 	case "step_finish":
 	case "system":
+	case "log": /* of projects and builds; never in a session's log */
+	case "release":
 		return state; /* nothing of these is shown */
 	default:
 		return state; /* of a newer server */

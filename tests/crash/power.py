@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Cut the power of the disk under the server while it works, as TAP.
+
+usage: tests/crash/power.py [--cuts N] [--fs ext4|xfs] [--seed N] [--keep]
+
+The data folder is on a file system of its own, in an image on a loop device, mounted in a mount
+namespace that only this program has. Clients work; at a random moment the file system is told to go
+down (ioctl EXT4_IOC_SHUTDOWN, which XFS answers as well), in one of two ways:
+
+    dead     nothing more reaches the disk: what was not synced is gone;
+    journal  the journal is written, file contents are not: a rename that was not preceded by an fsync
+             of the file leaves an empty one.
+
+The server is killed, the file system unmounted and mounted again, which replays its journal as after a
+real loss of power. The clients' ledgers, kept outside, then say what must be there (ledger.py): two
+clients work side by side, so that several requests share a commit.
+
+The last test is one that must fail: the same with fsync(2) and its kin made to do nothing (nosync.c,
+preloaded). If no loss were found then, the others would prove nothing.
+
+Needs root, loop devices and the tools of the file system; says so and is skipped otherwise.
+"""
+import argparse
+import fcntl
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import ledger as L
+
+SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
+WAYS = {"dead": 2, "journal": 1}
+SIZE = {"ext4": 128 << 20, "xfs": 320 << 20}
+LANES = 2
+CONTROL_CUTS = 20
+# What a client does in turn, at random; those that are made of several requests count as such.
+MIX = L.SCENARIOS + ["deploy-new", "deploy-many", "deploy-bundle", "activate", "config-set"] * 2
+
+
+class Disk:
+    """A file system in a file. mount() and unmount() any number of times."""
+
+    def __init__(self, top, kind):
+        self.image, self.dir, self.kind = top + "/image", top + "/disk", kind
+        os.makedirs(self.dir, exist_ok=True)
+        with open(self.image, "wb") as f:
+            f.truncate(SIZE[kind])
+        quiet = {"ext4": ["-q", "-F"], "xfs": ["-q", "-f"]}[kind]
+        self.run(f"mkfs.{kind}", *quiet, self.image)
+        self.device = self.run("losetup", "--find", "--show", self.image).strip()
+        self.mounted = False
+
+    @staticmethod
+    def run(*args):
+        out = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+        if out.returncode:
+            raise OSError(f"{' '.join(args)}: {out.stderr.strip()}")
+        return out.stdout
+
+    def mount(self):
+        self.run("mount", "-t", self.kind, self.device, self.dir)
+        self.mounted = True
+
+    def cut(self, way):
+        fd = os.open(self.dir, os.O_RDONLY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", WAYS[way]))
+        finally:
+            os.close(fd)
+
+    def unmount(self):
+        end = time.monotonic() + 5
+        while self.mounted:
+            try:
+                self.run("umount", self.dir)
+                self.mounted = False
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+
+    def check(self):
+        """The file system itself, when it is not mounted."""
+        if self.kind == "ext4":
+            self.run("e2fsck", "-f", "-n", self.device)
+
+    def remove(self):
+        self.unmount()
+        self.run("losetup", "--detach", self.device)
+        os.unlink(self.image)
+
+
+class Lane(threading.Thread):
+    """A client: one request after the other until one is not answered."""
+
+    def __init__(self, server, ledger, maker, rng, pause):
+        super().__init__()
+        self.server, self.ledger, self.maker, self.rng, self.pause = (
+            server, ledger, maker, rng, pause)
+        self.in_flight, self.failure, self.done = None, None, 0
+        self.down = threading.Event()
+
+    def one(self, op):
+        """False when the outcome is unknown; then op is in flight."""
+        self.in_flight = op
+        try:
+            answer = op.run(self.server)
+        except L.Unusable:
+            return False
+        except L.Refused as e:
+            # A disk that is gone may be told in many ways, but never before it is gone.
+            if not self.down.is_set():
+                self.failure = e
+            return False
+        L.acknowledge(op, self.ledger, answer)
+        self.in_flight = None
+        self.done += 1
+        return True
+
+    def run(self):
+        try:
+            while True:
+                before, make = self.maker.make(self.rng.choice(MIX))
+                if not all(self.one(op) for op in before) or not self.one(make()):
+                    return
+                time.sleep(self.rng.uniform(0, self.pause))
+        except Exception as e:
+            self.failure = e
+
+
+class Bench:
+    """A disk, a server on it, and the clients' ledgers beside it."""
+
+    def __init__(self, top, kind, seed, env=None):
+        self.rng = random.Random(seed)
+        self.disk = Disk(top, kind)
+        self.disk.mount()
+        os.makedirs(top + "/config", exist_ok=True)
+        self.server = L.Server(self.disk.dir + "/data", top + "/key", top + "/log", env)
+        self.server.start()
+        self.lanes = []
+        for i in range(LANES):
+            ledger = L.Ledger(f"lane{i}")
+            self.lanes.append((ledger, L.Maker(ledger, f"{seed} {i}")))
+        for ledger, maker in self.lanes:
+            for op in maker.setup():
+                L.must(self.server, ledger, op)
+        self.acknowledged = 0
+
+    def cut(self, way):
+        """Work, cut, come back, and look: Failure when anything is not as it was acknowledged."""
+        clients = [Lane(self.server, ledger, maker, self.rng, 0.003)
+                   for ledger, maker in self.lanes]
+        for c in clients:
+            c.start()
+        time.sleep(self.rng.uniform(0.02, 0.4))
+        for c in clients:
+            c.down.set()
+        self.disk.cut(way)
+        # A server on a dead disk lives on for a moment, and must not acknowledge anything.
+        time.sleep(self.rng.choice([0, 0.005, 0.05]))
+        self.server.kill()
+        for c in clients:
+            c.join()
+            self.acknowledged += c.done
+            if c.failure:
+                raise L.Failure(f"while the disk was there: {c.failure!r}")
+        self.disk.unmount()
+        self.disk.mount()
+        self.server.start()
+        for ledger, _ in self.lanes:
+            L.settled(self.server, ledger.lane)
+        self.server.fsck()
+        for c in clients:
+            L.judge(self.server, c.ledger, c.in_flight)
+        self.server.check_leftovers()
+
+    def close(self):
+        try:
+            self.server.kill()
+        finally:
+            self.disk.remove()
+
+
+def available(kind):
+    """Why it is not possible here, or None."""
+    if os.geteuid() != 0:
+        return "needs root"
+    for tool in (f"mkfs.{kind}", "losetup", "mount", "umount", "unshare", "cc"):
+        if shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None:
+            return f"{tool} is not installed"
+    try:
+        with tempfile.TemporaryDirectory(prefix="karta-power-") as top:
+            disk = Disk(top, kind)
+            try:
+                disk.mount()
+                disk.cut("dead")
+            finally:
+                disk.remove()
+    except OSError as e:
+        return f"no file system of our own: {e}"
+    return None
+
+
+def cuts(top, args, n):
+    """n cuts, half of each way. Gives the Failure, or None, and what was acknowledged."""
+    bench = Bench(top, args.fs, args.seed)
+    slowest = 0.0
+    try:
+        for i in range(n):
+            way = ("dead", "journal")[i % 2]
+            try:
+                bench.cut(way)
+            except L.Failure as e:
+                return f"cut {i + 1} ({way}): {e}\n{bench.server.tail()}", bench.acknowledged, slowest
+            slowest = max(slowest, bench.server.slowest_ready)
+        bench.server.stop()
+        bench.disk.unmount()
+        bench.disk.check()
+    finally:
+        bench.close()
+    return None, bench.acknowledged, slowest
+
+
+def control(top, args):
+    """With syncs that do nothing a loss must be found. Gives the cut that showed it, or None."""
+    shim = top + "/nosync.so"
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nosync.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, source], check=True)
+    for i in range(CONTROL_CUTS):
+        os.makedirs(f"{top}/control{i}")
+        bench = Bench(f"{top}/control{i}", args.fs, f"{args.seed} {i}", {"LD_PRELOAD": shim})
+        try:
+            bench.cut(("dead", "journal")[i % 2])
+        except L.Failure as e:
+            return i + 1, str(e)
+        finally:
+            bench.close()
+    return None, ""
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--cuts", type=int, default=int(os.environ.get("KARTA_POWER_CUTS", "60")))
+    ap.add_argument("--fs", default="ext4", choices=list(SIZE))
+    ap.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    ap.add_argument("--keep", action="store_true", help="keep the logs")
+    args = ap.parse_args()
+    if os.environ.get("KARTA_POWER_NS") != "1" and os.geteuid() == 0 and shutil.which("unshare"):
+        # Mounts of this program are nobody else's, and go with it.
+        os.environ["KARTA_POWER_NS"] = "1"
+        os.environ["PATH"] += ":/usr/sbin:/sbin"
+        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable]
+                  + sys.argv)
+    why = available(args.fs)
+    if why:
+        print(f"1..0 # SKIP power cuts: {why}")
+        return 0
+    # What ends this program from outside lets it clean up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    top = tempfile.mkdtemp(prefix="karta-power-")
+    began = time.monotonic()
+    print(f"# seed {args.seed}, {args.fs}, {L.KARTA}\n1..3", flush=True)
+    bad = True
+    try:
+        lost, acknowledged, slowest = cuts(top, args, args.cuts)
+        print(f"{'not ' if lost else ''}ok 1 - {args.cuts} power cuts: nothing of {acknowledged} "
+              "acknowledged requests is lost")
+        for line in (lost or "").splitlines():
+            print("#   " + line)
+        late = slowest > L.READY_S
+        print(f"{'not ' if late else ''}ok 2 - ready again in at most {slowest * 1000:.0f} ms",
+              flush=True)
+        at, what = control(top, args)
+        print(f"{'' if at else 'not '}ok 3 - without fsync a loss is found"
+              + (f", at cut {at}: {what.splitlines()[0]}" if at else ""))
+        bad = bool(lost or late or not at)
+    finally:
+        if not bad and not args.keep:
+            shutil.rmtree(top)
+    print(f"# {time.monotonic() - began:.0f} s, seed {args.seed}"
+          + (f", kept: {top}" if bad or args.keep else ""))
+    return 1 if bad else 0
+
+
+sys.exit(main())
