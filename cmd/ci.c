@@ -140,6 +140,20 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 	kt_say(&loud, "%s", b.ptr);
 }
 
+void kt_ci_defuse(char *line)
+{
+	char *p;
+
+	if (!kt_ci_on())
+		return;
+	/* "::name::" counts at the start, after blanks; the older "##[name]" anywhere. */
+	p = line + strspn(line, " \t\r\n\v\f");
+	if (p[0] == ':' && p[1] == ':')
+		p[0] = p[1] = '.';
+	for (p = line; (p = strstr(p, "##[")) != NULL; p++)
+		p[2] = '(';
+}
+
 /* Append to the file that the variable names. */
 static void append(const char *variable, const struct kt_buf *b)
 {

@@ -25,6 +25,8 @@ void kt_ci_read(struct kt_ci_run *out);
  * "file:line:col: " is shown at that place, below `sub` of the repository.
  */
 void kt_ci_annotate(const char *level, const char *title, const char *sub, const char *text);
+/* Make text that others wrote no workflow command, in place: one line of the log. */
+void kt_ci_defuse(char *line);
 /* An output of the step; value may have lines. */
 void kt_ci_output(const char *name, const char *value);
 /* Append Markdown to the job's summary. */

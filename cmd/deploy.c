@@ -313,6 +313,14 @@ static enum kt_code project_of(const struct deploy *d, size_t i, char **out, str
 	return kt_remote_project(d->ctx, d->named, out, err);
 }
 
+/* What was asked for counts more than what the job runs for. */
+static int64_t pull_request_of(const struct deploy *d)
+{
+	if (d->args->pr)
+		return d->args->pr;
+	return d->args->ref ? 0 : d->ci.pr;
+}
+
 /* Where the branch is on the server, so that a race is noticed; *live is for the delta. */
 static enum kt_code ask_for_refs(
 	struct deploy *d, const char *project, char **expected, char **live, struct kt_err *err)
@@ -326,7 +334,8 @@ static enum kt_code ask_for_refs(
 	if (rc != KT_OK)
 		return rc;
 	*live = kt_strdup(kt_json_str_or(kt_json_obj(doc, "live"), "digest", ""));
-	if (d->ref && d->sha[0] && !d->args->force)
+	/* A pull request has no branch of its own here: its name may be that of any. */
+	if (d->ref && d->sha[0] && !d->args->force && !pull_request_of(d))
 		*expected = kt_strdup(kt_json_str_or(kt_json_obj(doc, "refs"), d->ref, ""));
 	return KT_OK;
 }
@@ -379,7 +388,7 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		.live_digest = live,
 		.expected = expected,
 		.env = d->env,
-		.pr = a->pr ? a->pr : d->ci.pr,
+		.pr = pull_request_of(d),
 		.fork = d->ci.fork,
 		.force = a->force,
 		.no_activate = a->no_activate,
@@ -519,6 +528,8 @@ static enum kt_code cmd_deploy(struct kt_ctx *ctx, const void *arg, struct kt_er
 		print_result(d);
 	else
 		kt_ci_annotate("error", "karta deploy", d->sub, err->msg);
+	kt_ci_defuse(err->msg);
+	kt_ci_defuse(err->hint);
 	release_deploy(d);
 	return rc;
 }

@@ -278,6 +278,24 @@ static bool at_root(void)
 	return !toml || (config && !strncmp(toml, config, n) && kt_str_eq(config + n, ".git/config"));
 }
 
+/* The project of the remote, when its server is the one that is meant; NULL otherwise. */
+static char *project_of_remote(const struct kt_ctx *ctx, const char *remote)
+{
+	KT_AUTOFREE char *server = NULL;
+	char *project = NULL;
+	size_t n = ctx->server ? strlen(ctx->server) : 0;
+
+	if (!remote || kt_remote_parse(remote, &server, &project, NULL) != KT_OK)
+		return NULL;
+	while (n && ctx->server[n - 1] == '/')
+		n--;
+	if ((!ctx->server || (strlen(server) == n && !strncmp(server, ctx->server, n))) &&
+		!(ctx->profile && !ctx->server))
+		return project;
+	free(project);
+	return NULL;
+}
+
 enum kt_code kt_remote_project(
 	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err)
 {
@@ -292,10 +310,9 @@ enum kt_code kt_remote_project(
 		return KT_OK;
 	}
 	remote = git_remote();
-	if (remote && !ctx->server && !ctx->profile && at_root() &&
-		kt_remote_parse(remote, NULL, out, NULL) == KT_OK)
-		return KT_OK;
-	*out = name_in_toml();
+	*out = at_root() ? project_of_remote(ctx, remote) : NULL;
+	if (!*out)
+		*out = name_in_toml();
 	if (*out || (remote && kt_remote_parse(remote, NULL, out, NULL) == KT_OK))
 		return KT_OK;
 	kt_fail(err, KT_EINVAL, 0, "which project? This folder has no karta.toml with a name");

@@ -141,6 +141,29 @@ static void open_log(const struct server *s)
 	kt_servelog_open(json, lowest);
 }
 
+/* Hand out the first key: into the file that was named, or on stdout, this once. */
+static enum kt_code give_key(void *arg, const char *key, struct kt_err *err)
+{
+	const struct server *s = arg;
+	const char *file = s->args->key_file;
+	char line[KT_API_KEY_LEN + 2];
+	enum kt_code rc;
+
+	if (!file) {
+		if (s->ctx->json)
+			kt_outf("{\"schema_version\":1,\"admin_key\":\"%s\"}\n", key);
+		else
+			kt_outf("admin key (shown this once): %s\n", key);
+		return KT_OK;
+	}
+	snprintf(line, sizeof(line), "%s\n", key);
+	rc = kt_fs_write_atomic(file, line, strlen(line), 0600, true, err);
+	kt_secret_wipe(line, sizeof(line));
+	if (rc == KT_OK)
+		kt_say(s->ctx, "admin key written to %s", file);
+	return rc;
+}
+
 static struct kt_control_config control_config(struct server *s)
 {
 	kt_pack_limits_init(&s->limits);
@@ -156,12 +179,15 @@ static struct kt_control_config control_config(struct server *s)
 		.self = s->self,
 		.limits = &s->limits,
 		.preview_ms = s->conf->preview_ms,
-		.retention_ms = s->conf->release_retention_ms,
+		/* "0s" is as short as can be; 0 would be the default. */
+		.retention_ms = KT_MAX(s->conf->release_retention_ms, 1),
 		.max_log_bytes = s->conf->max_log_bytes,
 		.max_log_ms = s->conf->log_retention_ms,
 		.github_url = s->conf->github_url,
 		.harness_program = s->conf->harness_program,
 		.offline = s->conf->offline,
+		.first_key = give_key,
+		.first_key_arg = s,
 	};
 }
 
@@ -368,33 +394,6 @@ static enum kt_code start_sessions(struct server *s, struct kt_err *err)
 	return kt_sessions_open(&sc, &s->sessions, err);
 }
 
-/* Hand out the first key: into the file that was named, or on stdout, this once. */
-static enum kt_code give_key(const struct server *s, const char *key, struct kt_err *err)
-{
-	const char *file = s->args->key_file;
-	char line[KT_API_KEY_LEN + 2];
-	enum kt_code rc;
-
-	if (!key[0]) {
-		if (s->args->init_only)
-			kt_say(s->ctx, "%s is initialized already", s->conf->data);
-		return KT_OK;
-	}
-	if (!file) {
-		if (s->ctx->json)
-			kt_outf("{\"schema_version\":1,\"admin_key\":\"%s\"}\n", key);
-		else
-			kt_outf("admin key (shown this once): %s\n", key);
-		return KT_OK;
-	}
-	snprintf(line, sizeof(line), "%s\n", key);
-	rc = kt_fs_write_atomic(file, line, strlen(line), 0600, true, err);
-	kt_secret_wipe(line, sizeof(line));
-	if (rc == KT_OK)
-		kt_say(s->ctx, "admin key written to %s", file);
-	return rc;
-}
-
 /* A key that nobody can be told of must not be made: try whether the file can be written. */
 static enum kt_code check_key_file(const char *file, struct kt_err *err)
 {
@@ -423,8 +422,8 @@ static enum kt_code open_control(struct server *s, struct kt_err *err)
 		rc = kt_control_open(&cc, &s->control, err);
 	if (rc == KT_OK)
 		rc = kt_control_bootstrap(s->control, key, err);
-	if (rc == KT_OK)
-		rc = give_key(s, key, err);
+	if (rc == KT_OK && !key[0] && s->args->init_only)
+		kt_say(s->ctx, "%s is initialized already", s->conf->data);
 	kt_secret_wipe(key, sizeof(key));
 	return rc;
 }

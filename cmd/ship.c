@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/ci.h"
 #include "cmd/remote.h"
 #include "text/clean.h"
 #include "text/toml.h"
@@ -241,6 +242,7 @@ static void put_line(struct kt_talk *t, enum kt_style style, const char *text)
 	if (t->progress)
 		kt_progress_clear(t->progress);
 	kt_term_clean(&clean, text, strlen(text), true);
+	kt_ci_defuse(clean.ptr);
 	kt_buf_adds(&b, t->prefix);
 	kt_term_add(&b, &t->ctx->errt, style, clean.ptr);
 	kt_say(&loud, "%s", b.ptr);

@@ -6,6 +6,7 @@ _karta_kind()
 	case $1 in
 	'init --name') kind='any' ;;
 	'init --harness') kind='words claude-code opencode acp' ;;
+	'init --project') kind='any' ;;
 	'init #0') kind='dir' ;;
 	'dev --port' | 'dev -p') kind='any' ;;
 	'dev --dir') kind='dir' ;;
@@ -17,6 +18,54 @@ _karta_kind()
 	'dev --warm') kind='any' ;;
 	'agents --dir') kind='dir' ;;
 	'doctor --dir') kind='dir' ;;
+	'deploy --commit') kind='any' ;;
+	'deploy --dir') kind='any' ;;
+	'deploy --ref') kind='any' ;;
+	'deploy --pr') kind='any' ;;
+	'deploy --env' | 'deploy -e') kind='any' ;;
+	'deploy --message' | 'deploy -m') kind='any' ;;
+	'deploy #0') kind='any' ;;
+	'releases --limit') kind='any' ;;
+	'releases #0') kind='any' ;;
+	'releases list --limit') kind='any' ;;
+	'releases list #0') kind='any' ;;
+	'releases show #0') kind='any' ;;
+	'releases diff #0') kind='any' ;;
+	'releases diff #1') kind='any' ;;
+	'releases download --output' | 'releases download -o') kind='file' ;;
+	'releases download --format') kind='words tar.gz tar.zst' ;;
+	'releases download #0') kind='any' ;;
+	'releases activate #0') kind='any' ;;
+	'releases unpin #0') kind='any' ;;
+	'rollback --to') kind='any' ;;
+	'rollback --reason') kind='any' ;;
+	'rollback #0') kind='any' ;;
+	'config get #0') kind='any' ;;
+	'config set #'*) kind='any' ;;
+	'config unset #'*) kind='any' ;;
+	'logs --lines') kind='any' ;;
+	'logs --since') kind='any' ;;
+	'logs --until') kind='any' ;;
+	'logs --level') kind='words debug info warn error' ;;
+	'logs --source') kind='words build release session turn harness api' ;;
+	'logs --session') kind='any' ;;
+	'logs --release') kind='any' ;;
+	'logs #0') kind='any' ;;
+	'projects show #0') kind='any' ;;
+	'projects create #0') kind='any' ;;
+	'projects add #0') kind='dir' ;;
+	'projects add #1') kind='any' ;;
+	'projects rename #0') kind='any' ;;
+	'projects rename #1') kind='any' ;;
+	'projects delete --confirm') kind='any' ;;
+	'projects delete #0') kind='any' ;;
+	'projects link #0') kind='any' ;;
+	'projects bind --repo') kind='any' ;;
+	'projects bind --secret-file') kind='file' ;;
+	'projects bind #0') kind='any' ;;
+	'projects releases --limit') kind='any' ;;
+	'projects releases #0') kind='any' ;;
+	'open #0') kind='any' ;;
 	'chat --session' | 'chat -s') kind='any' ;;
 	'chat --agent' | 'chat -a') kind='any' ;;
 	'send --session' | 'send -s') kind='any' ;;
@@ -33,10 +82,35 @@ _karta_kind()
 	'sessions export --format') kind='words jsonl markdown' ;;
 	'sessions export #0') kind='any' ;;
 	'sessions delete #'*) kind='any' ;;
+	'login --name') kind='any' ;;
+	'keys create --scopes') kind='any' ;;
+	'keys create --expires') kind='any' ;;
+	'keys create #0') kind='any' ;;
+	'keys revoke #0') kind='any' ;;
+	'audit --limit') kind='any' ;;
+	'audit --before') kind='any' ;;
+	'audit list --limit') kind='any' ;;
+	'audit list --before') kind='any' ;;
+	'audit verify --head') kind='any' ;;
+	'serve --listen') kind='any' ;;
+	'serve --data') kind='dir' ;;
+	'serve --public-url') kind='any' ;;
+	'serve --config') kind='file' ;;
+	'serve --harness-program') kind='file' ;;
+	'serve --log-format') kind='words auto text json' ;;
+	'serve --key-file') kind='file' ;;
+	'serve backup --data') kind='dir' ;;
+	'serve backup #0') kind='file' ;;
+	'serve restore --data') kind='dir' ;;
+	'serve restore #0') kind='file' ;;
+	'fsck --data') kind='dir' ;;
 	'help #'*) kind='command' ;;
 	'completion #0') kind='words bash zsh fish' ;;
 	*' --color') kind='words auto always never' ;;
 	*' --server') kind='any' ;;
+	*' --project' | *' -p') kind='any' ;;
+	*' --app' | *' -a') kind='any' ;;
+	*' --profile') kind='any' ;;
 	*' --timeout') kind='any' ;;
 	esac
 }
@@ -44,11 +118,37 @@ _karta_lists()
 {
 	subs='' opts=''
 	case $1 in
-	'') subs='init dev agents doctor chat send sessions help version completion' ;;
-	'init') subs='' opts=' --name --harness' ;;
+	'') subs='init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' ;;
+	'init') subs='' opts=' --name --harness --project --no-remote --force -f' ;;
 	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
+	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --no-activate --no-wait --dry-run -n --force -f' ;;
+	'releases') subs='list show diff download activate unpin' opts=' --limit' ;;
+	'releases list') subs='' opts=' --limit' ;;
+	'releases show') subs='' opts=' --files' ;;
+	'releases diff') subs='' opts='' ;;
+	'releases download') subs='' opts=' --output -o --format' ;;
+	'releases activate') subs='' opts='' ;;
+	'releases unpin') subs='' opts='' ;;
+	'rollback') subs='' opts=' --to --reason' ;;
+	'config') subs='list get set unset' opts=' --shell -s' ;;
+	'config list') subs='' opts=' --shell -s' ;;
+	'config get') subs='' opts='' ;;
+	'config set') subs='' opts='' ;;
+	'config unset') subs='' opts='' ;;
+	'logs') subs='' opts=' --follow -f --tail -t --lines --since --until --level --source --session --release' ;;
+	'projects') subs='list show create add rename delete link bind releases' opts='' ;;
+	'projects list') subs='' opts='' ;;
+	'projects show') subs='' opts='' ;;
+	'projects create') subs='' opts='' ;;
+	'projects add') subs='' opts='' ;;
+	'projects rename') subs='' opts='' ;;
+	'projects delete') subs='' opts=' --confirm' ;;
+	'projects link') subs='' opts=' --force -f' ;;
+	'projects bind') subs='' opts=' --repo --token-stdin --secret-file --none' ;;
+	'projects releases') subs='' opts=' --limit' ;;
+	'open') subs='' opts=' --print' ;;
 	'chat') subs='' opts=' --session -s --agent -a --thinking' ;;
 	'send') subs='' opts=' --session -s --agent -a --thinking --stream --on-busy --idempotency-key --approve' ;;
 	'sessions') subs='list show tail export delete' opts=' --limit' ;;
@@ -57,11 +157,25 @@ _karta_lists()
 	'sessions tail') subs='' opts=' --after --follow -f' ;;
 	'sessions export') subs='' opts=' --format' ;;
 	'sessions delete') subs='' opts='' ;;
+	'login') subs='' opts=' --with-key --read-only --no-browser --name' ;;
+	'logout') subs='' opts=' --keep-key' ;;
+	'whoami') subs='' opts='' ;;
+	'keys') subs='list create revoke' opts=' --all' ;;
+	'keys list') subs='' opts=' --all' ;;
+	'keys create') subs='' opts=' --scopes --test --expires' ;;
+	'keys revoke') subs='' opts='' ;;
+	'audit') subs='list verify' opts=' --limit --before' ;;
+	'audit list') subs='' opts=' --limit --before' ;;
+	'audit verify') subs='' opts=' --head' ;;
+	'serve') subs='backup restore' opts=' --listen --data --public-url --config --harness-program --trust-proxy --offline --log-format --init-only --key-file --show-config' ;;
+	'serve backup') subs='' opts=' --data' ;;
+	'serve restore') subs='' opts=' --data --force -f' ;;
+	'fsck') subs='' opts=' --data --quick' ;;
 	'help') subs='' opts=' --all -a' ;;
 	'version') subs='' opts=' --build' ;;
 	'completion') subs='' opts='' ;;
 	esac
-	opts+=' --help -h --version --json --quiet -q --verbose -v --debug --color --no-color --no-input --yes -y --server --timeout'
+	opts+=' --help -h --version --json --quiet -q --verbose -v --debug --color --no-color --no-input --yes -y --server --project -p --profile --timeout'
 }
 _karta()
 {

@@ -9,6 +9,28 @@
 #include <string.h>
 #include <strings.h>
 
+/* What was refused, in the log of the project that was asked. */
+static void log_failure(struct kt_call *c, int status, const char *code, const char *detail)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+	struct kt_log_line line = {
+		.level = status >= 500 ? "error" : "warn",
+		.source = "api",
+		.request_id = c->rq->id,
+	};
+	char method[64];
+
+	if (!c->by || !c->by->target.project_id[0])
+		return;
+	kt_method_names(c->rq->method, method, sizeof(method));
+	method[strcspn(method, ",")] = '\0';
+	kt_buf_addf(&text, "%s %.1000s: %d %s: %.2000s", method, c->rq->path, status, code, detail);
+	line.project_id = c->by->target.project_id;
+	line.version = c->by->target.version;
+	line.text = text.ptr;
+	kt_control_log(c->api->cfg.control, &line);
+}
+
 void kt_api_fail(
 	struct kt_call *c, int status, const char *code, const char *detail, const char *extra)
 {
@@ -27,6 +49,7 @@ void kt_api_fail(
 		kt_buf_adds(&b, extra);
 	}
 	p.extra = kt_buf_ok(&b) ? b.ptr : NULL;
+	log_failure(c, status, code, detail);
 	kt_respond_problem(c->ex, &p);
 }
 

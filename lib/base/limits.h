@@ -60,6 +60,9 @@
 #define KT_MAX_MANIFEST_BYTES (32 * 1024 * 1024) /* 20,000 files with the longest paths */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
+#define KT_MAX_FETCHES 2 /* archives fetched from GitHub at once */
+#define KT_MAX_FETCHES_QUEUED 200 /* archives that wait for it, per server */
+#define KT_FETCH_STALL_MS 30000 /* nothing came: it is given up */
 #define KT_BUILD_LOG_MS 60000 /* a finished build's log stays open for late readers */
 #define KT_PREVIEW_MS (72 * 3600 * 1000) /* life of a preview without pushes */
 #define KT_RELEASE_RETENTION_MS (7 * 24 * 3600 * 1000) /* files of releases that nothing uses */

@@ -665,6 +665,9 @@ static void remove_notes(struct kt_control *ctl)
 		char id[KT_ID_MAX];
 		size_t len = strlen(names[i]);
 
+		/* One that was being written. */
+		if (kt_str_starts(names[i], ".karta-tmp-"))
+			(void)unlink(path);
 		if (!kt_str_ends(names[i], ".json") || len - 5 >= sizeof(id))
 			continue;
 		memcpy(id, names[i], len - 5);

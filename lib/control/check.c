@@ -278,8 +278,9 @@ enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	detect_kind(b, app);
-	check_harness(b, app);
+	/* First: what is wrong in karta.toml may be why it looks like another harness. */
 	add_findings(b, app);
+	check_harness(b, app);
 	tell_agents(b, app);
 	rc = check_env(b, app, err);
 	kt_app_free(app);

@@ -127,7 +127,7 @@ struct kt_control {
 	/* log.c */
 	int64_t log_pass_ms; /* loop time of the last look at every log file */
 	/* github.c */
-	struct kt_vec fetches; /* struct kt_fetch * on the thread pool */
+	struct kt_vec fetches; /* struct kt_fetch *, in the order of their deliveries */
 };
 
 /* Load everything from the store. Blocking, at start-up. */
@@ -383,6 +383,8 @@ void kt_log_secret(struct kt_project_mem *p, const char *value);
 void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove);
 void kt_logs_free(struct kt_control *ctl);
 void kt_logs_sweep(struct kt_control *ctl);
+/* direct.c: sweep from now on as often as the settings ask for. */
+void kt_sweep_start(struct kt_control *ctl);
 /* device.c */
 void kt_devices_free(struct kt_control *ctl);
 /* Forget logins whose time is over. */
@@ -401,15 +403,27 @@ struct kt_fetch {
 	const char *delivery, *idem_scope; /* NULL: not remembered */
 	struct kt_publish_meta meta;
 	/* fetch.c */
+	enum kt_fetch_state {
+		KT_FETCH_WAITS,
+		KT_FETCH_RUNS,
+		KT_FETCH_HERE,
+		KT_FETCH_PUBLISHES,
+		KT_FETCH_ENDS
+	} state;
 	char *path; /* the file */
 	char *last_url;
 	int64_t max_bytes;
 	bool stop; /* atomic */
+	bool closed; /* its pull request was, meanwhile */
 	bool published;
 };
 /* TAKES f; says what becomes of it in the project's log. */
 void kt_fetch_start(struct kt_fetch *f);
-/* Make downloads that run give up soon. */
+/* No more can be taken now. */
+bool kt_fetches_full(const struct kt_control *ctl);
+/* Give up what is fetched for a pull request; false when there is nothing. */
+bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr);
+/* Give up all: downloads that run end soon, the others at once. */
 void kt_fetches_stop(struct kt_control *ctl);
 /* A name a config var may have. */
 bool kt_config_name_ok(const char *name);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define SWEEP_MS 60000
+#define SWEEP_MIN_MS 1000
 #define DRAIN_LOOK_MS 20
 
 /* --- the data folder --------------------------------------------------------------------- */
@@ -70,6 +71,25 @@ static enum kt_code make_folders(struct kt_control *ctl, struct kt_err *err)
 		rc = kt_fs_mkdirs(path, 0700, err);
 	}
 	return rc;
+}
+
+/* A master key that a crash interrupted, or its second name: nobody else writes here now. */
+static enum kt_code remove_half_keys(const struct kt_control *ctl, struct kt_err *err)
+{
+	char **names;
+	size_t n;
+	enum kt_code rc = kt_fs_list(ctl->data_dir, &names, &n, err);
+
+	if (rc != KT_OK)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		KT_AUTOFREE char *path = kt_path_join(ctl->data_dir, names[i]);
+
+		if (kt_str_starts(names[i], "master.key.new-"))
+			(void)unlink(path);
+	}
+	kt_fs_names_free(names, n);
+	return KT_OK;
 }
 
 static enum kt_code open_store(struct kt_control *ctl, struct kt_err *err)
@@ -124,6 +144,16 @@ static void on_sweep(void *arg)
 	kt_logs_sweep(ctl);
 	kt_releases_sweep(ctl);
 	kt_index_sweep(ctl);
+}
+
+/* Often enough for the shortest life that it ends, seldom enough to cost nothing. */
+void kt_sweep_start(struct kt_control *ctl)
+{
+	const struct kt_control_config *cfg = &ctl->cfg;
+	int64_t life = KT_MIN(KT_MIN(cfg->preview_ms, cfg->retention_ms), cfg->max_log_ms);
+	int64_t ms = KT_MIN(KT_MAX(life / 2, SWEEP_MIN_MS), SWEEP_MS);
+
+	kt_timer_start(ctl->sweep, ms, ms);
 }
 
 static enum kt_code recover(struct kt_control *ctl, struct kt_err *err)
@@ -198,6 +228,8 @@ enum kt_code kt_control_open(
 	if (rc == KT_OK)
 		rc = make_folders(ctl, err);
 	if (rc == KT_OK)
+		rc = remove_half_keys(ctl, err);
+	if (rc == KT_OK)
 		rc = open_store(ctl, err);
 	if (rc == KT_OK)
 		rc = recover(ctl, err);
@@ -206,7 +238,7 @@ enum kt_code kt_control_open(
 		return rc;
 	}
 	ctl->sweep = kt_timer_new(ctl->loop, on_sweep, ctl);
-	kt_timer_start(ctl->sweep, SWEEP_MS, SWEEP_MS);
+	kt_sweep_start(ctl);
 	*out = ctl;
 	return KT_OK;
 }
@@ -296,6 +328,7 @@ struct bootstrap {
 	char text[KT_API_KEY_LEN + 1];
 	char prefix[KT_API_KEY_PREFIX_LEN + 1];
 	unsigned char hash[KT_KEY_HASH_BYTES];
+	const struct kt_control_config *cfg;
 };
 
 static enum kt_code setup_audit(struct kt_tx *tx, const struct bootstrap *b, const char *action,
@@ -329,12 +362,14 @@ static enum kt_code add_first(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = setup_audit(tx, b, "key.create", object,
 			"{\"name\":\"admin\",\"scopes\":\"read,write,admin\"}", err);
+	if (rc == KT_OK && b->cfg->first_key)
+		rc = b->cfg->first_key(b->cfg->first_key_arg, b->text, err);
 	return rc;
 }
 
 enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
 {
-	struct bootstrap b = { 0 };
+	struct bootstrap b = { .cfg = &ctl->cfg };
 	int64_t now = kt_time_us();
 	enum kt_code rc;
 

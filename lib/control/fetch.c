@@ -3,10 +3,17 @@
  * Fetching the tarball of a commit from the bound repository, and publishing it. The download runs
  * on the thread pool into a file of tmp/; everything else is on the loop. Redirects are followed
  * here, at most three, because the token must not go to another host.
+ *
+ *	waits -> runs -> here -> publishes -> ends
+ *
+ * Few run at once, so that a slow GitHub does not take the threads that publishing needs. What was
+ * fetched is published in the order of the deliveries: the archive of an older push that comes late
+ * must not replace that of a newer one.
  */
 #include "control/work_private.h"
 
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -28,7 +35,8 @@ struct download {
 	struct kt_fetch *f;
 	int fd;
 	int64_t bytes;
-	bool too_large;
+	int64_t last_us; /* when something came */
+	bool too_large, stalled;
 	struct kt_err err;
 };
 
@@ -36,6 +44,7 @@ static bool on_data(void *arg, const char *data, size_t len)
 {
 	struct download *d = arg;
 
+	d->last_us = kt_mono_us();
 	d->bytes += (int64_t)len;
 	d->too_large = d->bytes > d->f->max_bytes;
 	return !d->too_large && kt_fs_write_all(d->fd, data, len, &d->err) == KT_OK;
@@ -45,7 +54,8 @@ static bool on_poll(void *arg)
 {
 	struct download *d = arg;
 
-	return !__atomic_load_n(&d->f->stop, __ATOMIC_ACQUIRE);
+	d->stalled = kt_mono_us() - d->last_us > (int64_t)KT_FETCH_STALL_MS * 1000;
+	return !d->stalled && !__atomic_load_n(&d->f->stop, __ATOMIC_ACQUIRE);
 }
 
 /* Where a redirect leads: absolute, or below the origin of the URL that was asked. *out is the
@@ -93,11 +103,15 @@ static enum kt_code ask(struct download *d, const char *url, bool with_token,
 
 	if (with_token && d->f->token[0])
 		headers[3] = bearer;
+	d->last_us = kt_mono_us();
 	rc = kt_http_do(&call, reply, err);
 	kt_secret_wipe(bearer, strlen(bearer));
 	if (d->too_large)
 		return kt_fail(err, KT_ELIMIT, 0, "the archive is larger than %lld bytes",
 			(long long)d->f->max_bytes);
+	if (d->stalled)
+		return kt_fail(err, KT_ETIMEOUT, 0, "nothing came for %d seconds",
+			KT_FETCH_STALL_MS / 1000);
 	if (d->err.code != KT_OK) {
 		if (err)
 			*err = d->err;
@@ -181,6 +195,8 @@ static enum kt_code fetch_work(void *arg, struct kt_err *err)
 
 /* --- on the loop ------------------------------------------------------------------------- */
 
+static void run_next(struct kt_control *ctl);
+
 static void say(struct kt_fetch *f, const char *level, const char *text)
 {
 	struct kt_log_line line = {
@@ -196,9 +212,11 @@ static void say(struct kt_fetch *f, const char *level, const char *text)
 
 static void fetch_free(struct kt_fetch *f)
 {
-	(void)kt_vec_remove_ptr(&f->ctl->fetches, f);
-	if (f->ctl->fetches.len == 0)
-		kt_vec_release(&f->ctl->fetches);
+	struct kt_control *ctl = f->ctl;
+
+	(void)kt_vec_remove_ptr(&ctl->fetches, f);
+	if (ctl->fetches.len == 0)
+		kt_vec_release(&ctl->fetches);
 	if (f->path)
 		(void)unlink(f->path);
 	if (f->token)
@@ -206,6 +224,7 @@ static void fetch_free(struct kt_fetch *f)
 	free(f->last_url);
 	kt_arena_free(f->arena);
 	free(f);
+	run_next(ctl);
 }
 
 static enum kt_code end_delivery(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -235,6 +254,7 @@ static void delivery_ended(void *arg, enum kt_code rc, const struct kt_err *err)
 
 static void fetch_end(struct kt_fetch *f)
 {
+	f->state = KT_FETCH_ENDS;
 	if (!f->delivery || !f->ctl->store || f->ctl->closing)
 		fetch_free(f);
 	else
@@ -265,6 +285,17 @@ static void on_published(void *arg, const struct kt_result *r)
 static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_fetch *f = arg;
+
+	f->state = KT_FETCH_HERE;
+	if (f->closed)
+		fetch_failed(f, "the pull request was closed");
+	else if (rc != KT_OK || f->ctl->closing)
+		fetch_failed(f, rc != KT_OK ? err->msg : "the server is shutting down");
+	run_next(f->ctl);
+}
+
+static void publish(struct kt_fetch *f)
+{
 	struct kt_actor actor = {
 		.who = &f->who,
 		.request_id = f->request_id[0] ? f->request_id : NULL,
@@ -272,11 +303,60 @@ static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 		.base_url = f->base_url,
 	};
 
-	if (rc != KT_OK || f->ctl->closing) {
-		fetch_failed(f, rc != KT_OK ? err->msg : "the server is shutting down");
-		return;
-	}
+	f->state = KT_FETCH_PUBLISHES;
 	kt_publish_archive(f->ctl, &actor, f->project_id, f->path, &f->meta, on_published, f);
+}
+
+/* --- whose turn it is -------------------------------------------------------------------- */
+
+static bool same_target(const struct kt_fetch *a, const struct kt_fetch *b)
+{
+	return strcmp(a->project_id, b->project_id) == 0 && a->meta.pr == b->meta.pr &&
+		(a->meta.pr > 0 || kt_str_eq(a->meta.ref, b->meta.ref));
+}
+
+/* None that came earlier is still on its way to the same place. */
+static bool is_first(const struct kt_fetch *f)
+{
+	const struct kt_vec *all = &f->ctl->fetches;
+
+	for (size_t i = 0; i < all->len && all->items[i] != f; i++) {
+		if (same_target(all->items[i], f))
+			return false;
+	}
+	return true;
+}
+
+/* One that can go on; NULL when there is none. */
+static struct kt_fetch *next_of(const struct kt_control *ctl)
+{
+	size_t running = 0;
+
+	for (size_t i = 0; i < ctl->fetches.len; i++)
+		running += ((struct kt_fetch *)ctl->fetches.items[i])->state == KT_FETCH_RUNS;
+	for (size_t i = 0; i < ctl->fetches.len; i++) {
+		struct kt_fetch *f = ctl->fetches.items[i];
+
+		if (f->state == KT_FETCH_WAITS && running < KT_MAX_FETCHES)
+			return f;
+		if (f->state == KT_FETCH_HERE && is_first(f))
+			return f;
+	}
+	return NULL;
+}
+
+static void run_next(struct kt_control *ctl)
+{
+	struct kt_fetch *f;
+
+	while (!ctl->closing && (f = next_of(ctl))) {
+		if (f->state == KT_FETCH_HERE) {
+			publish(f);
+			continue;
+		}
+		f->state = KT_FETCH_RUNS;
+		kt_task_run(ctl, fetch_work, fetch_done, f);
+	}
 }
 
 void kt_fetch_start(struct kt_fetch *f)
@@ -287,16 +367,46 @@ void kt_fetch_start(struct kt_fetch *f)
 	kt_rand_id("fetch_", id);
 	f->path = kt_arena_printf(f->arena, "%s/tmp/%s", f->ctl->data_dir, id);
 	f->max_bytes = f->ctl->limits.max_archive_bytes;
+	f->state = KT_FETCH_WAITS;
 	kt_vec_push(&f->ctl->fetches, f);
 	say(f, "info", text);
-	kt_task_run(f->ctl, fetch_work, fetch_done, f);
+	run_next(f->ctl);
+}
+
+bool kt_fetches_full(const struct kt_control *ctl)
+{
+	return ctl->fetches.len >= KT_MAX_FETCHES_QUEUED;
+}
+
+/* Of one that runs the worker has to see it first. */
+static void give_up(struct kt_fetch *f, const char *why)
+{
+	if (f->state == KT_FETCH_RUNS)
+		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
+	else if (f->state == KT_FETCH_WAITS || f->state == KT_FETCH_HERE)
+		fetch_failed(f, why);
+}
+
+bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr)
+{
+	struct kt_vec *all = &ctl->fetches;
+	bool any = false;
+
+	for (size_t i = all->len; i > 0; i--) {
+		struct kt_fetch *f = all->items[i - 1];
+
+		if (f->meta.pr != pr || strcmp(f->project_id, project_id) != 0 || f->closed ||
+			f->state > KT_FETCH_HERE)
+			continue;
+		f->closed = any = true;
+		give_up(f, "the pull request was closed");
+	}
+	return any;
 }
 
 void kt_fetches_stop(struct kt_control *ctl)
 {
-	for (size_t i = 0; i < ctl->fetches.len; i++) {
-		struct kt_fetch *f = ctl->fetches.items[i];
-
-		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
-	}
+	/* Those that end at once leave the list; from its end that moves none still to come. */
+	for (size_t i = ctl->fetches.len; i > 0; i--)
+		give_up(ctl->fetches.items[i - 1], "the server is shutting down");
 }

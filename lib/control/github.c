@@ -433,9 +433,11 @@ static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 		if (!m->wanted || m->seen || !p)
 			continue;
 		if (h->end_preview) {
+			bool fetching = kt_fetches_close(op->ctl, m->project_id, h->meta.pr);
+
 			for (const char **l = m->labels; *l; l++)
 				kt_index_preview_drop(op->ctl, p, *l);
-			if (m->labels[0])
+			if (m->labels[0] || fetching)
 				accepted = m;
 		} else if (start_fetch(op, h, m)) {
 			accepted = m;
@@ -500,6 +502,12 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 	if (h->ignored) {
 		wipe_tokens(h);
 		answer(op, h, NULL, h->ignored);
+		return;
+	}
+	if (h->fetch && kt_fetches_full(op->ctl)) {
+		wipe_tokens(h);
+		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
+			"%zu deliveries are waiting already", op->ctl->fetches.len);
 		return;
 	}
 	if (h->end_preview)

@@ -378,8 +378,28 @@ static enum kt_code change_slug(
 	return rc == KT_OK ? put_labeled(tx, op, &c->row, kt_tx_project_put, err) : rc;
 }
 
+/* What was given for one server is not for another: a token would be sent to it. */
+static bool other_server(const char *before, const char *after)
+{
+	struct kt_url a, b;
+	bool same;
+
+	if (!before || !after || kt_url_parse(before, &a, NULL) != KT_OK)
+		return before && after;
+	if (kt_url_parse(after, &b, NULL) != KT_OK) {
+		kt_url_release(&a);
+		return true;
+	}
+	same = kt_url_same_origin(&a, &b);
+	kt_url_release(&a);
+	kt_url_release(&b);
+	return !same;
+}
+
 static void apply(struct change *c)
 {
+	if (c->repo_url && other_server(c->row.repo_url, c->repo_url))
+		c->set_token = true; /* to the one given now, or none */
 	if (c->production_ref)
 		c->row.production_ref = c->production_ref;
 	if (c->repo_url)
@@ -502,10 +522,11 @@ static bool take_repo(struct kt_op *op, const char *url, const char **out)
 	if (len > 0) {
 		if (len > 1024 || kt_url_parse(url, &u, &err) != KT_OK)
 			return invalid(op, "'repo_url' must be an https URL without user name");
-		ok = u.https || u.loopback;
+		/* This machine's own services are not for whoever may write to a project. */
+		ok = u.https && !u.loopback;
 		kt_url_release(&u);
 		if (!ok)
-			return invalid(op, "'repo_url' must begin with https://");
+			return invalid(op, "'repo_url' must begin with https:// and name another machine");
 	}
 	while (len > 0 && url[len - 1] == '/')
 		len--;
@@ -539,13 +560,18 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 {
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	struct change *c = kt_arena_alloc(op->arena, sizeof(*c));
-	struct kt_project_mem *mem = kt_op_project(op, ref);
+	struct kt_project_mem *mem = kt_index_project(ctl, op->who.org_id, ref);
 	struct kt_err err = KT_ERR_INIT;
 	enum kt_code rc;
 
-	if (!mem)
-		return;
 	op->data = c;
+	if (!mem && op->pre.idem_key) {
+		/* A rename that is repeated: this name is gone, but the key knows the answer. */
+		kt_op_write(op, change_work, change_after);
+		return;
+	}
+	if (!kt_op_project(op, ref))
+		return;
 	(void)kt_str_copy(c->project_id, sizeof(c->project_id), mem->id);
 	if (p->slug && strcmp(p->slug, mem->slug) != 0) {
 		rc = name_check(op, p->slug, &err);

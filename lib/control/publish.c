@@ -36,6 +36,7 @@ struct publish {
 	struct kt_pack_limits limits;
 	/* What it says. */
 	const char *commit_sha, *git_ref, *message, *source, *env, *expected;
+	const char *env_mac; /* tells variables from others; sealing does so each time anew */
 	int64_t pr;
 	bool fork, preview, activate;
 	/* What came of it. */
@@ -97,6 +98,20 @@ static enum kt_code read_source(
 	return KT_OK;
 }
 
+/* Keyed, because it is stored and values may be short. */
+static const char *mac_of(struct kt_op *op, const cJSON *env)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
+	KT_AUTO_BUF struct kt_buf mac = KT_BUF_INIT(128);
+	unsigned char hash[KT_KEY_HASH_BYTES];
+
+	kt_json_add(&text, env);
+	kt_api_key_hash(op->ctl->master, text.ptr, hash);
+	kt_secret_wipe(text.ptr, text.len);
+	kt_hex_add(&mac, hash, sizeof(hash));
+	return kt_arena_strdup(op->arena, mac.ptr);
+}
+
 /* Everything of the document but the files. */
 static enum kt_code read_meta(
 	struct kt_op *op, struct publish *p, const cJSON *doc, struct kt_err *err)
@@ -132,6 +147,7 @@ static enum kt_code read_meta(
 	rc = kt_env_seal(op->ctl, op->arena, op->who.org_id, env, &p->env, err);
 	if (rc != KT_OK)
 		return kt_op_code(op, rc, 422, "validation_failed");
+	p->env_mac = p->env ? mac_of(op, env) : "";
 	return read_source(op, p, doc, err);
 }
 
@@ -534,7 +550,7 @@ static void set_fingerprint(struct kt_op *op, const struct publish *p)
 		return;
 	text = kt_arena_printf(op->arena, "%s\n%s\n%s\n%s\n%s\n%lld %d %d %d", p->digest,
 		p->commit_sha ? p->commit_sha : "", p->git_ref ? p->git_ref : "",
-		p->message ? p->message : "", p->env ? p->env : "", (long long)p->pr, p->fork,
+		p->message ? p->message : "", p->env_mac ? p->env_mac : "", (long long)p->pr, p->fork,
 		p->preview, p->activate);
 	digest = kt_arena_alloc(op->arena, KT_DIGEST_MAX);
 	kt_sha256_of(text, strlen(text), digest);

@@ -188,7 +188,13 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 	}
 	r->commit_sha = kt_arena_strdup(op->arena, s);
 	s = kt_json_str(root, "message");
-	r->message = s && *s ? kt_arena_strndup(op->arena, s, strnlen(s, 1000)) : NULL;
+	if (s && *s) {
+		char text[1000];
+
+		/* Not cut in the middle of a character. */
+		(void)kt_str_copy(text, sizeof(text), s);
+		r->message = kt_arena_strdup(op->arena, text);
+	}
 	r->activate = kt_json_bool(root, "activate", true);
 	if (ctl->draining) {
 		kt_op_fail(

@@ -96,6 +96,18 @@ struct ref_delete {
 	const char **labels; /* of previews made from it; NULL-terminated */
 };
 
+/* 7 of "refs/pull/7/head": however its preview was made, that is its name. 0 = another ref. */
+static int64_t pull_request_of(const char *name)
+{
+	const char *n = name + strlen("refs/pull/");
+	int64_t pr;
+
+	if (!kt_str_starts(name, "refs/pull/") || !kt_str_int64n(n, strcspn(n, "/"), 1, INT32_MAX, &pr))
+		return 0;
+	n += strcspn(n, "/");
+	return !strcmp(n, "/head") || !strcmp(n, "/merge") ? pr : 0;
+}
+
 static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
@@ -137,6 +149,7 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	struct ref_delete *d = kt_arena_alloc(op->arena, sizeof(*d));
 	struct kt_project_mem *p = kt_op_project(op, ref);
+	int64_t pr;
 	size_t n = 0;
 
 	if (!p)
@@ -149,10 +162,11 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	d->project_id = kt_arena_strdup(op->arena, p->id);
 	d->name = kt_arena_strdup(op->arena, name);
 	d->labels = kt_arena_alloc(op->arena, (p->previews.len + 1) * sizeof(*d->labels));
+	pr = pull_request_of(name);
 	for (size_t i = 0; i < p->previews.len; i++) {
 		const struct kt_release_mem *r = p->previews.items[i];
 
-		if (kt_str_eq(r->ref, name))
+		if (kt_str_eq(r->ref, name) || (pr && r->pr == pr))
 			d->labels[n++] = kt_arena_strdup(op->arena, r->label);
 	}
 	op->data = d;

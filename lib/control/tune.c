@@ -13,4 +13,5 @@ void kt_control_tune(struct kt_control *ctl, const struct kt_control_config *cfg
 	ctl->cfg.max_log_bytes = cfg->max_log_bytes ? cfg->max_log_bytes
 						    : (int64_t)KT_MAX_PROJECT_LOG_BYTES;
 	ctl->cfg.max_log_ms = cfg->max_log_ms ? cfg->max_log_ms : KT_PROJECT_LOG_MS;
+	kt_sweep_start(ctl);
 }

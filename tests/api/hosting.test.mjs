@@ -379,8 +379,34 @@ test('logs: filters, resuming, following', async (t) => {
   for (const s of watched) await s.done;
   assert.ok(Date.now() - began < 5000);
 
-  // Over a restart nothing is lost.
+  // What the API refused is a line of the project; a log of many slices is filtered from its end, too.
+  const failures = 4000;
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+  let left = failures;
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    while (left-- > 0)
+      await new Promise((done, fail) => {
+        http.get(`${karta.url}/v1/projects/bot/sessions/sess_${'x'.repeat(200)}`, { agent, headers: bearer(karta.key) }, (r) => { r.resume(); r.on('end', done); }).on('error', fail);
+      });
+  }));
+  agent.destroy();
+  const end = await read('?lines=1');
+  assert.match(end[0].data.text, /^GET \/v1\/projects\/bot\/sessions\/sess_x+: 404 session_not_found: /);
+  assert.deepEqual([end[0].data.source, end[0].data.level, end[0].data.release, typeof end[0].data.request_id], ['api', 'warn', 'v5', 'string']);
+  assert.ok(end[0].seq > failures);
+  assert.deepEqual(seqs(await read('?source=build&lines=2')), seqs(now.filter((l) => l.data.source === 'build').slice(-2)));
+  assert.deepEqual(seqs(await read('?source=api&lines=3')), [end[0].seq - 2, end[0].seq - 1, end[0].seq]);
+  assert.deepEqual(await read('?level=error&source=api'), []);
+  assert.equal((await read('?level=warn')).length > failures - 10, true);
+
+  // Open streams do not hold up the end, and end at an event's boundary; over a restart nothing is lost.
+  const open = [follow(''), follow('?source=api')];
+  for (const s of open) await s.until((e) => e.seq === end[0].seq);
+  const stopped = Date.now();
   assert.equal(await karta.stop(), 0);
+  for (const s of open) await s.done;
+  assert.ok(Date.now() - stopped < 10000);
+  assert.deepEqual(open.map((s) => [s.error, s.events.at(-1).seq]), [[undefined, end[0].seq], [undefined, end[0].seq]]);
   const next = await startServe(t, { data: karta.home });
   const after = new Client(next, karta.key);
   assert.deepEqual((await after.call('GET', `${P}/logs`, ['bot'], { query: `?after=${now.at(-1).seq - 2}` })).lines.slice(0, 2), now.slice(-2));

@@ -87,33 +87,41 @@ class Server:
         self.family = []  # (pid, start time) of the processes it made
         self.slowest_ready = 0.0
 
+    def spawn(self, prefix=()):
+        """The process, which is not ready yet. prefix: a program that becomes it."""
+        args = [*prefix, KARTA, "serve", "--offline", "--data", self.data,
+                "--key-file", self.key_file]
+        self.port = free_port()
+        with open(self.log, "ab") as log:
+            log.write(f"--- start on port {self.port}\n".encode())
+            log.flush()
+            self.proc = subprocess.Popen(args + ["--listen", f"127.0.0.1:{self.port}"],
+                                         env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                                         stderr=log, start_new_session=True)
+
     def start(self):
         """Returns when it answers; the time that took, in seconds."""
-        args = [KARTA, "serve", "--offline", "--data", self.data, "--listen"]
-        if not os.path.exists(self.key_file):
-            args[2:2] = ["--key-file", self.key_file]
         for attempt in range(3):
-            self.port = free_port()
             began = time.monotonic()
-            with open(self.log, "ab") as log:
-                log.write(f"--- start on port {self.port}\n".encode())
-                self.proc = subprocess.Popen(args + [f"127.0.0.1:{self.port}"], env=self.env,
-                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             start_new_session=True)
-            ready = self._wait_ready(began)
+            self.spawn()
+            ready = self.wait_ready(began)
             if ready is not None:
                 break
+            # Somebody else may have taken the port.
             if attempt == 2 or "in use" not in self.tail(5):
                 raise Failure(f"the server does not start (exit status {self.proc.poll()}):\n"
                               + self.tail())
         self.slowest_ready = max(self.slowest_ready, ready)
         self.remember_family()
         if self.key is None:
-            with open(self.key_file, encoding="ascii") as f:
-                self.key = f.read().strip()
+            try:
+                with open(self.key_file, encoding="ascii") as f:
+                    self.key = f.read().strip()
+            except OSError:
+                raise Failure("the server has no key for anybody") from None
         return ready
 
-    def _wait_ready(self, began):
+    def wait_ready(self, began):
         while True:
             try:
                 if self.call("GET", "/readyz", key=False, timeout=2)[0] == 200:
@@ -205,7 +213,7 @@ class Server:
             # Unfinished files of blobs/ are swept when they are an hour old.
             if rel.split("/")[0] in ("blobs", "tmp"):
                 continue
-            left += [f"{rel}/{n}" for n in dirs + files if n.startswith((".tmp-", ".karta-"))]
+            left += [f"{rel}/{n}" for n in dirs + files if n.startswith((".tmp-", ".karta-")) or ".new-" in n]
         return left
 
     def check_leftovers(self):
@@ -218,13 +226,7 @@ class Server:
 
     def stumble(self, seconds):
         """Start, and be killed that soon: a crash while recovering from a crash."""
-        with open(self.log, "ab") as log:
-            log.write(b"--- start, killed at once\n")
-            self.port = free_port()
-            self.proc = subprocess.Popen(
-                [KARTA, "serve", "--offline", "--data", self.data, "--listen",
-                 f"127.0.0.1:{self.port}"], env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True)
+        self.spawn()
         time.sleep(seconds)
         self.kill()
 
@@ -244,19 +246,22 @@ class Ledger:
         return copy.deepcopy(self)
 
     def plain(self):
-        """For comparing with observe()."""
+        """For comparing with observe(). Projects have private members besides: "_config"."""
         keys = {i: {"name": k["name"], "revoked": k["revoked"]} for i, k in self.keys.items()}
-        return {"projects": self.projects, "keys": keys, "sessions": self.sessions}
+        projects = {slug: {k: v for k, v in p.items() if k[0] != "_"}
+                    for slug, p in self.projects.items()}
+        return {"projects": projects, "keys": keys, "sessions": self.sessions}
 
     def add_project(self, slug, ident):
         self.projects[slug] = {"id": ident, "current": None, "pinned": False, "config_version": 0,
-                               "vars": {}, "previews": {}, "refs": {}, "releases": {}}
-        return self.projects[slug]
+                               "vars": {}, "previews": {}, "refs": {}, "releases": {},
+                               "_config": {0: {}}}  # each version of it
 
     def add_release(self, slug, doc, **settled):
         p = self.projects[slug]
         p["releases"][doc["id"]] = {"version": doc["version"], "digest": doc["digest"],
-                                    "message": doc["message"], **settled}
+                                    "message": doc["message"], "config": p["config_version"],
+                                    **settled}
 
     def flip(self, slug, ident):
         p = self.projects[slug]
@@ -309,8 +314,8 @@ def observe(server, lane):
             "pinned": p["pinned"], "config_version": p["config_version"], "vars": config["vars"],
             "previews": {v["label"]: v["release"] for v in p["previews"]},
             "refs": server.get(path + "/refs")["refs"],
-            "releases": {r["id"]: {k: r[k] for k in ("version", "digest", "message", "state")}
-                         for r in releases}}
+            "releases": {r["id"]: {"config": r["config_version"], **{
+                k: r[k] for k in ("version", "digest", "message", "state")}} for r in releases}}
         if not p["current"]:
             continue
         for s in server.get(f"/v1/projects/{p['id']}/sessions?limit=100")["data"]:
@@ -548,9 +553,9 @@ def op_redeploy(slug, commit, source):
     """A new release of a commit the server has; source: the release it was first seen in."""
     def effect(ledger, doc):
         p = ledger.projects[slug]
-        r = dict(p["releases"][source], version=doc["deploy"]["version"], message="again")
-        r["state"] = "ready"
-        p["releases"][doc["deploy"]["id"]] = r
+        p["releases"][doc["deploy"]["id"]] = {
+            "version": doc["deploy"]["version"], "digest": p["releases"][source]["digest"],
+            "message": "again", "config": p["config_version"], "state": "ready"}
         ledger.flip(slug, doc["deploy"]["id"])
     return json_op("redeploy", "POST", f"/agent_projects/{slug}/deploys",
                    {"commit_sha": commit, "message": "again"}, effect)
@@ -563,8 +568,11 @@ def op_activate(slug, version):
 
 def op_rollback(slug):
     def effect(ledger, doc):
+        p = ledger.projects[slug]
         ledger.flip(slug, doc["id"])
-        ledger.projects[slug]["pinned"] = True
+        # The configuration goes back with the code.
+        p.update(pinned=True, config_version=p["releases"][doc["id"]]["config"])
+        p["vars"] = p["_config"][p["config_version"]]
     return json_op("rollback", "POST", f"/agent_projects/{slug}/rollback", {}, effect)
 
 
@@ -576,8 +584,8 @@ def op_unpin(slug):
 def op_config(slug, values):
     def effect(ledger, doc):
         p = ledger.projects[slug]
+        p["vars"] = p["_config"][doc["version"]] = {**p["vars"], **values}
         p["config_version"] = doc["version"]
-        p["vars"].update(values)
         if doc["release"]:
             ledger.add_release(slug, doc["release"], state="ready")
             ledger.flip(slug, doc["release"]["id"])
@@ -750,6 +758,7 @@ def acknowledge(op, ledger, answer):
 def must(server, ledger, op):
     """A request that nothing disturbs."""
     acknowledge(op, ledger, op.run(server))
+    settled(server, ledger.lane)
 
 
 def judge(server, ledger, op):

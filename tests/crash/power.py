@@ -123,6 +123,11 @@ class Lane(threading.Thread):
         L.acknowledge(op, self.ledger, answer)
         self.in_flight = None
         self.done += 1
+        try:
+            # Builds that follow an answer: what the next request does depends on them.
+            L.settled(self.server, self.ledger.lane)
+        except (L.Unusable, L.Failure):
+            return False
         return True
 
     def run(self):
@@ -154,6 +159,8 @@ class Bench:
             for op in maker.setup():
                 L.must(self.server, ledger, op)
         self.acknowledged = 0
+        # What is there so far is on the disk, also for who does not sync.
+        self.disk.run("sync", "--file-system", self.disk.dir)
 
     def cut(self, way):
         """Work, cut, come back, and look: Failure when anything is not as it was acknowledged."""

@@ -8,6 +8,8 @@
 //   [[crash]]             exits with status 3     [[orphan:300]] a sleep in a session of its own
 //   [[stubborn]]          takes a second to end when its input is closed
 //   [[error:words]]       a JSON-RPC error        [[big:100000]] one chunk of that many bytes
+//   [[env:NAME]]          the variable's value    [[cat:FILE]]   a file of the working folder
+//   [[stderr:words]]      a line on stderr
 // Several directives are done in order; without any the text is echoed with the number of the turn.
 // A second prompt after a restart continues the count when the session was loaded.
 import { spawn } from 'node:child_process';
@@ -82,6 +84,9 @@ async function prompt(id, { sessionId, prompt: blocks }) {
     if (what === 'text') chunk(arg);
     else if (what === 'think') chunk(arg, 'agent_thought_chunk');
     else if (what === 'big') chunk('x'.repeat(Number(arg)));
+    else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
+    else if (what === 'cat') chunk(existsSync(arg) ? readFileSync(arg, 'utf8') : '(no such file)');
+    else if (what === 'stderr') process.stderr.write(`${arg}\n`);
     else if (what === 'ask') chunk(`asked: ${await ask(sessionId, arg)}. `);
     else if (what === 'ask2') chunk(`asked: ${(await Promise.all(arg.split('|').map((a) => ask(sessionId, a)))).join(', ')}. `);
     else if (what === 'sleep') await sleep(Number(arg));

@@ -246,6 +246,49 @@ if not eval(sys.argv[2]):
     sys.exit(1)' "$1" "$2"
 }
 
+# start_serve [OPTION...]: a hosting server that replays rehearsals, on $SERVE_DATA. Sets SERVE_URL,
+# SERVE_PID and SERVE_KEY (the admin key, also in the file $SERVE_KEY_FILE). A second call after
+# stop_serve goes on with the same data at the same address. Its log is $TEST_DIR/serve.err.
+start_serve() {
+	SERVE_DATA=${SERVE_DATA:-$TEST_DIR/serve-data}
+	SERVE_KEY_FILE=${SERVE_KEY_FILE:-$TEST_DIR/admin-key}
+	"$KARTA" serve --offline --listen "127.0.0.1:${SERVE_PORT:-0}" --data "$SERVE_DATA" \
+		--key-file "$SERVE_KEY_FILE" "$@" >"$TEST_DIR/serve.url" 2>>"$TEST_DIR/serve.err" &
+	SERVE_PID=$!
+	test_background "$SERVE_PID"
+	if ! test_wait_for 30 grep -q '^http' "$TEST_DIR/serve.url"; then
+		test_show "$TEST_DIR/serve.err"
+		return 1
+	fi
+	SERVE_URL=$(tail -n 1 "$TEST_DIR/serve.url")
+	SERVE_PORT=${SERVE_URL##*:}
+	SERVE_KEY=$(cat "$SERVE_KEY_FILE")
+}
+
+# stop_serve [SIGNAL]: end it; returns its status.
+stop_serve() {
+	test_stop "$SERVE_PID" "${1:-TERM}"
+}
+
+# serve_call METHOD PATH [JSON]: a request with the admin key; prints the answer, fails on an error.
+serve_call() {
+	if test $# -gt 2; then
+		curl -sS -m 60 --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+			-H 'Content-Type: application/json' -d "$3" "$SERVE_URL$2"
+	else
+		curl -sS -m 60 --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+			"$SERVE_URL$2"
+	fi
+}
+
+# serve_publish PROJECT [DIR]: publish a folder (default: the support bot) as an archive and wait.
+serve_publish() {
+	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . &&
+		curl -sS -m 120 --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
+			-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases" \
+			>"$TEST_DIR/publish.json" || { cat "$TEST_DIR/publish.json"; return 1; }
+}
+
 test -x "$KARTA" || {
 	echo "Bail out! $KARTA is not there: run make first, or set KARTA"
 	test_finished=yes

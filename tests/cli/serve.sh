@@ -1,0 +1,115 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta serve: the first start and its key, settings and where they come from, signals, service
+# manager, a path prefix, backup and restore.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+command -v curl >/dev/null || test_skip_all 'curl is not installed'
+
+test_expect_success 'the first start makes the folder and one key, prints it once, then the address' '
+	"$KARTA" serve --init-only --data d1 >out 2>err &&
+	test_grep "^admin key \(shown this once\): kt_live_[A-Za-z0-9]{38}$" out &&
+	test "$(wc -l <out)" -eq 1 && test "$(stat -c %a d1)" = 700 &&
+	test "$(stat -c %a d1/master.key)" = 600 &&
+	"$KARTA" serve --init-only --data d1 >out 2>err && test_empty out && test_grep initialized err
+'
+
+test_expect_success 'the key goes into a file that only its owner reads, or as JSON' '
+	"$KARTA" serve --init-only --data d2 --key-file key >out 2>err && test_empty out &&
+	test "$(stat -c %a key)" = 600 && test_grep "^kt_live_[A-Za-z0-9]{38}$" key &&
+	test_grep -v kt_live err &&
+	"$KARTA" serve --init-only --data d3 --json >out && test_json out "d[\"admin_key\"].startswith(\"kt_live_\")"
+'
+
+test_expect_success 'a key that could not be handed out is not made' '
+	test_must_exit 1 "$KARTA" serve --init-only --data d4 --key-file nowhere/key 2>err &&
+	test_grep "cannot write .nowhere/key" err && test ! -e d4 &&
+	mkdir folder && test_must_exit 2 "$KARTA" serve --init-only --data d4 --key-file folder 2>err &&
+	"$KARTA" serve --init-only --data d4 --key-file key4 && test_grep kt_live key4
+'
+
+test_expect_success 'an address that is none is refused before anything is made' '
+	for listen in nonsense 127.0.0.1 127.0.0.1:x 127.0.0.1:70000 :-1; do
+		test_must_exit 2 "$KARTA" serve --data d5 --listen "$listen" >out 2>err &&
+		test_empty out && test ! -e d5 || return 1
+	done
+'
+
+test_expect_success 'every setting has a value and an origin' '
+	"$KARTA" serve --show-config >out && test_grep "^listen  *= \"127.0.0.1:8000\"  *# default$" out &&
+	mkdir -p "$XDG_CONFIG_HOME/karta" &&
+	printf "# of mine\nlisten = \"127.0.0.1:1\"\ndrain = \"5s\"\nmax_release_files = 10\noffline = true\n" \
+		>"$XDG_CONFIG_HOME/karta/serve.toml" &&
+	"$KARTA" serve --show-config >out &&
+	test_grep "^listen  *= \"127.0.0.1:1\"  *# .*/serve.toml:2$" out &&
+	test_grep "^drain  *= \"5s\"  *# .*:3$" out && test_grep "^offline  *= true " out &&
+	KARTA_LISTEN=127.0.0.1:2 "$KARTA" serve --show-config >out &&
+	test_grep "^listen  *= \"127.0.0.1:2\"  *# KARTA_LISTEN$" out &&
+	KARTA_LISTEN=127.0.0.1:2 "$KARTA" serve --listen 127.0.0.1:3 --show-config --json >out &&
+	test_json out "d[\"settings\"][\"listen\"] == {\"value\": \"127.0.0.1:3\", \"origin\": \"flag\"}" &&
+	test_json out "d[\"settings\"][\"max_release_files\"][\"value\"] == 10" &&
+	test_json out "d[\"settings\"][\"offline\"][\"value\"] is True" &&
+	"$KARTA" serve --show-config >"$TEST_DIR/all.toml" &&
+	"$KARTA" serve --config "$TEST_DIR/all.toml" --show-config >out && test_grep "^drain  *= \"5s\" " out
+'
+rm -f "$XDG_CONFIG_HOME/karta/serve.toml"
+
+test_expect_success 'a wrong setting names its place' '
+	printf "drain = \"long\"\n" >bad.toml &&
+	test_must_exit 2 "$KARTA" serve --config bad.toml --show-config 2>err &&
+	test_grep "bad.toml:1: .long. is no value for drain" err && test_grep "^hint: " err &&
+	printf "colour = 1\n" >bad.toml &&
+	test_must_exit 2 "$KARTA" serve --config bad.toml --show-config 2>err &&
+	test_grep "bad.toml:1: unknown setting .colour." err &&
+	printf "data = [1]\n" >bad.toml && test_must_exit 2 "$KARTA" serve --config bad.toml --show-config &&
+	printf "listen = \"\"\n" >bad.toml && test_must_exit 2 "$KARTA" serve --config bad.toml &&
+	printf "data = \"\"\n" >bad.toml && test_must_exit 2 "$KARTA" serve --config bad.toml &&
+	printf "log = \"loud\"\n" >bad.toml && test_must_exit 2 "$KARTA" serve --config bad.toml &&
+	printf "public_url = \"ftp://x\"\n" >bad.toml && test_must_exit 2 "$KARTA" serve --config bad.toml &&
+	test_must_exit 5 "$KARTA" serve --config nowhere.toml &&
+	test_must_exit 2 env KARTA_MAX_RELEASE_FILES=0 "$KARTA" serve --show-config 2>err &&
+	test_grep "^karta: KARTA_MAX_RELEASE_FILES: " err && test_grep "from 1 to" err &&
+	test_must_exit 2 env KARTA_TRUST_PROXY=perhaps "$KARTA" serve --show-config
+'
+
+start_serve || exit 1
+
+test_expect_success 'it serves, with the key only' '
+	test "$(curl -s -o out -w "%{http_code}" "$SERVE_URL/v1/whoami")" = 401 &&
+	serve_call GET /v1/whoami >out && test_json out "d[\"org\"][\"slug\"] == \"default\"" &&
+	curl -s "$SERVE_URL/healthz" >out && curl -sf "$SERVE_URL/readyz" >out
+'
+
+test_expect_success 'a second server on the folder, and one on the port, are refused' '
+	test_must_exit 6 "$KARTA" serve --data "$SERVE_DATA" --listen 127.0.0.1:0 >out 2>err &&
+	test_grep "another server uses" err && test_empty out &&
+	test_must_exit 6 "$KARTA" serve --data d6 --listen "127.0.0.1:$SERVE_PORT" --key-file key6 >out 2>err &&
+	test_grep "^hint: choose another with --listen" err
+'
+
+test_expect_success 'a session over HTTP at the address of the project' '
+	serve_publish bot && test_json "$TEST_DIR/publish.json" "d[\"state\"] == \"active\"" &&
+	curl -sS -H "Host: bot.localhost" -H "Authorization: Bearer $SERVE_KEY" \
+		-H "Content-Type: application/json" -d "{}" "$SERVE_URL/v1/sessions" >session &&
+	id=$(sed -n "s/.*\"session_id\":\"\([^\"]*\)\".*/\1/p" session) && test -n "$id" &&
+	curl -sS -m 30 -H "Host: bot.localhost" -H "Authorization: Bearer $SERVE_KEY" \
+		-H "Content-Type: application/json" -d "{\"text\":\"Hello\"}" \
+		"$SERVE_URL/v1/sessions/$id/messages" >out && test_grep Beans out
+'
+
+test_expect_success 'SIGHUP reads the settings again, and keeps the old ones when they are wrong' '
+	mkdir -p "$XDG_CONFIG_HOME/karta" && printf "log = \"debug\"\n" >"$XDG_CONFIG_HOME/karta/serve.toml" &&
+	kill -HUP "$SERVE_PID" && test_wait_for 10 grep -q "settings read again" "$TEST_DIR/serve.err" &&
+	printf "log = \"loud\"\n" >"$XDG_CONFIG_HOME/karta/serve.toml" && kill -HUP "$SERVE_PID" &&
+	test_wait_for 10 grep -q "the settings stay as they are: .*loud" "$TEST_DIR/serve.err" &&
+	printf "listen = \"127.0.0.1:9\"\n" >"$XDG_CONFIG_HOME/karta/serve.toml" && kill -HUP "$SERVE_PID" &&
+	test_wait_for 10 grep -q "change with a restart" "$TEST_DIR/serve.err" &&
+	serve_call GET /v1/whoami >out
+'
+rm -f "$XDG_CONFIG_HOME/karta/serve.toml"
+
+test_expect_success 'SIGTERM lets a running turn end, and is status 0' '
+	"$KARTA" --server "$SERVE_URL" --project bot --json send Hello >reply 2>err &
+	sender=$! && sleep 0.7 && stop_serve && wait "$sender"
+	test_json reply "\"Beans\" in d[\"text\"]" && test_grep "stopping" "$TEST_DIR/serve.err"
+'
