@@ -5,6 +5,8 @@
  */
 #include "cmd/git_remote.h"
 
+#include "base/env.h"
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -15,28 +17,57 @@
 
 /* --- preparations ------------------------------------------------------------------------ */
 
-static void *load_git(void *arg)
-{
-	struct helper *h = arg;
+#define BLINK_MS 3
+#define REF_MAX_BYTES ((size_t)1024) /* of a file with a ref */
 
+static void load_git(struct helper *h)
+{
+	h->loaded = true;
 	h->info_rc = kt_git_info(".", false, &h->info, &h->info_err);
 	if (h->info_rc == KT_OK)
 		h->info_rc = kt_crypto_init(&h->info_err);
+	/* Needed a little later, so nobody waits for it here. */
+	kt_archive_warm();
+}
+
+static void *warm_git(void *arg)
+{
+	struct helper *h = arg;
+	struct timespec until;
+	bool needed;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += BLINK_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	kt_assert(pthread_mutex_lock(&h->lock) == 0);
+	while (!h->is_told &&
+		pthread_cond_clockwait(&h->told, &h->lock, CLOCK_MONOTONIC, &until) == 0)
+		continue;
+	needed = !h->is_told || h->is_needed;
+	kt_assert(pthread_mutex_unlock(&h->lock) == 0);
+	if (needed)
+		load_git(h);
 	return NULL;
 }
 
 void kt_helper_warm(struct helper *h)
 {
-	if (!h->warming)
-		h->warming = pthread_create(&h->warm, NULL, load_git, h) == 0;
+	if (h->warming)
+		return;
+	kt_assert(pthread_mutex_init(&h->lock, NULL) == 0);
+	kt_assert(pthread_cond_init(&h->told, NULL) == 0);
+	h->warming = pthread_create(&h->warm, NULL, warm_git, h) == 0;
 }
 
 static enum kt_code find_repository(struct helper *h, struct kt_err *err)
 {
 	if (h->warming)
 		(void)pthread_join(h->warm, NULL);
-	else
-		(void)load_git(h);
+	if (!h->loaded)
+		load_git(h);
 	h->warming = false;
 	if (h->info_rc != KT_OK)
 		*err = h->info_err;
@@ -123,6 +154,61 @@ static bool has_commit(const struct helper *h, const char *sha)
 			return true;
 	}
 	return false;
+}
+
+/* GIT_DIR, which git sets for its helpers: git's variable, not one of karta's. NULL when unset. */
+static const char *git_dir(void)
+{
+	for (char **var = kt_env_all(); *var; var++) {
+		if (kt_str_starts(*var, "GIT_DIR="))
+			return *var + strlen("GIT_DIR=");
+	}
+	return NULL;
+}
+
+/* One line of a file of the repository; "" when it cannot be read. */
+static void read_word(const char *dir, const char *name, struct kt_buf *out)
+{
+	KT_AUTOFREE char *path = kt_path_join(dir, name);
+
+	kt_buf_clear(out);
+	if (kt_fs_read(path, out, NULL) != KT_OK)
+		kt_buf_clear(out);
+	if (out->len && out->ptr[out->len - 1] == '\n')
+		kt_buf_truncate(out, out->len - 1);
+}
+
+/*
+ * The server has the commit that is checked out, so git will most likely find that there is nothing
+ * to push. A guess without git's library: what is not a plain branch counts as unknown.
+ */
+static bool is_pushed(const struct helper *h)
+{
+	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(REF_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf sha = KT_BUF_INIT(REF_MAX_BYTES);
+	const char *dir = git_dir();
+
+	if (!dir)
+		return false;
+	read_word(dir, "HEAD", &head);
+	if (!head.len || !kt_str_starts(head.ptr, "ref: ") ||
+		!kt_helper_ref_ok(head.ptr + strlen("ref: ")))
+		return false;
+	read_word(dir, head.ptr + strlen("ref: "), &sha);
+	return sha.len && has_commit(h, sha.ptr);
+}
+
+void kt_helper_told(struct helper *h)
+{
+	bool pushed = is_pushed(h);
+
+	if (!h->warming)
+		return;
+	kt_assert(pthread_mutex_lock(&h->lock) == 0);
+	h->is_told = true;
+	h->is_needed = !pushed;
+	(void)pthread_cond_signal(&h->told);
+	kt_assert(pthread_mutex_unlock(&h->lock) == 0);
 }
 
 static bool is_tag(const struct push *p)

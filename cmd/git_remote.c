@@ -173,6 +173,7 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	rc = ask_for_refs(h, err);
 	if (rc != KT_OK)
 		return rc;
+	kt_helper_told(h);
 	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {
 		/*
 		 * No tags: what is listed is a commit, and git would see an annotated tag as one

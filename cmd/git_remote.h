@@ -42,6 +42,10 @@ struct helper {
 	/* git's library is loaded while git itself compares refs. */
 	pthread_t warm;
 	bool warming;
+	pthread_mutex_t lock;
+	pthread_cond_t told;
+	bool is_told, is_needed; /* guarded by lock: what the server's refs say of it */
+	bool loaded; /* info and what follows is set */
 	struct kt_git_info info;
 	enum kt_code info_rc;
 	struct kt_err info_err;
@@ -49,8 +53,13 @@ struct helper {
 
 /* The program, for main()'s table of programs. Returns the exit status. */
 int kt_git_remote_main(int argc, char **argv);
-/* Begin to load what a push needs, in a thread. */
+/*
+ * Begin to load what a push needs, in a thread, when the server's answer takes longer than the
+ * blink of an eye or kt_helper_told() says that there will be something to push.
+ */
 void kt_helper_warm(struct helper *h);
+/* The refs of the server are known. */
+void kt_helper_told(struct helper *h);
 /* A push option ("key=value"). Returns KT_OK or KT_EINVAL. */
 KT_MUST_CHECK enum kt_code kt_helper_push_option(
 	struct helper *h, const char *text, struct kt_err *err);

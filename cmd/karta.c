@@ -179,6 +179,10 @@ static void fill_ctx(struct run *r)
 	c->no_input = g->no_input || isatty(STDIN_FILENO) != 1;
 	c->yes = g->yes;
 	c->server = g->server;
+	/* A profile on the line goes before a server of the environment. */
+	if (g->profile && g->profile != kt_env_get("KARTA_PROFILE") &&
+		g->server == kt_env_get("KARTA_SERVER"))
+		c->server = NULL;
 	c->profile = g->profile;
 	c->project = g->project;
 	c->timeout_ms = g->timeout_ms;

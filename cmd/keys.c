@@ -173,6 +173,11 @@ static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_e
 	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
+	if (!kt_json_str(doc, "key")) {
+		kt_fail(err, KT_EUNAVAIL, 0, "the key was lost with the connection");
+		return kt_hint(err, "revoke it and make another: karta keys revoke %s",
+			kt_json_str_or(doc, "id", ""));
+	}
 	if (ctx->json) {
 		kt_remote_json(ctx, doc);
 	} else {

@@ -15,6 +15,7 @@
 #define LINES_DEFAULT 100
 #define LINES_MAX 10000 /* as the server has it */
 #define LINE_BYTES ((size_t)1024 * 1024)
+#define GRACE_US 1000000 /* for what was written at the last moment to arrive */
 
 struct logs_args {
 	const char *name;
@@ -114,11 +115,12 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 
 static bool is_over(const struct follow *f)
 {
-	return kt_time_us() > f->until_us;
+	return f->until_us != INT64_MAX && kt_time_us() > f->until_us + GRACE_US;
 }
 
 static bool on_poll(void *arg)
 {
+	kt_out_check();
 	return kt_remote_ints() == 0 && !is_over(arg);
 }
 
@@ -126,7 +128,7 @@ static void on_state(void *arg, enum kt_client_state state)
 {
 	struct follow *f = arg;
 
-	if (state == KT_CLIENT_LOST && !f->lost && !is_over(f))
+	if (state == KT_CLIENT_LOST && !f->lost && kt_time_us() < f->until_us)
 		kt_say(f->ctx, "(the connection broke; trying again)");
 	f->lost = state == KT_CLIENT_LOST;
 }
@@ -135,13 +137,13 @@ static void on_state(void *arg, enum kt_client_state state)
 static enum kt_code add_time(
 	struct kt_buf *q, const char *name, const char *value, int64_t *out_us, struct kt_err *err)
 {
-	int64_t us, ms;
+	int64_t us, ms, now = kt_time_us();
 	char at[64];
 
 	if (!value)
 		return KT_OK;
 	if (kt_str_duration_ms(value, &ms) && value[strspn(value, "0123456789")])
-		us = kt_time_us() - ms * 1000;
+		us = ms < now / 1000 ? now - ms * 1000 : 0;
 	else if (!kt_time_parse(value, &us)) {
 		kt_fail(err, KT_EINVAL, 0, "--%s: '%s' is no time", name, value);
 		return kt_hint(err, "write 2026-06-01T12:00:00Z, or how long ago: 10m, 2h, 3d");
@@ -206,6 +208,11 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	path = kt_remote_path(project, q.ptr);
 	t.path = path;
 	kt_remote_catch_int();
+	/* Of the past there is an end anyway. */
+	if (t.once || f.until_us < kt_time_us()) {
+		t.once = true;
+		f.until_us = INT64_MAX;
+	}
 	rc = kt_client_tail(c, &t, err);
 	kt_client_free(c);
 	/* Ctrl-C is how one stops following; the time of --until is another end. */

@@ -68,6 +68,14 @@ void kt_out(const char *data, size_t len)
 	}
 }
 
+void kt_out_check(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR))
+		die_by_pipe();
+}
+
 void kt_out_text(const struct kt_ctx *ctx, const char *text)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);

@@ -199,8 +199,8 @@ static enum kt_code load(cJSON **out, struct kt_err *err)
 	rc = kt_fs_read(path, &b, err);
 	if (rc != KT_OK)
 		return rc;
-	if (kt_json_parse(b.ptr, b.len, KT_JSON_STRICT, out, err) != KT_OK) {
-		kt_wrap(err, "%s", path);
+	if (kt_json_parse(b.ptr, b.len, KT_JSON_STRICT, out, NULL) != KT_OK) {
+		kt_fail(err, KT_EIO, 0, "'%s' is damaged", path);
 		return kt_hint(err, "sign in again after: rm %s", path);
 	}
 	explicit_bzero(b.ptr, b.len);

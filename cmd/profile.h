@@ -25,7 +25,7 @@ void kt_profile_release(struct kt_profile *p);
 /*
  * The profile called name; else (name NULL) the one of this server; else (both NULL) the one used
  * last for signing in. Returns KT_OK, KT_ENOTFOUND, KT_EDENIED (the file is readable by others),
- * KT_EPROTO (damaged), KT_EIO.
+ * KT_EIO (also: it is damaged).
  */
 KT_MUST_CHECK enum kt_code kt_profile_find(
 	const char *name, const char *server, struct kt_profile *out, struct kt_err *err);

@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "cmd/remote.h"
 #include "pack/pack.h"
@@ -361,9 +362,15 @@ static const struct kt_opt download_opts[] = {
 static enum kt_code download_to(
 	struct kt_client *c, const char *path, const char *file, struct kt_err *err)
 {
-	KT_AUTOFREE char *tmp = kt_asprintf("%s.part", file);
-	KT_AUTOFD int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	char id[KT_ID_MAX];
+	KT_AUTOFREE char *tmp = NULL;
+	KT_AUTOFD int fd = -1;
 	enum kt_code rc;
+
+	/* A name that nobody foresees, in folders that others can write to. */
+	kt_rand_id(".part-", id);
+	tmp = kt_asprintf("%s%s", file, id);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot create '%s'", tmp);

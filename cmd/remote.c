@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -55,6 +56,17 @@ static char *find_above(const char *name)
 }
 
 /*
+ * A repository that somebody else left in a folder above (as /tmp/.git) must not say where the key
+ * goes: git looks at the owner for the same reason (its safe.directory).
+ */
+static bool is_ours(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_uid == geteuid();
+}
+
+/*
  * URL of the remote `karta` in the repository's own configuration file; NULL when there is none. A
  * look at the plain form that `git remote add` writes: libgit2 would take longer than most
  * commands.
@@ -65,7 +77,7 @@ static char *git_remote(void)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(GIT_CONFIG_BYTES);
 	bool in = false;
 
-	if (!path || kt_fs_read(path, &b, NULL) != KT_OK)
+	if (!path || !is_ours(path) || kt_fs_read(path, &b, NULL) != KT_OK)
 		return NULL;
 	for (char *line = b.ptr, *end; *line; line = end) {
 		size_t len = strcspn(line, "\n");

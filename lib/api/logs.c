@@ -68,7 +68,7 @@ static bool bad(struct kt_call *c, const char *detail)
 static bool read_time(struct kt_call *c, const char *name, int64_t *out_us)
 {
 	char text[64];
-	int64_t ms;
+	int64_t ms, now = kt_time_us();
 	size_t len;
 
 	if (!kt_api_query(c, name, text, sizeof(text)))
@@ -77,7 +77,8 @@ static bool read_time(struct kt_call *c, const char *name, int64_t *out_us)
 	if (!len || kt_time_parse(text, out_us))
 		return true;
 	if (strchr("smhd", text[len - 1]) && kt_str_duration_ms(text, &ms)) {
-		*out_us = kt_time_us() - ms * 1000;
+		/* Before all times is the first of them; 0 would be none at all. */
+		*out_us = ms < now / 1000 ? now - ms * 1000 : 1;
 		return true;
 	}
 	return bad(c, "'since' and 'until' are times such as 2026-06-01T12:00:00Z, or 10m");
@@ -227,6 +228,9 @@ static void begin_sending(struct tail *t)
 	t->reader = kt_evreader_new(t->log, after, wake, t);
 	if (!t->ask.follow)
 		kt_evreader_stop_here(t->reader);
+	/* Where a client goes on that loses the connection now. */
+	if (!t->ask.ndjson)
+		kt_buf_addf(&t->out, "id: %llu\n\n", (unsigned long long)after);
 }
 
 static void take(struct tail *t, const struct kt_evframe *f, const char *bytes, size_t len)
@@ -426,6 +430,8 @@ void kt_api_logs(struct kt_call *c, const struct kt_params *p)
 	}
 	if (!find_start(c, log, &a, &after, &count))
 		return;
+	if (!a.given && !count)
+		kt_stream_place(c->ex, KT_MAX(after, kt_evlog_first_seq(log) - 1));
 	if (a.ndjson || a.filter.set)
 		send_filtered(c, log, &a, after, count);
 	else

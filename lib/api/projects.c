@@ -45,7 +45,7 @@ void kt_api_projects_create(struct kt_call *c, const struct kt_params *p)
 		kt_api_fail(c, 422, "validation_failed", "'slug' is missing", NULL);
 		return;
 	}
-	if ((n.dir && !may_name_folder(c)) || !kt_api_pre(c, "project", n.slug, &pre))
+	if ((n.dir && !may_name_folder(c)) || !kt_api_pre(c, "project", "", &pre))
 		return;
 	l = kt_api_later(c, NULL, NULL);
 	kt_control_project_create(c->api->cfg.control, &l->actor, &n, &pre.pre, kt_api_answered, l);
@@ -77,11 +77,26 @@ void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 		c->api->cfg.control, &l->actor, p->value[0], &ch, &pre.pre, kt_api_answered, l);
 }
 
+/* Its sessions go with it, whether the client waits for that or not. */
+static void deleted(void *arg, const struct kt_result *r)
+{
+	struct kt_later *l = arg;
+
+	if (r->rc == KT_OK)
+		kt_sessions_delete_of(l->c.api->cfg.sessions, l->data);
+	kt_api_answered(l, r);
+}
+
 void kt_api_projects_delete(struct kt_call *c, const struct kt_params *p)
 {
-	struct kt_later *l = kt_api_later(c, NULL, NULL);
+	struct kt_control *ctl = c->api->cfg.control;
+	struct kt_target t = { .project_id = "" };
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc = kt_control_target(ctl, c->by->who.org_id, p->value[0], &t, &err);
+	struct kt_later *l =
+		kt_api_later(c, kt_strdup(rc == KT_ENOTFOUND ? "" : t.project_id), free);
 
-	kt_control_project_delete(c->api->cfg.control, &l->actor, p->value[0], kt_api_answered, l);
+	kt_control_project_delete(ctl, &l->actor, p->value[0], deleted, l);
 }
 
 void kt_api_refs_list(struct kt_call *c, const struct kt_params *p)
@@ -116,6 +131,9 @@ static void activate(struct kt_call *c, const char *ref, const char *version)
 
 	if (!kt_api_pre(c, "activate", ref, &pre))
 		return;
+	/* What is asked for may be in the path; it is the same request in the body. */
+	snprintf(pre.fingerprint, sizeof(pre.fingerprint), "%016llx",
+		(unsigned long long)kt_api_fingerprint(version, strlen(version)));
 	l = kt_api_later(c, NULL, NULL);
 	kt_control_activate(
 		c->api->cfg.control, &l->actor, ref, version, &pre.pre, kt_api_answered, l);

@@ -58,7 +58,9 @@
 #define KT_MAX_PACK_DEPTH 32 /* folders in folders */
 #define KT_UNPACK_MS 60000 /* unpacking one archive */
 #define KT_MAX_MANIFEST_BYTES (32 * 1024 * 1024) /* 20,000 files with the longest paths */
+#define KT_MAX_DOCUMENTS_BYTES (256 * 1024 * 1024) /* published documents that wait in memory */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
+#define KT_MAX_ARCHIVES 2 /* archives being made for one organization: half of the workers */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
 #define KT_MAX_FETCHES 2 /* archives fetched from GitHub at once */
 #define KT_MAX_FETCHES_QUEUED 200 /* archives that wait for it, per server */
@@ -74,6 +76,7 @@
 #define KT_MAX_KEYS 1000 /* per organization */
 #define KT_DEVICE_CODE_MS 600000 /* a login waits for its approval */
 #define KT_MAX_DEVICE_CODES 1000 /* logins that wait, per server */
+#define KT_MAX_DEVICE_CODES_PER_IP 50 /* of those, asked for by one address */
 #define KT_DEVICE_POLL_MS 2000 /* between two polls of a login */
 #define KT_HTTP_UPLOAD_GRACE_MS 5000 /* then an upload has to be faster than the next line */
 #define KT_MIN_UPLOAD_BYTES_PER_S 1024 /* slower uploads are closed */

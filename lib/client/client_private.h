@@ -79,6 +79,7 @@ struct client_stream {
 	bool got; /* bytes came */
 	bool stopped; /* a callback said stop */
 	bool dead; /* silent for too long */
+	bool placed; /* the server said where the stream is: cursor is meant, also when it is 0 */
 	enum kt_code broken; /* KT_OK, or why its bytes make no sense */
 	struct kt_err err; /* of broken */
 	/* The module's. */

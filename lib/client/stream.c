@@ -48,6 +48,17 @@ static bool on_frame(void *arg, const struct kt_sse_event *frame)
 	return !st->stopped;
 }
 
+/* An id without an event: where to go on, before anything came. */
+static void take_place(struct client_stream *st)
+{
+	int64_t id;
+
+	if (!st->sse.id[0] || !kt_str_int64(st->sse.id, 0, INT64_MAX, &id))
+		return;
+	st->placed = true;
+	*st->cursor = KT_MAX(*st->cursor, (uint64_t)id);
+}
+
 /* True when the answer is one JSON document: an event stream does not begin with a brace. */
 static bool is_document(struct client_stream *st, const char *data, size_t len)
 {
@@ -74,6 +85,7 @@ static bool on_data(void *arg, const char *data, size_t len)
 	rc = kt_sse_feed(&st->sse, data, len, on_frame, st, &st->err);
 	if (rc == KT_ELIMIT)
 		st->broken = rc;
+	take_place(st);
 	return rc == KT_OK;
 }
 

@@ -142,6 +142,7 @@ static enum kt_code connect_once(struct kt_client *c, struct tail *tl, struct kt
 	enum kt_code rc = client_stream_run(c, &rq, &st, &r, err);
 	int status = rc == KT_OK ? r.status : 0;
 
+	tl->t->from_start_given = tl->t->from_start_given || st.placed;
 	if (tl->done || status == 204 || (status == 200 && tl->t->once && !st.dead)) {
 		rc = KT_OK;
 	} else if (st.stopped) {

@@ -177,13 +177,12 @@ static enum kt_code move_pointer(
 		return KT_OK;
 	if (!there)
 		rc = flip(tx, op, m, err);
-	if (m->pin) {
+	if (m->pin)
 		p->pin_reason = m->reason ? m->reason
 					  : kt_arena_printf(op->arena, "rollback to v%lld",
 						    (long long)m->target.version);
-		/* Configuration goes back with the code, and the next deploy goes on from it. */
-		p->config_version = m->target.config_version;
-	}
+	/* Configuration goes with the code, and the next deploy goes on from it. */
+	p->config_version = m->target.config_version;
 	if (rc == KT_OK)
 		rc = kt_tx_project_put(tx, p, err);
 	if (rc == KT_OK)

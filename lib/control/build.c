@@ -58,6 +58,17 @@ size_t kt_builds_running(const struct kt_control *ctl)
 	return n;
 }
 
+bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p)
+{
+	size_t n = p->builds.len + p->publishing;
+
+	if (n < KT_MAX_BUILDS_QUEUED)
+		return false;
+	kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
+		"%zu releases of this project are waiting already", n);
+	return true;
+}
+
 /* --- the note beside the row ------------------------------------------------------------- */
 
 static char *note_path(const struct kt_control *ctl, const char *release_id)
@@ -492,6 +503,7 @@ static void start(struct kt_build *b)
 	struct kt_build_work *w = b->work;
 	struct kt_project_mem *p = b->project;
 	const struct kt_release_row *r = b->row;
+	bool marked_already = r->state == KT_REL_BUILDING;
 
 	b->row->state = KT_REL_BUILDING;
 	w->fixed_harness = p->harness ? kt_arena_strdup(b->arena, p->harness) : NULL;
@@ -504,8 +516,9 @@ static void start(struct kt_build *b)
 		kt_build_say(b, "info", "-----> Taking up %lld file%s", (long long)r->n_files,
 			r->n_files == 1 ? "" : "s");
 	w->started = true;
-	w->pending = 2;
-	kt_store_write(b->ctl->store, mark_building, marked, b);
+	w->pending = marked_already ? 1 : 2;
+	if (!marked_already)
+		kt_store_write(b->ctl->store, mark_building, marked, b);
 	kt_task_run(b->ctl, check_work, checked, b);
 }
 

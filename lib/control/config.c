@@ -379,7 +379,7 @@ void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, 
 		(void)bad(op, "'unset' must be a list of names");
 		return;
 	}
-	if (!take_vars(op, c, set, unset))
+	if (!take_vars(op, c, set, unset) || (p->current && kt_builds_full(op, p)))
 		return;
 	kt_op_write(op, change_work, change_after);
 }

@@ -26,6 +26,7 @@ struct kt_org_mem {
 	char id[KT_ID_MAX];
 	char slug[64];
 	char *name;
+	unsigned archives; /* being made */
 };
 
 struct kt_key_mem {
@@ -76,6 +77,7 @@ struct kt_project_mem {
 	bool secrets_loaded;
 	/* build.c */
 	struct kt_vec builds; /* struct kt_build *, the first one runs */
+	size_t publishing; /* builds whose rows are being written */
 };
 
 /* What a host label means. */
@@ -93,6 +95,7 @@ struct kt_control {
 	struct kt_blobs *blobs;
 	struct kt_master *master;
 	int lock_fd;
+	size_t documents; /* bytes of published documents that wait to be read */
 	bool draining, closing;
 	/* index.c */
 	struct kt_map orgs, orgs_by_slug; /* id / slug -> struct kt_org_mem */
@@ -368,6 +371,8 @@ size_t kt_builds_running(const struct kt_control *ctl);
  * memory as long (p->deleted is set), but nothing of it is written any more.
  */
 void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p);
+/* True when as many builds of p wait as may; op is answered then. */
+bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p);
 /* Sweep: expired previews, files of releases that nothing uses, blobs nobody names. */
 void kt_releases_sweep(struct kt_control *ctl);
 /* End a preview (ref deleted, pull request closed, expired), in the op's transaction. */

@@ -20,16 +20,23 @@
 #define DEVICE_CODE_BYTES 43
 
 /*
- *   waiting --> approved --> minting --> (gone)
- *      |            ^------------+  the transaction failed
- *      +------> denied
+ *   waiting <--> deciding --> approved --> minting --> (gone)
+ *                   |             ^------------+  the transaction failed
+ *                   +------> denied
  */
-enum device_state { DEVICE_WAITING, DEVICE_APPROVED, DEVICE_MINTING, DEVICE_DENIED };
+enum device_state {
+	DEVICE_WAITING,
+	DEVICE_DECIDING,
+	DEVICE_APPROVED,
+	DEVICE_MINTING,
+	DEVICE_DENIED
+};
 
 struct kt_device {
 	char code[DEVICE_CODE_BYTES + 1];
 	char user_code[USER_CODE_LEN + 1];
 	char *client_name;
+	char peer[64]; /* address that asks */
 	unsigned scopes;
 	int64_t created_us;
 	int64_t expires_ms, polled_ms; /* loop time */
@@ -156,6 +163,23 @@ static void render_begin(struct kt_op *op, const struct kt_device *d)
 	kt_jw_obj_end(&w);
 }
 
+/* Nobody has signed in yet: one address must not use up what is there for all. */
+static bool too_many(struct kt_control *ctl, const char *peer)
+{
+	size_t pos = 0, n = 0;
+	const char *key;
+	void *value;
+
+	if (ctl->devices.len >= KT_MAX_DEVICE_CODES)
+		return true;
+	while (*peer && kt_map_next(&ctl->devices, &pos, &key, &value)) {
+		const struct kt_device *d = value;
+
+		n += strcmp(d->peer, peer) == 0;
+	}
+	return n >= KT_MAX_DEVICE_CODES_PER_IP;
+}
+
 void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
 	size_t doc_len, kt_result_fn fn, void *arg)
 {
@@ -178,12 +202,13 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 		return;
 	}
 	kt_devices_sweep(ctl);
-	if (ctl->devices.len >= KT_MAX_DEVICE_CODES) {
+	if (too_many(ctl, op->remote_ip)) {
 		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL, "too many logins wait");
 		return;
 	}
 	d = kt_calloc(1, sizeof(*d));
 	d->client_name = kt_strdup(kt_json_str(root, "client_name"));
+	(void)kt_str_copy(d->peer, sizeof(d->peer), op->remote_ip);
 	d->scopes = scopes;
 	d->created_us = kt_time_us();
 	d->expires_ms = kt_loop_now_ms(ctl->loop) + KT_DEVICE_CODE_MS;
@@ -354,16 +379,20 @@ static enum kt_code decide_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		kt_json_pairs(op->arena, "client_name", x->client_name, NULL), err);
 }
 
-static void decide_after(struct kt_op *op)
+static void decided(void *arg, enum kt_code rc, const struct kt_err *err)
 {
+	struct kt_op *op = arg;
 	const struct decision *x = op->data;
 	struct kt_device *d = by_user_code(op->ctl, x->user_code);
 
-	/* Whoever was first decided. */
-	if (!d || d->state != DEVICE_WAITING)
-		return;
-	d->state = x->approve ? DEVICE_APPROVED : DEVICE_DENIED;
-	d->by = op->who;
+	/* It may have expired meanwhile. */
+	if (d && d->state == DEVICE_DECIDING) {
+		d->state = rc != KT_OK ? DEVICE_WAITING
+			: x->approve   ? DEVICE_APPROVED
+				       : DEVICE_DENIED;
+		d->by = op->who;
+	}
+	kt_op_end(op, rc, err);
 }
 
 void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
@@ -380,5 +409,7 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	x->client_name = kt_arena_strdup(op->arena, d->client_name);
 	x->approve = approve;
 	op->data = x;
-	kt_op_write(op, decide_work, decide_after);
+	/* Whoever is first decides; for others nothing waits any more. */
+	d->state = DEVICE_DECIDING;
+	kt_op_store(op, true, decide_work, decided);
 }

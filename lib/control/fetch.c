@@ -285,13 +285,14 @@ static void on_published(void *arg, const struct kt_result *r)
 static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_fetch *f = arg;
+	struct kt_control *ctl = f->ctl;
 
 	f->state = KT_FETCH_HERE;
 	if (f->closed)
 		fetch_failed(f, "the pull request was closed");
-	else if (rc != KT_OK || f->ctl->closing)
+	else if (rc != KT_OK || ctl->closing)
 		fetch_failed(f, rc != KT_OK ? err->msg : "the server is shutting down");
-	run_next(f->ctl);
+	run_next(ctl);
 }
 
 static void publish(struct kt_fetch *f)

@@ -43,6 +43,11 @@ static void take_header(struct log *l, const struct kt_buf *buf, size_t *used)
 	size_t n = strlen(HEADER);
 
 	*used = 0;
+	/* Its bytes were not on the disk when the power went; logs are not waited for. */
+	if (buf->ptr[0] == '\0') {
+		l->stop = true;
+		return;
+	}
 	if (!end && buf->len < HEADER_MAX)
 		return;
 	if (!end || (size_t)(end - buf->ptr) < n || memcmp(buf->ptr, HEADER, n) != 0 ||

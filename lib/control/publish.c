@@ -31,9 +31,12 @@ struct publish {
 	char *ref; /* slug or id of the project */
 	char *doc; /* NULL: it is in the bundle */
 	size_t doc_len;
+	size_t held; /* of it, counted in the server's `documents` */
 	char *body_path, *staging;
 	struct kt_unpacked unpacked;
 	struct kt_pack_limits limits;
+	char live[KT_DIGEST_MAX]; /* manifest of the project's live release, or "" */
+	bool builds_now; /* no other build of the project is before it */
 	/* What it says. */
 	const char *commit_sha, *git_ref, *message, *source, *env, *expected;
 	const char *env_mac; /* tells variables from others; sealing does so each time anew */
@@ -47,6 +50,7 @@ struct publish {
 	int64_t n_files, n_bytes;
 	size_t n_new;
 	char label[64]; /* of a preview */
+	char counted[KT_ID_MAX]; /* the project in whose `publishing` this one is */
 	struct kt_project_row project;
 	struct kt_release_row row;
 };
@@ -275,12 +279,16 @@ static enum kt_code check_blobs(struct kt_op *op, struct publish *p, struct kt_e
 	const struct kt_manifest *m = p->manifest;
 	struct kt_vec list = KT_VEC_INIT;
 	struct kt_map seen = KT_MAP_INIT;
+	/* No sweep takes what the live release has: neither now nor before this one has its row. */
+	bool based = p->base && !strcmp(p->base->digest, p->live);
 	enum kt_code rc = KT_OK;
 	size_t at = 0;
 
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct kt_file *f = &m->files[i];
 
+		if (based && in_base(p, f, &at))
+			continue;
 		if (kt_blobs_has(op->ctl->blobs, op->who.org_id, f->digest) ||
 			kt_map_get(&seen, f->digest))
 			continue;
@@ -289,6 +297,7 @@ static enum kt_code check_blobs(struct kt_op *op, struct publish *p, struct kt_e
 	}
 	if (list.len > 0)
 		rc = missing(op, &list, err);
+	at = 0;
 	for (size_t i = 0; rc == KT_OK && i < m->n_files; i++) {
 		if (!in_base(p, &m->files[i], &at))
 			rc = check_file(op, &m->files[i], err);
@@ -500,7 +509,7 @@ static void fill_row(struct kt_op *op, struct publish *p)
 		.org_id = pr->org_id,
 		.project_id = pr->id,
 		.version = pr->next_version,
-		.state = KT_REL_QUEUED,
+		.state = p->builds_now ? KT_REL_BUILDING : KT_REL_QUEUED,
 		.digest = p->digest,
 		.kind = "file_copy",
 		.commit_sha = p->commit_sha,
@@ -597,8 +606,10 @@ static void published(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct publish *p = op->data;
-	struct kt_project_mem *mem;
+	struct kt_project_mem *mem = kt_map_get(&op->ctl->projects, p->counted);
 
+	if (mem)
+		mem->publishing--;
 	if (rc == KT_OK && !op->replayed) {
 		mem = kt_index_project_put(op->ctl, &p->project);
 		kt_build_begin(
@@ -642,9 +653,16 @@ static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct publish *p = op->data;
+	struct kt_project_mem *mem = kt_index_project(op->ctl, op->who.org_id, p->ref);
 
+	op->ctl->documents -= p->held;
 	if (rc != KT_OK) {
 		end_publish(op, rc, err);
+		return;
+	}
+	/* Many may have begun when there was room for one. */
+	if (mem && kt_builds_full(op, mem)) {
+		kt_build_unnote(op->ctl, p->release_id);
 		return;
 	}
 	if (label_taken(op, p)) {
@@ -652,6 +670,11 @@ static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 		kt_op_fail(op, KT_ECONFLICT, 409, "label_taken", NULL,
 			"a project has the host name that this preview would get");
 		return;
+	}
+	p->builds_now = mem && mem->builds.len == 0 && mem->publishing == 0;
+	if (mem) {
+		mem->publishing++;
+		memcpy(p->counted, mem->id, sizeof(p->counted));
 	}
 	kt_op_store(op, true, publish_work, published);
 }
@@ -702,15 +725,22 @@ static bool may_begin(struct kt_op *op, const char *ref)
 			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
 		return false;
 	}
-	if (mem && mem->builds.len >= KT_MAX_BUILDS_QUEUED) {
-		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
-			"%zu releases of this project are waiting already", mem->builds.len);
+	if (mem && kt_builds_full(op, mem))
 		return false;
-	}
 	rc = mem ? KT_OK : kt_project_new_check(op, ref, &err);
 	if (rc != KT_OK)
 		kt_op_end(op, rc, &err);
 	return rc == KT_OK;
+}
+
+/* Manifests are large, and the workers that read them few: the rest would wait in memory. */
+static bool admit_document(struct kt_op *op, size_t len)
+{
+	if (op->ctl->documents + len <= KT_MAX_DOCUMENTS_BYTES)
+		return true;
+	kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_documents", NULL,
+		"too much is being published at once");
+	return false;
 }
 
 void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -719,10 +749,14 @@ void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const 
 {
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	struct publish *p = kt_arena_alloc(op->arena, sizeof(*p));
+	const struct kt_project_mem *mem;
 
 	op->data = p;
-	if (!may_begin(op, ref))
+	if (!may_begin(op, ref) || (doc && !body_path && !admit_document(op, doc_len)))
 		return;
+	mem = kt_index_project(ctl, op->who.org_id, ref);
+	if (mem && mem->current)
+		memcpy(p->live, mem->current->digest, sizeof(p->live));
 	p->ref = kt_arena_strdup(op->arena, ref);
 	p->limits = ctl->limits;
 	kt_rand_id("rel_", p->release_id);
@@ -734,6 +768,8 @@ void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const 
 		p->body_path = kt_arena_strdup(op->arena, body_path);
 		unpack(op);
 	} else if (doc) {
+		p->held = doc_len;
+		ctl->documents += doc_len;
 		kt_task_run(ctl, prepare, prepared, op);
 	} else {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "nothing was sent");

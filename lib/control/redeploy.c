@@ -201,5 +201,6 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
 		return;
 	}
-	kt_op_write(op, redeploy_work, redeploy_after);
+	if (!kt_builds_full(op, p))
+		kt_op_write(op, redeploy_work, redeploy_after);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Refs: what was pushed, as git asks for it, and the end of a branch and of its preview. */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
 #include "base/str.h"
 
@@ -88,6 +88,9 @@ void kt_control_refs(struct kt_control *ctl, const struct kt_actor *a, const cha
 	x->project_id = kt_arena_strdup(op->arena, p->id);
 	x->limits = ctl->limits;
 	op->data = x;
+	/* This is how a push begins. */
+	if (op->who.scopes & KT_SCOPE_WRITE)
+		kt_unpack_ahead(ctl);
 	kt_op_read(op, refs_work);
 }
 

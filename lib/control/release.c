@@ -260,7 +260,10 @@ static void archive_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct show *s = op->data;
+	struct kt_org_mem *org = kt_map_get(&op->ctl->orgs, op->who.org_id);
 
+	if (org)
+		org->archives--;
 	if (rc == KT_OK)
 		kt_buf_adds(&op->json, s->path);
 	kt_op_end(op, rc, err);
@@ -269,11 +272,22 @@ static void archive_done(void *arg, enum kt_code rc, const struct kt_err *err)
 static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
+	struct kt_org_mem *org = kt_map_get(&op->ctl->orgs, op->who.org_id);
 
-	if (rc != KT_OK)
+	if (rc != KT_OK) {
 		kt_op_end(op, rc, err);
-	else
-		kt_task_run(op->ctl, archive_work, archive_done, op);
+		return;
+	}
+	/* Packing takes seconds, and the workers are there for all organizations. */
+	if (org && org->archives >= KT_MAX_ARCHIVES) {
+		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_archives", NULL,
+			"%d archives are being made for this organization already",
+			KT_MAX_ARCHIVES);
+		return;
+	}
+	if (org)
+		org->archives++;
+	kt_task_run(op->ctl, archive_work, archive_done, op);
 }
 
 void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Starting the one-shot unpacker: hostile bytes are read by a process that can do nothing else. It
- * gets an empty environment but for what a sanitizer's build needs, and answers one line of JSON.
+ * gets an empty environment but for what a sanitizer's build needs, its job on stdin, and answers
+ * one line of JSON.
+ *
+ * Most of what unpacking a few files takes is the start of the process. Who asks for refs is about
+ * to push: one process is started a moment later (after a push without a change, not during it),
+ * and waits some seconds for its job. A process reads one archive and ends, also one that was
+ * started ahead.
  */
 #include "control/work_private.h"
 
@@ -14,12 +20,16 @@
 
 #define MAX_ANSWER_BYTES 16384 /* one line: a message is 400 bytes at most */
 #define GRACE_MS 5000 /* start and end of the process; reading itself keeps its own deadline */
+#define AHEAD_MS 10000 /* that one waits for a job */
+#define MOMENT_MS 3 /* a push without a change is over by then */
 
 struct kt_unpack {
 	struct kt_works *works;
 	struct kt_child *child;
 	struct kt_timer *deadline;
 	struct kt_buf out, errs;
+	char *job; /* NULL until there is one */
+	bool ahead; /* was started before it had one */
 	bool late;
 	kt_unpack_fn fn;
 	void *arg;
@@ -28,7 +38,10 @@ struct kt_unpack {
 static void free_unpack(struct kt_unpack *u)
 {
 	(void)kt_vec_remove_ptr(&u->works->unpacks, u);
+	if (u->works->ahead == u)
+		u->works->ahead = NULL;
 	kt_timer_free(u->deadline);
+	free(u->job);
 	kt_buf_release(&u->out);
 	kt_buf_release(&u->errs);
 	free(u);
@@ -93,6 +106,8 @@ static enum kt_code read_answer(
 	return rc;
 }
 
+static bool start_again(struct kt_unpack *u);
+
 static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 {
 	struct kt_unpack *u = arg;
@@ -101,6 +116,13 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	enum kt_code rc;
 
 	u->child = NULL;
+	if (!u->job) {
+		free_unpack(u);
+		return;
+	}
+	/* One that was started ahead may have ended just before it got its job. */
+	if (u->ahead && !u->late && !u->out.len && start_again(u))
+		return;
 	if (start_error)
 		rc = kt_fail(&err, KT_EIO, start_error, "cannot start the unpacker");
 	else if (u->late)
@@ -115,21 +137,37 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 
 static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
 
-static void on_deadline(void *arg)
+static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err);
+
+/* A moment after it was asked for ahead; and when it takes too long, or nobody needs it. */
+static void on_time(void *arg)
 {
 	struct kt_unpack *u = arg;
 
+	if (u->ahead && !u->job && !u->child) {
+		if (spawn(u, NULL) == KT_OK)
+			kt_timer_start(u->deadline, AHEAD_MS, 0);
+		else
+			free_unpack(u);
+		return;
+	}
 	u->late = true;
+	if (u->works->ahead == u)
+		u->works->ahead = NULL;
 	if (u->child)
 		kt_child_kill_tree(u->child);
 }
 
-static void add_limits(struct kt_buf *b, const struct kt_pack_limits *l)
+static char *make_job(const char *archive, const char *staging, const struct kt_pack_limits *l)
 {
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(MAX_ANSWER_BYTES);
 	struct kt_jw w;
 
-	kt_jw_init(&w, b);
+	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "archive", archive);
+	kt_jw_str(&w, "staging", staging);
+	kt_jw_obj(&w, "limits");
 	kt_jw_int(&w, "max_files", l->max_files);
 	kt_jw_int(&w, "max_bytes", l->max_bytes);
 	kt_jw_int(&w, "max_file_bytes", l->max_file_bytes);
@@ -139,6 +177,8 @@ static void add_limits(struct kt_buf *b, const struct kt_pack_limits *l)
 	kt_jw_int(&w, "max_depth", l->max_depth);
 	kt_jw_int(&w, "max_ms", l->max_ms);
 	kt_jw_obj_end(&w);
+	kt_jw_obj_end(&w);
+	return kt_buf_take(&b);
 }
 
 static bool passes(const char *var)
@@ -154,33 +194,45 @@ static bool passes(const char *var)
 	return false;
 }
 
-static enum kt_code spawn(
-	struct kt_unpack *u, const char *archive, const char *staging, struct kt_err *err)
+static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err)
 {
 	struct kt_control *ctl = u->works->ctl;
-	KT_AUTO_BUF struct kt_buf limits = KT_BUF_INIT(1024);
-	KT_AUTOFREE char *name = kt_strdup("karta-unpack");
-	KT_AUTOFREE char *file = kt_strdup(archive);
-	KT_AUTOFREE char *dir = kt_strdup(staging);
+	char name[] = "karta-unpack", on_stdin[] = "-";
 	char *env[8] = { NULL };
-	char *argv[5];
-	struct kt_child_spec spec = { .program = ctl->self, .argv = argv, .envp = env };
+	char *argv[] = { name, on_stdin, NULL };
+	/* Here, so that it finds the data folder under the name that the server knows. */
+	struct kt_child_spec spec = {
+		.program = ctl->self, .argv = argv, .envp = env, .cwd = "."
+	};
 	size_t n = 0;
 
 	if (!ctl->cfg.spawner || !ctl->self)
 		return kt_fail(err, KT_EUNAVAIL, 0, "this server has no unpacker");
-	add_limits(&limits, &ctl->limits);
-	argv[0] = name;
-	argv[1] = file;
-	argv[2] = dir;
-	argv[3] = limits.ptr;
-	argv[4] = NULL;
 	for (char **e = kt_env_all(); *e && n + 1 < KT_ARRAY_LEN(env); e++) {
 		if (passes(*e))
 			env[n++] = *e;
 	}
-	spec.cwd = staging;
 	return kt_child_spawn(ctl->cfg.spawner, &spec, &child_ops, u, &u->child, err);
+}
+
+static enum kt_code give_job(struct kt_unpack *u, struct kt_err *err)
+{
+	enum kt_code rc = kt_child_write(u->child, u->job, strlen(u->job), err);
+
+	if (rc == KT_OK)
+		kt_child_close_stdin(u->child);
+	return rc;
+}
+
+static bool start_again(struct kt_unpack *u)
+{
+	u->ahead = false;
+	kt_buf_clear(&u->errs);
+	if (u->works->stopped || spawn(u, NULL) != KT_OK)
+		return false;
+	/* When it does not take it, it ends without an answer. */
+	(void)give_job(u, NULL);
+	return true;
 }
 
 /* A failed start is answered in a later tick, as everything else. */
@@ -192,25 +244,51 @@ static void on_start_failed(void *arg)
 	answer(u, kt_fail(&err, KT_EUNAVAIL, 0, "cannot start the unpacker"), NULL, &err);
 }
 
+static struct kt_unpack *new_unpack(struct kt_works *w)
+{
+	struct kt_unpack *u = kt_calloc(1, sizeof(*u));
+
+	u->works = w;
+	kt_buf_init(&u->out, MAX_ANSWER_BYTES);
+	kt_buf_init(&u->errs, MAX_ANSWER_BYTES);
+	u->deadline = kt_timer_new(w->ctl->loop, on_time, u);
+	return u;
+}
+
+void kt_unpack_ahead(struct kt_control *ctl)
+{
+	struct kt_works *w = kt_works_get(ctl);
+	struct kt_unpack *u;
+
+	if (w->ahead || w->stopped || ctl->draining)
+		return;
+	u = new_unpack(w);
+	u->ahead = true;
+	w->ahead = u;
+	kt_timer_start(u->deadline, MOMENT_MS, 0);
+}
+
 void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
 	kt_unpack_fn fn, void *arg)
 {
-	struct kt_unpack *u = kt_calloc(1, sizeof(*u));
+	struct kt_works *w = kt_works_get(ctl);
+	struct kt_unpack *u = w->ahead ? w->ahead : new_unpack(w);
 	struct kt_err err = KT_ERR_INIT;
 
-	u->works = kt_works_get(ctl);
+	w->ahead = NULL;
 	u->fn = fn;
 	u->arg = arg;
-	kt_buf_init(&u->out, MAX_ANSWER_BYTES);
-	kt_buf_init(&u->errs, MAX_ANSWER_BYTES);
-	kt_vec_push(&u->works->unpacks, u);
-	if (spawn(u, archive, staging, &err) == KT_OK) {
-		u->deadline = kt_timer_new(ctl->loop, on_deadline, u);
-		kt_timer_start(u->deadline, ctl->limits.max_ms + GRACE_MS, 0);
-	} else {
+	u->job = make_job(archive, staging, &ctl->limits);
+	kt_vec_push(&w->unpacks, u);
+	if (!u->child && spawn(u, &err) != KT_OK) {
+		kt_timer_free(u->deadline);
 		u->deadline = kt_timer_new(ctl->loop, on_start_failed, u);
 		kt_timer_start(u->deadline, 0, 0);
+		return;
 	}
+	kt_timer_start(u->deadline, ctl->limits.max_ms + GRACE_MS, 0);
+	/* What cannot be given shows when the process is gone. */
+	(void)give_job(u, NULL);
 }
 
 void kt_unpacks_stop(struct kt_works *w)
@@ -218,6 +296,11 @@ void kt_unpacks_stop(struct kt_works *w)
 	struct kt_err err = KT_ERR_INIT;
 
 	(void)kt_fail(&err, KT_ECANCEL, 0, "the server is shutting down");
+	if (w->ahead) {
+		if (w->ahead->child)
+			kt_child_abandon(w->ahead->child);
+		free_unpack(w->ahead);
+	}
 	while (w->unpacks.len > 0) {
 		struct kt_unpack *u = w->unpacks.items[0];
 

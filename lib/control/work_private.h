@@ -17,6 +17,7 @@ struct kt_works {
 	struct kt_control *ctl;
 	struct kt_task *tasks; /* queued or running */
 	struct kt_vec unpacks; /* struct kt_unpack * */
+	struct kt_unpack *ahead; /* started, without a job; or NULL */
 	bool stopped;
 	bool sweeping; /* trees or blobs are being looked through */
 	int64_t trees_due_ms, blobs_due_ms; /* loop time */
@@ -39,6 +40,8 @@ void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done
 /* On the loop, once. err is empty when rc is KT_OK. */
 typedef void (*kt_unpack_fn)(
 	void *arg, enum kt_code rc, const struct kt_unpacked *u, const struct kt_err *err);
+/* Start the process of the next kt_unpack_start() now; it waits some seconds. For who will push. */
+void kt_unpack_ahead(struct kt_control *ctl);
 /* Unpack archive into the empty folder staging in a process of its own. */
 void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
 	kt_unpack_fn fn, void *arg);

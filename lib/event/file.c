@@ -199,10 +199,15 @@ static int find_back(int fd, struct kt_buf *b, uint64_t low, uint64_t end, uint6
 	}
 }
 
-/* The header's length and number. Returns 1, 0 (cut off within it) or -1 (something else). */
+/*
+ * The header's length and number. Returns 1, 0 (cut off within it) or -1 (something else). A file
+ * whose size was on the disk when the power went, but not its bytes, begins with a zero.
+ */
 static int read_header(const char *p, size_t len, size_t *out_len, uint64_t *out_base)
 {
 	const size_t word = sizeof(HEADER_WORD) - 1;
+	if (len > 0 && p[0] == '\0')
+		return 0;
 	if (memcmp(p, HEADER_WORD, KT_MIN(len, word)) != 0)
 		return -1;
 	const char *end = memmem(p, len, "\n\n", 2);
@@ -276,7 +281,7 @@ enum kt_code kt_evfile_load(struct kt_evlog *log, struct kt_err *err)
 	if (rc < 0)
 		return kt_fail(err, KT_EPROTO, 0, "'%s' is no event log", path);
 	if (rc == 0) {
-		/* A crash right after it was made; it had no events. */
+		/* A crash right after it was made; no event of it is left. */
 		if (n > 0 && ftruncate(fd, 0) < 0)
 			return kt_fail(err, KT_EIO, errno, "cannot cut '%s'", path);
 		return KT_OK;

@@ -140,6 +140,8 @@ KT_MUST_CHECK bool kt_evfile_find(struct kt_evlog *log, uint64_t seq, uint64_t *
 
 /* Point *out at the bytes at offset off, from memory or the file; 0 when there are none. */
 size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out);
+/* Copy up to size bytes from offset off on, across segments and buffers; returns how many. */
+size_t kt_evlog_copy(struct kt_evlog *log, uint64_t off, char *out, size_t size);
 /*
  * The bytes from offset `from` to `before` are about to go: readers there keep the rest of the
  * frame they are in, and get a gap next.

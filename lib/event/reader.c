@@ -54,21 +54,26 @@ bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out)
 	return log->can_read && seq <= log->saved_seq && kt_evfile_find(log, seq, out);
 }
 
-/* The number of the frame that starts at off; 0 when it cannot be read. */
-static uint64_t seq_at(struct kt_evlog *log, uint64_t off)
+size_t kt_evlog_copy(struct kt_evlog *log, uint64_t off, char *out, size_t size)
 {
-	char text[32];
 	size_t n = 0;
-	/* "id: " and at most 20 digits, which a buffer's end may cut. */
-	while (n < sizeof(text)) {
+	while (n < size) {
 		const char *p = NULL;
 		size_t len = kt_evlog_view(log, off + n, &p);
 		if (len == 0)
 			break;
-		len = KT_MIN(len, sizeof(text) - n);
-		memcpy(text + n, p, len);
+		len = KT_MIN(len, size - n);
+		memcpy(out + n, p, len);
 		n += len;
 	}
+	return n;
+}
+
+/* The number of the frame that starts at off; 0 when it cannot be read. */
+static uint64_t seq_at(struct kt_evlog *log, uint64_t off)
+{
+	char text[32]; /* "id: " and at most 20 digits */
+	size_t n = kt_evlog_copy(log, off, text, sizeof(text));
 	if (n < 5 || memcmp(text, "id: ", 4) != 0)
 		return 0;
 	uint64_t seq = 0;

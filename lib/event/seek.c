@@ -22,17 +22,8 @@ static int64_t time_at(struct kt_evlog *log, uint64_t off)
 {
 	static const char word[] = "\"timestamp\":";
 	char text[FRAME_HEAD_BYTES];
-	size_t n = 0;
+	size_t n = kt_evlog_copy(log, off, text, sizeof(text));
 	int64_t ms = 0;
-	while (n < sizeof(text)) {
-		const char *p = NULL;
-		size_t len = kt_evlog_view(log, off + n, &p);
-		if (len == 0)
-			break;
-		len = KT_MIN(len, sizeof(text) - n);
-		memcpy(text + n, p, len);
-		n += len;
-	}
 	const char *at = memmem(text, n, word, sizeof(word) - 1);
 	if (at == NULL)
 		return -1;

@@ -104,6 +104,7 @@ static void end_stream(struct kt_conn *c)
 	const struct kt_stream_ops *ops = c->ex.ops;
 
 	c->ex.ops = NULL;
+	c->ex.placed = false;
 	ops->closed(c->ex.arg);
 	kt_spool_drop(c);
 }

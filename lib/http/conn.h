@@ -48,6 +48,8 @@ struct kt_exchange {
 	void *close_arg;
 	const struct kt_stream_ops *ops;
 	void *arg;
+	uint64_t first_id; /* of kt_stream_place() */
+	bool placed;
 };
 
 /* A body on its way into a file. */

@@ -183,6 +183,11 @@ struct kt_stream_ops {
 };
 
 /*
+ * The event stream that is about to begin goes on behind this number: the client is told by an `id`
+ * without an event, so that it resumes there when it loses the connection before the first event.
+ */
+void kt_stream_place(struct kt_exchange *ex, uint64_t id);
+/*
  * Begin a stream as the answer to ex: status 200, chunked (or until close for HTTP/1.0).
  * event_stream adds the headers of server-sent events, a `retry:` line first and heartbeats.
  * HEAD gets headers only, and `closed` is called.

@@ -193,8 +193,11 @@ void kt_stream_start(struct kt_exchange *ex, int status, const char *content_typ
 		kt_buf_addf(b, "Content-Length: %lld\r\n", (long long)length);
 	kt_buf_adds(b, "\r\n");
 	if (event_stream && !head_only) {
-		char retry[32], line[20];
+		char retry[64], line[20];
 		int n = snprintf(retry, sizeof(retry), "retry: %d\n\n", KT_SSE_RETRY_MS);
+		if (ex->placed)
+			n += snprintf(retry + n, sizeof(retry) - (size_t)n, "id: %llu\n\n",
+				(unsigned long long)ex->first_id);
 		if (c->chunked)
 			kt_buf_add(b, line, chunk_line(line, (size_t)n));
 		kt_buf_add(b, retry, (size_t)n);
@@ -213,6 +216,12 @@ void kt_stream_start(struct kt_exchange *ex, int status, const char *content_typ
 		finish(c);
 	else
 		kt_stream_pump(c);
+}
+
+void kt_stream_place(struct kt_exchange *ex, uint64_t id)
+{
+	ex->first_id = id;
+	ex->placed = true;
 }
 
 void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,

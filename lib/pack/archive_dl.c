@@ -3,6 +3,7 @@
 #include "pack/archive_dl_private.h"
 
 #include "base/dl.h"
+#include "pack/pack.h"
 
 #include <pthread.h>
 
@@ -105,6 +106,21 @@ static void load(void)
 
 	if (kt_dl_load(sonames, symbols, KT_ARRAY_LEN(symbols), "libarchive13", &load_error))
 		kt_assert(load_error.code != KT_OK);
+}
+
+static void *warm_thread(void *arg)
+{
+	/* Whoever needs it calls kt_archive_load() and gets the error. */
+	(void)pthread_once(&load_once, load);
+	return NULL;
+}
+
+void kt_archive_warm(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, warm_thread, NULL) == 0)
+		(void)pthread_detach(thread);
 }
 
 enum kt_code kt_archive_load(struct kt_err *err)

@@ -17,10 +17,10 @@
 #include <unistd.h>
 
 #define MAX_LINE_BYTES 4096
-#define MAX_LIMITS_BYTES 4096
+#define MAX_LIMITS_BYTES ((size_t)16384) /* with two paths */
 
 /* Take the members of text that are there; the names are those of struct kt_pack_limits. */
-static enum kt_code read_limits(const char *text, struct kt_pack_limits *l, struct kt_err *err)
+static enum kt_code take_limits(const cJSON *doc, struct kt_pack_limits *l, struct kt_err *err)
 {
 	const struct {
 		const char *name;
@@ -35,15 +35,8 @@ static enum kt_code read_limits(const char *text, struct kt_pack_limits *l, stru
 		{ "max_depth", &l->max_depth },
 		{ "max_ms", &l->max_ms },
 	};
-	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code code;
 
 	kt_pack_limits_init(l);
-	if (strnlen(text, MAX_LIMITS_BYTES + 1) > MAX_LIMITS_BYTES)
-		return kt_fail(err, KT_EINVAL, 0, "the limits are too long");
-	code = kt_json_parse(text, strlen(text), KT_JSON_STRICT, &doc, err);
-	if (code != KT_OK)
-		return kt_wrap(err, "limits");
 	if (!cJSON_IsObject(doc))
 		return kt_fail(err, KT_EINVAL, 0, "limits: this is no object");
 	for (size_t i = 0; i < KT_ARRAY_LEN(fields); i++) {
@@ -58,23 +51,71 @@ static enum kt_code read_limits(const char *text, struct kt_pack_limits *l, stru
 	return KT_OK;
 }
 
-static enum kt_code work(char **argv, struct kt_unpacked *out, struct kt_err *err)
+static enum kt_code parse(const char *text, size_t len, cJSON **out, struct kt_err *err)
+{
+	if (len > MAX_LIMITS_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "the job is too long");
+	return kt_json_parse(text, len, KT_JSON_STRICT, out, err);
+}
+
+/* The job that comes on stdin, which ends after it. Nothing comes when it is not needed. */
+static enum kt_code wait_for_job(cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(2 * MAX_LIMITS_BYTES);
+
+	for (;;) {
+		char *at = kt_buf_reserve(&text, 1024);
+		ssize_t n = at ? read(STDIN_FILENO, at, 1024) : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return kt_fail(err, KT_EIO, errno, "cannot read the job");
+		if (n == 0)
+			break;
+		kt_buf_commit(&text, (size_t)n);
+	}
+	if (!text.len)
+		return kt_fail(err, KT_ECANCEL, 0, "there is no job");
+	return parse(text.ptr, text.len, out, err);
+}
+
+static enum kt_code work(const char *archive, const char *staging, const cJSON *doc,
+	struct kt_unpacked *out, struct kt_err *err)
 {
 	struct kt_pack_limits limits;
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = read_limits(argv[3], &limits, err);
+	enum kt_code code = take_limits(doc, &limits, err);
 
-	if (code == KT_OK)
-		code = kt_crypto_init(err);
+	if (code != KT_OK)
+		return code;
+	fd = open(archive, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", archive);
+	code = kt_walls_raise(staging, &limits, err);
+	return code == KT_OK ? kt_unpack(fd, staging, &limits, out, err) : code;
+}
+
+static enum kt_code run(int argc, char **argv, struct kt_unpacked *out, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code code = kt_crypto_init(err);
+
 	if (code == KT_OK)
 		code = kt_archive_load(err);
 	if (code != KT_OK)
 		return code;
-	fd = open(argv[1], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", argv[1]);
-	code = kt_walls_raise(argv[2], &limits, err);
-	return code == KT_OK ? kt_unpack(fd, argv[2], &limits, out, err) : code;
+	if (argc == 4) {
+		code = parse(argv[3], strnlen(argv[3], MAX_LIMITS_BYTES + 1), &doc, err);
+		if (code != KT_OK)
+			return kt_wrap(err, "limits");
+		return work(argv[1], argv[2], doc, out, err);
+	}
+	code = wait_for_job(&doc, err);
+	if (code != KT_OK)
+		return code;
+	return work(kt_json_str_or(doc, "archive", ""), kt_json_str_or(doc, "staging", ""),
+		kt_json_obj(doc, "limits"), out, err);
 }
 
 int kt_unpack_worker(int argc, char **argv)
@@ -85,11 +126,11 @@ int kt_unpack_worker(int argc, char **argv)
 	struct kt_jw w;
 	enum kt_code code;
 
-	if (argc == 4)
-		code = work(argv, &out, &err);
+	if (argc == 4 || (argc == 2 && !strcmp(argv[1], "-")))
+		code = run(argc, argv, &out, &err);
 	else
 		code = kt_fail(
-			&err, KT_EINVAL, 0, "usage: karta-unpack ARCHIVE STAGING LIMITS-JSON");
+			&err, KT_EINVAL, 0, "usage: karta-unpack ARCHIVE STAGING LIMITS-JSON, or -");
 	kt_jw_init(&w, &line);
 	kt_jw_obj(&w, NULL);
 	kt_jw_bool(&w, "ok", code == KT_OK);

@@ -153,11 +153,22 @@ static bool may_be_parent(const struct kt_sessions *reg, const char *id, const s
 		(!t || (parent->pin && kt_str_eq(parent->pin->target.project_id, t->project_id)));
 }
 
+static bool is_deleted(const struct kt_sessions *reg, const struct kt_target *t)
+{
+	struct kt_target now;
+
+	return kt_control_target(reg->control, t->org_id, t->project_id, &now, NULL) ==
+		KT_ENOTFOUND;
+}
+
 static enum kt_code check_new(
 	struct kt_sessions *reg, const struct kt_session_new *n, struct kt_err *err)
 {
 	if (reg->draining)
 		return kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
+	/* Perhaps while its release was being opened. */
+	if (n->target && is_deleted(reg, n->target))
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
 	if (reg->n_sessions >= KT_MAX_SESSIONS)
 		return kt_fail(err, KT_ELIMIT, 0, "there are %d sessions already; delete some",
 			KT_MAX_SESSIONS);
@@ -237,6 +248,14 @@ void kt_session_delete(struct kt_session *s)
 	kt_session_free(s);
 	while (turns--)
 		kt_sessions_turn_done(reg);
+}
+
+void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id)
+{
+	struct kt_session *s;
+
+	while ((s = kt_session_older_of(reg, project_id, NULL)) != NULL)
+		kt_session_delete(s);
 }
 
 /* How long events are kept after the last turn; 0 = not at all. */
@@ -377,15 +396,22 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 }
 
 /* Turns that a crash cut off get their end now; opening a session's log writes it. And each session
- * holds its release. */
+ * holds its release, but for those whose project was deleted shortly before the server ended. */
 static void take_up(struct kt_sessions *reg)
 {
-	for (struct kt_session *s = reg->oldest; s; s = s->newer) {
+	struct kt_session *next;
+
+	for (struct kt_session *s = reg->oldest; s; s = next) {
 		struct kt_err err = KT_ERR_INIT;
 		struct kt_evlog *log;
 
+		next = s->newer;
 		if (s->pin && s->pin->target.release_id[0])
 			kt_control_session_count(reg->control, s->pin->target.release_id, 1);
+		if (s->pin && is_deleted(reg, &s->pin->target)) {
+			kt_session_delete(s);
+			continue;
+		}
 		if (!s->interrupted.len)
 			continue;
 		if (kt_session_log(s, &log, &err) != KT_OK)

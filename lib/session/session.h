@@ -203,6 +203,8 @@ size_t kt_sessions_count(const struct kt_sessions *reg);
 struct kt_session *kt_session_older_of(
 	const struct kt_sessions *reg, const char *project_id, const struct kt_session *after);
 size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_id);
+/* The project was deleted: its sessions are, too. */
+void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id);
 /* Delete with log and harness; watchers get KT_NOTE_GONE. */
 void kt_session_delete(struct kt_session *s);
 

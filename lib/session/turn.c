@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define TITLE_BYTES 80
+#define ENDING_EVENTS 16 /* at most so many follow the end of a turn before the journal has it */
+#define ENDING_BYTES (8 * 1024 * 1024)
 
 bool kt_on_busy_parse(const char *s, enum kt_on_busy *out)
 {
@@ -488,6 +490,35 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	kt_sessions_turn_done(s->reg);
 }
 
+/*
+ * True when the log tells the end of this turn already: the server stopped between that event and
+ * the line of the journal that follows it, so it is among the last ones.
+ */
+static bool ended_in_log(const struct kt_session *s, const char *turn_id)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ENDING_BYTES);
+	KT_AUTO_JSON cJSON *list = NULL;
+	const uint64_t last = kt_evlog_last_seq(s->log);
+	struct kt_err err = KT_ERR_INIT;
+	const cJSON *ev;
+	uint64_t got;
+	size_t n;
+
+	kt_buf_addc(&b, '[');
+	if (kt_evlog_read(s->log, last > ENDING_EVENTS ? last - ENDING_EVENTS : 0, ENDING_EVENTS,
+		    ENDING_BYTES / 2, &b, &n, &got, &err) != KT_OK)
+		return false;
+	kt_buf_addc(&b, ']');
+	if (!kt_buf_ok(&b) || kt_json_parse(b.ptr, b.len, KT_JSON_LENIENT, &list, &err) != KT_OK)
+		return false;
+	cJSON_ArrayForEach (ev, list) {
+		if (kt_str_eq(kt_json_str(ev, "type"), "done") &&
+			kt_str_eq(kt_json_str(ev, "turn_id"), turn_id))
+			return true;
+	}
+	return false;
+}
+
 /* A crash cut turns off, the running one and those that waited: say so in the log. */
 void kt_session_end_interrupted(struct kt_session *s)
 {
@@ -503,6 +534,10 @@ void kt_session_end_interrupted(struct kt_session *s)
 		KT_AUTOFREE char *id = kt_vec_remove(&s->interrupted, 0);
 		struct kt_turn t = { .started_us = kt_time_us() };
 
+		if (ended_in_log(s, id)) {
+			s->turns++;
+			continue;
+		}
 		kt_str_copy(t.id, sizeof(t.id), id);
 		emit_error(s, &t, "interrupted",
 			"the server stopped before this turn was done; send a message to go on",

@@ -76,6 +76,7 @@ enum kt_code kt_blobs_open(const char *dir, struct kt_blobs **out, struct kt_err
 	b->dir = kt_strdup(dir);
 	b->dir_fd = fd;
 	kt_assert(pthread_mutex_init(&b->age_mutex, NULL) == 0);
+	kt_assert(pthread_mutex_init(&b->folder_mutex, NULL) == 0);
 	*out = b;
 	return KT_OK;
 }
@@ -85,6 +86,8 @@ void kt_blobs_close(struct kt_blobs *b)
 	if (!b)
 		return;
 	(void)pthread_mutex_destroy(&b->age_mutex);
+	(void)pthread_mutex_destroy(&b->folder_mutex);
+	kt_map_release(&b->on_disk);
 	(void)close(b->dir_fd);
 	free(b->dir);
 	free(b);
@@ -194,21 +197,56 @@ static enum kt_code make_folders(struct kt_blobs *b, const char *name, struct kt
 	return KT_OK;
 }
 
-/*
- * Sync the folder of a name and those above: another thread may have made them a moment ago and
- * not have synced them yet. Syncing a folder without changes costs next to nothing.
- */
-static enum kt_code sync_folders(struct kt_blobs *b, const char *name, struct kt_err *err)
+static bool is_on_disk(struct kt_blobs *b, const char *folder)
 {
-	char path[KT_BLOB_NAME_MAX];
-	enum kt_code code = KT_OK;
+	bool known;
 
-	(void)kt_str_copy(path, sizeof(path), name);
-	while (code == KT_OK && strchr(path, '/')) {
-		*strrchr(path, '/') = '\0';
-		code = sync_folder(b, path, err);
+	kt_assert(pthread_mutex_lock(&b->folder_mutex) == 0);
+	known = kt_map_get(&b->on_disk, folder) != NULL;
+	kt_assert(pthread_mutex_unlock(&b->folder_mutex) == 0);
+	return known;
+}
+
+static void note_on_disk(struct kt_blobs *b, const char *folder)
+{
+	kt_assert(pthread_mutex_lock(&b->folder_mutex) == 0);
+	(void)kt_map_set(&b->on_disk, folder, b);
+	kt_assert(pthread_mutex_unlock(&b->folder_mutex) == 0);
+}
+
+/*
+ * Sync what a folder ("ORG/aa") holds, and the entries of itself and the one above: another thread
+ * may have made them a moment ago and not have synced them yet. Once in a process is enough for
+ * these: folders stay.
+ */
+static enum kt_code sync_folders(struct kt_blobs *b, const char *folder, struct kt_err *err)
+{
+	char org[KT_BLOB_NAME_MAX];
+	enum kt_code code = sync_folder(b, folder, err);
+
+	(void)kt_str_copy(org, sizeof(org), folder);
+	*strchr(org, '/') = '\0';
+	if (code == KT_OK && !is_on_disk(b, folder)) {
+		code = sync_folder(b, org, err);
+		if (code == KT_OK)
+			note_on_disk(b, folder);
 	}
-	return code == KT_OK ? sync_folder(b, ".", err) : code;
+	if (code == KT_OK && !is_on_disk(b, org)) {
+		code = sync_folder(b, ".", err);
+		if (code == KT_OK)
+			note_on_disk(b, org);
+	}
+	return code;
+}
+
+/* The folder of a blob's name. */
+static enum kt_code sync_folder_of(struct kt_blobs *b, const char *name, struct kt_err *err)
+{
+	char folder[KT_BLOB_NAME_MAX];
+
+	(void)kt_str_copy(folder, sizeof(folder), name);
+	*strrchr(folder, '/') = '\0';
+	return sync_folders(b, folder, err);
 }
 
 /* A new file beside `name`; its own name into temp. */
@@ -276,7 +314,7 @@ enum kt_code kt_blobs_put(struct kt_blobs *b, const char *org_id, const void *da
 	there = look(b, name, (off_t)len);
 	if (there == PRESENT) {
 		memcpy(out_digest, digest, sizeof(digest));
-		return sync_folders(b, name, err);
+		return sync_folder_of(b, name, err);
 	}
 	code = make_folders(b, name, err);
 	if (code == KT_OK)
@@ -293,7 +331,7 @@ enum kt_code kt_blobs_put(struct kt_blobs *b, const char *org_id, const void *da
 		(void)unlinkat(b->dir_fd, temp, 0);
 		return code;
 	}
-	code = sync_folders(b, name, err);
+	code = sync_folder_of(b, name, err);
 	if (code == KT_OK)
 		memcpy(out_digest, digest, sizeof(digest));
 	return code;
@@ -394,12 +432,8 @@ static enum kt_code adopt_all(struct adoption *a, size_t *out_n, struct kt_err *
 		if (!a->touched[i])
 			continue;
 		(void)snprintf(folder, sizeof(folder), "%s/%02x", a->org_id, i);
-		code = sync_folder(a->b, folder, err);
+		code = sync_folders(a->b, folder, err);
 	}
-	if (code == KT_OK && count > 0)
-		code = sync_folder(a->b, a->org_id, err);
-	if (code == KT_OK && count > 0)
-		code = sync_folder(a->b, ".", err);
 	if (code == KT_OK)
 		*out_n = count;
 	return code;
@@ -508,13 +542,12 @@ enum kt_code kt_blobs_link(struct kt_blobs *b, const char *org_id, const char *d
 	char plain[KT_BLOB_NAME_MAX], name[KT_BLOB_NAME_MAX];
 	enum kt_code code = kt_blob_name(org_id, digest, exec ? ".x" : "", name, err);
 
-	if (code == KT_OK)
-		code = kt_blob_name(org_id, digest, "", plain, err);
 	if (code != KT_OK)
 		return code;
 	if (linkat(b->dir_fd, name, dir_fd, path, 0) == 0)
 		return KT_OK;
 	if (errno == ENOENT) {
+		code = kt_blob_name(org_id, digest, "", plain, err);
 		if (faccessat(b->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 			code = exec ? make_twin(b, plain, name, err)
 				    : fail_blob(err, ENOENT, "link", plain);

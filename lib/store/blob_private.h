@@ -5,6 +5,7 @@
 
 #include "store/blob.h"
 
+#include "base/map.h"
 #include "base/rand.h"
 #include "crypto/crypto.h"
 
@@ -19,6 +20,12 @@ struct kt_blobs {
 	int dir_fd;
 	/* Held while a blob is looked at to be kept or deleted, and while its age begins anew. */
 	pthread_mutex_t age_mutex;
+	/*
+	 * Folders ("ORG" and "ORG/aa") whose own entry this process has synced: that of a blob in
+	 * them is all that has to be synced then. Guarded by folder_mutex.
+	 */
+	struct kt_map on_disk;
+	pthread_mutex_t folder_mutex;
 };
 
 /* "ORG/aa/DIGEST" with suffix ("" or ".x") into out; KT_EINVAL when one of them cannot be a name.

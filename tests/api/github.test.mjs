@@ -483,7 +483,7 @@ test('a slow GitHub: pushes go live in their order, and nothing else waits for i
 
   // And the server ends: what runs is given up after the time it has for that.
   const stop = Date.now();
-  assert.equal(await s.server.stop(), 0);
+  assert.equal(await s.server.stop(), 0, s.server.err);
   assert.ok(Date.now() - stop < 20000, `it took ${Date.now() - stop} ms`);
 });
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, lchownSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -47,6 +47,7 @@ function karta(args, { env = {}, cwd, input = '' } = {}) {
   return new Promise((resolve) => {
     const child = execFile(KARTA, args, { cwd, timeout: 20000, env: { PATH: process.env.PATH, ASAN_OPTIONS: 'detect_leaks=0', ...env } },
       (e, stdout, stderr) => resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }));
+    child.stdin.on('error', () => {}); // it may end without reading
     child.stdin.end(input);
   });
 }
@@ -309,7 +310,7 @@ test('publishing: names, messages and numbers of releases do no harm', async (t)
   const deploy = (await c.call('POST', `${P}/deploys`, ['bot'], { body: { commit_sha: SHA, message } })).body.deploy;
   const kept = (await c.call('GET', `${P}/releases/{version}`, ['bot', deploy.id])).body.message;
   assert.ok(message.startsWith(kept), 'cut between two characters');
-  for (const ref of ['refs/heads/a\r\nx: y', 'refs/heads/..', 'refs/heads/-x y', '-x', 'refs/heads/a\u001b[2J', 'a'.repeat(300), 'refs/heads/a.lock\\'])
+  for (const ref of ['refs/heads/a\r\nx: y', 'refs/heads/..', 'refs/heads/-x y', 'refs/heads/a\u001b[2J', 'a'.repeat(300), 'refs/heads/a.lock\\'])
     assert.equal((await c.call('POST', `${P}/releases`, ['bot'], { body: { manifest, ref } })).status, 422, JSON.stringify(ref));
   const hidden = (await c.call('POST', `${P}/releases`, ['bot'], { body: { manifest, message: 'a\r\nSet-Cookie: x=y\u001b]0;title\u0007' } }));
   assert.equal(hidden.headers['set-cookie'], undefined);
@@ -328,6 +329,17 @@ test('publishing: names, messages and numbers of releases do no harm', async (t)
     assert.ok([400, 404].includes((await c.call('GET', `${P}/releases/{version}`, ['bot', version])).status), version);
 });
 
+test('publishing: documents that wait do not use up the memory', async (t) => {
+  const k = await startServe(t, OFFLINE);
+  const c = new Client(k, k.key);
+  const line = (i) => `100644 1 ${'a'.repeat(64)} ${String(i).padStart(20, 'x')}\n`;
+  const raw = JSON.stringify({ manifest: Array.from({ length: 300000 }, (_, i) => line(i)).join('') });
+  const said = tally((await Promise.all([...Array(32)].map(() => c.call('POST', `${P}/releases`, ['bot'], { raw })))).map((r) => r.body.code));
+  assert.deepEqual(Object.keys(said).sort(), ['invalid_manifest', 'too_many_documents'], JSON.stringify(said));
+  assert.ok(said.too_many_documents > 5);
+  assert.equal((await publish(c, 'bot', archive(t))).status, 201);
+});
+
 test('publishing: archives of one organization do not keep the others from working', async (t) => {
   const first = await startServe(t, OFFLINE);
   let c = new Client(first, first.key);
@@ -337,7 +349,10 @@ test('publishing: archives of one organization do not keep the others from worki
   const k = await startServe(t, { data: first.home, ...OFFLINE });
   c = new Client(k, k.key);
   const o = new Client(k, theirs.key);
-  await publish(o, 'big', archive(t, { 'big.bin': randomBytes(24 << 20) }));
+  const dir = tempDir(t, 'big');
+  execFileSync('tar', ['xzf', '-', '-C', dir], { input: archive(t) });
+  writeFileSync(path.join(dir, 'big.bin'), randomBytes(24 << 20));
+  await publish(o, 'big', execFileSync('tar', ['cf', '-', '-C', dir, '.'], { maxBuffer: 64 << 20 }), '', { 'content-type': 'application/x-tar' });
   let open = 0;
   const many = [...Array(40)].map(() => { open++; return o.call('GET', `${P}/releases/{version}/archive`, ['big', 'v1']).finally(() => open--); });
   await sleep(200);
@@ -538,15 +553,60 @@ test('command line: what a server says cannot reach the terminal as commands, no
   ];
   const { url } = await trap(t, (rq) => answers.find(([at]) => at.test(rq.url.split('?')[0]))[1]());
   const cwd = tempDir(t, 'terminal');
-  const pty = (args) => spawnSync('script', ['-qec', `${KARTA} ${args} --server ${url} --color never`, '/dev/null'], { cwd, encoding: 'latin1', timeout: 20000,
-    env: { PATH: process.env.PATH, HOME: cwd, TERM: 'xterm', KARTA_API_KEY: `kt_live_${'a'.repeat(38)}`, ASAN_OPTIONS: 'detect_leaks=0' } }).stdout;
+  const pty = (args) => new Promise((done) => {
+    const child = execFile('script', ['-qec', `${KARTA} ${args} --server ${url} --color never`, '/dev/null'], { cwd, encoding: 'latin1', timeout: 20000,
+      env: { PATH: process.env.PATH, HOME: cwd, TERM: 'dumb', KARTA_API_KEY: `kt_live_${'a'.repeat(38)}`, ASAN_OPTIONS: 'detect_leaks=0' } }, (e, stdout) => done(stdout));
+    child.stdin.end();
+  });
+  const shown = [];
   for (const args of ['projects', 'projects show bot', 'releases -p bot', 'releases show v1 -p bot', 'releases diff v1 v2 -p bot', 'config -p bot', 'config get A -p bot', 'keys', 'audit', 'audit verify', 'logs -p bot',
     'logs -p bot --json', 'releases -p bot --json', 'releases rollback -p bot --yes', 'sessions -p bot', 'whoami', 'releases show v1 -p bot --json']) {
-    const out = pty(args);
+    const out = await pty(args);
+    if (out.includes('owned')) shown.push(args);
     assert.ok(!/\x1b|\x07|\xc2\x9b|\xe2\x80\xae|\r(?!\n)/.test(out), `${args}: ${JSON.stringify(out).slice(0, 600)}`);
   }
+  assert.ok(shown.length >= 10, `only ${shown} showed anything of it`);
   const elsewhere = await trap(t);
   const { url: from } = await trap(t, () => [302, '', { location: `${elsewhere.url}/agent_projects` }]);
   for (const args of [['projects'], ['releases', '-p', 'bot'], ['logs', '-p', 'bot'], ['releases', 'download', 'v1', '-p', 'bot']]) await karta(args, { cwd, env: { HOME: cwd, KARTA_SERVER: from, KARTA_API_KEY: `kt_live_${'a'.repeat(38)}` } });
   assert.deepEqual(elsewhere.asked, []);
+});
+
+test('git: hostile repositories, addresses and settings run nothing and ship nothing', async (t) => {
+  const k = await startServe(t, OFFLINE);
+  const cwd = tempDir(t, 'repo');
+  const env = { PATH: `${path.dirname(KARTA)}:${process.env.PATH}`, HOME: cwd, KARTA_API_KEY: k.key, GIT_CONFIG_NOSYSTEM: '1', ASAN_OPTIONS: 'detect_leaks=0' };
+  const git = (args, input = '') => new Promise((done) => {
+    const child = execFile('git', args, { cwd, env, timeout: 30000 }, (e, stdout, stderr) => done({ code: child.exitCode, stdout: stdout.trim(), stderr }));
+    child.stdin.on('error', () => {}); // it may end without reading
+    child.stdin.end(input);
+  });
+  await git(['init', '-q', '-b', 'main']);
+  for (const [name, value] of [['user.email', 'a@b'], ['user.name', 'x'], ['core.fsmonitor', 'touch owned'], ['core.pager', 'touch owned'], ['filter.x.clean', 'touch owned; cat'],
+    ['filter.x.smudge', 'touch owned; cat'], ['credential.helper', '!touch owned'], ['core.sshCommand', 'touch owned']]) await git(['config', name, value]);
+  writeFiles(cwd, { 'karta.toml': 'name = "bot"\n[harness]\ntype = "acp"\ncommand = ["x"]\n', 'AGENTS.md': 'x\n', '.gitattributes': '* filter=x\n' });
+  // What git itself runs is its own affair.
+  await git(['-c', 'core.fsmonitor=', '-c', 'filter.x.clean=cat', 'add', '.']);
+  await git(['-c', 'core.fsmonitor=', '-c', 'filter.x.clean=cat', 'commit', '-qm', 'one \u001b]0;x\u0007']);
+  spawnSync('rm', ['-f', path.join(cwd, 'owned')]);
+  await git(['remote', 'add', 'karta', `karta::http://localhost:${k.port}/bot`]);
+  const pushed = await git(['push', 'karta', 'main']);
+  assert.equal(pushed.code, 0, pushed.stderr);
+  assert.ok(!existsSync(path.join(cwd, 'owned')) && !pushed.stderr.includes('\u001b]'));
+  for (const url of ['karta::-x', 'karta://-oProxyCommand=x/y', 'karta::http://localhost:1/a%0ab', 'karta::https://localhost/..', 'karta::ext::sh -c touch% owned', 'karta::file:///etc/passwd', 'karta::http://evil.example/x',
+    `karta::http://localhost:${k.port}/bot?x`, `karta::http://localhost:${k.port}/--help`])
+    assert.ok((await git(['push', url, 'main'])).code > 0, url);
+  const blob = async (text) => (await git(['hash-object', '-w', '--stdin'], text)).stdout;
+  const x = await blob('x');
+  const entries = { escape: `100644 blob ${x}\t"a\\033]0;x\\007b"`, git: `100644 blob ${x}\t.GIT`, link: `120000 blob ${await blob('/etc/passwd')}\tAGENTS.md`, up: `120000 blob ${await blob('../../x')}\tb`,
+    option: `100644 blob ${x}\t-rf`, module: `160000 commit ${SHA}\tsub`, back: `100644 blob ${x}\t"a\\\\b"`, twins: `100644 blob ${x}\tA.md\n100644 blob ${x}\ta.md` };
+  for (const [name, entry] of Object.entries(entries)) {
+    const tree = (await git(['mktree'], `${entry}\n`)).stdout;
+    const commit = (await git(['commit-tree', tree, '-m', 'x'])).stdout;
+    assert.match(commit, /^[0-9a-f]{40}$/, name);
+    const r = await git(['push', '-f', 'karta', `${commit}:refs/heads/main`]);
+    assert.ok(r.code > 0 && /remote rejected/.test(r.stderr) && !r.stderr.includes('\u001b]'), `${name}: ${r.stderr}`);
+  }
+  assert.ok(!existsSync(path.join(cwd, 'owned')));
+  assert.equal((await new Client(k, k.key).call('GET', P, ['bot'])).body.current.version, 'v1');
 });

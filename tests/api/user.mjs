@@ -42,7 +42,14 @@ export function user(t, karta, more = {}) {
     GIT_AUTHOR_EMAIL: 'u@example.com', GIT_COMMITTER_NAME: 'U', GIT_COMMITTER_EMAIL: 'u@example.com', KARTA_SERVER: karta.url,
     KARTA_API_KEY: karta.key, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1', ...more };
   const u = { home, env };
-  u.spawn = (program, args, opts = {}) => spawn(program, args, { cwd: home, env, stdio: ['pipe', 'pipe', 'pipe'], ...opts });
+  const children = new Set();
+  u.spawn = (program, args, opts = {}) => {
+    const child = spawn(program, args, { cwd: home, env, stdio: ['pipe', 'pipe', 'pipe'], ...opts });
+    children.add(child);
+    child.on('close', () => children.delete(child));
+    return child;
+  };
+  t.after(() => { for (const child of children) child.kill('SIGKILL'); });
   u.run = (program, args, { input, ...opts } = {}) => finished(u.spawn(program, args, opts), input);
   u.karta = (...args) => u.run('karta', ['--no-input', ...args]);
   u.git = (dir, ...args) => u.run('git', args, { cwd: dir });

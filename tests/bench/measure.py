@@ -55,6 +55,26 @@ def compile_tools(out):
             raise SystemExit(f"bench: cannot compile {name}.c")
 
 
+def compile_bundle(out, karta):
+    """tests/bench/bundle.c with the objects that karta was made of; its path."""
+    build = os.path.dirname(karta)
+    objects = sorted(os.path.join(build, "lib", m, n) for m in ("base", "text", "crypto", "pack")
+                     if os.path.isdir(os.path.join(build, "lib", m))
+                     for n in os.listdir(os.path.join(build, "lib", m)) if n.endswith(".o"))
+    if not objects:
+        raise Skip("the objects of karta are not beside it: make bench builds them")
+    target = os.path.join(out, "bundle")
+    libs = subprocess.run(["pkg-config", "--libs", "libcjson", "yaml-0.1"], capture_output=True,
+                          text=True, check=True).stdout.split()
+    done = subprocess.run(shlex.split(os.environ.get("CC", "gcc")) + CFLAGS + [
+        "-I" + HERE, "-I" + os.path.join(ROOT, "lib"), "-include", "base/banned.h", "-o", target,
+        os.path.join(HERE, "bundle.c"), *objects, "-Wl,--as-needed", *libs, "-lmd4c", "-luv",
+        "-lpthread", "-ldl"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError("cannot compile bundle.c: " + done.stderr.strip()[-300:])
+    return target
+
+
 # --- processes ---------------------------------------------------------------------------------
 
 def tree(pid):

@@ -165,11 +165,12 @@ def idle_readers(b, karta, sa):
           sizes[0] <= 8 and sizes[1] / sizes[0] >= 35)
 
 
-def wrk(server, path, seconds):
+def wrk(server, path, seconds, connections=64, script=None):
     """Requests a second, server CPU in microseconds a request."""
     pids = server.pids()
     before = cpu_ms(pids)
-    out = subprocess.run(["wrk", "-t1", "-c64", f"-d{seconds}s", "--timeout", "10s",
+    out = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+                          *(("-s", script) if script else ()),
                           f"http://127.0.0.1:{server.port}{path}"], capture_output=True,
                          text=True, timeout=60).stdout
     used = cpu_ms(pids) - before

@@ -5,10 +5,12 @@ A `stream` is what readers connect to: begin() makes one and gives its path, bur
 agent behind it (or, for nginx, a publisher) send events on it, end() forgets it.
 """
 import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 import time
 
 from measure import Http, HERE, Pinned, Skip, background, call, free_port, stop, temp_dir, tree, wait_ready
@@ -120,6 +122,28 @@ class KartaServe(Server):
 
     def call(self, method, path, body=None, headers=(), timeout=60):
         return call(self.port, method, path, body, (self.bearer, *headers), timeout)
+
+    def publish(self, slug, files, timeout=60):
+        """Release these files {path: text}, as one archive; waits until they are live."""
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w:gz", compresslevel=1) as tar:
+            for path, text in files.items():
+                member = tarfile.TarInfo(path)
+                member.size = len(text.encode())
+                tar.addfile(member, io.BytesIO(text.encode()))
+        http = Http(self.port, timeout)
+        try:
+            body = data.getvalue()
+            http.sock.sendall((f"POST /agent_projects/{slug}/releases HTTP/1.1\r\nHost: localhost\r\n"
+                               f"{self.bearer}\r\nContent-Type: application/gzip\r\n"
+                               f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
+            status = http.head()
+            answer = json.loads(http.body())
+        finally:
+            http.close()
+        if status != 201:
+            raise RuntimeError(f"publishing: {status} {answer.get('detail')}")
+        return answer
 
     def command(self, *args):
         """A command of karta with its environment."""

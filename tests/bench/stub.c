@@ -3,7 +3,7 @@
  * A stub agent that speaks the Agent Client Protocol on stdin and stdout and costs nothing: what is
  * measured with it is the server in front of it. A prompt "WAIT=100 N=20 GAP=5" gives, after 100
  * ms, 20 text chunks "@@<wall clock, ns>:<index>@@", 5 ms apart; GAP=0 writes them as fast as it
- * can.
+ * can. With LOG=1 the same are lines on stderr.
  */
 #include "bench.h"
 
@@ -62,9 +62,16 @@ static void prompt(const char *line, const char *id)
 	int64_t gap_ms = number_of(line, "GAP=", MAX_MS, 0);
 	char session[160];
 
+	bool log = number_of(line, "LOG=", 1, 0) == 1;
+
 	value_of(line, "\"sessionId\":", session, sizeof(session));
 	sleep_ms(number_of(line, "WAIT=", MAX_MS, 0));
 	for (int64_t i = 0; i < n; i++) {
+		if (log) {
+			fprintf(stderr, "@@%lld:%lld@@\n", (long long)bench_wall_ns(), (long long)i);
+			sleep_ms(gap_ms);
+			continue;
+		}
 		printf("{\"jsonrpc\":\"2.0\",\"method\":\"session/"
 		       "update\",\"params\":{\"sessionId\":%s,"
 		       "\"update\":{\"sessionUpdate\":\"agent_message_chunk\",\"content\":"

@@ -23,7 +23,7 @@ test_expect_success 'the key goes into a file that only its owner reads, or as J
 
 test_expect_success 'a key that could not be handed out is not made' '
 	test_must_exit 1 "$KARTA" serve --init-only --data d4 --key-file nowhere/key 2>err &&
-	test_grep "cannot write .nowhere/key" err && test ! -e d4 &&
+	test_grep "cannot write .nowhere/key" err && test ! -e d4/karta.db &&
 	mkdir folder && test_must_exit 2 "$KARTA" serve --init-only --data d4 --key-file folder 2>err &&
 	"$KARTA" serve --init-only --data d4 --key-file key4 && test_grep kt_live key4
 '
@@ -91,7 +91,7 @@ test_expect_success 'a session over HTTP at the address of the project' '
 	serve_publish bot && test_json "$TEST_DIR/publish.json" "d[\"state\"] == \"active\"" &&
 	curl -sS -H "Host: bot.localhost" -H "Authorization: Bearer $SERVE_KEY" \
 		-H "Content-Type: application/json" -d "{}" "$SERVE_URL/v1/sessions" >session &&
-	id=$(sed -n "s/.*\"session_id\":\"\([^\"]*\)\".*/\1/p" session) && test -n "$id" &&
+	id=$(sed -n "s/.*\"id\":\"\(sess_[^\"]*\)\".*/\1/p" session) && test -n "$id" &&
 	curl -sS -m 30 -H "Host: bot.localhost" -H "Authorization: Bearer $SERVE_KEY" \
 		-H "Content-Type: application/json" -d "{\"text\":\"Hello\"}" \
 		"$SERVE_URL/v1/sessions/$id/messages" >out && test_grep Beans out
@@ -102,14 +102,121 @@ test_expect_success 'SIGHUP reads the settings again, and keeps the old ones whe
 	kill -HUP "$SERVE_PID" && test_wait_for 10 grep -q "settings read again" "$TEST_DIR/serve.err" &&
 	printf "log = \"loud\"\n" >"$XDG_CONFIG_HOME/karta/serve.toml" && kill -HUP "$SERVE_PID" &&
 	test_wait_for 10 grep -q "the settings stay as they are: .*loud" "$TEST_DIR/serve.err" &&
-	printf "listen = \"127.0.0.1:9\"\n" >"$XDG_CONFIG_HOME/karta/serve.toml" && kill -HUP "$SERVE_PID" &&
+	printf "trust_proxy = true\n" >"$XDG_CONFIG_HOME/karta/serve.toml" && kill -HUP "$SERVE_PID" &&
 	test_wait_for 10 grep -q "change with a restart" "$TEST_DIR/serve.err" &&
 	serve_call GET /v1/whoami >out
 '
 rm -f "$XDG_CONFIG_HOME/karta/serve.toml"
 
 test_expect_success 'SIGTERM lets a running turn end, and is status 0' '
-	"$KARTA" --server "$SERVE_URL" --project bot --json send Hello >reply 2>err &
-	sender=$! && sleep 0.7 && stop_serve && wait "$sender"
-	test_json reply "\"Beans\" in d[\"text\"]" && test_grep "stopping" "$TEST_DIR/serve.err"
+	KARTA_API_KEY=$SERVE_KEY "$KARTA" --server "$SERVE_URL" --project bot send Hello \
+		>reply 2>err & sender=$! &&
+	test_background "$sender" && sleep 0.7 && stop_serve && wait "$sender" &&
+	test_grep Beans reply && test_grep stopping "$TEST_DIR/serve.err"
 '
+
+test_expect_success 'a second start prints no key, and has everything' '
+	start_serve && test_grep -v kt_live "$TEST_DIR/serve.url" &&
+	serve_call GET /agent_projects/bot >out && test_json out "d[\"current\"][\"version\"] == \"v1\""
+'
+
+test_expect_success 'no key is in the log, in argv or in the address' '
+	test_grep -v kt_live "$TEST_DIR/serve.err" &&
+	tr "\0" " " <"/proc/$SERVE_PID/cmdline" >argv && test_grep -v kt_live argv
+'
+
+test_expect_success 'a backup is made while serving, and is all there is' '
+	"$KARTA" serve backup --data "$SERVE_DATA" b.tar 2>err && test_grep "holds all of" err &&
+	test "$(stat -c %a b.tar)" = 600 &&
+	test_must_exit 6 "$KARTA" serve backup --data "$SERVE_DATA" b.tar 2>err && test_grep exists err &&
+	"$KARTA" serve backup --data "$SERVE_DATA" b2.tar --json >out && test_json out "d[\"file\"] == \"b2.tar\"" &&
+	test_must_exit 5 "$KARTA" serve backup --data nowhere b3.tar && test ! -e b3.tar &&
+	"$KARTA" serve restore --data restored b.tar 2>err && "$KARTA" fsck --data restored
+'
+
+test_expect_success 'restore replaces nothing unless told to, and nothing by a damaged file' '
+	test_must_exit 6 "$KARTA" serve restore --data restored b.tar 2>err && test_grep "^hint: .*--force" err &&
+	head -c 9000 b.tar >cut.tar && ! "$KARTA" serve restore --force --data restored cut.tar &&
+	"$KARTA" fsck --data restored &&
+	sed "s/Northbound Coffee/Northbound Tea!!!/" b.tar >bad.tar && ! cmp -s b.tar bad.tar &&
+	! "$KARTA" serve restore --force --data restored bad.tar 2>err && "$KARTA" fsck --data restored &&
+	test_must_exit 5 "$KARTA" serve restore --data other nowhere.tar &&
+	test_must_exit 6 "$KARTA" serve restore --force --data "$SERVE_DATA" b.tar 2>err &&
+	"$KARTA" serve restore --force --data restored b.tar && "$KARTA" fsck --data restored
+'
+
+test_expect_success 'backup and fsck find the folder where the settings have it' '
+	printf "data = \"%s\"\n" "$SERVE_DATA" >serve.toml &&
+	KARTA_SERVE_CONFIG=$PWD/serve.toml "$KARTA" fsck 2>err && test_grep "$SERVE_DATA is in order" err &&
+	KARTA_SERVE_CONFIG=$PWD/serve.toml "$KARTA" serve backup b4.tar 2>err && test_grep "$SERVE_DATA" err
+'
+stop_serve
+
+test_expect_success 'what was restored serves, with the same key' '
+	SERVE_DATA=$PWD/restored && start_serve && serve_call GET /agent_projects/bot/releases >out &&
+	test_json out "d[\"data\"][0][\"version\"] == \"v1\"" && stop_serve
+'
+
+test_expect_success 'two signals end it at once' '
+	start_serve && { KARTA_API_KEY=$SERVE_KEY "$KARTA" --server "$SERVE_URL" -p bot send Hello >reply 2>err & } &&
+	test_background $! && sleep 0.5 && kill -TERM "$SERVE_PID" && sleep 0.2 && stop_serve INT
+'
+
+test_expect_success 'behind a proxy with TLS, under a path' '
+	port=$SERVE_PORT && start_serve --public-url https://karta.example/agents/ --trust-proxy &&
+	test_grep "^https://karta.example/agents" "$TEST_DIR/serve.url" && SERVE_PORT=$port &&
+	curl -sf -H "Host: karta.example" -H "X-Forwarded-For: 192.0.2.7" -H "X-Forwarded-Proto: https" \
+		-H "Authorization: Bearer $SERVE_KEY" "http://127.0.0.1:$port/agents/agent_projects/bot" >out &&
+	test_json out "d[\"slug\"] == \"bot\" and d[\"url\"].startswith(\"https://\")" &&
+	curl -sf -X POST -H "Host: karta.example" -H "Content-Type: application/json" \
+		-d "{\"client_name\":\"x\"}" "http://127.0.0.1:$port/agents/v1/device/code" >out &&
+	test_json out "d[\"verification_uri\"] == \"https://karta.example/agents/device\"" &&
+	test "$(curl -s -o out -w "%{http_code}" -H "Host: evil.example" "http://127.0.0.1:$port/agents/v1/whoami")" = 421 &&
+	stop_serve
+'
+
+# Runs a program with a listening socket as descriptor 3, as a service manager does; prints what the
+# program told NOTIFY_SOCKET into the file notified.
+cat >manager.py <<'EOT'
+import os, signal, socket, subprocess, sys, time
+karta, data = sys.argv[1:]
+note = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+note.bind("notify.sock")
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+pid = os.fork()
+if pid == 0:
+    os.dup2(listener.fileno(), 3, inheritable=True)
+    env = dict(os.environ, LISTEN_FDS="1", LISTEN_PID=str(os.getpid()),
+               NOTIFY_SOCKET=os.path.abspath("notify.sock"))
+    os.execve(karta, [karta, "serve", "--offline", "--data", data, "--key-file", "manager.key"], env)
+note.settimeout(30)
+got = [note.recv(4096).decode()]
+s = socket.create_connection(("127.0.0.1", port))
+s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+status = s.recv(100).split(b"\r\n")[0].decode()
+os.kill(pid, signal.SIGHUP)
+while "RELOADING" not in got[-1]:
+    got.append(note.recv(4096).decode())
+got.append(note.recv(4096).decode())
+os.kill(pid, signal.SIGTERM)
+got.append(note.recv(4096).decode())
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(status, code, " ".join(x.split("\n")[0] for x in got))
+EOT
+
+test_expect_success 'sockets of a service manager, and what it is told' '
+	python3 manager.py "$KARTA" d9 >out 2>err </dev/null || { cat err; false; } &&
+	tail -n 1 out >last && test_grep "^HTTP/1.1 200 OK 0 READY=1 RELOADING=1 READY=1 STOPPING=1$" last
+'
+
+test_expect_success 'the unit files have the command right' '
+	test_grep "^ExecStart=.*/karta serve --key-file" "$TEST_ROOT/scripts/systemd/karta.service" &&
+	if command -v systemd-analyze >/dev/null; then
+		sed "s,^ExecStart=[^ ]*,ExecStart=$KARTA," "$TEST_ROOT/scripts/systemd/karta.service" >karta.service &&
+		cp "$TEST_ROOT/scripts/systemd/karta.socket" . &&
+		systemd-analyze verify --man=no ./karta.service ./karta.socket
+	fi
+'
+
+test_done

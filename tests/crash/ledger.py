@@ -240,7 +240,8 @@ class Ledger:
         self.lane = lane
         self.projects = {}  # slug -> dict
         self.keys = {}  # id -> {"name", "revoked", "text" or None}
-        self.sessions = {}  # id -> {"project", "version", "metadata"}
+        self.history = []  # what was acknowledged, for a failure's report
+        self.sessions = {}  # id -> {"project", "version", "metadata", "turns"}
 
     def copy(self):
         return copy.deepcopy(self)
@@ -269,6 +270,13 @@ class Ledger:
             p["releases"][p["current"]]["state"] = "superseded"
         p["current"] = ident
         p["releases"][ident]["state"] = "active"
+
+    def go_to(self, slug, ident):
+        """To a release that was built before: the configuration goes with the code."""
+        p = self.projects[slug]
+        self.flip(slug, ident)
+        p["config_version"] = p["releases"][ident]["config"]
+        p["vars"] = p["_config"][p["config_version"]]
 
 
 def settled(server, prefix):
@@ -320,7 +328,7 @@ def observe(server, lane):
             continue
         for s in server.get(f"/v1/projects/{p['id']}/sessions?limit=100")["data"]:
             seen["sessions"][s["id"]] = {"project": p["id"], "version": s["release"],
-                                         "metadata": s["metadata"]}
+                                         "metadata": s["metadata"], "turns": s["turns"]}
     for k in server.get("/v1/keys")["data"]:
         if k["name"].startswith(lane):
             seen["keys"][k["id"]] = {"name": k["name"], "revoked": k["revoked_at"] is not None}
@@ -563,16 +571,13 @@ def op_redeploy(slug, commit, source):
 
 def op_activate(slug, version):
     return json_op("activate", "POST", f"/agent_projects/{slug}/activate", {"version": version},
-                   lambda ledger, doc: ledger.flip(slug, doc["id"]))
+                   lambda ledger, doc: ledger.go_to(slug, doc["id"]))
 
 
 def op_rollback(slug):
     def effect(ledger, doc):
-        p = ledger.projects[slug]
-        ledger.flip(slug, doc["id"])
-        # The configuration goes back with the code.
-        p.update(pinned=True, config_version=p["releases"][doc["id"]]["config"])
-        p["vars"] = p["_config"][p["config_version"]]
+        ledger.go_to(slug, doc["id"])
+        ledger.projects[slug]["pinned"] = True
     return json_op("rollback", "POST", f"/agent_projects/{slug}/rollback", {}, effect)
 
 
@@ -623,9 +628,21 @@ def op_project_delete(slug):
 def op_session(slug, note):
     def effect(ledger, doc):
         ledger.sessions[doc["id"]] = {"project": ledger.projects[slug]["id"],
-                                      "version": doc["release"], "metadata": {"note": note}}
+                                      "version": doc["release"], "metadata": {"note": note},
+                                      "turns": 0}
     return json_op("session create", "POST", f"/v1/projects/{slug}/sessions",
                    {"metadata": {"note": note}}, effect)
+
+
+def op_message(ident):
+    """Taken, and then a turn."""
+    def send(op, server):
+        return server.call("POST", f"/v1/sessions/{ident}/messages", {"text": "hello"},
+                           {"Idempotency-Key": op.key, "Prefer": "respond-async"})
+
+    def effect(ledger, _):
+        ledger.sessions[ident]["turns"] += 1
+    return Op("message", send, effect)
 
 
 def op_session_delete(ident):
@@ -740,6 +757,10 @@ class Maker:
     def do_session_create(self):
         return [], lambda: op_session(self.app, self.word("note"))
 
+    def do_message(self):
+        session = op_session(self.app, self.word("note"))
+        return [session], lambda: op_message(session.answer["id"])
+
     def do_session_delete(self):
         session = op_session(self.app, self.word("note"))
         return [session], lambda: op_session_delete(session.answer["id"])
@@ -752,6 +773,9 @@ SCENARIOS = [n[3:].replace("_", "-") for n in vars(Maker) if n.startswith("do_")
 
 def acknowledge(op, ledger, answer):
     op.answer = answer
+    what = {k: answer[k] for k in ("id", "version", "slug", "config_version")
+            if k in answer} if isinstance(answer, dict) else ""
+    ledger.history.append(f"{op.name} {what}")
     op.effect(ledger, answer)
 
 

@@ -12,6 +12,10 @@ down (ioctl EXT4_IOC_SHUTDOWN, which XFS answers as well), in one of two ways:
     journal  the journal is written, file contents are not: a rename that was not preceded by an fsync
              of the file leaves an empty one.
 
+What was acknowledged before the moment has to be there. An answer that arrives while the file system
+goes down counts as none: an fsync that had begun may then succeed although nothing was written, which
+a real loss of power leaves nobody to see. What is sent afterwards must not be acknowledged at all.
+
 The server is killed, the file system unmounted and mounted again, which replays its journal as after a
 real loss of power. The clients' ledgers, kept outside, then say what must be there (ledger.py): two
 clients work side by side, so that several requests share a commit.
@@ -106,19 +110,24 @@ class Lane(threading.Thread):
         self.server, self.ledger, self.maker, self.rng, self.pause = (
             server, ledger, maker, rng, pause)
         self.in_flight, self.failure, self.done = None, None, 0
-        self.down = threading.Event()
+        self.going = self.gone = None  # when the disk began to go down, and when it was
 
     def one(self, op):
         """False when the outcome is unknown; then op is in flight."""
         self.in_flight = op
+        late = self.gone is not None
         try:
             answer = op.run(self.server)
         except L.Unusable:
             return False
         except L.Refused as e:
             # A disk that is gone may be told in many ways, but never before it is gone.
-            if not self.down.is_set():
+            if self.going is None:
                 self.failure = e
+            return False
+        if late:
+            self.failure = L.Failure(f"'{op.name}' was acknowledged without a disk")
+        if self.going is not None:
             return False
         L.acknowledge(op, self.ledger, answer)
         self.in_flight = None
@@ -170,16 +179,18 @@ class Bench:
             c.start()
         time.sleep(self.rng.uniform(0.02, 0.4))
         for c in clients:
-            c.down.set()
+            c.going = time.monotonic()
         self.disk.cut(way)
-        # A server on a dead disk lives on for a moment, and must not acknowledge anything.
+        for c in clients:
+            c.gone = time.monotonic()
+            # Whose request was answered meanwhile: a last one, to a server without a disk.
         time.sleep(self.rng.choice([0, 0.005, 0.05]))
         self.server.kill()
         for c in clients:
             c.join()
             self.acknowledged += c.done
             if c.failure:
-                raise L.Failure(f"while the disk was there: {c.failure!r}")
+                raise c.failure
         self.disk.unmount()
         self.disk.mount()
         self.server.start()
@@ -187,7 +198,11 @@ class Bench:
             L.settled(self.server, ledger.lane)
         self.server.fsck()
         for c in clients:
-            L.judge(self.server, c.ledger, c.in_flight)
+            try:
+                L.judge(self.server, c.ledger, c.in_flight)
+            except L.Failure as e:
+                raise L.Failure(f"{e}\n acknowledged before, the last one last:\n  "
+                                + "\n  ".join(c.ledger.history[-20:])) from None
         self.server.check_leftovers()
 
     def close(self):

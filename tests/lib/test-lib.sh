@@ -252,6 +252,7 @@ if not eval(sys.argv[2]):
 start_serve() {
 	SERVE_DATA=${SERVE_DATA:-$TEST_DIR/serve-data}
 	SERVE_KEY_FILE=${SERVE_KEY_FILE:-$TEST_DIR/admin-key}
+	: >"$TEST_DIR/serve.url"
 	"$KARTA" serve --offline --listen "127.0.0.1:${SERVE_PORT:-0}" --data "$SERVE_DATA" \
 		--key-file "$SERVE_KEY_FILE" "$@" >"$TEST_DIR/serve.url" 2>>"$TEST_DIR/serve.err" &
 	SERVE_PID=$!
@@ -283,10 +284,12 @@ serve_call() {
 
 # serve_publish PROJECT [DIR]: publish a folder (default: the support bot) as an archive and wait.
 serve_publish() {
-	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . &&
-		curl -sS -m 120 --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
-			-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases" \
-			>"$TEST_DIR/publish.json" || { cat "$TEST_DIR/publish.json"; return 1; }
+	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . || return 1
+	curl -sS -m 120 --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
+		-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases" \
+		>"$TEST_DIR/publish.json" && return 0
+	cat "$TEST_DIR/publish.json"
+	return 1
 }
 
 test -x "$KARTA" || {

@@ -235,7 +235,8 @@ static void test_bind(void **state)
 {
 	static const char token[] = "ghp_0123456789abcdefTOKEN", secret[] = "hook-secret-0123456789";
 	static const char *const bad[] = { "ftp://example.com/x", "http://example.com/a/b",
-		"https://user:pw@example.com/a/b", "nonsense" };
+		"https://user:pw@example.com/a/b", "nonsense", "http://localhost:9/a/b",
+		"https://127.0.0.1/a/b", "https://[::1]/a/b" };
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct kt_project_change ch = { .repo_url = "https://github.com/acme/bot/",
@@ -255,6 +256,17 @@ static void test_bind(void **state)
 	assert_null(strstr(a.json, secret));
 	assert_false(on_disk(r, token));
 	assert_false(on_disk(r, secret));
+	/* The token goes to the server it was given for, and to no other. */
+	ch = (struct kt_project_change){ .repo_url = "https://github.com/acme/other" };
+	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "bot", &ch, NULL, on_answer, &a));
+	ASSERT_STATUS(&a, 200);
+	assert_string_equal(last_audit(r, &a, &n), "project.update");
+	assert_null(strstr(a.json, "\"repo_token\":\"removed\""));
+	ch = (struct kt_project_change){ .repo_url = "https://evil.example/acme/bot" };
+	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "bot", &ch, NULL, on_answer, &a));
+	ASSERT_STATUS(&a, 200);
+	assert_string_equal(last_audit(r, &a, &n), "project.update");
+	assert_non_null(strstr(a.json, "\"repo_token\":\"removed\""));
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
 		ch = (struct kt_project_change){ .repo_url = bad[i] };
 		RUN(r, &a, kt_control_project_change(

@@ -6,6 +6,7 @@
 #include "work.h"
 
 #include <fcntl.h>
+#include <signal.h>
 
 static struct kt_spawner *spawner;
 
@@ -77,7 +78,7 @@ static void test_missing_is_named(void **state)
 	send_doc(r, &a, "beans", doc);
 	ASSERT_STATUS(&a, 202);
 	assert_text(&a, "version", "v1");
-	assert_text(&a, "state", "queued");
+	assert_text(&a, "state", "building");
 	assert_int_equal(kt_json_int(a.doc, "files", 0), 3);
 	answer_clear(&a);
 }
@@ -252,6 +253,91 @@ static void test_bundle(void **state)
 	answer_clear(&a);
 }
 
+/* Send a bundle of one file; its outcome is asserted. */
+static void send_bundle(struct rig *r, struct answer *a, const char *content)
+{
+	const struct file files[] = { CLAUDE_MD, { "a.txt", content, 0 } };
+	struct kt_tree *t = tree_of(r, files, 2);
+	KT_AUTOFREE char *doc = doc_of(files, 2, "");
+	KT_AUTOFREE char *path = kt_asprintf("%s/bundle", r->dir);
+	const struct kt_manifest *m = kt_tree_manifest(t);
+	const char *digests[] = { m->files[0].digest, m->files[1].digest };
+	int64_t bytes;
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(kt_bundle_write(t, doc, digests, 2, fd, &bytes, NULL), KT_OK);
+	(void)close(fd);
+	send_file(r, a, "beans", NULL, path);
+	ASSERT_STATUS(a, 202);
+	kt_tree_free(t);
+}
+
+/* The one child of the spawner; 0 when there is none. */
+static pid_t child_of_spawner(void)
+{
+	KT_AUTOFREE char *path = kt_asprintf("/proc/%d/task/%d/children",
+		(int)kt_spawner_pid(spawner), (int)kt_spawner_pid(spawner));
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+	int64_t pid = 0;
+
+	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
+	if (!kt_str_int64n(text.ptr, strcspn(text.ptr, " "), 1, INT32_MAX, &pid))
+		return 0;
+	return (pid_t)pid;
+}
+
+static void wait_for_child(struct rig *r, bool there)
+{
+	int64_t until = kt_mono_us() + 20000000;
+
+	while ((child_of_spawner() != 0) != there && kt_mono_us() < until)
+		rig_turn(r, 1);
+	assert_int_equal(child_of_spawner() != 0, there);
+}
+
+/* Who asks for refs and may push gets an unpacker that is started ahead, and used once. */
+static void test_unpacker_ahead(void **state)
+{
+	struct rig *r = *state;
+	struct kt_works *w = kt_works_get(r->ctl);
+	struct kt_principal reader = r->admin;
+	const struct kt_actor may_read = { .who = &reader, .request_id = "req_r" };
+	struct answer a = { 0 };
+
+	reader.scopes = KT_SCOPE_READ;
+	send_bundle(r, &a, "one");
+	RUN(r, &a, kt_control_refs(r->ctl, &may_read, "beans", on_answer, &a));
+	ASSERT_STATUS(&a, 200);
+	assert_null(w->ahead);
+	for (int i = 0; i < 2; i++) {
+		RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "beans", on_answer, &a));
+		ASSERT_STATUS(&a, 200);
+		assert_non_null(w->ahead);
+	}
+	wait_for_child(r, true);
+	send_bundle(r, &a, "two");
+	assert_null(w->ahead);
+	wait_for_child(r, false);
+	/* One that ended meanwhile is replaced, whether that is known already or not. */
+	RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "beans", on_answer, &a));
+	wait_for_child(r, true);
+	assert_int_equal(kill(child_of_spawner(), SIGKILL), 0);
+	send_bundle(r, &a, "three");
+	RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "beans", on_answer, &a));
+	wait_for_child(r, true);
+	assert_int_equal(kill(child_of_spawner(), SIGKILL), 0);
+	wait_for_child(r, false);
+	for (int i = 0; w->ahead && i < 2000; i++)
+		rig_turn(r, 1);
+	assert_null(w->ahead);
+	send_bundle(r, &a, "four");
+	/* The end of the control takes one with it that never got a job. */
+	RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "beans", on_answer, &a));
+	assert_non_null(w->ahead);
+	answer_clear(&a);
+}
+
 static void test_whole_archive(void **state)
 {
 	struct rig *r = *state;
@@ -420,6 +506,7 @@ int main(int argc, char **argv)
 		T(test_delta_and_digest),
 		T(test_refusals),
 		T(test_bundle),
+		T(test_unpacker_ahead),
 		T(test_whole_archive),
 		T(test_bad_archive),
 		T(test_download),

@@ -221,6 +221,26 @@ static void no_event_log(void **state)
 	}
 }
 
+/* After a power cut a file may have its size without its bytes: it reads as zeros. */
+static void size_without_bytes(void **state)
+{
+	(void)state;
+	static const char zeros[5000];
+	for (size_t n = 1; n <= sizeof(zeros); n = n * 3 + 1) {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+		struct kt_err err = KT_ERR_INIT;
+		assert_int_equal(kt_fs_write_atomic(path, zeros, n, 0600, false, &err), KT_OK);
+		struct kt_evlog *log = open_log(path, 1 << 20);
+		add(log, 10);
+		kt_evlog_free(log);
+		log = open_log(path, 1 << 20);
+		whole(log, 0, &b, 0);
+		assert_int_equal(check_frames(&b, 1, 1), 0);
+		kt_evlog_free(log);
+		assert_int_equal(unlink(path), 0);
+	}
+}
+
 static void resume_from_everywhere(void **state)
 {
 	(void)state;
@@ -718,6 +738,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_cut_joins, setup, teardown),
 		cmocka_unit_test_setup_teardown(torn_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_event_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(size_without_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume_from_everywhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_log_overflows_into_a_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_log_is_bounded_without_gaps, setup, teardown),

@@ -296,6 +296,54 @@ static void test_arguments(void **state)
 	check_refused(archive, staging, "{\"max_archive_bytes\":5}", KT_ELIMIT, "is 5");
 }
 
+/* A worker that was started ahead: its job comes on stdin. Gives its exit status. */
+static int run_with_job(const char *job, struct kt_buf *out)
+{
+	char name[] = "karta-unpack", dash[] = "-";
+	char *argv[] = { name, dash, NULL };
+	int fds[2], before = dup(STDIN_FILENO), status;
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], job, strlen(job)), (ssize_t)strlen(job));
+	close(fds[1]);
+	assert_true(dup2(fds[0], STDIN_FILENO) >= 0);
+	close(fds[0]);
+	status = run_worker(2, argv, out);
+	(void)dup2(before, STDIN_FILENO);
+	close(before);
+	return status;
+}
+
+static void test_job_on_stdin(void **state)
+{
+	KT_AUTOFREE char *archive = at("archive"), *staging = at("s");
+	static const struct {
+		const char *limits, *says;
+	} cases[] = {
+		{ "{}", "no tar archive" },
+		{ "{\"max_archive_bytes\":5}", "is 5" },
+		{ "[]", "no object" },
+		{ "{\"max_files\":0}", "max_files" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(10000);
+		KT_AUTOFREE char *job = kt_asprintf(
+			"{\"archive\":\"%s\",\"staging\":\"%s\",\"limits\":%s}", archive, staging,
+			cases[i].limits);
+
+		assert_int_equal(run_with_job(job, &out), 1);
+		if (!strstr(out.ptr, cases[i].says))
+			fail_msg("'%s' is not in: %s", cases[i].says, out.ptr);
+	}
+	KT_AUTO_BUF struct kt_buf none = KT_BUF_INIT(10000), half = KT_BUF_INIT(10000);
+
+	assert_int_equal(run_with_job("", &none), 1);
+	assert_non_null(strstr(none.ptr, "no job"));
+	assert_int_equal(run_with_job("{\"archive\":\"", &half), 1);
+	assert_non_null(strstr(half.ptr, "\"ok\":false"));
+}
+
 static int set_up(void **state)
 {
 	return mkdtemp(root) ? 0 : -1;
@@ -315,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_arch),
 		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_job_on_stdin),
 	};
 	return cmocka_run_group_tests_name("pack/worker", tests, set_up, tear_down);
 }

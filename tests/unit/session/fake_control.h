@@ -26,6 +26,7 @@ static struct fake_control {
 	char **env;
 	bool later; /* answers wait for fake_answer() */
 	bool gone; /* no release can be opened any more */
+	bool deleted; /* there is no project */
 	struct kt_vec waiting; /* struct fake_open */
 	struct kt_map counts; /* release -> sessions + 1000 */
 	int opens, holds;
@@ -57,6 +58,12 @@ static inline void fake_answer(void)
 
 		fake_answer_one(o);
 	}
+}
+
+enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id, const char *ref,
+	struct kt_target *out, struct kt_err *err)
+{
+	return fake.deleted ? KT_ENOTFOUND : KT_OK;
 }
 
 void kt_control_release_open(

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# First step of action.yml: which karta to run. The one that is named, the one on PATH, or one that is built from
+# the source around this file, of the very version that the workflow names.
+set -eu
+
+fail() {
+	printf '::error title=karta::%s\n' "$*"
+	exit 2
+}
+
+program=${INPUT_KARTA:-}
+if [ -n "$program" ]; then
+	[ -x "$program" ] || fail "'$program' is no program"
+elif program=$(command -v karta); then
+	:
+else
+	[ "${RUNNER_OS:-Linux}" = Linux ] || fail 'karta is not installed, and is built on Linux only: name it with the input karta'
+	source=$(cd "$GITHUB_ACTION_PATH/../.." && pwd)
+	[ -f "$source/Makefile" ] || fail "karta is not installed, and '$source' is not its source"
+	build=${RUNNER_TEMP:-/tmp}/karta-build
+	echo '::group::Building karta'
+	(cd "$source" && scripts/setup && make -j"$(nproc)" BUILD="$build") || fail 'karta cannot be built'
+	echo '::endgroup::'
+	program=$build/release/karta
+fi
+"$program" --version
+printf 'program=%s\n' "$program" >>"$GITHUB_OUTPUT"

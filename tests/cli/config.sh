@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta config: list, get, set, unset; each change a release; values kept from who may not see them.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+command -v curl >/dev/null || test_skip_all "curl is not installed"
+
+start_serve && serve_publish bot || exit 1
+KARTA_SERVER=$SERVE_URL
+KARTA_API_KEY=$SERVE_KEY
+KARTA_PROJECT=bot
+export KARTA_SERVER KARTA_API_KEY KARTA_PROJECT
+
+test_expect_success 'none at first' '
+	"$KARTA" config >out 2>err && test_empty out && test_grep "no config vars" err &&
+	"$KARTA" config --json >out && test_json out "d[\"vars\"] == {} and d[\"schema_version\"] == 1" &&
+	test_must_exit 5 "$KARTA" config get A 2>err && test_grep ".A. is not set" err
+'
+
+test_expect_success 'set makes a release, also in Heroku'"'"'s way' '
+	"$KARTA" config set A=1 B="two words" 2>err && test_grep "v2 has the new configuration" err &&
+	"$KARTA" config:set -a bot C=x=y --json >out && test_json out "d[\"release\"][\"version\"] == \"v3\"" &&
+	"$KARTA" config >out && printf "A: 1\nB: two words\nC: x=y\n" >expect && test_cmp expect out &&
+	"$KARTA" config:get B >out && echo "two words" >expect && test_cmp expect out &&
+	"$KARTA" config get C --json >out && test_json out "d[\"name\"] == \"C\" and d[\"value\"] == \"x=y\"" &&
+	"$KARTA" releases --json >out && test_json out "[r[\"version\"] for r in d[\"data\"]] == [\"v3\", \"v2\", \"v1\"]"
+'
+
+test_expect_success 'from standard input and from a file' '
+	printf "line 1\nline 2\n" | "$KARTA" config set TEXT=- && "$KARTA" config get TEXT >out &&
+	printf "line 1\nline 2\n" >expect && test_cmp expect out &&
+	printf "@x" | "$KARTA" config set TEXT=- && test "$("$KARTA" config get TEXT)" = @x &&
+	echo secret >file && "$KARTA" config set TEXT=@file && test "$("$KARTA" config get TEXT)" = secret &&
+	test_must_exit 5 "$KARTA" config set TEXT=@nowhere 2>err && test_grep nowhere err &&
+	test_must_exit 2 "$KARTA" config set X=- Y=- 2>err && test_grep "one variable only" err &&
+	printf "a\0b" >nul && test_must_exit 2 "$KARTA" config set X=@nul && test_must_exit 5 "$KARTA" config get X
+'
+
+test_expect_success 'for a shell' '
+	"$KARTA" config set Q="it'"'"'s \$HOME \`x\`" && (eval "$("$KARTA" config --shell)" && printf "%s\n" "$Q" "$B") >out &&
+	printf "%s\n" "it'"'"'s \$HOME \`x\`" "two words" >expect && test_cmp expect out
+'
+
+test_expect_success 'unset; what changes nothing is no release' '
+	"$KARTA" config unset Q TEXT 2>err && test_grep "has the new configuration" err &&
+	test_must_exit 5 "$KARTA" config get Q && "$KARTA" releases --json >before &&
+	"$KARTA" config unset Q 2>err && test_grep "without a release" err && "$KARTA" config set A=1 &&
+	"$KARTA" releases --json >after && test_cmp before after
+'
+
+test_expect_success 'names that are none' '
+	for pair in 1A=x A-B=x KARTA_X=x LD_PRELOAD=x "A B=x"; do
+		test_must_exit 1 "$KARTA" config set "$pair" 2>err && test_grep "cannot be set" err || return 1
+	done &&
+	test_must_exit 2 "$KARTA" config set A && test_must_exit 2 "$KARTA" config set =x &&
+	test_must_exit 2 "$KARTA" config set && test_must_exit 2 "$KARTA" config unset &&
+	head -c 70000 /dev/zero | tr "\0" x >big && ! "$KARTA" config set BIG=@big 2>err && test_grep "^karta: " err
+'
+
+test_expect_success 'without scope admin the values are hidden' '
+	reader=$("$KARTA" keys create r --scopes read -q) && KARTA_API_KEY=$reader "$KARTA" config >out 2>err &&
+	test_grep "^A: \(hidden\)$" out && test_grep "scope admin" err &&
+	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" config get A &&
+	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" config set A=2
+'
+
+test_expect_success 'values are in no file, no log and no audit entry as they are' '
+	"$KARTA" config set SECRET=xyzzy-plugh-4711 && "$KARTA" logs --json >out && test_grep -v xyzzy out &&
+	"$KARTA" audit --json >out && test_grep -v xyzzy out && test_grep SECRET out && test_grep -v xyzzy "$TEST_DIR/serve.err" &&
+	! grep -r xyzzy "$SERVE_DATA"
+'
+
+test_expect_success 'rollback and activate bring the configuration of their release' '
+	"$KARTA" config set COLOR=red && "$KARTA" config set COLOR=blue && last=$("$KARTA" releases --json | sed "s/.*\"data\":\[{[^}]*\"version\":\"\(v[0-9]*\)\".*/\1/") &&
+	last=$("$KARTA" releases show --json | sed "s/.*\"version\":\"\(v[0-9]*\)\".*/\1/") &&
+	"$KARTA" rollback && test "$("$KARTA" config get COLOR)" = red &&
+	"$KARTA" releases unpin && "$KARTA" releases activate "$last" && test "$("$KARTA" config get COLOR)" = blue &&
+	"$KARTA" config set MORE=1 && test "$("$KARTA" config get COLOR)" = blue
+'
+
+test_expect_success 'the harness gets them, and not the key of the server' '
+	stop_serve; printf "#!/bin/sh\nenv >\"%s/harness.env\"\n" "$TEST_DIR" >claude && chmod +x claude || return 1
+	"$KARTA" serve --listen "127.0.0.1:$SERVE_PORT" --data "$SERVE_DATA" \
+		--harness-program "$PWD/claude" >served 2>>"$TEST_DIR/serve.err" &
+	SERVE_PID=$!
+	test_background "$SERVE_PID" && test_wait_for 30 curl -sf "$SERVE_URL/readyz" || return 1
+	"$KARTA" --timeout 20s send Hello >out 2>err
+	test_grep "^COLOR=blue$" "$TEST_DIR/harness.env" && test_grep "^KARTA_RELEASE=v" "$TEST_DIR/harness.env" &&
+		test_grep -v "$SERVE_KEY" "$TEST_DIR/harness.env"
+'
+
+test_done

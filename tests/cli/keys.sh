@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# karta keys: create, list, revoke; scopes and expiry hold.
+. "$(dirname "$0")/../lib/test-lib.sh"
+
+command -v curl >/dev/null || test_skip_all "curl is not installed"
+
+start_serve || exit 1
+KARTA_SERVER=$SERVE_URL
+KARTA_API_KEY=$SERVE_KEY
+export KARTA_SERVER KARTA_API_KEY
+
+test_expect_success 'create prints the key and nothing else on stdout' '
+	"$KARTA" keys create ci >key 2>err && test "$(wc -l <key)" -eq 1 && test_grep "^kt_live_[A-Za-z0-9]{38}$" key &&
+	test_grep "only time" err && "$KARTA" keys >out && test_grep "^key_.* ci .* read,write " out &&
+	test_grep -v "$(cat key)" out && KARTA_API_KEY=$(cat key) "$KARTA" whoami >out
+'
+
+test_expect_success 'scopes, kind and expiry' '
+	"$KARTA" keys create --scopes "read, admin" --test --expires 30d dash --json >out &&
+	test_json out "d[\"key\"].startswith(\"kt_test_\") and d[\"scopes\"] == [\"read\", \"admin\"] and d[\"expires_at\"]" &&
+	test_must_exit 2 "$KARTA" keys create x --scopes write,root 2>err && test_grep ".root. is no scope" err &&
+	test_must_exit 2 "$KARTA" keys create x --scopes "" && test_must_exit 2 "$KARTA" keys create x --scopes , &&
+	test_must_exit 2 "$KARTA" keys create && test_must_exit 2 "$KARTA" keys create x --expires soon
+'
+
+test_expect_success 'a scope holds no other' '
+	reader=$("$KARTA" keys create r --scopes read -q) && writer=$("$KARTA" keys create w --scopes write -q) &&
+	KARTA_API_KEY=$reader "$KARTA" projects && KARTA_API_KEY=$reader "$KARTA" keys >out &&
+	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" projects create p 2>err && test_grep "write" err &&
+	KARTA_API_KEY=$writer "$KARTA" projects create p && test_must_exit 4 env KARTA_API_KEY="$writer" "$KARTA" projects &&
+	test_must_exit 4 env KARTA_API_KEY="$writer" "$KARTA" keys create y &&
+	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" audit
+'
+
+test_expect_success 'an expired key is refused, and listed with --all only' '
+	short=$("$KARTA" keys create brief --expires 1s -q) && KARTA_API_KEY=$short "$KARTA" whoami && sleep 1.2 &&
+	test_must_exit 4 env KARTA_API_KEY="$short" "$KARTA" whoami &&
+	"$KARTA" keys >out && test_grep -v brief out && "$KARTA" keys list --all >out && test_grep "brief .* expired$" out
+'
+
+test_expect_success 'revoke by id or beginning; twice is fine; unknown is not found' '
+	key=$("$KARTA" keys create two -q) && id=$("$KARTA" keys | awk "/ two /{print \$1}") &&
+	"$KARTA" keys revoke "$id" 2>err && test_grep "^Revoked $id" err &&
+	test_must_exit 4 env KARTA_API_KEY="$key" "$KARTA" whoami &&
+	"$KARTA" keys >out && test_grep -v " two " out && "$KARTA" keys --all >out && test_grep " two .* revoked$" out &&
+	"$KARTA" keys revoke "$id" && test_must_exit 5 "$KARTA" keys revoke key_none &&
+	key=$("$KARTA" keys create three -q) && "$KARTA" keys rm "$(printf %.14s "$key")" &&
+	test_must_exit 4 env KARTA_API_KEY="$key" "$KARTA" whoami
+'
+
+test_expect_success 'the last key with scope admin stays' '
+	for id in $("$KARTA" keys | awk "/ dash /{print \$1}"); do "$KARTA" keys revoke "$id" || return 1; done &&
+	id=$("$KARTA" whoami --json | sed "s/.*\"id\":\"\(key_[^\"]*\)\".*/\1/") &&
+	test_must_exit 6 "$KARTA" keys revoke "$id" 2>err && test_grep "last key" err && "$KARTA" whoami >out
+'
+
+test_expect_success 'the list as JSON has no key in it' '
+	"$KARTA" keys --json >out && test_json out "d[\"schema_version\"] == 1 and all(\"key\" not in k and len(k[\"last4\"]) == 4 for k in d[\"data\"])"
+'
+
+test_done
