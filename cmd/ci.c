@@ -114,7 +114,7 @@ static size_t place(const char *text, size_t *file, const char **line, const cha
 void kt_ci_annotate(const char *level, const char *title, const char *sub, const char *text)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
-	const char *line = NULL, *col = NULL;
+	const char *line = NULL, *col = NULL, *rest;
 	size_t file, skip;
 	struct kt_ctx loud = { 0 };
 
@@ -122,6 +122,10 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 		return;
 	text += strspn(text, " !-");
 	skip = place(text, &file, &line, &col);
+	/* "error: " is what it is shown as. */
+	rest = text + skip;
+	if (kt_str_starts(rest, level) && kt_str_starts(rest + strlen(level), ": "))
+		rest += strlen(level) + 2;
 	kt_buf_addf(&b, "::%s title=", level);
 	add_escaped(&b, title, strlen(title), true);
 	if (skip) {
@@ -136,7 +140,7 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 			kt_buf_addf(&b, ",col=%.*s", (int)strspn(col, "0123456789"), col);
 	}
 	kt_buf_adds(&b, "::");
-	add_escaped(&b, text + skip, strlen(text + skip), false);
+	add_escaped(&b, rest, strlen(rest), false);
 	kt_say(&loud, "%s", b.ptr);
 }
 

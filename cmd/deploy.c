@@ -243,6 +243,9 @@ static void on_log(void *arg, const char *level, const char *text)
 	struct deploy *d = arg;
 
 	kt_talk_log(&d->talk, level, text);
+	/* How it ended is told once, with the name of the release. */
+	if (kt_str_starts(text, " !"))
+		return;
 	if (kt_str_eq(level, "error") || kt_str_starts(level, "warn"))
 		kt_ci_annotate(kt_str_eq(level, "error") ? "error" : "warning", "karta deploy",
 			d->sub, text);
@@ -432,7 +435,7 @@ static enum kt_code deploy_all(struct deploy *d, struct kt_err *err)
 			(void)kt_wrap(&one, "%s", d->ships.items[i].name);
 		/* All but the first are told of at once; the first is the command's error. */
 		if (worst != KT_OK)
-			kt_talk_log(&d->talk, "error", one.msg);
+			on_log(d, "error", one.msg);
 		else
 			*err = one;
 		if (worst == KT_OK)

@@ -41,8 +41,8 @@ struct kt_control_config {
 	bool offline; /* every harness is the rehearsal: nothing needs to be installed */
 	/*
 	 * Told of the first key before it is committed: a crash in between leaves a key that opens
-	 * nothing, and the next start makes another; never one that nobody knows. An error undoes it.
-	 * NULL: the caller does it when kt_control_bootstrap() has returned.
+	 * nothing, and the next start makes another; never one that nobody knows. An error undoes
+	 * it. NULL: the caller does it when kt_control_bootstrap() has returned.
 	 */
 	enum kt_code (*first_key)(void *arg, const char *key, struct kt_err *err);
 	void *first_key_arg;

@@ -171,7 +171,9 @@ test('what the build finds becomes annotations at its line, and nothing else doe
   const marks = commands(r.stderr);
   assert.ok(marks.some((l) => /^::error title=karta deploy,file=karta\.toml,line=\d+(,col=\d+)?::./.test(l)), r.stderr);
   assert.ok(marks.every((l) => /^::(error|warning) title=karta deploy(,file=[\w./-]+,line=\d+(,col=\d+)?)?::/.test(l)), marks.join('\n'));
-  assert.ok(marks.every((l) => !/##\[/.test(l.replace(/^::.*?::/, ''))), marks.join('\n'));
+  assert.deepEqual(marks.filter((l) => l.startsWith('::error')).length, 2, 'the finding, and the outcome');
+  assert.ok(marks.every((l) => !/::(error|warning): /.test(l)), marks.join('\n'));
+  assert.ok(r.stderr.split('\n').every((l) => marks.includes(l) || !l.includes('##[')), 'the log is no command');
   // An application in a folder: its files are named from the repository's root, wherever the job stands.
   for (const [args, cwd] of [[['--dir', 'sub'], dir], [[], path.join(dir, 'sub')]]) {
     r = await run(KARTA, ['deploy', ...args], { cwd, env: push.env });
@@ -346,7 +348,7 @@ test('the workflows of docs/ci.md are YAML, and use what there is', () => {
 test('a job with git and curl alone', async (t) => {
   const server = await startServe(t);
   const c = new Client(server, server.key);
-  const from = origin(t, { 'web/AGENTS.md': 'Web.\n' });
+  const from = origin(t, { 'web/AGENTS.md': 'Web.\n', 'web/karta.toml': `name = "web"\n[harness]\ntype = "acp"\ncommand = ["true"]\n` });
   const dir = checkout(t, from, 'refs/heads/main');
   const work = tempDir(t, 'job');
   const scripts = fenced('sh');
@@ -500,7 +502,9 @@ test('previews: their names, sessions on them, their end by deletion and by age'
   // A preview is not activated, and no rollback goes to it; a project cannot take its name, nor it a project's.
   assert.equal((await c().call('POST', `${P}/releases/{version}/activate`, ['fake', 'v2'])).status, 409);
   assert.equal((await c().call('POST', `${P}/rollback`, ['fake'], { body: { version: 'v2' } })).status, 409);
-  assert.equal((await c().call('POST', '/agent_projects', [], { body: { slug: 'fake-fix-login' } })).status, 409);
+  const twin = (await c().call('POST', '/agent_projects', [], { body: { slug: 'fake-a-b' } })).body;
+  assert.notEqual(twin.url, (await project()).previews.find((p) => p.label === 'fake-a-b').url);
+  assert.equal(await at(`fake-a-b.localhost:${server.port}`), 201);
   await c().call('POST', '/agent_projects', [], { body: { slug: 'fake-taken' } });
   const taken = await run('git', ['-C', from.dir, 'push', 'karta', 'fix/login:refs/heads/taken'], { env: user() });
   assert.equal(taken.code, 1);

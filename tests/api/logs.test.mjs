@@ -227,7 +227,7 @@ test('filters, times, pipes', seconds(60), async (t) => {
   await line(c, 'more');
   await line(c, 'more');
   await eventually(() => /^end 0/m.test(out), 'the end of the pipe');
-  await once(piped, 'close');
+  await eventually(() => piped.exitCode === 0, 'the end of the shell');
   assert.equal(err, '');
   const head = await u.run('bash', ['-c', 'karta logs bot --tail --since 1h | head -1; echo "${PIPESTATUS[@]}"']);
   assert.equal(head.stderr, '');

@@ -99,10 +99,9 @@ class Remotes:
     unpacks the commit and makes it live."""
 
     def __init__(self, b, stack):
-        self.karta = KartaServe(stack, b.karta)
+        self.stack, self.program, self.karta = stack, b.karta, None
         self.http = GitHttp(stack)
         self.repo = Repository(stack, *LARGE)
-        self.repo.env["KARTA_API_KEY"] = self.karta.key
         self.repo.env["PATH"] = os.path.dirname(b.karta) + ":" + os.environ["PATH"]
         if not os.path.exists(os.path.join(os.path.dirname(b.karta), "git-remote-karta")):
             raise Skip("git-remote-karta is not beside karta: make builds it")
@@ -110,8 +109,13 @@ class Remotes:
         self.names = []
 
     def fresh(self):
-        """New empty remotes."""
+        """New empty remotes. A server of karta keeps a file once, in whatever project: a new server."""
         repo = self.repo
+        if self.karta:
+            self.karta.stop()
+            shutil.rmtree(self.karta.data, ignore_errors=True)
+        self.karta = KartaServe(self.stack, self.program)
+        repo.env["KARTA_API_KEY"] = self.karta.key
         for name in self.names:
             repo.git("remote", "remove", name)
             shutil.rmtree(os.path.join(repo.dir, ".git/karta"), ignore_errors=True)
@@ -350,13 +354,12 @@ def durable_sessions(b):
         karta.publish("bench", app_of(b.stub))
         lua = script(karta.data, {}, {"Content-Type": "application/json",
                                       "Authorization": f"Bearer {karta.key}"})
-        servers = [(karta, "/v1/projects/bench/sessions", lua)]
+        servers = [(karta, lambda: "/v1/projects/bench/sessions", lua)]
         try:
             sa = SandboxAgent(stack, SandboxAgent.home(stack, b.stub))
-            sa.begin()
             body = {"jsonrpc": "2.0", "id": 9, "method": "session/new",
                     "params": {"cwd": "/tmp", "mcpServers": []}}
-            servers.append((sa, f"/v1/acp/{sa.acp}?agent=pi", script(
+            servers.append((sa, lambda: sa.begin() + "?agent=pi", script(
                 temp_dir(stack, "lua"), body, {"Content-Type": "application/json"})))
         except Skip as e:
             b.skip(9, "durable sessions beside sandbox-agent", str(e))
@@ -365,7 +368,7 @@ def durable_sessions(b):
             for server, path, lua in servers:
                 for n in (64, 1):
                     got.setdefault((server.name, n), []).append(
-                        wrk(server, path, seconds, n, lua)[0])
+                        wrk(server, path(), seconds, n, lua)[0])
             got.setdefault(("sqlite", 1), []).append(sqlite_rate(karta.data, 1))
     rate = {k: median(v) for k, v in got.items()}
     for n, least in ((64, 20000), (1, None)):

@@ -134,6 +134,13 @@ def stop(proc, limit_s=8):
         proc.wait()
 
 
+def stop_group(proc):
+    """End the process group of a process that was started with start_new_session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(proc.pid, signal.SIGTERM)
+    stop(proc)
+
+
 def runstat(tools, commands, rounds, warm_ups=2, until=None, env=None, cwd=None):
     """Run commands in turn; gives for each its lists wall_ms, cpu_ms and rss_kib."""
     line = [os.path.join(tools, "runstat"), "-n", str(rounds), "-w", str(warm_ups)]

@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import time
 
-from measure import Http, HERE, Pinned, Skip, background, call, free_port, stop, temp_dir, tree, wait_ready
+from measure import Http, HERE, Pinned, Skip, background, call, free_port, stop, stop_group, temp_dir, tree, wait_ready
 
 SA = os.path.join(HERE, "node_modules/@sandbox-agent/cli-linux-x64/bin/sandbox-agent")
 
@@ -324,8 +324,10 @@ class GitHttp(Nginx):
         self.wrap = subprocess.Popen([wrap, "-c", "2", "-s", f"unix:{self.root}/fcgi.sock"],
                                      env={"PATH": os.environ["PATH"], "HOME": self.root,
                                           "GIT_CONFIG_NOSYSTEM": "1"},
-                                     stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stack.callback(stop, self.wrap)
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL, start_new_session=True)
+        # Its workers do not end with it.
+        stack.callback(stop_group, self.wrap)
         super().__init__(stack, "{}", GIT_CONF.format(dir=self.root, program=backend))
 
     def make(self, name, hook=None):

@@ -135,6 +135,143 @@ done <<'EOT'
 2 - --nonsense
 EOT
 
+# The commands of a hosting server. Columns: status with a server, with a dead server, with a wrong
+# key, then the words. Output that is no single object is named below.
+if command -v curl >/dev/null && start_serve && serve_publish bot; then
+	git init -q repo
+	KARTA_API_KEY=$SERVE_KEY
+	KARTA_PROJECT=bot
+	export KARTA_API_KEY KARTA_PROJECT
+	"$KARTA" --server "$SERVE_URL" config set A=1 2>/dev/null
+	rows=0
+	while read -r live gone wrong words; do
+		case $live in '' | '#'*) continue ;; esac
+		rows=$((rows + 1))
+		words=$(printf '%s' "$words" | sed "s/@N/$rows/g; s,@DATA,$SERVE_DATA,; s,@FOLDER,$PWD/app,; s,@NOWHERE,$PWD/nowhere,; s,@OUT,$PWD/out-$rows,")
+		row_live=$live row_gone=$gone row_wrong=$wrong row_words=$words row_at=.
+		case $words in *link*) row_at=repo ;; esac
+
+		test_expect_success "$words: no terminal, status $live" '
+			(cd "$row_at" && "$KARTA" --server "$SERVE_URL" $row_words </dev/null) >out 2>err
+			check "$row_live"
+		'
+		case $words in *config\ set* | *" create "* | *" add "* | *bind* | *backup* | *restore*) ;; *)
+			test_expect_success "$words: input closed, status $live" '
+				(cd "$row_at" && "$KARTA" --server "$SERVE_URL" $row_words <&-) >out 2>err
+				check "$row_live"
+			' ;;
+		esac
+		again=$live
+		case $words in *" create bot-"* | *" add "* | *backup*) again=6 ;; *"restore"*) again=6 ;; esac
+		case $words in *"keys create"*) again=$live ;; esac
+		row_again=$again
+		case $words in
+		*" --files"* | *download*) ;;
+		*)
+			test_expect_success "$words --json: an object, status $again" '
+				(cd "$row_at" && test_must_exit "$row_again" "$KARTA" --server "$SERVE_URL" $row_words --json </dev/null) \
+					>out 2>err || return 1
+				case $row_words in
+				logs*) python3 -c "import json; [json.loads(l) for l in open(\"out\")]" ;;
+				*) if test "$row_again" -eq 0; then
+					json_object out "\"error\" not in d"
+				   else
+					json_object out "d[\"error\"][\"code\"] == $row_again and d[\"error\"][\"message\"]"
+				   fi ;;
+				esac
+			' ;;
+		esac
+		test "$gone" = - || test_expect_success "$words: dead server, status $gone" '
+			(cd "$row_at" && "$KARTA" --server "$dead" $row_words </dev/null) >out 2>err
+			check "$row_gone" && test_grep "^hint: start one with" err &&
+			(cd "$row_at" && test_must_exit "$row_gone" "$KARTA" --server "$dead" --json $row_words </dev/null) >out 2>err &&
+			json_object out "d[\"error\"][\"type\"] == \"unavailable\""
+		'
+		test "$wrong" = - || test_expect_success "$words: wrong key, status $wrong" '
+			(cd "$row_at" && KARTA_API_KEY=kt_live_wrongwrongwrong "$KARTA" --server "$SERVE_URL" $row_words </dev/null) >out 2>err
+			check "$row_wrong" && test_grep "^hint: " err && test_grep -v wrongwrong err &&
+			(cd "$row_at" && KARTA_API_KEY=kt_live_wrongwrongwrong test_must_exit "$row_wrong" "$KARTA" --server "$SERVE_URL" --json $row_words </dev/null) >out 2>err &&
+			json_object out "d[\"error\"][\"code\"] == $row_wrong"
+		'
+	done <<'EOT'
+0 3 4 whoami
+0 3 4 projects
+0 3 4 projects list
+0 3 4 projects show
+0 3 4 projects show bot
+5 3 4 projects show nope
+0 3 4 projects create bot-@N
+6 3 4 projects create bot
+2 - - projects create
+0 3 4 projects add @FOLDER folder-@N
+5 - - projects add @NOWHERE x
+0 3 4 projects link bot
+5 3 4 projects link nope
+5 3 4 projects rename nope x
+9 - - projects delete bot
+5 3 4 projects delete nope --yes
+2 - - projects bind bot
+0 3 4 projects bind bot --repo https://github.com/acme/bot
+0 3 4 projects bind bot --none
+0 3 4 projects releases
+2 - - projects nonsense
+0 3 4 releases
+0 3 4 releases show
+5 3 4 releases show v99
+0 3 4 releases show v1 --files
+0 3 4 releases diff v1 v2
+5 3 4 releases diff v1 v99
+0 3 4 releases download v1 -o @OUT
+5 3 4 releases download v99 -o @OUT
+0 3 4 releases activate v2
+5 3 4 releases activate v99
+0 3 4 releases unpin
+2 - - releases nonsense extra
+0 3 4 rollback --to v1
+5 3 4 rollback --to v99
+0 3 4 releases unpin bot
+0 3 4 config
+0 3 4 config list
+0 3 4 config set B=2
+5 3 4 config get NONE
+0 3 4 config get B
+0 3 4 config unset B
+2 - - config set B
+0 3 4 logs
+0 3 4 logs --lines 1
+5 3 4 logs nope
+2 - - logs --since never
+0 3 4 open --print
+5 3 4 open nope
+0 3 4 keys
+0 3 4 keys create k@N
+2 - - keys create
+5 3 4 keys revoke key_none
+0 3 4 audit
+0 3 4 audit verify
+2 - - audit verify --head 1
+9 - - login
+2 3 - login --with-key
+5 - - logout
+0 - - fsck --data @DATA
+5 - - fsck --data @NOWHERE
+0 - - serve --show-config
+2 - - serve --listen nonsense
+6 - - serve --listen 127.0.0.1:0 --data @DATA
+0 - - serve backup --data @DATA @OUT
+5 - - serve restore --data @NOWHERE @NOWHERE
+0 3 4 send hello
+5 3 4 sessions show sess_none
+EOT
+	test_expect_success 'chat with a dead server and a wrong key' '
+		test_must_exit 3 "$KARTA" --server "$dead" chat </dev/null 2>err &&
+		test_must_exit 4 env KARTA_API_KEY=kt_live_wrong "$KARTA" --server "$SERVE_URL" chat </dev/null 2>err
+	'
+	unset KARTA_API_KEY KARTA_PROJECT
+else
+	test_skip 'the commands of a hosting server' 'curl is not installed, or the server did not start'
+fi
+
 test_expect_success 'chat: each line is a message, and its end the end' '
 	printf "hello\n" | "$KARTA" --server "$url" chat >out 2>err && test_grep Beans out &&
 	"$KARTA" --server "$url" chat <&- >out 2>err &&

@@ -53,7 +53,7 @@ def strace(server, group, extra):
     for tid in wanted:
         args += ["-p", str(tid)]
     proc = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, start_new_session=True)
+                            stderr=subprocess.PIPE)
     end = time.monotonic() + 5
     while not all(traced(pid, t) for t in wanted):
         if proc.poll() is not None or time.monotonic() > end:

@@ -21,18 +21,17 @@ import io
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import tarfile
 import time
-import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-KARTA = os.environ.get("KARTA_CRASH") or os.path.join(
-    ROOT, os.environ.get("BUILD", "build"), "release", "karta")
+# The one that ships: sanitizers make other calls.
+KARTA = os.path.abspath(os.environ.get("KARTA_CRASH") or os.path.join(
+    ROOT, os.environ.get("BUILD", "build"), "release", "karta"))
 READY_S = 5.0  # a server is ready by then, whatever happened to it
 MAIN = "refs/heads/main"
 
@@ -97,7 +96,7 @@ class Server:
             log.flush()
             self.proc = subprocess.Popen(args + ["--listen", f"127.0.0.1:{self.port}"],
                                          env=self.env, stdin=subprocess.DEVNULL, stdout=log,
-                                         stderr=log, start_new_session=True)
+                                         stderr=log)
 
     def start(self):
         """Returns when it answers; the time that took, in seconds."""
@@ -213,7 +212,8 @@ class Server:
             # Unfinished files of blobs/ are swept when they are an hour old.
             if rel.split("/")[0] in ("blobs", "tmp"):
                 continue
-            left += [f"{rel}/{n}" for n in dirs + files if n.startswith((".tmp-", ".karta-")) or ".new-" in n]
+            left += [f"{rel}/{n}" for n in dirs + files
+                     if n.startswith((".tmp-", ".karta-")) or ".new-" in n]
         return left
 
     def check_leftovers(self):
