@@ -209,7 +209,7 @@ static enum kt_code choose_name(
 
 	if (rc != KT_OK && rc != KT_ENOTFOUND)
 		return rc;
-	name = given            ? kt_strdup(given)
+	name = given          ? kt_strdup(given)
 		: rc == KT_OK ? kt_strdup(same.name)
 			      : kt_profile_name_of(server);
 	if (!given && rc == KT_ENOTFOUND && kt_profile_find(name, NULL, &other, NULL) == KT_OK) {

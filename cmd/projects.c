@@ -234,8 +234,7 @@ static void move_remote(const struct kt_ctx *ctx, const char *from, const char *
 	KT_AUTOFREE char *old = NULL;
 
 	if (kt_git_remote_url(".", "karta", &url, NULL) != KT_OK ||
-		kt_remote_parse(url, &server, &project, NULL) != KT_OK ||
-		!kt_str_eq(project, from))
+		kt_remote_parse(url, &server, &project, NULL) != KT_OK || !kt_str_eq(project, from))
 		return;
 	moved = kt_asprintf("karta::%s/%s", server, to);
 	if (kt_git_remote_set(".", "karta", moved, &old, NULL) == KT_OK)

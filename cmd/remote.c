@@ -287,7 +287,8 @@ static bool at_root(void)
 	KT_AUTOFREE char *config = find_above(".git/config");
 	size_t n = toml ? strlen(toml) - strlen("karta.toml") : 0;
 
-	return !toml || (config && !strncmp(toml, config, n) && kt_str_eq(config + n, ".git/config"));
+	return !toml ||
+		(config && !strncmp(toml, config, n) && kt_str_eq(config + n, ".git/config"));
 }
 
 /* The project of the remote, when its server is the one that is meant; NULL otherwise. */

@@ -93,8 +93,8 @@ void kt_api_projects_delete(struct kt_call *c, const struct kt_params *p)
 	struct kt_target t = { .project_id = "" };
 	struct kt_err err = KT_ERR_INIT;
 	enum kt_code rc = kt_control_target(ctl, c->by->who.org_id, p->value[0], &t, &err);
-	struct kt_later *l =
-		kt_api_later(c, kt_strdup(rc == KT_ENOTFOUND ? "" : t.project_id), free);
+	struct kt_later *l = kt_api_later(
+		c, kt_strdup(rc == KT_ENOTFOUND ? "" : t.project_id), free);
 
 	kt_control_project_delete(ctl, &l->actor, p->value[0], deleted, l);
 }

@@ -180,14 +180,17 @@ struct kt_precond {
 	const char *idem_key, *idem_scope, *fingerprint; /* Idempotency-Key, or NULL */
 };
 
+/* {"data":[project,...]}, by name. */
 void kt_control_projects(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+/* One project, by name or id. */
 void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg);
 struct kt_project_new {
 	const char *slug;
 	const char *dir; /* serve this folder from disk, or NULL */
 };
+/* 201 with the project; 409 `project_exists`. */
 void kt_control_project_create(struct kt_control *ctl, const struct kt_actor *a,
 	const struct kt_project_new *p, const struct kt_precond *pre, kt_result_fn fn, void *arg);
 /* NULL members stay as they are. */
@@ -242,6 +245,7 @@ KT_MUST_CHECK enum kt_code kt_control_build_log(struct kt_control *ctl, const st
 	const char *ref, const char *release, struct kt_evlog **out_log, bool *out_over,
 	struct kt_err *err);
 
+/* {"data":[release,...],"has_more"}: newest first, below version `before` (0 = from the newest). */
 void kt_control_releases(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	int64_t before, size_t limit, kt_result_fn fn, void *arg);
 /* `release` is "v7", an id or "current". With `manifest` the result is its text. */
@@ -270,8 +274,10 @@ void kt_control_config(struct kt_control *ctl, const struct kt_actor *a, const c
 void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);
 
+/* Organization, key and scopes of the caller. */
 void kt_control_whoami(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+/* {"data":[key,...]}, oldest first, revoked ones too; without the keys themselves. */
 void kt_control_keys(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
 /* {"name","scopes":["read"],"test":false,"expires_in_s"?}: the answer has "key", this once. */
 void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
@@ -294,6 +300,7 @@ void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a, co
 void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	const char *user_code, bool approve, kt_result_fn fn, void *arg);
 
+/* {"data":[entry,...],"has_more"}: newest first, below number `before` (0 = from the newest). */
 void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t before,
 	size_t limit, kt_result_fn fn, void *arg);
 /* {"ok":true,"entries":n,"head":"..."} or {"ok":false,"first_bad":seq,...}. */

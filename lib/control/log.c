@@ -378,7 +378,8 @@ void kt_logs_sweep(struct kt_control *ctl)
 		else
 			close_file(p);
 	}
-	if (ctl->log_pass_ms == 0 || now - ctl->log_pass_ms >= KT_MIN(PASS_MS, ctl->cfg.max_log_ms)) {
+	if (ctl->log_pass_ms == 0 ||
+		now - ctl->log_pass_ms >= KT_MIN(PASS_MS, ctl->cfg.max_log_ms)) {
 		ctl->log_pass_ms = now;
 		look_at_files(ctl);
 	}

@@ -526,7 +526,8 @@ static bool take_repo(struct kt_op *op, const char *url, const char **out)
 		ok = u.https && !u.loopback;
 		kt_url_release(&u);
 		if (!ok)
-			return invalid(op, "'repo_url' must begin with https:// and name another machine");
+			return invalid(
+				op, "'repo_url' must begin with https:// and name another machine");
 	}
 	while (len > 0 && url[len - 1] == '/')
 		len--;

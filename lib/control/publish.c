@@ -460,8 +460,10 @@ static enum kt_code find_or_add(
 {
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, p->ref, &p->project, err);
 
-	if (rc == KT_ENOTFOUND)
+	if (rc == KT_ENOTFOUND) {
 		rc = kt_project_add(tx, op, p->ref, NULL, &p->project, err);
+		p->builds_now = true;
+	}
 	if (rc != KT_OK)
 		return rc;
 	if (p->project.dir)
@@ -559,8 +561,8 @@ static void set_fingerprint(struct kt_op *op, const struct publish *p)
 		return;
 	text = kt_arena_printf(op->arena, "%s\n%s\n%s\n%s\n%s\n%lld %d %d %d", p->digest,
 		p->commit_sha ? p->commit_sha : "", p->git_ref ? p->git_ref : "",
-		p->message ? p->message : "", p->env_mac ? p->env_mac : "", (long long)p->pr, p->fork,
-		p->preview, p->activate);
+		p->message ? p->message : "", p->env_mac ? p->env_mac : "", (long long)p->pr,
+		p->fork, p->preview, p->activate);
 	digest = kt_arena_alloc(op->arena, KT_DIGEST_MAX);
 	kt_sha256_of(text, strlen(text), digest);
 	op->pre.fingerprint = digest;

@@ -102,13 +102,17 @@ struct ref_delete {
 /* 7 of "refs/pull/7/head": however its preview was made, that is its name. 0 = another ref. */
 static int64_t pull_request_of(const char *name)
 {
-	const char *n = name + strlen("refs/pull/");
+	static const char root[] = "refs/pull/";
+	const char *n = name, *rest;
 	int64_t pr;
 
-	if (!kt_str_starts(name, "refs/pull/") || !kt_str_int64n(n, strcspn(n, "/"), 1, INT32_MAX, &pr))
+	if (!kt_str_starts(name, root))
 		return 0;
-	n += strcspn(n, "/");
-	return !strcmp(n, "/head") || !strcmp(n, "/merge") ? pr : 0;
+	n += strlen(root);
+	rest = n + strcspn(n, "/");
+	if (!kt_str_int64n(n, (size_t)(rest - n), 1, INT32_MAX, &pr))
+		return 0;
+	return !strcmp(rest, "/head") || !strcmp(rest, "/merge") ? pr : 0;
 }
 
 static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)

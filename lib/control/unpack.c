@@ -201,9 +201,7 @@ static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err)
 	char *env[8] = { NULL };
 	char *argv[] = { name, on_stdin, NULL };
 	/* Here, so that it finds the data folder under the name that the server knows. */
-	struct kt_child_spec spec = {
-		.program = ctl->self, .argv = argv, .envp = env, .cwd = "."
-	};
+	struct kt_child_spec spec = { .program = ctl->self, .argv = argv, .envp = env, .cwd = "." };
 	size_t n = 0;
 
 	if (!ctl->cfg.spawner || !ctl->self)

@@ -19,7 +19,9 @@
 KT_MUST_CHECK enum kt_code kt_crypto_init(struct kt_err *err);
 
 struct kt_sha256; /* a running digest */
+/* An empty digest, the caller's: kt_sha256_free(). */
 KT_MUST_CHECK struct kt_sha256 *kt_sha256_new(void);
+/* Append len bytes to the message. */
 void kt_sha256_update(struct kt_sha256 *h, const void *data, size_t len);
 /* Write the digest as text (KT_DIGEST_MAX bytes); h is ready for a new message afterwards. */
 void kt_sha256_hex(struct kt_sha256 *h, char *out);

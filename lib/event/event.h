@@ -94,6 +94,11 @@ size_t kt_evlog_readers(const struct kt_evlog *log);
  * read from the file. Memory-only logs keep what is within max_memory_bytes.
  */
 void kt_evlog_idle(struct kt_evlog *log);
+/*
+ * Never use a number up to seq again: a power cut may have taken events whose numbers readers saw.
+ * When the log ends before it, what is left is forgotten too, and readers get a gap up to seq.
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_skip_to(struct kt_evlog *log, uint64_t seq, struct kt_err *err);
 /* Forget all events up to now (retention); later readers from before get a gap. */
 KT_MUST_CHECK enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err);
 /*

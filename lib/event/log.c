@@ -307,6 +307,19 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 	return KT_OK;
 }
 
+enum kt_code kt_evlog_skip_to(struct kt_evlog *log, uint64_t seq, struct kt_err *err)
+{
+	uint64_t before = log->last_seq;
+	if (seq <= before)
+		return KT_OK;
+	kt_evlog_save(log);
+	log->last_seq = seq;
+	enum kt_code code = kt_evlog_expire(log, err);
+	if (code != KT_OK)
+		log->last_seq = before;
+	return code;
+}
+
 void kt_evlog_detach(struct kt_evlog *log)
 {
 	kt_evlog_save(log);

@@ -205,8 +205,9 @@ struct kt_unpacked {
 KT_MUST_CHECK enum kt_code kt_unpack(int fd, const char *staging, const struct kt_pack_limits *l,
 	struct kt_unpacked *out, struct kt_err *err);
 /*
- * The one-shot worker: argv is {"karta-unpack", ARCHIVE, STAGING, LIMITS-JSON}, or {.., "-"} for one
- * that is started ahead: it loads its libraries, and its job comes on stdin, to the end of it, as
+ * The one-shot worker: argv is {"karta-unpack", ARCHIVE, STAGING, LIMITS-JSON}, or {.., "-"} for
+ * one that is started ahead: it loads its libraries, and its job comes on stdin, to the end of it,
+ * as
  * {"archive":"..","staging":"..","limits":{..}}; no job, no harm (KT_ECANCEL). Takes its rights
  * away first (no network and only the needed system calls by seccomp where the kernel has it, only
  * STAGING writable by Landlock, rlimits), unpacks, prints one line of JSON on stdout:

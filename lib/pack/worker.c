@@ -129,8 +129,8 @@ int kt_unpack_worker(int argc, char **argv)
 	if (argc == 4 || (argc == 2 && !strcmp(argv[1], "-")))
 		code = run(argc, argv, &out, &err);
 	else
-		code = kt_fail(
-			&err, KT_EINVAL, 0, "usage: karta-unpack ARCHIVE STAGING LIMITS-JSON, or -");
+		code = kt_fail(&err, KT_EINVAL, 0,
+			"usage: karta-unpack ARCHIVE STAGING LIMITS-JSON, or -");
 	kt_jw_init(&w, &line);
 	kt_jw_obj(&w, NULL);
 	kt_jw_bool(&w, "ok", code == KT_OK);

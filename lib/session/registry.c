@@ -292,8 +292,13 @@ enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct 
 		cfg.path = path;
 	}
 	rc = kt_evlog_open(s->reg->loop, &cfg, &s->log, err);
-	if (rc != KT_OK)
+	/* The journal is on disk before the log is: it may know of events that a power cut took. */
+	if (rc == KT_OK)
+		rc = kt_evlog_skip_to(s->log, s->last_seq, err);
+	if (rc != KT_OK) {
+		kt_evlog_free(KT_STEAL(s->log));
 		return rc;
+	}
 	s->last_seq = kt_evlog_last_seq(s->log);
 	kt_session_end_interrupted(s);
 	*out = s->log;

@@ -78,6 +78,7 @@ struct kt_org_row {
 	const char *name;
 	int64_t created_us;
 };
+/* Add a row. Returns KT_OK, KT_ECONFLICT (the id or slug is there), ... */
 KT_MUST_CHECK enum kt_code kt_tx_org_add(
 	struct kt_tx *tx, const struct kt_org_row *row, struct kt_err *err);
 /* Every organization, oldest first. */
@@ -98,6 +99,7 @@ struct kt_key_row {
 	int64_t expires_us; /* 0 = never */
 	int64_t revoked_us; /* 0 = valid */
 };
+/* Add a row. Returns KT_OK, KT_ECONFLICT (the id or hash is there), ... */
 KT_MUST_CHECK enum kt_code kt_tx_key_add(
 	struct kt_tx *tx, const struct kt_key_row *row, struct kt_err *err);
 /* Keys of one organization, or of all (org_id NULL), oldest first, revoked ones too. */
@@ -189,6 +191,7 @@ struct kt_release_row {
 	const char *created_by; /* name of the key */
 	int64_t created_us, built_us, activated_us; /* 0 = not yet */
 };
+/* Add a row. Returns KT_OK, KT_ECONFLICT (the id or version is there), ... */
 KT_MUST_CHECK enum kt_code kt_tx_release_add(
 	struct kt_tx *tx, const struct kt_release_row *row, struct kt_err *err);
 /*
@@ -243,9 +246,11 @@ struct kt_config_row {
 	const void *value; /* sealed */
 	size_t value_len;
 };
+/* The variables of a version, by name; rows live in the arena. */
 KT_MUST_CHECK enum kt_code kt_tx_config(struct kt_tx *tx, struct kt_arena *arena,
 	const char *project_id, int64_t version, struct kt_config_row **out, size_t *out_n,
 	struct kt_err *err);
+/* Write all variables of a new version. */
 KT_MUST_CHECK enum kt_code kt_tx_config_add(struct kt_tx *tx, const char *project_id,
 	int64_t version, const struct kt_config_row *rows, size_t n, struct kt_err *err);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packs a commit as a push does, into a file: bundle REPOSITORY FILE. Linked with the objects of the
- * karta that is measured. The repository's cache of digests is not there at the first push, so
+ * Packs a commit as a push does, into a file: bundle REPOSITORY FILE. Linked with the objects of
+ * the karta that is measured. The repository's cache of digests is not there at the first push, so
  * whoever measures removes it (.git/karta).
  */
 #include "base/base.h"

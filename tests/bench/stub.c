@@ -68,7 +68,8 @@ static void prompt(const char *line, const char *id)
 	sleep_ms(number_of(line, "WAIT=", MAX_MS, 0));
 	for (int64_t i = 0; i < n; i++) {
 		if (log) {
-			fprintf(stderr, "@@%lld:%lld@@\n", (long long)bench_wall_ns(), (long long)i);
+			fprintf(stderr, "@@%lld:%lld@@\n", (long long)bench_wall_ns(),
+				(long long)i);
 			sleep_ms(gap_ms);
 			continue;
 		}

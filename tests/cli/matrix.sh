@@ -147,7 +147,7 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 	while read -r live gone wrong words; do
 		case $live in '' | '#'*) continue ;; esac
 		rows=$((rows + 1))
-		words=$(printf '%s' "$words" | sed "s/@N/$rows/g; s,@DATA,$SERVE_DATA,; s,@FOLDER,$PWD/app,; s,@NOWHERE,$PWD/nowhere,; s,@OUT,$PWD/out-$rows,")
+		words=$(printf '%s' "$words" | sed "s/@ROW/$rows/g; s,@DATA,$SERVE_DATA,; s,@FOLDER,$PWD/app,; s,@NOWHERE,$PWD/nowhere,; s,@OUT,$PWD/out-$rows,")
 		row_live=$live row_gone=$gone row_wrong=$wrong row_words=$words row_at=.
 		case $words in *link*) row_at=repo ;; esac
 
@@ -162,8 +162,8 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 			' ;;
 		esac
 		again=$live
-		case $words in *" create bot-"* | *" add "* | *backup*) again=6 ;; *"restore"*) again=6 ;; esac
-		case $words in *"keys create"*) again=$live ;; esac
+		# What was made the first time is there the second time.
+		case $live$words in 0*" create bot-"* | 0*" add "* | 0*backup*) again=6 ;; esac
 		row_again=$again
 		case $words in
 		*" --files"* | *download*) ;;
@@ -174,7 +174,7 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 				case $row_words in
 				logs*) python3 -c "import json; [json.loads(l) for l in open(\"out\")]" ;;
 				*) if test "$row_again" -eq 0; then
-					json_object out "\"error\" not in d"
+					json_object out "not d.get(\"error\")"
 				   else
 					json_object out "d[\"error\"][\"code\"] == $row_again and d[\"error\"][\"message\"]"
 				   fi ;;
@@ -200,10 +200,10 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 0 3 4 projects show
 0 3 4 projects show bot
 5 3 4 projects show nope
-0 3 4 projects create bot-@N
+0 3 4 projects create bot-@ROW
 6 3 4 projects create bot
 2 - - projects create
-0 3 4 projects add @FOLDER folder-@N
+0 3 4 projects add @FOLDER folder-@ROW
 5 - - projects add @NOWHERE x
 0 3 4 projects link bot
 5 3 4 projects link nope
@@ -244,14 +244,14 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 0 3 4 open --print
 5 3 4 open nope
 0 3 4 keys
-0 3 4 keys create k@N
+0 3 4 keys create k@ROW
 2 - - keys create
 5 3 4 keys revoke key_none
 0 3 4 audit
 0 3 4 audit verify
 2 - - audit verify --head 1
 9 - - login
-2 3 - login --with-key
+2 - - login --with-key
 5 - - logout
 0 - - fsck --data @DATA
 5 - - fsck --data @NOWHERE

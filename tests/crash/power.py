@@ -38,7 +38,8 @@ import tempfile
 import threading
 import time
 
-import ledger as L
+sys.dont_write_bytecode = True
+import ledger as L  # noqa: E402
 
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 WAYS = {"dead": 2, "journal": 1}

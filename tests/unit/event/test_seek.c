@@ -216,6 +216,31 @@ static void trim_by_age(void **state)
 	kt_evlog_free(log);
 }
 
+/* Numbers that somebody saw are not used twice, though their events are gone. */
+static void skips_numbers(void **state)
+{
+	struct kt_evlog *log = open_log();
+	struct kt_evreader *r;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	size_t n = 0;
+	uint64_t last = 0;
+	add(log, 5);
+	assert_int_equal(kt_evlog_skip_to(log, 3, NULL), KT_OK);
+	assert_int_equal(kt_evlog_first_seq(log), 1);
+	assert_int_equal(kt_evlog_skip_to(log, 9, NULL), KT_OK);
+	add(log, 2);
+	assert_int_equal(kt_evlog_last_seq(log), 11);
+	assert_int_equal(kt_evlog_read(log, 4, 1, 65536, &b, &n, &last, NULL), KT_OK);
+	assert_non_null(strstr(b.ptr, "\"first\":5,\"last\":9"));
+	kt_evlog_free(log);
+	log = open_log();
+	assert_int_equal(kt_evlog_last_seq(log), 11);
+	r = kt_evreader_new(log, 9, NULL, NULL);
+	assert_int_equal(read_dense(r, 10), 11);
+	kt_evreader_free(r);
+	kt_evlog_free(log);
+}
+
 /* Readers anywhere, trims at random: each number once, or in one gap. */
 static void readers_under_trims(void **state)
 {
@@ -270,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(trim_by_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(trim_by_age, setup, teardown),
+		cmocka_unit_test_setup_teardown(skips_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(readers_under_trims, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

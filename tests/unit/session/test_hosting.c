@@ -402,6 +402,32 @@ static void test_projects_are_apart(void **state)
 	assert_int_equal(kt_sessions_count_of(w->reg, "prj_bank"), 0);
 }
 
+/* They go with their project, whether the server lived to do it or not. */
+static void test_project_is_deleted(void **state)
+{
+	struct world *w = *state;
+	struct kt_target t1 = target("shop", "rel_1", 1), t2 = target("bank", "rel_2", 1);
+	struct kt_session *b, *s = NULL;
+	const struct kt_session_new n = { .target = &t2 };
+
+	(void)create(w, &t1);
+	b = create(w, &t2);
+	(void)create(w, &t1);
+	kt_sessions_delete_of(w->reg, t1.project_id);
+	assert_int_equal(kt_sessions_count(w->reg), 1);
+	assert_ptr_equal(kt_session_older(w->reg, NULL), b);
+	kt_sessions_delete_of(w->reg, t1.project_id);
+	restart(w);
+	assert_int_equal(kt_sessions_count(w->reg), 1);
+	fake.deleted = true;
+	assert_int_equal(kt_session_create(w->reg, &n, &s, NULL), KT_ENOTFOUND);
+	restart(w);
+	fake.deleted = false;
+	assert_int_equal(kt_sessions_count(w->reg), 0);
+	restart(w);
+	assert_int_equal(kt_sessions_count(w->reg), 0);
+}
+
 static void test_unknown_agent(void **state)
 {
 	struct world *w = *state;
@@ -767,6 +793,7 @@ int main(int argc, char **argv)
 		CASE(test_release_is_gone),
 		CASE(test_opening_is_shared),
 		CASE(test_projects_are_apart),
+		CASE(test_project_is_deleted),
 		CASE(test_unknown_agent),
 		CASE(test_folder_is_read_again),
 		CASE(test_workspace),
