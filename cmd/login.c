@@ -191,7 +191,10 @@ static enum kt_code login_server(const struct kt_ctx *ctx, char **out, struct kt
 		return rc;
 	*out = kt_strdup(kt_client_url(c));
 	kt_client_free(c);
-	return KT_OK;
+	if (!kt_remote_is_plain(*out))
+		return KT_OK;
+	kt_fail(err, KT_EDENIED, 0, "a key is not sent over plain http to '%s'", *out);
+	return kt_hint(err, "use an https address");
 }
 
 /*
@@ -233,8 +236,6 @@ static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJS
 		kt_say(ctx, "The key is kept by the Secret Service.");
 	else
 		kt_say(ctx, "The key is kept in %s (mode 0600; no Secret Service answered).", path);
-	if (kt_remote_is_plain(p->server))
-		kt_warn(ctx, "the key travels to %s unencrypted; use https", p->server);
 	if (kt_env_get("KARTA_API_KEY"))
 		kt_warn(ctx, "KARTA_API_KEY is set and goes before this key");
 }

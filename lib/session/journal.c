@@ -382,7 +382,7 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_journal_path(reg);
 	KT_AUTOFD int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	int64_t whole;
+	int64_t whole = 0;
 	struct stat st;
 
 	if (fd < 0)

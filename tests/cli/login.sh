@@ -40,6 +40,13 @@ test_expect_success 'a wrong key is refused and not kept' '
 	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 login --with-key <"$SERVE_KEY_FILE"
 '
 
+test_expect_success 'no key travels over plain http to another machine' '
+	for how in --with-key --no-browser; do
+		test_must_exit 4 "$KARTA" --timeout 1s --server http://192.0.2.1 login "$how" <"$SERVE_KEY_FILE" 2>err &&
+		test_grep "^karta: a key is not sent over plain http" err || return 1
+	done
+'
+
 test_expect_success 'without a terminal nobody is asked' '
 	test_must_exit 9 "$KARTA" login 2>err && test_grep "^hint: karta login --with-key" err
 '
