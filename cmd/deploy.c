@@ -493,6 +493,9 @@ static enum kt_code find_all(struct deploy *d, struct kt_err *err)
 	enum kt_code rc = check_env(d->args, err);
 
 	d->named = project ? kt_strdup(project) : NULL;
+	/* As a push has it: the remote of this repository comes before the name in karta.toml. */
+	if (!d->named && !d->args->dir && kt_remote_project(d->ctx, NULL, &d->named, NULL) != KT_OK)
+		d->named = NULL;
 	if (rc == KT_OK)
 		rc = find_files(d, err);
 	if (rc == KT_OK && !d->ships.n &&

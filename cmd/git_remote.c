@@ -7,6 +7,7 @@
 #include "cmd/git_remote.h"
 
 #include "base/env.h"
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "cmd/remote.h"
@@ -139,22 +140,86 @@ static bool is_sha(const char *s)
 	return (len == 40 || len == 64) && strspn(s, "0123456789abcdef") == len;
 }
 
+/* What the server says of a project; *out stays NULL when there is none of that name yet. */
+static enum kt_code refs_of(struct helper *h, const char *project, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_remote_path(project, "/refs");
+	enum kt_code rc = kt_client_call(h->client, "GET", path, NULL, out, err);
+
+	if (rc == KT_ENOTFOUND &&
+		kt_str_eq(kt_json_str(kt_client_problem(h->client), "code"), "project_not_found")) {
+		rc = KT_OK;
+		*err = (struct kt_err)KT_ERR_INIT;
+	}
+	return rc;
+}
+
+/* Keep in mine what is the same in theirs. */
+static void keep_common(cJSON *mine, const cJSON *theirs)
+{
+	cJSON *ref = mine ? mine->child : NULL;
+
+	while (ref) {
+		cJSON *next = ref->next;
+
+		if (!cJSON_IsString(ref) ||
+			!kt_str_eq(kt_json_str(theirs, ref->string), ref->valuestring))
+			cJSON_Delete(cJSON_DetachItemViaPointer(mine, ref));
+		ref = next;
+	}
+}
+
+/*
+ * A repository of several applications, none of which has the name of the remote: a ref is where
+ * all their projects have it, so that git pushes what one of them lacks.
+ */
+static enum kt_code refs_of_apps(struct helper *h, struct kt_err *err)
+{
+	const struct kt_ship_options opts = { .dir = ".", .rev = "HEAD" };
+	KT_AUTO_SHIPS struct kt_ships ships = { 0 };
+	struct kt_err none = KT_ERR_INIT;
+	enum kt_code rc = KT_OK;
+	char **folders;
+	size_t n;
+
+	if (kt_git_apps(".", "HEAD", &folders, &n, &none) != KT_OK)
+		return KT_OK;
+	kt_fs_names_free(folders, n);
+	/* What cannot be packed is told when it is pushed. */
+	if (n < 2 || kt_ship_find(&opts, &ships, &none) != KT_OK)
+		return KT_OK;
+	for (size_t i = 0; i < ships.n && rc == KT_OK; i++) {
+		KT_AUTOFREE char *project = kt_ship_project(&ships, i, h->project);
+		KT_AUTO_JSON cJSON *theirs = NULL;
+
+		if (project && !kt_str_eq(project, h->project))
+			rc = refs_of(h, project, &theirs, err);
+		if (!theirs) {
+			cJSON_Delete(h->refs);
+			h->refs = NULL;
+			return rc;
+		}
+		if (i == 0)
+			h->refs = KT_STEAL(theirs);
+		else
+			keep_common(cJSON_GetObjectItemCaseSensitive(h->refs, "refs"),
+				kt_json_obj(theirs, "refs"));
+	}
+	return rc;
+}
+
 static enum kt_code ask_for_refs(struct helper *h, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_remote_path(h->project, "/refs");
 	enum kt_code rc;
 
 	cJSON_Delete(h->refs);
 	h->refs = NULL;
 	free(h->live);
 	h->live = NULL;
-	rc = kt_client_call(h->client, "GET", path, NULL, &h->refs, err);
+	rc = refs_of(h, h->project, &h->refs, err);
 	/* The first push makes the project. */
-	if (rc == KT_ENOTFOUND &&
-		kt_str_eq(kt_json_str(kt_client_problem(h->client), "code"), "project_not_found")) {
-		rc = KT_OK;
-		*err = (struct kt_err)KT_ERR_INIT;
-	}
+	if (rc == KT_OK && !h->refs)
+		rc = refs_of_apps(h, err);
 	if (rc == KT_OK)
 		h->live = kt_strdup(kt_json_str_or(kt_json_obj(h->refs, "live"), "digest", ""));
 	return rc;

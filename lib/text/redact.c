@@ -20,6 +20,11 @@ static const struct {
 	{ "whsec_", 1, false },
 	{ "sk-ant-", 1, false },
 	{ "sk-", 12, true },
+	{ "ghp_", 20, false },
+	{ "gho_", 20, false },
+	{ "ghs_", 20, false },
+	{ "ghu_", 20, false },
+	{ "github_pat_", 20, false },
 };
 
 /* Characters of a key; a bearer token may have more (RFC 6750, token68). */
@@ -72,7 +77,7 @@ void kt_redact_add(struct kt_buf *b, const char *s, size_t len)
 	while (s < end) {
 		size_t secret = 0;
 		/* Every prefix begins with one of these; most bytes end here. */
-		size_t n = strchr("kwsbB", *s) && *s ? match(s, end, at_word, &secret) : 0;
+		size_t n = strchr("kwsbBg", *s) && *s ? match(s, end, at_word, &secret) : 0;
 
 		at_word = !isalnum((unsigned char)*s);
 		if (n == 0) {

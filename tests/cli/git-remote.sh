@@ -183,9 +183,13 @@ test_expect_success 'several applications in one repository: each goes to its ow
 	git push karta main 2>err && test_grep "^remote: Released v1 of alpha" err &&
 	test_grep "^remote: Released v1 of beta" err && test_grep -v gamma err &&
 	refs alpha && test_json ../refs.json "d[\"live\"][\"version\"] == \"v1\"" &&
+	git push karta main 2>err && test_grep "^Everything up-to-date" err &&
 	echo "name = 3" >beta/karta.toml && echo "deploy = true" >>beta/karta.toml && git commit -qam bad &&
 	test_must_exit 1 git push karta main 2>err &&
-	test_grep "! \[remote rejected\] main -> main" err
+	test_grep "! \[remote rejected\] main -> main" err &&
+	printf "name = \"beta\"\ndeploy = true\n" >beta/karta.toml && git commit -qam good &&
+	git push karta main 2>err && test_grep "^remote: Released v[0-9]* of beta" err &&
+	git push karta main 2>err && test_grep "^Everything up-to-date" err
 '
 
 test_expect_success 'folders that are not to be deployed are named' '

@@ -34,6 +34,9 @@ static void test_cases(void **state)
 			"kt_live_***cdef kt_live_***3210" },
 		{ "sk-ant-x", "sk-ant-***" },
 		{ "kt_liv", "kt_liv" },
+		{ "https://x:ghp_0123456789abcdefABCD@github.com", "https://x:ghp_***ABCD@github.com" },
+		{ "github_pat_0123456789abcdefghij_KLMN", "github_pat_***KLMN" },
+		{ "ghp_short and graphs_of_things", "ghp_short and graphs_of_things" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
