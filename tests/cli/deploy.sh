@@ -233,8 +233,8 @@ sys.exit(0 if rc == -signal.SIGINT and time.time() - began < 1 else 1)" "$KARTA"
 
 test_expect_success 'in a linked repository the remote names the project, as for a push' '
 	cd shop && git remote add karta "karta::$KARTA_SERVER/linked" && "$KARTA" deploy >out 2>err &&
-	test_grep "^http://linked\.localhost:" out && test_grep "^Released v1 of linked" err &&
-	git push karta main 2>err && test_grep "Everything up-to-date" err
+	test_grep "^http://linked\.localhost:" out &&
+	test_grep "^Released v1 of linked" err && git remote remove karta
 '
 
 test_done
