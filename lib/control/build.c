@@ -43,21 +43,6 @@ const char *kt_version_text(struct kt_arena *arena, int64_t version)
 	return kt_arena_printf(arena, "v%lld", (long long)version);
 }
 
-size_t kt_builds_running(const struct kt_control *ctl)
-{
-	size_t pos = 0, n = 0;
-	const char *key;
-	void *value;
-
-	while (kt_map_next(&ctl->builds, &pos, &key, &value)) {
-		const struct kt_build *b = value;
-		const struct kt_build_work *w = b->work;
-
-		n += !b->over && w->pending > 0;
-	}
-	return n;
-}
-
 bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p)
 {
 	size_t n = p->builds.len + p->publishing;

@@ -363,8 +363,6 @@ KT_MUST_CHECK enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_e
  */
 void kt_builds_stop(struct kt_control *ctl);
 void kt_builds_free(struct kt_control *ctl);
-/* Builds that run (not those that wait in line). */
-size_t kt_builds_running(const struct kt_control *ctl);
 /*
  * p is being deleted (its rows are gone): end its builds, answer their waiters (404), close their
  * logs. A build that a worker still runs may stay in p->builds until the worker ended; p stays in

@@ -102,20 +102,6 @@ static void load(void)
 	set_options();
 }
 
-static void *warm_thread(void *arg)
-{
-	/* Whoever needs it calls kt_git_load() and gets the error. */
-	(void)pthread_once(&load_once, load);
-	return NULL;
-}
-
-void kt_git_warm(void)
-{
-	pthread_t thread;
-	if (pthread_create(&thread, NULL, warm_thread, NULL) == 0)
-		(void)pthread_detach(thread);
-}
-
 enum kt_code kt_git_load(struct kt_err *err)
 {
 	(void)pthread_once(&load_once, load);

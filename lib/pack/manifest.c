@@ -374,28 +374,6 @@ const struct kt_file *kt_manifest_find(const struct kt_manifest *m, const char *
 	return bsearch(&key, m->files, m->n_files, sizeof(key), compare_files);
 }
 
-enum kt_code kt_manifest_sub(
-	const struct kt_manifest *m, const char *sub, struct kt_manifest **out, struct kt_err *err)
-{
-	size_t len = strlen(sub);
-	struct kt_files files = { 0 };
-	while (len > 0 && sub[len - 1] == '/')
-		len--;
-	for (size_t i = 0; i < m->n_files; i++) {
-		const struct kt_file *f = &m->files[i];
-		const char *rest = f->path;
-		if (len > 0 && (strncmp(rest, sub, len) != 0 || rest[len] != '/'))
-			continue;
-		if (len > 0)
-			rest += len + 1;
-		struct kt_file *to = kt_files_add(&files, rest, strlen(rest), f->mode, f->size);
-		memcpy(to->digest, f->digest, sizeof(to->digest));
-	}
-	enum kt_code code = kt_manifest_make(files.items, files.len, &kt_pack_no_limits, out, err);
-	kt_files_release(&files);
-	return code;
-}
-
 /* --- differences ------------------------------------------------------------------------- */
 
 static bool same_file(const struct kt_file *a, const struct kt_file *b)

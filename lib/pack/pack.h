@@ -84,9 +84,6 @@ void kt_manifest_delta(
 /* base plus delta. Returns as kt_manifest_parse(); KT_EPROTO when the delta does not fit. */
 KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta,
 	size_t len, const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
-/* The files below folder `sub` ("" = all) as a manifest of their own, `sub/` taken off. */
-KT_MUST_CHECK enum kt_code kt_manifest_sub(
-	const struct kt_manifest *m, const char *sub, struct kt_manifest **out, struct kt_err *err);
 
 /* --- trees: where the contents come from (the client's side) ----------------------------- */
 
@@ -128,12 +125,9 @@ KT_MUST_CHECK enum kt_code kt_tree_read(
 	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
 
 /*
- * Begin to load libgit2 in a thread of its own and return at once: 7 ms of work (Debian's reads the
- * certificates of the system, and no setting keeps it from that), for callers that wait for a
- * server meanwhile. Whatever needs libgit2 then waits for the rest only. Never needed; cannot fail.
+ * Begin to load libarchive (3 ms) in a thread of its own and return at once, for callers that have
+ * other work before they write a bundle. Never needed; cannot fail.
  */
-void kt_git_warm(void);
-/* The same for what writing bundles needs: 3 ms. */
 void kt_archive_warm(void);
 
 /* What git knows of the place of dir: for `karta deploy` and the remote helper. */

@@ -19,16 +19,6 @@ static enum kt_code resolve(const char *dir, const char *rev, char *out, struct 
 	return kt_git_resolve(path, rev, out, err);
 }
 
-/* First of all: what follows waits for the library, or loads it itself. */
-static void test_warm(void **state)
-{
-	struct kt_git_info info;
-
-	kt_git_warm();
-	kt_git_warm();
-	assert_int_equal(kt_git_info("/", false, &info, NULL), KT_ENOTFOUND);
-}
-
 static void test_none(void **state)
 {
 	struct kt_err err = KT_ERR_INIT;
@@ -238,7 +228,6 @@ static void test_partial_clone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_warm),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_info),

@@ -413,25 +413,6 @@ static void test_delta(void **state)
 	kt_manifest_free(base);
 }
 
-static void test_sub(void **state)
-{
-	static const char text[] = "100644 1 " A " app-b/x\n100644 1 " A " app/x\n100644 2 " B
-				   " app/y/z\n100644 1 " A " x\n";
-	struct kt_manifest *m = NULL;
-	struct kt_manifest *sub = NULL;
-
-	assert_int_equal(kt_manifest_parse(text, strlen(text), &limits, &m, NULL), KT_OK);
-	assert_int_equal(kt_manifest_sub(m, "app/", &sub, NULL), KT_OK);
-	assert_int_equal(sub->n_files, 2);
-	assert_string_equal(sub->files[0].path, "x");
-	assert_string_equal(sub->files[1].path, "y/z");
-	kt_manifest_free(sub);
-	assert_int_equal(kt_manifest_sub(m, "", &sub, NULL), KT_OK);
-	assert_string_equal(sub->digest, m->digest);
-	kt_manifest_free(sub);
-	kt_manifest_free(m);
-}
-
 static void test_glob(void **state)
 {
 	static const struct {
@@ -502,7 +483,6 @@ int main(void)
 		cmocka_unit_test(test_link),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_sub),
 		cmocka_unit_test(test_glob),
 	};
 
