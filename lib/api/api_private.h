@@ -88,13 +88,15 @@ KT_MUST_CHECK bool kt_api_has_release(struct kt_call *c);
 /* The session is one that the caller may know of. */
 bool kt_api_visible(const struct kt_call *c, const struct kt_session *s);
 /*
- * Watches the key of a stream: revoked(arg) soon after it stopped being good. Embedded in what
- * owns the stream; nothing happens on a local server. Its fn must not free it at once.
+ * Watches the key of a stream and the project it is of: revoked(arg) soon after the key stopped
+ * being good or the project was deleted. Embedded in what owns the stream; nothing happens on a
+ * local server. Its fn must not free it at once.
  */
 struct kt_guard {
 	struct kt_guard *prev, *next;
 	struct kt_api *api; /* NULL = not on the list */
 	char bearer[KT_API_KEY_LEN + 1];
+	char project_id[KT_ID_MAX]; /* "" = of no project */
 	kt_loop_fn revoked;
 	void *arg;
 };

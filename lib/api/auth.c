@@ -163,15 +163,25 @@ bool kt_api_visible(const struct kt_call *c, const struct kt_session *s)
 
 /* --- streams whose key may be revoked ---------------------------------------------------- */
 
+static bool is_over(struct kt_control *ctl, const struct kt_guard *g)
+{
+	struct kt_principal who;
+	struct kt_target target;
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc = kt_control_principal(ctl, g->bearer, &who, &err);
+
+	if (rc == KT_OK && g->project_id[0])
+		rc = kt_control_target(ctl, who.org_id, g->project_id, &target, &err);
+	return rc == KT_EAUTH || rc == KT_ENOTFOUND;
+}
+
 static void look(void *arg)
 {
 	struct kt_api *api = arg;
-	struct kt_principal who;
-	struct kt_err err = KT_ERR_INIT;
 
 	for (struct kt_guard *g = api->guards, *next; g; g = next) {
 		next = g->next;
-		if (kt_control_principal(api->cfg.control, g->bearer, &who, &err) == KT_EAUTH)
+		if (is_over(api->cfg.control, g))
 			g->revoked(g->arg);
 	}
 }
@@ -187,6 +197,7 @@ void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked,
 	bearer = bearer_of(c->rq);
 	if (!bearer || !kt_str_copy(g->bearer, sizeof(g->bearer), bearer))
 		return;
+	memcpy(g->project_id, c->by->target.project_id, sizeof(g->project_id));
 	g->api = api;
 	g->revoked = revoked;
 	g->arg = arg;

@@ -419,7 +419,7 @@ void kt_api_logs(struct kt_call *c, const struct kt_params *p)
 	uint64_t after;
 	bool count;
 
-	if (!read_ask(c, &a))
+	if (!read_ask(c, &a) || !kt_api_resolve_ref(c, p->value[0]))
 		return;
 	if (kt_control_project_log(c->api->cfg.control, &actor, p->value[0], &log, &err) != KT_OK) {
 		if (err.code == KT_ENOTFOUND)

@@ -97,4 +97,9 @@ test_expect_success 'no control bytes reach a terminal or a line' '
 	! serve_publish bot odd; "$KARTA" logs --lines 20 >out && ! LC_ALL=C grep -q "$(printf "\033")" out
 '
 
+test_expect_success 'following ends when the project is deleted' '
+	serve_publish gone "$TEST_ROOT/docs/examples/support-bot" && : >out; "$KARTA" logs gone --tail >out 2>err & pid=$!; test_background "$pid"
+	test_wait_for 10 test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "no such project" err
+'
+
 test_done
