@@ -186,9 +186,7 @@ static enum kt_code pack_folder(struct deploy *d, struct kt_err *err)
 {
 	const char *dir = d->args->dir ? d->args->dir : ".";
 	/* Of a repository only the folder itself: its other applications may be half done. */
-	const struct kt_ship_options so = {
-		.dir = dir, .sub = "", .dirty = true, .progress = d->talk.progress
-	};
+	const struct kt_ship_options so = { .dir = dir, .sub = "", .progress = d->talk.progress };
 
 	if (!d->args->dir && !is_application(dir)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "there is no application here");

@@ -45,7 +45,7 @@ static void on_packing(void *arg, size_t done, size_t total)
 static enum kt_code open_tree(const struct kt_ship_options *opts, const char *sub,
 	struct kt_tree **out, struct kt_err *err)
 {
-	struct kt_tree_options to = { .sub = sub, .dirty = opts->dirty };
+	struct kt_tree_options to = { .sub = sub };
 
 	kt_pack_limits_init(&to.limits);
 	if (opts->progress) {

@@ -27,7 +27,6 @@ struct kt_ship_options {
 	const char *dir; /* of the repository, or the folder itself */
 	const char *rev; /* a revision; NULL = the files as they are in dir */
 	const char *sub; /* only the application in this folder; NULL = find them */
-	bool dirty; /* of a repository's folder: as struct kt_tree_options has it */
 	struct kt_progress *progress; /* or NULL */
 };
 /*

@@ -102,6 +102,8 @@ struct kt_guard {
 };
 void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked, void *arg);
 void kt_api_guard_remove(struct kt_guard *g);
+/* Look at every guard of an API (arg) now: a key was revoked, or the timer says so. */
+void kt_api_guards_look(void *arg);
 
 /* later.c: calls that are answered later */
 struct kt_later {

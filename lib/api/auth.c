@@ -175,7 +175,7 @@ static bool is_over(struct kt_control *ctl, const struct kt_guard *g)
 	return rc == KT_EAUTH || rc == KT_ENOTFOUND;
 }
 
-static void look(void *arg)
+void kt_api_guards_look(void *arg)
 {
 	struct kt_api *api = arg;
 
@@ -206,7 +206,8 @@ void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked,
 		g->next->prev = g;
 	api->guards = g;
 	if (!api->guard_timer)
-		api->guard_timer = kt_timer_new(kt_sessions_loop(api->cfg.sessions), look, api);
+		api->guard_timer = kt_timer_new(
+			kt_sessions_loop(api->cfg.sessions), kt_api_guards_look, api);
 	if (!kt_timer_active(api->guard_timer))
 		kt_timer_start(api->guard_timer, GUARD_MS, GUARD_MS);
 }

@@ -165,6 +165,11 @@ static void make_table(struct kt_table *t, unsigned where)
 	}
 }
 
+static void on_revoke(void *arg, const char *key_id)
+{
+	kt_api_guards_look(arg);
+}
+
 struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 {
 	struct kt_api *api = kt_calloc(1, sizeof(*api));
@@ -174,8 +179,10 @@ struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 		api->cfg.max_archive_bytes = KT_MAX_ARCHIVE_BYTES;
 	make_table(&api->own, cfg->control ? HOST : LOCAL);
 	make_table(&api->project, cfg->control ? HOST_PROJECT : LOCAL_PROJECT);
-	if (cfg->control)
+	if (cfg->control) {
 		kt_api_host_init(api);
+		kt_control_on_revoke(cfg->control, on_revoke, api);
+	}
 	return api;
 }
 

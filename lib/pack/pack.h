@@ -90,9 +90,7 @@ KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, con
 struct kt_tree; /* a manifest with the means to read its files */
 
 struct kt_tree_options {
-	const char
-		*sub; /* folder of the application inside the repository, "" or NULL = its root */
-	bool dirty; /* not used: kt_tree_folder() takes the files as they are */
+	const char *sub; /* the application's folder in the repository, "" or NULL = its root */
 	struct kt_pack_limits limits;
 	/* Called now and then with how far it is; or NULL. */
 	void (*progress)(void *arg, size_t done, size_t total);
@@ -116,8 +114,6 @@ KT_MUST_CHECK enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_
 void kt_tree_free(struct kt_tree *t);
 /* BORROWS from t. */
 const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t);
-/* Full id of the commit, "" for a folder. BORROWS. */
-const char *kt_tree_commit_sha(const struct kt_tree *t);
 /* First line of the commit's message, "" for a folder. BORROWS. */
 const char *kt_tree_subject(const struct kt_tree *t);
 /* Append a file's content. */

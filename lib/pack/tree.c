@@ -55,11 +55,6 @@ const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t)
 	return t->m;
 }
 
-const char *kt_tree_commit_sha(const struct kt_tree *t)
-{
-	return t->sha;
-}
-
 const char *kt_tree_subject(const struct kt_tree *t)
 {
 	return t->subject != NULL ? t->subject : "";
@@ -391,9 +386,7 @@ static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
 	const struct kt_tree_options *opts, const char *sub, struct kt_err *err)
 {
 	struct kt_files files = { 0 };
-	struct kt_git_hex hex = kt_git_hex(kt_git->object_id((git_object *)commit));
 	const char *subject = kt_git->commit_summary(commit);
-	(void)kt_str_copy(t->sha, sizeof(t->sha), hex.text);
 	t->subject = kt_strdup(subject != NULL ? subject : "");
 	if (kt_git->repository_odb(&t->odb, t->repo) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");

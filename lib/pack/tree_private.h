@@ -24,7 +24,6 @@ struct kt_tree {
 	size_t n_kept;
 	/* Of a folder: */
 	char *root; /* absolute, the application's folder */
-	char sha[80];
 	char *subject;
 };
 
