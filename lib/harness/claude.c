@@ -644,6 +644,15 @@ static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *
 	 */
 }
 
+static const char *const *claude_modes(const struct kt_app *app)
+{
+	/* The choices of --permission-mode (2.1.197). */
+	static const char *const modes[] = { "default", "plan", "acceptEdits", "dontAsk", "auto",
+		"bypassPermissions", NULL };
+
+	return modes;
+}
+
 static struct kt_driver *claude_open(
 	const struct kt_driver_config *cfg, const struct kt_driver_sink *sink)
 {
@@ -742,6 +751,7 @@ const struct kt_driver_ops kt_driver_claude = {
 	.name = "claude-code",
 	.has_process = true,
 	.resumes = true,
+	.permission_modes = claude_modes,
 	.command = claude_command,
 	.open = claude_open,
 	.start = claude_start,

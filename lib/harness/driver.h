@@ -22,11 +22,14 @@
 #include "base/vec.h"
 #include "event/event.h"
 
-/* Why and how a harness is started. Strings are BORROWED for the driver's life. */
+/*
+ * Why and how a harness is started. For a driver all of it is BORROWED for its life. A new string
+ * needs its line in kt_driver_config_copy() and in tests/api/start-options.test.mjs.
+ */
 struct kt_driver_config {
 	const struct kt_app *app;
 	const char *program; /* path of the harness program; NULL for rehearsal */
-	const char *cwd; /* the application's folder */
+	const char *cwd; /* where it runs */
 	const char
 		*resume_id; /* the harness's own session id to resume, or NULL for a new session */
 	const char *new_id; /* UUID to use for a new session where the harness lets us choose */
@@ -132,6 +135,11 @@ struct kt_driver_ops {
 	bool resumes; /* a new process can take the conversation up again */
 	bool renews; /* after resume_failed it begins a new conversation in the same process */
 	/*
+	 * The permission modes that the harness of app knows, NULL-terminated; NULL: any, or they
+	 * are known only when it runs, and then the driver refuses the turn.
+	 */
+	const char *const *(*permission_modes)(const struct kt_app *app);
+	/*
 	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that
 	 * the runner passes) to the vectors; strings in arena.
 	 */
@@ -174,6 +182,17 @@ extern const struct kt_driver_ops kt_driver_rehearsal;
 
 /* The driver for a harness type. */
 const struct kt_driver_ops *kt_driver_for(enum kt_harness_type type);
+
+/* Copy from to *to with all strings in arena; app and extra_env stay BORROWED. */
+void kt_driver_config_copy(
+	struct kt_arena *arena, const struct kt_driver_config *from, struct kt_driver_config *to);
+
+/*
+ * Is mode (or NULL) a permission mode of app's harness? Returns KT_EINVAL with the known ones when
+ * it is not; KT_OK when it is, or when only the running harness can tell.
+ */
+KT_MUST_CHECK enum kt_code kt_driver_check_mode(
+	const struct kt_app *app, const char *mode, struct kt_err *err);
 
 /*
  * Normalised key that approve_session remembers: "Bash:" + the first two words (never a command

@@ -42,9 +42,9 @@ struct kt_harness {
 	struct kt_harness_env *env;
 	const struct kt_driver_ops *ops;
 	struct kt_driver *driver;
-	struct kt_driver_config cfg; /* points into the copies below */
-	char *program, *resume_id, *session_id, *transcript, *cwd, *project, *home;
-	char new_id[37];
+	struct kt_arena *arena; /* what lives as long as the harness */
+	struct kt_driver_config cfg; /* strings in arena */
+	const char *session_id, *project, *home; /* in arena, or NULL */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
 	struct kt_vec tail; /* char *, last lines of stderr */
@@ -425,6 +425,14 @@ static const struct kt_driver_sink sink_functions = {
 
 static enum kt_code start_process(struct kt_harness *h, struct kt_err *err);
 
+static const char *fresh_id(struct kt_arena *arena)
+{
+	char id[37];
+
+	kt_rand_uuid(id);
+	return kt_arena_strdup(arena, id);
+}
+
 /* It is over: the owner hears of it, and h goes with the last one out. */
 static void finish(struct kt_harness *h)
 {
@@ -455,7 +463,7 @@ static void start_afresh(struct kt_harness *h)
 	kt_map_release(&h->asks);
 	free(h->harness_session);
 	h->harness_session = NULL;
-	kt_rand_uuid(h->new_id);
+	h->cfg.new_id = fresh_id(h->arena);
 	h->cfg.resume_id = NULL;
 	if (start_process(h, &err) == KT_OK)
 		return;
@@ -524,7 +532,7 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	kt_lines_release(&h->err);
 	if (start_error && !h->dead) {
 		KT_AUTOFREE char *text = kt_asprintf(
-			"cannot start '%s': %s", h->program, strerror(start_error));
+			"cannot start '%s': %s", h->cfg.program, strerror(start_error));
 
 		on_err_line(h, text, strlen(text));
 	}
@@ -558,7 +566,7 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 		.shared = h->env->extra_env,
 		.extra = h->cfg.extra_env,
 		.of_driver = &of_driver,
-		.project = h->project ? h->project : h->cfg.app->name,
+		.project = h->project,
 		.session_id = h->session_id,
 		.sealed = h->cfg.sealed,
 		.home = h->home,
@@ -681,15 +689,9 @@ static void harness_free(struct kt_harness *h)
 	kt_map_release(&h->asks);
 	kt_record_free(h->record);
 	prompt_clear(h);
-	free(h->program);
-	free(h->resume_id);
-	free(h->session_id);
-	free(h->transcript);
-	free(h->cwd);
-	free(h->project);
-	free(h->home);
 	free(h->harness_session);
 	free(h->why_message);
+	kt_arena_free(h->arena);
 	free(h);
 }
 
@@ -763,45 +765,43 @@ static char *dup_or_null(const char *s)
 	return s ? kt_strdup(s) : NULL;
 }
 
+static const char *arena_dup(struct kt_harness *h, const char *s)
+{
+	return s ? kt_arena_strdup(h->arena, s) : NULL;
+}
+
 enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harness_start *start,
 	const struct kt_harness_cbs *cbs, void *arg, struct kt_harness **out, struct kt_err *err)
 {
-	const struct kt_driver_ops *ops = kt_driver_for(start->app->harness);
+	const struct kt_app *app = start->driver.app;
+	const struct kt_driver_ops *ops = kt_driver_for(app->harness);
 	struct kt_harness *h;
 
-	if (ops->has_process && !start->program)
+	if (ops->has_process && !start->driver.program)
 		return kt_fail(err, KT_EUNAVAIL, 0, "no program for harness '%s'", ops->name);
 	h = kt_calloc(1, sizeof(*h));
 	h->env = env;
 	h->ops = ops;
 	h->cbs = *cbs;
 	h->arg = arg;
-	h->program = dup_or_null(start->program);
-	h->resume_id = dup_or_null(start->resume_id);
-	h->session_id = dup_or_null(start->session_id);
-	h->transcript = dup_or_null(start->transcript);
-	h->cwd = dup_or_null(start->cwd);
-	h->project = dup_or_null(start->project);
-	h->home = dup_or_null(start->home);
+	h->arena = kt_arena_new();
+	h->session_id = arena_dup(h, start->session_id);
+	h->project = arena_dup(h, start->project ? start->project : app->name);
+	h->home = arena_dup(h, start->home);
 	h->later.fn = on_later;
 	h->later.arg = h;
-	kt_rand_uuid(h->new_id);
-	if (env->record_dir && start->app->harness != KT_HARNESS_REHEARSAL)
-		h->record = kt_record_new(env->record_dir, kt_harness_name(start->app->harness));
-	h->cfg = (struct kt_driver_config){
-		.app = start->app,
-		.program = h->program,
-		.cwd = h->cwd ? h->cwd : start->app->dir,
-		.resume_id = h->resume_id,
-		.new_id = h->new_id,
-		.transcript = h->transcript,
-		.model = start->app->model,
-		.thinking_budget_tokens = start->app->thinking_budget_tokens,
-		.speed = env->rehearsal_speed,
-		.turns_before = start->turns_before,
-		.extra_env = start->extra_env,
-		.sealed = start->sealed,
-	};
+	if (env->record_dir && app->harness != KT_HARNESS_REHEARSAL)
+		h->record = kt_record_new(env->record_dir, kt_harness_name(app->harness));
+	kt_driver_config_copy(h->arena, &start->driver, &h->cfg);
+	if (!h->cfg.cwd)
+		h->cfg.cwd = app->dir;
+	if (!h->cfg.new_id)
+		h->cfg.new_id = fresh_id(h->arena);
+	if (!h->cfg.model)
+		h->cfg.model = app->model;
+	if (!h->cfg.thinking_budget_tokens)
+		h->cfg.thinking_budget_tokens = app->thinking_budget_tokens;
+	h->cfg.speed = env->rehearsal_speed;
 	if (start_process(h, err) != KT_OK) {
 		harness_free(h);
 		return KT_EUNAVAIL;

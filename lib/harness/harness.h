@@ -43,23 +43,18 @@ struct kt_harness_cbs {
 };
 
 struct kt_harness_start {
-	const struct kt_app *app; /* BORROWED until gone */
-	const char *program; /* path; copied. NULL for rehearsal */
-	const char *resume_id; /* or NULL; copied */
+	/*
+	 * What the driver gets; strings are copied, app and extra_env are BORROWED until gone. Not
+	 * set, and then filled in: cwd (the application's folder), new_id (a fresh one), model and
+	 * thinking_budget_tokens (the application's); speed always is that of the server.
+	 */
+	struct kt_driver_config driver;
 	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in
 				   the pool */
-	const char *transcript; /* or NULL; copied */
-	const char *permission_mode; /* the harness's own word, or NULL; copied */
-	uint32_t turns_before;
-	const char *cwd; /* where it runs; NULL = the application's folder; copied */
-	/* More "NAME=value", after those of the server; NULL-terminated; BORROWED until gone. */
-	char *const *extra_env;
 	const char *project; /* KARTA_PROJECT; NULL = the application's name; copied */
 	/*
-	 * On a hosting server: of our own environment only what a program needs to run is passed
-	 * on. With `home` (copied) that folder is its home; else ours is, for the log-ins in there.
+	 * With driver.sealed: its home, copied. NULL: our home is its, for the log-ins in there.
 	 */
-	bool sealed;
 	const char *home;
 };
 

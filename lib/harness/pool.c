@@ -82,7 +82,9 @@ static void refill(void *arg)
 	p->timer = NULL;
 	while (p->app && p->slots.len < p->size && p->deaths <= MAX_DEATHS) {
 		struct pool_slot *slot = kt_calloc(1, sizeof(*slot));
-		const struct kt_harness_start start = { .app = p->app, .program = p->program };
+		const struct kt_harness_start start = {
+			.driver = { .app = p->app, .program = p->program },
+		};
 		struct kt_err err = KT_ERR_INIT;
 
 		slot->pool = p;

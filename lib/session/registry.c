@@ -195,6 +195,9 @@ enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_
 	app = n->target ? kt_sessions_app_of(reg, n->target) : kt_sessions_app(reg);
 	if (!app)
 		return kt_fail(err, KT_EUNAVAIL, 0, "the release is not ready");
+	rc = kt_driver_check_mode(app, n->permission_mode, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_rand_id("sess_", id);
 	s = kt_session_alloc(reg, id);
 	if (n->target)

@@ -206,12 +206,12 @@ static char *own_program(const struct kt_app_ref *ref, const char *workspace)
 static void start_pinned(struct kt_session *s, const struct kt_app_ref *ref,
 	struct kt_harness_start *start, char **out_workspace, char **out_home)
 {
-	start->extra_env = ref->env;
+	start->driver.extra_env = ref->env;
 	start->project = s->pin->target.project;
-	start->sealed = true;
+	start->driver.sealed = true;
 	if (ref->folder || !kt_driver_for(ref->app->harness)->has_process)
 		return;
-	start->cwd = *out_workspace = kt_session_workspace(s);
+	start->driver.cwd = *out_workspace = kt_session_workspace(s);
 	start->home = *out_home = kt_session_home(s);
 }
 
@@ -233,15 +233,15 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 		return kt_fail(err, KT_ENOTFOUND, 0, "%s", ref->problem);
 	ref->refs++;
 	s->app = ref;
-	start.app = ref->app;
+	start.driver.app = ref->app;
 	if (s->pin)
 		start_pinned(s, ref, &start, &workspace, &home);
-	start.program = program = own_program(ref, workspace);
+	start.driver.program = program = own_program(ref, workspace);
 	start.session_id = s->id;
-	start.turns_before = s->turns;
-	start.permission_mode = s->permission_mode;
+	start.driver.turns_before = s->turns;
+	start.driver.permission_mode = s->permission_mode;
 	if (s->turns && s->harness_session) {
-		start.resume_id = s->harness_session;
+		start.driver.resume_id = s->harness_session;
 	} else if (!s->permission_mode && reg->pool) {
 		s->harness = kt_pool_take(reg->pool, ref->fingerprint, &kt_session_harness_cbs, s);
 		if (s->harness) {
@@ -253,7 +253,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	/* Even a harness that resumes may have lost it: Claude Code writes its file with a delay.
 	 */
 	past = transcript(s);
-	start.transcript = past;
+	start.driver.transcript = past;
 	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);
 	if (rc != KT_OK) {
 		s->harness = NULL;

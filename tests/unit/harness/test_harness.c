@@ -203,8 +203,10 @@ static void world_init(struct world *w, const char *mode)
 
 static void world_start(struct world *w, const char *resume)
 {
-	const struct kt_harness_start start = { .app = &app, .program = self,
-		.resume_id = resume, .session_id = "sess_1" };
+	const struct kt_harness_start start = {
+		.driver = { .app = &app, .program = self, .resume_id = resume },
+		.session_id = "sess_1",
+	};
 	struct kt_err err = KT_ERR_INIT;
 
 	assert_int_equal(kt_harness_start(&w->env, &start, &cbs, &w->o, &w->o.h, &err), KT_OK);
@@ -283,9 +285,13 @@ static void test_sealed_environment(void **state)
 	char *extra[] = { kt_strdup("BOUND=of the project"), kt_strdup("KARTA_RELEASE=v7"),
 		kt_strdup("HOME=/elsewhere"), kt_strdup("KARTA_PROJECT=forged"), NULL };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
-	struct kt_harness_start start = { .app = &app, .program = self, .session_id = "sess_1",
-		.cwd = "/", .extra_env = extra, .project = "store", .sealed = true,
-		.home = "/private/home" };
+	struct kt_harness_start start = {
+		.driver = { .app = &app, .program = self, .cwd = "/", .extra_env = extra,
+			.sealed = true },
+		.session_id = "sess_1",
+		.project = "store",
+		.home = "/private/home",
+	};
 	struct kt_err err = KT_ERR_INIT;
 	struct world w;
 
@@ -358,7 +364,8 @@ static void test_start_fails(void **state)
 static void test_no_program(void **state)
 {
 	struct world w;
-	const struct kt_harness_start start = { .app = &app, .program = "/nonexistent/claude" };
+	const struct kt_harness_start start = { .driver = { .app = &app,
+		.program = "/nonexistent/claude" } };
 
 	world_init(&w, "normal");
 	assert_int_equal(
@@ -718,7 +725,8 @@ static void test_recorded_turn_is_played(void **state)
 {
 	KT_AUTOFREE char *rehearsals = kt_path_join(dir, "rehearsals");
 	struct kt_app offline = app;
-	const struct kt_harness_start start = { .app = &offline, .session_id = "sess_2" };
+	const struct kt_harness_start start = { .driver = { .app = &offline },
+		.session_id = "sess_2" };
 	struct world w;
 
 	assert_int_equal(kt_fs_remove_tree(rehearsals, NULL), KT_OK);
