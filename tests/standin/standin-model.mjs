@@ -24,7 +24,7 @@ const DEFAULT_PIECES = 200;
 const BREAKING = "Some words come first and then it breaks.";
 
 const NAMES = "text|think\\+tool|think|say\\+tool|tools|tool|error|drop0|drop|errstream|hang" +
-	"|maxtokens|refusal|empty|recall";
+	"|maxtokens|refusal|empty|recall|blocks";
 const COUNTED = new Set(["error", "drop", "drop0", "errstream"]);
 const DIRECTIVE = new RegExp(`\\[\\[(${NAMES})(?=[:*\\]])`, "g");
 
@@ -90,6 +90,32 @@ function parseTool(text) {
 	return { name: m[1], input: m[2].trim() ? JSON.parse(m[2]) : {} };
 }
 
+// parseScript reads the argument of [[blocks:...]]: a list of entries, or an object with the list in
+// "blocks" and what else the provider would tell. Every kind of entry is in README.md.
+function parseScript(json) {
+	const script = Array.isArray(json) ? { blocks: json } : json;
+
+	return { ...script, blocks: script.blocks.map(scriptBlock) };
+}
+
+function scriptBlock(entry) {
+	const words = entry.text ?? entry.thinking;
+	const pieces = Array.isArray(words) ? words : null;
+
+	if (entry.tool !== undefined)
+		return { type: "tool", name: entry.tool, input: entry.input ?? {}, pieces: entry.pieces,
+			id: entry.id ?? null };
+	if (words !== undefined)
+		return { type: entry.text === undefined ? "thinking" : "text", index: entry.index,
+			text: (pieces ? pieces.join("") : words).repeat(entry.repeat ?? 1),
+			pieces: pieces ? Array(entry.repeat ?? 1).fill(pieces).flat() : null,
+			citations: entry.citations, n: entry.n };
+	for (const kind of ["raw", "chunk", "sleep", "fault", "start"])
+		if (entry[kind] !== undefined)
+			return { ...entry, type: kind };
+	throw new Error(`no such block: ${JSON.stringify(entry)}`);
+}
+
 function parseArgument(name, text) {
 	const bar = text.indexOf("|");
 
@@ -106,6 +132,8 @@ function parseArgument(name, text) {
 		return { think: text.slice(0, bar), tools: [parseTool(text.slice(bar + 1))] };
 	case "error":
 		return { status: Number(text) };
+	case "blocks":
+		return { script: parseScript(JSON.parse(text)) };
 	case "think":
 		return { think: text || "Let me think about this.", text: "I thought about it." };
 	default:
@@ -182,7 +210,7 @@ function choose(talk, hasTools) {
 	if (!hasTools)
 		return { kind: "text", text: "Title", options: { delay: 0, first: 0, n: 0 } };
 	if (talk.step < left.length)
-		return { ...left[talk.step], options };
+		return { ...left[talk.step], options, index: talk.step };
 	if (spent)
 		return { kind: "text", options,
 			text: `Recovered after ${spent.times} failures of kind ${spent.kind}.` };
@@ -196,6 +224,26 @@ function choose(talk, hasTools) {
 	}
 	return { kind: "text", options,
 		text: `You said: ${talk.last} (message ${talk.users.length})` };
+}
+
+// planScript fills a reply from [[blocks:...]]. A fault with "times" breaks that many streams.
+function planScript(reply, step, talk) {
+	const { blocks, stop, stop_sequence, usage } = step.script;
+
+	for (const [i, b] of blocks.entries()) {
+		const key = `fault ${step.index} ${i} ${talk.last}`;
+		if (b.type === "fault" && b.times) {
+			const count = failures.get(key) ?? 0;
+			if (count >= b.times)
+				continue;
+			failures.set(key, count + 1);
+		}
+		if (b.type === "tool")
+			reply.stop = "tool_use";
+		reply.blocks.push(b.type === "tool" && !b.id
+			? { ...b, id: `toolu_${randomBytes(8).toString("hex")}` } : b);
+	}
+	Object.assign(reply, { stop: stop ?? reply.stop, stop_sequence, usage });
 }
 
 // plan turns a step into what a provider would send: blocks, the reason for stopping, and what
@@ -229,6 +277,9 @@ function plan(step, talk) {
 		break;
 	case "marks":
 		reply.blocks.push({ type: "text", marks: true, text: "" });
+		break;
+	case "blocks":
+		planScript(reply, step, talk);
 		break;
 	default:
 		if (step.think)
@@ -274,19 +325,26 @@ function cut(text, n) {
 // deltas yields the pieces of one block. The marks of a benchmark are yielded as undefined: they
 // are made when they are sent.
 function* deltas(block, options) {
+	if (block.type === "start")
+		return;
 	if (block.marks) {
 		for (let i = 0; i < options.n; i++)
 			yield undefined;
 		return;
 	}
+	if (Array.isArray(block.pieces)) {
+		yield* block.pieces;
+		return;
+	}
 	if (block.type === "tool") {
 		const json = JSON.stringify(block.input);
-		const size = Math.max(20, Math.ceil(json.length / DEFAULT_PIECES));
+		const size = block.pieces ? Math.ceil(json.length / block.pieces)
+			: Math.max(20, Math.ceil(json.length / DEFAULT_PIECES));
 		for (let i = 0; i < json.length; i += size)
 			yield json.slice(i, i + size);
 		return;
 	}
-	yield* cut(block.text, options.n);
+	yield* cut(block.text, block.n ?? options.n);
 }
 
 function wholeText(block, options) {
@@ -295,7 +353,7 @@ function wholeText(block, options) {
 
 function countTokens(reply) {
 	const size = reply.blocks.reduce((sum, b) =>
-		sum + (b.marks ? 8 * reply.options.n : JSON.stringify(b.input ?? b.text).length), 0);
+		sum + (b.marks ? 8 * reply.options.n : JSON.stringify(b.input ?? b.text ?? "").length), 0);
 	return Math.ceil(size / 4) + 1;
 }
 
@@ -314,29 +372,56 @@ const anthropic = {
 			cache_read_input_tokens: 100, output_tokens: output, service_tier: "standard" };
 	},
 
-	message(call, content, stop, output) {
+	message(call, content, stop, output, more = {}) {
 		return { id: `msg_${call.id}`, type: "message", role: "assistant", model: call.model,
-			content, stop_reason: stop, stop_sequence: null,
-			usage: this.usage(call, output) };
+			content, stop_reason: stop, stop_sequence: more.stop_sequence ?? null,
+			usage: { ...this.usage(call, output), ...more.usage } };
 	},
 
 	whole(call, reply) {
-		const content = reply.blocks.map((b) => {
+		const content = reply.blocks.filter((b) => this.isContent(b)).map((b) => {
+			if (b.type === "start")
+				return b.start;
 			if (b.type === "tool")
 				return { type: "tool_use", id: b.id, name: b.name, input: b.input };
 			if (b.type === "thinking")
 				return { type: "thinking", thinking: b.text, signature: "c3RhbmRpbg==" };
 			return { type: "text", text: wholeText(b, reply.options) };
 		});
-		return this.message(call, content, reply.stop, countTokens(reply));
+		return this.message(call, content, reply.stop, countTokens(reply),
+			{ usage: reply.usage?.end, stop_sequence: reply.stop_sequence });
+	},
+
+	isContent(b) {
+		return !["raw", "chunk", "sleep", "fault"].includes(b.type);
+	},
+
+	// between does what stands between two blocks of a script; "end" or a fault ends the answer.
+	async between(b, event) {
+		if (b.type === "fault")
+			return this.broken(event, b);
+		if (b.type === "raw")
+			await event(b.raw);
+		if (b.type === "sleep")
+			await sleep(b.sleep);
+		return null;
 	},
 
 	async stream(call, reply, send, pace) {
 		const event = (data) => send(`event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`);
+		let next = 0;
 
-		await event({ type: "message_start", message: this.message(call, [], null, 1) });
+		await event({ type: "message_start",
+			message: this.message(call, [], null, 1, { usage: reply.usage?.start }) });
 		await event({ type: "ping" });
-		for (const [index, b] of reply.blocks.entries()) {
+		for (const b of reply.blocks) {
+			if (!this.isContent(b)) {
+				const end = await this.between(b, event);
+				if (end)
+					return end;
+				continue;
+			}
+			const index = b.index ?? next++;
 			await event({ type: "content_block_start", index, content_block: this.start(b) });
 			for (const piece of deltas(b, reply.options)) {
 				await pace();
@@ -345,21 +430,30 @@ const anthropic = {
 				if (call.breaks())
 					return this.broken(event, reply);
 			}
-			if (b.type === "thinking")
-				await event({ type: "content_block_delta", index,
-					delta: { type: "signature_delta", signature: "c3RhbmRpbg==" } });
+			for (const delta of this.after(b))
+				await event({ type: "content_block_delta", index, delta });
 			if (reply.fault)
 				return this.broken(event, reply);
 			await event({ type: "content_block_stop", index });
 		}
 		await event({ type: "message_delta",
-			delta: { stop_reason: reply.stop, stop_sequence: null },
-			usage: this.usage(call, countTokens(reply)) });
+			delta: { stop_reason: reply.stop, stop_sequence: reply.stop_sequence ?? null },
+			usage: { ...this.usage(call, countTokens(reply)), ...reply.usage?.end } });
 		await event({ type: "message_stop" });
 		return "end";
 	},
 
+	// after lists the deltas of a block that are none of its words.
+	after(b) {
+		if (b.type === "thinking")
+			return [{ type: "signature_delta", signature: "c3RhbmRpbg==" }];
+		return b.type === "start" ? b.deltas ?? []
+			: (b.citations ?? []).map((citation) => ({ type: "citations_delta", citation }));
+	},
+
 	start(b) {
+		if (b.type === "start")
+			return b.start;
 		if (b.type === "tool")
 			return { type: "tool_use", id: b.id, name: b.name, input: {} };
 		return b.type === "thinking" ? { type: "thinking", thinking: "", signature: "" }
@@ -426,6 +520,18 @@ const openai = {
 
 		await chunk({ role: "assistant", content: "" });
 		for (const b of reply.blocks) {
+			if (b.type === "fault" && b.fault === "errstream") {
+				await data({ error: { message: "Overloaded", type: "server_error" } });
+				return "end";
+			}
+			if (b.type === "fault")
+				return b.fault;
+			if (b.type === "sleep")
+				await sleep(b.sleep);
+			if (b.type === "chunk")
+				await chunk(b.chunk);
+			if (!["text", "thinking", "tool"].includes(b.type))
+				continue;
 			if (b.type === "tool")
 				await chunk({ tool_calls: [{ index: ++index, id: b.id, type: "function",
 					function: { name: b.name, arguments: "" } }] });
@@ -445,7 +551,7 @@ const openai = {
 		await chunk({}, STOPS[reply.stop]);
 		if (call.body.stream_options?.include_usage)
 			await data({ ...this.frame(call, "chat.completion.chunk", []),
-				usage: this.usage(call, countTokens(reply)) });
+				usage: { ...this.usage(call, countTokens(reply)), ...reply.usage?.end } });
 		await send("data: [DONE]\n\n");
 		return "end";
 	},

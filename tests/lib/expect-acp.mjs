@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// What a client must see of a turn of an agent that speaks the Agent Client Protocol, told from the lines
+// on its stdio alone. Nothing here knows how karta reads them: the sources are the protocol, the observed
+// order of OpenCode's lines, and docs/events.md for what events are for.
+//
+// A turn is the lines from `session/prompt` to its answer. The protocol does not say that a model call
+// broke off and was made again: OpenCode sends its words once more under the same messageId. A behaviour
+// whose script breaks says so (`again`), since the lines alone cannot tell it from a model that repeats itself.
+import { messagesOf } from './expect-claude.mjs';
+
+const STOPS = { cancelled: 'interrupted' };
+const CODES = { 400: 'invalid_request', 401: 'auth_failed', 403: 'auth_failed', 404: 'model_not_found', 429: 'rate_limited',
+  500: 'server_error', 503: 'overloaded', 529: 'overloaded' };
+
+const filled = (o) => o && typeof o === 'object' && Object.keys(o).length > 0;
+
+/** Text and images of a call's content: what a client must be able to show. */
+function outputOf(content, rawOutput, changes) {
+  const blocks = (content ?? []).filter((c) => c.type === 'content').map((c) => c.content);
+  const diffs = [...changes.values()].map((c) => ({ path: c.path, oldText: c.oldText ?? null, newText: c.newText }));
+  const text = blocks.filter((b) => b.type === 'text').map((b) => b.text).join('');
+  const raw = typeof rawOutput === 'string' ? rawOutput : rawOutput?.output ?? rawOutput?.error;
+  return { text: text || (typeof raw === 'string' ? raw : ''), diffs,
+    images: blocks.filter((b) => b.type === 'image').map((b) => ({ mimeType: b.mimeType, data: b.data })) };
+}
+
+const lastCost = (messages) => messages.filter((m) => m.dir === 'out').map((m) => m.json.params?.update)
+  .filter((u) => u?.sessionUpdate === 'usage_update').at(-1)?.cost?.amount;
+
+export function expectAcp(records, { before = [], thinking = false, again = false } = {}) {
+  const messages = messagesOf(records);
+  const prompt = messages.find((m) => m.dir === 'in' && m.json.method === 'session/prompt')?.json.id;
+  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, again, attempt: 0, heard: 0 };
+  let answer = null;
+
+  const from = messages.findIndex((m) => m.dir === 'in' && m.json.method === 'session/prompt');
+  for (const { t, dir, json } of messages.slice(from)) {
+    state.now = t;
+    if (dir === 'out' && json.id === prompt && !json.method) {
+      answer = json;
+      break;
+    }
+    if (dir === 'out' && json.method === 'session/update') update(state, json.params.update);
+    else if (dir === 'out' && json.method === 'session/request_permission') ask(state, json);
+    else if (dir === 'in' && state.asks.has(json.id) && !json.method) decided(state, json);
+  }
+  return finish(state, answer, messages, messagesOf(before), thinking);
+}
+
+function update(state, u) {
+  const kind = { agent_message_chunk: 'text', agent_thought_chunk: 'reasoning' }[u.sessionUpdate];
+  if (kind) return chunk(state, kind, u);
+  if (u.sessionUpdate === 'tool_call' || u.sessionUpdate === 'tool_call_update') return call(state, u);
+  if (u.sessionUpdate === 'plan') state.items.push({ kind: 'plan', entries: u.entries });
+  return undefined;
+}
+
+/* Chunks that follow one another and are of one message are one part. */
+function chunk(state, kind, u) {
+  const text = u.content?.type === 'text' ? u.content.text : '';
+  const id = u.messageId ?? null;
+  if (kind === 'text') state.messageIds.add(id);
+  // OpenCode waits two seconds and more before it calls again; scripts that break do not pause so long.
+  if (state.again && state.now - state.heard > 1.5) {
+    state.attempt++;
+    state.open = null;
+  }
+  state.heard = state.now;
+  if (state.open?.kind !== kind || state.open.of !== id) {
+    state.open = { kind, parent: null, text: '', of: id, attempt: state.attempt };
+    state.items.push(state.open);
+  }
+  state.open.text += text;
+}
+
+function call(state, u) {
+  let c = state.calls.get(u.toolCallId);
+  if (!c) {
+    c = { kind: 'tool_use', parent: u._meta?.claudeCode?.parentToolUseId ?? null, id: u.toolCallId, name: u.title, diffs: new Map() };
+    state.calls.set(u.toolCallId, c);
+    state.items.push(c);
+    state.open = null;
+  }
+  if (filled(u.rawInput)) c.input = u.rawInput;
+  if (u.content?.some((x) => x.type === 'content')) c.content = u.content;
+  for (const d of (u.content ?? []).filter((x) => x.type === 'diff')) c.diffs.set(JSON.stringify(d), d);
+  if (u.status !== 'completed' && u.status !== 'failed') return;
+  if (state.items.some((i) => i.kind === 'tool_result' && i.id === u.toolCallId)) return;
+  state.items.push({ kind: 'tool_result', parent: c.parent, id: u.toolCallId, shown: outputOf(u.content ?? c.content, u.rawOutput, c.diffs),
+    is_error: u.status === 'failed' });
+  state.open = null;
+}
+
+function ask(state, json) {
+  const t = json.params.toolCall;
+  // What it would change is told with the question, and not again with the result.
+  call(state, state.calls.has(t.toolCallId) ? { toolCallId: t.toolCallId, content: t.content } : t);
+  state.asks.set(json.id, t.toolCallId);
+  state.items.push({ kind: 'ask', ask: t.kind === 'switch_mode' ? 'plan' : 'tool_use', tool: state.calls.get(t.toolCallId).name, id: t.toolCallId });
+}
+
+function decided(state, json) {
+  const outcome = json.result?.outcome;
+  if (outcome?.outcome !== 'selected' || /reject|deny|abort/.test(outcome.optionId)) state.denied.add(state.asks.get(json.id));
+}
+
+/* A call that was made again: its words stand once, in the place of the first (`keep` is first) or the last of them. */
+function withoutBroken(items, keep) {
+  for (const [n, i] of items.entries()) {
+    if (i.of === undefined || i.gone) continue;
+    const later = items.slice(n + 1).find((l) => l.of === i.of && l.kind === i.kind && l.attempt > i.attempt && l.text.startsWith(i.text));
+    if (!later) continue;
+    if (keep === 'first') [i.text, later.text] = [later.text, ''];
+    else i.text = '';
+  }
+  return items;
+}
+
+function finish(state, answer, messages, before, thinking) {
+  const list = (state.again ? withoutBroken(state.items, state.again) : state.items).filter((i) => i.kind !== 'reasoning' || thinking);
+  const interrupted = messages.some((m) => m.dir === 'in' && m.json.method === 'session/cancel');
+  const usage = answer?.result?.usage;
+  const cost = lastCost(messages);
+  const told = (names) => Object.fromEntries(Object.entries(names).filter(([, v]) => v !== undefined && v !== null));
+
+  for (const i of list.filter((x) => x.kind === 'tool_result'))
+    i.status = !i.is_error ? 'completed' : state.denied.has(i.id) ? 'rejected' : interrupted ? 'cancelled' : 'failed';
+  for (const c of state.calls.values())
+    if (!list.some((i) => i.kind === 'tool_result' && i.id === c.id))
+      list.push({ kind: 'tool_result', parent: c.parent, id: c.id, is_error: true, status: state.denied.has(c.id) ? 'rejected' : 'cancelled' });
+  if (answer?.error && !interrupted) list.push({ kind: 'error', code: CODES[/\b([45]\d\d)\b/.exec(answer.error.message)?.[1]] ?? 'internal_error' });
+  // Tokens are told of the last model call only: a turn with several has none (docs/harnesses.md).
+  const one = state.messageIds.size === 1 && state.calls.size === 0;
+  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : answer?.error ? 'error' : STOPS[answer?.result?.stopReason] ?? answer?.result?.stopReason,
+    usage: one && usage && !interrupted ? told({ input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens,
+      cache_read_tokens: usage.cachedReadTokens, cache_write_tokens: usage.cachedWriteTokens }) : undefined,
+    cost: cost === undefined ? undefined : cost - (lastCost(before) ?? 0) });
+  return list.map(({ of, attempt, content, diffs, ...i }) => i);
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+// What a client must see of a turn of Claude Code, told from its stream-json lines alone. Nothing here
+// knows how karta reads them: the sources are the Messages API's streaming, the observed order of
+// lines, and docs/events.md for what events are for.
+//
+// A turn is the lines from the message to its result. `before` are the lines of the same process
+// until then: money and tokens are told as sums since the process began.
+
+const BLOCKS = { text: 'text', thinking: 'reasoning' };
+
+/** Errors by the word of the `assistant` line, by the status, by the result's kind (docs/errors.md). */
+const WORDS = { authentication_failed: 'auth_failed', rate_limit: 'rate_limited', overloaded: 'overloaded',
+  server_error: 'server_error', model_not_found: 'model_not_found', billing_error: 'budget_exceeded',
+  invalid_request: 'invalid_request' };
+const STATUSES = { 400: 'invalid_request', 401: 'auth_failed', 403: 'auth_failed', 404: 'model_not_found', 413: 'invalid_request',
+  429: 'rate_limited', 500: 'server_error', 529: 'overloaded' };
+const SUBTYPES = { error_max_turns: 'max_turns', error_max_budget_usd: 'budget_exceeded' };
+
+const parse = (r) => {
+  try { return JSON.parse(r.line); } catch { return null; }
+};
+
+/** Records of a tee as {dir, ...line}; what is no JSON object is nobody's message. */
+export const messagesOf = (records) => records.map((r) => ({ t: r.t, dir: r.dir, json: r.json ?? parse(r) }))
+  .filter((m) => m.json && typeof m.json === 'object');
+
+const isPrompt = (m) => m.dir === 'in' && m.json.type === 'user';
+const isEnd = (m) => m.dir === 'out' && m.json.type === 'result';
+
+function sumUsage(messages) {
+  const result = messages.filter(isEnd).at(-1)?.json;
+  const sum = { input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
+  for (const u of Object.values(result?.modelUsage ?? {})) {
+    sum.input_tokens += u.inputTokens ?? 0;
+    sum.output_tokens += u.outputTokens ?? 0;
+    sum.cache_read_tokens += u.cacheReadInputTokens ?? 0;
+    sum.cache_write_tokens += u.cacheCreationInputTokens ?? 0;
+  }
+  return { sum, cost: result?.total_cost_usd ?? 0 };
+}
+
+function usageOf(messages, before) {
+  const now = sumUsage(messages);
+  const then = sumUsage(before);
+  const usage = Object.fromEntries(Object.entries(now.sum).map(([k, v]) => [k, v - then.sum[k]]));
+  usage.total_tokens = Object.values(usage).reduce((a, b) => a + b, 0);
+  return { usage, cost: now.cost - then.cost };
+}
+
+/** One conversation (the main agent, or one sub-agent): its model calls and their blocks. */
+class Talk {
+  constructor(parent, items) {
+    Object.assign(this, { parent, items, call: null });
+  }
+
+  add(item) {
+    this.items.push(item);
+    return item;
+  }
+
+  /* A call that did not come to its end is made again, whole: nothing of it stays. */
+  drop() {
+    if (!this.call || this.call.stopped) return;
+    for (const b of this.call.blocks) if (!b.tool) b.item.gone = true;
+    this.call = null;
+  }
+
+  begin(id) {
+    this.drop();
+    this.call = { id, blocks: [], stopped: false };
+  }
+
+  start(index, block) {
+    if (!this.call) return;
+    const kind = BLOCKS[block.type];
+    if (kind) {
+      const item = this.add({ kind, parent: this.parent, text: block.text ?? block.thinking ?? '' });
+      this.call.blocks.push({ index, kind, item });
+    } else if (block.type === 'tool_use') {
+      const item = this.add({ kind: 'tool_use', parent: this.parent, id: block.id, name: block.name, input: block.input });
+      this.call.blocks.push({ index, kind: 'tool_use', item, tool: true });
+    }
+  }
+
+  delta(index, delta) {
+    const words = delta.text ?? delta.thinking;
+    const block = this.call?.blocks.findLast((b) => b.index === index && !b.tool);
+    if (block && typeof words === 'string') block.item.text += words;
+  }
+
+  /** A finished block. It is the one that streamed, unless the call was made without streaming. */
+  settle(id, block) {
+    const kind = BLOCKS[block.type] ?? block.type;
+    if (this.call && this.call.id !== id) this.drop();
+    const streamed = this.call?.id === id ? this.call.blocks.filter((b) => b.kind === kind && !b.settled) : [];
+    if (kind === 'tool_use') {
+      const item = this.items.find((i) => i.kind === 'tool_use' && i.id === block.id)
+        ?? this.add({ kind: 'tool_use', parent: this.parent, id: block.id });
+      return Object.assign(item, { name: block.name, input: block.input });
+    }
+    if (kind !== 'text' && kind !== 'reasoning') return null;
+    const text = block.text ?? block.thinking;
+    const own = streamed.find((b) => b.item.text === text) ?? streamed.at(-1);
+    if (!own) return this.add({ kind, parent: this.parent, text });
+    own.settled = true;
+    own.item.text = text;
+    return own.item;
+  }
+}
+
+/** The things a client must see: see visible.mjs. */
+export function expectClaude(records, { before = [], thinking = false } = {}) {
+  const messages = messagesOf(records);
+  const items = [];
+  const talks = new Map();
+  const denied = new Set();
+  const asked = new Map();
+  const synthetic = [];
+  let interrupted = false;
+  let result = null;
+
+  const talk = (parent) => {
+    if (!talks.has(parent)) talks.set(parent, new Talk(parent, items));
+    return talks.get(parent);
+  };
+
+  for (const { dir, json } of messages) {
+    const parent = json.parent_tool_use_id ?? null;
+    if (dir === 'in') {
+      const answer = json.response?.response;
+      if (json.type === 'control_response' && answer?.behavior === 'deny' && asked.has(json.response.request_id))
+        denied.add(asked.get(json.response.request_id));
+      if (json.type === 'control_request' && json.request.subtype === 'interrupt') interrupted = true;
+    } else if (json.type === 'stream_event') {
+      const e = json.event;
+      const t = talk(parent);
+      if (e.type === 'message_start') t.begin(e.message.id);
+      else if (e.type === 'content_block_start') t.start(e.index, e.content_block);
+      else if (e.type === 'content_block_delta') t.delta(e.index, e.delta);
+      else if (e.type === 'message_stop' && t.call) t.call.stopped = true;
+    } else if (json.type === 'assistant') {
+      if (json.message.model === '<synthetic>') synthetic.push(json);
+      else for (const block of json.message.content) talk(parent).settle(json.message.id, block);
+    } else if (json.type === 'user') {
+      for (const block of Array.isArray(json.message.content) ? json.message.content : []) {
+        if (block.type !== 'tool_result') continue;
+        if (items.some((i) => i.kind === 'tool_result' && i.id === block.tool_use_id)) continue;
+        items.push({ kind: 'tool_result', parent, id: block.tool_use_id, output: block.content ?? null, is_error: block.is_error === true,
+          at: interrupted });
+      }
+    } else if (json.type === 'control_request' && json.request.subtype === 'can_use_tool') {
+      const r = json.request;
+      asked.set(json.request_id, r.tool_use_id);
+      items.push({ kind: 'ask', ask: { AskUserQuestion: 'question', ExitPlanMode: 'plan' }[r.tool_name] ?? 'tool_use', tool: r.tool_name,
+        input: r.input, id: r.tool_use_id });
+    } else if (json.type === 'system' && json.subtype === 'api_retry') {
+      talk(null).drop();
+      items.push({ kind: 'retrying', attempt: json.attempt, status: json.error_status ?? null });
+    } else if (json.type === 'result') {
+      result = json;
+      break;
+    }
+  }
+  return finish({ items, result, interrupted, denied, synthetic, thinking, ...usageOf(messages, messagesOf(before)) });
+}
+
+function finish({ items, result, interrupted, denied, synthetic, thinking, usage, cost }) {
+  const list = items.filter((i) => !i.gone && (i.kind !== 'reasoning' || thinking));
+  const error = errorOf(result, interrupted, synthetic);
+
+  for (const d of result?.permission_denials ?? []) denied.add(d.tool_use_id);
+  for (const i of list) {
+    if (i.kind !== 'tool_result') continue;
+    i.status = !i.is_error ? 'completed' : denied.has(i.id) ? 'rejected' : i.at ? 'cancelled' : 'failed';
+    delete i.at;
+  }
+  for (const i of list.filter((t) => t.kind === 'tool_use' && !list.some((r) => r.kind === 'tool_result' && r.id === t.id)))
+    list.push({ kind: 'tool_result', parent: i.parent, id: i.id, is_error: true, status: denied.has(i.id) ? 'rejected' : 'cancelled' });
+  // Words that are nowhere else: a command's output, a hook's reason.
+  const words = typeof result?.result === 'string' && !error ? result.result.trim() : '';
+  const parts = list.filter((i) => i.kind === 'text' && !i.parent);
+  if (words && !parts.some((p) => p.text.includes(words))) list.push({ kind: 'text', parent: null, text: result.result });
+  if (error) list.push({ kind: 'error', code: error });
+  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : error ? undefined : result?.stop_reason ?? 'end_turn', usage, cost });
+  return list;
+}
+
+function errorOf(result, interrupted, synthetic) {
+  if (interrupted || !result?.is_error) return null;
+  const word = synthetic.at(-1)?.error;
+  return SUBTYPES[result.subtype] ?? (result.stop_reason === 'refusal' ? 'refused' : null) ?? STATUSES[result.api_error_status]
+    ?? WORDS[word] ?? 'connection_failed';
+}
