@@ -217,7 +217,7 @@ static void end_turn(struct acp *a, const struct ending *e)
 	set_str(&a->agent, NULL);
 	set_str(&a->picking, NULL);
 	a->turn = a->prompted = a->interrupted = a->denied = false;
-	a->d.sink.turn_end(a->d.sink.arg, &result);
+	kt_emit_turn_end(&a->d, &result);
 }
 
 static void end_with_error(struct acp *a, const char *code, bool retryable, const char *message)
@@ -652,9 +652,13 @@ static void acp_line(struct kt_driver *d, char *line, size_t len)
 	struct acp *a = acp_of(d);
 	KT_AUTO_JSON cJSON *msg = NULL;
 
-	/* Some agents print a word of their own on stdout; ACP says to take only JSON-RPC. */
-	if (kt_json_parse(line, len, KT_JSON_LENIENT, &msg, NULL) != KT_OK || !cJSON_IsObject(msg))
+	if (kt_json_parse(line, len, KT_JSON_HARNESS, &msg, NULL) != KT_OK ||
+		!cJSON_IsObject(msg)) {
+		/* Some agents print words of their own on stdout; a message that broke is told. */
+		if (line[strspn(line, " \t")] == '{' && a->malformed++ == 0)
+			kt_emit_malformed(&a->d, len);
 		return;
+	}
 	const char *method = kt_json_str(msg, "method");
 	const cJSON *id = kt_json_get(msg, "id");
 	const cJSON *params = kt_json_get(msg, "params");
@@ -777,6 +781,7 @@ static void acp_close(struct kt_driver *d)
 {
 	struct acp *a = acp_of(d);
 
+	kt_emit_release(d);
 	while (a->asks.len > 0)
 		kt_acp_ask_free(kt_vec_remove(&a->asks, 0));
 	kt_vec_release(&a->asks);

@@ -74,6 +74,7 @@ struct acp {
 	bool session_is_new; /* by session/new: knows nothing of the transcript yet */
 	bool resume_given_up;
 	bool told_ready;
+	unsigned malformed; /* lines that were no JSON */
 	cJSON *config; /* configOptions, or NULL */
 	cJSON *modes; /* or NULL */
 	cJSON *models; /* or NULL */

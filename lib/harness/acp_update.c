@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "text/seam.h"
 
 #include <string.h>
 
@@ -58,7 +59,7 @@ static void stop_listening(struct acp *a)
 
 static void append_text(struct acp *a, const char *text, size_t len)
 {
-	kt_buf_add(&a->part, text, len);
+	kt_seam_add(&a->part, text, len);
 	kt_emit_text(&a->d, false, a->part_id, text, len, false, NULL);
 }
 

@@ -197,7 +197,7 @@ static void turn_finish(struct kt_claude *c, struct kt_turn_result *r, bool aliv
 	turn_reset(c);
 	r->text = text.ptr;
 	r->error_message = message;
-	c->d.sink.turn_end(c->d.sink.arg, r);
+	kt_emit_turn_end(&c->d, r);
 }
 
 void kt_claude_turn_seen(struct kt_claude *c)
@@ -558,13 +558,9 @@ static void rate_limit_line(struct kt_claude *c, const cJSON *line)
 
 static void malformed_line(struct kt_claude *c, size_t len)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-
 	/* One event tells it; a harness that prints garbage must not fill the log with it. */
-	if (c->malformed++ > 0)
-		return;
-	kt_buf_addf(&b, "{\"subtype\":\"malformed_line\",\"bytes\":%zu}", len);
-	kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
+	if (c->malformed++ == 0)
+		kt_emit_malformed(&c->d, len);
 }
 
 static void claude_line(struct kt_driver *d, char *text, size_t len)
@@ -588,7 +584,7 @@ static void claude_line(struct kt_driver *d, char *text, size_t len)
 
 	if (c->state == CLAUDE_DEAD || len == 0)
 		return;
-	if (kt_json_parse(text, len, KT_JSON_LENIENT, &line, NULL) != KT_OK ||
+	if (kt_json_parse(text, len, KT_JSON_HARNESS, &line, NULL) != KT_OK ||
 		!cJSON_IsObject(line)) {
 		malformed_line(c, len);
 		return;
@@ -732,6 +728,7 @@ static void claude_close(struct kt_driver *d)
 	const char *key;
 	void *value;
 
+	kt_emit_release(d);
 	turn_reset(c);
 	while (c->asks.len)
 		kt_claude_ask_remove(c, c->asks.items[0]);

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "text/seam.h"
 
 #include <string.h>
 
@@ -48,7 +49,7 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 
 	if (len == 0)
 		return;
-	kt_buf_add(&p->text, text, len);
+	kt_seam_add(&p->text, text, len);
 	if (shown(c, p))
 		kt_emit_text(
 			&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false, NULL);

@@ -174,6 +174,7 @@ struct kt_driver_ops {
 struct kt_driver {
 	const struct kt_driver_ops *ops;
 	struct kt_driver_sink sink;
+	struct kt_vec held; /* emit.c: beginnings of characters at the ends of text parts */
 };
 
 extern const struct kt_driver_ops kt_driver_claude;
@@ -201,7 +202,14 @@ KT_MUST_CHECK enum kt_code kt_driver_check_mode(
  */
 void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out);
 
-/* Helpers that all drivers share (emit.c): render data and hand it to the sink. */
+/* Free what emit.c keeps for d; each driver's close() calls it. */
+void kt_emit_release(struct kt_driver *d);
+/*
+ * Helpers that all drivers share (emit.c): render data and hand it to the sink. Text may be cut
+ * anywhere, inside a character too: its beginning waits for the rest, which comes with the same
+ * part_id. When the part is over (another of its kind begins, a tool is used, the step ends) it
+ * becomes U+FFFD.
+ */
 void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, const char *text,
 	size_t len, bool replace, const char *parent);
 void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, const cJSON *input,
@@ -211,9 +219,13 @@ void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *outpu
 void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent);
 void kt_emit_step_finish(
 	struct kt_driver *d, int step, const struct kt_usage *usage, const char *parent);
+/* The end of the turn: text that waits in a part is shown, and the result's is made valid UTF-8. */
+void kt_emit_turn_end(struct kt_driver *d, const struct kt_turn_result *result);
 /* data is one JSON object as text. */
 void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
 	const char *parent);
+/* Tell of a line of len bytes that could not be read: a system event, malformed_line. */
+void kt_emit_malformed(struct kt_driver *d, size_t len);
 /* {"input_tokens":..} with the known fields; cost as cost_usd. */
 struct kt_jw;
 void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u);

@@ -10,7 +10,9 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
+#include "text/seam.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -205,6 +207,120 @@ static size_t cut_length(const char *s, size_t len, size_t max)
 	return max;
 }
 
+/* The beginning of a character at the end of a part, which waits for the rest. */
+struct held {
+	char *part_id;
+	char *parent; /* or NULL */
+	bool reasoning;
+	char bytes[4];
+	size_t len;
+};
+
+static void held_free(struct held *h)
+{
+	free(h->part_id);
+	free(h->parent);
+	free(h);
+}
+
+/* One or more events for text that is not cut inside a character. */
+static void send_text(
+	struct kt_driver *d, const struct held *part, const char *text, size_t len, bool replace)
+{
+	do {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+		size_t n = cut_length(text, len, EMIT_TEXT_BYTES);
+		struct kt_jw w;
+
+		kt_jw_init(&w, &b);
+		kt_jw_obj(&w, NULL);
+		kt_jw_obj(&w, "part");
+		kt_jw_str(&w, "type", part->reasoning ? "reasoning" : "text");
+		kt_jw_strn(&w, "text", text, n);
+		kt_jw_obj_end(&w);
+		kt_jw_str(&w, "part_id", part->part_id);
+		if (replace)
+			kt_jw_bool(&w, "replace", true);
+		kt_jw_obj_end(&w);
+		kt_emit(d, part->reasoning ? KT_EV_REASONING : KT_EV_TEXT, b.ptr, b.len,
+			part->parent);
+		replace = false; /* what follows is appended to the replacement */
+		text += n;
+		len -= n;
+	} while (len > 0);
+}
+
+/*
+ * The parts of parent are over; if it writes on in part `now`, only the others of that kind. What
+ * waited has no rest.
+ */
+static void end_parts(struct kt_driver *d, const char *parent, const struct held *now)
+{
+	for (size_t i = d->held.len; i > 0; i--) {
+		struct held *h = d->held.items[i - 1];
+
+		if (!kt_str_eq(h->parent, parent) && (h->parent || parent))
+			continue;
+		if (now && (h->reasoning != now->reasoning || !strcmp(h->part_id, now->part_id)))
+			continue;
+		(void)kt_vec_remove(&d->held, i - 1);
+		send_text(d, h, h->bytes, h->len, false);
+		held_free(h);
+	}
+}
+
+static struct held *held_take(struct kt_driver *d, bool reasoning, const char *part_id)
+{
+	for (size_t i = 0; i < d->held.len; i++) {
+		struct held *h = d->held.items[i];
+
+		if (h->reasoning == reasoning && !strcmp(h->part_id, part_id))
+			return kt_vec_remove(&d->held, i);
+	}
+	return NULL;
+}
+
+void kt_emit_release(struct kt_driver *d)
+{
+	while (d->held.len)
+		held_free(kt_vec_remove(&d->held, d->held.len - 1));
+	kt_vec_release(&d->held);
+}
+
+void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, const char *text,
+	size_t len, bool replace, const char *parent)
+{
+	const struct held part = { (char *)(uintptr_t)part_id, (char *)(uintptr_t)parent, reasoning,
+		{ 0 }, 0 };
+	KT_AUTO_BUF struct kt_buf joined = KT_BUF_INIT(KT_MAX_LINE_BYTES + sizeof(part.bytes));
+	struct held *before = d->held.len ? held_take(d, reasoning, part_id) : NULL;
+	size_t open = kt_seam_open(text, len);
+
+	if (d->held.len)
+		end_parts(d, parent, &part);
+	if (before && !replace) {
+		kt_buf_add(&joined, before->bytes, before->len);
+		kt_seam_add(&joined, text, len);
+		text = joined.ptr;
+		len = joined.len;
+		open = kt_seam_open(text, len);
+	}
+	if (before)
+		held_free(before);
+	if (len > open || replace)
+		send_text(d, &part, text, len - open, replace);
+	if (!open)
+		return;
+	struct held *h = kt_calloc(1, sizeof(*h));
+
+	h->part_id = kt_strdup(part_id);
+	h->parent = parent ? kt_strdup(parent) : NULL;
+	h->reasoning = reasoning;
+	h->len = open;
+	memcpy(h->bytes, text + len - open, open);
+	kt_vec_push(&d->held, h);
+}
+
 static void write_cut(struct kt_jw *w, const char *key, const cJSON *v, size_t max, int depth);
 
 static void write_cut_string(struct kt_jw *w, const char *key, const char *s, size_t max)
@@ -320,6 +436,7 @@ void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, con
 		.parent = parent,
 	};
 
+	end_parts(d, parent, NULL);
 	emit_tool(d, &t);
 }
 
@@ -336,31 +453,6 @@ void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *outpu
 	};
 
 	emit_tool(d, &t);
-}
-
-void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, const char *text,
-	size_t len, bool replace, const char *parent)
-{
-	do {
-		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-		size_t n = cut_length(text, len, EMIT_TEXT_BYTES);
-		struct kt_jw w;
-
-		kt_jw_init(&w, &b);
-		kt_jw_obj(&w, NULL);
-		kt_jw_obj(&w, "part");
-		kt_jw_str(&w, "type", reasoning ? "reasoning" : "text");
-		kt_jw_strn(&w, "text", text, n);
-		kt_jw_obj_end(&w);
-		kt_jw_str(&w, "part_id", part_id);
-		if (replace)
-			kt_jw_bool(&w, "replace", true);
-		kt_jw_obj_end(&w);
-		kt_emit(d, reasoning ? KT_EV_REASONING : KT_EV_TEXT, b.ptr, b.len, parent);
-		replace = false; /* what follows is appended to the replacement */
-		text += n;
-		len -= n;
-	} while (len > 0);
 }
 
 void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent)
@@ -382,6 +474,7 @@ void kt_emit_step_finish(
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
 
+	end_parts(d, parent, NULL);
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_jw_int(&w, "step_index", step);
@@ -389,4 +482,30 @@ void kt_emit_step_finish(
 		kt_usage_write(&w, "usage", usage);
 	kt_jw_obj_end(&w);
 	kt_emit(d, KT_EV_STEP_FINISH, b.ptr, b.len, parent);
+}
+
+void kt_emit_turn_end(struct kt_driver *d, const struct kt_turn_result *result)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	struct kt_turn_result r = *result;
+
+	while (d->held.len) {
+		const struct held *first = d->held.items[0];
+		KT_AUTOFREE char *parent = first->parent ? kt_strdup(first->parent) : NULL;
+
+		end_parts(d, parent, NULL);
+	}
+	if (r.text && !kt_utf8_valid(r.text, strlen(r.text))) {
+		kt_seam_clean(&text, r.text, strlen(r.text));
+		r.text = text.ptr;
+	}
+	d->sink.turn_end(d->sink.arg, &r);
+}
+
+void kt_emit_malformed(struct kt_driver *d, size_t len)
+{
+	char data[80];
+	int n = snprintf(data, sizeof(data), "{\"subtype\":\"malformed_line\",\"bytes\":%zu}", len);
+
+	kt_emit(d, KT_EV_SYSTEM, data, (size_t)n, NULL);
 }

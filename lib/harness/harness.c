@@ -185,7 +185,7 @@ static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 		r.stop_reason = "error";
 		r.error_code = h->why_code;
 		r.error_message = why;
-		r.retryable = true;
+		r.retryable = strcmp(h->why_code, "line_too_long") != 0;
 	} else if (h->stop != STOP_NOT && r.error_code) {
 		/* That it died in the middle is what its owner asked for. */
 		r.stop_reason = "interrupted";
@@ -487,7 +487,10 @@ static void on_out(void *arg, const char *data, size_t len)
 
 	enter(h);
 	if (kt_lines_feed(&h->out, data, len, on_line, h, NULL) != KT_OK && !h->why_code)
-		kill_because(h, "internal_error", kt_strdup("a line of the harness is too long"));
+		kill_because(h, "line_too_long",
+			kt_asprintf("the harness wrote a line of over %d MiB, which is more than "
+				    "karta reads; it was stopped",
+				KT_MAX_LINE_BYTES / (1024 * 1024)));
 	leave(h);
 }
 

@@ -124,7 +124,7 @@ static void end_turn(struct rehearsal *r, struct kt_turn_result result)
 	kt_buf_init(&r->found.problems, 0);
 	kt_buf_init(&r->found.files, 0);
 	forget_turn(r);
-	r->d.sink.turn_end(r->d.sink.arg, &result);
+	kt_emit_turn_end(&r->d, &result);
 	kt_rehearsal_found_release(&keep);
 }
 
@@ -600,6 +600,7 @@ static void rehearsal_close(struct kt_driver *d)
 {
 	struct rehearsal *r = rehearsal_of(d);
 
+	kt_emit_release(d);
 	forget_turn(r);
 	free(r->dir);
 	free(r->session);

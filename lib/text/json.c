@@ -11,9 +11,9 @@
 
 enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err)
 {
-	bool fix;
+	struct kt_json_faults faults;
 
-	return kt_json_check_fix(s, len, flags, &fix, err);
+	return kt_json_check_faults(s, len, flags, &faults, err);
 }
 
 /* cJSON keeps doubles only: above this, and when infinite, the text of a number is kept too. */
@@ -84,19 +84,17 @@ enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out, st
 	const char *text = s, *end = s + len;
 	KT_AUTOFREE char *copy = NULL;
 	enum kt_code code;
+	struct kt_json_faults faults;
 	cJSON *doc;
-	bool fix;
 
-	code = kt_json_check_fix(s, len, flags, &fix, err);
+	code = kt_json_check_faults(s, len, flags, &faults, err);
 	if (code != KT_OK)
 		return code;
-	if (fix) {
-		copy = kt_try_malloc(len + 1);
+	if (faults.any) {
+		copy = kt_try_malloc(len + 2 * faults.controls + 1);
 		if (!copy)
 			return kt_fail(err, KT_ENOMEM, 0, "no memory for %zu bytes of JSON", len);
-		memcpy(copy, s, len);
-		copy[len] = '\0';
-		kt_json_fix(copy, len);
+		len = kt_json_fix(copy, s, len, flags);
 		s = copy;
 	}
 	/* The text is known to be right, so that cJSON can only fail for want of memory. */

@@ -18,8 +18,17 @@ enum {
 	KT_JSON_DUP_KEYS = 1, /* duplicate keys are fine (the last wins); harness output */
 	KT_JSON_NUL_ESCAPE = 2, /* \u0000 and half surrogate pairs become U+FFFD; harness output */
 	KT_JSON_DEEP = 4, /* depth 512 instead of 64; harness output */
+	/*
+	 * One bad byte costs one character: invalid UTF-8 stays as it is and a half of a surrogate
+	 * pair becomes its three bytes, for text/seam.h to join over chunks and for the writer to
+	 * make U+FFFD of the rest; a control character in a string is U+FFFD (a tab stays one) and
+	 * a blank between values; a byte order mark is stepped over.
+	 */
+	KT_JSON_BAD_BYTES = 8,
 };
 #define KT_JSON_LENIENT (KT_JSON_DUP_KEYS | KT_JSON_NUL_ESCAPE | KT_JSON_DEEP)
+/* A line of a harness: strings may hold bytes that are not UTF-8. */
+#define KT_JSON_HARNESS (KT_JSON_LENIENT | KT_JSON_BAD_BYTES)
 
 /*
  * Check that len bytes are one JSON value with nothing but blanks around it.
@@ -59,8 +68,9 @@ void kt_json_add(struct kt_buf *b, const cJSON *v);
 
 /*
  * Writer. Commas and colons are put by the writer; nesting is the caller's. `key` is NULL inside
- * arrays and for the outermost value. Strings: NULL writes null; invalid UTF-8 is replaced by
- * U+FFFD, so that output is always valid.
+ * arrays and for the outermost value. Strings: NULL writes null; two halves of a surrogate pair
+ * (see KT_JSON_BAD_BYTES) are written as their character, other invalid UTF-8 as U+FFFD, so that
+ * output is always valid.
  */
 struct kt_jw {
 	struct kt_buf *b;

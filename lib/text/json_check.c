@@ -38,7 +38,7 @@ struct check {
 	int flags;
 	int depth, max_depth;
 	uint64_t is_obj[DEEP_MAX / 64];
-	bool fix;
+	struct kt_json_faults faults;
 	enum kt_code code;
 	struct kt_err *err;
 	struct frame *frames;
@@ -99,9 +99,14 @@ static bool fail_here(struct check *c, const char *expected)
 	return fail_at(c, c->p, msg.ptr);
 }
 
+/* A stray control character between values is no more than a blank when bad bytes may be. */
 static void skip_blanks(struct check *c)
 {
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r'))
+	bool any = c->flags & KT_JSON_BAD_BYTES;
+
+	while (c->p < c->end &&
+		(*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r' ||
+			(any && *c->p < 0x20)))
 		c->p++;
 }
 
@@ -163,14 +168,14 @@ static bool check_escape(struct check *c)
 	if (v == 0) {
 		if (!(c->flags & KT_JSON_NUL_ESCAPE))
 			return fail_at(c, at, "\\u0000 is not allowed in a string");
-		c->fix = true;
+		c->faults.any = true;
 	} else if (v >= 0xd800 && v <= 0xdfff) {
 		if (v < 0xdc00 && low_half(c->p, c->end) >= 0) {
 			c->p += 6;
 		} else {
 			if (!(c->flags & KT_JSON_NUL_ESCAPE))
 				return fail_at(c, at, "half a surrogate pair in a string");
-			c->fix = true;
+			c->faults.any = true;
 		}
 	}
 	return true;
@@ -198,12 +203,18 @@ static bool check_string(struct check *c)
 				return false;
 			continue;
 		}
-		if (*c->p < 0x20)
-			return fail_at(c, c->p, "control character in a string");
+		if (*c->p < 0x20) {
+			if (!(c->flags & KT_JSON_BAD_BYTES))
+				return fail_at(c, c->p, "control character in a string");
+			c->faults.any = true;
+			c->faults.controls++;
+			c->p++;
+			continue;
+		}
 		n = kt_utf8_decode((const char *)c->p, (size_t)(c->end - c->p), &cp);
-		if (n == 0)
+		if (n == 0 && !(c->flags & KT_JSON_BAD_BYTES))
 			return fail_at(c, c->p, "invalid UTF-8");
-		c->p += n;
+		c->p += n ? n : 1;
 	}
 }
 
@@ -241,7 +252,7 @@ static bool check_number(struct check *c)
 			return fail_here(c, "digit");
 	}
 	if (c->p - start > CJSON_NUMBER_MAX)
-		c->fix = true;
+		c->faults.any = true;
 	return true;
 }
 
@@ -478,8 +489,8 @@ static bool check_text(struct check *c)
 	return true;
 }
 
-enum kt_code kt_json_check_fix(
-	const char *s, size_t len, int flags, bool *out_fix, struct kt_err *err)
+enum kt_code kt_json_check_faults(
+	const char *s, size_t len, int flags, struct kt_json_faults *out_faults, struct kt_err *err)
 {
 	struct check c = {
 		.s = (const unsigned char *)s,
@@ -491,8 +502,11 @@ enum kt_code kt_json_check_fix(
 		.names = KT_BUF_INIT(SIZE_MAX / 4),
 	};
 
+	/* cJSON steps over a byte order mark itself. */
+	if ((flags & KT_JSON_BAD_BYTES) && len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3))
+		c.p += 3;
 	if (check_text(&c))
-		*out_fix = c.fix;
+		*out_faults = c.faults;
 	if (!(flags & KT_JSON_DUP_KEYS))
 		while (c.depth > 0)
 			close_container(&c);
@@ -502,8 +516,11 @@ enum kt_code kt_json_check_fix(
 	return c.code;
 }
 
-/* A number that cJSON would cut: its 17 digits say the same; blanks fill the rest. */
-static size_t fix_number(char *s, size_t len)
+/*
+ * Copy a number; one that cJSON would cut is written with 17 digits, which say the same, and blanks
+ * to its length. Returns its length.
+ */
+static size_t copy_number(char *out, const char *s, size_t len)
 {
 	size_t n = 0;
 	char text[40];
@@ -512,43 +529,72 @@ static size_t fix_number(char *s, size_t len)
 
 	while (n < len && (strchr("+-.eE", s[n]) || (s[n] >= '0' && s[n] <= '9')) && s[n])
 		n++;
+	memcpy(out, s, n);
 	if (n <= CJSON_NUMBER_MAX)
 		return n;
-	v = strtod(s, NULL);
+	out[n] = '\0';
+	v = strtod(out, NULL);
 	/* cJSON writes what is not finite as null: keep it a number that reads as infinite. */
 	w = v - v != 0 ? snprintf(text, sizeof(text), "%s1e999", v < 0 ? "-" : "")
 		       : snprintf(text, sizeof(text), "%.17g", v);
-	memset(s, ' ', n);
-	memcpy(s, text, (size_t)w);
+	memset(out, ' ', n);
+	memcpy(out, text, (size_t)w);
 	return n;
 }
 
-void kt_json_fix(char *s, size_t len)
+/* Copy an escape of s, at a backslash in a string; *in is what it takes, returns what was written.
+ */
+static size_t copy_escape(char *out, const char *s, size_t len, bool keep_halves, size_t *in)
 {
 	const unsigned char *end = (const unsigned char *)s + len;
+	int32_t v;
+
+	*in = 2;
+	if (len < 2 || s[1] != 'u') {
+		memcpy(out, s, 2);
+		return 2;
+	}
+	*in = 6;
+	v = hex4((const unsigned char *)s + 2, end);
+	memcpy(out, s, 6);
+	if (v >= 0xd800 && v < 0xdc00 && low_half((const unsigned char *)s + 6, end) >= 0) {
+		memcpy(out + 6, s + 6, 6);
+		*in = 12;
+		return 12;
+	}
+	if (v >= 0xd800 && v <= 0xdfff && keep_halves) {
+		out[0] = (char)0xed;
+		out[1] = (char)(0x80 | ((v >> 6) & 0x3f));
+		out[2] = (char)(0x80 | (v & 0x3f));
+		return 3;
+	}
+	if (v == 0 || (v >= 0xd800 && v <= 0xdfff))
+		memcpy(out + 2, "fffd", 4);
+	return 6;
+}
+
+size_t kt_json_fix(char *out, const char *s, size_t len, int flags)
+{
 	bool in_string = false;
+	size_t n = 0;
 
 	for (size_t i = 0; i < len;) {
-		if (s[i] == '"') {
-			in_string = !in_string;
-			i++;
-		} else if (in_string && s[i] == '\\' && i + 1 < len && s[i + 1] == 'u') {
-			int32_t v = hex4((const unsigned char *)s + i + 2, end);
+		size_t took = 1;
 
-			if (v >= 0xd800 && v < 0xdc00 &&
-				low_half((const unsigned char *)s + i + 6, end) >= 0) {
-				i += 12;
-				continue;
-			}
-			if (v == 0 || (v >= 0xd800 && v <= 0xdfff))
-				memcpy(s + i + 2, "fffd", 4);
-			i += 6;
-		} else if (in_string && s[i] == '\\') {
-			i += 2;
+		if (in_string && s[i] == '\\') {
+			n += copy_escape(out + n, s + i, len - i, flags & KT_JSON_BAD_BYTES, &took);
+		} else if (in_string && (unsigned char)s[i] < 0x20 && s[i] != '\t') {
+			memcpy(out + n, "\xef\xbf\xbd", 3);
+			n += 3;
 		} else if (!in_string && (s[i] == '-' || (s[i] >= '0' && s[i] <= '9'))) {
-			i += fix_number(s + i, len - i);
+			took = copy_number(out + n, s + i, len - i);
+			n += took;
 		} else {
-			i++;
+			in_string ^= s[i] == '"';
+			out[n++] = s[i];
 		}
+		i += took;
 	}
+	out[n] = '\0';
+	return n;
 }

@@ -5,14 +5,20 @@
 
 #include "base/err.h"
 
+/* What cJSON would misread in a text, so that it must be parsed from a copy by kt_json_fix(). */
+struct kt_json_faults {
+	bool any; /* escaped NUL, half a surrogate pair, a number of over 63 characters, or: */
+	size_t controls; /* control characters in strings; each may grow by two bytes */
+};
+
+/* As kt_json_check(); *out_faults is written on success. */
+KT_MUST_CHECK enum kt_code kt_json_check_faults(const char *s, size_t len, int flags,
+	struct kt_json_faults *out_faults, struct kt_err *err);
 /*
- * As kt_json_check(). *out_fix says that cJSON would misread the text (escaped NUL, half a
- * surrogate pair, a number of over 63 characters), so that a copy must go through kt_json_fix().
+ * Write a checked text to out so that cJSON reads it right; out has room for len + 2 * controls
+ * and a NUL. Returns its length.
  */
-KT_MUST_CHECK enum kt_code kt_json_check_fix(
-	const char *s, size_t len, int flags, bool *out_fix, struct kt_err *err);
-/* Rewrite a checked text in place, same length, so that cJSON reads it right; s[len] is NUL. */
-void kt_json_fix(char *s, size_t len);
+size_t kt_json_fix(char *out, const char *s, size_t len, int flags);
 /* Line and column (characters) of byte off, both from 1. */
 void kt_text_line_col(const char *s, size_t off, int *out_line, int *out_col);
 

@@ -6,6 +6,7 @@
 #include "text/json.h"
 
 #include "base/str.h"
+#include "text/seam.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,11 +58,13 @@ void kt_json_add_str(struct kt_buf *b, const char *s, size_t len)
 			}
 		}
 		kt_buf_add(b, run, (size_t)(p - run));
-		if (esc[*p] == 1)
-			kt_buf_add(b, "\xef\xbf\xbd", 3);
-		else
+		if (esc[*p] == 1) {
+			p += kt_seam_mend(b, (const char *)p, (size_t)(end - p));
+		} else {
 			add_escape(b, *p);
-		run = ++p;
+			p++;
+		}
+		run = p;
 	}
 	if (p > run)
 		kt_buf_add(b, run, (size_t)(p - run));

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	flags = data[0] & KT_JSON_LENIENT;
+	flags = data[0] & KT_JSON_HARNESS;
 	s = (const char *)data + 1;
 	size--;
 	check_string(s, size);
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (kt_json_check(s, size, KT_JSON_LENIENT, NULL) != KT_OK)
+	if (kt_json_check(s, size, KT_JSON_HARNESS, NULL) != KT_OK)
 		abort();
 	kt_json_add(&a, doc);
 	if (kt_json_parse(a.ptr, a.len, flags, &again, NULL) != KT_OK)

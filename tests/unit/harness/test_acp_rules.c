@@ -570,9 +570,31 @@ static void test_eof(void **state)
 	}
 }
 
+/* One bad byte costs one character, and halves of a character in two chunks are one. */
+static void test_bad_bytes(void **state)
+{
+	struct world w;
+
+	world_ready(&w, NULL);
+	prompt_as(&w, "hi", NULL);
+	expect_method(&w, "session/prompt");
+	line(&w, CHUNK("m1", "grin \\ud83d"));
+	line(&w, CHUNK("m1", "\\ude00 a\x01" "b\xff" "c\\u0000"));
+	line(&w, CHUNK("m1", "\\ud83d"));
+	line(&w, "{\"jsonrpc\": broken");
+	line(&w, "a word of its own");
+	answer_last(&w, "\"result\":{\"stopReason\":\"end_turn\"}");
+	assert_true(w.ended);
+	assert_non_null(strstr(w.log.ptr,
+		"end_turn||grin \xf0\x9f\x98\x80 a\xef\xbf\xbd" "b\xef\xbf\xbd" "c\xef\xbf\xbd"
+		"\xef\xbf\xbd||"));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_bytes),
 		cmocka_unit_test(test_agents),
 		cmocka_unit_test(test_modes_are_no_agents),
 		cmocka_unit_test(test_model),

@@ -183,6 +183,48 @@ static void test_small_tool_is_whole(void **state)
 	got_release(&g);
 }
 
+#define HIGH "\xed\xa0\xbd" /* halves of a grin, as KT_JSON_HARNESS gives them */
+#define LOW "\xed\xb8\x80"
+#define GRIN "\xf0\x9f\x98\x80"
+#define BAD "\xef\xbf\xbd"
+
+/* What was cut inside a character is whole again; what has no rest is one U+FFFD. */
+static void test_cut_characters(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 20) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+	KT_AUTO_JSON cJSON *none = cJSON_CreateObject();
+
+	kt_emit_text(&d, false, "p", "grin " HIGH, 8, false, NULL);
+	assert_string_equal(g.text.ptr, "grin ");
+	/* Reasoning and a sub-agent's text have their own parts. */
+	kt_emit_text(&d, true, "r", HIGH, 3, false, NULL);
+	kt_emit_text(&d, false, "s", "\xf0\x9f", 2, false, "sub");
+	kt_emit_text(&d, false, "p", LOW "!", 4, false, NULL);
+	assert_string_equal(g.text.ptr, "grin " GRIN "!");
+	kt_emit_text(&d, true, "r", LOW, 3, false, NULL);
+	kt_emit_text(&d, false, "s", "\x98\x80", 2, false, "sub");
+	assert_string_equal(g.text.ptr, "grin " GRIN "!" GRIN GRIN);
+	kt_buf_clear(&g.text);
+	/* The ends of a part: another part, a tool, the step, itself written anew. */
+	kt_emit_text(&d, false, "p", HIGH, 3, false, NULL);
+	kt_emit_text(&d, false, "q", "q", 1, false, NULL);
+	assert_string_equal(g.text.ptr, BAD "q");
+	kt_emit_text(&d, false, "q", HIGH, 3, false, NULL);
+	kt_emit_tool_use(&d, "t", "Bash", none, "running", NULL);
+	assert_string_equal(g.text.ptr, BAD "q" BAD);
+	kt_emit_text(&d, false, "q", HIGH, 3, false, NULL);
+	kt_emit_step_finish(&d, 1, NULL, NULL);
+	kt_emit_text(&d, false, "q", LOW, 3, false, NULL);
+	assert_string_equal(g.text.ptr, BAD "q" BAD BAD BAD);
+	kt_emit_text(&d, false, "q", HIGH, 3, false, NULL);
+	kt_emit_text(&d, false, "q", "new", 3, true, NULL);
+	assert_string_equal(g.text.ptr, "new");
+	kt_emit_text(&d, false, "q", HIGH, 3, false, NULL);
+	kt_emit_release(&d);
+	got_release(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_long_text),
 		cmocka_unit_test(test_long_tool),
 		cmocka_unit_test(test_small_tool_is_whole),
+		cmocka_unit_test(test_cut_characters),
 	};
 
 	return cmocka_run_group_tests_name("harness/emit", tests, NULL, NULL);

@@ -241,6 +241,46 @@ static void test_fixes(void **state)
 	}
 }
 
+/* One bad byte of a harness costs one character; what strict reading refuses else stays refused. */
+static void test_bad_bytes(void **state)
+{
+	static const struct {
+		const char *text, *what; /* NULL: refused */
+		size_t len; /* 0: as a string */
+	} cases[] = {
+		{ "{\"a\":\"x\xff" "y\"}", "{\"a\":\"x\xef\xbf\xbd" "y\"}", 0 },
+		{ "[\"a\x01z\",\"b\x1f\",\"tab\there\"]",
+			"[\"a\xef\xbf\xbdz\",\"b\xef\xbf\xbd\",\"tab\\there\"]", 0 },
+		{ "[\"a\0z\"]", "[\"a\xef\xbf\xbdz\"]", 7 },
+		{ "[\"\\u0000\",\"\\ud800x\",\"x\\udc00\"]",
+			"[\"\xef\xbf\xbd\",\"\xef\xbf\xbdx\",\"x\xef\xbf\xbd\"]", 0 },
+		{ "[\"\\ud83d\\ude00\",\"\xed\xa0\xbd\"]",
+			"[\"\xf0\x9f\x98\x80\",\"\xef\xbf\xbd\"]", 0 },
+		{ "[\"\x02\",12345678901234567890123456789012345678901234567890123456789012345]",
+			"[\"\xef\xbf\xbd\",12345678901234567890123456789012345678901234567890123456789012345]",
+			0 },
+		{ "\xef\xbb\xbf{\"\xfe\":1}", "{\"\xef\xbf\xbd\":1}", 0 },
+		{ "{\x01\"a\"\x02:\x03" "1}\x0b", "{\"a\":1}", 0 },
+		{ "[\"\\x\"]", NULL, 0 },
+		{ "[tr\x01ue]", NULL, 0 },
+		{ "[\"open]", NULL, 0 },
+		{ "\xff[]", NULL, 0 },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		size_t len = cases[i].len ? cases[i].len : strlen(cases[i].text);
+		KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(4096);
+		KT_AUTO_JSON cJSON *doc = NULL;
+
+		assert_int_equal(kt_json_parse(cases[i].text, len, KT_JSON_HARNESS, &doc, NULL),
+			cases[i].what ? KT_OK : KT_EINVAL);
+		if (!cases[i].what)
+			continue;
+		kt_json_add(&out, doc);
+		assert_string_equal(out.ptr, cases[i].what);
+	}
+}
+
 static void test_getters(void **state)
 {
 	static const char text[] =
@@ -324,7 +364,8 @@ static void test_strings(void **state)
 		{ "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
 			"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"" },
 		{ "a\xff" "b", "\"a\xef\xbf\xbd" "b\"" },
-		{ "\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ "\xed\xa0\x80", "\"\xef\xbf\xbd\"" },
+		{ "\xed\xa0\xbd\xed\xb8\x80", "\"\xf0\x9f\x98\x80\"" },
 		{ "x\xe2\x82", "\"x\xef\xbf\xbd\xef\xbf\xbd\"" },
 	};
 
@@ -360,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_keys_linear),
 		cmocka_unit_test(test_message_is_one_line),
 		cmocka_unit_test(test_fixes),
+		cmocka_unit_test(test_bad_bytes),
 		cmocka_unit_test(test_getters),
 		cmocka_unit_test(test_writer),
 		cmocka_unit_test(test_strings),
