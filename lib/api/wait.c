@@ -273,13 +273,20 @@ static void respond_error(struct kt_call *c, const struct kt_session *s, const s
 {
 	const char *code = kt_json_str_or(v->error, "code", "internal_error");
 	int status = status_of(code);
-	char extra[256];
+	KT_AUTO_BUF struct kt_buf extra = KT_BUF_INIT(4096);
+	struct kt_jw w;
 
 	if (status == 503 || status == 429)
 		kt_exchange_header(c->ex, "Retry-After", "5");
-	snprintf(extra, sizeof(extra), "\"session_id\":\"%s\",\"turn_id\":\"%s\"", s->id,
-		v->turn_id);
-	kt_api_fail(c, status, code, kt_json_str_or(v->error, "message", code), extra);
+	/* Members for the problem, without the braces around them. */
+	kt_jw_init(&w, &extra);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "session_id", s->id);
+	kt_jw_str(&w, "turn_id", v->turn_id);
+	kt_jw_str(&w, "stop_reason", v->stop_reason);
+	kt_jw_obj_end(&w);
+	kt_buf_truncate(&extra, extra.len - 1);
+	kt_api_fail(c, status, code, kt_json_str_or(v->error, "message", code), extra.ptr + 1);
 }
 
 static void write_usage(struct kt_jw *w, const cJSON *usage)

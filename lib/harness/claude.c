@@ -55,7 +55,7 @@ static void request_end(struct kt_claude *c, struct kt_jw *w)
 	kt_claude_send(c, w->b);
 }
 
-static void send_interrupt(struct kt_claude *c)
+void kt_claude_send_interrupt(struct kt_claude *c)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
@@ -171,6 +171,7 @@ static void send_user(struct kt_claude *c, const char *line)
 static void turn_reset(struct kt_claude *c)
 {
 	kt_claude_turn_clear(c);
+	kt_claude_hooks_clear(c);
 	c->interrupted = false;
 	c->foreign_result = false;
 	c->error_kind[0] = '\0';
@@ -286,7 +287,7 @@ static void claude_interrupt(struct kt_driver *d)
 		return;
 	}
 	c->interrupted = true;
-	send_interrupt(c);
+	kt_claude_send_interrupt(c);
 }
 
 /* --- the result line --------------------------------------------------------------------- */
@@ -326,6 +327,8 @@ static void result_line(struct kt_claude *c, const cJSON *line)
 		return;
 	kt_claude_take_usage(c, line, &r.usage);
 	kt_claude_name_result(c, line, &r);
+	if (!r.error_code && strcmp(r.stop_reason, "interrupted") != 0)
+		kt_claude_result_text(c, line);
 	turn_finish(c, &r, true);
 }
 
@@ -337,154 +340,36 @@ static void claude_timer(struct kt_driver *d)
 	if (c->state != CLAUDE_TURN)
 		return;
 	if (c->interrupted || c->auth_failure)
-		send_interrupt(c);
+		kt_claude_send_interrupt(c);
 	else if (c->foreign_result)
 		turn_finish(c, &r, true);
 }
 
-/* --- system lines ------------------------------------------------------------------------ */
-
-/* Copy the named members of line, when they are there, into the object being written. */
-static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *names)
-{
-	for (; *names; names++) {
-		const cJSON *v = kt_json_get(line, *names);
-
-		if (v && !cJSON_IsNull(v))
-			kt_jw_json(w, *names, v);
-	}
-}
-
-static void emit_system(
-	struct kt_claude *c, const char *subtype, const cJSON *from, const char *const *names)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
-	struct kt_jw w;
-
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "subtype", subtype);
-	copy_members(&w, from, names);
-	kt_jw_obj_end(&w);
-	if (kt_buf_ok(&b))
-		kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
-}
-
-static void api_retry(struct kt_claude *c, const cJSON *line)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-	int64_t status = kt_json_int(line, "error_status", 0);
-	const char *kind = kt_json_str_or(line, "error", "");
-	struct kt_turn_result named = { 0 };
-	struct kt_jw w;
-
-	kt_claude_drop_message(c);
-	kt_claude_name_error(&named, kind, status, status ? "" : "ECONN");
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "state", "retrying");
-	kt_jw_int(&w, "attempt", kt_json_int(line, "attempt", 0));
-	kt_jw_int(&w, "max_retries", kt_json_int(line, "max_retries", 0));
-	kt_jw_int(&w, "delay_ms", (int64_t)kt_json_num(line, "retry_delay_ms", 0));
-	if (status)
-		kt_jw_int(&w, "error_status", status);
-	kt_jw_str(&w, "code", named.error_code);
-	kt_jw_obj_end(&w);
-	kt_emit(&c->d, KT_EV_STATUS, b.ptr, b.len, NULL);
-	/* It would try a wrong key ten times, for minutes. */
-	if ((status == 401 || status == 403) && c->state == CLAUDE_TURN && !c->auth_failure) {
-		c->auth_failure = kt_asprintf("the model's API refused the credentials "
-					      "(HTTP %" PRId64 "): check the key or log in again",
-			status);
-		send_interrupt(c);
-	}
-}
-
-static void task_started(struct kt_claude *c, const cJSON *line)
-{
-	const char *task = kt_json_str(line, "task_id");
-	const char *tool = kt_json_str(line, "tool_use_id");
-
-	if (task && tool)
-		free(kt_map_set(&c->tasks, task, kt_strdup(tool)));
-}
-
-static void init_line(struct kt_claude *c, const cJSON *line)
-{
-	static const char *const names[] = { "model", "permissionMode", "claude_code_version",
-		"mcp_servers", "apiKeySource", NULL };
-	const char *session = kt_json_str(line, "session_id");
-
-	if (session && !kt_str_eq(session, c->session)) {
-		free(c->session);
-		c->session = kt_strdup(session);
-		c->d.sink.session_id(c->d.sink.arg, c->session);
-	}
-	emit_system(c, "init", line, names);
-}
-
-/* A background turn that ended in ours was not the last one after all. */
-static void not_the_last(struct kt_claude *c)
-{
-	if (!c->foreign_result)
-		return;
-	c->foreign_result = false;
-	c->d.sink.set_timer(c->d.sink.arg, -1);
-}
-
-static void status_line(struct kt_claude *c, const cJSON *line)
-{
-	static const char *const names[] = { "status", "compact_result", "permissionMode", NULL };
-
-	if (kt_str_eq(kt_json_str(line, "status"), "requesting")) {
-		not_the_last(c);
-		kt_claude_turn_seen(c);
-		if (c->state == CLAUDE_TURN)
-			kt_claude_step_begin(c);
-		return;
-	}
-	emit_system(c, "status", line, names);
-}
-
-static void system_line(struct kt_claude *c, const cJSON *line)
-{
-	static const char *const compact[] = { "compact_metadata", NULL };
-	static const char *const task[] = { "task_id", "tool_use_id", "description",
-		"subagent_type", "task_type", "status", "summary", "last_tool_name", "usage",
-		"patch", NULL };
-	static const char *const refusal[] = { "original_model", "api_refusal_category", NULL };
-	const char *subtype = kt_json_str_or(line, "subtype", "");
-
-	if (!strcmp(subtype, "init")) {
-		not_the_last(c);
-		init_line(c, line);
-	} else if (!strcmp(subtype, "status")) {
-		status_line(c, line);
-	} else if (!strcmp(subtype, "api_retry")) {
-		api_retry(c, line);
-	} else if (!strcmp(subtype, "compact_boundary")) {
-		emit_system(c, subtype, line, compact);
-	} else if (kt_str_starts(subtype, "task_")) {
-		if (!strcmp(subtype, "task_started"))
-			task_started(c, line);
-		emit_system(c, subtype, line, task);
-	} else if (!strcmp(subtype, "model_refusal_no_fallback")) {
-		emit_system(c, subtype, line, refusal);
-	}
-}
-
 /* --- control lines ----------------------------------------------------------------------- */
 
-static void became_ready(struct kt_claude *c, const cJSON *answer)
+void kt_claude_take_commands(struct kt_claude *c, const cJSON *commands)
 {
-	const cJSON *command;
+	const cJSON *command, *alias;
 
-	cJSON_ArrayForEach (command, kt_json_arr(answer, "commands")) {
-		const char *name = kt_json_str(command, "name");
+	if (!commands)
+		return;
+	kt_map_release(&c->commands);
+	cJSON_ArrayForEach (command, commands) {
+		const char *name = cJSON_IsString(command) ? command->valuestring
+							   : kt_json_str(command, "name");
 
 		if (name)
 			kt_map_set(&c->commands, name, c);
+		cJSON_ArrayForEach (alias, kt_json_arr(command, "aliases")) {
+			if (cJSON_IsString(alias))
+				kt_map_set(&c->commands, alias->valuestring, c);
+		}
 	}
+}
+
+static void became_ready(struct kt_claude *c, const cJSON *answer)
+{
+	kt_claude_take_commands(c, kt_json_arr(answer, "commands"));
 	c->initialize_id[0] = '\0';
 	c->state = CLAUDE_READY;
 	c->d.sink.ready(c->d.sink.arg, c->session);
@@ -553,7 +438,7 @@ static void rate_limit_line(struct kt_claude *c, const cJSON *line)
 	static const char *const names[] = { "status", "resetsAt", "rateLimitType", "utilization",
 		NULL };
 
-	emit_system(c, "rate_limit", kt_json_obj(line, "rate_limit_info"), names);
+	kt_claude_tell(c, "rate_limit", kt_json_obj(line, "rate_limit_info"), names);
 }
 
 static void malformed_line(struct kt_claude *c, size_t len)
@@ -572,7 +457,7 @@ static void claude_line(struct kt_driver *d, char *text, size_t len)
 		{ "stream_event", kt_claude_stream_event },
 		{ "assistant", kt_claude_assistant },
 		{ "user", kt_claude_user },
-		{ "system", system_line },
+		{ "system", kt_claude_system },
 		{ "result", result_line },
 		{ "control_request", control_request },
 		{ "control_response", control_response },
@@ -623,6 +508,8 @@ static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *
 	push_arg(arena, argv, "--output-format", "stream-json");
 	push_arg(arena, argv, "--verbose", "--include-partial-messages");
 	push_arg(arena, argv, "--permission-prompt-tool", "stdio");
+	/* Else a hook's reason to stop a turn would never be told. */
+	push_arg(arena, argv, "--include-hook-events", NULL);
 	if (cfg->resume_id)
 		push_arg(arena, argv, "--resume", cfg->resume_id);
 	else if (cfg->new_id)

@@ -21,11 +21,19 @@ enum claude_state { CLAUDE_NEW, CLAUDE_STARTING, CLAUDE_READY, CLAUDE_TURN, CLAU
 
 enum claude_part_kind { CLAUDE_PART_TEXT, CLAUDE_PART_REASONING, CLAUDE_PART_TOOL };
 
-/* One content block of a main-loop message of the running turn. */
+/*
+ * One content block of a main-loop message of the running turn. Blank text at its beginning is
+ * held back until there is more: a block that is nothing but blank was never said.
+ */
 struct claude_part {
 	enum claude_part_kind kind;
 	char *id; /* "<message id>.<number in the turn>"; of tools the tool_use id */
-	struct kt_buf text; /* what was shown so far */
+	char *message_id;
+	char *line_uuid; /* of the `assistant` line that settled it, or NULL */
+	int64_t index; /* in its message while it streams; -1: not, or no more */
+	struct kt_buf text; /* what came so far */
+	size_t shown; /* bytes of it that clients have */
+	bool told; /* there was an event of it */
 	bool final; /* the whole block was seen */
 };
 
@@ -74,13 +82,17 @@ struct kt_claude {
 	bool unsolicited, interrupted, thinking;
 	bool foreign_result; /* a background turn ended inside ours; ours may still come */
 	char *auth_failure; /* text of the first 401/403, turn ends with auth_failed */
+	struct kt_vec denials; /* of claude_hooks.c: refused calls whose result has not come */
+	char *hook_stop; /* reason of the last hook that stopped the turn or refused its message */
+	char *prevented; /* why the turn does not go on, as the program says it; or NULL */
 	char error_kind[48]; /* `error` of a synthetic assistant line */
 	char *error_text;
 	struct kt_vec parts; /* claude_part, of all messages of the turn */
+	struct kt_vec told; /* those of them that clients know, as they got to know them */
 	size_t message_first; /* index in parts where the open message begins */
 	char *message_id; /* the message that is streaming, or was last */
 	bool message_open; /* no message_stop yet */
-	struct claude_part *block; /* content block that streams, or NULL */
+	struct kt_map seen; /* uuids of lines that were read or that are told again; no values */
 	struct kt_usage step_usage;
 	int step; /* number of the last step begun, 0 = none */
 	bool step_open;
@@ -108,6 +120,10 @@ void kt_claude_step_begin(struct kt_claude *c);
 void kt_claude_step_end(struct kt_claude *c);
 /* The message in the middle of streaming is void: take back what was shown of it. */
 void kt_claude_drop_message(struct kt_claude *c);
+/* What the `assistant` line of this uuid said is void. */
+void kt_claude_retract_line(struct kt_claude *c, const char *uuid);
+/* The line of this uuid will be told again: then it says nothing new. */
+void kt_claude_mark_seen(struct kt_claude *c, const char *uuid);
 /* Close all open tools with status ("rejected" for those that a person denied). */
 void kt_claude_close_tools(struct kt_claude *c, const char *status);
 /* Free the open tools without a word. */
@@ -116,6 +132,10 @@ void kt_claude_forget_tools(struct kt_claude *c);
 void kt_claude_turn_clear(struct kt_claude *c);
 /* The turn's text: parts of the main loop joined by blank lines. */
 void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out);
+/* Output of a command of the harness itself, which is its answer. */
+void kt_claude_local_output(struct kt_claude *c, const cJSON *line);
+/* The text of a `result` line, if no other line had it. */
+void kt_claude_result_text(struct kt_claude *c, const cJSON *line);
 /* An open tool by id, NULL when there is none. BORROWS until it is closed. */
 struct claude_tool *kt_claude_tool(const struct kt_claude *c, const char *id);
 /* Announce a tool call with its whole input, once. */
@@ -139,6 +159,30 @@ void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision 
  */
 void kt_claude_withdraw_asks(struct kt_claude *c, bool alive);
 
+/* claude_hooks.c */
+
+/* A `hook_response` line. */
+void kt_claude_hook(struct kt_claude *c, const cJSON *line);
+/* A `permission_denied` line. */
+void kt_claude_denied(struct kt_claude *c, const cJSON *line);
+/* An `informational` line. */
+void kt_claude_informed(struct kt_claude *c, const cJSON *line);
+/* Was the call with this error a refusal of a hook or a rule? Told once for each. */
+bool kt_claude_was_denied(
+	struct kt_claude *c, const char *tool_use_id, const char *tool, const cJSON *content);
+/* Does this result end a turn that a hook refused? Then c->prevented is why. */
+bool kt_claude_was_refused(struct kt_claude *c, const cJSON *line);
+/* Forget what hooks said in the turn. */
+void kt_claude_hooks_clear(struct kt_claude *c);
+
+/* claude_system.c */
+
+/* A `system` line. */
+void kt_claude_system(struct kt_claude *c, const cJSON *line);
+/* A system event with the named members of from (NULL at the end) that are there. */
+void kt_claude_tell(
+	struct kt_claude *c, const char *subtype, const cJSON *from, const char *const *names);
+
 /* claude_result.c */
 
 /* What this turn used: the difference to the last result. Leaves u alone when it is not said. */
@@ -155,6 +199,10 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 
 /* Send one line; b gets its LF. */
 void kt_claude_send(struct kt_claude *c, struct kt_buf *b);
+/* Ask the harness to stop the turn, again after a while. */
+void kt_claude_send_interrupt(struct kt_claude *c);
+/* Take over the slash commands that it knows now. */
+void kt_claude_take_commands(struct kt_claude *c, const cJSON *commands);
 /* Something of a turn was seen: a turn that nobody asked for begins, if none runs. */
 void kt_claude_turn_seen(struct kt_claude *c);
 

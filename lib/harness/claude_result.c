@@ -115,6 +115,10 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 		r->error_message = c->auth_failure;
 	} else if (c->interrupted || kt_str_starts(terminal, "aborted_")) {
 		r->stop_reason = "interrupted";
+	} else if (kt_claude_was_refused(c, line)) {
+		r->stop_reason = "refused";
+		r->error_code = "refused";
+		r->error_message = c->prevented;
 	} else if (!kt_json_bool(line, "is_error", false)) {
 		return;
 	} else if (!strcmp(subtype, "error_max_turns")) {

@@ -2,7 +2,8 @@
 /*
  * Claude Code's messages to events. Text comes thrice: as deltas, as whole blocks in `assistant`
  * lines, and (the last block) in the result. Deltas are shown as they come; the `assistant` line
- * is authoritative and corrects them. A message that broke off is taken back.
+ * is authoritative and corrects them. It does not say which block it is of, and blank blocks have
+ * none: part_waiting() finds it. A message that broke off is taken back.
  */
 #include "harness/claude.h"
 
@@ -17,16 +18,22 @@
 static void part_free(struct claude_part *p)
 {
 	free(p->id);
+	free(p->message_id);
+	free(p->line_uuid);
 	kt_buf_release(&p->text);
 	free(p);
 }
 
-static struct claude_part *part_add(struct kt_claude *c, enum claude_part_kind kind, char *id)
+/* tool_id: NULL for text, whose id is made: unique in the turn even if a message id comes twice. */
+static struct claude_part *part_add(struct kt_claude *c, enum claude_part_kind kind,
+	const char *message_id, const char *tool_id)
 {
 	struct claude_part *p = kt_calloc(1, sizeof(*p));
 
 	p->kind = kind;
-	p->id = id;
+	p->id = tool_id ? kt_strdup(tool_id) : kt_asprintf("%s.%zu", message_id, c->parts.len);
+	p->message_id = kt_strdup(message_id);
+	p->index = -1;
 	kt_buf_init(&p->text, KT_MAX_LINE_BYTES);
 	kt_vec_push(&c->parts, p);
 	return p;
@@ -43,32 +50,71 @@ static bool shown(const struct kt_claude *c, const struct claude_part *p)
 	return p->kind == CLAUDE_PART_TEXT || (p->kind == CLAUDE_PART_REASONING && c->thinking);
 }
 
+/* What the harness leaves out: text of nothing but what JavaScript's trim() removes. */
+static bool is_blank(const char *text)
+{
+	static const char *const wide[] = { "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002",
+		"\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200A",
+		"\u2028", "\u2029", "\u202F", "\u205F", "\u3000", "\uFEFF" };
+	size_t i = 0;
+
+	while (i < KT_ARRAY_LEN(wide)) {
+		text += strspn(text, " \t\r\n\v\f");
+		for (i = 0; i < KT_ARRAY_LEN(wide) && !kt_str_starts(text, wide[i]); i++)
+			;
+		if (i < KT_ARRAY_LEN(wide))
+			text += strlen(wide[i]);
+	}
+	return *text == '\0';
+}
+
+static bool is_prefix(const char *start, size_t start_len, const char *text, size_t len)
+{
+	return start_len <= len && !memcmp(start, text, start_len);
+}
+
+/* Clients get text; then they have all of the part. */
+static void part_show(
+	struct kt_claude *c, struct claude_part *p, const char *text, size_t len, bool replace)
+{
+	p->shown = p->text.len;
+	if (!p->told)
+		kt_vec_push(&c->told, p);
+	p->told = true;
+	kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, replace, NULL);
+}
+
 static void part_append(struct kt_claude *c, struct claude_part *p, const char *text)
 {
 	size_t len = strlen(text);
 
-	if (len == 0)
-		return;
 	kt_seam_add(&p->text, text, len);
-	if (shown(c, p))
-		kt_emit_text(
-			&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, false, NULL);
+	if (!shown(c, p) || len == 0)
+		return;
+	/* A chunk goes as it is: half a character at its end finds its rest further on. */
+	if (p->shown)
+		part_show(c, p, text, len, false);
+	else if (!is_blank(p->text.ptr))
+		part_show(c, p, p->text.ptr, p->text.len, false);
 }
 
 /* The whole text is known: show what is missing, or replace what was shown. */
 static void part_settle(struct kt_claude *c, struct claude_part *p, const char *text)
 {
 	size_t len = strlen(text);
+	bool goes_on = is_prefix(p->text.ptr, p->shown, text, len);
 
 	p->final = true;
-	if (len >= p->text.len && !memcmp(text, p->text.ptr, p->text.len)) {
-		part_append(c, p, text + p->text.len);
-		return;
-	}
 	kt_buf_clear(&p->text);
-	kt_buf_add(&p->text, text, len);
-	if (shown(c, p))
-		kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, true, NULL);
+	/* Blank is nothing, as long as nothing else was shown. */
+	if (!is_blank(text))
+		kt_buf_add(&p->text, text, len);
+	if (!shown(c, p))
+		return;
+	if (!goes_on || p->shown > p->text.len)
+		part_show(c, p, p->text.ptr, p->text.len, true);
+	else if (p->shown < p->text.len)
+		part_show(c, p, p->text.ptr + p->shown, p->text.len - p->shown, false);
 }
 
 void kt_claude_turn_clear(struct kt_claude *c)
@@ -76,11 +122,12 @@ void kt_claude_turn_clear(struct kt_claude *c)
 	for (size_t i = 0; i < c->parts.len; i++)
 		part_free(part_at(c, i));
 	kt_vec_release(&c->parts);
+	kt_vec_release(&c->told);
 	c->message_first = 0;
 	free(c->message_id);
 	c->message_id = NULL;
 	c->message_open = false;
-	c->block = NULL;
+	kt_map_release(&c->seen);
 	c->step = 0;
 	c->step_open = false;
 	c->sub_parts = 0;
@@ -88,10 +135,10 @@ void kt_claude_turn_clear(struct kt_claude *c)
 
 void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out)
 {
-	for (size_t i = 0; i < c->parts.len; i++) {
-		const struct claude_part *p = part_at(c, i);
+	for (size_t i = 0; i < c->told.len; i++) {
+		const struct claude_part *p = c->told.items[i];
 
-		if (p->kind != CLAUDE_PART_TEXT || p->text.len == 0)
+		if (p->kind != CLAUDE_PART_TEXT || is_blank(p->text.ptr))
 			continue;
 		if (out->len)
 			kt_buf_adds(out, "\n\n");
@@ -212,7 +259,10 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 
 	if (!id)
 		return;
-	if (t && t->denied)
+	if ((t && t->denied) ||
+		(is_error &&
+			kt_claude_was_denied(
+				c, id, t ? t->name : NULL, kt_json_get(block, "content"))))
 		status = "rejected";
 	else if (is_error)
 		status = c->interrupted ? "cancelled" : "failed";
@@ -226,67 +276,112 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 
 /* --- the streaming message --------------------------------------------------------------- */
 
+/* Take back what a part said; a tool that already runs goes on, only a half-read call is void. */
+static void part_retract(struct kt_claude *c, struct claude_part *p)
+{
+	struct claude_tool *t;
+
+	p->index = -1;
+	if (p->kind != CLAUDE_PART_TOOL) {
+		part_settle(c, p, "");
+		return;
+	}
+	t = kt_claude_tool(c, p->id);
+	if (t && !t->running) {
+		kt_emit_tool_result(&c->d, t->id, NULL, true, "cancelled", NULL);
+		tool_remove(c, t);
+	}
+}
+
 void kt_claude_drop_message(struct kt_claude *c)
 {
 	if (!c->message_open)
 		return;
-	for (size_t i = c->message_first; i < c->parts.len; i++) {
-		struct claude_part *p = part_at(c, i);
-		struct claude_tool *t;
-
-		/* A tool that already runs goes on; only a half-read call is void. */
-		if (p->kind == CLAUDE_PART_TOOL) {
-			t = kt_claude_tool(c, p->id);
-			if (t && !t->running) {
-				kt_emit_tool_result(&c->d, t->id, NULL, true, "cancelled", NULL);
-				tool_remove(c, t);
-			}
-		} else if (p->text.len) {
-			part_settle(c, p, "");
-		}
-	}
+	for (size_t i = c->message_first; i < c->parts.len; i++)
+		part_retract(c, part_at(c, i));
 	c->message_open = false;
-	c->block = NULL;
+}
+
+void kt_claude_retract_line(struct kt_claude *c, const char *uuid)
+{
+	for (size_t i = 0; uuid && i < c->parts.len; i++) {
+		if (kt_str_eq(part_at(c, i)->line_uuid, uuid))
+			part_retract(c, part_at(c, i));
+	}
+}
+
+static void message_begin(struct kt_claude *c, const char *id)
+{
+	kt_claude_drop_message(c);
+	free(c->message_id);
+	c->message_id = kt_strdup(id);
+	c->message_first = c->parts.len;
 }
 
 static void message_start(struct kt_claude *c, const cJSON *event)
 {
-	const char *id = kt_json_str_or(kt_json_obj(event, "message"), "id", "message");
-
-	kt_claude_drop_message(c);
+	message_begin(c, kt_json_str_or(kt_json_obj(event, "message"), "id", "message"));
 	if (!c->step_open)
 		kt_claude_step_begin(c);
-	free(c->message_id);
-	c->message_id = kt_strdup(id);
-	c->message_first = c->parts.len;
 	c->message_open = true;
 }
 
-/* Unique in the turn even if a message id comes twice (a message that is asked for anew). */
-static char *part_id(const struct kt_claude *c)
+/* The block of the open message that streams under this index, or NULL. The last one counts. */
+static struct claude_part *streaming(const struct kt_claude *c, int64_t index)
 {
-	return kt_asprintf("%s.%zu", c->message_id, c->parts.len);
+	for (size_t i = c->parts.len; c->message_open && i > c->message_first; i--) {
+		struct claude_part *p = part_at(c, i - 1);
+
+		if (p->index == index)
+			return p;
+	}
+	return NULL;
+}
+
+/* A block of a kind that is not known is told as it is; what is encrypted says nothing. */
+static void other_block(struct kt_claude *c, const cJSON *block, const char *parent)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
+	const char *type = kt_json_str_or(block, "type", "");
+	struct kt_jw w;
+
+	if (!*type || !strcmp(type, "redacted_thinking"))
+		return;
+	for (int whole = 1; whole >= 0; whole--) {
+		kt_buf_clear(&b);
+		kt_jw_init(&w, &b);
+		kt_jw_obj(&w, NULL);
+		kt_jw_str(&w, "subtype", "content_block");
+		kt_jw_strn(&w, "block_type", type, KT_MIN(strlen(type), (size_t)64));
+		if (whole)
+			kt_jw_json(&w, "block", block);
+		kt_jw_obj_end(&w);
+		if (!kt_buf_ok(&b))
+			continue;
+		kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, parent);
+		return;
+	}
 }
 
 static void block_start(struct kt_claude *c, const cJSON *event)
 {
 	const cJSON *block = kt_json_obj(event, "content_block");
 	const char *type = kt_json_str_or(block, "type", "");
+	bool reasoning = !strcmp(type, "thinking");
 
-	c->block = NULL;
 	if (!c->message_open)
 		return;
-	if (!strcmp(type, "text")) {
-		c->block = part_add(c, CLAUDE_PART_TEXT, part_id(c));
-		part_append(c, c->block, kt_json_str_or(block, "text", ""));
-	} else if (!strcmp(type, "thinking")) {
-		c->block = part_add(c, CLAUDE_PART_REASONING, part_id(c));
-		part_append(c, c->block, kt_json_str_or(block, "thinking", ""));
+	if (!strcmp(type, "text") || reasoning) {
+		struct claude_part *p = part_add(c,
+			reasoning ? CLAUDE_PART_REASONING : CLAUDE_PART_TEXT, c->message_id, NULL);
+
+		p->index = kt_json_int(event, "index", 0);
+		part_append(c, p, kt_json_str_or(block, reasoning ? "thinking" : "text", ""));
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
 		const char *id = kt_json_str(block, "id");
 		const char *name = kt_json_str_or(block, "name", "tool");
 
-		part_add(c, CLAUDE_PART_TOOL, kt_strdup(id));
+		part_add(c, CLAUDE_PART_TOOL, c->message_id, id);
 		if (kt_claude_tool(c, id))
 			return;
 		tool_add(c, id, name, NULL);
@@ -296,15 +391,24 @@ static void block_start(struct kt_claude *c, const cJSON *event)
 
 static void block_delta(struct kt_claude *c, const cJSON *event)
 {
+	struct claude_part *p = streaming(c, kt_json_int(event, "index", 0));
 	const cJSON *delta = kt_json_obj(event, "delta");
 	const char *type = kt_json_str_or(delta, "type", "");
 
-	if (!c->block || c->block->final)
+	if (!p || p->final)
 		return;
-	if (!strcmp(type, "text_delta") && c->block->kind == CLAUDE_PART_TEXT)
-		part_append(c, c->block, kt_json_str_or(delta, "text", ""));
-	else if (!strcmp(type, "thinking_delta") && c->block->kind == CLAUDE_PART_REASONING)
-		part_append(c, c->block, kt_json_str_or(delta, "thinking", ""));
+	if (!strcmp(type, "text_delta") && p->kind == CLAUDE_PART_TEXT)
+		part_append(c, p, kt_json_str_or(delta, "text", ""));
+	else if (!strcmp(type, "thinking_delta") && p->kind == CLAUDE_PART_REASONING)
+		part_append(c, p, kt_json_str_or(delta, "thinking", ""));
+}
+
+static void block_stop(struct kt_claude *c, const cJSON *event)
+{
+	struct claude_part *p = streaming(c, kt_json_int(event, "index", 0));
+
+	if (p)
+		p->index = -1;
 }
 
 void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)
@@ -323,45 +427,89 @@ void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)
 	} else if (!strcmp(type, "content_block_delta")) {
 		block_delta(c, event);
 	} else if (!strcmp(type, "content_block_stop")) {
-		c->block = NULL;
+		block_stop(c, event);
 	} else if (!strcmp(type, "message_delta")) {
 		step_usage(c, kt_json_obj(event, "usage"));
 	} else if (!strcmp(type, "message_stop")) {
 		c->message_open = false;
-		c->block = NULL;
 		kt_claude_step_end(c);
 	}
 }
 
 /* --- whole messages ---------------------------------------------------------------------- */
 
-/* The part that the next whole block of this kind settles; a new one if none waits. */
-static struct claude_part *part_waiting(struct kt_claude *c, enum claude_part_kind kind)
+/*
+ * How well a part fits a whole block's text; 0: not at all. The part that streams is the part that
+ * is settled, but for one that has the very text already. Blank parts that ended are left out by
+ * the harness: they never fit.
+ */
+static int fits(const struct claude_part *p, const char *text, size_t len)
 {
-	for (size_t i = c->message_first; i < c->parts.len; i++) {
-		struct claude_part *p = part_at(c, i);
+	bool blank = is_blank(p->text.ptr);
 
-		if (p->kind == kind && !p->final)
-			return p;
-	}
-	return part_add(c, kind, part_id(c));
+	if (!blank && p->text.len == len && !memcmp(p->text.ptr, text, len))
+		return 5;
+	if (p->index >= 0)
+		return is_prefix(p->text.ptr, p->text.len, text, len) ? 4 : 2;
+	if (blank)
+		return 0;
+	return is_prefix(p->text.ptr, p->text.len, text, len) ? 3 : 1;
 }
 
-static void whole_block(struct kt_claude *c, const cJSON *block)
+/* The part that a whole block of this kind settles; a new one if none fits. */
+static struct claude_part *part_waiting(
+	struct kt_claude *c, enum claude_part_kind kind, const char *message_id, const char *text)
+{
+	struct claude_part *best = NULL;
+	size_t len = strlen(text);
+	int best_fit = 0;
+
+	for (size_t i = 0; i < c->parts.len; i++) {
+		struct claude_part *p = part_at(c, i);
+		int fit = p->kind == kind && !p->final && kt_str_eq(p->message_id, message_id)
+			? fits(p, text, len)
+			: 0;
+
+		if (fit > best_fit) {
+			best = p;
+			best_fit = fit;
+		}
+	}
+	return best ? best : part_add(c, kind, message_id, NULL);
+}
+
+static void whole_text(struct kt_claude *c, enum claude_part_kind kind, const char *text,
+	const char *message_id, const char *uuid)
+{
+	struct claude_part *p = part_waiting(c, kind, message_id, text);
+
+	part_settle(c, p, text);
+	if (uuid && !p->line_uuid)
+		p->line_uuid = kt_strdup(uuid);
+}
+
+static void whole_block(
+	struct kt_claude *c, const cJSON *block, const char *message_id, const char *uuid)
 {
 	const char *type = kt_json_str_or(block, "type", "");
 
 	if (!strcmp(type, "text")) {
-		part_settle(
-			c, part_waiting(c, CLAUDE_PART_TEXT), kt_json_str_or(block, "text", ""));
+		whole_text(
+			c, CLAUDE_PART_TEXT, kt_json_str_or(block, "text", ""), message_id, uuid);
 	} else if (!strcmp(type, "thinking")) {
-		part_settle(c, part_waiting(c, CLAUDE_PART_REASONING),
-			kt_json_str_or(block, "thinking", ""));
+		whole_text(c, CLAUDE_PART_REASONING, kt_json_str_or(block, "thinking", ""),
+			message_id, uuid);
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
-		kt_claude_tool_running(c, kt_json_str(block, "id"),
-			kt_json_str_or(block, "name", "tool"), kt_json_get(block, "input"), NULL);
+		const char *id = kt_json_str(block, "id");
+
+		if (!kt_claude_tool(c, id))
+			part_add(c, CLAUDE_PART_TOOL, message_id, id);
+		kt_claude_tool_running(c, id, kt_json_str_or(block, "name", "tool"),
+			kt_json_get(block, "input"), NULL);
 	} else if (kt_str_ends(type, "tool_result")) {
 		tool_result(c, block, NULL);
+	} else {
+		other_block(c, block, NULL);
 	}
 }
 
@@ -375,13 +523,15 @@ static void sub_block(
 		const char *text = kt_json_str_or(block, reasoning ? "thinking" : "text", "");
 		KT_AUTOFREE char *id = kt_asprintf("%s.s%u", message_id, c->sub_parts++);
 
-		if (*text)
+		if (!is_blank(text))
 			kt_emit_text(&c->d, reasoning, id, text, strlen(text), false, parent);
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
 		kt_claude_tool_running(c, kt_json_str(block, "id"),
 			kt_json_str_or(block, "name", "tool"), kt_json_get(block, "input"), parent);
 	} else if (kt_str_ends(type, "tool_result")) {
 		tool_result(c, block, parent);
+	} else if (!reasoning) {
+		other_block(c, block, parent);
 	}
 }
 
@@ -402,14 +552,45 @@ static bool synthetic(struct kt_claude *c, const cJSON *line, const cJSON *conte
 	return !strcmp(text, "(no content)");
 }
 
+/* True for a message that streams or of which there are parts. */
+static bool is_known_message(const struct kt_claude *c, const char *id)
+{
+	if (kt_str_eq(c->message_id, id))
+		return true;
+	for (size_t i = 0; i < c->parts.len; i++) {
+		if (kt_str_eq(part_at(c, i)->message_id, id))
+			return true;
+	}
+	return false;
+}
+
+void kt_claude_mark_seen(struct kt_claude *c, const char *uuid)
+{
+	kt_map_set(&c->seen, uuid, c);
+}
+
+/* True when a line of this uuid was read already. */
+static bool seen_before(struct kt_claude *c, const char *uuid)
+{
+	if (!uuid)
+		return false;
+	if (kt_map_get(&c->seen, uuid))
+		return true;
+	kt_claude_mark_seen(c, uuid);
+	return false;
+}
+
 void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 {
 	const cJSON *message = kt_json_obj(line, "message");
 	const cJSON *content = kt_json_arr(message, "content");
 	const char *parent = kt_json_str(line, "parent_tool_use_id");
 	const char *id = kt_json_str_or(message, "id", "message");
+	const char *uuid = kt_json_str(line, "uuid");
 	const cJSON *block;
 
+	if (seen_before(c, uuid))
+		return;
 	if (kt_str_eq(kt_json_str(message, "model"), "<synthetic>") && !parent) {
 		if (synthetic(c, line, content))
 			return;
@@ -421,15 +602,11 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 		return;
 	}
 	kt_claude_turn_seen(c);
-	if (!kt_str_eq(c->message_id, id)) {
-		/* Not the message that was streaming: that broke off and was asked for anew. */
-		kt_claude_drop_message(c);
-		free(c->message_id);
-		c->message_id = kt_strdup(id);
-		c->message_first = c->parts.len;
-	}
+	/* Not the message that was streaming: that broke off and was asked for anew. */
+	if (!is_known_message(c, id))
+		message_begin(c, id);
 	cJSON_ArrayForEach (block, content) {
-		whole_block(c, block);
+		whole_block(c, block, id, uuid);
 	}
 }
 
@@ -446,4 +623,43 @@ void kt_claude_user(struct kt_claude *c, const cJSON *line)
 		if (kt_str_ends(kt_json_str_or(block, "type", ""), "tool_result"))
 			tool_result(c, block, parent);
 	}
+}
+
+/* --- text that comes in no message ------------------------------------------------------- */
+
+/* Has the model said anything since the last tool call? */
+static bool has_last_text(const struct kt_claude *c)
+{
+	for (size_t i = c->parts.len; i > 0; i--) {
+		const struct claude_part *p = part_at(c, i - 1);
+
+		if (p->kind == CLAUDE_PART_TOOL)
+			return false;
+		if (p->kind == CLAUDE_PART_TEXT && !is_blank(p->text.ptr))
+			return true;
+	}
+	return false;
+}
+
+static void say(struct kt_claude *c, const char *message_id, const char *text)
+{
+	part_settle(c, part_add(c, CLAUDE_PART_TEXT, message_id, NULL), text);
+}
+
+void kt_claude_local_output(struct kt_claude *c, const cJSON *line)
+{
+	if (c->state == CLAUDE_TURN && !seen_before(c, kt_json_str(line, "uuid")))
+		say(c, "command", kt_json_str_or(line, "content", ""));
+}
+
+void kt_claude_result_text(struct kt_claude *c, const cJSON *line)
+{
+	const char *text = kt_json_str_or(line, "result", "");
+	KT_AUTO_BUF struct kt_buf all = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+
+	if (is_blank(text) || has_last_text(c))
+		return;
+	kt_claude_turn_text(c, &all);
+	if (!strstr(all.ptr, text))
+		say(c, "result", text);
 }

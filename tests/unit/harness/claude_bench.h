@@ -33,6 +33,7 @@ struct bench {
 	int64_t timer_ms;
 	int turns_ended;
 	bool all_json;
+	struct kt_buf *output; /* of the last tool result, when set */
 };
 
 static void on_send(void *arg, const char *line, size_t len)
@@ -133,6 +134,10 @@ static void on_event(void *arg, const struct kt_event_draft *ev)
 		break;
 	case KT_EV_TOOL_RESULT:
 		assert_non_null(kt_json_str(data, "tool_use_id"));
+		if (b->output) {
+			kt_buf_clear(b->output);
+			kt_json_add(b->output, kt_json_get(data, "output"));
+		}
 		trace(b, parent, result_letter(data));
 		break;
 	case KT_EV_STEP_START:
@@ -323,7 +328,7 @@ static void make_ready(struct bench *b)
 	KT_AUTOFREE char *line = kt_asprintf(
 		"{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\","
 		"\"request_id\":\"%s\",\"response\":{\"commands\":[{\"name\":\"compact\"},"
-		"{\"name\":\"clear\"},{\"name\":\"context\"},{\"name\":\"hi\"}],\"agents\":[]}}}",
+		"{\"name\":\"clear\",\"aliases\":[\"reset\",\"new\"]},{\"name\":\"context\"},{\"name\":\"hi\"}],\"agents\":[]}}}",
 		last_request_id(b));
 
 	feed_text(b, line);
@@ -331,7 +336,7 @@ static void make_ready(struct bench *b)
 }
 
 /* Text of a user line. */
-static const char *prompt_text(const cJSON *line)
+static inline const char *prompt_text(const cJSON *line)
 {
 	const cJSON *content = kt_json_get(kt_json_obj(line, "message"), "content");
 

@@ -43,6 +43,7 @@ static void test_command_line(void **state)
 	assert_string_equal(line.ptr,
 		"/usr/bin/claude -p --input-format stream-json --output-format stream-json "
 		"--verbose --include-partial-messages --permission-prompt-tool stdio "
+		"--include-hook-events "
 		"--resume OLD --model m --permission-mode plan ");
 	/* It would make tool commands fail where its sandbox cannot start. */
 	for (size_t i = 0; i < env.len; i++)
@@ -66,6 +67,9 @@ static void test_slash(void **state)
 		{ "/etc/hosts is a file", "\n/etc/hosts is a file" },
 		{ "/compact now", "/compact now" },
 		{ "/compactor", "\n/compactor" },
+		{ "/reset", "/reset" },
+		{ "/new and more", "/new and more" },
+		{ "/newer", "\n/newer" },
 		{ "/", "\n/" },
 		{ "a / b", "a / b" },
 	};
