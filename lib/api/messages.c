@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/time.h"
 #include "text/json.h"
 
 #include <string.h>
@@ -159,20 +158,10 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		replay(c, s, how, key.seen);
 		return;
 	}
+	m.key = (struct kt_request_key){ s->id, key.key, key.fingerprint };
 	if (kt_session_send(s, &m, &sent, &err) != KT_OK) {
 		send_failed(c, &err);
 		return;
-	}
-	if (key.key[0]) {
-		struct kt_idem what = {
-			.after_seq = sent.after_seq,
-			.fingerprint = key.fingerprint,
-			.at_us = kt_time_us(),
-		};
-
-		memcpy(what.session_id, s->id, sizeof(what.session_id));
-		memcpy(what.turn_id, sent.turn_id, sizeof(what.turn_id));
-		kt_idem_put(c->api->cfg.sessions, s->id, key.key, &what);
 	}
 	answer_sent(c, s, how, &sent);
 }

@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/time.h"
 #include "text/json.h"
 
 #include <string.h>
@@ -47,20 +46,15 @@ static void create_scope(const struct kt_call *c, char *out, size_t size)
 }
 
 static struct kt_session *create_now(
-	struct kt_call *c, const struct kt_session_new *n, const char *scope, struct kt_key *key)
+	struct kt_call *c, struct kt_session_new *n, const char *scope, const struct kt_key *key)
 {
 	struct kt_session *s;
 	struct kt_err err = KT_ERR_INIT;
 
+	n->key = (struct kt_request_key){ scope, key->key, key->fingerprint };
 	if (kt_session_create(c->api->cfg.sessions, n, &s, &err) != KT_OK) {
 		kt_api_fail_err(c, &err);
 		return NULL;
-	}
-	if (key->key[0]) {
-		struct kt_idem what = { .fingerprint = key->fingerprint, .at_us = kt_time_us() };
-
-		memcpy(what.session_id, s->id, sizeof(what.session_id));
-		kt_idem_put(c->api->cfg.sessions, scope, key->key, &what);
 	}
 	return s;
 }

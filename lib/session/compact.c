@@ -38,7 +38,7 @@ static size_t write_piece(struct kt_sessions *reg, struct kt_session **at, struc
 
 	while (*at && b->len < PIECE_BYTES) {
 		(*at)->copied = reg->copies;
-		kt_journal_write_session(b, *at);
+		kt_journal_write_session(b, *at, NULL);
 		kt_buf_addc(b, '\n');
 		*at = (*at)->newer;
 		n++;
@@ -57,14 +57,15 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	int64_t size = 0;
 
 	reg->copies++;
+	kt_journal_write_damaged(&b, reg);
 	for (bool more = true; rc == KT_OK && more;) {
-		kt_buf_clear(&b);
 		more = write_piece(reg, &at, &b) > 0;
 		if (!more)
 			kt_journal_write_idems(&b, reg);
 		size += (int64_t)b.len;
 		rc = kt_buf_ok(&b) ? kt_fs_write_all(fd, b.ptr, b.len, err)
 				   : kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
+		kt_buf_clear(&b);
 	}
 	if (rc == KT_OK && reg->control && fdatasync(fd) != 0)
 		rc = kt_fail(err, KT_EIO, errno, "cannot write '%s'", beside);
@@ -77,7 +78,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	(void)close(reg->journal_fd);
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_size = size;
-	reg->journal_lines = reg->n_sessions + reg->idem_order.len;
+	reg->journal_lines = reg->n_sessions + reg->idem_order.len + reg->journal_damaged;
 	return KT_OK;
 }
 
@@ -171,6 +172,7 @@ void kt_copy_begin(struct kt_sessions *reg)
 	copy->fd = create(copy->path, &err);
 	copy->at = reg->oldest;
 	kt_buf_init(&copy->lines, COPY_LINES_BYTES);
+	kt_journal_write_damaged(&copy->lines, reg);
 	copy->timer = kt_timer_new(reg->loop, walk, reg);
 	reg->copy = copy;
 	reg->copies++;

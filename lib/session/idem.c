@@ -3,6 +3,7 @@
 #include "session/session_private.h"
 
 #include "base/limits.h"
+#include "base/str.h"
 #include "base/time.h"
 
 #include <string.h>
@@ -38,8 +39,31 @@ void kt_idem_put(
 		kt_map_set(&reg->idem, full, copy);
 		kt_vec_push(&reg->idem_order, full);
 	}
-	if (reg->journal_fd >= 0)
-		kt_journal_idem(reg, scope, key, what);
+}
+
+void kt_used_begin(struct kt_used *used, struct kt_session *s, const struct kt_request_key *key,
+	const char *turn_id, uint64_t after_seq)
+{
+	*used = (struct kt_used){ .session = s, .key = key };
+	if (!key || !key->key || !key->key[0])
+		return;
+	used->what.after_seq = after_seq;
+	used->what.fingerprint = key->fingerprint;
+	used->what.at_us = kt_time_us();
+	memcpy(used->what.session_id, s->id, sizeof(used->what.session_id));
+	if (turn_id)
+		kt_str_copy(used->what.turn_id, sizeof(used->what.turn_id), turn_id);
+	kt_idem_put(s->reg, key->scope, key->key, &used->what);
+	s->reg->used = used;
+}
+
+void kt_used_end(struct kt_used *used)
+{
+	struct kt_sessions *reg = used->session->reg;
+
+	if (reg->used == used)
+		kt_journal_session(reg, used->session);
+	reg->used = NULL;
 }
 
 void kt_idem_release(struct kt_sessions *reg)

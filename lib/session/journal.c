@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The journal: sessions.jsonl, one JSON line for each change, the last one of a session counts. A
- * torn last line (crash in mid-write) is dropped.
+ * torn last line (crash in mid-write) is dropped. What belongs together is one line, so that no cut
+ * can part it: a session that was created, or a turn that began, has the request's Idempotency-Key
+ * in its line ("used"). Each line ends with a check of itself (text/linesum.h); one that was
+ * damaged counts for nothing, and is kept for who wants to look at it.
  *
  * A local server writes each line at once with one write(2): what a client was told survives a
  * killed server. A hosting server writes once a tick, and whoever has to be told waits for the disk
@@ -15,9 +18,11 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "text/json.h"
+#include "text/linesum.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +32,7 @@
 #define LINES_MAX_BYTES (64 * 1024 * 1024) /* of one tick, or kept while the disk is full */
 #define LINES_KEEP_BYTES                                                                           \
 	(64 * 1024) /* memory that stays for the next tick; local: for the next line */
+#define DAMAGED_BYTES (4 * 1024 * 1024) /* of damaged lines that are kept */
 #define COMPACT_LINES 1000 /* at start: rewrite when this many lines are out of date */
 #define COMPACT_LINES_RUNNING 20000 /* while serving */
 
@@ -45,8 +51,27 @@ char *kt_journal_path(const struct kt_sessions *reg)
 	return kt_path_join(reg->data_dir, "sessions.jsonl");
 }
 
-void kt_journal_write_session(struct kt_buf *b, const struct kt_session *s)
+static void write_idem(
+	struct kt_jw *w, const char *scope, const char *key, const struct kt_idem *what)
 {
+	char fingerprint[24];
+
+	/* As text: JSON numbers are exact to 2^53 only. */
+	(void)snprintf(
+		fingerprint, sizeof(fingerprint), "%llu", (unsigned long long)what->fingerprint);
+	kt_jw_str(w, "idempotency_key", key);
+	kt_jw_str(w, "scope", scope);
+	kt_jw_str(w, "session", what->session_id);
+	kt_jw_str(w, "turn", what->turn_id);
+	kt_jw_int(w, "after_seq", (int64_t)what->after_seq);
+	kt_jw_str(w, "fingerprint", fingerprint);
+	kt_jw_int(w, "at_us", what->at_us);
+}
+
+void kt_journal_write_session(
+	struct kt_buf *b, const struct kt_session *s, const struct kt_used *used)
+{
+	size_t from = b->len;
 	struct kt_jw w;
 
 	kt_jw_init(&w, b);
@@ -87,25 +112,13 @@ void kt_journal_write_session(struct kt_buf *b, const struct kt_session *s)
 	for (size_t i = 0; i < s->remembered.len; i++)
 		kt_jw_str(&w, NULL, s->remembered.items[i]);
 	kt_jw_arr_end(&w);
+	if (used) {
+		kt_jw_obj(&w, "used");
+		write_idem(&w, used->key->scope, used->key->key, &used->what);
+		kt_jw_obj_end(&w);
+	}
 	kt_jw_obj_end(&w);
-}
-
-static void write_idem(
-	struct kt_buf *b, const char *scope, const char *key, const struct kt_idem *what)
-{
-	struct kt_jw w;
-
-	kt_jw_init(&w, b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "idempotency_key", key);
-	kt_jw_str(&w, "scope", scope);
-	kt_jw_str(&w, "session", what->session_id);
-	kt_jw_str(&w, "turn", what->turn_id);
-	kt_jw_int(&w, "after_seq", (int64_t)what->after_seq);
-	/* As text: JSON numbers are exact to 2^53 only. */
-	kt_buf_addf(b, ",\"fingerprint\":\"%llu\"", (unsigned long long)what->fingerprint);
-	kt_jw_int(&w, "at_us", what->at_us);
-	kt_jw_obj_end(&w);
+	kt_linesum_add(b, from);
 }
 
 void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg)
@@ -114,10 +127,21 @@ void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg)
 		const char *full = reg->idem_order.items[i];
 		const char *lf = strchr(full, '\n');
 		KT_AUTOFREE char *scope = kt_strndup(full, (size_t)(lf - full));
+		size_t from = b->len;
+		struct kt_jw w;
 
-		write_idem(b, scope, lf + 1, kt_map_get(&reg->idem, full));
+		kt_jw_init(&w, b);
+		kt_jw_obj(&w, NULL);
+		write_idem(&w, scope, lf + 1, kt_map_get(&reg->idem, full));
+		kt_jw_obj_end(&w);
+		kt_linesum_add(b, from);
 		kt_buf_addc(b, '\n');
 	}
+}
+
+void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg)
+{
+	kt_buf_add(b, reg->damaged.ptr, reg->damaged.len);
 }
 
 /* Rewrite the journal when most of it is out of date. */
@@ -198,11 +222,14 @@ static void line_end(struct kt_sessions *reg, size_t from, bool copied)
 
 void kt_journal_session(struct kt_sessions *reg, struct kt_session *s)
 {
+	const struct kt_used *used = reg->used && reg->used->session == s ? reg->used : NULL;
 	size_t from = reg->lines.len;
 
 	if (reg->journal_fd < 0)
 		return;
-	kt_journal_write_session(&reg->lines, s);
+	if (used)
+		reg->used = NULL;
+	kt_journal_write_session(&reg->lines, s, used);
 	line_end(reg, from, kt_copy_has(reg, s));
 }
 
@@ -213,16 +240,8 @@ void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s)
 	if (reg->journal_fd < 0)
 		return;
 	kt_buf_addf(&reg->lines, "{\"id\":\"%s\",\"deleted\":true}", s->id);
+	kt_linesum_add(&reg->lines, from);
 	line_end(reg, from, kt_copy_has(reg, s));
-}
-
-void kt_journal_idem(
-	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what)
-{
-	size_t from = reg->lines.len;
-
-	write_idem(&reg->lines, scope, key, what);
-	line_end(reg, from, reg->copy && reg->copy->whole);
 }
 
 static char *dup_or_null(const char *s)
@@ -323,24 +342,51 @@ static void load_idem(struct kt_sessions *reg, const char *key, const cJSON *doc
 		kt_idem_put(reg, kt_json_str_or(doc, "scope", ""), key, &what);
 }
 
-static void load_line(struct kt_sessions *reg, const char *line, size_t len)
+/*
+ * A line that is not what was written is left out, and stays in the file: it may be all that is
+ * left of a session. One that begins with a zero is no such thing: a power cut left its length, but
+ * not its bytes, so it was never on the disk, and nobody was told.
+ */
+static void keep_damaged(struct kt_sessions *reg, const char *line, size_t len, size_t number)
 {
-	KT_AUTO_JSON cJSON *doc = NULL;
-	struct kt_err err = KT_ERR_INIT;
-	const char *id, *key;
-
-	if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, &err) != KT_OK) {
-		kt_log(KT_LOG_WARN, "session", "a line of the session journal is damaged: %s",
-			err.msg);
+	if (line[0] == '\0') {
+		kt_log(KT_LOG_INFO, "session", "line %zu of the session journal was cut off",
+			number);
 		return;
 	}
+	reg->journal_damaged++;
+	kt_log(KT_LOG_ERROR, "session",
+		"line %zu of the session journal is damaged and left out: karta fsck tells more",
+		number);
+	if (len < reg->damaged.max - reg->damaged.len) {
+		kt_buf_add(&reg->damaged, line, len);
+		kt_buf_addc(&reg->damaged, '\n');
+	}
+}
+
+static void load_line(struct kt_sessions *reg, const char *line, size_t len, size_t number)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const cJSON *used;
+	const char *id, *key;
+
 	reg->journal_lines++;
+	if (len == 0)
+		return;
+	if (kt_linesum_check(line, len) == KT_LINESUM_BAD ||
+		kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK) {
+		keep_damaged(reg, line, len, number);
+		return;
+	}
 	id = kt_json_str(doc, "id");
 	key = kt_json_str(doc, "idempotency_key");
+	used = kt_json_obj(doc, "used");
 	if (id && kt_str_starts(id, "sess_") && strlen(id) < KT_ID_MAX)
 		load_session(reg, id, doc);
 	else if (key)
 		load_idem(reg, key, doc);
+	if (used)
+		load_idem(reg, kt_json_str_or(used, "idempotency_key", ""), used);
 }
 
 /* Read the lines of fd; *out_whole is where the last whole one ends. */
@@ -349,6 +395,7 @@ static enum kt_code load_lines(
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES + READ_BYTES);
 	int64_t whole = 0;
+	size_t n_lines = 0;
 
 	for (;;) {
 		char *room = kt_buf_reserve(&b, READ_BYTES);
@@ -368,7 +415,7 @@ static enum kt_code load_lines(
 		for (char *lf; (lf = memchr(b.ptr + at, '\n', b.len - at)) != NULL;) {
 			size_t end = (size_t)(lf - b.ptr);
 
-			load_line(reg, b.ptr + at, end - at);
+			load_line(reg, b.ptr + at, end - at, ++n_lines);
 			at = end + 1;
 		}
 		whole += (int64_t)at;
@@ -389,6 +436,7 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
 	reg->journal_fd = -1; /* nothing is written while loading */
 	kt_buf_init(&reg->lines, LINES_MAX_BYTES);
+	kt_buf_init(&reg->damaged, DAMAGED_BYTES);
 	enum kt_code rc = load_lines(reg, fd, path, &whole, err);
 	if (rc != KT_OK)
 		return rc;

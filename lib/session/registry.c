@@ -186,6 +186,7 @@ enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_
 {
 	const struct kt_app *app;
 	struct kt_session *s;
+	struct kt_used used;
 	char id[KT_ID_MAX];
 	enum kt_code rc = check_new(reg, n, err);
 
@@ -210,7 +211,9 @@ enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_
 	s->current_agent = kt_strdup(app->default_agent);
 	s->created_us = kt_time_us();
 	s->updated_us = s->created_us;
+	kt_used_begin(&used, s, &n->key, NULL, 0);
 	kt_journal_session(reg, s);
+	reg->used = NULL;
 	if (s->pin) {
 		if (s->pin->target.release_id[0])
 			kt_control_session_count(reg->control, s->pin->target.release_id, 1);
@@ -278,6 +281,7 @@ enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct 
 	KT_AUTOFREE char *path = NULL;
 	KT_AUTOFREE char *dir = NULL;
 	struct kt_evlog_config cfg = { 0 };
+	uint64_t journaled = s->last_seq;
 	enum kt_code rc;
 
 	if (s->log) {
@@ -297,13 +301,13 @@ enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct 
 	rc = kt_evlog_open(s->reg->loop, &cfg, &s->log, err);
 	/* The journal is on disk before the log is: it may know of events that a power cut took. */
 	if (rc == KT_OK)
-		rc = kt_evlog_skip_to(s->log, s->last_seq, err);
+		rc = kt_evlog_skip_to(s->log, journaled, err);
 	if (rc != KT_OK) {
 		kt_evlog_free(KT_STEAL(s->log));
 		return rc;
 	}
 	s->last_seq = kt_evlog_last_seq(s->log);
-	kt_session_end_interrupted(s);
+	kt_session_end_interrupted(s, journaled);
 	*out = s->log;
 	return KT_OK;
 }
@@ -510,6 +514,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	if (reg->journal_fd >= 0)
 		kt_journal_flush(reg);
 	kt_sync_release(reg);
+	kt_doomed_release(reg);
 	kt_copy_drop(reg);
 	while (reg->newest) {
 		struct kt_session *s = reg->newest;
@@ -528,6 +533,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_map_release(&reg->groups);
 	kt_vec_release(&reg->live);
 	kt_buf_release(&reg->lines);
+	kt_buf_release(&reg->damaged);
 	if (reg->journal_fd >= 0)
 		close(reg->journal_fd);
 	if (reg->lock_fd >= 0)

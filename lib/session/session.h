@@ -182,11 +182,20 @@ const struct kt_target *kt_session_target(const struct kt_session *s);
  */
 void kt_sessions_sync(struct kt_sessions *reg, kt_prepared_fn fn, void *arg);
 
+/* The Idempotency-Key of a request that makes something. */
+struct kt_request_key {
+	const char *scope; /* "create", a session's id */
+	const char *key; /* NULL or "" = none */
+	uint64_t fingerprint; /* of the request's body */
+};
+
 struct kt_session_new {
 	const struct kt_target *target; /* with control: prepared; else NULL */
 	const char *metadata; /* JSON object text (checked by the caller), or NULL */
 	const char *parent_id;
 	const char *permission_mode;
+	struct kt_request_key
+		key; /* remembered with the session: both or neither outlive a crash */
 };
 /*
  * Create. Returns KT_OK, KT_ENOTFOUND (parent), KT_ELIMIT (KT_MAX_SESSIONS), KT_EUNAVAIL (draining,
@@ -219,6 +228,7 @@ struct kt_message {
 	bool thinking; /* reason, and surface it */
 	bool no_thinking; /* do not reason; neither: as the harness does, not surfaced */
 	enum kt_on_busy on_busy;
+	struct kt_request_key key; /* remembered with the turn, as above */
 };
 struct kt_sent {
 	char turn_id[KT_ID_MAX];
@@ -268,8 +278,5 @@ struct kt_idem {
 /* What key was used for in scope ("create", a session's id), NULL when new. */
 const struct kt_idem *kt_idem_get(
 	const struct kt_sessions *reg, const char *scope, const char *key);
-/* Remember it (written to the journal). */
-void kt_idem_put(
-	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
 
 #endif

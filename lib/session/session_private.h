@@ -58,6 +58,13 @@ struct kt_job {
 	atomic_bool canceled;
 };
 
+/* A key that a request uses just now. */
+struct kt_used {
+	struct kt_session *session;
+	const struct kt_request_key *key;
+	struct kt_idem what;
+};
+
 /* A rewrite of the journal while the server goes on; see journal.c. */
 struct kt_copy {
 	int fd;
@@ -97,12 +104,16 @@ struct kt_sessions {
 	size_t journal_lines; /* in the file, for compaction */
 	int64_t journal_size; /* whole lines in the file */
 	struct kt_buf lines; /* on their way into the file */
+	struct kt_used *used; /* goes into the next line of its session; or NULL */
+	struct kt_buf damaged; /* lines that were found damaged, as they are */
+	size_t journal_damaged; /* how many */
 	struct kt_defer tick; /* writes them, with control */
 	bool journal_failed; /* the last write failed; `lines` are tried again */
 	bool journal_broken; /* lines were lost, or the disk forgot some: nothing is durable */
 	uint64_t written, synced; /* counts of bytes, to know whether a sync would do anything */
 	struct kt_vec waiting; /* struct sync_waiter of sync.c */
 	bool syncing;
+	struct kt_vec doomed; /* char *: deleted sessions whose folders go when that is on disk */
 	struct kt_copy *copy; /* or NULL */
 	uint32_t copies; /* numbers the rewrites, for kt_session.copied */
 	struct kt_timer *sweep; /* event retention, unused releases */
@@ -116,15 +127,17 @@ struct kt_sessions {
 
 /* journal.c */
 KT_MUST_CHECK enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err);
+/* The state of a session; with what kt_used_begin() said, when that is of this session. */
 void kt_journal_session(struct kt_sessions *reg, struct kt_session *s);
 void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s);
-void kt_journal_idem(
-	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
 /* Write what waits; sets journal_failed (and tells the log) when that fails. */
 void kt_journal_flush(struct kt_sessions *reg);
-/* Write the line of a session, or that of a key, to b. */
-void kt_journal_write_session(struct kt_buf *b, const struct kt_session *s);
+/* Write to b: the line of a session (used: what its request's key was used for, or NULL); those of
+ * all keys; those that were damaged. */
+void kt_journal_write_session(
+	struct kt_buf *b, const struct kt_session *s, const struct kt_used *used);
 void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg);
+void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg);
 char *kt_journal_path(const struct kt_sessions *reg);
 char *kt_session_dir(const struct kt_session *s);
 char *kt_session_log_path(const struct kt_session *s);
@@ -156,6 +169,16 @@ void kt_job_start(struct kt_sessions *reg, struct kt_job *job);
 void kt_job_end(struct kt_job *job);
 
 /* idem.c */
+/* Remember it, without writing it. */
+void kt_idem_put(
+	struct kt_sessions *reg, const char *scope, const char *key, const struct kt_idem *what);
+/*
+ * The request with this key (or without one) makes s, or turn_id in it (or NULL): the next line of
+ * s says so as well. kt_used_end() writes that line when nothing else did.
+ */
+void kt_used_begin(struct kt_used *used, struct kt_session *s, const struct kt_request_key *key,
+	const char *turn_id, uint64_t after_seq);
+void kt_used_end(struct kt_used *used);
 void kt_idem_release(struct kt_sessions *reg);
 
 /* registry.c */
@@ -201,10 +224,11 @@ char *kt_session_home(const struct kt_session *s);
  */
 void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref,
 	void (*done)(struct kt_session *s, enum kt_code rc, const struct kt_err *err));
-/* Remove a session's folder; with control off the loop. */
+/* Remove a session's folder; with control when its deletion is on disk, and off the loop. */
 void kt_session_remove_dir(const struct kt_session *s);
 /* What a crash left to be removed. */
 void kt_trash_empty(struct kt_sessions *reg);
+void kt_doomed_release(struct kt_sessions *reg);
 
 /* turn.c */
 void kt_session_emit(struct kt_session *s, enum kt_event_type type, const struct kt_turn *t,
@@ -212,7 +236,8 @@ void kt_session_emit(struct kt_session *s, enum kt_event_type type, const struct
 void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char *state,
 	const char *key, const char *value);
 void kt_session_notify(struct kt_session *s, enum kt_note note, const char *turn_id);
-void kt_session_end_interrupted(struct kt_session *s);
+/* after_seq: what the journal knew of, when it said that turns were running. */
+void kt_session_end_interrupted(struct kt_session *s, uint64_t after_seq);
 void kt_turn_free(struct kt_turn *t);
 /* End the running turn with an error of ours. */
 void kt_session_fail_turn(struct kt_session *s, const char *code, const char *message);

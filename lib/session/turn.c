@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define TITLE_BYTES 80
-#define ENDING_EVENTS 16 /* at most so many follow the end of a turn before the journal has it */
+#define ENDING_EVENTS 1000 /* read at a time, to find the end of a turn */
 #define ENDING_BYTES (8 * 1024 * 1024)
 
 bool kt_on_busy_parse(const char *s, enum kt_on_busy *out)
@@ -325,6 +325,7 @@ enum kt_code kt_session_send(
 {
 	enum kt_code rc = check_message(s, m, err);
 	bool busy = s->turn || s->queue.len;
+	struct kt_used used;
 	struct kt_turn *t;
 
 	if (rc != KT_OK)
@@ -341,22 +342,22 @@ enum kt_code kt_session_send(
 	memcpy(out->turn_id, t->id, sizeof(out->turn_id));
 	out->after_seq = kt_session_last_seq(s);
 	s->reg->running++;
+	kt_used_begin(&used, s, &m->key, t->id, out->after_seq);
 	if (!busy) {
 		start_turn(s, t);
+		kt_used_end(&used);
 		return KT_OK;
 	}
-	if (m->on_busy == KT_BUSY_INTERRUPT) {
+	if (m->on_busy == KT_BUSY_INTERRUPT)
 		kt_vec_insert(&s->queue, 0, t);
-		out->queued = 1;
-		emit_message(s, t, "queued", 1);
-		kt_journal_session(s->reg, s);
-		kt_session_interrupt(s);
-		return KT_OK;
-	}
-	kt_vec_push(&s->queue, t);
-	out->queued = s->queue.len;
-	emit_message(s, t, "queued", s->queue.len);
+	else
+		kt_vec_push(&s->queue, t);
+	out->queued = m->on_busy == KT_BUSY_INTERRUPT ? 1 : s->queue.len;
+	emit_message(s, t, "queued", out->queued);
 	kt_journal_session(s->reg, s);
+	kt_used_end(&used);
+	if (m->on_busy == KT_BUSY_INTERRUPT)
+		kt_session_interrupt(s);
 	return KT_OK;
 }
 
@@ -490,27 +491,11 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	kt_sessions_turn_done(s->reg);
 }
 
-/*
- * True when the log tells the end of this turn already: the server stopped between that event and
- * the line of the journal that follows it, so it is among the last ones.
- */
-static bool ended_in_log(const struct kt_session *s, const char *turn_id)
+/* Is the end of this turn among the events of list? */
+static bool ends_in(const cJSON *list, const char *turn_id)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ENDING_BYTES);
-	KT_AUTO_JSON cJSON *list = NULL;
-	const uint64_t last = kt_evlog_last_seq(s->log);
-	struct kt_err err = KT_ERR_INIT;
 	const cJSON *ev;
-	uint64_t got;
-	size_t n;
 
-	kt_buf_addc(&b, '[');
-	if (kt_evlog_read(s->log, last > ENDING_EVENTS ? last - ENDING_EVENTS : 0, ENDING_EVENTS,
-		    ENDING_BYTES / 2, &b, &n, &got, &err) != KT_OK)
-		return false;
-	kt_buf_addc(&b, ']');
-	if (!kt_buf_ok(&b) || kt_json_parse(b.ptr, b.len, KT_JSON_LENIENT, &list, &err) != KT_OK)
-		return false;
 	cJSON_ArrayForEach (ev, list) {
 		if (kt_str_eq(kt_json_str(ev, "type"), "done") &&
 			kt_str_eq(kt_json_str(ev, "turn_id"), turn_id))
@@ -519,8 +504,37 @@ static bool ended_in_log(const struct kt_session *s, const char *turn_id)
 	return false;
 }
 
+/*
+ * True when the log tells the end of this turn already, after the line of the journal that says
+ * that it runs: the server stopped before the next line was on the disk; or the two were copied one
+ * after the other, to a backup, and there may be any number of turns in between.
+ */
+static bool ended_in_log(const struct kt_session *s, const char *turn_id, uint64_t after_seq)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ENDING_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	bool found = false;
+	size_t n = 1;
+
+	while (!found && n) {
+		KT_AUTO_JSON cJSON *list = NULL;
+
+		kt_buf_clear(&b);
+		kt_buf_addc(&b, '[');
+		if (kt_evlog_read(s->log, after_seq, ENDING_EVENTS, ENDING_BYTES / 2, &b, &n,
+			    &after_seq, &err) != KT_OK)
+			return false;
+		kt_buf_addc(&b, ']');
+		if (!kt_buf_ok(&b) ||
+			kt_json_parse(b.ptr, b.len, KT_JSON_LENIENT, &list, &err) != KT_OK)
+			return false;
+		found = ends_in(list, turn_id);
+	}
+	return found;
+}
+
 /* A crash cut turns off, the running one and those that waited: say so in the log. */
-void kt_session_end_interrupted(struct kt_session *s)
+void kt_session_end_interrupted(struct kt_session *s, uint64_t after_seq)
 {
 	struct kt_turn_result r = {
 		.stop_reason = "error",
@@ -534,7 +548,7 @@ void kt_session_end_interrupted(struct kt_session *s)
 		KT_AUTOFREE char *id = kt_vec_remove(&s->interrupted, 0);
 		struct kt_turn t = { .started_us = kt_time_us() };
 
-		if (ended_in_log(s, id)) {
+		if (ended_in_log(s, id, after_seq)) {
 			s->turns++;
 			continue;
 		}

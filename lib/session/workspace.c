@@ -303,12 +303,35 @@ static void remove_later(struct kt_sessions *reg, char *path)
 	kt_job_start(reg, &rm->job);
 }
 
+/* Put the folder of a session that is no more into the trash, and empty that on a thread. */
+static void to_trash(struct kt_sessions *reg, const char *id)
+{
+	KT_AUTOFREE char *dir = kt_asprintf("%s/sessions/%s", reg->data_dir, id);
+	KT_AUTOFREE char *trash = kt_path_join(reg->data_dir, "trash");
+	KT_AUTOFREE char *there = kt_path_join(trash, id);
+	struct kt_err err = KT_ERR_INIT;
+
+	if (kt_fs_mkdirs(trash, 0700, &err) != KT_OK || rename(dir, there) != 0)
+		kt_log(KT_LOG_WARN, "session", "cannot remove '%s': %s", dir,
+			err.code ? err.msg : strerror(errno));
+	else
+		remove_later(reg, KT_STEAL(there));
+}
+
+/* The deletion that waited longest is on the disk, or cannot be. */
+static void on_deleted(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_sessions *reg = arg;
+	KT_AUTOFREE char *id = kt_vec_remove(&reg->doomed, 0);
+
+	if (rc == KT_OK)
+		to_trash(reg, id);
+}
+
 void kt_session_remove_dir(const struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;
 	KT_AUTOFREE char *dir = kt_session_dir(s);
-	KT_AUTOFREE char *trash = NULL;
-	KT_AUTOFREE char *there = NULL;
 	struct kt_err err = KT_ERR_INIT;
 
 	if (!reg->control) {
@@ -318,22 +341,67 @@ void kt_session_remove_dir(const struct kt_session *s)
 	}
 	if (!kt_fs_is_dir(dir))
 		return; /* it never had a turn */
-	trash = kt_path_join(reg->data_dir, "trash");
-	there = kt_path_join(trash, s->id);
-	if (kt_fs_mkdirs(trash, 0700, &err) != KT_OK || rename(dir, there) != 0)
-		kt_log(KT_LOG_WARN, "session", "cannot remove '%s': %s", dir,
-			err.code ? err.msg : strerror(errno));
-	else
-		remove_later(reg, KT_STEAL(there));
+	/* A session that a power cut brings back must have its conversation. */
+	kt_vec_push(&reg->doomed, kt_strdup(s->id));
+	kt_sessions_sync(reg, on_deleted, reg);
+}
+
+void kt_doomed_release(struct kt_sessions *reg)
+{
+	for (size_t i = 0; i < reg->doomed.len; i++)
+		free(reg->doomed.items[i]);
+	kt_vec_release(&reg->doomed);
+}
+
+/* --- what was left ----------------------------------------------------------------------- */
+
+struct look_job {
+	struct kt_job job;
+	char *path;
+	char **names;
+	size_t n;
+};
+
+static void run_look(struct kt_job *job)
+{
+	struct look_job *look = kt_container_of(job, struct look_job, job);
+
+	if (kt_fs_list(look->path, &look->names, &look->n, NULL) != KT_OK)
+		look->n = 0;
+}
+
+static void on_looked(struct kt_job *job)
+{
+	struct look_job *look = kt_container_of(job, struct look_job, job);
+	struct kt_sessions *reg = job->reg;
+
+	kt_job_end(job);
+	for (size_t i = 0; reg && i < look->n; i++)
+		if (kt_str_starts(look->names[i], "sess_") && !kt_session_get(reg, look->names[i]))
+			to_trash(reg, look->names[i]);
+	if (look->names)
+		kt_fs_names_free(look->names, look->n);
+	free(look->path);
+	free(look);
 }
 
 void kt_trash_empty(struct kt_sessions *reg)
 {
 	KT_AUTOFREE char *trash = kt_path_join(reg->data_dir, "trash");
 	KT_AUTOFREE char *old = kt_path_join(reg->data_dir, "trash.old");
+	struct look_job *look;
 
 	/* Under another name, so that what is deleted from now on is not in the way. */
 	(void)rename(trash, old);
 	if (kt_fs_is_dir(old))
 		remove_later(reg, KT_STEAL(old));
+	/* Whose session is deleted, but was not in the trash yet. A damaged line may be a session
+	 * that somebody wants back. */
+	if (reg->journal_damaged)
+		return;
+	look = kt_calloc(1, sizeof(*look));
+	look->path = kt_path_join(reg->data_dir, "sessions");
+	look->job.run = run_look;
+	look->job.done = on_looked;
+	kt_job_start(reg, &look->job);
 }

@@ -83,8 +83,11 @@ static struct kt_target target(const char *project, const char *release, int ver
 
 static void open_registry(struct world *w)
 {
-	struct kt_sessions_config cfg = { .loop = the_loop, .spawner = spawner,
-		.control = CONTROL, .data_dir = w->data, .offline = !w->process };
+	struct kt_sessions_config cfg = { .loop = the_loop,
+		.spawner = spawner,
+		.control = CONTROL,
+		.data_dir = w->data,
+		.offline = !w->process };
 	struct kt_err err = KT_ERR_INIT;
 
 	if (w->process)
@@ -241,7 +244,8 @@ static int sync_now(struct world *w)
 	return done;
 }
 
-/* --- pins ---------------------------------------------------------------------------------------- */
+/* --- pins ----------------------------------------------------------------------------------------
+ */
 
 static void test_pinned_over_restart(void **state)
 {
@@ -453,7 +457,8 @@ static void test_unknown_agent(void **state)
 	assert_string_equal(s->current_agent, "default");
 }
 
-/* --- folder projects ------------------------------------------------------------------------------ */
+/* --- folder projects
+ * ------------------------------------------------------------------------------ */
 
 static void test_folder_is_read_again(void **state)
 {
@@ -482,7 +487,8 @@ static void test_folder_is_read_again(void **state)
 	talk(w, s, "hello");
 }
 
-/* --- a harness with a process ------------------------------------------------------------------- */
+/* --- a harness with a process -------------------------------------------------------------------
+ */
 
 static void read_text(const char *path, struct kt_buf *b)
 {
@@ -578,7 +584,10 @@ static void test_workspace(void **state)
 	assert_int_equal(kt_fs_read(here, &b, NULL), KT_OK);
 	assert_string_equal(b.ptr, "changed\n");
 
+	/* Its folder goes when its deletion is on the disk, and not before. */
 	kt_session_delete(s);
+	assert_true(kt_fs_is_dir(dir));
+	assert_int_equal(sync_now(w), 1);
 	assert_false(kt_fs_is_dir(dir));
 	KT_AUTOFREE char *trash = kt_asprintf("%s/trash/%s", w->data, id);
 	for (int i = 0; i < 500 && kt_fs_is_dir(trash); i++)
@@ -622,7 +631,8 @@ static void test_workspace_fails(void **state)
 	restart(w);
 }
 
-/* --- the journal -------------------------------------------------------------------------------- */
+/* --- the journal --------------------------------------------------------------------------------
+ */
 
 static size_t journal_bytes(const struct world *w)
 {
@@ -680,8 +690,7 @@ static void test_full_disk(void **state)
 
 	(void)create(w, &t);
 	assert_int_equal(sync_now(w), 1);
-	assert_int_equal(
-		sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL), 0);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	low = old;
 	low.rlim_cur = journal_bytes(w) + 100;
@@ -704,7 +713,7 @@ static void test_rewritten_while_serving(void **state)
 	enum { N = 3000 };
 	struct world *w = *state;
 	struct kt_target t = target("shop", "rel_1", 1);
-	struct kt_idem what = { .at_us = kt_time_us() };
+	const struct kt_session_new same = { .target = &t, .key = { "create:org_1", "same", 1 } };
 	static char ids[N * 3][KT_ID_MAX];
 	size_t n = 0;
 
@@ -712,8 +721,12 @@ static void test_rewritten_while_serving(void **state)
 		memcpy(ids[n++], create(w, &t)->id, KT_ID_MAX);
 	assert_int_equal(sync_now(w), 1);
 	size_t small = journal_bytes(w);
-	for (int i = 0; i < 40000; i++)
-		kt_idem_put(w->reg, "create:org_1", "same", &what);
+	for (int i = 0; i < 20000; i++) {
+		struct kt_session *s = NULL;
+
+		assert_int_equal(kt_session_create(w->reg, &same, &s, NULL), KT_OK);
+		kt_session_delete(s);
+	}
 	assert_int_equal(sync_now(w), 1);
 	size_t large = journal_bytes(w);
 	assert_true(large > small + 40000 * 100);
@@ -744,16 +757,16 @@ static void test_rewritten_while_serving(void **state)
 	struct kt_vec before = KT_VEC_INIT;
 	for (struct kt_session *s = kt_session_older(w->reg, NULL); s;
 		s = kt_session_older(w->reg, s)) {
-		kt_vec_push(&before, kt_asprintf("%s %u %s", s->id, s->turns,
-			s->title ? s->title : ""));
+		kt_vec_push(&before,
+			kt_asprintf("%s %u %s", s->id, s->turns, s->title ? s->title : ""));
 		kt_vec_push(&before, NULL);
 	}
 	restart(w);
 	assert_int_equal(kt_sessions_count(w->reg), count);
 	for (struct kt_session *s = kt_session_older(w->reg, NULL); s;
 		s = kt_session_older(w->reg, s), at += 2) {
-		KT_AUTOFREE char *now = kt_asprintf("%s %u %s", s->id, s->turns,
-			s->title ? s->title : "");
+		KT_AUTOFREE char *now = kt_asprintf(
+			"%s %u %s", s->id, s->turns, s->title ? s->title : "");
 		assert_string_equal(now, before.items[at]);
 	}
 	assert_int_equal(at, before.len);

@@ -9,8 +9,8 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "text/json.h"
 #include "fake_control.h"
+#include "text/json.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,11 +20,12 @@
 
 #include <cmocka.h>
 
-static const char rehearsal[] =
-	"{\"karta_rehearsal\":1,\"match\":{\"text\":\"*\"}}\n"
-	"{\"t\":1,\"type\":\"text\",\"parent\":null,\"data\":{\"part\":{\"type\":\"text\",\"text\":\"hi\"},"
-	"\"part_id\":\"p\"}}\n"
-	"{\"t\":2,\"end\":{\"stop_reason\":\"end_turn\",\"text\":\"hi\",\"usage\":{\"total_tokens\":3}}}\n";
+static const char rehearsal[] = "{\"karta_rehearsal\":1,\"match\":{\"text\":\"*\"}}\n"
+				"{\"t\":1,\"type\":\"text\",\"parent\":null,\"data\":{\"part\":{"
+				"\"type\":\"text\",\"text\":\"hi\"},"
+				"\"part_id\":\"p\"}}\n"
+				"{\"t\":2,\"end\":{\"stop_reason\":\"end_turn\",\"text\":\"hi\","
+				"\"usage\":{\"total_tokens\":3}}}\n";
 
 struct world {
 	char dir[64];
@@ -232,21 +233,51 @@ static void test_deleted_stays_deleted(void **state)
 static void test_idempotency_is_kept(void **state)
 {
 	struct world *w = *state;
-	struct kt_idem what = { .after_seq = 7, .fingerprint = UINT64_MAX, .at_us = kt_time_us() };
+	const struct kt_session_new new = { .key = { "create", "new", UINT64_MAX } };
+	/* As it was written before a key was part of its session's line. */
+	KT_AUTOFREE char *old = kt_asprintf(
+		"{\"idempotency_key\":\"old\",\"scope\":\"create\",\"session\":\"sess_x\","
+		"\"after_seq\":7,\"fingerprint\":\"12\",\"at_us\":%lld}\n"
+		"{\"idempotency_key\":\"over\",\"scope\":\"create\",\"session\":\"sess_x\","
+		"\"at_us\":%lld}\n",
+		(long long)kt_time_us() - 1000,
+		(long long)kt_time_us() - (int64_t)KT_IDEMPOTENCY_MS * 1000 - 1);
+	KT_AUTOFREE char *path = kt_path_join(w->data, "sessions.jsonl");
 	const struct kt_idem *got;
+	struct kt_session *s = NULL;
+	char id[KT_ID_MAX];
 
-	(void)kt_str_copy(what.session_id, sizeof(what.session_id), "sess_x");
-	kt_idem_put(w->reg, "create", "new", &what);
-	what.at_us -= (int64_t)KT_IDEMPOTENCY_MS * 1000 + 1;
-	kt_idem_put(w->reg, "create", "old", &what);
+	assert_int_equal(kt_session_create(w->reg, &new, &s, NULL), KT_OK);
+	memcpy(id, s->id, sizeof(id));
+	const struct kt_message m = { .text = "hi", .key = { s->id, "said", 5 } };
+	struct kt_sent sent;
+	assert_int_equal(kt_session_send(s, &m, &sent, NULL), KT_OK);
 	close_registry(w);
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(kt_fs_write_all(fd, old, strlen(old), NULL), KT_OK);
+	(void)close(fd);
+	for (int i = 0; i < 2; i++) {
+		open_registry(w);
+		got = kt_idem_get(w->reg, "create", "new");
+		assert_non_null(got);
+		assert_string_equal(got->session_id, id);
+		assert_string_equal(got->turn_id, "");
+		assert_true(got->fingerprint == UINT64_MAX);
+		got = kt_idem_get(w->reg, id, "said");
+		assert_non_null(got);
+		assert_string_equal(got->session_id, id);
+		assert_string_equal(got->turn_id, sent.turn_id);
+		assert_int_equal(got->after_seq, sent.after_seq);
+		assert_int_equal(got->fingerprint, 5);
+		got = kt_idem_get(w->reg, "create", "old");
+		assert_non_null(got);
+		assert_int_equal(got->after_seq, 7);
+		assert_int_equal(got->fingerprint, 12);
+		assert_null(kt_idem_get(w->reg, "create", "over"));
+		assert_null(kt_idem_get(w->reg, "sess_x", "new"));
+		close_registry(w);
+	}
 	open_registry(w);
-	got = kt_idem_get(w->reg, "create", "new");
-	assert_non_null(got);
-	assert_int_equal(got->after_seq, 7);
-	assert_true(got->fingerprint == UINT64_MAX);
-	assert_null(kt_idem_get(w->reg, "create", "old"));
-	assert_null(kt_idem_get(w->reg, "sess_x", "new"));
 }
 
 /* Twenty thousand changes of one session do not stay in the journal. */
@@ -255,12 +286,11 @@ static void test_journal_is_compacted_while_serving(void **state)
 	struct world *w = *state;
 	KT_AUTOFREE char *path = kt_path_join(w->data, "sessions.jsonl");
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
-	struct kt_idem what = { .at_us = kt_time_us() };
 
-	for (int i = 0; i < 21000; i++)
-		kt_idem_put(w->reg, "create", "same", &what);
+	for (int i = 0; i < 12000; i++)
+		kt_session_delete(create(w));
 	assert_int_equal(kt_fs_read(path, &b, NULL), KT_OK);
-	assert_true(b.len < 1000 * 200);
+	assert_true(b.len < 8000 * 300);
 }
 
 static void on_drained(void *arg)
