@@ -12,6 +12,7 @@
 #include "cmd/remote.h"
 #include "cmd/render.h"
 #include "cmd/screen.h"
+#include "event/assembly.h"
 
 #include <poll.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static const struct kt_opt opts[] = {
 };
 
 /* What the stream is stopped for. */
-enum action { ACT_NONE, ACT_LINE, ACT_ANSWER, ACT_INTERRUPT, ACT_REWATCH, ACT_LEAVE };
+enum action { ACT_NONE, ACT_LINE, ACT_ANSWER, ACT_WHOLE, ACT_INTERRUPT, ACT_REWATCH, ACT_LEAVE };
 
 struct chat {
 	struct kt_ctx *ctx;
@@ -95,6 +96,10 @@ static void ask(struct chat *c)
 	}
 	if (q->step == 0)
 		kt_question_show(out, &c->ctx->out, q);
+	if (!kt_buf_ok(out)) {
+		kt_buf_clear(out);
+		kt_buf_adds(out, "this is too large to show here\n");
+	}
 	kt_question_show_step(out, &c->ctx->out, q);
 	c->asking = true;
 }
@@ -146,6 +151,9 @@ static void take_answer(struct chat *c, const char *line)
 		break;
 	case KT_TAKE_MORE:
 		ask(c);
+		break;
+	case KT_TAKE_WHOLE:
+		c->action = ACT_WHOLE;
 		break;
 	case KT_TAKE_DONE:
 		kt_str_copy(c->answer_to, sizeof(c->answer_to), q->request_id);
@@ -493,6 +501,23 @@ static void do_answer(struct chat *c)
 		tell_error(c, &err);
 }
 
+/* All of an input that was shown in part, and the question again. */
+static void do_whole(struct chat *c)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_question *q = asked(c);
+
+	if (!q)
+		return;
+	if (kt_client_input(c->client, c->session, q->request_id, &doc, &err) != KT_OK) {
+		tell_error(c, &err);
+		return;
+	}
+	kt_question_whole(q, doc);
+	ask(c);
+}
+
 static void do_interrupt(struct chat *c)
 {
 	struct kt_err err = KT_ERR_INIT;
@@ -517,6 +542,9 @@ static bool act(struct chat *c)
 		break;
 	case ACT_ANSWER:
 		do_answer(c);
+		break;
+	case ACT_WHOLE:
+		do_whole(c);
 		break;
 	case ACT_INTERRUPT:
 		do_interrupt(c);
@@ -558,6 +586,7 @@ static void greet(struct chat *c)
 struct past {
 	struct chat *chat;
 	cJSON *done[HISTORY_TURNS]; /* {user, text}, oldest first */
+	struct kt_assembly reply; /* of the turn that has no end yet */
 	char *user; /* of the turn that has no end yet, or NULL */
 	uint64_t open_seq; /* before its first event, when one runs */
 	bool open;
@@ -570,14 +599,22 @@ static void past_event(struct past *p, const cJSON *ev)
 
 	if (kt_str_eq(type, "status") && kt_str_eq(kt_json_str(data, "state"), "turn_started")) {
 		free(p->user);
+		kt_assembly_release(&p->reply);
 		p->user = kt_strdup(kt_json_str_or(m, "text", ""));
 		p->open_seq = (uint64_t)kt_json_int(ev, "seq", 1) - 1;
 		p->open = true;
+	} else if (kt_str_eq(type, "text") && !kt_json_str(ev, "parent_tool_use_id")) {
+		kt_assembly_add(&p->reply, data);
 	} else if (kt_str_eq(type, "done") && p->user) {
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(2 * KT_RENDER_MAX_BYTES);
 		cJSON *one = cJSON_CreateObject();
 
+		if (kt_json_bool(m, "truncated", false))
+			kt_assembly_join(&p->reply, &text);
+		else
+			kt_buf_adds(&text, kt_json_str_or(m, "text", ""));
 		cJSON_AddStringToObject(one, "user", p->user);
-		cJSON_AddStringToObject(one, "text", kt_json_str_or(m, "text", ""));
+		cJSON_AddStringToObject(one, "text", text.ptr);
 		cJSON_Delete(p->done[0]);
 		memmove(&p->done[0], &p->done[1], sizeof(p->done) - sizeof(p->done[0]));
 		p->done[HISTORY_TURNS - 1] = one;
@@ -602,6 +639,7 @@ static void past_show(struct past *p)
 		cJSON_Delete(p->done[i]);
 	}
 	free(p->user);
+	kt_assembly_release(&p->reply);
 }
 
 /* Go on with a session: show its last turns, and begin before the one that runs. */
@@ -615,6 +653,7 @@ static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
 
 	if (rc != KT_OK)
 		return kt_wrap(err, "'%s'", id);
+	kt_assembly_init(&p.reply, KT_RENDER_MAX_BYTES);
 	last = (uint64_t)kt_json_int(doc, "last_seq", 0);
 	at = last > HISTORY_EVENTS ? last - HISTORY_EVENTS : 0;
 	while (more && rc == KT_OK) {

@@ -53,6 +53,8 @@ enum kt_code kt_plugin_exec(
  * ends it with a message and status 1.
  */
 void kt_out(const char *data, size_t len);
+/* Write all of it to standard error; what cannot be written is dropped. */
+void kt_side(const char *data, size_t len);
 /* End as a broken pipe does when nobody reads stdout any more: for who waits for what to print. */
 void kt_out_check(void);
 /* Write text; with --json as {"schema_version":1,"text":...}. */

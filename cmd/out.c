@@ -68,6 +68,11 @@ void kt_out(const char *data, size_t len)
 	}
 }
 
+void kt_side(const char *data, size_t len)
+{
+	(void)write_all(STDERR_FILENO, data, len);
+}
+
 void kt_out_check(void)
 {
 	struct pollfd p = { .fd = STDOUT_FILENO };

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define SHOW_MAX_BYTES ((size_t)16 * 1024 * 1024)
+/* An input has 64 MiB at most, and each byte of it may be spelled out. */
+#define SHOW_MAX_BYTES ((size_t)512 * 1024 * 1024)
 
 struct kt_question *kt_question_new(const cJSON *data)
 {
@@ -97,6 +98,34 @@ static void add_member(struct kt_buf *b, const struct kt_term *t, const cJSON *m
 	add_block(b, t, text.ptr, text.len);
 }
 
+/* The event shows a part of a large input; the rest can be asked for. */
+static bool is_part(const struct kt_question *q)
+{
+	return kt_json_str(q->data, "tool_input_sha256") != NULL;
+}
+
+static void show_part(struct kt_buf *b, const struct kt_term *t, const cJSON *data)
+{
+	const char *digest = kt_json_str_or(data, "tool_input_sha256", "");
+
+	kt_buf_addf(
+		b, ", input: %lld bytes, ", (long long)kt_json_int(data, "tool_input_bytes", 0));
+	kt_term_add(b, t, KT_STYLE_YELLOW, "shown in part");
+	kt_buf_adds(b, "\n  sha256: ");
+	kt_clean_add(b, digest, strlen(digest), true);
+	kt_buf_addc(b, '\n');
+}
+
+void kt_question_whole(struct kt_question *q, const cJSON *data)
+{
+	cJSON *whole = cJSON_Duplicate(data, true);
+
+	if (!whole)
+		return;
+	cJSON_Delete(q->data);
+	q->data = whole;
+}
+
 void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
 {
 	const char *message = kt_json_str(q->data, "message");
@@ -117,7 +146,10 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 		kt_clean_add(b, tool, strlen(tool), true);
 	else
 		kt_buf_adds(b, "not named");
-	kt_buf_addf(b, ", input: %zu bytes\n", input ? exact.len : 0);
+	if (is_part(q))
+		show_part(b, t, q->data);
+	else
+		kt_buf_addf(b, ", input: %zu bytes\n", input ? exact.len : 0);
 	if (cJSON_IsObject(input)) {
 		for (const cJSON *m = input->child; m; m = m->next)
 			add_member(b, t, m);
@@ -172,8 +204,9 @@ const char *kt_question_prompt(const struct kt_question *q)
 	if (!allows(q, "approve_once"))
 		return "[d]eny> ";
 	if (!allows(q, "approve_session"))
-		return "[o]nce / [d]eny> ";
-	return "[o]nce / [s]ession / [d]eny> ";
+		return is_part(q) ? "[a]ll of it / [o]nce / [d]eny> " : "[o]nce / [d]eny> ";
+	return is_part(q) ? "[a]ll of it / [o]nce / [s]ession / [d]eny> "
+			  : "[o]nce / [s]ession / [d]eny> ";
 }
 
 /* --- answering --------------------------------------------------------------------------- */
@@ -267,6 +300,8 @@ enum kt_question_take kt_question_take(struct kt_question *q, const char *line, 
 	while (len && (line[len - 1] == ' ' || line[len - 1] == '\t'))
 		len--;
 	word = kt_strndup(line, len);
+	if (!is_question(q) && is_part(q) && (kt_str_ieq(word, "a") || kt_str_ieq(word, "all")))
+		return KT_TAKE_WHOLE;
 	if (!is_question(q))
 		return kt_question_decide(q, word, body) ? KT_TAKE_DONE : KT_TAKE_AGAIN;
 	if (!len)

@@ -26,10 +26,17 @@ void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const stru
 /* The prompt to type the answer at. */
 const char *kt_question_prompt(const struct kt_question *q);
 
+/*
+ * Take the input as GET .../inputs/ID gives it, in place of the part that the event showed.
+ * kt_question_show() then shows all of it.
+ */
+void kt_question_whole(struct kt_question *q, const cJSON *data);
+
 enum kt_question_take {
 	KT_TAKE_AGAIN, /* that was no answer */
 	KT_TAKE_MORE, /* fine, the next step follows */
 	KT_TAKE_DONE, /* body holds the answer */
+	KT_TAKE_WHOLE, /* the whole input is wanted: kt_question_whole() */
 };
 /* Take one typed line. */
 enum kt_question_take kt_question_take(

@@ -11,6 +11,7 @@
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
+#include "event/assembly.h"
 #include "text/clean.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 #define GIVE_UP_MS 60000 /* without a connection: the server is not coming back */
-#define ANSWER_MAX_BYTES ((size_t)32 * 1024 * 1024)
+#define ANSWER_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
 
 extern const struct kt_cmd kt_cmd_send;
@@ -63,9 +64,9 @@ struct sending {
 	struct kt_client_follow follow;
 	struct kt_render *render;
 	struct kt_buf text, side; /* drawn, not written yet */
-	struct kt_buf answer; /* the assistant's text of parts */
-	char part[64]; /* that the answer ends with */
-	size_t part_at;
+	struct kt_assembly reply; /* of the text events */
+	struct kt_buf answer; /* the assistant's text, when the turn is done */
+	bool whole; /* `answer` is the text of the done event */
 	struct kt_buf typed; /* of the answer to a question */
 	struct kt_question *question; /* open, or NULL */
 	bool asking; /* on the terminal */
@@ -88,7 +89,7 @@ static void flush(struct sending *s)
 	if (s->text.len)
 		kt_out(s->text.ptr, s->text.len);
 	if (s->side.len && !s->ctx->quiet)
-		(void)!write(STDERR_FILENO, s->side.ptr, s->side.len);
+		kt_side(s->side.ptr, s->side.len);
 	kt_buf_clear(&s->text);
 	kt_buf_clear(&s->side);
 }
@@ -98,34 +99,20 @@ static bool draws(const struct sending *s)
 	return !s->args->stream && !s->ctx->json;
 }
 
-static void collect(struct sending *s, const struct kt_client_event *ev)
-{
-	const char *part = kt_json_str_or(ev->data, "part_id", "");
-
-	if (ev->parent)
-		return;
-	if (!kt_str_eq(part, s->part) || !s->answer.len) {
-		if (s->answer.len)
-			kt_buf_adds(&s->answer, "\n\n");
-		kt_str_copy(s->part, sizeof(s->part), part);
-		s->part_at = s->answer.len;
-	} else if (kt_json_bool(ev->data, "replace", false)) {
-		kt_buf_truncate(&s->answer, s->part_at);
-	}
-	kt_buf_adds(&s->answer, kt_json_str_or(kt_json_obj(ev->data, "part"), "text", ""));
-}
-
 static void take_done(struct sending *s, const cJSON *data)
 {
-	const char *text = kt_json_str(kt_json_obj(data, "message"), "text");
+	const cJSON *message = kt_json_obj(data, "message");
+	const char *text = kt_json_str(message, "text");
 
 	s->done = true;
 	kt_str_copy(
 		s->stop_reason, sizeof(s->stop_reason), kt_json_str_or(data, "stop_reason", ""));
-	if (text) {
-		kt_buf_clear(&s->answer);
+	/* What the end says counts, unless it is only the beginning. */
+	s->whole = text && !kt_json_bool(message, "truncated", false);
+	if (s->whole)
 		kt_buf_adds(&s->answer, text);
-	}
+	else
+		kt_assembly_join(&s->reply, &s->answer);
 }
 
 static void take_status(struct sending *s, const cJSON *data)
@@ -162,8 +149,8 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 		kt_render_event(s->render, ev);
 		flush(s);
 	}
-	if (kt_str_eq(ev->type, "text")) {
-		collect(s, ev);
+	if (kt_str_eq(ev->type, "text") && !ev->parent) {
+		kt_assembly_add(&s->reply, ev->data);
 	} else if (kt_str_eq(ev->type, "status")) {
 		take_status(s, ev->data);
 	} else if (kt_str_eq(ev->type, "done")) {
@@ -192,7 +179,7 @@ static void on_state(void *arg, enum kt_client_state state)
 
 static void ask(struct sending *s)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2); /* the input has its own limit */
 
 	/* What was typed before the question was seen does not answer it. */
 	if (!s->asking) {
@@ -203,7 +190,7 @@ static void ask(struct sending *s)
 		kt_question_show(&b, &s->ctx->errt, s->question);
 	kt_question_show_step(&b, &s->ctx->errt, s->question);
 	kt_buf_adds(&b, kt_question_prompt(s->question));
-	(void)!write(STDERR_FILENO, b.ptr, b.len);
+	kt_side(b.ptr, b.len);
 	s->asking = true;
 }
 
@@ -251,6 +238,22 @@ static enum kt_code answer(struct sending *s, struct kt_err *err)
 	return stop_turn(s, err);
 }
 
+/* All of an input that was shown in part, and the question again. */
+static void show_whole(struct sending *s)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_err err = KT_ERR_INIT;
+
+	if (kt_client_input(s->client, s->follow.session_id, s->question->request_id, &doc, &err) !=
+		KT_OK) {
+		kt_say(s->ctx, "%s", err.msg);
+		return;
+	}
+	kt_question_whole(s->question, doc);
+	s->asking = false;
+	ask(s);
+}
+
 /* What was typed so far; KT_OK also when the line is not whole. */
 static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 {
@@ -262,8 +265,16 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 		return KT_OK;
 	line = kt_strndup(s->typed.ptr, (size_t)(nl - s->typed.ptr));
 	kt_buf_drop(&s->typed, (size_t)(nl - s->typed.ptr) + 1);
-	if (kt_question_take(s->question, line, &body) == KT_TAKE_DONE)
+	switch (kt_question_take(s->question, line, &body)) {
+	case KT_TAKE_DONE:
 		return give(s, body.ptr, err);
+	case KT_TAKE_WHOLE:
+		show_whole(s);
+		return KT_OK;
+	case KT_TAKE_AGAIN:
+	case KT_TAKE_MORE:
+		break;
+	}
 	ask(s);
 	return KT_OK;
 }
@@ -338,13 +349,19 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 	}
 }
 
-static void print_answer(const struct sending *s)
+/* An answer that was cut must not pass for a whole one. */
+static enum kt_code print_answer(const struct sending *s, struct kt_err *err)
 {
 	if (s->ctx->out.is_tty)
-		return; /* drawn already */
+		return KT_OK; /* drawn already */
 	kt_out(s->answer.ptr, s->answer.len);
 	if (s->answer.len && s->answer.ptr[s->answer.len - 1] != '\n')
 		kt_out("\n", 1);
+	if (s->whole || kt_assembly_whole(&s->reply))
+		return KT_OK;
+	(void)kt_fail(err, KT_ELIMIT, 0, "the answer has %zu bytes; the first %zu were printed",
+		kt_assembly_bytes(&s->reply), s->answer.len);
+	return kt_hint(err, "karta sessions export %s has all of it", s->follow.session_id);
 }
 
 static enum kt_code print_json(struct sending *s, struct kt_err *err)
@@ -386,8 +403,7 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 		return KT_OK;
 	if (s->ctx->json)
 		return print_json(s, err);
-	print_answer(s);
-	return KT_OK;
+	return print_answer(s, err);
 }
 
 static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err *err)
@@ -502,12 +518,14 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		return rc;
 	kt_buf_init(&s.text, KT_RENDER_MAX_BYTES);
 	kt_buf_init(&s.side, KT_RENDER_MAX_BYTES);
-	kt_buf_init(&s.answer, ANSWER_MAX_BYTES);
+	kt_assembly_init(&s.reply, ANSWER_MAX_BYTES);
+	kt_buf_init(&s.answer, 2 * ANSWER_MAX_BYTES);
 	kt_buf_init(&s.typed, LINE_MAX_BYTES);
 	rc = run_turn(&s, text.ptr, err);
 	kt_render_free(s.render);
 	kt_buf_release(&s.text);
 	kt_buf_release(&s.side);
+	kt_assembly_release(&s.reply);
 	kt_buf_release(&s.answer);
 	kt_buf_release(&s.typed);
 	kt_question_free(s.question);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
+#include "event/assembly.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -390,25 +391,52 @@ static void add_tool(struct kt_buf *b, const cJSON *data)
 	kt_buf_addc(b, '\n');
 }
 
+struct markdown {
+	const struct kt_ctx *ctx;
+	struct kt_assembly reply; /* of the turn that runs */
+};
+
+static void add_reply(struct kt_buf *b, const struct markdown *md, const cJSON *data)
+{
+	const cJSON *m = kt_json_obj(data, "message");
+	const char *text = kt_json_str_or(m, "text", "");
+
+	if (!*text)
+		return;
+	kt_buf_addf(b, "\n## %s\n\n", kt_json_str_or(data, "agent", "assistant"));
+	if (!kt_json_bool(m, "truncated", false))
+		kt_buf_adds(b, text);
+	else
+		kt_assembly_join(&md->reply, b);
+	if (kt_json_bool(m, "truncated", false) && !kt_assembly_whole(&md->reply))
+		kt_buf_addf(b, "\n\n[... %zu bytes in all: --format jsonl has them]",
+			kt_assembly_bytes(&md->reply));
+	kt_buf_adds(b, "\n\n");
+}
+
 /* Users' messages and whole answers; tools as list items between them. */
 static void export_markdown(void *arg, const struct kt_client_event *ev)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * OUT_MAX_BYTES);
+	struct markdown *md = arg;
 	const cJSON *m = kt_json_obj(ev->data, "message");
 	const char *state = kt_json_str(ev->data, "state"), *text = kt_json_str(m, "text");
 
-	if (kt_str_eq(ev->type, "status") && kt_str_eq(state, "turn_started") && text)
+	if (kt_str_eq(ev->type, "status") && kt_str_eq(state, "turn_started") && text) {
+		kt_assembly_release(&md->reply);
 		kt_buf_addf(
 			&b, "## %s\n\n%s\n\n", kt_json_str_or(m, "participant_name", "User"), text);
-	else if (kt_str_eq(ev->type, "tool_use"))
+	} else if (kt_str_eq(ev->type, "text") && !ev->parent) {
+		kt_assembly_add(&md->reply, ev->data);
+	} else if (kt_str_eq(ev->type, "tool_use")) {
 		add_tool(&b, ev->data);
-	else if (kt_str_eq(ev->type, "error"))
+	} else if (kt_str_eq(ev->type, "error")) {
 		kt_buf_addf(&b, "\n**Error:** %s (%s)\n\n", kt_json_str_or(ev->data, "message", ""),
 			kt_json_str_or(ev->data, "code", "error"));
-	else if (kt_str_eq(ev->type, "done") && text && *text)
-		kt_buf_addf(&b, "\n## %s\n\n%s\n\n", kt_json_str_or(ev->data, "agent", "assistant"),
-			text);
-	kt_remote_text(arg, b.ptr, b.len);
+	} else if (kt_str_eq(ev->type, "done")) {
+		add_reply(&b, md, ev->data);
+	}
+	kt_remote_text(md->ctx, b.ptr, b.len);
 }
 
 static void export_head(const struct kt_ctx *ctx, const cJSON *doc, const char *id)
@@ -424,6 +452,7 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 {
 	const struct one_args *a = args;
 	bool markdown = kt_str_eq(a->format, "markdown");
+	struct markdown md = { .ctx = ctx };
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
 	uint64_t after = 0;
@@ -439,9 +468,14 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 		kt_client_free(c);
 		return kt_wrap(err, "'%s'", a->id);
 	}
+	kt_assembly_init(&md.reply, OUT_MAX_BYTES);
 	if (markdown)
 		export_head(ctx, doc, a->id);
-	rc = each_event(c, a->id, &after, markdown ? export_markdown : export_line, ctx, err);
+	if (markdown)
+		rc = each_event(c, a->id, &after, export_markdown, &md, err);
+	else
+		rc = each_event(c, a->id, &after, export_line, ctx, err);
+	kt_assembly_release(&md.reply);
 	kt_client_free(c);
 	return rc;
 }

@@ -248,6 +248,7 @@ void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_get(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_delete(struct kt_call *c, const struct kt_params *p);
 void kt_api_messages_send(struct kt_call *c, const struct kt_params *p);
+void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p);
 void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p);
 void kt_api_interrupt(struct kt_call *c, const struct kt_params *p);
 void kt_api_events(struct kt_call *c, const struct kt_params *p);

@@ -177,6 +177,20 @@ static void answered_before(
 	kt_api_fail(c, 409, "already_answered", err->msg, extra);
 }
 
+void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES + KT_MAX_EVENT_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+
+	if (!s)
+		return;
+	if (kt_session_input(s, p->value[1], &b, &err) != KT_OK)
+		kt_api_fail(c, 404, "input_not_found", err.msg, NULL);
+	else
+		kt_respond_json(c->ex, 200, &b);
+}
+
 void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_session *s = kt_api_session(c, p->value[0]);

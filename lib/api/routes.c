@@ -45,6 +45,7 @@ ROUTE(sessions_list)
 ROUTE(sessions_get)
 ROUTE(sessions_delete)
 ROUTE(messages_send)
+ROUTE(inputs_get)
 ROUTE(inputs_put)
 ROUTE(interrupt)
 ROUTE(events)
@@ -101,6 +102,8 @@ static const struct rule rules[] = {
 	{ { KT_GET, S "/{session_id}", route_sessions_get, "getSession" }, READ, EVERY },
 	{ { KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" }, WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY },
+	{ { KT_GET, S "/{session_id}/inputs/{request_id}", route_inputs_get, "getInput" },
+		READ, EVERY },
 	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" },
 		WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/interrupt", route_interrupt, "interruptTurn" }, WRITE, EVERY },

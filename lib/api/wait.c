@@ -7,11 +7,12 @@
 
 #include "base/limits.h"
 #include "base/str.h"
+#include "event/assembly.h"
 #include "text/json.h"
 
 #include <string.h>
 
-#define ANSWER_BYTES (32 * 1024 * 1024)
+#define ANSWER_BYTES (4 * KT_MAX_REPLY_BYTES) /* the reply is in it twice, and is escaped */
 
 struct waiter {
 	struct kt_api *api;
@@ -41,15 +42,10 @@ bool kt_api_turn_open(const struct kt_session *s, const char *turn_id)
 /* What is found of a turn. */
 struct turn_view {
 	const char *turn_id;
+	uint64_t after_seq; /* its events come after this one */
 	cJSON *user, *assistant, *usage, *error;
 	char *stop_reason, *agent;
-	struct kt_vec parts; /* struct part *: text in the order it began */
-};
-
-/* One text part: pieces are appended, a `replace` begins it anew. */
-struct part {
-	char id[128];
-	struct kt_buf text;
+	struct kt_assembly reply; /* of the text events */
 };
 
 static cJSON *take(cJSON *obj, const char *key)
@@ -61,43 +57,6 @@ static void replace(cJSON **slot, cJSON *v)
 {
 	cJSON_Delete(*slot);
 	*slot = v;
-}
-
-static struct part *part_of(struct turn_view *v, const char *id)
-{
-	struct part *p;
-
-	for (size_t i = v->parts.len; i > 0; i--) {
-		p = v->parts.items[i - 1];
-		if (kt_str_eq(p->id, id))
-			return p;
-	}
-	p = kt_calloc(1, sizeof(*p));
-	kt_str_copy(p->id, sizeof(p->id), id);
-	kt_buf_init(&p->text, ANSWER_BYTES / 2);
-	kt_vec_push(&v->parts, p);
-	return p;
-}
-
-static void view_text(struct turn_view *v, const cJSON *data)
-{
-	struct part *p = part_of(v, kt_json_str_or(data, "part_id", ""));
-
-	if (kt_json_bool(data, "replace", false))
-		kt_buf_clear(&p->text);
-	kt_buf_adds(&p->text, kt_json_str_or(kt_json_obj(data, "part"), "text", ""));
-}
-
-/* All parts, with blank lines between: what the message of a done event says. */
-static void view_join(const struct turn_view *v, struct kt_buf *out)
-{
-	for (size_t i = 0; i < v->parts.len; i++) {
-		const struct part *p = v->parts.items[i];
-
-		if (p->text.len && out->len)
-			kt_buf_adds(out, "\n\n");
-		kt_buf_add(out, p->text.ptr, p->text.len);
-	}
 }
 
 static void set_str(char **slot, const cJSON *data, const char *key)
@@ -125,7 +84,7 @@ static void view_frame(struct turn_view *v, const struct kt_evframe *f)
 	data = cJSON_GetObjectItemCaseSensitive(ev, "data");
 	if (f->type == KT_EV_TEXT) {
 		if (!kt_json_str(ev, "parent_tool_use_id"))
-			view_text(v, data);
+			kt_assembly_add(&v->reply, data);
 	} else if (f->type == KT_EV_STATUS) {
 		state = kt_json_str(data, "state");
 		if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
@@ -147,7 +106,7 @@ static void walk(struct kt_evlog *log, uint64_t after_seq,
 	bool (*fn)(void *arg, const struct kt_evframe *f), void *arg)
 {
 	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
-	struct kt_buf whole = KT_BUF_INIT(2 * KT_MAX_EVENT_BYTES + KT_SSE_INFLIGHT_BYTES);
+	struct kt_buf whole = KT_BUF_INIT(2 * KT_MAX_EVENT_BYTES + 2 * KT_SSE_INFLIGHT_BYTES);
 	const char *bytes;
 	bool more = true;
 	size_t n;
@@ -211,24 +170,24 @@ static void view_release(struct turn_view *v)
 	cJSON_Delete(v->error);
 	free(v->stop_reason);
 	free(v->agent);
-	for (size_t i = 0; i < v->parts.len; i++) {
-		struct part *p = v->parts.items[i];
-
-		kt_buf_release(&p->text);
-		free(p);
-	}
-	kt_vec_release(&v->parts);
+	kt_assembly_release(&v->reply);
 }
 
 /* --- answers ----------------------------------------------------------------------------- */
 
-static void write_message(struct kt_jw *w, const cJSON *m)
+/* A message of the turn; with text, that stands in place of its own. */
+static void write_message(struct kt_jw *w, const cJSON *m, const struct kt_buf *text)
 {
 	const cJSON *it;
 
 	kt_jw_obj(w, NULL);
 	cJSON_ArrayForEach (it, m) {
-		if (!cJSON_IsNull(it))
+		if (text &&
+			(kt_str_eq(it->string, "truncated") || kt_str_eq(it->string, "text_bytes")))
+			continue;
+		if (text && kt_str_eq(it->string, "text"))
+			kt_jw_strn(w, "text", text->ptr, text->len);
+		else if (!cJSON_IsNull(it))
 			kt_jw_json(w, it->string, it);
 	}
 	kt_jw_arr(w, "parts");
@@ -299,46 +258,80 @@ static void write_usage(struct kt_jw *w, const cJSON *usage)
 	kt_jw_obj_end(w);
 }
 
+/*
+ * The reply: what `done` says when it has all of it, else what the text events say, cut after
+ * max_bytes. True when it is whole.
+ */
+static bool reply_text(const struct turn_view *v, size_t max_bytes, struct kt_buf *out)
+{
+	const char *text = kt_json_str(v->assistant, "text");
+
+	if (text && !kt_json_bool(v->assistant, "truncated", false)) {
+		kt_buf_adds(out, text);
+		return true;
+	}
+	kt_assembly_join(&v->reply, out);
+	if (out->len <= max_bytes)
+		return kt_assembly_whole(&v->reply);
+	kt_buf_truncate(out, kt_utf8_cut(out->ptr, out->len, max_bytes));
+	return false;
+}
+
+static void write_turn(struct kt_jw *w, struct kt_call *c, struct kt_session *s,
+	const struct turn_view *v, size_t max_bytes)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SIZE_MAX / 2);
+	bool whole = reply_text(v, max_bytes, &text);
+
+	kt_jw_obj(w, NULL);
+	kt_jw_strn(w, "text", text.ptr, text.len);
+	if (!whole) {
+		kt_jw_bool(w, "truncated", true);
+		kt_jw_int(w, "text_bytes", (int64_t)kt_assembly_bytes(&v->reply));
+		kt_jw_int(w, "events_after", (int64_t)v->after_seq);
+	}
+	kt_jw_str(w, "session_id", s->id);
+	kt_jw_str(w, "turn_id", v->turn_id);
+	kt_jw_str(w, "agent", v->agent ? v->agent : s->current_agent);
+	kt_jw_arr(w, "messages");
+	if (v->user)
+		write_message(w, v->user, NULL);
+	if (v->assistant)
+		write_message(w, v->assistant, whole ? &text : NULL);
+	kt_jw_arr_end(w);
+	write_usage(w, v->usage);
+	kt_jw_str(w, "stop_reason", v->assistant ? v->stop_reason : "requires_action");
+	kt_session_write_pending(w, "pending_input", s);
+	kt_api_write_project(w, c, s);
+	kt_jw_obj_end(w);
+}
+
 static void respond_turn(struct kt_call *c, struct kt_session *s, struct turn_view *v)
 {
+	/* Escaping can make six bytes of one: then less of the text fits. */
+	static const size_t most[] = { KT_MAX_REPLY_BYTES, KT_MAX_REPLY_BYTES / 16 };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ANSWER_BYTES);
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(ANSWER_BYTES / 2);
-	bool whole = v->assistant && !kt_json_bool(v->assistant, "truncated", false);
-	struct kt_jw w;
 
 	if (v->error) {
 		respond_error(c, s, v);
 		return;
 	}
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	if (whole) {
-		kt_jw_json(&w, "text", kt_json_get(v->assistant, "text"));
-	} else {
-		view_join(v, &text);
-		kt_jw_strn(&w, "text", text.ptr, text.len);
+	for (size_t i = 0; i < KT_ARRAY_LEN(most); i++) {
+		struct kt_jw w;
+
+		kt_buf_clear(&b);
+		kt_jw_init(&w, &b);
+		write_turn(&w, c, s, v, most[i]);
+		if (kt_buf_ok(&b))
+			break;
 	}
-	kt_jw_str(&w, "session_id", s->id);
-	kt_jw_str(&w, "turn_id", v->turn_id);
-	kt_jw_str(&w, "agent", v->agent ? v->agent : s->current_agent);
-	kt_jw_arr(&w, "messages");
-	if (v->user)
-		write_message(&w, v->user);
-	if (v->assistant)
-		write_message(&w, v->assistant);
-	kt_jw_arr_end(&w);
-	write_usage(&w, v->usage);
-	kt_jw_str(&w, "stop_reason", v->assistant ? v->stop_reason : "requires_action");
-	kt_session_write_pending(&w, "pending_input", s);
-	kt_api_write_project(&w, c, s);
-	kt_jw_obj_end(&w);
 	kt_respond_json(c->ex, 200, &b);
 }
 
 static void answer_turn(
 	struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq)
 {
-	struct turn_view v = { .turn_id = turn_id };
+	struct turn_view v = { .turn_id = turn_id, .after_seq = after_seq };
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_evlog *log;
 
@@ -346,6 +339,7 @@ static void answer_turn(
 		kt_api_fail_err(c, &err);
 		return;
 	}
+	kt_assembly_init(&v.reply, KT_MAX_REPLY_BYTES);
 	walk(log, after_seq, view_walk, &v);
 	if (!v.assistant && !kt_api_turn_open(s, turn_id))
 		kt_api_fail(c, 410, "events_expired", "the events of this turn are no longer kept",

@@ -37,6 +37,8 @@ bool kt_utf8_valid(const char *s, size_t len);
  * Decode one code point of at most len bytes; returns bytes used, 0 when invalid or len is 0.
  */
 size_t kt_utf8_decode(const char *s, size_t len, uint32_t *out_cp);
+/* Length of at most max of the len bytes at s that does not end inside a UTF-8 sequence. */
+size_t kt_utf8_cut(const char *s, size_t len, size_t max);
 /* Append code point cp as UTF-8. */
 void kt_utf8_add(struct kt_buf *b, uint32_t cp);
 /* Terminal columns of cp (0 combining, 1, or 2 wide); control characters are 0. */

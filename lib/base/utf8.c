@@ -371,6 +371,15 @@ void kt_utf8_add(struct kt_buf *b, uint32_t cp)
 	}
 }
 
+size_t kt_utf8_cut(const char *s, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max > 0 && ((unsigned char)s[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}
+
 static bool in_ranges(const struct range *r, size_t n, uint32_t cp)
 {
 	size_t low = 0;

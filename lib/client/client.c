@@ -385,17 +385,31 @@ enum kt_code kt_client_interrupt(
 	return rc;
 }
 
-enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *request_id,
-	const char *body, struct kt_err *err)
+static char *input_path(const char *id, const char *request_id)
 {
 	KT_AUTO_BUF struct kt_buf rest = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES / 2);
-	KT_AUTOFREE char *path = NULL;
-	struct client_request rq = { .method = "PUT", .body = body, .prefer = "respond-async" };
-	KT_AUTO_JSON cJSON *doc = NULL;
 
 	kt_buf_adds(&rest, "/inputs/");
 	kt_url_add_segment(&rest, request_id);
-	path = client_session_path(id, rest.ptr);
+	return client_session_path(id, rest.ptr);
+}
+
+enum kt_code kt_client_input(struct kt_client *c, const char *id, const char *request_id,
+	cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = input_path(id, request_id);
+	struct client_request rq = { .method = "GET", .path = path };
+
+	return client_call(c, &rq, out, err);
+}
+
+enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *request_id,
+	const char *body, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = input_path(id, request_id);
+	struct client_request rq = { .method = "PUT", .body = body, .prefer = "respond-async" };
+	KT_AUTO_JSON cJSON *doc = NULL;
+
 	rq.path = path;
 	return client_call(c, &rq, &doc, err);
 }

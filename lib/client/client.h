@@ -60,6 +60,9 @@ KT_MUST_CHECK enum kt_code kt_client_events(struct kt_client *c, const char *id,
 /* Interrupt the running turn; *out_was is false when none ran. */
 KT_MUST_CHECK enum kt_code kt_client_interrupt(
 	struct kt_client *c, const char *id, bool *out_was, struct kt_err *err);
+/* An open input with its tool_input whole: the data of its input_required event. KT_ENOTFOUND. */
+KT_MUST_CHECK enum kt_code kt_client_input(struct kt_client *c, const char *id,
+	const char *request_id, cJSON **out, struct kt_err *err);
 /*
  * Answer an input with a body like {"decision":"approve_once"}; does not wait for what follows.
  * Returns KT_ENOTFOUND (never asked) or KT_ECONFLICT (answered already).

@@ -226,8 +226,13 @@ void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, siz
 	const char *parent);
 /* Tell of a line of len bytes that could not be read: a system event, malformed_line. */
 void kt_emit_malformed(struct kt_driver *d, size_t len);
-/* {"input_tokens":..} with the known fields; cost as cost_usd. */
 struct kt_jw;
+/*
+ * Write v with each string cut after max_string_bytes and marked as cut, at most 1,000 members a
+ * level and 16 levels.
+ */
+void kt_emit_cut_json(struct kt_jw *w, const char *key, const cJSON *v, size_t max_string_bytes);
+/* {"input_tokens":..} with the known fields; cost as cost_usd. */
 void kt_usage_write(struct kt_jw *w, const char *key, const struct kt_usage *u);
 
 #endif

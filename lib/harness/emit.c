@@ -197,16 +197,6 @@ void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, siz
 	d->sink.event(d->sink.arg, &ev);
 }
 
-/* Length of at most max bytes of s that ends with a whole UTF-8 sequence. */
-static size_t cut_length(const char *s, size_t len, size_t max)
-{
-	if (len <= max)
-		return len;
-	while (max > 0 && ((unsigned char)s[max] & 0xC0) == 0x80)
-		max--;
-	return max;
-}
-
 /* The beginning of a character at the end of a part, which waits for the rest. */
 struct held {
 	char *part_id;
@@ -229,7 +219,7 @@ static void send_text(
 {
 	do {
 		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-		size_t n = cut_length(text, len, EMIT_TEXT_BYTES);
+		size_t n = kt_utf8_cut(text, len, EMIT_TEXT_BYTES);
 		struct kt_jw w;
 
 		kt_jw_init(&w, &b);
@@ -326,7 +316,7 @@ static void write_cut(struct kt_jw *w, const char *key, const cJSON *v, size_t m
 static void write_cut_string(struct kt_jw *w, const char *key, const char *s, size_t max)
 {
 	size_t len = strlen(s);
-	size_t keep = cut_length(s, len, max);
+	size_t keep = kt_utf8_cut(s, len, max);
 
 	if (keep == len) {
 		kt_jw_strn(w, key, s, len);
@@ -399,6 +389,11 @@ static void write_tool(struct kt_buf *b, const struct tool_event *t, size_t max_
 	if (max_string)
 		kt_jw_bool(&w, "truncated", true);
 	kt_jw_obj_end(&w);
+}
+
+void kt_emit_cut_json(struct kt_jw *w, const char *key, const cJSON *v, size_t max_string_bytes)
+{
+	write_cut(w, key, v, max_string_bytes, 0);
 }
 
 static void emit_tool(struct kt_driver *d, const struct tool_event *t)

@@ -20,6 +20,7 @@ static void input_free(struct kt_input *in)
 	free(in->ask_id);
 	free(in->memory);
 	free(in->json);
+	free(in->whole);
 	free(in);
 }
 
@@ -101,49 +102,6 @@ static char *memory_of(const struct kt_ask *ask)
 	return kt_asprintf("%s\x1f%s", ask->tool ? ask->tool : "", ask->key ? ask->key : "");
 }
 
-/* The data of an input_required event. */
-static char *render(const struct kt_input *in, const struct kt_ask *ask)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-	bool question = kt_str_eq(ask->kind, "question");
-	char iso[40];
-	struct kt_jw w;
-
-	kt_time_iso(in->expires_us, false, iso, sizeof(iso));
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "request_id", in->request_id);
-	kt_jw_str(&w, "kind", ask->kind);
-	kt_jw_str(&w, "tool", ask->tool);
-	if (ask->input)
-		kt_jw_raw(&w, "tool_input", ask->input, ask->input_len);
-	else
-		kt_jw_null(&w, "tool_input");
-	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
-	kt_jw_str(&w, "message", ask->message);
-	kt_jw_arr(&w, "options");
-	if (question) {
-		kt_jw_str(&w, NULL, "answer");
-	} else {
-		kt_jw_str(&w, NULL, "approve_once");
-		kt_jw_str(&w, NULL, "approve_session");
-	}
-	kt_jw_str(&w, NULL, "deny");
-	kt_jw_arr_end(&w);
-	if (ask->questions)
-		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));
-	kt_jw_str(&w, "expires_at", iso);
-	kt_jw_obj_end(&w);
-	if (kt_buf_ok(&b))
-		return kt_buf_take(&b);
-	/* An input too large to show must not be approved unseen: only its size is told. */
-	return kt_asprintf(
-		"{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":null,"
-		"\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
-		"\"the input of this tool call is too large to show\",\"options\":[\"deny\"]}",
-		in->request_id, ask->input_len);
-}
-
 static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask, const char *memory,
 	enum kt_decision *out, const char **out_by)
 {
@@ -220,7 +178,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	in->ask_id = kt_strdup(ask->id);
 	in->memory = KT_STEAL(memory);
 	in->expires_us = kt_time_us() + wait_ms * 1000;
-	in->json = render(in, ask);
+	in->json = kt_input_render(in, ask);
 	in->expiry = kt_timer_new(s->reg->loop, expired, in);
 	kt_timer_start(in->expiry, wait_ms, 0);
 	kt_vec_push(&s->inputs, in);

@@ -168,7 +168,7 @@ static char *transcript(struct kt_session *s)
 
 	if (!s->prompted || !s->turns || kt_session_log(s, &log, NULL) != KT_OK)
 		return NULL;
-	kt_buf_init(&whole, 2 * KT_MAX_EVENT_BYTES);
+	kt_buf_init(&whole, 2 * KT_MAX_EVENT_BYTES + 2 * KT_SSE_INFLIGHT_BYTES);
 	r = kt_evreader_new(log, 0, NULL, NULL);
 	while ((n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
 		struct kt_evframe f;

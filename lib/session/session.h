@@ -64,6 +64,7 @@ struct kt_input {
 	char *ask_id; /* the driver's */
 	char *memory; /* "tool<US>key": what approve_session remembers */
 	char *json; /* data of its input_required event */
+	char *whole; /* the exact tool input as JSON, when `json` shows it in part; else NULL */
 	bool question; /* wants an answer, not a yes */
 	struct kt_timer *expiry;
 	int64_t expires_us;
@@ -244,6 +245,12 @@ KT_MUST_CHECK enum kt_code kt_session_send(
 	struct kt_session *s, const struct kt_message *m, struct kt_sent *out, struct kt_err *err);
 /* Stop the running turn; false when none runs. */
 bool kt_session_interrupt(struct kt_session *s);
+/*
+ * Append an open input to out: the data of its input_required event, tool_input whole.
+ * Returns KT_OK or KT_ENOTFOUND (never asked, or not open any more).
+ */
+KT_MUST_CHECK enum kt_code kt_session_input(
+	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err);
 /*
  * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL.
  * Returns KT_OK, KT_ENOTFOUND (never asked), KT_ECONFLICT (answered already: *out_first says how),

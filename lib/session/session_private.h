@@ -255,6 +255,10 @@ void kt_session_arm_idle(struct kt_session *s);
 void kt_session_pump(void *arg);
 extern const struct kt_harness_cbs kt_session_harness_cbs;
 
+/* ask.c */
+/* The data of an input_required event, the caller's; sets in->whole when it shows a part only. */
+KT_MUST_CHECK char *kt_input_render(struct kt_input *in, const struct kt_ask *ask);
+
 /* inputs.c */
 void kt_session_asked(struct kt_session *s, const struct kt_ask *ask);
 void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id);

@@ -401,12 +401,10 @@ static void render_done(struct kt_buf *b, const struct kt_session *s, const stru
 	const struct kt_turn_result *r, size_t max_text)
 {
 	const char *text = r->text ? r->text : "";
-	size_t len = strlen(text), keep = KT_MIN(len, max_text);
+	size_t len = strlen(text), keep = kt_utf8_cut(text, len, max_text);
 	char id[KT_ID_MAX];
 	struct kt_jw w;
 
-	while (keep < len && keep && ((unsigned char)text[keep] & 0xc0) == 0x80)
-		keep--;
 	kt_rand_id("msg_", id);
 	kt_jw_init(&w, b);
 	kt_jw_obj(&w, NULL);
@@ -415,8 +413,10 @@ static void render_done(struct kt_buf *b, const struct kt_session *s, const stru
 	kt_jw_str(&w, "id", id);
 	kt_jw_str(&w, "role", "assistant");
 	kt_jw_strn(&w, "text", text, keep);
-	if (keep < len)
+	if (keep < len) {
 		kt_jw_bool(&w, "truncated", true);
+		kt_jw_int(&w, "text_bytes", (int64_t)len);
+	}
 	kt_jw_obj_end(&w);
 	kt_jw_str(&w, "stop_reason", r->stop_reason ? r->stop_reason : "end_turn");
 	kt_jw_str(&w, "agent", s->current_agent);

@@ -176,6 +176,8 @@ async function conversation(c, prefix, own) {
   const asked = await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:touch one]]' } });
   const pending = asked.body.pending_input.request_id;
   assert.equal((await ok(200, 'GET', ONE, [id])).body.turn.state, 'waiting');
+  assert.deepEqual((await ok(200, 'GET', INPUT, [id, pending])).body, asked.body.pending_input);
+  await ok(404, 'GET', INPUT, [id, 'req_none']);
   await ok(404, 'PUT', INPUT, [id, 'req_none'], { body: { decision: 'deny' } });
   await ok(422, 'PUT', INPUT, [id, pending], { body: { decision: 'maybe' } });
   await ok(400, 'PUT', INPUT, [id, pending], { raw: '[' });

@@ -23,6 +23,15 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":1,"end":{"text":"Umlauts came."}}
 EOT
 
+python3 - >>app/rehearsals/test.jsonl <<'EOT'
+import json
+content = "".join("row %07d of the file\n" % i for i in range(70000))
+print('{"karta_rehearsal":1,"match":{"text":"large"}}')
+print(json.dumps({"t": 1, "ask": {"id": "w", "tool": "Write", "message": "Allow Write: big.txt?",
+    "input": {"file_path": "big.txt", "content": content}}}))
+print('{"t":2,"when":{"w":"any"},"end":{"text":"That was large."}}')
+EOT
+
 # drive SCRIPT [ARGUMENT...]: run karta chat on a pty; SCRIPT is Python with expect(), send(), ...
 cat >drive.py <<'EOT'
 import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
@@ -130,6 +139,20 @@ test_expect_success 'approvals: once, for the session, no' '
 	send(REFUND + "\r"); expect("[d]eny> "); send("o\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("[d]eny> "); send("session\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("approved without asking"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send("\x04"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'an input over 1 MiB is shown in part, and whole when asked for' '
+	drive <<-\EOT
+	expect("> "); send("large\r")
+	shown = expect("[a]ll of it / [o]nce / [s]ession / [d]eny> ")
+	assert "tool: Write" in shown and "shown in part" in shown and "sha256: " in shown, shown[:300]
+	assert "row 0000001" in shown and "more bytes were cut" in shown and "row 0069999" not in shown
+	send("a\r")
+	shown = expect("row 0069999", 60); expect("[o]nce / [s]ession / [d]eny> ")
+	assert "row 0000001" in shown and "shown in part" not in shown
+	send("o\r"); expect("That was large."); expect("> ")
 	send("\x04"); leave(); restored()
 	EOT
 '

@@ -8,6 +8,7 @@
 //   [[crash]]             exits with status 3     [[orphan:300]] a sleep in a session of its own
 //   [[stubborn]]          takes a second to end when its input is closed
 //   [[error:words]]       a JSON-RPC error        [[big:100000]] one chunk of that many bytes
+//   [[write:2000000]]     a "Write" of that many bytes to big.txt, asked first
 //   [[env:NAME]]          the variable's value    [[cat:FILE]]   a file of the working folder
 //   [[stderr:words]]      a line on stderr
 // Several directives are done in order; without any the text is echoed with the number of the turn.
@@ -55,6 +56,20 @@ async function ask(sessionId, command, n) {
   return chosen;
 }
 
+async function askWrite(sessionId, bytes) {
+  const toolCallId = `call_${next++}`;
+  const rawInput = { file_path: 'big.txt', content: 'line of text\n'.repeat(Math.ceil(bytes / 13)).slice(0, bytes) };
+  const toolCall = { toolCallId, title: 'Write', kind: 'edit', status: 'pending', rawInput };
+  out({ method: 'session/update', params: { sessionId, update: { sessionUpdate: 'tool_call', ...toolCall } } });
+  const answer = await request('session/request_permission', { sessionId, toolCall,
+    options: [{ optionId: 'once', kind: 'allow_once', name: 'Allow once' }, { optionId: 'reject', kind: 'reject_once', name: 'Reject' }] });
+  const ok = answer.outcome?.optionId === 'once';
+  if (ok) writeFileSync('big.txt', rawInput.content);
+  out({ method: 'session/update', params: { sessionId, update: { sessionUpdate: 'tool_call_update', toolCallId,
+    status: ok ? 'completed' : 'failed', rawOutput: { output: ok ? 'written' : 'refused' } } } });
+  return ok ? 'written' : 'refused';
+}
+
 async function prompt(id, { sessionId, prompt: blocks }) {
   const s = sessions.get(sessionId);
   const text = blocks.map((b) => b.text ?? '').join('\n');
@@ -84,6 +99,7 @@ async function prompt(id, { sessionId, prompt: blocks }) {
     if (what === 'text') chunk(arg);
     else if (what === 'think') chunk(arg, 'agent_thought_chunk');
     else if (what === 'big') chunk('x'.repeat(Number(arg)));
+    else if (what === 'write') chunk(await askWrite(sessionId, Number(arg)));
     else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
     else if (what === 'cat') chunk(existsSync(arg) ? readFileSync(arg, 'utf8') : '(no such file)');
     else if (what === 'stderr') process.stderr.write(`${arg}\n`);

@@ -126,6 +126,17 @@ const SCRIPTS = {
 		result(turn, "t2", "cat: missing.txt: No such file or directory", null, true);
 		await say(turn, "There are forty orders, and no notes.", { part: "p2" });
 	},
+	async large(turn) {
+		const whole = { file_path: "big.txt", content: "row of the file\n".repeat(70000) };
+		const decision = await turn.ask({
+			kind: "tool_use", tool: "Write", message: "Allow Write: big.txt?",
+			tool_input: { ...whole, content: whole.content.slice(0, 1600) + "\n[... 1118400 more bytes were cut]" },
+			truncated: true, tool_input_bytes: 1190041, tool_input_sha256: "ab".repeat(32),
+			options: ["approve_once", "approve_session", "deny"],
+		}, whole);
+		if (!turn.stopped)
+			await say(turn, decision.decision === "deny" ? "Not written." : "Written.");
+	},
 	async approve(turn) {
 		await say(turn, "I need the order's items for that.");
 		const input = { command: COMMAND, description: "Fetch order 1041", timeout: 20000 };
@@ -188,8 +199,8 @@ class Turn {
 		this.server.append(this.session, type, data, this.id, parent);
 	}
 
-	/* Asks for an input and waits for its decision. */
-	ask(data) {
+	/* Asks for an input and waits for its decision; whole is what GET of the input has as tool_input. */
+	ask(data, whole) {
 		const id = `req_${++this.server.counter}`;
 		this.state = "waiting";
 		return new Promise((resolve) => {
@@ -202,6 +213,7 @@ class Turn {
 			};
 			this.wake = settle;
 			this.session.inputs.set(id, settle);
+			this.session.whole = { ...data, request_id: id, tool_input: whole ?? data.tool_input };
 			this.emit("status", { state: "requires_action" });
 			this.emit("input_required", { request_id: id, ...data });
 		});
@@ -316,6 +328,8 @@ export class MockServer {
 			session.queue[0]?.stop();
 			return json(res, 202, { accepted: true });
 		}
+		if (route === "GET inputs")
+			return json(res, 200, session.whole);
 		if (route === "PUT inputs")
 			return this.input(session, request, body, res);
 		if (route === "GET events")

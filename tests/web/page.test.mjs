@@ -170,6 +170,25 @@ test("what is approved is shown whole, with hidden characters spelled out", mock
 	clean(page);
 });
 
+test("a large input is shown in part, with its digest, and whole when asked for", mockOnly, async (t) => {
+	const page = await openPage(t);
+	await say(page, "large");
+	const card = page.locator(".input.is-open");
+	await card.waitFor();
+	assert.match(await card.innerText(), /1,190,041 bytes, shown in part\. sha256 (ab){32}/);
+	assert.match(await card.locator("code").first().innerText(), /Write/);
+	const shown = () => card.locator("dd").last().evaluate((dd) => dd.textContent.length);
+	assert.ok(await shown() < 2000);
+	await shot(page, "large-input");
+	await card.getByRole("button", { name: "Show all of it" }).click();
+	await page.waitForFunction(() => /Complete input: [\d,]+ lines/.test(document.querySelector(".input.is-open").innerText));
+	assert.equal(await shown(), 16 * 70000);
+	await card.locator("[data-decision=approve_once]").click();
+	await finished(page);
+	assert.match(await lastTurn(page).innerText(), /Written\./);
+	clean(page);
+});
+
 test("a page reloaded in mid-turn ends with the same text", async (t) => {
 	const page = await openPage(t);
 	const other = await openPage(t);

@@ -46,6 +46,7 @@ const app = {
 
 const log = logView(by("log"), by("turns"), by("jump"), {
 	answer: (requestId, body) => api.answer(app.current, requestId, body),
+	input: (requestId) => api.input(app.current, requestId),
 	namesAgents: () => (app.dev?.agents ?? []).length > 1,
 	retry(key) {
 		const entry = app.outbox.find((one) => one.key === key);

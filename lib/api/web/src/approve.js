@@ -7,7 +7,7 @@
 
 import { h, icon, setText, setVisible, show } from "./dom.js";
 import { inputSize, inputView } from "./tool.js";
-import { clock, visible } from "./text.js";
+import { clock, count, visible } from "./text.js";
 
 const LABELS = {
 	tool_use: { approve_once: "Approve once", approve_session: "Approve for session", deny: "Deny" },
@@ -28,10 +28,11 @@ const TICK = "M4.5 10.5 8.5 14.5 15.5 6";
 const CROSS = "M5.5 5.5 14.5 14.5M14.5 5.5 5.5 14.5";
 
 /*
- * Makes the view of one input. answer(requestId, body) sends a decision and
- * throws when it did not arrive. Returns {el, update(item)}.
+ * Makes the view of one input. answer(requestId, body) sends a decision, whole(requestId)
+ * gives the data of an input that is shown in part; they throw when nothing arrived.
+ * Returns {el, update(item)}.
  */
-export function inputCard(answer) {
+export function inputCard(answer, whole) {
 	const el = h("section", { class: "input", tabindex: "-1" });
 	const card = { el, shown: null, error: null, buttons: [], sent: false };
 	return {
@@ -45,14 +46,14 @@ export function inputCard(answer) {
 			const hadFocus = card.sent || el.contains(document.activeElement);
 			card.shown = now;
 			if (now === "open")
-				drawOpen(card, item, answer);
+				drawOpen(card, item, answer, whole);
 			else
 				drawClosed(card, item, hadFocus);
 		},
 	};
 }
 
-function drawOpen(card, item, answer) {
+function drawOpen(card, item, answer, whole) {
 	const isQuestion = item.inputKind === "question";
 	const title = h("h3", { class: "input-title" }, TITLES[item.inputKind] ?? TITLES.tool_use);
 	if (item.tool && !isQuestion)
@@ -62,20 +63,20 @@ function drawOpen(card, item, answer) {
 	card.el.className = "input is-open";
 	card.el.setAttribute("role", "group");
 	card.el.setAttribute("aria-label", `${title.textContent}. ${visible(item.message ?? "")}`);
-	card.el.replaceChildren(title, ...(isQuestion ? questionBody(card, item, send) : approvalBody(card, item, send)),
+	card.el.replaceChildren(title, ...(isQuestion ? questionBody(card, item, send) : approvalBody(card, item, send, whole)),
 		card.error);
 	const until = item.expiresAt === null ? "" : clock(item.expiresAt);
 	if (until !== "")
 		card.el.append(h("p", { class: "quiet" }, `Waits until ${until}.`));
 }
 
-function approvalBody(card, item, send) {
+function approvalBody(card, item, send, whole) {
 	const message = h("p", { class: "input-message" });
 	setVisible(message, item.message ?? "");
 	show(message, Boolean(item.message));
-	const size = inputSize(item.input);
-	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region", "aria-label": `Complete input, ${size}` },
-		inputView(item.input));
+	const size = item.part ? `${count(item.part.bytes)} bytes, shown in part` : inputSize(item.input);
+	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region",
+		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, inputView(item.input));
 	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
 	const options = item.options.map(optionOf).filter((option) => option.id !== "");
 	const list = options.length > 0 ? options : Object.keys(LABELS.tool_use).map((id) => ({ id, label: null }));
@@ -85,8 +86,28 @@ function approvalBody(card, item, send) {
 		"data-decision": id,
 		onclick: () => send({ decision: id }),
 	}, labels[id] ?? visible(label ?? id)));
-	return [message, box, h("p", { class: "quiet" }, `Complete input: ${size}`),
+	return [message, box, item.part ? partNote(card, item, box, whole) : h("p", { class: "quiet" }, `Complete input: ${size}`),
 		h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* What is shown of a large input, and the button that shows all of it. */
+function partNote(card, item, box, whole) {
+	const note = h("p", { class: "quiet input-part" },
+		`${count(item.part.bytes)} bytes, shown in part. sha256 ${visible(item.part.sha256)} `);
+	const button = h("button", { type: "button", class: "text-button", onclick: async () => {
+		button.disabled = true;
+		try {
+			const { tool_input: input } = await whole(item.requestId);
+			box.replaceChildren(inputView(input));
+			box.setAttribute("aria-label", `Complete input, ${inputSize(input)}`);
+			setText(note, `Complete input: ${inputSize(input)}. sha256 ${visible(item.part.sha256)}`);
+		} catch {
+			button.disabled = false;
+			fail(card, "The input did not arrive. Try again.");
+		}
+	} }, "Show all of it");
+	note.append(button);
+	return note;
 }
 
 /* An option is an id, or an object with an id and a label. */

@@ -98,6 +98,7 @@ export const api = {
 	send: (id, text, agent) => callOnce("POST", session(id) + "/messages", {
 		text, ...(agent ? { agent } : {}), thinking: true, stream: false, on_busy: "enqueue",
 	}, ASYNC),
+	input: (id, requestId) => call("GET", `${session(id)}/inputs/${encodeURIComponent(requestId)}`),
 	answer: (id, requestId, body) =>
 		call("PUT", `${session(id)}/inputs/${encodeURIComponent(requestId)}`, body, ASYNC),
 };

@@ -16,8 +16,9 @@
  *     tool      {id, name, input, state, output, isError, awaits, items}; awaits is the
  *               request an approval of this call waits for, or null
  *               state: pending, running, completed, failed, cancelled, rejected, ended
- *     input     {requestId, inputKind, tool, input, message, options, questions,
- *                expiresAt, decision, by}; decision is null while it waits
+ *     input     {requestId, inputKind, tool, input, part, message, options, questions,
+ *                expiresAt, decision, by}; decision is null while it waits; part is null, or
+ *                {bytes, sha256} of the whole input when `input` has only a part of it
  *     error     {message, code}
  *     gap       {first, last}
  */
@@ -268,6 +269,7 @@ function inputRequired(turn, event, data) {
 	const item = {
 		key: `input:${event.seq}`, kind: "input", requestId: data.request_id,
 		inputKind: word(data.kind) ?? "tool_use", tool: word(data.tool), input: data.tool_input ?? null,
+		part: word(data.tool_input_sha256) === null ? null : { bytes: data.tool_input_bytes, sha256: data.tool_input_sha256 },
 		message: word(data.message), options: Array.isArray(data.options) ? data.options : [],
 		questions: Array.isArray(data.questions) ? data.questions : null,
 		expiresAt: data.expires_at ?? null, decision: null, by: null,
@@ -289,7 +291,7 @@ function awaiting(items, input, id) {
 function decidedAlone(turn, event, data) {
 	const item = {
 		key: `input:${event.seq}`, kind: "input", requestId: null, inputKind: "tool_use", tool: word(data.tool),
-		input: null, message: word(data.message), options: [], questions: null, expiresAt: null,
+		input: null, part: null, message: word(data.message), options: [], questions: null, expiresAt: null,
 		decision: data.state, by: word(data.by),
 	};
 	return inContainer(turn, event.parent_tool_use_id, (items) => [...items, item]);

@@ -16,7 +16,7 @@ const NEAR_END = 48;
 
 /*
  * Makes the view of the conversation in `parent`, which scrolls in `scroller`.
- *   actions.answer(requestId, body), actions.retry(key), actions.dismiss(key),
+ *   actions.answer(requestId, body), actions.input(requestId), actions.retry(key), actions.dismiss(key),
  *   actions.namesAgents(): whether there are several, so that turns name theirs
  * Returns {update(turns), toEnd()}.
  */
@@ -105,7 +105,7 @@ function itemView(first, actions, getTurn) {
 	case "tool":
 		return toolCard((item) => itemView(item, actions, getTurn));
 	case "input":
-		return inputCard(actions.answer);
+		return inputCard(actions.answer, actions.input);
 	case "error":
 		return errorView();
 	default:

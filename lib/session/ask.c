@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a person is asked, as data of an input_required event. A call whose input is larger than an
+ * event is shown in part, with its size and digest; the whole of it stays here until it is
+ * answered, for whoever wants to see it before deciding.
+ */
+#include "session/session_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "crypto/crypto.h"
+#include "text/json.h"
+
+#include <string.h>
+
+/* What is shown of a long string in an input that is too large for an event. */
+static const size_t cuts[] = { 64 * 1024, 1024, 64 };
+
+/* The input as far as it is shown, and what tells the whole of it. */
+static void write_part(
+	struct kt_jw *w, const cJSON *input, size_t cut, const char *digest, size_t bytes)
+{
+	kt_emit_cut_json(w, "tool_input", input, cut);
+	kt_jw_bool(w, "truncated", true);
+	kt_jw_int(w, "tool_input_bytes", (int64_t)bytes);
+	kt_jw_str(w, "tool_input_sha256", digest);
+}
+
+static void write_options(struct kt_jw *w, bool question)
+{
+	kt_jw_arr(w, "options");
+	if (question) {
+		kt_jw_str(w, NULL, "answer");
+	} else {
+		kt_jw_str(w, NULL, "approve_once");
+		kt_jw_str(w, NULL, "approve_session");
+	}
+	kt_jw_str(w, NULL, "deny");
+	kt_jw_arr_end(w);
+}
+
+/* input NULL: as the harness wrote it. */
+static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask,
+	const cJSON *input, size_t cut, const char *digest)
+{
+	char iso[40];
+	struct kt_jw w;
+
+	kt_time_iso(in->expires_us, false, iso, sizeof(iso));
+	kt_buf_clear(b);
+	kt_jw_init(&w, b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "request_id", in->request_id);
+	kt_jw_str(&w, "kind", ask->kind);
+	kt_jw_str(&w, "tool", ask->tool);
+	if (input)
+		write_part(&w, input, cut, digest, ask->input_len);
+	else if (ask->input)
+		kt_jw_raw(&w, "tool_input", ask->input, ask->input_len);
+	else
+		kt_jw_null(&w, "tool_input");
+	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
+	kt_jw_str(&w, "message", ask->message);
+	write_options(&w, in->question);
+	if (ask->questions)
+		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));
+	kt_jw_str(&w, "expires_at", iso);
+	kt_jw_obj_end(&w);
+}
+
+/* False when there is no digest or even the part is too large. */
+static bool write_large(struct kt_buf *b, struct kt_input *in, const struct kt_ask *ask)
+{
+	KT_AUTO_JSON cJSON *input = NULL;
+	char digest[KT_DIGEST_MAX];
+
+	if (!ask->input || in->question || kt_crypto_init(NULL) != KT_OK ||
+		kt_json_parse(ask->input, ask->input_len, KT_JSON_LENIENT, &input, NULL) != KT_OK)
+		return false;
+	kt_sha256_of(ask->input, ask->input_len, digest);
+	for (size_t i = 0; i < KT_ARRAY_LEN(cuts); i++) {
+		write_ask(b, in, ask, input, cuts[i], digest);
+		if (!kt_buf_ok(b))
+			continue;
+		in->whole = kt_strndup(ask->input, ask->input_len);
+		return true;
+	}
+	return false;
+}
+
+char *kt_input_render(struct kt_input *in, const struct kt_ask *ask)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+
+	write_ask(&b, in, ask, NULL, 0, NULL);
+	if (kt_buf_ok(&b) || write_large(&b, in, ask))
+		return kt_buf_take(&b);
+	/* What cannot be shown must not be approved unseen: only its size is told. */
+	kt_buf_clear(&b);
+	kt_buf_addf(&b, "{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":", in->request_id);
+	if (ask->tool && strlen(ask->tool) <= KT_MAX_NAME_BYTES)
+		kt_json_add_str(&b, ask->tool, strlen(ask->tool));
+	else
+		kt_buf_adds(&b, "null");
+	kt_buf_addf(&b,
+		",\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
+		"\"the input of this tool call is too large to show\",\"options\":[\"deny\"]}",
+		ask->input_len);
+	return kt_buf_take(&b);
+}
+
+enum kt_code kt_session_input(
+	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err)
+{
+	static const char *const marks[] = { "truncated", "tool_input_bytes", "tool_input_sha256" };
+
+	for (size_t i = 0; i < s->inputs.len; i++) {
+		const struct kt_input *in = s->inputs.items[i];
+		KT_AUTO_JSON cJSON *doc = NULL;
+		const cJSON *m;
+		struct kt_jw w;
+
+		if (!kt_str_eq(in->request_id, request_id))
+			continue;
+		if (!in->whole) {
+			kt_buf_adds(out, in->json);
+			return KT_OK;
+		}
+		if (kt_json_parse(in->json, strlen(in->json), KT_JSON_LENIENT, &doc, err) != KT_OK)
+			return kt_wrap(err, "open input");
+		for (size_t k = 0; k < KT_ARRAY_LEN(marks); k++)
+			cJSON_DeleteItemFromObjectCaseSensitive(doc, marks[k]);
+		kt_jw_init(&w, out);
+		kt_jw_obj(&w, NULL);
+		cJSON_ArrayForEach (m, doc) {
+			if (kt_str_eq(m->string, "tool_input"))
+				kt_jw_raw(&w, "tool_input", in->whole, strlen(in->whole));
+			else
+				kt_jw_json(&w, m->string, m);
+		}
+		kt_jw_obj_end(&w);
+		return KT_OK;
+	}
+	return kt_fail(
+		err, KT_ENOTFOUND, 0, "there is no open input '%s' in this session", request_id);
+}
