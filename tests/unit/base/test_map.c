@@ -3,8 +3,8 @@
  * Tests of the string map against a plain array as the model.
  */
 #include "base/map.h"
+#include "tests/unit/patience.h"
 
-#include "base/rand.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -82,11 +82,11 @@ static void test_against_model(void **state)
 	char key[32];
 
 	for (int step = 0; step < 20000; step++) {
-		size_t k = kt_rand_below(KEYS);
-		int *v = &store[kt_rand_below(KEYS)];
+		size_t k = chance_below(KEYS);
+		int *v = &store[chance_below(KEYS)];
 
 		snprintf(key, sizeof(key), "key-%zu", k);
-		switch (kt_rand_below(3)) {
+		switch (chance_below(3)) {
 		case 0:
 			assert_ptr_equal(kt_map_set(&m, key, v), model[k]);
 			len += !model[k];

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "event/event.h"
+#include "tests/unit/patience.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -86,14 +87,20 @@ KT_UNUSED static void rig_turn(struct rig *r, int64_t ms)
 	kt_timer_free(t);
 }
 
+/* Let it go round until the condition holds no more. */
+#define RIG_WHILE(r, cond)                                                                         \
+	do {                                                                                       \
+		int64_t until_us_ = kt_mono_us() + slowed_ms(PATIENCE_MS) * 1000;                  \
+		while (cond) {                                                                     \
+			if (kt_mono_us() > until_us_)                                              \
+				fail_msg("for ever: %s", #cond);                                   \
+			rig_turn(r, 1);                                                            \
+		}                                                                                  \
+	} while (0)
+
 KT_UNUSED static void rig_wait(struct rig *r, const struct answer *a, int n)
 {
-	int64_t until = kt_mono_us() + 20000000;
-
-	while (a->n < n && kt_mono_us() < until)
-		rig_turn(r, 1);
-	if (a->n < n)
-		fail_msg("no answer");
+	RIG_WHILE(r, a->n < n);
 }
 
 /* Call: RUN(r, &a, kt_control_keys(r->ctl, &r->actor, on_answer, &a)) */

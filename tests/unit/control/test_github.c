@@ -269,7 +269,7 @@ static void deliver(struct rig *r, struct answer *a, const char *event, const ch
 /* Until the fetches are over, their publishes accepted and the builds done. */
 static void settle_down(struct rig *r)
 {
-	int64_t until = kt_mono_us() + 20000000;
+	int64_t until = kt_mono_us() + slowed_ms(PATIENCE_MS) * 1000;
 	bool busy = true;
 
 	while (busy && kt_mono_us() < until) {

@@ -231,10 +231,10 @@ static void test_retention_by_age(void **state)
 	make_project(r, &r->actor, "bot");
 	p = project_mem(r, "bot");
 	say(r, "old");
-	rig_turn(r, 30);
+	rig_turn(r, slowed_ms(1200));
 	kt_logs_sweep(r->ctl);
 	assert_int_equal(kt_evlog_first_seq(p->log), 1);
-	r->ctl->cfg.max_log_ms = 15;
+	r->ctl->cfg.max_log_ms = slowed_ms(1000);
 	say(r, "new");
 	rig_turn(r, 1);
 	kt_logs_sweep(r->ctl);

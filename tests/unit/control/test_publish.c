@@ -289,11 +289,7 @@ static pid_t child_of_spawner(void)
 
 static void wait_for_child(struct rig *r, bool there)
 {
-	int64_t until = kt_mono_us() + 20000000;
-
-	while ((child_of_spawner() != 0) != there && kt_mono_us() < until)
-		rig_turn(r, 1);
-	assert_int_equal(child_of_spawner() != 0, there);
+	RIG_WHILE(r, (child_of_spawner() != 0) != there);
 }
 
 /* Who asks for refs and may push gets an unpacker that is started ahead, and used once. */
@@ -328,9 +324,7 @@ static void test_unpacker_ahead(void **state)
 	wait_for_child(r, true);
 	assert_int_equal(kill(child_of_spawner(), SIGKILL), 0);
 	wait_for_child(r, false);
-	for (int i = 0; w->ahead && i < 2000; i++)
-		rig_turn(r, 1);
-	assert_null(w->ahead);
+	RIG_WHILE(r, w->ahead);
 	send_bundle(r, &a, "four");
 	/* The end of the control takes one with it that never got a job. */
 	RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "beans", on_answer, &a));

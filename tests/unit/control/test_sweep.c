@@ -14,9 +14,7 @@ static void age_rows(struct rig *r)
 static void collect(struct rig *r, bool blobs)
 {
 	kt_releases_collect(r->ctl, blobs);
-	for (int i = 0; kt_works_get(r->ctl)->sweeping && i < 5000; i++)
-		rig_turn(r, 1);
-	assert_false(kt_works_get(r->ctl)->sweeping);
+	RIG_WHILE(r, kt_works_get(r->ctl)->sweeping);
 }
 
 static void deploy_n(struct rig *r, struct answer *a, int i, char digest[KT_DIGEST_MAX],
@@ -107,8 +105,7 @@ static void test_held_tree_stays(void **state)
 		deploy_n(r, &a, i, digest[i], "");
 	rig_restart(r);
 	kt_control_release_open(r->ctl, &t, on_opened, &hold);
-	for (int i = 0; !hold && i < 5000; i++)
-		rig_turn(r, 1);
+	RIG_WHILE(r, !hold);
 	age_rows(r);
 	collect(r, false);
 	assert_true(laid_out(r, digest[0]));
@@ -119,8 +116,7 @@ static void test_held_tree_stays(void **state)
 	/* Opened again, it is laid out again. */
 	hold = 0;
 	kt_control_release_open(r->ctl, &t, on_opened, &hold);
-	for (int i = 0; !hold && i < 5000; i++)
-		rig_turn(r, 1);
+	RIG_WHILE(r, !hold);
 	assert_true(laid_out(r, digest[0]));
 	answer_clear(&a);
 }

@@ -7,9 +7,9 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
-#include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "tests/unit/patience.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +76,7 @@ static void drain(struct kt_evreader *r, struct kt_buf *b, size_t step)
 {
 	for (;;) {
 		const char *p = NULL;
-		size_t n = kt_evreader_peek(r, &p, step > 0 ? kt_rand_below(step) + 1 : SIZE_MAX);
+		size_t n = kt_evreader_peek(r, &p, step > 0 ? chance_below(step) + 1 : SIZE_MAX);
 		if (n == 0)
 			return;
 		kt_buf_add(b, p, n);
@@ -134,7 +134,7 @@ static void every_cut_joins(void **state)
 	for (int kind = 0; kind < 3; kind++) {
 		struct kt_evlog *log = open_log(kind == 0 ? NULL : path, 4 << 20);
 		for (int i = 0; i < 400; i++)
-			add(log, kt_rand_below(2000));
+			add(log, chance_below(2000));
 		tick();
 		if (kind == 2)
 			kt_evlog_idle(log);
@@ -142,17 +142,17 @@ static void every_cut_joins(void **state)
 		assert_int_equal(check_frames(&all, 1, kt_evlog_last_seq(log)), 0);
 		for (int i = 0; i < 100; i++) {
 			struct kt_evreader *r = kt_evreader_new(log, 0, NULL, NULL);
-			size_t cut = kt_rand_below(all.len);
+			size_t cut = chance_below(all.len);
 			kt_buf_clear(&part);
 			while (part.len < cut) {
 				const char *p = NULL;
-				size_t n = kt_evreader_peek(r, &p, kt_rand_below(cut - part.len) + 1);
+				size_t n = kt_evreader_peek(r, &p, chance_below(cut - part.len) + 1);
 				kt_buf_add(&part, p, n);
 				kt_evreader_advance(r, n);
-				if (kt_rand_below(8) == 0)
+				if (chance_below(8) == 0)
 					kt_evlog_idle(log);
 			}
-			drain(r, &part, 1 + kt_rand_below(5000));
+			drain(r, &part, 1 + chance_below(5000));
 			kt_evreader_free(r);
 			assert_int_equal(part.len, all.len);
 			assert_memory_equal(part.ptr, all.ptr, all.len);
@@ -171,11 +171,11 @@ static void torn_tail(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
 	struct kt_evlog *log = open_log(path, 4 << 20);
 	for (int i = 0; i < 60; i++)
-		add(log, i == 50 ? 300000 : kt_rand_below(3000));
+		add(log, i == 50 ? 300000 : chance_below(3000));
 	kt_evlog_free(log);
 	assert_int_equal(kt_fs_read(path, &file, &err), KT_OK);
 	for (int i = 0; i < 50; i++) {
-		size_t cut = i < 40 ? (size_t)i : kt_rand_below(file.len);
+		size_t cut = i < 40 ? (size_t)i : chance_below(file.len);
 		if (i >= 20 && i < 40)
 			cut = file.len - (size_t)(i - 20);
 		KT_AUTO_BUF struct kt_buf torn = KT_BUF_INIT(64 << 20);
@@ -248,9 +248,9 @@ static void resume_from_everywhere(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
 	struct kt_evlog *log = open_log(path, 4 << 20);
 	for (int i = 0; i < N; i++)
-		add(log, i == 77 || i == 400 ? 200000 : kt_rand_below(500));
+		add(log, i == 77 || i == 400 ? 200000 : chance_below(500));
 	for (int round = 0; round < 3; round++) {
-		for (uint64_t after = 0; after <= N + 1; after += round == 0 ? 1 : kt_rand_below(9) + 1) {
+		for (uint64_t after = 0; after <= N + 1; after += round == 0 ? 1 : chance_below(9) + 1) {
 			whole(log, after, &b, 0);
 			assert_int_equal(check_frames(&b, KT_MIN(after, N) + 1, N), 0);
 		}
@@ -317,11 +317,11 @@ static void file_log_is_bounded_without_gaps(void **state)
 	struct kt_evlog *log = open_log(path, 200000);
 	struct kt_evreader *r = kt_evreader_new(log, 0, NULL, NULL);
 	for (int i = 0; i < 3000; i++) {
-		add(log, kt_rand_below(1500));
+		add(log, chance_below(1500));
 		assert_true(kt_evlog_memory(log) <= 200000);
-		if (kt_rand_below(400) == 0)
+		if (chance_below(400) == 0)
 			kt_evlog_idle(log);
-		if (kt_rand_below(50) == 0) {
+		if (chance_below(50) == 0) {
 			const char *p = NULL;
 			size_t n = kt_evreader_peek(r, &p, 20000);
 			kt_buf_add(&late, p, n);
@@ -418,7 +418,7 @@ static void burst_with_hundred_readers(void **state)
 	static struct sink sinks[N];
 	struct kt_evlog *log = open_log(path, 256 * 1024);
 	for (int i = 0; i < N; i++) {
-		sinks[i] = (struct sink){ .step = 1 + kt_rand_below(100000) };
+		sinks[i] = (struct sink){ .step = 1 + chance_below(100000) };
 		kt_buf_init(&sinks[i].b, 64 << 20);
 		sinks[i].r = kt_evreader_new(log, 0, take, &sinks[i]);
 	}
@@ -426,7 +426,7 @@ static void burst_with_hundred_readers(void **state)
 	int ticks = 0;
 	for (int i = 0; i < EVENTS; i++) {
 		add(log, 60);
-		if (kt_rand_below(500) == 0) {
+		if (chance_below(500) == 0) {
 			tick();
 			ticks++;
 		}
@@ -726,7 +726,7 @@ static void speed(void **state)
 	kt_evlog_idle(log);
 	begin = kt_mono_us();
 	for (int i = 0; i < 1000; i++)
-		kt_evreader_free(kt_evreader_new(log, kt_rand_below(N), NULL, NULL));
+		kt_evreader_free(kt_evreader_new(log, chance_below(N), NULL, NULL));
 	us = kt_mono_us() - begin;
 	print_message("# %lld us to find a number among %d in the file\n", (long long)(us / 1000), N);
 	kt_evlog_free(log);

@@ -4,9 +4,9 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
-#include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "tests/unit/patience.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -253,14 +253,14 @@ static void readers_under_trims(void **state)
 	}
 	for (int round = 0; round < 300; round++) {
 		const char *p = NULL;
-		add(log, 1 + kt_rand_below(40));
-		int i = (int)kt_rand_below(8);
-		size_t n = kt_evreader_peek(readers[i], &p, 1 + kt_rand_below(9000));
+		add(log, 1 + chance_below(40));
+		int i = (int)chance_below(8);
+		size_t n = kt_evreader_peek(readers[i], &p, 1 + chance_below(9000));
 		kt_buf_add(&got[i], p, n);
 		kt_evreader_advance(readers[i], n);
-		if (kt_rand_below(6) == 0)
+		if (chance_below(6) == 0)
 			assert_int_equal(
-				kt_evlog_trim(log, 1 + kt_rand_below(60000), 0, NULL), KT_OK);
+				kt_evlog_trim(log, 1 + chance_below(60000), 0, NULL), KT_OK);
 	}
 	for (int i = 0; i < 8; i++) {
 		const char *p = NULL;

@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "base/fs.h"
+#include "tests/unit/patience.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -43,6 +44,16 @@ static void request_id(const char *line, char *out, size_t size)
 		memcpy(out, p, n);
 	}
 	out[n] = '\0';
+}
+
+/* A file beside the other one: "ready" when it is, "ended" when it ends by itself. */
+static void leave_word(const char *what)
+{
+	KT_AUTOFREE char *path = kt_asprintf("%s.%s", env_of("FAKE_FILE"), what);
+	FILE *f = fopen(path, "w");
+
+	if (f)
+		fclose(f);
 }
 
 static void say_text(const char *text)
@@ -119,7 +130,7 @@ static void fake_user(const char *mode)
 		start_tool_process();
 	} else if (!strcmp(mode, "slowtool")) {
 		say_tool("t1");
-		usleep(400 * 1000);
+		usleep((useconds_t)slowed_ms(1500) * 1000);
 		say_result();
 	} else if (!strcmp(mode, "ask")) {
 		say("{\"type\":\"control_request\",\"request_id\":\"a1\",\"request\":{\"subtype\":"
@@ -158,6 +169,7 @@ static void fake_line(const char *mode, const char *line)
 		       "\"request_id\":\"%s\",\"response\":{\"commands\":[]}}}\n",
 			id);
 		fflush(stdout);
+		leave_word("ready");
 	} else if (strstr(line, "\"interrupt\"")) {
 		if (!strcmp(mode, "deaf") || !strcmp(mode, "tool"))
 			return;
@@ -178,6 +190,7 @@ static int fake_main(int argc, char **argv)
 
 	if (!strcmp(mode, "exit")) {
 		fprintf(stderr, "no license for \x1b[31msk-ant-api03-%s\n", "abcdefghijklmnopqrst");
+		leave_word("ended");
 		_exit(3);
 	}
 	for (int i = 1; !strcmp(mode, "noresume") && i < argc; i++) {
@@ -194,6 +207,7 @@ static int fake_main(int argc, char **argv)
 		fake_line(mode, line);
 	while (!strcmp(mode, "stubborn"))
 		pause();
+	leave_word("ended");
 	_exit(0);
 }
 

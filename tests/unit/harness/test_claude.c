@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "base/rand.h"
 
 #include "claude_bench.h"
+#include "tests/unit/patience.h"
 
 static void open_ready(struct bench *b)
 {
@@ -276,16 +276,16 @@ static void test_any_line(void **state)
 		if (round % 2)
 			prompt(&b, "x", NULL, round % 3 == 0);
 		for (int i = 0; i < 60; i++) {
-			feed_text(&b, lines[kt_rand_below(KT_ARRAY_LEN(lines))]);
-			if (kt_rand_below(10) == 0 && b.in_turn)
+			feed_text(&b, lines[chance_below(KT_ARRAY_LEN(lines))]);
+			if (chance_below(10) == 0 && b.in_turn)
 				b.d->ops->interrupt(b.d);
-			if (kt_rand_below(10) == 0 && b.timer_ms > 0)
+			if (chance_below(10) == 0 && b.timer_ms > 0)
 				b.d->ops->timer(b.d);
-			if (kt_rand_below(5) == 0 && b.asks.len) {
+			if (chance_below(5) == 0 && b.asks.len) {
 				KT_AUTOFREE char *id = kt_vec_remove(&b.asks, 0);
 
-				b.d->ops->answer(b.d, id, (enum kt_decision)kt_rand_below(4),
-					kt_rand_below(2) ? "{\"q\":[\"a\",1],\"r\":2}" : NULL,
+				b.d->ops->answer(b.d, id, (enum kt_decision)chance_below(4),
+					chance_below(2) ? "{\"q\":[\"a\",1],\"r\":2}" : NULL,
 					NULL);
 			}
 		}

@@ -12,10 +12,10 @@
 
 #include "base/env.h"
 #include "base/fs.h"
-#include "base/rand.h"
 #include "text/lines.h"
 
 #include "claude_bench.h"
+#include "tests/unit/patience.h"
 
 static const char *test_root(void)
 {
@@ -194,7 +194,7 @@ static void out_line(struct replay *r, const cJSON *line)
 		kt_json_add(&text, copy);
 	kt_buf_addc(&text, '\n');
 	for (size_t at = 0; at < text.len;) {
-		size_t n = 1 + kt_rand_below(kt_rand_below(8) ? 4000 : 7);
+		size_t n = 1 + chance_below(chance_below(8) ? 4000 : 7);
 
 		n = KT_MIN(n, text.len - at);
 		assert_int_equal(kt_lines_feed(&r->lines, text.ptr + at, n, framed_line, r, NULL),

@@ -13,11 +13,9 @@
 #include "base/str.h"
 #include "base/time.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
+#include "tests/unit/patience.h"
 
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -41,8 +39,8 @@ struct rig {
 	int port;
 };
 
-/* What the server's thread saw. */
-static atomic_int n_closed, n_gone, n_streams_open, n_drained;
+/* What the server's thread saw. n_pending: requests that wait for an answer. */
+static atomic_int n_closed, n_gone, n_streams_open, n_drained, n_pending;
 
 struct source {
 	struct kt_exchange *ex;
@@ -102,11 +100,13 @@ struct later {
 	struct kt_exchange *ex;
 	struct kt_timer *timer;
 };
+static struct later *held; /* begins to wait when the drain begins */
 
 static void answer_later(void *arg)
 {
 	struct later *l = arg;
 
+	n_pending--;
 	kt_respond(l->ex, 200, "text/plain", "later", 5);
 	kt_timer_free(l->timer);
 	free(l);
@@ -115,6 +115,7 @@ static void answer_later(void *arg)
 static void client_gone(void *arg)
 {
 	n_gone++;
+	n_pending--;
 }
 
 static void rig_stop_loop(void *arg)
@@ -172,13 +173,18 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 		kt_respond(ex, 202, "text/plain", rq->body, rq->body_len);
 	} else if (strcmp(rq->path, "/host") == 0) {
 		kt_respond(ex, 200, "text/plain", rq->host, strlen(rq->host));
-	} else if (strcmp(rq->path, "/later") == 0) {
+	} else if (strcmp(rq->path, "/later") == 0 || strcmp(rq->path, "/held") == 0) {
 		struct later *l = kt_calloc(1, sizeof(*l));
 		l->ex = ex;
 		l->timer = kt_timer_new(r->loop, answer_later, l);
-		kt_timer_start(l->timer, 50, 0);
+		n_pending++;
+		if (strcmp(rq->path, "/held") == 0)
+			held = l;
+		else
+			kt_timer_start(l->timer, 50, 0);
 	} else if (strcmp(rq->path, "/never") == 0) {
 		kt_exchange_on_close(ex, client_gone, NULL);
+		n_pending++;
 	} else if (strcmp(rq->path, "/bytes") == 0) {
 		begin_source(ex, (size_t)bytes, 0, false, true);
 	} else if (strcmp(rq->path, "/events") == 0) {
@@ -201,6 +207,7 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 	} else if (strcmp(rq->path, "/upload-never") == 0) {
 		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
 		kt_exchange_on_close(ex, client_gone, NULL);
+		n_pending++;
 	} else if (strcmp(rq->path, "/upload-events") == 0) {
 		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
 		begin_source(ex, 0, 0, true, false);
@@ -210,6 +217,9 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 	} else if (strcmp(rq->path, "/drain") == 0) {
 		kt_respond(ex, 200, "text/plain", "drain", 5);
 		kt_http_drain(r->server, rig_stop_loop, r);
+		if (held)
+			kt_timer_start(held->timer, 50, 0);
+		held = NULL;
 	} else if (strcmp(rq->path, "/quit") == 0) {
 		kt_respond(ex, 200, "text/plain", "quit", 4);
 		kt_loop_stop(r->loop);
@@ -241,7 +251,8 @@ static void rig_start(struct rig *r, const struct kt_http_config *cfg)
 	}
 	kt_http_config_init(&dflt);
 	*r = (struct rig){ 0 };
-	n_closed = n_gone = n_streams_open = n_drained = 0;
+	n_closed = n_gone = n_streams_open = n_drained = n_pending = 0;
+	held = NULL;
 	assert_int_equal(kt_loop_new(&r->loop, &err), KT_OK);
 	assert_int_equal(kt_http_server_new(r->loop, cfg ? cfg : &dflt, on_request, r, &r->server,
 		&err), KT_OK);
@@ -253,7 +264,7 @@ static int dial(int port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct timeval tv = { .tv_sec = 10 };
+	struct timeval tv = { .tv_sec = slowed_ms(PATIENCE_MS) / 1000 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
@@ -330,7 +341,8 @@ static void rig_stop(struct rig *r)
 	if (n_drained == 0) { /* a drain ends the loop by itself */
 		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
 		const char *quit = "GET /quit HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-		assert_int_equal(ask(r->port, quit, strlen(quit), &b), 200);
+		/* 503: it has not noticed yet who has left. */
+		EVENTUALLY(ask(r->port, quit, strlen(quit), &b) == 200);
 	}
 	assert_int_equal(pthread_join(r->thread, NULL), 0);
 	kt_http_server_free(r->server);
@@ -338,12 +350,6 @@ static void rig_stop(struct rig *r)
 	assert_int_equal(n_streams_open, 0);
 }
 
-/* Wait up to 5 s for *v to become want. */
-static inline void wait_for(atomic_int *v, int want)
-{
-	for (int i = 0; i < 500 && *v != want; i++)
-		(void)usleep(10000);
-	assert_int_equal(*v, want);
-}
+#define wait_for(v, want) EVENTUALLY(*(v) == (int)(want))
 
 #endif

@@ -304,7 +304,6 @@ static void test_caps(void **state)
 		assert_non_null(strstr(b.ptr, "\r\nConnection: close\r\n"));
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(close(fds[i]), 0);
-		(void)usleep(100000);
 		rig_stop(&r);
 	}
 }

@@ -57,9 +57,7 @@ static int files_in(const char *dir)
 
 static void wait_files(int want)
 {
-	for (int i = 0; i < 500 && files_in(spool_dir) != want; i++)
-		(void)usleep(10000);
-	assert_int_equal(files_in(spool_dir), want);
+	EVENTUALLY(files_in(spool_dir) == want);
 }
 
 static const char *body_of(const struct kt_buf *b)
@@ -282,7 +280,7 @@ static void test_speed(void **state)
 	struct rig r;
 
 	config(&cfg);
-	cfg.body_ms = 200;
+	cfg.body_ms = 20;
 	cfg.upload_grace_ms = 100;
 	cfg.upload_bytes_per_s = 1000;
 	rig_start(&r, &cfg);
@@ -293,10 +291,15 @@ static void test_speed(void **state)
 	int64_t since = kt_mono_us();
 	read_all(slow, &b);
 	assert_int_equal(status_in(&b), 408);
-	assert_true(kt_mono_us() - since < 3000000);
+	/* On the average it would be fast enough for 100 s. */
+	assert_true(kt_mono_us() - since < 90000000);
 	wait_files(0);
+	rig_stop(&r);
 
-	/* Ten times body_ms, and fast enough all the while. */
+	/* Forty times body_ms, and fast enough all the while. */
+	cfg.upload_grace_ms = slowed_ms(PATIENCE_MS);
+	cfg.upload_bytes_per_s = 1;
+	rig_start(&r, &cfg);
 	KT_AUTOFD int steady = dial(r.port);
 	kt_buf_clear(&b);
 	puts_to(steady, "POST /upload HTTP/1.1\r\n" H "Content-Length: 20000\r\n\r\n");

@@ -3,18 +3,15 @@
 #include "net/curl.h"
 
 #include "base/str.h"
-#include "base/time.h"
+#include "tests/unit/patience.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include <cmocka.h>
 
 /* One answer: pieces with pauses between; then the connection is closed. */
 struct server {
@@ -26,6 +23,7 @@ struct server {
 	bool hang; /* after the last piece, until the client closes */
 	const char *until; /* the request is whole when this was read, or NULL */
 	char got[65536]; /* the request, once joined */
+	atomic_size_t len; /* of it so far */
 };
 
 static void *serve(void *arg)
@@ -42,6 +40,7 @@ static void *serve(void *arg)
 			break;
 		len += (size_t)n;
 		s->got[len] = '\0';
+		s->len = len;
 		if (s->until != NULL && strstr(s->got, s->until) != NULL)
 			break;
 		const char *end = s->until == NULL ? strstr(s->got, "\r\n\r\n") : NULL;
@@ -84,6 +83,8 @@ static void start(struct server *s, char url[64])
 
 static void stop(struct server *s)
 {
+	/* A client that gave up before it had connected is not waited for. */
+	(void)shutdown(s->fd, SHUT_RDWR);
 	assert_int_equal(pthread_join(s->thread, NULL), 0);
 	close(s->fd);
 }
@@ -253,26 +254,26 @@ static void given_up(void **state)
 		.on_poll = on_poll, .arg = &k };
 	struct kt_http_reply r;
 	struct kt_err err = KT_ERR_INIT;
-	int64_t begin = kt_mono_us();
 	start(&s, url);
 	assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
 	stop(&s);
-	assert_true(kt_mono_us() - begin < 2000000);
-	/* A descriptor that is readable wakes it before the 100 ms. */
-	int fds[2];
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	k = (struct sink){ .fd = fds[0], .peer = fds[1] };
-	call.watch_fd = fds[0];
-	s = (struct server){ .pieces = { CHUNKED }, .hang = true };
-	start(&s, url);
-	assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
-	/* It was the byte that caused the last question, not the passing of 100 ms. */
-	assert_true(k.sent_us < 95000);
-	/* If the client gave up before it connected, the server still waits for it. */
-	(void)shutdown(s.fd, SHUT_RDWR);
-	stop(&s);
-	close(fds[0]);
-	close(fds[1]);
+	/* A descriptor that is readable wakes it before the 100 ms: it was the byte that caused the
+	 * last question, not the passing of time. A busy machine may be late, but not each time. */
+	int64_t best_us = INT64_MAX;
+	for (int i = 0; i < 50 && best_us >= 95000; i++) {
+		int fds[2];
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+		k = (struct sink){ .fd = fds[0], .peer = fds[1] };
+		call.watch_fd = fds[0];
+		s = (struct server){ .pieces = { CHUNKED }, .hang = true };
+		start(&s, url);
+		assert_int_equal(kt_http_do(&call, &r, &err), KT_ECANCEL);
+		best_us = KT_MIN(best_us, k.sent_us);
+		stop(&s);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	assert_true(best_us < 95000);
 }
 
 static void failures(void **state)
@@ -339,15 +340,22 @@ static void failures(void **state)
 
 /* --- bodies from a descriptor ------------------------------------------------------------------ */
 
-/* Writes two pieces into a pipe with a pause between, then ends it. */
+struct feed {
+	int fd;
+	struct server *server;
+};
+
+/* Writes two pieces into a pipe, the second when the server has the first, then ends it. */
 static void *feed(void *arg)
 {
-	int fd = *(int *)arg;
-	assert_int_equal(write(fd, "first ", 6), 6);
-	(void)usleep(150000);
-	assert_int_equal(write(fd, "second", 6), 6);
-	(void)usleep(150000);
-	close(fd);
+	struct feed *f = arg;
+	assert_int_equal(write(f->fd, "first ", 6), 6);
+	/* Of what is there already: the rest may be coming in. */
+	EVENTUALLY(memmem(f->server->got, f->server->len, "first ", 6));
+	size_t len = f->server->len;
+	assert_int_equal(write(f->fd, "second", 6), 6);
+	EVENTUALLY(f->server->len > len);
+	close(f->fd);
 	return NULL;
 }
 
@@ -368,7 +376,8 @@ static void body_from_pipe(void **state)
 	struct kt_http_call call = { .method = "POST", .url = url, .headers = headers,
 		.body_fd = fds[0], .sent = &sent };
 	start(&s, url);
-	assert_int_equal(pthread_create(&thread, NULL, feed, &fds[1]), 0);
+	struct feed f = { fds[1], &s };
+	assert_int_equal(pthread_create(&thread, NULL, feed, &f), 0);
 	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	stop(&s);
@@ -443,8 +452,8 @@ static void refused_early(void **state)
 struct keeper {
 	int fd;
 	int port;
-	int connections;
-	int requests;
+	atomic_int connections, requests, closed;
+	atomic_int open; /* the connection that is served */
 	int each; /* requests on one connection, then it is closed */
 };
 
@@ -455,11 +464,9 @@ static void *keep(void *arg)
 	for (;;) {
 		int fd = accept(k->fd, NULL, NULL);
 		char buf[4096];
-		struct timeval patience = { .tv_usec = 500000 };
 		if (fd < 0)
 			return NULL;
-		/* The last connection stays open on the other side. */
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		k->open = fd;
 		k->connections++;
 		for (int i = 0; i < k->each; i++) {
 			if (recv(fd, buf, sizeof(buf), 0) <= 0)
@@ -468,6 +475,7 @@ static void *keep(void *arg)
 			assert_true(send(fd, reply, sizeof(reply) - 1, MSG_NOSIGNAL) > 0);
 		}
 		close(fd);
+		k->closed++;
 	}
 }
 
@@ -502,7 +510,7 @@ static void connections_are_kept(void **state)
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
 		kt_http_reply_release(&r);
-		(void)usleep(20000);
+		EVENTUALLY(k.closed == (i + 1) / 2);
 	}
 	assert_int_equal(k.requests, 4);
 	assert_int_equal(k.connections, 2);
@@ -516,7 +524,9 @@ static void connections_are_kept(void **state)
 	kt_http_reply_release(&r);
 	stop(&s);
 	assert_int_equal(k.requests, 5);
+	/* The last connection stays open on the client's side. */
 	(void)shutdown(k.fd, SHUT_RDWR);
+	(void)shutdown(k.open, SHUT_RDWR);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	close(k.fd);
 }

@@ -3,7 +3,7 @@
 #include "repo_test.h"
 
 #include "base/limits.h"
-#include "base/rand.h"
+#include "tests/unit/patience.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -75,7 +75,7 @@ static void make_repository(void)
 	KT_AUTOFREE char *big = kt_malloc(9 << 20);
 
 	/* Half noise, half zeros: large enough for threads and for reading in pieces. */
-	kt_rand_bytes(big, 5 << 20);
+	chance_bytes(big, 5 << 20);
 	memset(big + (5 << 20), 0, 4 << 20);
 	sh(".", "rm -rf r && git init -q r");
 	write_file("r/big.bin", big, 9 << 20);

@@ -3,10 +3,10 @@
 #include "pack/pack.h"
 
 #include "base/limits.h"
-#include "base/rand.h"
 #include "base/str.h"
 #include "pack/ignore_private.h"
 #include "pack/unicode_private.h"
+#include "tests/unit/patience.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -308,21 +308,21 @@ static struct kt_manifest *random_tree(const struct kt_manifest *near)
 		(void)snprintf(names[i], sizeof(names[i]), "d%zu/%s%zu-\xc3\xbc.txt", i % 7,
 			i % 3 ? "f " : "sub/g", i);
 		const struct kt_file *old = near ? kt_manifest_find(near, names[i]) : NULL;
-		if (kt_rand_below(10) == 0)
+		if (chance_below(10) == 0)
 			continue;
 		struct kt_file *f = &files[n++];
-		if (old && kt_rand_below(8)) {
+		if (old && chance_below(8)) {
 			*f = *old;
 			continue;
 		}
 		f->path = names[i];
-		f->mode = kt_rand_below(4) ? KT_MODE_FILE : KT_MODE_EXEC;
-		f->size = (int64_t)kt_rand_below(100000);
-		uint64_t r = kt_rand_below(3);
+		f->mode = chance_below(4) ? KT_MODE_FILE : KT_MODE_EXEC;
+		f->size = (int64_t)chance_below(100000);
+		uint64_t r = chance_below(3);
 		kt_sha256_of(&r, sizeof(r), f->digest);
 	}
 	for (size_t i = n; i > 1; i--) {
-		size_t j = kt_rand_below(i);
+		size_t j = chance_below(i);
 		struct kt_file t = files[i - 1];
 		files[i - 1] = files[j];
 		files[j] = t;
@@ -345,7 +345,7 @@ static void test_random(void **state)
 		KT_AUTO_BUF struct kt_buf delta = KT_BUF_INIT(1 << 20);
 		KT_AUTO_BUF struct kt_buf none = KT_BUF_INIT(1 << 20);
 		struct kt_manifest *a = random_tree(NULL);
-		struct kt_manifest *b = random_tree(kt_rand_below(2) ? a : NULL);
+		struct kt_manifest *b = random_tree(chance_below(2) ? a : NULL);
 		struct kt_manifest *c = NULL;
 		kt_manifest_render(a, &text);
 		assert_int_equal(kt_manifest_parse(text.ptr, text.len, &limits, &c, NULL), KT_OK);

@@ -10,6 +10,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "tests/unit/patience.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -157,7 +158,7 @@ static void on_deadline(void *arg)
 static void run_loop(void)
 {
 	struct kt_timer *t = kt_timer_new(loop, on_deadline, NULL);
-	kt_timer_start(t, 60000, 0);
+	kt_timer_start(t, slowed_ms(PATIENCE_MS), 0);
 	kt_loop_run(loop);
 	kt_timer_free(t);
 }
@@ -187,15 +188,27 @@ static int count_tagged(const char *text)
 	return n;
 }
 
-static bool none_left_within(int ms)
+static void none_is_left(void)
 {
-	int64_t deadline = kt_mono_us() + ms * 1000;
-	while (count_tagged(tag) > 0) {
-		if (kt_mono_us() > deadline)
-			return false;
-		(void)usleep(5000);
-	}
-	return true;
+	EVENTUALLY(count_tagged(tag) == 0);
+}
+
+/* A file that a child waits for: `until [ -e FILE ]; do sleep 0.01; done`. */
+static char gate[] = "/tmp/kt-proc-gate-XXXXXX";
+
+static void start_behind_gate(struct run *r, const char *before, const char *after, int *left)
+{
+	(void)unlink(gate);
+	KT_AUTOFREE char *text = kt_asprintf(
+		"%s; until [ -e %s ]; do sleep 0.01; done; %s", before, gate, after);
+	start_sh(r, text, left);
+}
+
+static void open_gate(void)
+{
+	int fd = open(gate, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
 }
 
 static void echo_5mb_in_random_pieces(void **state)
@@ -207,13 +220,13 @@ static void echo_5mb_in_random_pieces(void **state)
 	struct kt_err err = KT_ERR_INIT;
 	start_sh(&r, "exec /bin/cat", &left);
 	KT_AUTOFREE char *data = kt_malloc(TOTAL);
-	kt_rand_bytes(data, TOTAL);
+	chance_bytes(data, TOTAL);
 	for (size_t at = 0; at < TOTAL;) {
-		size_t n = kt_rand_below(100000) + 1;
+		size_t n = chance_below(100000) + 1;
 		n = KT_MIN(n, TOTAL - at);
 		assert_int_equal(kt_child_write(r.child, data + at, n, &err), KT_OK);
 		at += n;
-		if (kt_rand_below(10) == 0)
+		if (chance_below(10) == 0)
 			(void)uv_run(kt_loop_uv(loop), UV_RUN_NOWAIT);
 	}
 	kt_child_close_stdin(r.child);
@@ -231,7 +244,7 @@ static void queue_is_bounded_and_whole(void **state)
 	int left = 1;
 	struct run r;
 	struct kt_err err = KT_ERR_INIT;
-	start_sh(&r, "sleep 0.3; wc -c", &left);
+	start_behind_gate(&r, ":", "wc -c", &left);
 	KT_AUTOFREE char *data = kt_calloc(1, 1000 * 1000);
 	size_t taken = 0;
 	enum kt_code code = KT_OK;
@@ -247,6 +260,7 @@ static void queue_is_bounded_and_whole(void **state)
 	assert_int_equal(code, KT_ELIMIT);
 	assert_true(taken >= 7 * 1000 * 1000);
 	kt_child_close_stdin(r.child);
+	open_gate();
 	run_loop();
 	char want[32];
 	(void)snprintf(want, sizeof(want), "%zu\n", taken);
@@ -373,17 +387,13 @@ static void child_that_does_not_read(void **state)
 	int left = 1;
 	struct run r;
 	struct kt_err err = KT_ERR_INIT;
-	start_sh(&r, "exec 0<&-; echo ready; sleep 0.2; exit 5", &left);
+	start_behind_gate(&r, "exec 0<&-; echo ready", "exit 5", &left);
 	while (r.out.len == 0)
 		(void)uv_run(kt_loop_uv(loop), UV_RUN_ONCE);
 	/* The spawner may hold its end of the pipe for a moment after the child ran. */
-	enum kt_code code = KT_OK;
-	for (int i = 0; i < 100 && code == KT_OK; i++) {
-		(void)usleep(1000);
-		code = kt_child_write(r.child, "x", 1, &err);
-	}
-	assert_int_equal(code, KT_EUNAVAIL);
+	EVENTUALLY(kt_child_write(r.child, "x", 1, &err) == KT_EUNAVAIL);
 	assert_int_equal(kt_child_write(r.child, "x", 1, &err), KT_EUNAVAIL);
+	open_gate();
 	run_loop();
 	assert_int_equal(r.exit_code, 5);
 	end(&r);
@@ -454,7 +464,9 @@ static void kill_tree_leaves_nothing(void **state)
 	struct run r;
 	struct run other;
 	int other_left = 1;
-	start_sh(&other, "setsid sleep 300 & sleep 300", &other_left);
+	start_sh(&other, "setsid sleep 300 & echo up; sleep 300", &other_left);
+	while (other.out.len == 0)
+		(void)uv_run(kt_loop_uv(loop), UV_RUN_ONCE);
 	start_sh(&r, TREE, &left);
 	r.kill_on_out = true;
 	int64_t begin = kt_mono_us();
@@ -462,13 +474,11 @@ static void kill_tree_leaves_nothing(void **state)
 	print_message("# killed %lld us after start\n", (long long)(r.gone_us - begin));
 	assert_int_equal(r.term_signal, SIGKILL);
 	/* The other child's two or three processes live on. */
-	int64_t deadline = kt_mono_us() + 2000000;
-	while (count_tagged(tag) > 3 && kt_mono_us() < deadline)
-		(void)usleep(5000);
-	assert_in_range(count_tagged(tag), 2, 3);
+	EVENTUALLY(count_tagged(tag) <= 3);
+	assert_true(count_tagged(tag) >= 2);
 	kt_child_kill_tree(other.child);
 	run_loop();
-	assert_true(none_left_within(500));
+	none_is_left();
 	end(&r);
 	end(&other);
 }
@@ -483,7 +493,7 @@ static void fork_storm_is_killed(void **state)
 		"sh -c \"$S\" x 0 & sh -c \"$S\" x 0 & sleep 0.3; echo up; sleep 300", &left);
 	r.kill_on_out = true;
 	run_loop();
-	assert_true(none_left_within(3000));
+	none_is_left();
 	end(&r);
 }
 
@@ -495,12 +505,11 @@ static void orphan_with_the_pipe_is_cut(void **state)
 	/* The last has no marker any more. */
 	start_sh(&r, "setsid sleep 301 & (setsid sleep 302 &) ; "
 		"(env -i PATH=$PATH setsid sleep 303 &) ; echo bye; exit 4", &left);
-	int64_t begin = kt_mono_us();
+	/* It would take 300 s otherwise, and run_loop() does not wait that long. */
 	run_loop();
 	assert_int_equal(r.exit_code, 4);
 	assert_string_equal(r.out.ptr, "bye\n");
-	assert_true(r.gone_us - begin < 700 * 1000);
-	assert_true(none_left_within(500));
+	none_is_left();
 	end(&r);
 }
 
@@ -516,7 +525,7 @@ static void abandoned(void **state)
 	b.abandon_on_out = true;
 	left--;
 	run_loop();
-	assert_true(none_left_within(2000));
+	none_is_left();
 	assert_int_equal(a.gone, 0);
 	assert_int_equal(b.gone, 0);
 	end(&a);
@@ -560,7 +569,7 @@ static void spawner_killed(void **state)
 		assert_int_equal(r[i].term_signal, SIGKILL);
 		end(&r[i]);
 	}
-	assert_true(none_left_within(2000));
+	none_is_left();
 	char prog[] = "/bin/true";
 	char *argv[] = { prog, NULL };
 	char *envp[] = { NULL };
@@ -604,10 +613,10 @@ static void server_killed(void **state)
 		close(fds[1]);
 		char c = 0;
 		assert_int_equal(read(fds[0], &c, 1), 1);
-		assert_true(count_tagged(tag) >= 20);
+		EVENTUALLY(count_tagged(tag) >= 20);
 		int64_t begin = kt_mono_us();
 		assert_int_equal(kill(pid, SIGKILL), 0);
-		assert_true(none_left_within(3000));
+		none_is_left();
 		print_message("# none left %lld us after the server's death\n",
 			(long long)(kt_mono_us() - begin));
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -638,5 +647,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(spawner_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(server_killed, setup, teardown),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int fd = mkstemp(gate);
+	if (fd < 0)
+		return 1;
+	close(fd);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)unlink(gate);
+	return failed;
 }

@@ -100,11 +100,14 @@ static void groups(void **state)
 	(void)state;
 	n_done = 0;
 	began = kt_mono_us();
+	/* The writer waits for us: however slowly they come, they are there before the second group. */
+	assert_int_equal(pthread_mutex_lock(&st->write_mutex), 0);
 	for (int i = 0; i < N_WRITES; i++) {
 		jobs[i].number = i;
 		kt_store_write(st, add_org, on_done, &jobs[i]);
 	}
 	assert_int_equal(n_done, 0); /* never before the function returned */
+	assert_int_equal(pthread_mutex_unlock(&st->write_mutex), 0);
 	kt_loop_run(loop); /* ends by itself when nothing is to come */
 	print_message("# %d writes in %d ms, %d commits\n", N_WRITES,
 		(int)((kt_mono_us() - began) / 1000), (int)st->n_commits);
@@ -113,7 +116,7 @@ static void groups(void **state)
 		assert_int_equal(jobs[i].code, KT_OK);
 		assert_int_equal(jobs[i].order, i + 1);
 	}
-	assert_in_range(st->n_commits, 1, 20);
+	assert_in_range(st->n_commits, 1, 5);
 	assert_int_equal(orgs_in(st), N_WRITES);
 	kt_store_close(st);
 	free(jobs);
