@@ -201,6 +201,7 @@ test("hidden and turning characters are spelled out", () => {
 	assert.equal(visible("x\u{e0041}\u00a0\u3164\ud800y"), "x\\u{e0041}\\u00a0\\u3164\\ud800y");
 	assert.equal(visible("plain text\nżółć 日本 שלום 🙂"), "plain text\nżółć 日本 שלום 🙂");
 	assert.deepEqual(visibleRuns("\u202e"), [{ text: "\\u202e", hidden: true }]);
+	assert.equal(visible("1\ta\n2\t\n3\r\n\u200b\n"), "1\\ta\n2\\t\n3\\r\n\\u200b\n");
 	assert.deepEqual(visibleRuns(""), []);
 });
 

@@ -11,10 +11,10 @@
  * the supplementary variation selectors. Line feed is kept: it is shown as one.
  */
 const HIDDEN = new RegExp(
-	"(?!\\n)[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}" +
+	"(?:(?!\\n)[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}" +
 	"\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000" +
 	"\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u2800\\u3164\\uffa0" +
-	"\\ufe00-\\ufe0e\\u{e0100}-\\u{e01ef}]+", "gu");
+	"\\ufe00-\\ufe0e\\u{e0100}-\\u{e01ef}])+", "gu");
 
 const SHORT = { "\t": "\\t", "\r": "\\r", "\0": "\\0", "\x1b": "\\e", "\b": "\\b" };
 
