@@ -58,9 +58,13 @@ function eventsOf(items) {
       const half = Math.ceil(i.text.length / 2);
       for (const piece of [i.text.slice(0, half), i.text.slice(half)]) if (piece) emit(i, data[i.kind](i, piece, n));
     } else if (i.kind === 'done') {
+      for (const usage of i.steps ?? []) emit({ kind: 'step_finish' }, { usage });
       const text = items.filter((t) => t.kind === 'text' && !t.parent && t.text).map((t) => t.text).join('\n\n');
       emit(i, { stop_reason: i.stop_reason, message: { text }, usage: { ...i.usage, ...(i.cost === undefined ? {} : { cost_usd: i.cost }) } });
-    } else emit(i, data[i.kind](i));
+    } else {
+      emit(i, { ...data[i.kind](i), ...(i.kind === 'ask' ? { request_id: `r${n}` } : {}) });
+      if (i.kind === 'ask') emit({ kind: 'status' }, { state: 'input_resolved', request_id: `r${n}` });
+    }
   });
   return numbered(events);
 }
@@ -88,6 +92,7 @@ function* mutations(events) {
     const next = events[i + 1];
     if (!next || blank || (words(next) !== undefined && !words(next).trim()) || same(e, { ...next, seq: e.seq })) continue;
     if (words(e) !== undefined && words(next) !== undefined && e.data.part_id === next.data.part_id && words(e) + words(next) === words(next) + words(e)) continue;
+    if ([e, next].some((x) => x.type === 'step_finish' || x.data.state === 'input_resolved')) continue;
     // Pieces of a part and what comes in from aside may stand either way.
     if (words(e) !== undefined && i > 0 && events[i - 1].data.part_id === e.data.part_id && ASIDE.has(next.type)) continue;
     yield [`${e.type} ${i + 1} and ${next.type} swapped`, [...events.slice(0, i), next, e, ...events.slice(i + 2)]];

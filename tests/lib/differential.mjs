@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Runs scripted behaviours of the model behind a real harness and compares what the harness said on its
 // stdio (tee.mjs) with what clients of karta got: as a stream, read back, and as one answer.
-import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { ROOT, call, newSession, openStream, tempDir } from '../api/lib.mjs';
 import { compare, fold } from './visible.mjs';
 
@@ -76,8 +76,29 @@ export class Differential {
     const answer = await unary;
     watch.close();
     const seen = watch.events;
-    const back = (await call(this.karta, 'GET', `${route}/events?after=${after}&limit=10000`, undefined, { accept: 'application/json' })).body;
-    return { id, seen, post: post?.events, answer, back: back.data, ...since(recordsOf(this.dir, id), mark) };
+    const back = await this.readBack(route, after);
+    const played = { id, seen, post: post?.events, answer, back, ...since(recordsOf(this.dir, id), mark) };
+    this.keep(b, played);
+    return played;
+  }
+
+  /** For a look at it: with KARTA_TEST_KEEP a file for each behaviour, with what was said and what was seen. */
+  keep(b, { records, seen, answer }) {
+    const dir = process.env.KARTA_TEST_KEEP;
+    if (!dir) return;
+    mkdirSync(dir, { recursive: true });
+    writeFileSync(path.join(dir, `${b.name.replace(/\W+/g, '-')}.jsonl`), [...records, ...seen.map((event) => ({ dir: 'seen', event })),
+      ...(answer ? [{ dir: 'answer', ...answer }] : [])].map((r) => `${JSON.stringify(r)}\n`).join(''));
+  }
+
+  async readBack(route, after) {
+    const all = [];
+    for (let page; !page || page.has_more;) {
+      page = (await call(this.karta, 'GET', `${route}/events?after=${all.at(-1)?.seq ?? after}&limit=1000`, undefined,
+        { accept: 'application/json' })).body;
+      all.push(...page.data);
+    }
+    return all;
   }
 
   /** Answer, interrupt and wait for the ends of the turns. */
@@ -115,28 +136,51 @@ export function turnsOf(events) {
   return [...turns.values()];
 }
 
-const plain = (e) => ({ ...e, id: undefined, event: undefined });
 
-/** Differences of one played behaviour; expect(records, options) gives what must be seen. */
-export function differences(b, played, expect) {
+/**
+ * Differences of one played behaviour; expect(records, options) gives what must be seen of a turn, split(records) the
+ * turns of what was recorded.
+ */
+export function differences(b, played, expect, split = (records) => [records]) {
+  const turns = turnsOf(played.seen);
+  const recorded = split(played.records);
   const out = [];
-  const turn = turnsOf(played.seen)[0] ?? [];
-  const items = fold(turn, out);
-  const turnId = turn[0]?.turn_id;
-  const must = (b.again ? ['first', 'last'] : [false]).map((again) => expect(played.records,
-    { before: played.before, thinking: b.thinking === true, again }));
+  let before = played.before;
 
-  out.push(...must.map((list) => compare(list, items)).sort((x, y) => x.length - y.length)[0]);
-  const readBack = played.back.filter((e) => e.turn_id === turnId);
-  const streams = { 'read back': readBack, ...(played.post ? { 'answer as stream': played.post.filter((e) => e.turn_id === turnId) } : {}) };
-  for (const [name, events] of Object.entries(streams)) {
-    try {
-      assert.deepEqual(events.map(plain).filter((e) => turn.some((x) => x.seq === e.seq)), turn.map(plain));
-    } catch (e) {
-      out.push(`${name} differs from what was streamed: ${e.message.slice(0, 500)}`);
-    }
+  if (turns.length !== (b.turns ?? 1)) out.push(`there are ${turns.length} turns`);
+  turns.forEach((turn, n) => {
+    const records = recorded[n] ?? [];
+    const items = fold(turn, out);
+    const must = (b.again ? ['first', 'last'] : [false]).map((again) => expect(records, { before, thinking: b.thinking === true, again }));
+    out.push(...must.map((list) => compare(list, items)).sort((x, y) => x.length - y.length)[0]);
+    before = [...before, ...records];
+    if (n > 0) return;
+    // What the script says in the end, whatever happened on the way.
+    const said = items.filter((i) => i.kind === 'text' && !i.parent && i.text.trim()).map((i) => i.text);
+    if (b.reply && !same(said, b.reply)) out.push(`the script says ${JSON.stringify(b.reply)}, seen is ${JSON.stringify(said)}`);
+    if (played.answer) out.push(...unaryDifferences(played.answer, items));
+  });
+  out.push(...readerDifferences(played));
+  return out;
+}
+
+const same = (a, b) => isDeepStrictEqual(a, b);
+const plain = ({ id, event, ...e }) => e;
+
+/** Every reader is told the same: the stream of the session, the stream of the answer, and the list. */
+function readerDifferences({ seen, post, back }) {
+  const out = [];
+  const bySeq = new Map(back.map((e) => [e.seq, e]));
+  for (const e of seen) {
+    if (e.id !== String(e.seq) || e.event !== e.type) out.push(`frame ${e.id} ${e.event} holds event ${e.seq} ${e.type}`);
+    if (!same(bySeq.get(e.seq), plain(e))) out.push(`event ${e.seq} was read back otherwise: ${JSON.stringify(bySeq.get(e.seq))?.slice(0, 300)}`);
   }
-  if (played.answer) out.push(...unaryDifferences(played.answer, items));
+  if (!post) return out;
+  // The stream of the answer begins somewhere at the message and ends with its own turn.
+  const own = seen.filter((e) => e.seq >= post[0].seq && e.seq <= post.at(-1).seq);
+  if (!same(own.map(plain), post.map(plain))) out.push(`the answer's stream has ${post.length} events, the session's ${own.length}, or others`);
+  if (post.at(-1).type !== 'done' || !post.some((e) => e.type === 'status' && e.data.state === 'turn_started'))
+    out.push('the answer\'s stream is not the whole turn');
   return out;
 }
 
@@ -144,19 +188,19 @@ function unaryDifferences({ status, body }, items) {
   const done = items.at(-1);
   const error = items.find((i) => i.kind === 'error');
   const out = [];
-  const same = (name, must, is) => {
-    try { assert.deepEqual(is, must); } catch { out.push(`the answer's ${name} must be ${JSON.stringify(must)}, is ${JSON.stringify(is)}`); }
+  const equal = (name, must, is) => {
+    if (!same(must, is)) out.push(`the answer's ${name} must be ${JSON.stringify(must)?.slice(0, 300)}, is ${JSON.stringify(is)?.slice(0, 300)}`);
   };
   if (error) {
-    same('code', error.code, body.code);
+    equal('code', error.code, body.code);
     if (status < 400) out.push(`the answer of a failed turn has status ${status}`);
     return out;
   }
-  same('status', 200, status);
-  same('text', done.text, body.text);
-  same('stop_reason', done.stop_reason, body.stop_reason);
-  same('usage', { ...done.usage, ...(done.cost === null ? {} : { cost_usd: done.cost }) }, body.usage);
-  same('messages', ['user', 'assistant'], body.messages?.map((m) => m.role));
-  same('message', done.text, body.messages?.at(-1)?.text);
+  equal('status', 200, status);
+  equal('text', done.text, body.text);
+  equal('stop_reason', done.stop_reason, body.stop_reason);
+  equal('usage', { ...done.usage, ...(done.cost === null ? {} : { cost_usd: done.cost }) }, body.usage);
+  equal('messages', ['user', 'assistant'], body.messages?.map((m) => m.role));
+  equal('message', done.text, body.messages?.at(-1)?.text);
   return out;
 }

@@ -6,6 +6,8 @@
 // A turn is the lines from the message to its result. `before` are the lines of the same process
 // until then: money and tokens are told as sums since the process began.
 
+/* The provider's own tools run within the model call: their results are blocks of it. */
+const CALLS = new Set(['tool_use', 'server_tool_use', 'mcp_tool_use']);
 const BLOCKS = { text: 'text', thinking: 'reasoning' };
 
 /** Errors by the word of the `assistant` line, by the status, by the result's kind (docs/errors.md). */
@@ -24,11 +26,10 @@ const parse = (r) => {
 export const messagesOf = (records) => records.map((r) => ({ t: r.t, dir: r.dir, json: r.json ?? parse(r) }))
   .filter((m) => m.json && typeof m.json === 'object');
 
-const isPrompt = (m) => m.dir === 'in' && m.json.type === 'user';
 const isEnd = (m) => m.dir === 'out' && m.json.type === 'result';
 
 function sumUsage(messages) {
-  const result = messages.filter(isEnd).at(-1)?.json;
+  const result = messages.findLast(isEnd)?.json;
   const sum = { input_tokens: 0, output_tokens: 0, cache_read_tokens: 0, cache_write_tokens: 0 };
   for (const u of Object.values(result?.modelUsage ?? {})) {
     sum.input_tokens += u.inputTokens ?? 0;
@@ -37,6 +38,15 @@ function sumUsage(messages) {
     sum.cache_write_tokens += u.cacheCreationInputTokens ?? 0;
   }
   return { sum, cost: result?.total_cost_usd ?? 0 };
+}
+
+/** Tokens of one model call, as far as its last event tells them. */
+function stepOf(u) {
+  const usage = { input_tokens: u.input_tokens, output_tokens: u.output_tokens, cache_read_tokens: u.cache_read_input_tokens,
+    cache_write_tokens: u.cache_creation_input_tokens };
+  const told = Object.entries(usage).filter(([, v]) => typeof v === 'number');
+  const total = told.reduce((sum, [, v]) => sum + v, 0);
+  return { ...Object.fromEntries(told), ...(told.length === 4 ? { total_tokens: total } : {}) };
 }
 
 function usageOf(messages, before) {
@@ -76,7 +86,7 @@ class Talk {
     if (kind) {
       const item = this.add({ kind, parent: this.parent, text: block.text ?? block.thinking ?? '' });
       this.call.blocks.push({ index, kind, item });
-    } else if (block.type === 'tool_use') {
+    } else if (CALLS.has(block.type)) {
       const item = this.add({ kind: 'tool_use', parent: this.parent, id: block.id, name: block.name, input: block.input });
       this.call.blocks.push({ index, kind: 'tool_use', item, tool: true });
     }
@@ -90,7 +100,7 @@ class Talk {
 
   /** A finished block. It is the one that streamed, unless the call was made without streaming. */
   settle(id, block) {
-    const kind = BLOCKS[block.type] ?? block.type;
+    const kind = CALLS.has(block.type) ? 'tool_use' : BLOCKS[block.type] ?? block.type;
     if (this.call && this.call.id !== id) this.drop();
     const streamed = this.call?.id === id ? this.call.blocks.filter((b) => b.kind === kind && !b.settled) : [];
     if (kind === 'tool_use') {
@@ -98,6 +108,8 @@ class Talk {
         ?? this.add({ kind: 'tool_use', parent: this.parent, id: block.id });
       return Object.assign(item, { name: block.name, input: block.input });
     }
+    if (/_tool_result$/.test(kind))
+      return this.add({ kind: 'tool_result', parent: this.parent, id: block.tool_use_id, output: block.content, is_error: block.is_error === true });
     if (kind !== 'text' && kind !== 'reasoning') return null;
     const text = block.text ?? block.thinking;
     const own = streamed.find((b) => b.item.text === text) ?? streamed.at(-1);
@@ -108,15 +120,28 @@ class Talk {
   }
 }
 
+/** The turns of a list of records: each goes to its result. */
+export function splitClaude(records) {
+  const turns = [[]];
+  for (const r of records) {
+    turns.at(-1).push(r);
+    if (isEnd({ dir: r.dir, json: r.json ?? parse(r) ?? {} })) turns.push([]);
+  }
+  return turns;
+}
+
 /** The things a client must see: see visible.mjs. */
 export function expectClaude(records, { before = [], thinking = false } = {}) {
   const messages = messagesOf(records);
+  const end = messages.findIndex(isEnd);
   const items = [];
   const talks = new Map();
   const denied = new Set();
   const asked = new Map();
   const synthetic = [];
+  const steps = [];
   let interrupted = false;
+  let refused = null;
   let result = null;
 
   const talk = (parent) => {
@@ -124,7 +149,7 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
     return talks.get(parent);
   };
 
-  for (const { dir, json } of messages) {
+  for (const { dir, json } of end < 0 ? messages : messages.slice(0, end + 1)) {
     const parent = json.parent_tool_use_id ?? null;
     if (dir === 'in') {
       const answer = json.response?.response;
@@ -137,6 +162,7 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
       if (e.type === 'message_start') t.begin(e.message.id);
       else if (e.type === 'content_block_start') t.start(e.index, e.content_block);
       else if (e.type === 'content_block_delta') t.delta(e.index, e.delta);
+      else if (e.type === 'message_delta' && !parent && e.usage) steps.push(stepOf(e.usage));
       else if (e.type === 'message_stop' && t.call) t.call.stopped = true;
     } else if (json.type === 'assistant') {
       if (json.message.model === '<synthetic>') synthetic.push(json);
@@ -153,6 +179,12 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
       asked.set(json.request_id, r.tool_use_id);
       items.push({ kind: 'ask', ask: { AskUserQuestion: 'question', ExitPlanMode: 'plan' }[r.tool_name] ?? 'tool_use', tool: r.tool_name,
         input: r.input, id: r.tool_use_id });
+    } else if (json.type === 'control_request' && json.request.subtype === 'elicitation') {
+      items.push({ kind: 'ask' });
+    } else if (json.type === 'system' && json.subtype === 'informational' && json.prevent_continuation) {
+      refused = json.content;
+    } else if (json.type === 'system' && json.subtype === 'permission_denied') {
+      denied.add(json.tool_use_id);
     } else if (json.type === 'system' && json.subtype === 'api_retry') {
       talk(null).drop();
       items.push({ kind: 'retrying', attempt: json.attempt, status: json.error_status ?? null });
@@ -161,14 +193,15 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
       break;
     }
   }
-  return finish({ items, result, interrupted, denied, synthetic, thinking, ...usageOf(messages, messagesOf(before)) });
+  return finish({ items, result, interrupted, denied, refused, steps, synthetic, thinking, ...usageOf(end < 0 ? messages : messages.slice(0, end + 1), messagesOf(before)) });
 }
 
-function finish({ items, result, interrupted, denied, synthetic, thinking, usage, cost }) {
+function finish({ items, result, interrupted, denied, refused, steps, synthetic, thinking, usage, cost }) {
   const list = items.filter((i) => !i.gone && (i.kind !== 'reasoning' || thinking));
-  const error = errorOf(result, interrupted, synthetic);
+  const error = errorOf(result, interrupted, synthetic, list.some((i) => i.kind === 'retrying' && [401, 403].includes(i.status)));
 
-  for (const d of result?.permission_denials ?? []) denied.add(d.tool_use_id);
+  // An interrupted question is among the denials too.
+  for (const d of interrupted ? [] : result?.permission_denials ?? []) denied.add(d.tool_use_id);
   for (const i of list) {
     if (i.kind !== 'tool_result') continue;
     i.status = !i.is_error ? 'completed' : denied.has(i.id) ? 'rejected' : i.at ? 'cancelled' : 'failed';
@@ -177,17 +210,22 @@ function finish({ items, result, interrupted, denied, synthetic, thinking, usage
   for (const i of list.filter((t) => t.kind === 'tool_use' && !list.some((r) => r.kind === 'tool_result' && r.id === t.id)))
     list.push({ kind: 'tool_result', parent: i.parent, id: i.id, is_error: true, status: denied.has(i.id) ? 'rejected' : 'cancelled' });
   // Words that are nowhere else: a command's output, a hook's reason.
-  const words = typeof result?.result === 'string' && !error ? result.result.trim() : '';
+  const words = typeof result?.result === 'string' && !error && !refused ? result.result.trim() : '';
   const parts = list.filter((i) => i.kind === 'text' && !i.parent);
-  if (words && !parts.some((p) => p.text.includes(words))) list.push({ kind: 'text', parent: null, text: result.result });
+  if (words && !parts.some((p) => p.text.includes(words))) list.push({ kind: 'text', parent: null, text: words });
   if (error) list.push({ kind: 'error', code: error });
-  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : error ? undefined : result?.stop_reason ?? 'end_turn', usage, cost });
+  list.push({ kind: 'done', stop_reason: refused ? 'refused' : error === 'refused' ? 'refusal' : error ? 'error' : interrupted ? 'interrupted' : result?.stop_reason ?? 'end_turn',
+    usage, cost, steps, ...(refused ? { refused } : {}) });
   return list;
 }
 
-function errorOf(result, interrupted, synthetic) {
+function errorOf(result, interrupted, synthetic, unauthorized) {
+  // A key that is refused stays so: the turn ends at the first refusal, and not after ten of them.
+  if (unauthorized) return 'auth_failed';
   if (interrupted || !result?.is_error) return null;
   const word = synthetic.at(-1)?.error;
+  if (/Connection closed|ECONN|Unable to connect/.test(result.result)) return 'connection_failed';
   return SUBTYPES[result.subtype] ?? (result.stop_reason === 'refusal' ? 'refused' : null) ?? STATUSES[result.api_error_status]
-    ?? WORDS[word] ?? 'connection_failed';
+    ?? WORDS[word]
+    ?? (/overloaded/i.test(result.result) ? 'overloaded' : 'server_error');
 }

@@ -9,9 +9,9 @@
 //   {kind: 'retrying', attempt, status}                 the harness calls the model again
 //   {kind: 'plan', entries}
 //   {kind: 'error', code}
-//   {kind: 'done', stop_reason, text, usage, cost}
+//   {kind: 'done', stop_reason, text, usage, cost, steps}   steps: the tokens of each model call, where told
 //
-// What must be seen may have `shown` in place of `output`: words, images and differences of a result.
+// `done` of what must be seen may have `refused`, the reason of a refusal. What must be seen may have `shown` in place of `output`: words, images and differences of a result.
 import { isDeepStrictEqual } from 'node:util';
 
 /* Behind these a part is over; results and questions come in while the model still speaks. */
@@ -24,6 +24,8 @@ export function fold(events, faults = []) {
   const parts = new Map();
   const tools = new Map();
   const results = new Set();
+  const open = new Set();
+  const steps = [];
   let last = 0;
 
   for (const e of events) {
@@ -59,7 +61,12 @@ export function fold(events, faults = []) {
       items.push({ kind: 'tool_result', parent, id: d.tool_use_id, output: d.output, is_error: d.is_error, status: d.status,
         ...(d.truncated ? { cut: true } : {}) });
     } else if (e.type === 'input_required') {
+      open.add(d.request_id);
       items.push({ kind: 'ask', ask: d.kind, tool: d.tool, input: d.tool_input, id: d.tool_use_id ?? null });
+    } else if (e.type === 'status' && d.state === 'input_resolved') {
+      if (!open.delete(d.request_id)) faults.push(`${d.request_id} is resolved but not open`);
+    } else if (e.type === 'step_finish' && !parent) {
+      if (d.usage) steps.push(d.usage);
     } else if (e.type === 'status' && ASKED.has(d.state)) {
       items.push({ kind: 'ask', ask: 'tool_use', tool: d.tool, id: d.tool_use_id ?? null });
     } else if (e.type === 'status' && d.state === 'retrying') {
@@ -70,10 +77,11 @@ export function fold(events, faults = []) {
       items.push({ kind: 'error', code: d.code, message: d.message });
     } else if (e.type === 'done') {
       const { cost_usd: cost = null, ...usage } = d.usage ?? {};
-      items.push({ kind: 'done', stop_reason: d.stop_reason, text: d.message.text, usage, cost });
+      items.push({ kind: 'done', stop_reason: d.stop_reason, text: d.message.text, usage, cost, steps });
     }
   }
   for (const id of tools.keys()) if (!results.has(id)) faults.push(`${id} has no result`);
+  for (const id of open) faults.push(`${id} is never resolved`);
   const done = items.at(-1);
   if (done?.kind !== 'done') faults.push('the turn has no done');
   else if (done.text !== replyOf(items)) faults.push(`done has another text than the parts: ${short(done.text)} and ${short(replyOf(items))}`);
@@ -106,8 +114,16 @@ const label = (i) => (i ? `${i.kind}${i.parent ? ` below ${i.parent}` : ''} ${sh
 /** Differences between what must be seen and what is, as sentences; members that `must` leaves out are not compared. */
 export function compare(must, seen) {
   const wanted = shown(must);
-  const got = shown(seen);
   const out = [];
+  const refused = must.at(-1)?.refused;
+  let got = shown(seen);
+
+  if (refused) {
+    // The reason of a refusal may come as an error or as words.
+    const isReason = (i) => (i.kind === 'error' || i.kind === 'text') && (i.message ?? i.text).includes(refused);
+    if (!got.some(isReason)) out.push(`the reason is not told: ${short(refused)}`);
+    got = got.filter((i) => !isReason(i));
+  }
 
   for (let i = 0; i < Math.max(wanted.length, got.length); i++) {
     const w = wanted[i];
@@ -118,7 +134,9 @@ export function compare(must, seen) {
       break;
     }
     for (const [key, value] of Object.entries(w)) {
-      if (key === 'cost' ? near(value, g.cost) : value === undefined || isDeepStrictEqual(value, g[key])) continue;
+      if (key === 'refused' || (key === 'cost' ? near(value, g.cost) : value === undefined || isDeepStrictEqual(value, g[key]))) continue;
+      // Nothing was told of a call that did not come to its end: none, or not known.
+      if (key === 'usage' && !value.total_tokens && !Object.keys(g.usage).length) continue;
       if (key === 'input' && g.input === undefined) continue;
       if (key === 'shown' && isDeepStrictEqual(value, outputSeen(g.output))) continue;
       out.push(`thing ${i + 1}, ${label(w)}: ${key} must be ${short(value)}, is ${short(key === 'shown' ? outputSeen(g.output) : g[key])}`);
@@ -127,4 +145,4 @@ export function compare(must, seen) {
   return out;
 }
 
-const near = (a, b) => (typeof a !== 'number' || typeof b !== 'number' ? a === undefined || a === b : Math.abs(a - b) < 1e-6);
+const near = (a, b) => (!a && b === null) || (typeof a !== 'number' || typeof b !== 'number' ? a === undefined || a === b : Math.abs(a - b) < 1e-6);

@@ -109,7 +109,7 @@ function scriptBlock(entry) {
 		return { type: entry.text === undefined ? "thinking" : "text", index: entry.index,
 			text: (pieces ? pieces.join("") : words).repeat(entry.repeat ?? 1),
 			pieces: pieces ? Array(entry.repeat ?? 1).fill(pieces).flat() : null,
-			citations: entry.citations, n: entry.n };
+			citations: entry.citations, n: entry.n, open: entry.open };
 	for (const kind of ["raw", "chunk", "sleep", "fault", "start"])
 		if (entry[kind] !== undefined)
 			return { ...entry, type: kind };
@@ -434,7 +434,8 @@ const anthropic = {
 				await event({ type: "content_block_delta", index, delta });
 			if (reply.fault)
 				return this.broken(event, reply);
-			await event({ type: "content_block_stop", index });
+			if (!b.open)
+				await event({ type: "content_block_stop", index });
 		}
 		await event({ type: "message_delta",
 			delta: { stop_reason: reply.stop, stop_sequence: reply.stop_sequence ?? null },
@@ -622,6 +623,7 @@ async function streamReply(wire, call, reply, res) {
 
 	res.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
 	res.socket?.setNoDelay(true);
+	res.setMaxListeners(0);
 	const end = await wire.stream(call, reply, send, pace);
 	if (end === "drop") {
 		await sleep(20);
