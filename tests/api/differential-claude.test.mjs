@@ -28,6 +28,8 @@ prompt*END-PROMPT*) echo '{"continue":false,"stopReason":"the budget is spent"}'
 pre*PRE-REFUSE*) echo 'the hook says no' >&2; exit 2 ;;
 pre*PRE-DENY*) echo '{"hookSpecificOutput":{"hookEventName":"PreToolUse","permissionDecision":"deny","permissionDecisionReason":"denied by the hook"}}' ;;
 pre*PRE-ASK*) echo '{"hookSpecificOutput":{"hookEventName":"PreToolUse","permissionDecision":"ask","permissionDecisionReason":"the hook asks"}}' ;;
+pre*PRE-END*) echo '{"continue":false,"stopReason":"ended before the call"}' ;;
+post*POST-END*) echo '{"continue":false,"stopReason":"ended after the call"}' ;;
 post*POST-BLOCK*) echo '{"decision":"block","reason":"the hook did not like it"}' ;;
 stop*'"stop_hook_active":true'*) ;;
 stop*STOP-AGAIN*) echo '{"decision":"block","reason":"say more"}' ;;
@@ -37,9 +39,9 @@ esac
 const BEHAVIOURS = [
   // Words.
   { name: 'words', text: then('Some words that come in pieces.') },
-  { name: 'a blank first block', reply: ['The answer is 42.'], text: blocks({ text: '\n\n' }, { text: ['The answer ', 'is 42.'] }), todo: 'the answer comes twice' },
-  { name: 'an empty first block', reply: ['The answer is 42.'], text: blocks({ text: [] }, { text: ['The answer ', 'is 42.'] }), todo: 'the answer comes twice' },
-  { name: 'a blank block between', reply: ['one', 'two'], text: blocks({ text: 'one' }, { text: ' \n' }, { text: 'two' }), todo: 'the second block comes twice' },
+  { name: 'a blank first block', reply: ['The answer is 42.'], text: blocks({ text: '\n\n' }, { text: ['The answer ', 'is 42.'] }) },
+  { name: 'an empty first block', reply: ['The answer is 42.'], text: blocks({ text: [] }, { text: ['The answer ', 'is 42.'] }) },
+  { name: 'a blank block between', reply: ['one', 'two'], text: blocks({ text: 'one' }, { text: ' \n' }, { text: 'two' }) },
   { name: 'several blocks', reply: ['one two', 'three', 'four five'], text: blocks({ text: ['one ', 'two'] }, { text: 'three' }, { text: ['four', ' five'] }) },
   { name: 'the same words in two blocks', reply: ['again', 'again'], text: blocks({ text: 'again' }, { text: 'again' }) },
   { name: 'short pieces that repeat', reply: ['hahaha110'], text: blocks({ text: ['ha', 'ha', 'ha', '1', '1', '0'] }) },
@@ -122,15 +124,17 @@ const BEHAVIOURS = [
   { name: 'a question without an answer', text: blocks(question) + then('ok'), inputs: ['deny'] },
   { name: 'a plan', session: 'plan', create: { permission_mode: 'plan' }, text: blocks({ text: 'A plan.' }, tool('ExitPlanMode', { plan: '1. do it' })) + blocks(bash('touch planned')) + then('done'), inputs: ['deny'] },
   { name: 'a plan that is taken', session: 'plan', text: blocks({ text: 'A plan.' }, tool('ExitPlanMode', { plan: '1. do it' })) + blocks(bash('touch planned')) + then('done'), inputs: once },
-  { name: 'a rule that denies', text: blocks(bash('rm x')) + then('so be it'), todo: 'told as failed' },
+  { name: 'a rule that denies', text: blocks(bash('rm x')) + then('so be it') },
   { name: 'a rule that denies a file', text: blocks(tool('Read', { file_path: 'secret.txt' })) + then('so be it') },
 
   // Hooks.
-  { name: 'a hook refuses the message', text: 'REFUSE-PROMPT 4111', todo: 'nobody hears of it' },
-  { name: 'a hook blocks the message', text: 'BLOCK-PROMPT please', todo: 'nobody hears of it' },
-  { name: 'a hook ends the turn', text: 'END-PROMPT please', todo: 'nobody hears of it' },
-  { name: 'a hook refuses a call', text: blocks(bash('echo PRE-REFUSE')) + then('so be it'), todo: 'told as failed' },
-  { name: 'a hook denies a call', text: blocks(bash('echo PRE-DENY')) + then('so be it'), todo: 'told as failed' },
+  { name: 'a hook refuses the message', text: 'REFUSE-PROMPT 4111' },
+  { name: 'a hook blocks the message', text: 'BLOCK-PROMPT please' },
+  { name: 'a hook ends the turn', text: 'END-PROMPT please' },
+  { name: 'a hook refuses a call', text: blocks(bash('echo PRE-REFUSE')) + then('so be it') },
+  { name: 'a hook denies a call', text: blocks(bash('echo PRE-DENY')) + then('so be it') },
+  { name: 'a hook ends the turn before a call', text: blocks(bash('echo PRE-END')) + then('no') },
+  { name: 'a hook ends the turn after a call', text: blocks(bash('echo POST-END')) + then('no') },
   { name: 'a hook asks', text: blocks(bash('echo PRE-ASK')) + then('so be it'), inputs: once },
   { name: 'a hook blocks a result', text: blocks(bash('echo POST-BLOCK')) + then('so be it') },
   { name: 'a hook wants more', text: then('STOP-AGAIN') },
@@ -151,7 +155,7 @@ const BEHAVIOURS = [
   { name: 'a command that is none', text: '/nosuch thing' },
   { name: 'a path', text: '/etc/hosts is a file' },
   { name: 'a command of the program', text: '/context' },
-  { name: 'compaction', text: '/compact', todo: 'the output of /context comes again' },
+  { name: 'compaction', text: '/compact' },
   { name: 'words after compaction', text: then('after') },
 ];
 

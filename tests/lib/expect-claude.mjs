@@ -40,6 +40,16 @@ function sumUsage(messages) {
   return { sum, cost: result?.total_cost_usd ?? 0 };
 }
 
+/** The reason by which a hook refuses the message or stops the turn; null when it does neither. */
+function refusalOf({ hook_event: event, stdout, stderr, exit_code: code }) {
+  let answer = null;
+  try { answer = JSON.parse(stdout); } catch { /* plain words */ }
+  if (event === 'Stop') return null;
+  if (answer?.continue === false) return answer.stopReason;
+  if (event !== 'UserPromptSubmit') return null;
+  return code === 2 ? stderr.trim() : answer?.decision === 'block' ? answer.reason : null;
+}
+
 /** Tokens of one model call, as far as its last event tells them. */
 function stepOf(u) {
   const usage = { input_tokens: u.input_tokens, output_tokens: u.output_tokens, cache_read_tokens: u.cache_read_input_tokens,
@@ -181,8 +191,8 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
         input: r.input, id: r.tool_use_id });
     } else if (json.type === 'control_request' && json.request.subtype === 'elicitation') {
       items.push({ kind: 'ask' });
-    } else if (json.type === 'system' && json.subtype === 'informational' && json.prevent_continuation) {
-      refused = json.content;
+    } else if (json.type === 'system' && json.subtype === 'hook_response') {
+      refused ??= refusalOf(json);
     } else if (json.type === 'system' && json.subtype === 'permission_denied') {
       denied.add(json.tool_use_id);
     } else if (json.type === 'system' && json.subtype === 'api_retry') {
@@ -213,9 +223,10 @@ function finish({ items, result, interrupted, denied, refused, steps, synthetic,
   const words = typeof result?.result === 'string' && !error && !refused ? result.result.trim() : '';
   const parts = list.filter((i) => i.kind === 'text' && !i.parent);
   if (words && !parts.some((p) => p.text.includes(words))) list.push({ kind: 'text', parent: null, text: words });
-  if (error) list.push({ kind: 'error', code: error });
+  if (refused) list.push({ kind: 'error', code: 'refused', says: refused });
+  else if (error) list.push({ kind: 'error', code: error });
   list.push({ kind: 'done', stop_reason: refused ? 'refused' : error === 'refused' ? 'refusal' : error ? 'error' : interrupted ? 'interrupted' : result?.stop_reason ?? 'end_turn',
-    usage, cost, steps, ...(refused ? { refused } : {}) });
+    usage, cost, steps });
   return list;
 }
 

@@ -8,10 +8,10 @@
 //   {kind: 'ask', ask, tool, input, id}                 a person, the session or the policy is asked
 //   {kind: 'retrying', attempt, status}                 the harness calls the model again
 //   {kind: 'plan', entries}
-//   {kind: 'error', code}
+//   {kind: 'error', code, message}
 //   {kind: 'done', stop_reason, text, usage, cost, steps}   steps: the tokens of each model call, where told
 //
-// `done` of what must be seen may have `refused`, the reason of a refusal. What must be seen may have `shown` in place of `output`: words, images and differences of a result.
+// An error that must be seen may have `says`, words of its message. What must be seen may have `shown` in place of `output`: words, images and differences of a result.
 import { isDeepStrictEqual } from 'node:util';
 
 /* Behind these a part is over; results and questions come in while the model still speaks. */
@@ -114,16 +114,8 @@ const label = (i) => (i ? `${i.kind}${i.parent ? ` below ${i.parent}` : ''} ${sh
 /** Differences between what must be seen and what is, as sentences; members that `must` leaves out are not compared. */
 export function compare(must, seen) {
   const wanted = shown(must);
+  const got = shown(seen);
   const out = [];
-  const refused = must.at(-1)?.refused;
-  let got = shown(seen);
-
-  if (refused) {
-    // The reason of a refusal may come as an error or as words.
-    const isReason = (i) => (i.kind === 'error' || i.kind === 'text') && (i.message ?? i.text).includes(refused);
-    if (!got.some(isReason)) out.push(`the reason is not told: ${short(refused)}`);
-    got = got.filter((i) => !isReason(i));
-  }
 
   for (let i = 0; i < Math.max(wanted.length, got.length); i++) {
     const w = wanted[i];
@@ -134,12 +126,13 @@ export function compare(must, seen) {
       break;
     }
     for (const [key, value] of Object.entries(w)) {
-      if (key === 'refused' || (key === 'cost' ? near(value, g.cost) : value === undefined || isDeepStrictEqual(value, g[key]))) continue;
+      if (key === 'says' && g.message.includes(value)) continue;
+      if (key === 'cost' ? near(value, g.cost) : value === undefined || isDeepStrictEqual(value, g[key])) continue;
       // Nothing was told of a call that did not come to its end: none, or not known.
       if (key === 'usage' && !value.total_tokens && !Object.keys(g.usage).length) continue;
       if (key === 'input' && g.input === undefined) continue;
       if (key === 'shown' && isDeepStrictEqual(value, outputSeen(g.output))) continue;
-      out.push(`thing ${i + 1}, ${label(w)}: ${key} must be ${short(value)}, is ${short(key === 'shown' ? outputSeen(g.output) : g[key])}`);
+      out.push(`thing ${i + 1}, ${label(w)}: ${key} must be ${short(value)}, is ${short(key === 'shown' ? outputSeen(g.output) : key === 'says' ? g.message : g[key])}`);
     }
   }
   return out;
