@@ -40,7 +40,7 @@ KT_MUST_CHECK enum kt_code kt_git_blob(git_odb *odb, const git_oid *oid, const c
  * sub), KT_EINVAL (submodule, path), KT_ELIMIT.
  */
 KT_MUST_CHECK enum kt_code kt_git_walk(git_repository *repo, git_commit *commit, const char *sub,
-	const struct kt_pack_limits *l, struct kt_files *files, git_oid **out_oids,
+	const struct kt_tree_options *opts, struct kt_files *files, git_oid **out_oids,
 	struct kt_err *err);
 /* Folders of a commit that hold karta.toml, as kt_git_apps(); appended to files as paths. */
 KT_MUST_CHECK enum kt_code kt_git_walk_apps(

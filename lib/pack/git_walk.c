@@ -16,6 +16,7 @@ struct walk {
 	const char *sub; /* "" = all */
 	size_t sub_len;
 	const struct kt_pack_limits *l;
+	bool *elsewhere; /* or NULL */
 	struct kt_ignore *ignore;
 	struct kt_files *files;
 	git_oid *oids;
@@ -66,8 +67,11 @@ static enum kt_code add_file(
 	unsigned raw = kt_git->tree_entry_filemode_raw(e);
 	size_t skip = w->sub_len > 0 ? w->sub_len + 1 : 0;
 	if (raw == GIT_FILEMODE_COMMIT) {
-		(void)kt_fail(err, KT_EINVAL, 0, "submodule '%s': vendor it or use --dir", shown);
-		return kt_hint(err, "the files of a submodule are in another repository");
+		if (w->elsewhere != NULL)
+			*w->elsewhere = true;
+		(void)kt_fail(err, KT_EINVAL, 0,
+			"'%s' is a submodule: its files are in another repository", shown);
+		return kt_hint(err, "run: git submodule update --init && karta deploy");
 	}
 	/* Old git wrote other rights than 644 and 755. */
 	enum kt_file_mode mode = raw == GIT_FILEMODE_LINK ? KT_MODE_LINK
@@ -168,13 +172,14 @@ static enum kt_code check_sub(
 }
 
 enum kt_code kt_git_walk(git_repository *repo, git_commit *commit, const char *sub,
-	const struct kt_pack_limits *l, struct kt_files *files, git_oid **out_oids,
+	const struct kt_tree_options *opts, struct kt_files *files, git_oid **out_oids,
 	struct kt_err *err)
 {
 	struct walk w = { .repo = repo,
 		.sub = sub,
 		.sub_len = strlen(sub),
-		.l = l,
+		.l = &opts->limits,
+		.elsewhere = opts->elsewhere,
 		.files = files,
 		.path = KT_BUF_INIT(64 * 1024) };
 	git_tree *root = NULL;

@@ -91,6 +91,13 @@ struct kt_tree; /* a manifest with the means to read its files */
 
 struct kt_tree_options {
 	const char *sub; /* the application's folder in the repository, "" or NULL = its root */
+	/*
+	 * Of a folder: files and folders, from its root on, that are taken although git ignores
+	 * them or they look like secrets; NULL-terminated, or NULL.
+	 */
+	const char *const *include;
+	/* Of a commit: set when it is refused for a file whose content is not in git; or NULL. */
+	bool *elsewhere;
 	struct kt_pack_limits limits;
 	/* Called now and then with how far it is; or NULL. */
 	void (*progress)(void *arg, size_t done, size_t total);
@@ -106,12 +113,23 @@ struct kt_tree_options {
 KT_MUST_CHECK enum kt_code kt_tree_commit(const char *dir, const char *rev,
 	const struct kt_tree_options *opts, struct kt_tree **out, struct kt_err *err);
 /*
- * A folder as it is on disk, with or without git: `.git`, `.kartaignore`d files, and (in a
- * repository) what git ignores are left out, `.env` always.
+ * A folder as it is on disk, with or without git: `.git`, `.kartaignore`d files, what git ignores
+ * (without a repository: what the folder's .gitignore files say) and `node_modules` are left out,
+ * unless git has them. A file that looks like a secret is refused.
+ * Returns as kt_tree_commit(); KT_EINVAL also for secrets, for a submodule that is not checked out
+ * and for something to include that is not there.
  */
 KT_MUST_CHECK enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	struct kt_tree **out, struct kt_err *err);
 void kt_tree_free(struct kt_tree *t);
+/* What was left out of a folder: files and folders that git ignores, folders of packages. */
+struct kt_left_out {
+	size_t n_ignored, n_modules;
+};
+/* BORROWS from t. */
+const struct kt_left_out *kt_tree_left_out(const struct kt_tree *t);
+/* The path looks like that of a secret, by its name; templates (.env.example) do not. */
+bool kt_pack_secret(const char *path);
 /* BORROWS from t. */
 const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t);
 /* First line of the commit's message, "" for a folder. BORROWS. */

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "base/vec.h"
 #include "pack/cache_private.h"
 
 #include <errno.h>
@@ -269,19 +270,22 @@ static enum kt_code hash_all(struct hashing *h, struct kt_err *err)
 	return h->err.code;
 }
 
-static enum kt_code refuse_lfs(const struct kt_file *f, struct kt_err *err)
+static enum kt_code refuse_lfs(
+	const struct kt_file *f, const struct kt_tree_options *opts, struct kt_err *err)
 {
+	if (opts->elsewhere != NULL)
+		*opts->elsewhere = true;
 	(void)kt_fail(
 		err, KT_EINVAL, 0, "'%s' is a Git LFS pointer, its content is not in git", f->path);
-	return kt_hint(err, "run: git lfs pull, then deploy the files as they are (--dir)");
+	return kt_hint(err, "run: git lfs pull && karta deploy");
 }
 
-static enum kt_code take_note(
-	struct kt_file *f, const struct kt_blob_note *note, struct kt_err *err)
+static enum kt_code take_note(struct kt_file *f, const struct kt_blob_note *note,
+	const struct kt_tree_options *opts, struct kt_err *err)
 {
 	f->size = note->size;
 	memcpy(f->digest, note->digest, sizeof(f->digest));
-	return note->lfs && f->mode != KT_MODE_LINK ? refuse_lfs(f, err) : KT_OK;
+	return note->lfs && f->mode != KT_MODE_LINK ? refuse_lfs(f, opts, err) : KT_OK;
 }
 
 /* Size and digest of each file; d (or NULL) is asked first and told what is new. */
@@ -294,7 +298,7 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
 		struct kt_blob_note note;
 		if (d != NULL && kt_digests_get(d, t->oids[i].id, &note))
-			code = take_note(&files->items[i], &note, err);
+			code = take_note(&files->items[i], &note, opts, err);
 		else
 			todo[n_todo++] = i;
 	}
@@ -317,7 +321,7 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 	for (size_t k = 0; k < n_todo && code == KT_OK; k++) {
 		if (d != NULL)
 			kt_digests_put(d, t->oids[todo[k]].id, &notes[k]);
-		code = take_note(&files->items[todo[k]], &notes[k], err);
+		code = take_note(&files->items[todo[k]], &notes[k], opts, err);
 	}
 	return code;
 }
@@ -350,11 +354,11 @@ static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
 	const char *s = sub != NULL ? sub : "";
 	enum kt_code code = KT_OK;
 	if (s[0] == '/')
-		code = kt_fail(err, KT_EINVAL, 0, "folder '%s' is absolute", s);
+		code = kt_fail(err, KT_EINVAL, 0, "'%s' is absolute", s);
 	while (*s != '\0' && code == KT_OK) {
 		size_t n = strcspn(s, "/");
 		if (n == 2 && s[0] == '.' && s[1] == '.')
-			code = kt_fail(err, KT_EINVAL, 0, "folder '%s' leaves the repository", sub);
+			code = kt_fail(err, KT_EINVAL, 0, "'%s' leaves its folder", sub);
 		if (n > 1 || (n == 1 && s[0] != '.')) {
 			if (b.len > 0)
 				kt_buf_addc(&b, '/');
@@ -364,7 +368,7 @@ static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
 		s += *s == '/';
 	}
 	if (code == KT_OK && !kt_buf_ok(&b))
-		code = kt_fail(err, KT_ELIMIT, 0, "folder '%.100s' is too long", sub);
+		code = kt_fail(err, KT_ELIMIT, 0, "'%.100s' is too long", sub);
 	if (code == KT_OK)
 		*out = kt_buf_take(&b);
 	kt_buf_release(&b);
@@ -391,7 +395,7 @@ static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
 	if (kt_git->repository_odb(&t->odb, t->repo) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");
 	struct kt_digests *d = kt_digests_open(kt_git->repository_commondir(t->repo));
-	enum kt_code code = kt_git_walk(t->repo, commit, sub, &opts->limits, &files, &t->oids, err);
+	enum kt_code code = kt_git_walk(t->repo, commit, sub, opts, &files, &t->oids, err);
 	if (code == KT_OK)
 		code = fill(t, &files, opts, d, err);
 	if (code == KT_OK)
@@ -430,19 +434,46 @@ enum kt_code kt_tree_commit(const char *dir, const char *rev, const struct kt_tr
 
 /* --- folders ----------------------------------------------------------------------------- */
 
+/* Those paths as they are compared, and a NULL; each is to be freed. */
+static enum kt_code clean_include(const char *const *list, struct kt_vec *out, struct kt_err *err)
+{
+	enum kt_code code = KT_OK;
+	for (; list != NULL && *list != NULL && code == KT_OK; list++) {
+		char *path = NULL;
+		code = clean_sub(*list, &path, err);
+		if (code == KT_OK)
+			kt_vec_push(out, path);
+	}
+	kt_vec_push(out, NULL);
+	return code;
+}
+
+const struct kt_left_out *kt_tree_left_out(const struct kt_tree *t)
+{
+	return &t->left;
+}
+
 enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	struct kt_tree **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *sub = NULL;
+	struct kt_vec include = KT_VEC_INIT;
 	struct kt_files files = { 0 };
 	struct kt_tree *t = kt_calloc(1, sizeof(*t));
 	enum kt_code code = clean_sub(opts->sub, &sub, err);
 	if (code == KT_OK)
-		code = kt_folder_walk(dir, sub, false, &opts->limits, &files, &t->root, err);
+		code = clean_include(opts->include, &include, err);
+	const struct kt_folder_options fo = { .limits = &opts->limits,
+		.include = (const char *const *)include.items };
+	if (code == KT_OK)
+		code = kt_folder_walk(dir, sub, &fo, &files, &t->left, &t->root, err);
 	if (code == KT_OK)
 		code = fill(t, &files, opts, NULL, err);
 	if (code == KT_OK)
 		code = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
+	for (size_t i = 0; i < include.len; i++)
+		free(include.items[i]);
+	kt_vec_release(&include);
 	kt_files_release(&files);
 	if (code == KT_OK)
 		*out = t;
@@ -572,7 +603,9 @@ static enum kt_code folder_apps(const char *dir, struct kt_files *files, struct 
 	if (kt_git_open(dir, false, &repo, NULL) == KT_OK &&
 		kt_git->repository_workdir(repo) != NULL)
 		dir = kt_git->repository_workdir(repo);
-	enum kt_code code = kt_folder_walk(dir, "", true, &kt_pack_no_limits, &all, &root, err);
+	struct kt_left_out left = { 0 };
+	const struct kt_folder_options fo = { .limits = &kt_pack_no_limits, .loose = true };
+	enum kt_code code = kt_folder_walk(dir, "", &fo, &all, &left, &root, err);
 	for (size_t i = 0; i < all.len && code == KT_OK; i++) {
 		const char *slash = strrchr(all.items[i].path, '/');
 		const char *base = slash != NULL ? slash + 1 : all.items[i].path;

@@ -24,6 +24,7 @@ struct kt_tree {
 	size_t n_kept;
 	/* Of a folder: */
 	char *root; /* absolute, the application's folder */
+	struct kt_left_out left;
 	char *subject;
 };
 
@@ -48,13 +49,17 @@ KT_MUST_CHECK enum kt_code kt_tree_open(
 /* The one error for a file that is not what it was when the manifest was made. */
 enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err);
 
+struct kt_folder_options {
+	const struct kt_pack_limits *limits;
+	const char *const *include; /* as of struct kt_tree_options */
+	bool loose; /* what cannot be in a release is passed over, nothing is limited or refused */
+};
 /*
  * List what is below dir/sub on disk (see kt_tree_folder()), in no order, sizes filled, digests
- * not. Links are checked. loose: what cannot be in a release is passed over, nothing is limited.
- * *out_root is the absolute folder, the caller's.
+ * not. Links are checked. *out_root is the absolute folder, the caller's.
  */
-KT_MUST_CHECK enum kt_code kt_folder_walk(const char *dir, const char *sub, bool loose,
-	const struct kt_pack_limits *l, struct kt_files *files, char **out_root,
-	struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_folder_walk(const char *dir, const char *sub,
+	const struct kt_folder_options *o, struct kt_files *files, struct kt_left_out *left,
+	char **out_root, struct kt_err *err);
 
 #endif

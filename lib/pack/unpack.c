@@ -47,7 +47,7 @@ struct unpack {
 	struct kt_vec folders; /* paths, in arena */
 	bool root_seen; /* "./" was a member: nothing is around everything */
 	bool bundle;
-	int64_t n_members, n_files, n_bytes;
+	int64_t n_members, n_skipped, n_files, n_bytes;
 	size_t n_name_bytes;
 	char shown[SHOWN_BYTES * 8]; /* the present member's name, safe to print */
 };
@@ -338,6 +338,20 @@ static enum kt_code take_member(
 	return store_blob(u, it->file.size, NULL, it->file.digest, &is_new, err);
 }
 
+/* A repository's own: `tar` of a folder has it beside the files, and nobody means to deploy it. */
+static bool is_of_git(const char *name)
+{
+	for (const char *p = name; *p;) {
+		size_t len = strcspn(p, "/");
+
+		if (len == 4 && strncasecmp(p, ".git", len) == 0)
+			return true;
+		p += len;
+		p += *p == '/';
+	}
+	return false;
+}
+
 static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 {
 	for (;;) {
@@ -358,10 +372,17 @@ static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 		if (!name)
 			return kt_fail(err, KT_EINVAL, 0, "an archive member has no name");
 		set_shown(u, name);
+		if (!u->bundle && is_of_git(name)) {
+			u->n_skipped++;
+			code = kt_unpack_input_time(u->in, err);
+			if (code != KT_OK)
+				return code;
+			continue;
+		}
 		code = check_member(u, e, err);
 		if (code != KT_OK)
 			return code;
-		if (u->n_members == 1 && strcmp(name, PUBLISH_NAME) == 0 &&
+		if (u->n_members == 1 && !u->n_skipped && strcmp(name, PUBLISH_NAME) == 0 &&
 			kt_archive->entry_filetype(e) == AE_IFREG) {
 			u->bundle = true;
 			code = take_publish(u, e, err);

@@ -281,8 +281,17 @@ def names():
     name("byte-order-mark", "\ufeffa", expect="cannot be seen")
     name("option", "-rf", expect="'-'")
     name("option-tar", "--checkpoint-action=exec=sh x", expect="'-'")
-    name("git-hook", ".git/hooks/post-checkout", expect=".git")
-    name("git-hook-case", "sub/.GiT/hooks/post-checkout", expect="'.git'")
+    # What tar takes of a repository beside its files is left out, whatever it is.
+    name("git-hook", ".git/hooks/post-checkout", expect="no files")
+    name("git-hook-case", "sub/.GiT/hooks/post-checkout", expect="no files")
+    put("names", "git-beside", tar(header("./", kind="5"), header("./.git/", kind="5"),
+                                   member("./.git/config", "x"), header("./.git/h", kind="1", link="./.git/config"),
+                                   member("./sub/.git", "gitdir: ../x"), member("./a", "x"),
+                                   member("./sub/b", "")), "ok", "100644 a,100644 sub/b")
+    put("names", "git-folder-around", tar(member("top/.git/HEAD", "x"), member("top/a", "x"),
+                                          member("top/.gitignore", "")), "ok", "100644 .gitignore,100644 a")
+    put("names", "git-then-publish", tar(member(".git/x", ""), member("karta-publish.json", "{}")), "ok",
+        "100644 karta-publish.json")
     name("gitignore", ".gitignore", "ok", "100644 .gitignore")
     name("settings", ".claude/settings.json", "ok", "100644 settings.json")
     put("names", "twice", tar(A, A), "invalid", "a.txt")

@@ -191,23 +191,141 @@ static void test_folder(void **state)
 		"git init -q fold && cd fold && echo '*.tmp' >.gitignore && mkdir d dist && echo 1 "
 		">d/a\n"
 		"echo t >forced.tmp && git add . && git add -f forced.tmp && git commit -qm one\n"
-		"echo t >x.tmp && echo s >.env && echo s >d/.env.local && echo ok >.env.example\n"
+		"echo t >x.tmp && echo s >.env.tmp && echo a >d/.gitignore && echo ok "
+		">.env.example\n"
 		"echo new >new && echo dist >>.git/info/exclude && echo o >dist/o && echo t "
 		">dist/o.tmp\n"
-		"mkdir d/vendor && git -C d/vendor init -q && echo v >d/vendor/v");
+		"mkdir d/vendor && git -C d/vendor init -q && echo v >d/vendor/v && echo a "
+		">d/vendor/a");
 	struct kt_tree *t = folder_tree("fold", NULL);
-	expect_paths(t, ".env.example .gitignore d/a d/vendor/v forced.tmp new");
+	expect_paths(t, ".env.example .gitignore d/.gitignore d/a d/vendor/v forced.tmp new");
+	/* x.tmp, .env.tmp, dist, d/vendor/a */
+	assert_int_equal(kt_tree_left_out(t)->n_ignored, 4);
 	kt_tree_free(t);
 	/* What git ignores as a whole is asked for by name: all of it. */
 	t = folder_tree("fold", "dist");
 	expect_paths(t, "o o.tmp");
 	kt_tree_free(t);
+	/* Without a repository its own rules count, and each folder's. */
 	sh(".",
-		"mkdir plain && cd plain && echo a >a && echo b >.gitignore && echo b >b && echo "
-		".env >.env");
+		"mkdir -p plain/d && cd plain && echo a >a && printf 'b\\n.env\\n/c/\\n' "
+		">.gitignore\n"
+		"echo b >b && echo .env >.env && mkdir c && echo c >c/c && echo '!b' "
+		">d/.gitignore\n"
+		"echo b >d/b && echo c >d/c");
 	t = folder_tree("plain", NULL);
-	expect_paths(t, ".gitignore a b");
+	expect_paths(t, ".gitignore a d/.gitignore d/b d/c");
 	kt_tree_free(t);
+}
+
+/* Packages stay behind, but those that git has. */
+static void test_modules(void **state)
+{
+	sh(".",
+		"mkdir -p mod/node_modules/x mod/sub/node_modules && cd mod && echo 1 >a\n"
+		"echo 1 >node_modules/x/i.js && echo 1 >sub/node_modules/j.js");
+	struct kt_tree *t = folder_tree("mod", NULL);
+	expect_paths(t, "a");
+	assert_int_equal(kt_tree_left_out(t)->n_modules, 2);
+	kt_tree_free(t);
+	sh("mod", "git init -q && git add -f node_modules && git commit -qm one");
+	t = folder_tree("mod", NULL);
+	expect_paths(t, "a node_modules/x/i.js");
+	kt_tree_free(t);
+}
+
+static struct kt_tree *with_include(const char *dir, const char *const *include)
+{
+	KT_AUTOFREE char *path = at(dir);
+	struct kt_tree_options o = options(NULL);
+	struct kt_tree *t = NULL;
+	struct kt_err err = KT_ERR_INIT;
+
+	o.include = include;
+	expect_ok(kt_tree_folder(path, &o, &t, &err), &err);
+	return t;
+}
+
+static void test_secrets(void **state)
+{
+	static const char *const secret[] = { ".env", ".env.local", "d/.env.production", ".envrc",
+		"id_rsa", "keys/id_ed25519", "id_rsa.bak", "server.pem", "d/TLS.PEM", ".npmrc",
+		".claude/settings.local.json", ".aws/credentials", "x/.ssh/config", ".netrc",
+		"credentials.json", "client_secret_1.json", "service-account-prod.json" };
+	static const char *const fine[] = { ".env.example", ".env.sample", "d/.env.template",
+		"id_rsa.pub", "environment", "credentials", "aws/credentials", "pem",
+		".claude/settings.json", "settings.json", ".ssh/known_hosts", "npmrc" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(secret); i++) {
+		if (!kt_pack_secret(secret[i]))
+			print_message("%s\n", secret[i]);
+		assert_true(kt_pack_secret(secret[i]));
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(fine); i++) {
+		if (kt_pack_secret(fine[i]))
+			print_message("%s\n", fine[i]);
+		assert_false(kt_pack_secret(fine[i]));
+	}
+	sh(".",
+		"mkdir -p sec/certs/d && cd sec && echo a >a && for f in .env certs/x.pem "
+		"certs/d/y.pem\n"
+		"do echo s >$f; done");
+	expect_refused("sec", NULL, KT_EINVAL, "'.env', 'certs/");
+	static const char *const all[] = { "./.env", "certs/", NULL };
+	struct kt_tree *t = with_include("sec", all);
+	expect_paths(t, ".env a certs/d/y.pem certs/x.pem");
+	kt_tree_free(t);
+	static const char *const one[] = { "certs/d", NULL };
+	sh("sec", "printf '.env\\ncerts\\n' >.gitignore");
+	t = with_include("sec", one);
+	expect_paths(t, ".gitignore a certs/d/y.pem");
+	kt_tree_free(t);
+	/* In a repository, too; never its own folder. */
+	static const char *const git[] = { ".git", "certs/x.pem", NULL };
+	sh("sec", "git init -q && git add . && git commit -qm one");
+	t = with_include("sec", git);
+	expect_paths(t, ".gitignore a certs/x.pem");
+	kt_tree_free(t);
+	/* A commit is what somebody chose: its files are not judged here. */
+	sh("sec", "git add -f .env && git commit -qm two");
+	t = commit_tree("sec", "HEAD", NULL);
+	expect_paths(t, ".env .gitignore a");
+	kt_tree_free(t);
+	KT_AUTOFREE char *path = at("sec");
+	static const char *const slip[] = { "cert", NULL }, *const out[] = { "../x", NULL };
+	struct kt_tree_options o = options(NULL);
+	struct kt_err err = KT_ERR_INIT;
+	o.include = slip;
+	assert_int_equal(kt_tree_folder(path, &o, &t, &err), KT_EINVAL);
+	assert_non_null(strstr(err.msg, "'cert'"));
+	o.include = out;
+	assert_int_equal(kt_tree_folder(path, &o, &t, &err), KT_EINVAL);
+}
+
+/* What a commit cannot give, the folder where it is checked out can. */
+static void test_elsewhere(void **state)
+{
+	KT_AUTOFREE char *path = NULL;
+	struct kt_tree_options o = options(NULL);
+	struct kt_tree *t = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	bool elsewhere = false;
+
+	sh(".",
+		"git init -q dep && cd dep && echo d >d && git add . && git commit -qm d && cd .. "
+		"&&\n"
+		"git init -q subm && cd subm && echo a >a && git add . &&\n"
+		"git -c protocol.file.allow=always submodule --quiet add ../dep dep &&\n"
+		"git commit -qm one && git clone -q . ../bare-subm");
+	path = at("subm");
+	o.elsewhere = &elsewhere;
+	assert_int_equal(kt_tree_commit(path, "HEAD", &o, &t, &err), KT_EINVAL);
+	assert_non_null(strstr(err.msg, "'dep' is a submodule"));
+	assert_true(elsewhere);
+	t = folder_tree("subm", NULL);
+	expect_paths(t, ".gitmodules a dep/d");
+	kt_tree_free(t);
+	expect_refused("bare-subm", NULL, KT_EINVAL, "submodule 'dep' is not checked out");
 }
 
 static void test_refused(void **state)
@@ -236,7 +354,7 @@ static void test_refused(void **state)
 		"bad nfc\n"
 		"git update-index --add --cacheinfo 100644,$(git rev-parse HEAD:a),$(printf "
 		"'\\377') && bad bytes");
-	expect_refused("bad", "submodule", KT_EINVAL, "submodule 'mod': vendor it or use --dir");
+	expect_refused("bad", "submodule", KT_EINVAL, "'mod' is a submodule");
 	struct kt_tree *t = commit_tree("bad", "ignored", NULL);
 	expect_paths(t, ".kartaignore a");
 	kt_tree_free(t);
@@ -405,6 +523,9 @@ int main(void)
 		cmocka_unit_test(test_like_git_archive),
 		cmocka_unit_test(test_like_gitignore),
 		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_modules),
+		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_digest_cache),
