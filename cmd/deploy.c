@@ -27,7 +27,7 @@ struct deploy_args {
 	const char *dir;
 	const char *ref;
 	int64_t pr;
-	struct kt_vec env;
+	struct kt_vec env, include;
 	const char *message;
 	bool dirty, no_activate, no_wait, dry_run, force;
 };
@@ -47,6 +47,9 @@ static const struct kt_opt deploy_opts[] = {
 		"what the release is about (default: the commit's subject)"),
 	KT_OPT_FLAG_(0, "dirty", struct deploy_args, dirty,
 		"deploy the files as they are, committed or not"),
+	KT_OPT_LIST_(0, "include", struct deploy_args, include, "PATH",
+		"send this file or folder too, though git ignores it or it looks like a secret; "
+		"with files as they are; may be repeated"),
 	KT_OPT_FLAG_(0, "no-activate", struct deploy_args, no_activate,
 		"build and keep the release, but do not put it live"),
 	KT_OPT_FLAG_(
@@ -139,6 +142,22 @@ static char *only_folder(const struct deploy *d)
 	return KT_STEAL(sub);
 }
 
+/* Files as they are were asked for. */
+static bool wants_dirty(const struct deploy_args *a)
+{
+	return a->dirty || a->include.len > 0;
+}
+
+/* The paths of --include and a NULL; the caller's to free, not what is in it. */
+static const char **include_list(const struct deploy_args *a)
+{
+	const char **list = kt_calloc(a->include.len + 1, sizeof(*list));
+
+	for (size_t i = 0; i < a->include.len; i++)
+		list[i] = a->include.items[i];
+	return list;
+}
+
 static enum kt_code refuse_dirty(const struct deploy *d, struct kt_err *err)
 {
 	if (!d->info.dirty || d->args->commit)
@@ -160,12 +179,32 @@ static bool looks_like_sha(const char *s)
 	return n >= 7 && n <= 64 && strspn(s, "0123456789abcdef") == n;
 }
 
+/*
+ * Some files of the commit are not in git, but a submodule's or kept by LFS. They are where it is
+ * checked out, and nothing differs from the commit there.
+ */
+static enum kt_code pack_checked_out(
+	struct deploy *d, struct kt_ship_options so, struct kt_err *err)
+{
+	struct kt_err why = *err;
+
+	*err = (struct kt_err)KT_ERR_INIT;
+	so.rev = NULL;
+	so.dir = d->info.work_dir;
+	if (kt_ship_find(&so, &d->ships, err) != KT_OK)
+		return err->code;
+	kt_talk_say(&d->talk, "%s; the files are taken from where they are checked out", why.msg);
+	return KT_OK;
+}
+
 static enum kt_code pack_commit(struct deploy *d, struct kt_err *err)
 {
 	KT_AUTOFREE char *sub = only_folder(d);
-	struct kt_ship_options so = {
-		.dir = d->args->dir ? d->args->dir : ".", .sub = sub, .progress = d->talk.progress
-	};
+	bool elsewhere = false;
+	struct kt_ship_options so = { .dir = d->args->dir ? d->args->dir : ".",
+		.sub = sub,
+		.elsewhere = &elsewhere,
+		.progress = d->talk.progress };
 	const char *rev = d->args->commit ? d->args->commit : "HEAD";
 	enum kt_code rc = refuse_dirty(d, err);
 
@@ -179,14 +218,20 @@ static enum kt_code pack_commit(struct deploy *d, struct kt_err *err)
 	so.rev = d->sha;
 	if (rc == KT_OK)
 		rc = kt_ship_find(&so, &d->ships, err);
+	if (rc == KT_EINVAL && elsewhere && !d->args->commit && !d->info.dirty &&
+		d->info.work_dir[0])
+		rc = pack_checked_out(d, so, err);
 	return rc;
 }
 
 static enum kt_code pack_folder(struct deploy *d, struct kt_err *err)
 {
 	const char *dir = d->args->dir ? d->args->dir : ".";
+	KT_AUTOFREE const char **include = include_list(d->args);
 	/* Of a repository only the folder itself: its other applications may be half done. */
-	const struct kt_ship_options so = { .dir = dir, .sub = "", .progress = d->talk.progress };
+	const struct kt_ship_options so = {
+		.dir = dir, .sub = "", .include = include, .progress = d->talk.progress
+	};
 
 	if (!d->args->dir && !is_application(dir)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "there is no application here");
@@ -200,17 +245,18 @@ static enum kt_code pack_folder(struct deploy *d, struct kt_err *err)
 static enum kt_code find_files(struct deploy *d, struct kt_err *err)
 {
 	const char *dir = d->args->dir ? d->args->dir : ".";
-	bool status = !d->args->commit && !d->args->dirty;
+	bool as_they_are = wants_dirty(d->args), status = !d->args->commit && !as_they_are;
 	enum kt_code rc = kt_git_info(dir, status, &d->info, err);
 
-	if (rc == KT_OK && !d->args->dirty)
+	if (rc == KT_OK && !as_they_are)
 		return pack_commit(d, err);
 	if (rc != KT_OK && rc != KT_ENOTFOUND)
 		return rc;
 	if (!d->args->commit)
 		return pack_folder(d, err);
-	if (d->args->dirty)
-		return kt_fail(err, KT_EINVAL, 0, "--commit and --dirty exclude each other");
+	if (as_they_are)
+		return kt_fail(err, KT_EINVAL, 0, "--commit and --%s exclude each other",
+			d->args->dirty ? "dirty" : "include");
 	if (!looks_like_sha(d->args->commit)) {
 		(void)kt_fail(err, KT_EINVAL, 0,
 			"'%s' is no commit id, and there is no repository here", d->args->commit);
@@ -341,6 +387,23 @@ static enum kt_code ask_for_refs(
 	return KT_OK;
 }
 
+/*
+ * What stayed behind, so that nobody looks for it on the server. Told when all is sent: the file
+ * that this goes to may be in the folder.
+ */
+static void tell_left_out(struct deploy *d, const struct kt_tree *tree)
+{
+	const struct kt_left_out *left = tree ? kt_tree_left_out(tree) : NULL;
+
+	if (left && (left->n_modules || left->n_ignored))
+		kt_talk_say(&d->talk, "Left out: %s%s%s (--include PATH sends one)",
+			left->n_modules ? "node_modules" : "",
+			left->n_modules && left->n_ignored ? ", " : "",
+			left->n_ignored == 0           ? ""
+				: left->n_ignored == 1 ? "one that git ignores"
+						       : "some that git ignores");
+}
+
 static enum kt_code show_plan(
 	struct deploy *d, size_t i, const char *project, const char *live, struct kt_err *err)
 {
@@ -361,6 +424,7 @@ static enum kt_code show_plan(
 		d->ships.items[i].sub[0] ? d->ships.items[i].sub : "this folder",
 		d->sha[0] ? " at " : "", d->sha, project,
 		kt_str_eq(m->digest, live) ? ": the very files that are live" : "");
+	tell_left_out(d, d->ships.items[i].tree);
 	return KT_OK;
 }
 
@@ -409,8 +473,10 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		kt_progress_clear(d->talk.progress);
 	if (rc == KT_ECANCEL)
 		rc = let_go(d, project, release, err);
-	if (rc == KT_OK)
+	if (rc == KT_OK) {
+		tell_left_out(d, tree);
 		kt_talk_released(&d->talk, project, release, began_us);
+	}
 	if (release && rc != KT_ETIMEOUT)
 		ci_results(d, project, release);
 	if (release)

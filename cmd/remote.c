@@ -232,6 +232,47 @@ static enum kt_code open_client(const struct kt_ctx *ctx, const struct kt_profil
 	return kt_hint(err, "it begins with http:// or https://, as %s", DEFAULT_URL);
 }
 
+/* The project of the remote, when its server is the one that is meant; NULL otherwise. */
+static char *project_of_remote(const struct kt_ctx *ctx, const char *remote)
+{
+	KT_AUTOFREE char *server = NULL;
+	char *project = NULL;
+	size_t n = ctx->server ? strlen(ctx->server) : 0;
+
+	if (!remote || kt_remote_parse(remote, &server, &project, NULL) != KT_OK)
+		return NULL;
+	while (n && ctx->server[n - 1] == '/')
+		n--;
+	if ((!ctx->server || (strlen(server) == n && !strncmp(server, ctx->server, n))) &&
+		!(ctx->profile && !ctx->server))
+		return project;
+	free(project);
+	return NULL;
+}
+
+/*
+ * An address that was given may be that of a server with many projects, of one project there, or of
+ * a local server: that of the folder's remote is the first, and others are asked. Only a server
+ * with many says which harnesses it has; nobody needs a key for that.
+ */
+static bool has_projects(const struct kt_ctx *ctx, const struct kt_profile *found)
+{
+	KT_AUTOFREE char *remote = git_remote();
+	KT_AUTOFREE char *project = ctx->server ? project_of_remote(ctx, remote) : NULL;
+	struct kt_client *c = NULL;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	bool many;
+
+	if (!ctx->server || project)
+		return project;
+	if (open_client(ctx, found, NULL, &c, NULL) != KT_OK)
+		return false;
+	many = kt_client_call(c, "GET", "/harnesses.json", NULL, &doc, NULL) == KT_OK &&
+		kt_json_arr(doc, "harnesses");
+	kt_client_free(c);
+	return many;
+}
+
 enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
 {
 	KT_AUTO_PROFILE struct kt_profile found = { 0 };
@@ -242,7 +283,8 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 
 	if (rc != KT_OK)
 		return rc;
-	if (!project && many && kt_remote_project(ctx, NULL, &named, NULL) == KT_OK)
+	if (!project && kt_remote_project(ctx, NULL, &named, NULL) == KT_OK &&
+		(many || has_projects(ctx, &found)))
 		project = named;
 	return open_client(ctx, &found, project, out, err);
 }
@@ -289,24 +331,6 @@ static bool at_root(void)
 
 	return !toml ||
 		(config && !strncmp(toml, config, n) && kt_str_eq(config + n, ".git/config"));
-}
-
-/* The project of the remote, when its server is the one that is meant; NULL otherwise. */
-static char *project_of_remote(const struct kt_ctx *ctx, const char *remote)
-{
-	KT_AUTOFREE char *server = NULL;
-	char *project = NULL;
-	size_t n = ctx->server ? strlen(ctx->server) : 0;
-
-	if (!remote || kt_remote_parse(remote, &server, &project, NULL) != KT_OK)
-		return NULL;
-	while (n && ctx->server[n - 1] == '/')
-		n--;
-	if ((!ctx->server || (strlen(server) == n && !strncmp(server, ctx->server, n))) &&
-		!(ctx->profile && !ctx->server))
-		return project;
-	free(project);
-	return NULL;
 }
 
 enum kt_code kt_remote_project(

@@ -45,7 +45,9 @@ static void on_packing(void *arg, size_t done, size_t total)
 static enum kt_code open_tree(const struct kt_ship_options *opts, const char *sub,
 	struct kt_tree **out, struct kt_err *err)
 {
-	struct kt_tree_options to = { .sub = sub };
+	struct kt_tree_options to = {
+		.sub = sub, .include = opts->include, .elsewhere = opts->elsewhere
+	};
 
 	kt_pack_limits_init(&to.limits);
 	if (opts->progress) {
@@ -56,8 +58,11 @@ static enum kt_code open_tree(const struct kt_ship_options *opts, const char *su
 			 : kt_tree_folder(opts->dir, &to, out, err);
 }
 
+/* What karta.toml says of deploying. */
+enum gate { UNSAID, SHIPS, STAYS };
+
 /* Read name and deploy of the application's karta.toml; both stay as they are without one. */
-static enum kt_code read_toml(struct kt_ship *s, bool *deploy, struct kt_err *err)
+static enum kt_code read_toml(struct kt_ship *s, enum gate *gate, struct kt_err *err)
 {
 	const struct kt_file *f = kt_manifest_find(kt_tree_manifest(s->tree), "karta.toml");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
@@ -76,20 +81,21 @@ static enum kt_code read_toml(struct kt_ship *s, bool *deploy, struct kt_err *er
 	if (v && v->type == KT_TOML_STRING && v->str[0])
 		s->name = kt_strdup(v->str);
 	v = kt_toml_get(doc, "deploy");
-	*deploy = v && v->type == KT_TOML_BOOL && v->i;
+	if (v && v->type == KT_TOML_BOOL)
+		*gate = v->i ? SHIPS : STAYS;
 	return KT_OK;
 }
 
-/* Open one folder; *deploy is what its karta.toml says. */
+/* Open one folder; *gate is what its karta.toml says. */
 static enum kt_code open_ship(const struct kt_ship_options *opts, const char *sub,
-	struct kt_ship *out, bool *deploy, struct kt_err *err)
+	struct kt_ship *out, enum gate *gate, struct kt_err *err)
 {
 	struct kt_ship s = { .sub = kt_strdup(sub) };
 	enum kt_code rc = open_tree(opts, sub, &s.tree, err);
 
-	*deploy = false;
+	*gate = UNSAID;
 	if (rc == KT_OK)
-		rc = read_toml(&s, deploy, err);
+		rc = read_toml(&s, gate, err);
 	else if (sub[0])
 		(void)kt_wrap(err, "folder '%s'", sub);
 	if (rc == KT_OK)
@@ -119,6 +125,17 @@ static bool is_application(const struct kt_manifest *m)
 	return false;
 }
 
+/* An application that is deployed alone must not say that it stays. */
+static enum kt_code check_gate(
+	const struct kt_ship_options *opts, const char *sub, enum gate gate, struct kt_err *err)
+{
+	if (gate != STAYS)
+		return KT_OK;
+	(void)kt_fail(err, KT_EINVAL, 0, "%s%skarta.toml says deploy = false: nothing is deployed",
+		sub, sub[0] ? "/" : "");
+	return kt_hint(err, "write deploy = true into it%s", opts->rev ? " and commit it" : "");
+}
+
 /* The root stands alone, unless it is no application and a folder below is one that stays home. */
 static enum kt_code check_root(const struct kt_ship *root, const char *other, struct kt_err *err)
 {
@@ -134,15 +151,15 @@ static enum kt_code find_below(const struct kt_ship_options *opts, char **folder
 {
 	for (size_t i = 0; i < n; i++) {
 		struct kt_ship s;
-		bool deploy;
+		enum gate gate;
 		enum kt_code rc;
 
 		if (!folders[i][0])
 			continue;
-		rc = open_ship(opts, folders[i], &s, &deploy, err);
+		rc = open_ship(opts, folders[i], &s, &gate, err);
 		if (rc != KT_OK)
 			return rc;
-		if (deploy) {
+		if (gate == SHIPS) {
 			out->items[out->n++] = s;
 			continue;
 		}
@@ -158,20 +175,23 @@ static enum kt_code find_all(const struct kt_ship_options *opts, char **folders,
 {
 	const char *other = NULL;
 	struct kt_ship root;
-	bool deploy, has_root = n && !folders[0][0];
+	enum gate gate;
+	bool has_root = n && !folders[0][0];
 	enum kt_code rc;
 
 	out->items = kt_calloc(n + 1, sizeof(*out->items));
 	rc = find_below(opts, folders, n, out, &other, err);
 	if (rc != KT_OK || (out->n && !has_root))
 		return rc;
-	rc = open_ship(opts, "", &root, &deploy, err);
-	if (rc == KT_OK && out->n && !deploy) {
+	rc = open_ship(opts, "", &root, &gate, err);
+	if (rc == KT_OK && out->n && gate != SHIPS) {
 		close_ship(&root);
 		return KT_OK;
 	}
 	if (rc == KT_OK && !out->n) {
 		rc = check_root(&root, other, err);
+		if (rc == KT_OK)
+			rc = check_gate(opts, "", gate, err);
 		if (rc != KT_OK)
 			close_ship(&root);
 	}
@@ -189,13 +209,15 @@ enum kt_code kt_ship_find(
 	struct kt_ships found = { .n = 0 };
 	char **folders = NULL;
 	size_t n = 0;
-	bool deploy;
+	enum gate gate;
 	enum kt_code rc;
 
 	if (opts->sub) {
 		found.items = kt_calloc(1, sizeof(*found.items));
-		rc = open_ship(opts, opts->sub, &found.items[0], &deploy, err);
+		rc = open_ship(opts, opts->sub, &found.items[0], &gate, err);
 		found.n = rc == KT_OK;
+		if (rc == KT_OK)
+			rc = check_gate(opts, opts->sub, gate, err);
 	} else {
 		rc = kt_git_apps(opts->dir, opts->rev, &folders, &n, err);
 		if (rc == KT_OK)

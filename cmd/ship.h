@@ -27,12 +27,14 @@ struct kt_ship_options {
 	const char *dir; /* of the repository, or the folder itself */
 	const char *rev; /* a revision; NULL = the files as they are in dir */
 	const char *sub; /* only the application in this folder; NULL = find them */
+	const char *const *include; /* as of struct kt_tree_options */
+	bool *elsewhere; /* as of struct kt_tree_options */
 	struct kt_progress *progress; /* or NULL */
 };
 /*
  * The applications of a commit or a folder, packed: all folders below the root whose karta.toml has
- * `deploy = true`, and the root if there are none, or if its own has it too. *out is the caller's,
- * kt_ships_release().
+ * `deploy = true`, and the root if there are none, or if its own has it too. What says `deploy =
+ * false` never ships. *out is the caller's, kt_ships_release().
  * Returns KT_OK, KT_EINVAL (nothing ships; a karta.toml is broken; what cannot be packed), ...
  */
 KT_MUST_CHECK enum kt_code kt_ship_find(

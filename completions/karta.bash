@@ -24,6 +24,7 @@ _karta_kind()
 	'deploy --pr') kind='any' ;;
 	'deploy --env' | 'deploy -e') kind='any' ;;
 	'deploy --message' | 'deploy -m') kind='any' ;;
+	'deploy --include') kind='any' ;;
 	'deploy #0') kind='any' ;;
 	'releases --limit') kind='any' ;;
 	'releases #0') kind='any' ;;
@@ -123,7 +124,7 @@ _karta_lists()
 	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
-	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --no-activate --no-wait --dry-run -n --force -f' ;;
+	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --include --no-activate --no-wait --dry-run -n --force -f' ;;
 	'releases') subs='list show diff download activate unpin' opts=' --limit' ;;
 	'releases list') subs='' opts=' --limit' ;;
 	'releases show') subs='' opts=' --files' ;;

@@ -6,7 +6,7 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --limit --limit --output -o --format --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --session -s --agent -a --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --session -s --agent -a --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
@@ -67,6 +67,7 @@ complete -c karta -n '__karta_at "deploy"' -l pr -x -d 'make it the preview of p
 complete -c karta -n '__karta_at "deploy"' -s e -l env -x -d 'variable for this release; may be repeated'
 complete -c karta -n '__karta_at "deploy"' -s m -l message -x -d 'what the release is about (default: the commit\'s subject)'
 complete -c karta -n '__karta_at "deploy"' -l dirty -d 'deploy the files as they are, committed or not'
+complete -c karta -n '__karta_at "deploy"' -l include -x -d 'send this file or folder too, though git ignores it or it looks like a secret; with files as they are; may be repeated'
 complete -c karta -n '__karta_at "deploy"' -l no-activate -d 'build and keep the release, but do not put it live'
 complete -c karta -n '__karta_at "deploy"' -l no-wait -d 'return when the server has taken it'
 complete -c karta -n '__karta_at "deploy"' -s n -l dry-run -d 'pack and show what would be deployed'

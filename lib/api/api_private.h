@@ -77,7 +77,11 @@ void kt_api_host_init(struct kt_api *api);
 void kt_api_host_release(struct kt_api *api);
 
 /* auth.c */
-/* Who calls, and may they: fills c->by->who. Answers 401, 403, 503 itself and returns false. */
+#define KT_API_EITHER 0x200 /* one of the scopes is enough */
+/*
+ * Who calls, and may they (all of scopes, or with KT_API_EITHER one of them): fills c->by->who.
+ * Answers 401, 403, 503 itself and returns false.
+ */
 KT_MUST_CHECK bool kt_api_authorize(struct kt_call *c, unsigned scopes);
 /* The project of a place, into c->by->target. Answers 404 itself and returns false. */
 KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);

@@ -52,6 +52,7 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 {
 	const char *bearer = bearer_of(c->rq);
 	struct kt_err err = KT_ERR_INIT;
+	bool either = scopes & KT_API_EITHER;
 	enum kt_code rc;
 
 	scopes &= KT_SCOPE_READ | KT_SCOPE_WRITE | KT_SCOPE_ADMIN;
@@ -65,11 +66,12 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		kt_api_fail(c, 503, "unavailable", "keys cannot be checked now", NULL);
 		return false;
 	}
-	if ((c->by->who.scopes & scopes) != scopes) {
+	if (either ? !(c->by->who.scopes & scopes) : (c->by->who.scopes & scopes) != scopes) {
 		char detail[96];
 
 		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'",
-			scopes & KT_SCOPE_ADMIN           ? "admin"
+			either                            ? "read' or 'write"
+				: scopes & KT_SCOPE_ADMIN ? "admin"
 				: scopes & KT_SCOPE_WRITE ? "write"
 							  : "read");
 		kt_api_fail(c, 403, "forbidden", detail, NULL);

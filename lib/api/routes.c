@@ -21,6 +21,8 @@
 #define ADMIN KT_SCOPE_ADMIN
 #define OPEN 0 /* for all: nobody signs in here */
 #define ANY_KEY 0x100 /* a key, whatever its scopes */
+/* Who pushes has to see where the project is and what became of it, and no more than that. */
+#define PUSHER (READ | WRITE | KT_API_EITHER)
 
 /* Where a route is. */
 enum {
@@ -121,22 +123,22 @@ static const struct rule rules[] = {
 	{ { KT_GET, P, route_projects_get, "getProject" }, READ, HOST },
 	{ { KT_PATCH, P, route_projects_change, "changeProject" }, WRITE, HOST },
 	{ { KT_DELETE, P, route_projects_delete, "deleteProject" }, ADMIN, HOST },
-	{ { KT_GET, P "/refs", route_refs_list, "listRefs" }, READ, HOST },
+	{ { KT_GET, P "/refs", route_refs_list, "listRefs" }, PUSHER, HOST },
 	{ { KT_DELETE, P "/refs", route_refs_delete, "deleteRef" }, WRITE, HOST },
 	{ { KT_POST, P "/releases", route_releases_publish, "publishRelease" }, WRITE, HOST },
 	{ { KT_PUT, P "/releases", route_releases_publish, "uploadRelease" }, WRITE, HOST },
 	{ { KT_GET, P "/releases", route_releases_list, "listReleases" }, READ, HOST },
-	{ { KT_GET, V, route_releases_get, "getRelease" }, READ, HOST },
+	{ { KT_GET, V, route_releases_get, "getRelease" }, PUSHER, HOST },
 	{ { KT_GET, V "/manifest", route_releases_manifest, "getManifest" }, READ, HOST },
 	{ { KT_GET, V "/archive", route_releases_archive, "getArchive" }, READ, HOST },
-	{ { KT_GET, V "/log", route_releases_log, "readBuildLog" }, READ, HOST },
+	{ { KT_GET, V "/log", route_releases_log, "readBuildLog" }, PUSHER, HOST },
 	{ { KT_POST, V "/activate", route_releases_activate, "activateRelease" }, WRITE, HOST },
 	{ { KT_POST, P "/activate", route_projects_activate, "activateVersion" }, WRITE, HOST },
 	{ { KT_POST, P "/rollback", route_projects_rollback, "rollBack" }, ADMIN, HOST },
 	{ { KT_DELETE, P "/pin", route_projects_unpin, "unpinProject" }, ADMIN, HOST },
 	{ { KT_POST, P "/deploys", route_deploys_create, "createDeploy" }, WRITE, HOST },
-	{ { KT_GET, P "/deploys/{version}", route_deploys_get, "getDeploy" }, READ, HOST },
-	{ { KT_GET, P "/deploys/{version}/log", route_releases_log, "readDeployLog" }, READ, HOST },
+	{ { KT_GET, P "/deploys/{version}", route_deploys_get, "getDeploy" }, PUSHER, HOST },
+	{ { KT_GET, P "/deploys/{version}/log", route_releases_log, "readDeployLog" }, PUSHER, HOST },
 	{ { KT_GET, P "/config", route_config_get, "getConfig" }, READ, HOST },
 	{ { KT_PATCH, P "/config", route_config_change, "changeConfig" }, WRITE, HOST },
 	{ { KT_GET, P "/logs", route_logs, "readLogs" }, READ, HOST },

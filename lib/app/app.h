@@ -80,7 +80,8 @@ struct kt_app {
 	size_t n_skills;
 	struct kt_env_decl *env;
 	size_t n_env;
-	bool deploy;
+	bool deploy; /* deploy = true */
+	bool no_deploy; /* deploy = false was written: it stays home */
 	struct kt_finding *findings; /* in order of file and line */
 	size_t n_errors, n_warnings;
 	/* karta.jsonc */

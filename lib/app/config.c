@@ -143,27 +143,103 @@ static char **split_command(struct kt_arena *arena, const struct kt_toml *v)
 	return argv;
 }
 
+/* A part of a module's name: a word as Python and JavaScript have them, or of a file's name. */
+static bool is_word(const char *s, size_t len)
+{
+	static const char chars[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+	for (size_t i = 0; i < len; i++) {
+		if (!strchr(chars, s[i]) && !strchr("-$", s[i]) && (unsigned char)s[i] < 0x80)
+			return false;
+	}
+	return len > 0;
+}
+
+/*
+ * "module:attribute", both of words with a '.' (in the module also a '/') between; for Node.js the
+ * module alone will do.
+ */
+static bool is_entry_point(const char *s, bool node)
+{
+	bool attribute = false;
+
+	for (;;) {
+		size_t len = strcspn(s, attribute ? "." : "./:");
+
+		if (!is_word(s, len))
+			return false;
+		s += len;
+		if (!*s)
+			return attribute || node;
+		attribute |= *s++ == ':';
+	}
+}
+
+/* The file of a module: as it is written, or as Python and Node.js look for it. */
+static bool has_module(const struct kt_load *ld, const char *entry_point)
+{
+	static const char *const forms[] = { "%s", "%s.py", "%s/__init__.py", "%s.js", "%s.mjs",
+		"%s.cjs", "%s.ts", "%s/index.js", "%s/index.ts" };
+	static const char *const roots[] = { "", "src/" };
+	size_t len = strcspn(entry_point, ":");
+	KT_AUTOFREE char *module = kt_strndup(entry_point, len);
+	KT_AUTOFREE char *path = kt_strdup(module);
+
+	for (char *p = path; *p; p++)
+		*p = (char)(*p == '.' ? '/' : *p);
+	for (size_t i = 0; i < KT_ARRAY_LEN(roots) * KT_ARRAY_LEN(forms); i++) {
+		const char *form = forms[i / KT_ARRAY_LEN(roots)] + 2;
+		const char *root = roots[i % KT_ARRAY_LEN(roots)];
+		KT_AUTOFREE char *as_is = kt_asprintf("%s%s%s", root, module, form);
+		KT_AUTOFREE char *as_path = kt_asprintf("%s%s%s", root, path, form);
+
+		if (kt_app_has_file(ld->app->dir, as_is) || kt_app_has_file(ld->app->dir, as_path))
+			return true;
+	}
+	return false;
+}
+
+/* What a buildpack starts has to be said, and be there. */
+static void check_entry_point(struct kt_load *ld)
+{
+	const struct kt_toml *build = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "buildpack");
+	const struct kt_toml *entry = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "entry_point");
+
+	ld->app->buildpack = build ? build->str : NULL;
+	if (!build)
+		return;
+	if (!entry)
+		kt_load_note(ld, KT_ERROR, "karta.toml", build->line, build->col,
+			"add entry_point = \"module:attribute\", or remove buildpack",
+			"a buildpack needs 'entry_point'");
+	else if (!is_entry_point(entry->str, kt_str_eq(build->str, "node")))
+		kt_load_note(ld, KT_ERROR, "karta.toml", entry->line, entry->col,
+			"write entry_point = \"module:attribute\"",
+			"'%.80s' is no entry point: a module and what is in it, with a colon "
+			"between",
+			entry->str);
+	else if (!has_module(ld, entry->str))
+		kt_load_note(ld, KT_WARNING, "karta.toml", entry->line, entry->col, NULL,
+			"there is no file for the module of entry_point '%.80s'", entry->str);
+}
+
 static void apply_toml(struct kt_load *ld)
 {
 	struct kt_app *app = ld->app;
 	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "name");
-	const struct kt_toml *build;
 
 	if (v)
 		app->name = v->str;
 	v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "deploy");
 	app->deploy = v && v->i;
+	app->no_deploy = v && !v->i;
 	app->harness_version = kt_settings_str(KT_SETTINGS_TOML, ld->toml, "harness.version");
 	app->model = kt_settings_str(KT_SETTINGS_TOML, ld->toml, "harness.model");
 	v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "harness.command");
 	if (v)
 		app->harness_command = split_command(app->arena, v);
-	build = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "buildpack");
-	app->buildpack = build ? build->str : NULL;
-	if (build && !kt_settings_get(KT_SETTINGS_TOML, ld->toml, "entry_point"))
-		kt_load_note(ld, KT_WARNING, "karta.toml", build->line, build->col,
-			"add entry_point = \"module:attribute\"",
-			"a buildpack needs 'entry_point'");
+	check_entry_point(ld);
 }
 
 static enum kt_input_policy policy_of(const char *s, enum kt_input_policy dflt)

@@ -78,7 +78,8 @@ static void add_toml(struct kt_buf *b, const struct init *in)
 {
 	kt_buf_adds(b, "# Settings of this agent: see karta.toml(5).\nname = ");
 	kt_toml_add_str(b, in->name);
-	kt_buf_adds(b, "\n\n# true: a deploy ships this folder.\ndeploy = false\n\n[harness]\n");
+	kt_buf_adds(b,
+		"\n\n# false: a deploy does not ship this folder.\ndeploy = true\n\n[harness]\n");
 	if (in->have_harness) {
 		kt_buf_adds(b, "type = ");
 		kt_toml_add_str(b, kt_harness_name(in->harness));
@@ -271,7 +272,7 @@ static void drop_name(struct kt_vec *v, const char *name)
 
 static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
 {
-	static const char *const patterns[] = { ".karta/", ".env" };
+	static const char *const patterns[] = { ".karta/", ".env", ".claude/settings.local.json" };
 	KT_AUTOFREE char *path = kt_path_join(in->dir, ".gitignore");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	KT_AUTO_BUF struct kt_buf add = KT_BUF_INIT(256);

@@ -73,7 +73,7 @@ static const struct setting settings[] = {
 	{ TOML, "name", V_SLUG, NULL, NULL, 0, 0, "2", NULL,
 		"name of the agent; the folder's name when absent" },
 	{ TOML, "deploy", V_BOOL, NULL, "false", 0, 0, "2", NULL,
-		"whether a deploy ships this folder" },
+		"whether a deploy ships this folder; false: never" },
 	{ TOML, "buildpack", V_CHOICE, NULL, NULL, 0, 0, "1", buildpacks,
 		"how code of your own is built; absent for an agent without any" },
 	{ TOML, "entry_point", V_STRING, NULL, NULL, 0, 0, "1", NULL,

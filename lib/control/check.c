@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define MAX_FINDINGS_BYTES 65536
+#define MAX_SECRETS 20 /* that are named */
 #define MAX_PACKAGE_BYTES 262144 /* a package.json */
 
 void kt_build_line(struct kt_build *b, const char *level, const char *fmt, ...)
@@ -259,6 +260,40 @@ static enum kt_code check_env(struct kt_build *b, const struct kt_app *app, stru
 	return KT_OK;
 }
 
+/* What was committed or sent is taken; whoever did it may not know. */
+static enum kt_code warn_of_secrets(struct kt_build *b, struct kt_err *err)
+{
+	struct kt_manifest *m = NULL;
+	size_t n = 0;
+	enum kt_code rc = kt_layout_manifest(b->ctl, b->row->org_id, b->row->digest, &m, err);
+
+	if (rc != KT_OK)
+		return rc;
+	for (size_t i = 0; i < m->n_files; i++) {
+		if (!kt_pack_secret(m->files[i].path) || ++n > MAX_SECRETS)
+			continue;
+		kt_build_line(b, "warn", "       '%s' looks like a secret, and is in the release",
+			m->files[i].path);
+	}
+	if (n > MAX_SECRETS)
+		kt_build_line(
+			b, "warn", "       and %zu more that look like secrets", n - MAX_SECRETS);
+	if (n > 0)
+		kt_build_line(b, "info",
+			"         fix: git rm --cached and .gitignore; set values with 'karta "
+			"config set'");
+	kt_manifest_free(m);
+	return KT_OK;
+}
+
+/* A change of configuration ships nothing: what is live got there when it was meant to. */
+static void check_gate(struct kt_build *b, const struct kt_app *app)
+{
+	if (app->no_deploy && strcmp(b->row->source, "config") != 0)
+		problem(b, "not_deployed",
+			"karta.toml says deploy = false: write deploy = true to ship it");
+}
+
 enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 {
 	const struct kt_release_row *row = b->row;
@@ -278,11 +313,14 @@ enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	detect_kind(b, app);
+	check_gate(b, app);
 	/* First: what is wrong in karta.toml may be why it looks like another harness. */
 	add_findings(b, app);
 	check_harness(b, app);
 	tell_agents(b, app);
 	rc = check_env(b, app, err);
+	if (rc == KT_OK)
+		rc = warn_of_secrets(b, err);
 	kt_app_free(app);
 	return rc;
 }

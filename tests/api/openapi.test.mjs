@@ -23,7 +23,7 @@ function routesOfC() {
   return [...rows, ...projects.map((r) => ({ ...r, path: r.path.replace('/v1/', '/v1/projects/{project_ref}/'),
     id: r.id.replace(/^[a-z]+/, '$&Project') }))];
 }
-const SCOPES = { READ: 'read', WRITE: 'write', ADMIN: 'admin', ANY_KEY: 'any', OPEN: 'none' };
+const SCOPES = { READ: 'read', WRITE: 'write', ADMIN: 'admin', PUSHER: 'read or write', ANY_KEY: 'any', OPEN: 'none' };
 /** Operations that a local server has: those that need no key. */
 const localOps = documented.filter((r) => !r.op.security || r.op.security.some((x) => Object.keys(x).length === 0)).map((r) => r.id)
   .filter((id) => !HOSTING_ONLY.has(id));

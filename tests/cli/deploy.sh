@@ -106,11 +106,11 @@ test_expect_success 'a commit that the server has, from anywhere' '
 '
 
 test_expect_success 'a folder without git' '
-	cp -r "$app" plain && rm -rf plain/.karta && cd plain && echo secret >.env &&
+	cp -r "$app" plain && rm -rf plain/.karta && cd plain && echo secret >.env && echo .env >.gitignore &&
 	sed -i.bak "s/^name = .*/name = \"plain\"/" karta.toml && rm ./*.bak &&
 	"$KARTA" deploy >out 2>err && test_grep "^http://plain\." out &&
 	"$KARTA" --server "$KARTA_SERVER" releases download -p plain -o ../plain.tgz >/dev/null 2>&1 &&
-	tar tzf ../plain.tgz >list && test_grep "CLAUDE.md" list && test_grep -v "\.env" list &&
+	tar tzf ../plain.tgz >list && test_grep "CLAUDE.md" list && test_grep -v "\.env" list && test_grep "^Left out: one that git ignores " err &&
 	cd .. && "$KARTA" deploy --dir plain other-name >out 2>err && test_grep "^http://other-name\." out
 '
 

@@ -11,7 +11,7 @@ test_expect_success 'an empty folder gets the starter and is ready' '
 	test_grep "Next: karta dev --dir my-bot" err &&
 	test_grep "^name = \"my-bot\"" my-bot/karta.toml &&
 	test_grep "^\.env$" my-bot/.gitignore &&
-	test_grep "^\.karta/$" my-bot/.gitignore &&
+	test_grep "^\.karta/$" my-bot/.gitignore && test_grep "^deploy = true$" my-bot/karta.toml &&
 	"$KARTA" agents --dir my-bot >out 2>err &&
 	test_empty err
 '
@@ -29,7 +29,7 @@ test_expect_success 'files that are there are never overwritten' '
 	mkdir mine && echo "be kind" >mine/AGENTS.md && printf "*.o" >mine/.gitignore &&
 	"$KARTA" init mine --name kind >out 2>err &&
 	test "$(cat mine/AGENTS.md)" = "be kind" &&
-	printf "*.o\n.karta/\n.env\n" >want && test_cmp want mine/.gitignore &&
+	printf "*.o\n.karta/\n.env\n.claude/settings.local.json\n" >want && test_cmp want mine/.gitignore &&
 	test_grep "^type = \"opencode\"" mine/karta.toml &&
 	test ! -e mine/CLAUDE.md
 '

@@ -7,12 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ASSET(p, s) { p, NULL, (const unsigned char *)(s), sizeof(s) - 1 }
+#define ASSET(p, s)                                                                                \
+	{                                                                                          \
+		p, NULL, (const unsigned char *)(s), sizeof(s) - 1                                 \
+	}
 
 static const struct kt_asset starter[] = {
 	ASSET("CLAUDE.md", "You are Beans.\n"),
 	ASSET("karta.toml",
-		"# Beans\nname = \"support-bot\"\ndeploy = true\n\n[harness]\ntype = \"claude-code\"\n"
+		"# Beans\nname = \"support-bot\"\ndeploy = true\n\n[harness]\ntype = "
+		"\"claude-code\"\n"
 		"version = \"2\"\n\n[env]\nname = { required = false }\n"),
 	ASSET(".claude/agents/billing.md",
 		"---\nname: billing\ndescription: >\n  money\n  matters\ntools: Read, Grep\n"
@@ -75,7 +79,7 @@ static void test_starter(void **state)
 	expect_text(dir, "karta.toml",
 		"# Beans\nname = \"my-bot\"\ndeploy = true\n\n[harness]\ntype = \"claude-code\"\n"
 		"version = \"2\"\n\n[env]\nname = { required = false }\n");
-	expect_text(dir, ".gitignore", ".karta/\n.env\n");
+	expect_text(dir, ".gitignore", ".karta/\n.env\n.claude/settings.local.json\n");
 	app = load_dir(dir, NULL);
 	expect_findings(app, "");
 	assert_string_equal(app->name, "my-bot");
@@ -105,7 +109,7 @@ static void test_starter_opencode(void **state)
 	put_file(dir, ".gitignore", "/.karta\n*.o");
 	run(arena, dir, "beans", "opencode", &res);
 	assert_true(res.starter);
-	expect_text(dir, ".gitignore", "/.karta\n*.o\n.env\n");
+	expect_text(dir, ".gitignore", "/.karta\n*.o\n.env\n.claude/settings.local.json\n");
 	expect_text(dir, "AGENTS.md", "You are Beans.\n");
 	expect_text(dir, ".opencode/agents/billing.md",
 		"---\nname: billing\ndescription: >\n  money\n  matters\nmode: subagent\n---\n"

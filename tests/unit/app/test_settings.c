@@ -10,10 +10,23 @@ static const struct {
 	const char *file, *text, *want;
 } cases[] = {
 	/* The first generation. */
-	{ "karta.toml", "entry_point = \"app:main\"\nbuildpack = \"python\"\n", "" },
+	{ "karta.toml", "entry_point = \"main.js\"\nbuildpack = \"node\"\n",
+		"karta.toml:1:1: warning: there is no file for the module of entry_point "
+		"'main.js'\n" },
+	{ "karta.toml", "entry_point = \"app.py\"\nbuildpack = \"python\"\n",
+		"karta.toml:1:1: error: 'app.py' is no entry point: a module and what is in it, "
+		"with a colon between\n" },
+	{ "karta.toml", "entry_point = \"a:\"\nbuildpack = \"node\"\n",
+		"karta.toml:1:1: error: 'a:' is no entry point: a module and what is in it, with "
+		"a colon between\n" },
+	{ "karta.toml", "entry_point = \"../x:y\"\nbuildpack = \"python\"\n",
+		"karta.toml:1:1: error: '../x:y' is no entry point: a module and what is in it, "
+		"with a colon between\n" },
+	{ "karta.toml", "entry_point = \"anything\"\n", "" },
 	/* The second generation, every key. */
 	{ "karta.toml",
-		"name = \"beans\"\ndeploy = true\nbuildpack = \"node\"\nentry_point = \"a:b\"\n"
+		"name = \"beans\"\ndeploy = true\nbuildpack = \"node\"\nentry_point = "
+		"\"karta.toml:b\"\n"
 		"[harness]\ntype = \"claude-code\"\nversion = \"2\"\nmodel = \"sonnet\"\n"
 		"[environment]\nsetup = \"setup.sh\"\n"
 		"[env]\nA = { required = false, description = \"x\" }\nB = {}\n"
@@ -54,21 +67,25 @@ static const struct {
 		"karta.toml:2:1: error: 'genui.version' must be an integer, not float\n" },
 	{ "karta.toml", "[[genui.components]]\nname = \"a\"\ntier = 4\nteir = 1\n",
 		"karta.toml:3:1: error: 'genui.components.tier' must be from 1 to 3, not 4\n"
-		"karta.toml:4:1: warning: unknown key 'genui.components.teir' (did you mean 'tier'?)\n" },
+		"karta.toml:4:1: warning: unknown key 'genui.components.teir' (did you mean "
+		"'tier'?)\n" },
 	{ "karta.toml", "[genui]\ncomponents = [1]\n",
-		"karta.toml:2:15: error: 'genui.components' must be an array of tables, not integer\n" },
+		"karta.toml:2:15: error: 'genui.components' must be an array of tables, not "
+		"integer\n" },
 	{ "karta.toml", "[genui]\nbundle_sha256 = \"abc\"\n",
 		"karta.toml:2:1: error: 'genui.bundle_sha256' must be 64 hexadecimal digits\n" },
 	{ "karta.toml", "[artifacts.kinds.r]\npublish_audiences = [\"all\"]\n",
-		"karta.toml:2:22: error: 'artifacts.kinds.r.publish_audiences' cannot hold 'all'\n" },
+		"karta.toml:2:22: error: 'artifacts.kinds.r.publish_audiences' cannot hold "
+		"'all'\n" },
 	{ "karta.toml", "buildpack = \"node\"\n",
-		"karta.toml:1:1: warning: a buildpack needs 'entry_point'\n" },
+		"karta.toml:1:1: error: a buildpack needs 'entry_point'\n" },
 	{ "karta.toml", "[env]\nA = \"x\"\n",
 		"karta.toml:2:1: error: 'env.A' must be a table, not string\n" },
 	{ "karta.toml", "[env]\n\"A B\" = {}\n",
 		"karta.toml:2:1: error: 'A B' cannot be the name of a variable\n" },
 	{ "karta.toml", "[env]\nNO_SUCH_VAR_HERE = { required = true }\n",
-		"karta.toml:2:1: warning: the required variable 'NO_SUCH_VAR_HERE' has no value\n" },
+		"karta.toml:2:1: warning: the required variable 'NO_SUCH_VAR_HERE' has no "
+		"value\n" },
 	{ "karta.toml", "[env]\nPATH = { required = true }\n", "" },
 	{ ".env", "A=1\n# c\nexport B=2\nnonsense\n\nC='x\n",
 		".env:4:1: warning: not a NAME=value line\n"
@@ -76,10 +93,13 @@ static const struct {
 	/* karta.jsonc */
 	{ "karta.jsonc",
 		"// all keys\n{ \"cli\": { \"hidden_event_types\": [\"system\", \"step_start\"],\n"
-		"\"input_required_policy\": \"prompt\", \"input_required_hidden_policy\": \"error\" },\n"
-		"\"harness\": { \"claude\": { \"idle_timeout_seconds\": 60, \"thinking_budget_tokens\": "
+		"\"input_required_policy\": \"prompt\", \"input_required_hidden_policy\": "
+		"\"error\" },\n"
+		"\"harness\": { \"claude\": { \"idle_timeout_seconds\": 60, "
+		"\"thinking_budget_tokens\": "
 		"10000,\n\"permission_intercept\": false, \"agent_command\": false, } },\n"
-		"\"runtime\": { \"permission_mode\": \"interactive\", \"approval_timeout_seconds\": 5,\n"
+		"\"runtime\": { \"permission_mode\": \"interactive\", "
+		"\"approval_timeout_seconds\": 5,\n"
 		"\"approval_default\": \"approve_once\", \"event_retention_hours\": 0 },\n"
 		"\"profile\": { \"name\": \"ada\", \"display_name\": \"Ada\" }, }\n",
 		"" },
@@ -153,7 +173,8 @@ static void test_toml_values(void **state)
 	put_file(dir, "karta.toml",
 		"name = \"beans\"\ndeploy = true\n[harness]\ntype = \"acp\"\nversion = \"1.2\"\n"
 		"model = \"m\"\ncommand = \" goose  acp\\t-v \"\n"
-		"[env]\nTOKEN = { required = true, description = \"for x\" }\nOTHER = {}\nNONE = {}\n");
+		"[env]\nTOKEN = { required = true, description = \"for x\" }\nOTHER = {}\nNONE = "
+		"{}\n");
 	put_file(dir, "AGENTS.md", "x");
 	put_file(dir, ".env", "TOKEN = \"a b\\n\"  # c\nOTHER=x # y\nNONE=\nUNKNOWN=1\n");
 	app = load_dir(dir, NULL);
@@ -190,7 +211,9 @@ static void test_dotenv(void **state)
 		{ "V='a \\n # \"'", "a \\n # \"" },
 		{ "V=\"l1\nl2\"\n", "l1\nl2" },
 		{ "V=\"q\\\"\\$\\\\x\\y\"", "q\"$\\x\\y" },
-		{ "\xef\xbb\xbf" "V=1", "1" },
+		{ "\xef\xbb\xbf"
+		  "V=1",
+			"1" },
 		{ "V=1\nV=2", "2" },
 		{ "exportV=1\nexport\tV=3", "3" },
 		{ "V=#no", NULL },
@@ -221,7 +244,8 @@ static void test_jsonc_values(void **state)
 		enum kt_input_policy policy, hidden;
 	} policies[] = {
 		{ "{}", KT_INPUT_PROMPT, KT_INPUT_DENY },
-		{ "{\"runtime\":{\"permission_mode\":\"interactive\"}}", KT_INPUT_PROMPT, KT_INPUT_DENY },
+		{ "{\"runtime\":{\"permission_mode\":\"interactive\"}}", KT_INPUT_PROMPT,
+			KT_INPUT_DENY },
 		{ "{\"runtime\":{\"permission_mode\":\"autonomous\"}}", KT_INPUT_APPROVE_SESSION,
 			KT_INPUT_DENY },
 		{ "{\"runtime\":{\"permission_mode\":\"autonomous\"},"
@@ -262,7 +286,8 @@ static void test_config_option(void **state)
 	put_file(dir, "other.jsonc",
 		"{\"profile\":{\"name\":\"ada\",\"display_name\":\"Ada\"},"
 		"\"cli\":{\"hidden_event_types\":[\"a\",\"b\"]},"
-		"\"harness\":{\"claude\":{\"idle_timeout_seconds\":2,\"thinking_budget_tokens\":7}},"
+		"\"harness\":{\"claude\":{\"idle_timeout_seconds\":2,\"thinking_budget_tokens\":7}}"
+		","
 		"\"runtime\":{\"approval_timeout_seconds\":3,\"approval_default\":\"approve_once\","
 		"\"event_retention_hours\":1}}");
 	assert_int_equal(kt_app_load(dir, &opts, &app, NULL), KT_OK);
@@ -323,10 +348,12 @@ static void test_dump(void **state)
 	assert_true(kt_buf_ok(&b));
 	assert_non_null(strstr(b.ptr, "karta.toml\tname\tname\t-\t-\t-\t-\t2\t-\t"));
 	assert_non_null(strstr(b.ptr,
-		"karta.jsonc\tharness.claude.idle_timeout_seconds\tinteger\tseconds\t600\t1\t604800\t1\t"
+		"karta.jsonc\tharness.claude.idle_timeout_"
+		"seconds\tinteger\tseconds\t600\t1\t604800\t1\t"
 		"-\t"));
 	assert_non_null(strstr(b.ptr,
-		"karta.jsonc\truntime.approval_default\tchoice\t-\tdeny\t-\t-\town\tdeny,approve_once\t"));
+		"karta.jsonc\truntime.approval_default\tchoice\t-\tdeny\t-\t-\town\tdeny,approve_"
+		"once\t"));
 	for (const char *p = b.ptr; *p; p = strchr(p, '\n') + 1) {
 		int tabs = 0;
 
@@ -347,7 +374,8 @@ static const char *field(char **line)
 	return start;
 }
 
-/* The text below ".It Ic key" in a page, up to the next item or the list's end; NULL without one. */
+/* The text below ".It Ic key" in a page, up to the next item or the list's end; NULL without one.
+ */
 static char *item(const char *page, const char *key)
 {
 	KT_AUTOFREE char *head = kt_asprintf("\n.It Ic %s\n", key);
@@ -434,7 +462,7 @@ static void test_hosted(void **state)
 	(void)state;
 	put_file(dir, "CLAUDE.md", "x");
 	put_file(dir, "karta.toml",
-		"buildpack = \"python\"\nentry_point = \"a:b\"\n"
+		"buildpack = \"python\"\nentry_point = \"karta.toml:b\"\n"
 		"[env]\nNO_SUCH_VAR_HERE = { required = true }\n");
 	assert_int_equal(kt_app_load(dir, &opts, &app, NULL), KT_OK);
 	expect_findings(app, "");
