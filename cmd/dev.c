@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cmd/devdir.h"
 #include "cmd/devlog.h"
+#include "cmd/devtrust.h"
 #include "http/http.h"
 #include "net/loop.h"
 #include "proc/proc.h"
@@ -44,6 +45,7 @@ struct dev_args {
 	const char *user;
 	bool no_chat;
 	bool open;
+	bool trust;
 	int64_t warm;
 	const char *speed;
 };
@@ -79,6 +81,8 @@ static const struct kt_opt opts[] = {
 		"harnesses started ahead (default: 1)"),
 	KT_OPT_FLAG_(0, "no-chat", struct dev_args, no_chat, "serve only, without a chat here"),
 	KT_OPT_FLAG_(0, "open", struct dev_args, open, "open the page in a browser"),
+	KT_OPT_FLAG_(0, "trust", struct dev_args, trust,
+		"let the folder's own settings allow things without asking"),
 	KT_OPT_END,
 };
 
@@ -225,6 +229,17 @@ static enum kt_code open_sessions(
 	return rc;
 }
 
+static enum kt_code trust_folder(struct dev *d, const struct dev_args *a, struct kt_err *err)
+{
+	KT_AUTOFREE char *settings = NULL;
+	enum kt_code rc = kt_dev_trust(
+		d->ctx, d->data_dir, kt_sessions_app(d->sessions), a->trust, &settings, err);
+
+	if (settings)
+		kt_sessions_set_settings(d->sessions, settings);
+	return rc;
+}
+
 static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct kt_err *err)
 {
 	struct kt_http_config hc;
@@ -338,9 +353,12 @@ static enum kt_code serve(
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(d->spawner, d->loop, err);
 	if (rc == KT_OK)
-		rc = start_signals(d, err);
-	if (rc == KT_OK)
 		rc = open_sessions(d, a, dir, err);
+	/* Before the signals are ours: Ctrl-C at the question ends it all. */
+	if (rc == KT_OK)
+		rc = trust_folder(d, a, err);
+	if (rc == KT_OK)
+		rc = start_signals(d, err);
 	/* Only now: the state folder is ours, and with it the log. */
 	if (rc == KT_OK)
 		rc = kt_devlog_open(

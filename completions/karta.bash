@@ -121,7 +121,7 @@ _karta_lists()
 	case $1 in
 	'') subs='init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' ;;
 	'init') subs='' opts=' --name --harness --project --no-remote --force -f' ;;
-	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open' ;;
+	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open --trust' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
 	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --include --no-activate --no-wait --dry-run -n --force -f' ;;

@@ -518,6 +518,8 @@ static void claude_command(const struct kt_driver_config *cfg, struct kt_arena *
 		push_arg(arena, argv, "--model", cfg->model);
 	if (cfg->permission_mode)
 		push_arg(arena, argv, "--permission-mode", cfg->permission_mode);
+	if (cfg->settings)
+		push_arg(arena, argv, "--settings", cfg->settings);
 	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++)
 		push_arg(arena, env, settings[i], NULL);
 	/*
@@ -636,6 +638,9 @@ const struct kt_driver_ops kt_driver_claude = {
 	.has_process = true,
 	.resumes = true,
 	.permission_modes = claude_modes,
+	.grants = kt_claude_grants,
+	.trusts = kt_claude_trusts,
+	.prepare = kt_claude_prepare,
 	.command = claude_command,
 	.open = claude_open,
 	.start = claude_start,

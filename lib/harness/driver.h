@@ -41,7 +41,15 @@ struct kt_driver_config {
 	double speed; /* rehearsal: 1 = recorded timing, 0 = as fast as possible */
 	uint32_t turns_before; /* rehearsal: turns the session had already */
 	char *const *extra_env; /* "NAME=value" of its own, NULL-terminated, or NULL */
-	bool sealed; /* the server's environment is not the harness's */
+	/*
+	 * On a hosting server: of our own environment only what a program needs to run is passed
+	 * on. With `home` that folder is its home; else ours is, for the log-ins in there.
+	 */
+	bool sealed;
+	const char *home;
+	/* Who may push decides what runs: what the settings in cwd allow is allowed. Needs home. */
+	bool trusted;
+	const char *settings; /* those that somebody agreed to (ops->grants), as JSON; or NULL */
 };
 
 /* A question of the harness to a person: an approval, a choice, a plan. */
@@ -139,6 +147,16 @@ struct kt_driver_ops {
 	 * are known only when it runs, and then the driver refuses the turn.
 	 */
 	const char *const *(*permission_modes)(const struct kt_app *app);
+	/*
+	 * What the settings in dir allow without asking, which this harness heeds only when the
+	 * folder is trusted: settings for its command line as JSON, the caller's; NULL when there
+	 * is nothing. out_words (or NULL): the same for a person. NULL: it trusts every folder.
+	 */
+	char *(*grants)(const char *dir, struct kt_buf *out_words);
+	/* Does the user's own configuration of the harness trust dir already? With grants. */
+	bool (*trusts)(const char *dir);
+	/* Make ready what the harness reads outside of cwd; NULL when there is nothing. */
+	enum kt_code (*prepare)(const struct kt_driver_config *cfg, struct kt_err *err);
 	/*
 	 * Append argv (NULL not included) and env ("NAME=value", beside PATH, HOME, TERM... that
 	 * the runner passes) to the vectors; strings in arena.

@@ -38,6 +38,8 @@ void kt_driver_config_copy(
 	to->transcript = copy(arena, from->transcript);
 	to->permission_mode = copy(arena, from->permission_mode);
 	to->model = copy(arena, from->model);
+	to->home = copy(arena, from->home);
+	to->settings = copy(arena, from->settings);
 }
 
 enum kt_code kt_driver_check_mode(const struct kt_app *app, const char *mode, struct kt_err *err)

@@ -44,7 +44,7 @@ struct kt_harness {
 	struct kt_driver *driver;
 	struct kt_arena *arena; /* what lives as long as the harness */
 	struct kt_driver_config cfg; /* strings in arena */
-	const char *session_id, *project, *home; /* in arena, or NULL */
+	const char *session_id, *project; /* in arena, or NULL */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
 	struct kt_vec tail; /* char *, last lines of stderr */
@@ -572,7 +572,7 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 		.project = h->project,
 		.session_id = h->session_id,
 		.sealed = h->cfg.sealed,
-		.home = h->home,
+		.home = h->cfg.home,
 	};
 	kt_harness_env_build(arena, &parts, &env);
 	const struct kt_child_spec spec = {
@@ -597,6 +597,8 @@ static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
 	h->driver = h->ops->open(&h->cfg, &sink);
 	kt_lines_init(&h->out, KT_MAX_LINE_BYTES);
 	kt_lines_init(&h->err, STDERR_LINE_BYTES);
+	if (h->ops->prepare && h->ops->prepare(&h->cfg, err) != KT_OK)
+		return kt_wrap(err, "cannot start the harness");
 	if (h->ops->has_process && spawn(h, err) != KT_OK)
 		return kt_wrap(err, "cannot start the harness");
 	due_set(h, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
@@ -790,7 +792,6 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->arena = kt_arena_new();
 	h->session_id = arena_dup(h, start->session_id);
 	h->project = arena_dup(h, start->project ? start->project : app->name);
-	h->home = arena_dup(h, start->home);
 	h->later.fn = on_later;
 	h->later.arg = h;
 	if (env->record_dir && app->harness != KT_HARNESS_REHEARSAL)
@@ -804,6 +805,8 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 		h->cfg.model = app->model;
 	if (!h->cfg.thinking_budget_tokens)
 		h->cfg.thinking_budget_tokens = app->thinking_budget_tokens;
+	if (!h->cfg.settings)
+		h->cfg.settings = env->settings;
 	h->cfg.speed = env->rehearsal_speed;
 	if (start_process(h, err) != KT_OK) {
 		harness_free(h);

@@ -22,6 +22,7 @@ struct kt_harness_env {
 	double rehearsal_speed;
 	const char *record_dir; /* write rehearsals there, or NULL */
 	char *const *extra_env; /* "NAME=value", NULL-terminated: .env of the folder, or NULL */
+	const char *settings; /* of the folder, that its owner agreed to; JSON or NULL */
 };
 
 /* To the owner; all on the loop. A callback may stop the harness. */
@@ -46,16 +47,13 @@ struct kt_harness_start {
 	/*
 	 * What the driver gets; strings are copied, app and extra_env are BORROWED until gone. Not
 	 * set, and then filled in: cwd (the application's folder), new_id (a fresh one), model and
-	 * thinking_budget_tokens (the application's); speed always is that of the server.
+	 * thinking_budget_tokens (the application's), settings (the server's); speed always is that
+	 * of the server.
 	 */
 	struct kt_driver_config driver;
 	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in
 				   the pool */
 	const char *project; /* KARTA_PROJECT; NULL = the application's name; copied */
-	/*
-	 * With driver.sealed: its home, copied. NULL: our home is its, for the log-ins in there.
-	 */
-	const char *home;
 };
 
 /* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started.

@@ -545,6 +545,14 @@ void kt_sessions_free(struct kt_sessions *reg)
 	free(reg->harness_name);
 	free(reg->harness_program);
 	free(reg->record_dir);
+	free(reg->settings);
 	kt_free_env(reg->bound_env);
 	free(reg);
+}
+
+void kt_sessions_set_settings(struct kt_sessions *reg, const char *settings)
+{
+	free(reg->settings);
+	reg->settings = kt_strdup(settings);
+	reg->env.settings = reg->settings;
 }

@@ -202,17 +202,36 @@ static char *own_program(const struct kt_app_ref *ref, const char *workspace)
 	return kt_path_join(workspace, path + n + 1);
 }
 
+/* Texts of a start, freed when it is done. */
+struct pinned {
+	char *workspace, *home, *settings;
+};
+
+static void pinned_release(struct pinned *p)
+{
+	free(p->workspace);
+	free(p->home);
+	free(p->settings);
+}
+
 /* What a pinned session's harness is given besides: its folder, its home, its release. */
 static void start_pinned(struct kt_session *s, const struct kt_app_ref *ref,
-	struct kt_harness_start *start, char **out_workspace, char **out_home)
+	struct kt_harness_start *start, struct pinned *out)
 {
+	const struct kt_driver_ops *ops = kt_driver_for(ref->app->harness);
+
 	start->driver.extra_env = ref->env;
 	start->project = s->pin->target.project;
 	start->driver.sealed = true;
-	if (ref->folder || !kt_driver_for(ref->app->harness)->has_process)
+	/* Only an administrator, on this machine, makes a project of a folder. */
+	if (ref->folder && ops->grants)
+		start->driver.settings = out->settings = ops->grants(ref->app->dir, NULL);
+	if (ref->folder || !ops->has_process)
 		return;
-	start->driver.cwd = *out_workspace = kt_session_workspace(s);
-	start->home = *out_home = kt_session_home(s);
+	start->driver.cwd = out->workspace = kt_session_workspace(s);
+	start->driver.home = out->home = kt_session_home(s);
+	/* Who may push decides what runs. */
+	start->driver.trusted = true;
 }
 
 enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
@@ -220,8 +239,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	struct kt_sessions *reg = s->reg;
 	struct kt_harness_start start = { 0 };
 	KT_AUTOFREE char *past = NULL;
-	KT_AUTOFREE char *workspace = NULL;
-	KT_AUTOFREE char *home = NULL;
+	__attribute__((cleanup(pinned_release))) struct pinned own = { 0 };
 	KT_AUTOFREE char *program = NULL;
 	struct kt_app_ref *ref;
 	enum kt_code rc;
@@ -235,8 +253,8 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	s->app = ref;
 	start.driver.app = ref->app;
 	if (s->pin)
-		start_pinned(s, ref, &start, &workspace, &home);
-	start.driver.program = program = own_program(ref, workspace);
+		start_pinned(s, ref, &start, &own);
+	start.driver.program = program = own_program(ref, own.workspace);
 	start.session_id = s->id;
 	start.driver.turns_before = s->turns;
 	start.driver.permission_mode = s->permission_mode;

@@ -159,6 +159,8 @@ struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 const struct kt_app *kt_sessions_app(struct kt_sessions *reg);
 /* The program of its harness; path "" when it is not installed. Of a local server. */
 const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
+/* Settings of the folder that its user agreed to: for harnesses started from now on. Copied. */
+void kt_sessions_set_settings(struct kt_sessions *reg, const char *settings);
 /* Why the harness cannot run here, "" when it can. Of a local server. */
 const char *kt_sessions_problem(const struct kt_sessions *reg);
 

@@ -84,6 +84,7 @@ struct kt_sessions {
 	struct kt_app_options app_opts;
 	struct kt_harness_env env;
 	char **bound_env; /* env.extra_env: variables bound by .env */
+	char *settings; /* env.settings */
 	struct kt_pool *pool;
 	struct kt_app_ref *app; /* of a local server */
 	int64_t app_checked_ms;

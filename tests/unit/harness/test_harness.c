@@ -311,10 +311,9 @@ static void test_sealed_environment(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	struct kt_harness_start start = {
 		.driver = { .app = &app, .program = self, .cwd = "/", .extra_env = extra,
-			.sealed = true },
+			.sealed = true, .home = "/private/home" },
 		.session_id = "sess_1",
 		.project = "store",
-		.home = "/private/home",
 	};
 	struct kt_err err = KT_ERR_INIT;
 	struct world w;
@@ -328,7 +327,7 @@ static void test_sealed_environment(void **state)
 	for (int with_home = 1; with_home >= 0; with_home--) {
 		world_init(&w, "dump");
 		if (!with_home) {
-			start.home = NULL;
+			start.driver.home = NULL;
 			extra[2][0] = 'X'; /* no HOME of its own any more */
 		}
 		assert_int_equal(
