@@ -25,8 +25,7 @@
 #define KT_MAX_TOML_BYTES (256 * 1024) /* a configuration file */
 #define KT_MAX_CONFIG_BYTES (256 * 1024) /* karta.jsonc */
 #define KT_MAX_HARNESS_CONFIG_BYTES (4 * 1024 * 1024) /* Claude Code's .claude.json */
-#define KT_MAX_GRANTS_BYTES 98304 /* what a folder's settings allow; an argument may have 128 KiB  \
-				   */
+#define KT_MAX_GRANTS_BYTES 98304 /* of settings as an argument, which has 128 KiB */
 #define KT_MAX_AGENT_FILE_BYTES (1024 * 1024) /* an agent's or skill's Markdown */
 #define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* a written file comes thrice in one line */
 #define KT_MAX_EVENT_BYTES (1024 * 1024) /* one event; longer strings in it are cut and marked */
