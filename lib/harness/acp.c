@@ -20,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { COMMANDS_MS = 2000 }; /* OpenCode tells them within a few ms */
+
 static struct acp *acp_of(struct kt_driver *d)
 {
 	return (struct acp *)(void *)d;
@@ -182,7 +184,6 @@ static void end_turn(struct acp *a, const struct ending *e)
 
 	if (!a->turn)
 		return;
-	kt_acp_flush_text(a);
 	if (e->message && (a->quirks & ACP_ERROR_AS_TEXT))
 		kt_acp_retract_error_text(a, e->message);
 	withdraw_asks(a, false);
@@ -194,23 +195,19 @@ static void end_turn(struct acp *a, const struct ending *e)
 	if ((a->quirks & ACP_USAGE_LAST_CALL) && a->steps > 1)
 		usage = (struct kt_usage)KT_USAGE_INIT;
 	take_cost(a, &usage);
-	if (a->part.len > 0) {
-		if (a->whole.len > 0)
-			kt_buf_adds(&a->whole, "\n\n");
-		kt_buf_add(&a->whole, a->part.ptr, a->part.len);
-	}
-	KT_AUTOFREE char *text = kt_buf_take(&a->whole);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+
+	kt_acp_turn_text(a, &text);
 	const struct kt_turn_result result = {
 		.stop_reason = e->stop_reason,
 		.error_code = e->code,
 		.error_message = e->message,
 		.retryable = e->retryable,
-		.text = text,
+		.text = text.ptr,
 		.usage = usage,
 	};
 
-	kt_buf_clear(&a->part);
-	set_str(&a->part_id, NULL);
+	kt_acp_forget_parts(a);
 	kt_acp_forget_tools(a);
 	set_str(&a->text, NULL);
 	set_str(&a->from, NULL);
@@ -433,34 +430,88 @@ static bool set_agent(struct acp *a)
 	return true;
 }
 
-static void text_block(struct out *o, const char *text)
+static void text_block(struct out *o, const char *text, bool for_user)
 {
 	kt_jw_obj(&o->w, NULL);
 	kt_jw_str(&o->w, "type", "text");
 	kt_jw_str(&o->w, "text", text);
+	if (for_user) {
+		kt_jw_obj(&o->w, "annotations");
+		kt_jw_arr(&o->w, "audience");
+		kt_jw_str(&o->w, NULL, "user");
+		kt_jw_arr_end(&o->w);
+		kt_jw_obj_end(&o->w);
+	}
 	kt_jw_obj_end(&o->w);
+}
+
+/*
+ * Words that begin with '/' and name no command must reach the model: OpenCode throws them away,
+ * Claude says that it has no such command. For OpenCode a block in front that is for the user's
+ * eyes only makes it no command; for others a line break does.
+ */
+static void literal_slash(struct acp *a, struct out *o)
+{
+	KT_AUTOFREE char *text = NULL;
+
+	if (a->quirks & ACP_SWALLOWS_SLASH) {
+		text_block(o, "Message:", true);
+		text_block(o, a->text, false);
+		return;
+	}
+	text = kt_asprintf("\n%s", a->text);
+	text_block(o, text, false);
 }
 
 static void send_prompt(struct acp *a)
 {
+	enum acp_slash slash = kt_acp_slash(a, a->text);
 	struct out o;
 
 	call_begin(a, &o, ACP_CALL_PROMPT, "session/prompt");
 	kt_jw_arr(&o.w, "prompt");
-	if (a->session_is_new && a->cfg.transcript)
-		text_block(&o, a->cfg.transcript);
-	a->session_is_new = false;
-	/* A block of its own; commands ("/init") must stay the first word of the only block. */
-	if (a->from && *a->from && a->text[0] != '/') {
-		KT_AUTOFREE char *from = kt_asprintf("Message from %s:", a->from);
+	/* A command must be the only block: what else there is to say comes with the next message.
+	 */
+	if (slash == ACP_SLASH_COMMAND) {
+		const char *alias = kt_acp_alias(a, a->text);
 
-		text_block(&o, from);
+		text_block(&o, alias ? alias : a->text, false);
+	} else {
+		if (a->session_is_new && a->cfg.transcript)
+			text_block(&o, a->cfg.transcript, false);
+		a->session_is_new = false;
+		if (a->from && *a->from) {
+			KT_AUTOFREE char *from = kt_asprintf("Message from %s:", a->from);
+
+			text_block(&o, from, false);
+		}
+		if (slash == ACP_SLASH_WORDS)
+			literal_slash(a, &o);
+		else
+			text_block(&o, a->text, false);
 	}
-	text_block(&o, a->text);
 	kt_jw_arr_end(&o.w);
 	a->prompted = true;
 	call_end(a, &o);
 	kt_acp_step(a);
+}
+
+/* The commands are told a moment after the session is open; true while they are waited for. */
+static bool await_commands(struct acp *a)
+{
+	if (a->commands || a->commands_awaited || kt_acp_slash(a, a->text) == ACP_SLASH_NONE)
+		return false;
+	a->d.sink.set_timer(a->d.sink.arg, COMMANDS_MS);
+	return true;
+}
+
+void kt_acp_take_commands(struct acp *a, const cJSON *list)
+{
+	cJSON_Delete(a->commands);
+	a->commands = cJSON_Duplicate(list, true);
+	kt_assert(a->commands);
+	if (a->turn && !a->prompted)
+		advance(a);
 }
 
 /* Do the next thing that the open turn needs. */
@@ -474,7 +525,7 @@ static void advance(struct acp *a)
 		send_initialize(a);
 	} else if (!a->session) {
 		open_session(a);
-	} else if (!set_model(a) && !set_permission(a) && !set_agent(a)) {
+	} else if (!set_model(a) && !set_permission(a) && !set_agent(a) && !await_commands(a)) {
 		send_prompt(a);
 	}
 }
@@ -489,7 +540,6 @@ static void acp_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	a->position = p->position;
 	a->steps = 0;
 	a->step_over = a->got_chunk = false;
-	set_str(&a->last_message_id, NULL);
 	set_str(&a->message_id, NULL);
 	set_str(&a->agent, p->agent);
 	set_str(&a->from, p->participant_name);
@@ -694,9 +744,7 @@ static struct kt_driver *acp_open(
 	}
 	kt_rand_id("ask_", a->nonce);
 	a->cost_before = a->cost_now = -1;
-	kt_buf_init(&a->whole, KT_MAX_LINE_BYTES);
-	kt_buf_init(&a->part, KT_MAX_LINE_BYTES);
-	kt_buf_init(&a->suspect, KT_MAX_LINE_BYTES);
+	kt_buf_init(&a->blank, KT_MAX_LINE_BYTES);
 	return &a->d;
 }
 
@@ -764,10 +812,19 @@ static void acp_gone(struct kt_driver *d, int exit_code, int term_signal, const 
 	end_with_error(a, "harness_crashed", true, message);
 }
 
-/* Nothing came for a second: what comes next may be the text once more. */
+static bool acp_err_line(struct kt_driver *d, const char *line)
+{
+	return kt_acp_log_line(acp_of(d), line);
+}
+
+/* The agent tells no commands. */
 static void acp_timer(struct kt_driver *d)
 {
-	acp_of(d)->silent = true;
+	struct acp *a = acp_of(d);
+
+	a->commands_awaited = true;
+	if (a->turn && !a->prompted)
+		advance(a);
 }
 
 static bool acp_exits_on_eof(const struct kt_driver *d)
@@ -789,6 +846,7 @@ static void acp_close(struct kt_driver *d)
 	cJSON_Delete(a->config);
 	cJSON_Delete(a->modes);
 	cJSON_Delete(a->models);
+	cJSON_Delete(a->commands);
 	free(a->session);
 	free(a->default_agent);
 	free(a->text);
@@ -797,11 +855,9 @@ static void acp_close(struct kt_driver *d)
 	free(a->picking);
 	free(a->message_id);
 	free(a->thought_id);
-	free(a->last_message_id);
-	free(a->part_id);
-	kt_buf_release(&a->whole);
-	kt_buf_release(&a->part);
-	kt_buf_release(&a->suspect);
+	kt_acp_forget_parts(a);
+	free(a->call_message);
+	kt_buf_release(&a->blank);
 	free(a);
 }
 
@@ -814,6 +870,7 @@ const struct kt_driver_ops kt_driver_acp = {
 	.open = acp_open,
 	.start = acp_start,
 	.line = acp_line,
+	.err_line = acp_err_line,
 	.prompt = acp_prompt,
 	.answer = acp_answer,
 	.interrupt = acp_interrupt,

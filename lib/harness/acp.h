@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the ACP driver (acp.c, acp_update.c, acp_config.c, acp_error.c); nobody else includes
- * it. One agent process, one ACP session, at most one request of ours on the way at a time.
+ * Inside of the ACP driver (acp.c, acp_text.c, acp_update.c, acp_output.c, acp_config.c,
+ * acp_error.c); nobody else includes it. One agent process, one ACP session, at most one request of
+ * ours on the way at a time.
  */
 #ifndef KT_HARNESS_ACP_H
 #define KT_HARNESS_ACP_H
@@ -16,10 +17,11 @@ enum {
 	ACP_NO_EXIT_ON_EOF = 1, /* stays alive when stdin closes */
 	ACP_PREFIX_NOISE = 2, /* warnings come as message chunks before the reply */
 	ACP_USAGE_IN_META = 4, /* tokens only in _meta.quota.token_count */
-	ACP_DUP_TEXT = 8, /* a retried model call sends its text again under the same messageId */
+	ACP_LOGS_CALLS = 8, /* stderr has a log that tells each try at a model call */
 	ACP_USAGE_LAST_CALL = 16, /* tokens of the prompt answer are those of its last model call */
 	ACP_TITLE_IS_NAME = 32, /* the first title of a tool call is the tool's name */
 	ACP_MODES_ARE_PERMISSIONS = 64, /* session modes say what is asked, they are no agents */
+	ACP_SWALLOWS_SLASH = 256, /* words that begin with '/' and name no command are lost */
 	ACP_ERROR_AS_TEXT = 128, /* the text of an API error also comes as a message chunk */
 };
 
@@ -50,6 +52,14 @@ struct acp_tool {
 	bool open; /* no tool_result yet */
 };
 
+struct acp_part {
+	char *id; /* part_id of its events */
+	char *message_id; /* or NULL */
+	bool reasoning;
+	int step;
+	struct kt_buf text; /* as shown */
+};
+
 struct acp_ask {
 	char *id; /* ours */
 	char *raw_id; /* the agent's request id as JSON text */
@@ -78,6 +88,8 @@ struct acp {
 	cJSON *config; /* configOptions, or NULL */
 	cJSON *modes; /* or NULL */
 	cJSON *models; /* or NULL */
+	cJSON *commands; /* availableCommands, or NULL: not told yet */
+	bool commands_awaited; /* and that was in vain */
 	char *default_agent; /* value of the agent option at the start, or NULL */
 	bool model_set, permission_set;
 
@@ -97,16 +109,16 @@ struct acp {
 	bool step_spoke; /* there was message text in this step */
 	char *message_id; /* of this step's text, or NULL */
 	char *thought_id;
-	char *last_message_id; /* of the step before */
 	bool got_chunk; /* any message chunk in this turn */
 
 	/* Text. */
-	struct kt_buf whole; /* finished parts, joined by blank lines */
-	struct kt_buf part; /* the part being written */
-	char *part_id; /* or NULL */
-	struct kt_buf suspect; /* chunks that may be the part's beginning once more */
-	bool silent; /* nothing came for a while */
-	bool restarting; /* suspect is in use */
+	struct kt_vec parts; /* struct acp_part, of the turn */
+	struct acp_part *part; /* the one being written, or NULL: the next chunk begins one */
+	struct kt_buf blank; /* blank words that no other words followed yet */
+	char *blank_id; /* their messageId, or NULL */
+	bool blank_reasoning;
+	char *call_message; /* messageId of the model call that OpenCode's log told last, or NULL */
+	unsigned call_tries;
 
 	/* Money: cumulative for the session, -1 = unknown. */
 	int64_t cost_before, cost_now;
@@ -133,6 +145,15 @@ bool kt_acp_agent_choice(const struct acp *a, const char *value, struct acp_choi
 const char *kt_acp_current_agent(const struct acp *a);
 /* How to choose permission mode `value`. */
 bool kt_acp_permission_choice(const struct acp *a, const char *value, struct acp_choice *out);
+/* What a message that begins with '/' is. */
+enum acp_slash {
+	ACP_SLASH_NONE, /* it does not */
+	ACP_SLASH_COMMAND, /* or nobody can say */
+	ACP_SLASH_WORDS, /* names no command of the agent */
+};
+enum acp_slash kt_acp_slash(const struct acp *a, const char *text);
+/* The command that text stands for though the agent tells none of that name, or NULL. */
+const char *kt_acp_alias(const struct acp *a, const char *text);
 /*
  * How a model is chosen; false when the agent advertises no choice. Any name is tried: providers
  * know more models than agents list. config_id NULL means session/set_model here.
@@ -147,23 +168,46 @@ struct acp_error {
 };
 void kt_acp_error(const cJSON *error, struct acp_error *out);
 
+/* acp_text.c: the model's words. */
+/* An agent_message_chunk, or agent_thought_chunk. */
+void kt_acp_chunk(struct acp *a, const cJSON *update, bool reasoning);
+/* Begin the first or next step. */
+void kt_acp_step(struct acp *a);
+/* What comes next begins a part of its own. */
+void kt_acp_end_part(struct acp *a);
+/* The last part's text turned out to be an error message: take it back. */
+void kt_acp_retract_error_text(struct acp *a, const char *message);
+/* The reply: all text parts of the turn, joined by blank lines. */
+void kt_acp_turn_text(const struct acp *a, struct kt_buf *out);
+void kt_acp_forget_parts(struct acp *a);
+/* A line of stderr; true when it was one of the agent's log, and no word for people. */
+bool kt_acp_log_line(struct acp *a, const char *line);
+
+/* acp_output.c: content. */
+/* The text that a content block is for a reader of text; the caller's, NULL when it is none. */
+char *kt_acp_block_text(const cJSON *block);
+bool kt_acp_has_diff(const cJSON *content);
+/*
+ * What a tool gave: rawOutput and content of its last update (or NULL), and the content shown
+ * before. A string or an array of blocks, the caller's.
+ */
+cJSON *kt_acp_output(const cJSON *update, const cJSON *before, bool failed);
+
 /* acp_update.c: session/update and session/request_permission. */
 void kt_acp_update(struct acp *a, const cJSON *update);
 void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params);
-/* Send out text that is still held back. */
-void kt_acp_flush_text(struct acp *a);
-/* The last part's text turned out to be an error message: take it back. */
-void kt_acp_retract_error_text(struct acp *a, const char *message);
-/* Begin the first or next step. */
-void kt_acp_step(struct acp *a);
 /* Close tools without a result; status "cancelled" (denied ones are "rejected"). */
 void kt_acp_close_tools(struct acp *a);
 void kt_acp_forget_tools(struct acp *a);
+/* Close what was denied and of which the agent says nothing more. */
+void kt_acp_close_denied(struct acp *a);
 void kt_acp_ask_free(struct acp_ask *ask);
 
 /* acp.c: sending. */
 /* Answer request raw_id with {"outcome":...}: option NULL = cancelled. */
 void kt_acp_answer_permission(struct acp *a, const char *raw_id, const char *option);
+/* The agent told its commands. */
+void kt_acp_take_commands(struct acp *a, const cJSON *list);
 /* A system event {"subtype":subtype, key:value}. */
 void kt_acp_system(struct acp *a, const char *subtype, const char *key, const cJSON *value);
 

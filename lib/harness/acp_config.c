@@ -27,7 +27,9 @@ unsigned kt_acp_quirks(const char *name)
 		const char *name; /* part of agentInfo.name or of the program's name */
 		unsigned quirks;
 	} known[] = {
-		{ "opencode", ACP_DUP_TEXT | ACP_USAGE_LAST_CALL | ACP_TITLE_IS_NAME },
+		{ "opencode",
+			ACP_LOGS_CALLS | ACP_USAGE_LAST_CALL | ACP_TITLE_IS_NAME |
+				ACP_SWALLOWS_SLASH },
 		{ "claude-agent-acp", ACP_MODES_ARE_PERMISSIONS | ACP_ERROR_AS_TEXT },
 		{ "claude-code-acp", ACP_MODES_ARE_PERMISSIONS | ACP_ERROR_AS_TEXT },
 		{ "gemini", ACP_MODES_ARE_PERMISSIONS | ACP_USAGE_IN_META },
@@ -138,6 +140,42 @@ const char *kt_acp_current_agent(const struct acp *a)
 bool kt_acp_permission_choice(const struct acp *a, const char *value, struct acp_choice *out)
 {
 	return (a->quirks & ACP_MODES_ARE_PERMISSIONS) && mode_choice(a, value, out);
+}
+
+const char *kt_acp_alias(const struct acp *a, const char *text)
+{
+	static const char *const names[] = { "compact", "summarize" };
+
+	if (!(a->quirks & ACP_SWALLOWS_SLASH))
+		return NULL;
+	text += strspn(text, " \t\r\n");
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		if (*text == '/' && strcspn(text + 1, " \t\r\n") == strlen(names[i]) &&
+			kt_str_starts(text + 1, names[i]))
+			return "/compact";
+	}
+	return NULL;
+}
+
+enum acp_slash kt_acp_slash(const struct acp *a, const char *text)
+{
+	const char *name = text + strspn(text, " \t\r\n");
+	const cJSON *c;
+
+	if (*name++ != '/')
+		return ACP_SLASH_NONE;
+	size_t n = strcspn(name, " \t\r\n");
+
+	cJSON_ArrayForEach (c, a->commands) {
+		const char *known = kt_json_str_or(c, "name", "");
+
+		if (strlen(known) == n && !memcmp(known, name, n))
+			return n ? ACP_SLASH_COMMAND : ACP_SLASH_WORDS;
+	}
+	/* OpenCode has one command that it does not tell, by two names. */
+	if (a->quirks & ACP_SWALLOWS_SLASH)
+		return kt_acp_alias(a, text) ? ACP_SLASH_COMMAND : ACP_SLASH_WORDS;
+	return a->commands ? ACP_SLASH_WORDS : ACP_SLASH_COMMAND;
 }
 
 bool kt_acp_model_choice(const struct acp *a, struct acp_choice *out)
@@ -365,6 +403,9 @@ static void opencode_env(
 	kt_vec_push(env, kt_arena_printf(arena, "OPENCODE_SERVER_PASSWORD=%s", password));
 	kt_vec_push(env, kt_arena_strdup(arena, "OPENCODE_DISABLE_AUTOUPDATE=1"));
 	kt_vec_push(env, kt_arena_strdup(arena, "OPENCODE_DISABLE_SHARE=1"));
+	/* The log, for kt_acp_log_line(). */
+	kt_vec_push(env, kt_arena_strdup(arena, "OPENCODE_PRINT_LOGS=1"));
+	kt_vec_push(env, kt_arena_strdup(arena, "OPENCODE_LOG_LEVEL=INFO"));
 	if (content)
 		kt_vec_push(env, kt_arena_printf(arena, "OPENCODE_CONFIG_CONTENT=%s", content));
 }

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Of the ACP driver: session/update notifications and permission requests as karta's events.
- *
- * ACP has no steps. A new one begins when the messageId changes, or with what comes first after a
- * tool has finished; codex and gemini have no messageId at all.
+ * Of the ACP driver: session/update notifications and permission requests as karta's events; words
+ * are in acp_text.c.
  */
 #include "harness/acp.h"
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "text/seam.h"
 
 #include <string.h>
-
-enum {
-	SILENCE_MS = 1000, /* OpenCode waits 2 s and more before it calls the model again */
-	/* So many equal bytes after a silence are a text that begins again (all, if it is shorter).
-	 */
-	RESTART_BYTES = 12,
-};
 
 static void set_str(char **slot, const char *s)
 {
@@ -26,178 +16,6 @@ static void set_str(char **slot, const char *s)
 
 	free(*slot);
 	*slot = copy;
-}
-
-/* --- steps -------------------------------------------------------------------------------------
- */
-
-void kt_acp_step(struct acp *a)
-{
-	if (a->steps > 0)
-		kt_emit_step_finish(&a->d, a->steps, NULL, NULL);
-	a->steps++;
-	kt_emit_step_start(&a->d, a->steps, "Model call", NULL);
-	a->step_over = false;
-	a->step_spoke = false;
-	if (a->message_id)
-		set_str(&a->last_message_id, a->message_id);
-	set_str(&a->message_id, NULL);
-	set_str(&a->thought_id, NULL);
-}
-
-/* --- text --------------------------------------------------------------------------------------
- */
-
-/* Nothing is to be measured any more: a pause means nothing here. */
-static void stop_listening(struct acp *a)
-{
-	if (!(a->quirks & ACP_DUP_TEXT))
-		return;
-	a->silent = false;
-	a->d.sink.set_timer(a->d.sink.arg, -1);
-}
-
-static void append_text(struct acp *a, const char *text, size_t len)
-{
-	kt_seam_add(&a->part, text, len);
-	kt_emit_text(&a->d, false, a->part_id, text, len, false, NULL);
-}
-
-void kt_acp_flush_text(struct acp *a)
-{
-	stop_listening(a);
-	if (!a->restarting)
-		return;
-	a->restarting = false;
-	append_text(a, a->suspect.ptr, a->suspect.len);
-	kt_buf_clear(&a->suspect);
-}
-
-/* The current part is finished: keep its text for the turn's result. */
-static void end_part(struct acp *a)
-{
-	kt_acp_flush_text(a);
-	if (a->part.len > 0) {
-		if (a->whole.len > 0)
-			kt_buf_adds(&a->whole, "\n\n");
-		kt_buf_add(&a->whole, a->part.ptr, a->part.len);
-	}
-	kt_buf_clear(&a->part);
-	set_str(&a->part_id, NULL);
-}
-
-void kt_acp_retract_error_text(struct acp *a, const char *message)
-{
-	if (!a->part_id || !a->part.len || !strstr(message, a->part.ptr))
-		return;
-	kt_emit_text(&a->d, false, a->part_id, "", 0, true, NULL);
-	kt_buf_clear(&a->part);
-}
-
-/*
- * After a silence a chunk may be the text's beginning once more, because the model was asked
- * again. Hold back while it looks so; when enough is equal the new text replaces the old, and when
- * it differs it was the text going on.
- */
-static void suspect_text(struct acp *a, const char *text, size_t len)
-{
-	size_t n;
-
-	a->restarting = true;
-	kt_buf_add(&a->suspect, text, len);
-	n = KT_MIN(a->suspect.len, a->part.len);
-	if (memcmp(a->suspect.ptr, a->part.ptr, n) != 0) {
-		kt_acp_flush_text(a);
-		return;
-	}
-	if (n < KT_MIN(a->part.len, (size_t)RESTART_BYTES))
-		return;
-	a->restarting = false;
-	kt_buf_clear(&a->part);
-	kt_buf_add(&a->part, a->suspect.ptr, a->suspect.len);
-	kt_emit_text(&a->d, false, a->part_id, a->suspect.ptr, a->suspect.len, true, NULL);
-	kt_buf_clear(&a->suspect);
-}
-
-/* Begin the part that text with this messageId (or none) belongs to, unless it is the current. */
-static void pick_part(struct acp *a, const char *message_id)
-{
-	KT_AUTOFREE char *id = NULL;
-
-	if (!message_id)
-		id = kt_asprintf("turn%u-step%d", a->position, a->steps);
-	else if (kt_str_eq(message_id, a->last_message_id))
-		id = kt_asprintf("%s-%d", message_id, a->steps);
-	else
-		id = kt_strdup(message_id);
-	if (kt_str_eq(id, a->part_id))
-		return;
-	end_part(a);
-	a->part_id = KT_STEAL(id);
-}
-
-/* Chunks that are no words of the model; true when the chunk was one. */
-static bool take_noise(struct acp *a, const cJSON *update, const char *text)
-{
-	bool noise = kt_str_starts(text, "[MODE_UPDATE] ");
-
-	if ((a->quirks & ACP_PREFIX_NOISE) && !a->got_chunk)
-		noise = noise || kt_str_starts(text, "Model metadata for `");
-	if (noise)
-		kt_acp_system(a, "notice", "message",
-			kt_json_get(kt_json_get(update, "content"), "text"));
-	return noise;
-}
-
-static void close_denied(struct acp *a);
-
-static void message_chunk(struct acp *a, const cJSON *update)
-{
-	const char *text = kt_json_str(kt_json_get(update, "content"), "text");
-	const char *id = kt_json_str(update, "messageId");
-
-	if (!text || !*text || take_noise(a, update, text))
-		return;
-	a->got_chunk = true;
-	close_denied(a);
-	if (a->step_over || (id && a->message_id && strcmp(id, a->message_id) != 0))
-		kt_acp_step(a);
-	if (id && !kt_str_eq(id, a->message_id))
-		set_str(&a->message_id, id);
-	a->step_spoke = true;
-	pick_part(a, id);
-
-	bool suspicious = a->restarting || (a->silent && a->part.len > 0);
-
-	stop_listening(a);
-	if (suspicious)
-		suspect_text(a, text, strlen(text));
-	else
-		append_text(a, text, strlen(text));
-	if (a->quirks & ACP_DUP_TEXT)
-		a->d.sink.set_timer(a->d.sink.arg, SILENCE_MS);
-}
-
-static void thought_chunk(struct acp *a, const cJSON *update)
-{
-	const char *text = kt_json_str(kt_json_get(update, "content"), "text");
-	const char *id = kt_json_str(update, "messageId");
-
-	kt_acp_flush_text(a);
-	if (!text || !*text)
-		return;
-	if (a->step_over ||
-		(a->step_spoke && id && !kt_str_eq(id, a->message_id) &&
-			!kt_str_eq(id, a->thought_id)))
-		kt_acp_step(a);
-	if (id && !kt_str_eq(id, a->thought_id))
-		set_str(&a->thought_id, id);
-	if (!a->thinking)
-		return;
-	KT_AUTOFREE char *part = id ? kt_asprintf("%s-thought", id)
-				    : kt_asprintf("turn%u-step%d-thought", a->position, a->steps);
-
-	kt_emit_text(&a->d, true, part, text, strlen(text), false, NULL);
 }
 
 /* --- tools -------------------------------------------------------------------------------------
@@ -239,20 +57,9 @@ static bool is_empty(const cJSON *v)
 	return !v || cJSON_IsNull(v) || (!v->child && (cJSON_IsObject(v) || cJSON_IsArray(v)));
 }
 
-static bool has_diff(const cJSON *content)
-{
-	const cJSON *c;
-
-	cJSON_ArrayForEach (c, content) {
-		if (kt_str_eq(kt_json_str(c, "type"), "diff"))
-			return true;
-	}
-	return false;
-}
-
 static void learn_content(struct acp_tool *t, const cJSON *content)
 {
-	if (is_empty(content) || (has_diff(t->content) && !has_diff(content)))
+	if (is_empty(content) || (kt_acp_has_diff(t->content) && !kt_acp_has_diff(content)))
 		return;
 	cJSON_Delete(t->content);
 	t->content = cJSON_Duplicate(content, true);
@@ -303,9 +110,11 @@ static struct acp_tool *new_tool(struct acp *a, const cJSON *call)
 	const char *parent = kt_json_str(kt_json_path(call, "_meta.claudeCode"), "parentToolUseId");
 	struct acp_tool *t = kt_calloc(1, sizeof(*t));
 
-	kt_acp_flush_text(a);
-	if (a->step_over && !parent)
-		kt_acp_step(a);
+	if (!parent) {
+		if (a->step_over)
+			kt_acp_step(a);
+		kt_acp_end_part(a);
+	}
 	t->id = kt_strdup(kt_json_str(call, "toolCallId"));
 	t->name = kt_strdup(name_of(a, call));
 	t->parent = parent ? kt_strdup(parent) : NULL;
@@ -350,111 +159,6 @@ static void emit_use(struct acp *a, struct acp_tool *t, bool running)
 		todo_plan(a, t);
 }
 
-/* A diff as text, for clients that show blocks only: the old lines, then the new ones. */
-static char *diff_text(const cJSON *diff)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-	static const char *const keys[] = { "oldText", "newText" };
-
-	kt_buf_addf(&b, "%s\n", kt_json_str_or(diff, "path", ""));
-	for (size_t i = 0; i < KT_ARRAY_LEN(keys); i++) {
-		const char *p = kt_json_str_or(diff, keys[i], "");
-
-		while (*p) {
-			size_t n = strcspn(p, "\n");
-
-			kt_buf_addc(&b, i ? '+' : '-');
-			kt_buf_add(&b, p, n);
-			kt_buf_addc(&b, '\n');
-			p += n + (p[n] == '\n');
-		}
-	}
-	return kt_buf_take(&b);
-}
-
-/* The text that content blocks hold, joined; the caller's, NULL when there is none. */
-static char *content_text(const cJSON *content)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
-	const cJSON *c;
-
-	cJSON_ArrayForEach (c, content) {
-		const char *text = kt_json_str(kt_json_get(c, "content"), "text");
-
-		if (!text)
-			continue;
-		if (b.len > 0)
-			kt_buf_addc(&b, '\n');
-		kt_buf_adds(&b, text);
-	}
-	return b.len > 0 ? kt_buf_take(&b) : NULL;
-}
-
-/* The words in rawOutput: agents give a string, or an object that holds one. */
-static const char *raw_text(const cJSON *raw)
-{
-	static const char *const keys[] = { "output", "error", "formatted_output",
-		"aggregated_output", "stdout" };
-
-	if (cJSON_IsString(raw))
-		return raw->valuestring;
-	for (size_t i = 0; i < KT_ARRAY_LEN(keys); i++) {
-		const char *s = kt_json_str(raw, keys[i]);
-
-		if (s && *s)
-			return s;
-	}
-	return NULL;
-}
-
-/* Append the diffs of content to blocks; true when there were any. */
-static bool add_diffs(cJSON *blocks, const cJSON *content)
-{
-	const cJSON *c;
-
-	cJSON_ArrayForEach (c, content) {
-		if (!kt_str_eq(kt_json_str(c, "type"), "diff"))
-			continue;
-		cJSON *block = cJSON_Duplicate(c, true);
-		KT_AUTOFREE char *shown = diff_text(c);
-
-		kt_assert(block && cJSON_AddStringToObject(block, "text", shown));
-		kt_assert(cJSON_AddItemToArray(blocks, block));
-	}
-	return blocks->child != NULL;
-}
-
-/*
- * What the tool gave: a string, or blocks when there are diffs beside it. Some agents show the
- * diff of an edit only before it is made. The caller's.
- */
-static cJSON *output_of(const cJSON *update, const struct acp_tool *t, bool failed)
-{
-	const cJSON *raw = kt_json_get(update, "rawOutput");
-	const cJSON *content = kt_json_arr(update, "content");
-	KT_AUTOFREE char *joined = content_text(content);
-	const char *text = raw_text(raw);
-	cJSON *blocks = cJSON_CreateArray();
-
-	kt_assert(blocks);
-	if (!text)
-		text = joined;
-	if (!add_diffs(blocks, content) && (failed || !add_diffs(blocks, t->content))) {
-		cJSON_Delete(blocks);
-		if (!text && cJSON_IsArray(raw))
-			return cJSON_Duplicate(raw, true);
-		return cJSON_CreateString(text ? text : "");
-	}
-	if (text) {
-		cJSON *block = cJSON_CreateObject();
-
-		kt_assert(block && cJSON_AddStringToObject(block, "type", "text") &&
-			cJSON_AddStringToObject(block, "text", text) &&
-			cJSON_InsertItemInArray(blocks, 0, block));
-	}
-	return blocks;
-}
-
 static void finish_tool(
 	struct acp *a, struct acp_tool *t, const cJSON *output, bool failed, const char *status)
 {
@@ -472,7 +176,7 @@ static void finish_tool(
 }
 
 /* gemini says nothing more of a call that was denied: the model going on is its end. */
-static void close_denied(struct acp *a)
+void kt_acp_close_denied(struct acp *a)
 {
 	for (size_t i = 0; i < a->tools.len; i++) {
 		struct acp_tool *t = a->tools.items[i];
@@ -487,8 +191,13 @@ void kt_acp_close_tools(struct acp *a)
 	for (size_t i = 0; i < a->tools.len; i++) {
 		struct acp_tool *t = a->tools.items[i];
 
-		if (t->open)
-			finish_tool(a, t, NULL, true, t->denied ? "rejected" : "cancelled");
+		if (!t->open)
+			continue;
+		/* What it had shown until then is all that it gave. */
+		KT_AUTO_JSON cJSON *output = t->content ? kt_acp_output(NULL, t->content, true)
+							: NULL;
+
+		finish_tool(a, t, output, true, t->denied ? "rejected" : "cancelled");
 	}
 }
 
@@ -515,7 +224,7 @@ static void tool_report(struct acp *a, const cJSON *update)
 		emit_use(a, t, running);
 	if (!completed && !failed)
 		return;
-	KT_AUTO_JSON cJSON *output = output_of(update, t, failed);
+	KT_AUTO_JSON cJSON *output = kt_acp_output(update, t->content, failed);
 
 	/* OpenCode calls a command that was killed by the interrupt completed. */
 	if (a->interrupted && cJSON_IsString(output) && strstr(output->valuestring, "abort"))
@@ -747,7 +456,11 @@ void kt_acp_update(struct acp *a, const cJSON *update)
 	const char *kind = kt_json_str_or(update, "sessionUpdate", "");
 
 	if (!strcmp(kind, "available_commands_update")) {
-		kt_acp_system(a, "commands", "commands", kt_json_get(update, "availableCommands"));
+		const cJSON *list = kt_json_arr(update, "availableCommands");
+
+		kt_acp_system(a, "commands", "commands", list);
+		if (list)
+			kt_acp_take_commands(a, list);
 	} else if (!strcmp(kind, "config_option_update")) {
 		kt_acp_take_options(a, update);
 		kt_acp_system(a, "config_options", "options", kt_json_get(update, "configOptions"));
@@ -758,9 +471,9 @@ void kt_acp_update(struct acp *a, const cJSON *update)
 	} else if (!a->prompted) {
 		return; /* late words of a turn that is over */
 	} else if (!strcmp(kind, "agent_message_chunk")) {
-		message_chunk(a, update);
+		kt_acp_chunk(a, update, false);
 	} else if (!strcmp(kind, "agent_thought_chunk")) {
-		thought_chunk(a, update);
+		kt_acp_chunk(a, update, true);
 	} else if (!strcmp(kind, "tool_call") || !strcmp(kind, "tool_call_update")) {
 		tool_report(a, update);
 	} else if (!strcmp(kind, "plan")) {

@@ -170,6 +170,12 @@ struct kt_driver_ops {
 	void (*start)(struct kt_driver *d);
 	/* One line of stdout without LF; may be changed in place. */
 	void (*line)(struct kt_driver *d, char *line, size_t len);
+	/*
+	 * One line of stderr; or NULL. True: it was meant for the driver, and is no word for
+	 * people. What was written to stderr before a line of stdout comes before it, but for a
+	 * moment in which both wait.
+	 */
+	bool (*err_line)(struct kt_driver *d, const char *line);
 	/* Only when ready and no turn runs. */
 	void (*prompt)(struct kt_driver *d, const struct kt_prompt *p);
 	/* Answer an ask. APPROVE_SESSION is never passed on: the runner's owner answers ONCE.

@@ -328,12 +328,23 @@ static void write_cut_string(struct kt_jw *w, const char *key, const char *s, si
 	kt_jw_str(w, key, cut);
 }
 
+/* A part of a picture or a file is worth nothing: it is left out, and its size is told. */
+static bool is_file_data(const cJSON *block, const cJSON *c)
+{
+	return cJSON_IsObject(block) && cJSON_IsString(c) &&
+		(!strcmp(c->string, "data") || !strcmp(c->string, "blob")) &&
+		(kt_json_str(block, "mimeType") || kt_json_str(block, "media_type"));
+}
+
 static void write_cut_members(struct kt_jw *w, const cJSON *v, size_t max, int depth)
 {
 	size_t n = 0;
 
 	for (const cJSON *c = v->child; c && n < 1000; c = c->next, n++)
-		write_cut(w, cJSON_IsObject(v) ? c->string : NULL, c, max, depth + 1);
+		if (is_file_data(v, c) && strlen(c->valuestring) > max)
+			kt_jw_int(w, "omitted_bytes", (int64_t)strlen(c->valuestring));
+		else
+			write_cut(w, cJSON_IsObject(v) ? c->string : NULL, c, max, depth + 1);
 }
 
 /* As kt_jw_json() with long strings cut, at most 1000 members a level and 16 levels. */

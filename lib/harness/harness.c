@@ -502,6 +502,8 @@ static void on_err_line(void *arg, char *line, size_t len)
 
 	if (h->dead || len == 0)
 		return;
+	if (h->driver && h->ops->err_line && h->ops->err_line(h->driver, line))
+		return;
 	kt_redact_add(&safe, line, len);
 	kt_clean_add(&shown, safe.ptr, safe.len, true);
 	if (h->tail.len == KT_MAX_STDERR_LINES)

@@ -18,7 +18,7 @@ async function setUp(t, { args = [], files = {} } = {}) {
 
 // One server for all of it: OpenCode takes seconds to start.
 test('OpenCode', { skip, timeout: 240000 }, async (t) => {
-  const { karta, dir, options } = await setUp(t);
+  const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n' } });
   const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
   const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
   const tool = (cmd) => `[[tool:bash ${JSON.stringify({ command: cmd, description: 'd' })}]] [[text:done with it]]`;
@@ -47,6 +47,12 @@ test('OpenCode', { skip, timeout: 240000 }, async (t) => {
     const four = await send(id, tool('mkdir -p four'));
     assert.equal(four.stop_reason, 'end_turn');
     assert.ok(existsSync(path.join(dir, 'four')));
+  });
+  await t.test('a slash begins a command, or words', async () => {
+    const other = await newSession(karta);
+    assert.match((await send(other, '/etc/hosts is what?')).text, /^You said: \/etc\/hosts is what\? \(message 1\)/);
+    assert.equal((await send(other, '/greet Ann and Bob')).text, 'hello Ann and Bob');
+    assert.match((await send(other, '/greetings')).text, /^You said: \/greetings/);
   });
   await t.test('interrupt, then alive', async () => {
     const watch = openStream(karta, `/v1/sessions/${id}/events?after=${(await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq}`);

@@ -95,7 +95,9 @@
 { "opencode-acp-04-err-error-500x1",
 	"end_turn||Recovered after 1 failures of kind error.|||1|7603/13/7716|23034|think 0|replaced 0\n" },
 { "opencode-acp-04-err-errstream",
-	"error|harness_crashed|Some words c|||1|-1/-1/-1|-1|think 0|replaced 3\n" },
+	/* Without its log: a model that repeats itself would look the same. */
+	"error|harness_crashed|Some words cSome words cSome words cSome words c|||1|-1/-1/-1|-1|think 0|"
+	"replaced 0\n" },
 { "opencode-acp-04-err-maxtokens",
 	"end_turn||This reply was cut because|||1|7603/15/7718|23064|think 0|replaced 0\n" },
 { "opencode-acp-04-err-refusal",
@@ -144,3 +146,10 @@
 	"end_turn||All steps are done. The last tool said: The user rejected permission to use this specific tool call.| rejected| ask(bash|Allow bash: touch nope?|Bash:touch nope)|2|-1/-1/-1|46248|think 0|replaced 0\n" },
 { "opencode-acp-19-question",
 	"end_turn||All steps are done. The last tool said: The arguments provided to the tool are invalid: Model tried to call unavailable | completed||2|-1/-1/-1|46671|think 0|replaced 0\n" },
+{ "opencode-acp-20-retry",
+	"end_turn||Recovered after 2 failures of kind drop.|||1|7588/12/7700|0|think 0|replaced 1\n" },
+{ "opencode-acp-21-retry-tool",
+	"end_turn||I look. \n\nafter more\n\nAll steps are done. The last tool said: seen\n"
+	"| completed completed| ask(bash|Allow bash: echo seen?|Bash:echo seen)"
+	" ask(bash|Allow bash: echo seen?|Bash:echo seen)|2|-1/-1/-1|0|think 0|replaced 2\n"
+	"end_turn||hahaha|||1|7849/5/7954|0|think 0|replaced 0\n" },

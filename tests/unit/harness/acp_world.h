@@ -23,15 +23,22 @@
 
 /* --- a sink that writes down what it is told --------------------------------------------------- */
 
+/* A part by the rule of docs/events.md. */
+struct world_part {
+	char *id;
+	struct kt_buf text;
+};
+
 struct world {
 	struct kt_driver *d;
 	struct kt_buf log; /* one line a turn, see note_turn() */
 	struct kt_buf text; /* text of the turn by its events, parts joined by blank lines */
 	struct kt_buf tools, asks, other;
 	struct kt_buf ask_ids, withdrawn_ids;
-	char *part_id;
-	size_t part_off;
+	struct kt_vec parts; /* struct world_part */
 	size_t reasoning; /* bytes */
+	cJSON *output; /* of the last result */
+	int contents; /* system events with content that is no text */
 	int open_tools, open_steps, steps, replaced;
 	char *session, *ask_id, *resume_failed, *input;
 	int readies, asks_made, withdrawn;
@@ -84,17 +91,45 @@ static KT_UNUSED void note_text(struct world *w, const cJSON *data)
 
 	assert_non_null(part);
 	assert_non_null(text);
-	if (!kt_str_eq(part, w->part_id)) {
-		if (w->text.len)
-			kt_buf_adds(&w->text, "\n\n");
-		set(&w->part_id, part);
-		w->part_off = w->text.len;
+	struct world_part *p = NULL;
+
+	for (size_t i = 0; i < w->parts.len && !p; i++) {
+		struct world_part *one = w->parts.items[i];
+
+		if (!strcmp(one->id, part))
+			p = one;
+	}
+	if (!p) {
+		p = kt_calloc(1, sizeof(*p));
+		p->id = kt_strdup(part);
+		kt_buf_init(&p->text, 1 << 20);
+		kt_vec_push(&w->parts, p);
 	}
 	if (replace) {
 		w->replaced++;
-		kt_buf_truncate(&w->text, w->part_off);
+		kt_buf_clear(&p->text);
 	}
-	kt_buf_adds(&w->text, text);
+	kt_buf_adds(&p->text, text);
+	kt_buf_clear(&w->text);
+	for (size_t i = 0; i < w->parts.len; i++) {
+		const struct world_part *one = w->parts.items[i];
+
+		if (one->text.len && w->text.len)
+			kt_buf_adds(&w->text, "\n\n");
+		kt_buf_add(&w->text, one->text.ptr, one->text.len);
+	}
+}
+
+static KT_UNUSED void forget_parts(struct world *w)
+{
+	for (size_t i = 0; i < w->parts.len; i++) {
+		struct world_part *p = w->parts.items[i];
+
+		free(p->id);
+		kt_buf_release(&p->text);
+		free(p);
+	}
+	kt_vec_release(&w->parts);
 }
 
 static KT_UNUSED void note_use(struct world *w, const cJSON *data)
@@ -118,6 +153,8 @@ static KT_UNUSED void note_result(struct world *w, const cJSON *data, const char
 	const cJSON *out = kt_json_get(data, "output");
 
 	w->open_tools--;
+	cJSON_Delete(w->output);
+	w->output = cJSON_Duplicate(out, true);
 	kt_buf_addf(&w->tools, " %s%s%s", parent ? "sub:" : "", status,
 		cJSON_IsArray(out) ? "+diff" : "");
 	assert_int_equal(kt_json_bool(data, "is_error", false), strcmp(status, "completed") != 0);
@@ -132,6 +169,8 @@ static KT_UNUSED void w_event(void *arg, const struct kt_event_draft *ev)
 	if (ev->type == KT_EV_SYSTEM) {
 		if (!strcmp(kt_json_str(data, "subtype"), "notice"))
 			kt_buf_adds(&w->asks, " notice");
+		else if (!strcmp(kt_json_str(data, "subtype"), "content"))
+			w->contents++;
 		return;
 	}
 	assert_true(w->in_turn); /* nothing but system events outside of a turn */
@@ -247,7 +286,8 @@ static KT_UNUSED void world_close(struct world *w)
 	kt_buf_release(&w->other);
 	kt_buf_release(&w->ask_ids);
 	kt_buf_release(&w->withdrawn_ids);
-	free(w->part_id);
+	forget_parts(w);
+	cJSON_Delete(w->output);
 	free(w->session);
 	free(w->ask_id);
 	free(w->input);
@@ -261,7 +301,7 @@ static KT_UNUSED void turn_begin(struct world *w)
 	kt_buf_clear(&w->tools);
 	kt_buf_clear(&w->asks);
 	kt_buf_clear(&w->other);
-	set(&w->part_id, NULL);
+	forget_parts(w);
 	w->reasoning = 0;
 	w->steps = w->replaced = 0;
 	w->in_turn = true;

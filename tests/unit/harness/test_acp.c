@@ -157,6 +157,8 @@ static void replay(struct replay *r, const char *name, const char *resume_id)
 			replay_in(r, msg);
 		else if (!strcmp(dir, "out"))
 			replay_out(r, msg, t);
+		else if (!strcmp(dir, "err"))
+			(void)r->w.d->ops->err_line(r->w.d, kt_json_str(doc, "line"));
 		r->last_t = t;
 		p += n + 1;
 	}
@@ -179,16 +181,20 @@ static const struct {
 
 static void test_captures(void **state)
 {
+	int differ = 0;
+
 	for (size_t i = 0; i < KT_ARRAY_LEN(captures); i++) {
 		struct replay r = { 0 };
 
 		replay(&r, captures[i].name, NULL);
 		assert_int_equal(r.w.readies, 1);
-		if (strcmp(r.w.log.ptr, captures[i].log) != 0)
+		if (strcmp(r.w.log.ptr, captures[i].log) != 0) {
 			fprintf(stderr, "# %s\n%s", captures[i].name, r.w.log.ptr);
-		assert_string_equal(r.w.log.ptr, captures[i].log);
+			differ++;
+		}
 		replay_close(&r);
 	}
+	assert_int_equal(differ, 0);
 }
 
 /* session/load in a new process: the replay is swallowed, the next turn is whole. */

@@ -183,6 +183,33 @@ static void test_small_tool_is_whole(void **state)
 	got_release(&g);
 }
 
+/* Half a picture is none: it is left out whole, and the words beside it stay. */
+static void test_large_picture(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 20) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(2 << 20);
+	KT_AUTO_JSON cJSON *blocks = cJSON_CreateArray();
+	cJSON *words = cJSON_CreateObject(), *picture = cJSON_CreateObject();
+
+	for (int i = 0; i < (1 << 20) / 4; i++)
+		kt_buf_adds(&data, "QUJD");
+	cJSON_AddStringToObject(words, "text", "words");
+	cJSON_AddStringToObject(picture, "mimeType", "image/png");
+	cJSON_AddStringToObject(picture, "data", data.ptr);
+	cJSON_AddItemToArray(blocks, words);
+	cJSON_AddItemToArray(blocks, picture);
+	kt_emit_tool_result(&d, "t", blocks, false, "completed", NULL);
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	const cJSON *out = kt_json_arr(g.last, "output");
+
+	assert_string_equal(kt_json_str(out->child, "text"), "words");
+	assert_string_equal(kt_json_str(out->child->next, "mimeType"), "image/png");
+	assert_null(kt_json_get(out->child->next, "data"));
+	assert_int_equal(kt_json_int(out->child->next, "omitted_bytes", 0), 1 << 20);
+	got_release(&g);
+}
+
 #define HIGH "\xed\xa0\xbd" /* halves of a grin, as KT_JSON_HARNESS gives them */
 #define LOW "\xed\xb8\x80"
 #define GRIN "\xf0\x9f\x98\x80"
@@ -234,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_long_text),
 		cmocka_unit_test(test_long_tool),
 		cmocka_unit_test(test_small_tool_is_whole),
+		cmocka_unit_test(test_large_picture),
 		cmocka_unit_test(test_cut_characters),
 	};
 
