@@ -17,7 +17,7 @@ async function setUp(t, { args = [], files = {} } = {}) {
 }
 
 // One server for all of it: OpenCode takes seconds to start.
-test('OpenCode', { skip, timeout: 240000 }, async (t) => {
+test('OpenCode', { skip, timeout: 900000 }, async (t) => {
   const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n' } });
   const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
   const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
