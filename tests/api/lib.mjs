@@ -6,6 +6,9 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PATIENCE_MS, gate as gateIn } from '../lib/patience.mjs';
+
+export { LONG, PATIENCE_MS, SEED, SLOW, chance, eventually, seconds, sleep, slowed, within } from '../lib/patience.mjs';
 
 export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const KARTA = path.resolve(process.env.KARTA ?? path.join(ROOT, 'build/asan/karta'));
@@ -14,9 +17,6 @@ export const OPENCODE = path.join(ROOT, `tests/node_modules/opencode-linux-${pro
 /** The browser of the page tests; undefined when there is none. */
 export const BROWSER = process.env.CHROMIUM
   ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file));
-export const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
-/** Everything is slower under sanitizers and on a busy machine. */
-export const PATIENCE_MS = 60000;
 
 /* Removed when the process ends: while a test ends, its server and agents may still write there, and a
    hook that fails keeps those after it (which stop them) from running. */
@@ -31,10 +31,10 @@ export function tempDir(_t, name) {
   return dir;
 }
 
-async function stopped(child, signal = 'SIGTERM', limit = 15000) {
+async function stopped(child, signal = 'SIGTERM') {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill(signal);
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit);
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
   await once(child, 'exit');
   clearTimeout(timer);
 }
@@ -53,6 +53,9 @@ export async function startModel(t, args = []) {
     requests: () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').filter(Boolean).map((l) => JSON.parse(l)) : []),
   };
 }
+
+/** Holds turns of the fake agent: `[[until:${gate.file}]]` goes on after gate.open(). */
+export const gate = (t) => gateIn(tempDir(t, 'gate'), writeFileSync);
 
 export function writeFiles(dir, files) {
   for (const [name, text] of Object.entries(files)) {
@@ -177,8 +180,8 @@ export function openStream(karta, route, { method = 'GET', body, headers = {}, r
     bump();
   })().catch((e) => { stream.error = e; stream.closed = true; bump(); });
   stream.close = () => controller.abort();
-  stream.until = async (fn, limit = PATIENCE_MS) => {
-    const end = Date.now() + limit;
+  stream.until = async (fn) => {
+    const end = Date.now() + PATIENCE_MS;
     for (;;) {
       const hit = stream.events.find(fn);
       if (hit) return hit;
@@ -217,16 +220,6 @@ export function processesWith(text) {
       return readFileSync(`/proc/${p}/environ`, 'latin1').includes(text) && !/\) Z /.test(readFileSync(`/proc/${p}/stat`, 'latin1'));
     } catch { return false; }
   }).map(Number);
-}
-
-export async function eventually(fn, what, limit = 10000) {
-  const end = Date.now() + limit;
-  for (;;) {
-    const v = await fn();
-    if (v) return v;
-    if (Date.now() > end) throw new Error(`not in time: ${what}`);
-    await sleep(50);
-  }
 }
 
 export { cpSync, path, readFileSync, rmSync, writeFileSync, existsSync };

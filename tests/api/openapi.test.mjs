@@ -8,7 +8,7 @@ import { cpSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client, HOSTING_ONLY, doc, documented, fits, read, require, resolve, sources } from './document.mjs';
-import { ROOT, fakeApp, parseFrames, sleep, startKarta, tempDir } from './lib.mjs';
+import { ROOT, eventually, fakeApp, gate, parseFrames, startKarta, tempDir } from './lib.mjs';
 
 const PREFIX = { S: '/v1/sessions', P: '/agent_projects/{project_ref}', V: '/agent_projects/{project_ref}/releases/{version}' };
 
@@ -239,13 +239,15 @@ test('every answer and event of a conversation fits the document', async (t) => 
     assert.equal((await c.call(r.method, '/nowhere', [], { as: r.path.replace(/\{\w+\}/g, 'fake'), body: r.op.requestBody ? {} : undefined })).body.code,
       r.path.startsWith('/v1/projects/') ? 'method_not_allowed' : 'not_found', r.id);
 
-  // Draining.
+  // Draining: a turn holds it up.
+  const held = gate(t);
   const made = await c.call('POST', '/v1/sessions', [], { body: {} });
-  await c.call('POST', '/v1/sessions/{session_id}/messages', [made.body.id], { body: { text: '[[sleep:2500]] [[text:end]]' }, headers: ASYNC });
+  await c.call('POST', '/v1/sessions/{session_id}/messages', [made.body.id], { body: { text: `[[until:${held.file}]] [[text:end]]` }, headers: ASYNC });
   karta.child.kill('SIGTERM');
-  await sleep(300);
+  await eventually(async () => (await c.call('GET', '/readyz')).status === 503, 'it drains');
   assert.equal((await c.call('GET', '/readyz')).status, 503);
   assert.equal((await c.call('POST', '/v1/sessions', [], { body: {} })).status, 503);
+  held.open();
   assert.equal(await karta.stop(), 0);
 });
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
-import { call, doneOf, errorOf, eventually, fakeApp, newSession, openStream, path, processesWith, sleep,
+import { ROOT, call, doneOf, errorOf, eventually, fakeApp, gate, newSession, openStream, processesWith, sleep,
   startKarta, tempDir, textOf, turn, writeFiles } from './lib.mjs';
 
 async function setUp(t, options = {}, files = {}) {
@@ -282,8 +282,11 @@ test('Idempotency-Key on create and send', async (t) => {
   assert.deepEqual(second.body, first.body);
   assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).body.turns, 1);
   assert.equal((await call(karta, 'POST', route, { text: 'other' }, key('m1'))).status, 422);
-  await call(karta, 'POST', route, { text: '[[sleep:1500]] [[text:slow]]' }, { ...key('m2'), prefer: 'respond-async' });
-  assert.equal((await call(karta, 'POST', route, { text: '[[sleep:1500]] [[text:slow]]' }, key('m2'))).status, 409);
+  const held = gate(t);
+  const slow = { text: `[[until:${held.file}]] [[text:slow]]` };
+  await call(karta, 'POST', route, slow, { ...key('m2'), prefer: 'respond-async' });
+  assert.equal((await call(karta, 'POST', route, slow, key('m2'))).status, 409);
+  held.open();
   const replay = openStream(karta, route, { method: 'POST', body: { text: 'hi' }, headers: key('m1') });
   await replay.done;
   assert.equal(replay.events.at(-1).type, 'done');
@@ -352,7 +355,7 @@ test('a deaf harness is killed after an interrupt; its orphans too', async (t) =
   await watch.until((e) => e.type === 'text');
   await eventually(() => processesWith(`KARTA_SESSION_ID=${id}`).length >= 2, 'harness and orphan run');
   await call(karta, 'POST', `/v1/sessions/${id}/interrupt`);
-  const error = await watch.until((e) => e.type === 'error', 20000);
+  const error = await watch.until((e) => e.type === 'error');
   assert.equal(error.data.code, 'unresponsive');
   await eventually(() => processesWith(`KARTA_SESSION_ID=${id}`).length === 0, 'no process is left');
   watch.close();
@@ -393,10 +396,10 @@ test('idle harness is stopped and resumed; edits are picked up by the next sessi
   const karta = await setUp(t, { args: ['--warm', '0'] }, { 'karta.jsonc': '{ "harness": { "claude": { "idle_timeout_seconds": 1 } } }' });
   const id = await newSession(karta);
   await turn(karta, id, 'one');
-  assert.equal(processesWith(`KARTA_SESSION_ID=${id}`).length, 1);
+  await eventually(() => /idle, stopping its harness/.test(karta.err), 'it is idle');
   await eventually(() => processesWith(`KARTA_SESSION_ID=${id}`).length === 0, 'stopped when idle');
   assert.equal((await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'two' })).body.text, 'You said: two (turn 2)');
-  writeFiles(karta.dir, { 'karta.toml': `name = "renamed"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${path.resolve('tests/lib/fake-agent.mjs')}"]\n` });
+  writeFiles(karta.dir, { 'karta.toml': `name = "renamed"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n` });
   await sleep(200);
   assert.equal((await call(karta, 'GET', '/v1/dev')).body.project, 'renamed');
   assert.equal((await call(karta, 'POST', '/v1/projects/renamed/sessions', {})).status, 201);

@@ -2,7 +2,7 @@
 // Edges of the session protocol: restarts, lost places, very long replies, limits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { call, doneOf, eventually, fakeApp, newSession, openStream, processesWith, startKarta, tempDir, sleep } from './lib.mjs';
+import { call, doneOf, eventually, fakeApp, newSession, openStream, processesWith, startKarta, tempDir } from './lib.mjs';
 
 const ASYNC = { prefer: 'respond-async' };
 const JSON_ONLY = { accept: 'application/json' };
@@ -56,8 +56,7 @@ test('a queued message that was accepted ends after kill -9, by running or with 
   const id = await newSession(k);
   await post(k, id, { text: '[[hang]]' }, ASYNC);
   const q = await post(k, id, { text: 'queued' }, { ...ASYNC, 'idempotency-key': 'q' });
-  k.child.kill('SIGKILL');
-  await sleep(1500);
+  await k.stop('SIGKILL');
   const k2 = await startKarta(t, dir, options);
   const s = openStream(k2, `/v1/sessions/${id}/events?until=idle`);
   await s.done;
@@ -79,7 +78,7 @@ test('the transcript for a harness that cannot resume does not repeat the messag
   const k = await startKarta(t, dir); // without FAKE_AGENT_STATE nothing can be loaded
   const id = await newSession(k);
   await post(k, id, { text: 'first' });
-  await sleep(2500);
+  await eventually(() => /idle, stopping its harness/.test(k.err) && processesWith(`KARTA_SESSION_ID=${id}`).length === 0, 'its harness is gone');
   const r = await post(k, id, { text: 'UNIQUE' });
   assert.equal(r.body.text.match(/UNIQUE/g).length, 1, r.body.text);
 });
@@ -109,7 +108,7 @@ test('a message that comes while the idle harness is being stopped waits for its
   const r = await post(k, id, { text: 'two' });
   assert.equal(r.body.text, 'You said: two (turn 2)');
   await post(k, id, { text: '[[stubborn]]' });
-  await sleep(1200);
+  await eventually(() => k.err.match(/idle, stopping its harness/g).length === 2, 'it is being stopped again');
   await post(k, id, { text: 'never begins' }, ASYNC);
   await call(k, 'POST', `/v1/sessions/${id}/interrupt`);
   assert.equal((await post(k, id, { text: 'four' })).body.text, 'You said: four (turn 4)');

@@ -3,19 +3,16 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import net from 'node:net';
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
-import { KARTA, ROOT, tempDir, writeFiles } from './lib.mjs';
+import { KARTA, PATIENCE_MS, ROOT, tempDir, writeFiles } from './lib.mjs';
 
-/** A port that nobody has; taken at once by the server that is started with it. */
-async function freePort() {
-  const s = net.createServer().listen(0, '127.0.0.1');
-  await once(s, 'listening');
-  const { port } = s.address();
-  s.close();
-  await once(s, 'close');
-  return port;
+/** The port on which a process listens: what it prints may be the address of a proxy. */
+function listeningPort(pid) {
+  const sockets = new Set(readdirSync(`/proc/${pid}/fd`).map((fd) => { try { return readlinkSync(`/proc/${pid}/fd/${fd}`); } catch { return ''; } }));
+  const rows = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1).map((l) => l.trim().split(/\s+/));
+  const row = rows.find((r) => r[3] === '0A' && sockets.has(`socket:[${r[9]}]`));
+  return parseInt(row[1].split(':')[1], 16);
 }
 
 /** Start `karta serve` on a free port; gives {url, port, key, data, err, stop(signal)}. */
@@ -23,8 +20,7 @@ export async function startServe(t, { data = tempDir(t, 'serve'), args = [], env
   const keyFile = path.join(data, '..', `${path.basename(data)}.key`);
   const dir = path.join(data, 'data');
   const first = !existsSync(keyFile);
-  const port = await freePort();
-  const child = spawn(KARTA, ['serve', '--listen', `127.0.0.1:${port}`, '--data', dir, ...(first ? ['--key-file', keyFile] : []), ...args], {
+  const child = spawn(KARTA, ['serve', '--listen', '127.0.0.1:0', '--data', dir, ...(first ? ['--key-file', keyFile] : []), ...args], {
     env: { PATH: process.env.PATH, HOME: data, XDG_CONFIG_HOME: path.join(data, 'config'), TMPDIR: process.env.TMPDIR ?? '/tmp',
       ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1',
       TSAN_OPTIONS: process.env.TSAN_OPTIONS ?? '', ...env },
@@ -35,7 +31,7 @@ export async function startServe(t, { data = tempDir(t, 'serve'), args = [], env
   karta.stop = async (signal = 'SIGTERM') => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 30000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
       await once(child, 'exit');
       clearTimeout(timer);
     }
@@ -51,7 +47,7 @@ export async function startServe(t, { data = tempDir(t, 'serve'), args = [], env
     child.stdout.on('data', (d) => { text += d; if (/^http.*\n/m.test(text)) resolve(); });
     child.once('exit', (code) => reject(new Error(`karta serve ended with ${code}:\n${karta.err}`)));
   });
-  karta.port = port;
+  karta.port = listeningPort(child.pid);
   karta.url = `http://127.0.0.1:${karta.port}`;
   karta.key = readFileSync(keyFile, 'utf8').trim();
   assert.match(karta.key, /^kt_live_\w{38}$/);

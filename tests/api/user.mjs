@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { KARTA, ROOT, tempDir, writeFiles } from './lib.mjs';
+import { KARTA, PATIENCE_MS, ROOT, tempDir, writeFiles } from './lib.mjs';
 
 /** Files of an application that runs tests/lib/fake-agent.mjs; toml: more lines of karta.toml. */
 export function fakeFiles(name = 'fake', files = {}, toml = '', top = '') {
@@ -25,7 +25,7 @@ export async function finished(child, input) {
   child.stderr?.on('data', (d) => { r.stderr += d; });
   child.stdin?.on('error', () => {});
   child.stdin?.end(input);
-  const timer = setTimeout(() => child.kill('SIGKILL'), 60000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2 * PATIENCE_MS);
   [r.status, r.signal] = await once(child, 'close');
   clearTimeout(timer);
   assert.doesNotMatch(r.stderr, /ERROR: \w+Sanitizer|runtime error:/);
@@ -100,7 +100,7 @@ export async function wire(t, target) {
       s.on('error', end);
       s.on('close', end);
     }
-    far.on('data', (d) => { w.bytes += d.length; });
+    far.on('data', (d) => { w.bytes += d.length; pair.heard = true; });
     near.pipe(far);
     far.pipe(near);
   });
@@ -109,12 +109,15 @@ export async function wire(t, target) {
   w.port = server.address().port;
   w.url = `http://127.0.0.1:${w.port}`;
   w.open = () => pairs.size;
+  /** Connections whose server has said something. */
+  w.heard = () => [...pairs].filter((p) => p.heard).length;
   /** Cut everything now: at whatever byte it is. */
   w.cut = () => {
     for (const { near, far } of pairs) {
       near.resetAndDestroy();
       far.destroy();
     }
+    pairs.clear();
   };
   t.after(() => {
     w.cut();

@@ -4,6 +4,7 @@
 //   [[text:words]]        one chunk; [[think:words]] one thought chunk
 //   [[ask:ls -la]]        an "execute" tool call that asks for permission first
 //   [[ask2:a|b]]          two of them at the same time
+//   [[until:FILE]]        waits until the file is there, or it is cancelled
 //   [[hang]] nothing until cancelled   [[deaf]] nothing, also when cancelled
 //   [[crash]]             exits with status 3     [[orphan:300]] a sleep in a session of its own
 //   [[stubborn]]          takes a second to end when its input is closed
@@ -106,6 +107,7 @@ async function prompt(id, { sessionId, prompt: blocks }) {
     else if (what === 'ask') chunk(`asked: ${await ask(sessionId, arg)}. `);
     else if (what === 'ask2') chunk(`asked: ${(await Promise.all(arg.split('|').map((a) => ask(sessionId, a)))).join(', ')}. `);
     else if (what === 'sleep') await sleep(Number(arg));
+    else if (what === 'until') while (!existsSync(arg) && !s.cancelled) await sleep(10);
     else if (what === 'crash') { process.stderr.write('fake agent: crashing as told\n'); process.exit(3); }
     else if (what === 'orphan') {
       spawn('sleep', [arg], { detached: true, stdio: 'ignore' }).unref();
