@@ -8,7 +8,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client, documented } from './document.mjs';
-import { ROOT, eventually, openStream, tempDir, writeFiles } from './lib.mjs';
+import { ROOT, eventually, openStream, tempDir, within, writeFiles } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 
 const P = '/agent_projects/{project_ref}';
@@ -321,7 +321,8 @@ test('who may not publish is told before the archive was sent', async (t) => {
 });
 
 test('logs: filters, resuming, following', async (t) => {
-  const karta = await startServe(t);
+  // Whoever held up its end would hold it up longer than the test waits.
+  const karta = await startServe(t, { env: { KARTA_DRAIN: '1h' } });
   const c = new Client(karta, karta.key);
   for (const n of ['1', '2', '3']) assert.equal((await publish(c, 'bot', archive(t, { n }))).status, 201);
   await publish(c, 'bot', archive(t, { 'karta.toml': 'name = 5\n[harness]\ntype = "acp"\ncommand = ["/bin/cat"]\n' }));
@@ -375,9 +376,7 @@ test('logs: filters, resuming, following', async (t) => {
   const watched = [follow('', bearer(made.key)), follow('?level=info', bearer(made.key))];
   for (const s of watched) await s.until((e) => e.seq === now.at(-1).seq);
   await c.call('DELETE', '/v1/keys/{key_id}', [made.id]);
-  const began = Date.now();
-  for (const s of watched) await s.done;
-  assert.ok(Date.now() - began < 5000);
+  for (const s of watched) await within(s.done, 'the end of a stream whose key is revoked');
 
   // What the API refused is a line of the project; a log of many slices is filtered from its end, too.
   const failures = 4000;
@@ -402,10 +401,8 @@ test('logs: filters, resuming, following', async (t) => {
   // Open streams do not hold up the end, and end at an event's boundary; over a restart nothing is lost.
   const open = [follow(''), follow('?source=api')];
   for (const s of open) await s.until((e) => e.seq === end[0].seq);
-  const stopped = Date.now();
-  assert.equal(await karta.stop(), 0);
+  assert.equal(await karta.stop(), 0, 'nobody had to kill it');
   for (const s of open) await s.done;
-  assert.ok(Date.now() - stopped < 10000);
   assert.deepEqual(open.map((s) => [s.error, s.events.at(-1).seq]), [[undefined, end[0].seq], [undefined, end[0].seq]]);
   const next = await startServe(t, { data: karta.home });
   const after = new Client(next, karta.key);

@@ -7,13 +7,13 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client } from './document.mjs';
-import { eventually, openStream, sleep } from './lib.mjs';
+import { chance, eventually, openStream, seconds, sleep, slowed } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 import { clean, user, wire } from './user.mjs';
 
 const P = '/agent_projects/{project_ref}';
 const V = '/v1/projects/{project_ref}';
-const seconds = (n) => ({ timeout: n * 1000 });
+const random = chance('logs');
 
 async function ok(status, c, ...args) {
   const r = await c.call(...args);
@@ -34,8 +34,7 @@ function follow(u, ...args) {
   child.stderr.on('data', (d) => { f.err += d; });
   f.events = () => f.out.split('\n').slice(0, -1).map((l) => JSON.parse(l));
   f.seqs = () => f.events().map((e) => e.seq);
-  f.until = (seq) => eventually(() => (f.seqs().at(-1) ?? 0) >= seq, `line ${seq}`, 30000)
-    .catch((e) => { throw new Error(`${e.message}; saw up to ${f.seqs().at(-1)}; ${f.err}`); });
+  f.until = (seq) => eventually(() => (f.seqs().at(-1) ?? 0) >= seq, () => `line ${seq}; saw up to ${f.seqs().at(-1)}; ${f.err}`);
   f.stop = async (signal = 'SIGINT') => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal);
@@ -62,7 +61,9 @@ test('history, then what comes, over cut wires, restarts, crashes and releases',
   plain.stdout.on('data', (d) => { text += d; });
   await all.until(history);
   await eventually(() => w.open() >= 5, 'five followers');
-  await sleep(200);
+  // Who has no history is there when it sees what comes.
+  await eventually(async () => { await line(c, 'probe'); return late.seqs().length > 0; }, 'a follower without history');
+  const before = (await linesOf(c)).length;
 
   // Lines come all the time; the wire breaks at any byte, twenty times.
   let writing = true;
@@ -75,14 +76,14 @@ test('history, then what comes, over cut wires, restarts, crashes and releases',
   const writers = Array.from({ length: 3 }, async () => {
     while (writing) {
       await line(c, `x${n++}`);
-      await sleep(Math.random() * 6);
+      await sleep(random(6));
     }
   });
   for (let cut = 0; cut < 20; cut++) {
-    const at = w.bytes + Math.floor(Math.random() * 2000);
-    await eventually(() => w.bytes >= at, 'bytes on the wire').catch(() => {});
+    const at = w.bytes + random(2000);
+    await eventually(() => w.bytes >= at, 'bytes on the wire');
     w.cut();
-    await eventually(() => w.open() >= 5, 'five followers again', 20000);
+    await eventually(() => w.open() >= 5, 'five followers again');
     if (cut % 7 === 3) await publish(c, 'bot', archive(t, { n: `cut-${cut}` }));
   }
   const cuts = w.connections;
@@ -93,8 +94,9 @@ test('history, then what comes, over cut wires, restarts, crashes and releases',
     await publish(c, 'bot', archive(t, { n: `after-${signal}` }));
     const s = await session(c);
     assert.equal(await say(c, s.id, '[[stderr:a line of the harness]][[text:yes]]'), 'yes');
-    await eventually(() => w.connections >= was + 5 && w.open() >= 5, 'the followers are back', 20000);
+    await eventually(() => w.connections >= was + 5 && w.open() >= 5, 'the followers are back');
   }
+  await eventually(async () => (await linesOf(c)).length > 300, 'enough lines');
   writing = false;
   await Promise.all(writers);
   for (let i = 0; i < 5; i++) await line(c, `end${i}`);
@@ -112,7 +114,7 @@ test('history, then what comes, over cut wires, restarts, crashes and releases',
   assert.deepEqual(all.seqs(), want);
   assert.deepEqual(all.events().map((e) => e.data), log.map((e) => e.data));
   assert.deepEqual(late.seqs(), want.slice(want.indexOf(late.seqs()[0])));
-  assert.ok(late.seqs()[0] <= history + 30, `--lines 0 began at ${late.seqs()[0]} of ${history}`);
+  assert.ok(late.seqs()[0] > history && late.seqs()[0] <= before, `--lines 0 began at ${late.seqs()[0]} of ${history} to ${before}`);
   const api = log.filter((e) => e.data.source === 'api').map((e) => e.seq);
   assert.deepEqual(some.seqs(), api.slice(api.indexOf(some.seqs()[0])));
   assert.deepEqual(builds.seqs(), log.filter((e) => e.data.source === 'build').map((e) => e.seq));
@@ -136,8 +138,7 @@ test('nothing is lost before the first line came, nor across a crash that follow
   const before = (await linesOf(c)).length;
   const none = follow(u, '--lines', '0');
   const two = follow(u, '--lines', '2', '--source', 'api');
-  await eventually(() => w.open() === 2, 'two followers');
-  await sleep(300);
+  await eventually(() => w.heard() === 2, 'two followers');
   // The wire breaks before a line came; what is written meanwhile comes after it.
   karta.child.kill('SIGSTOP');
   w.cut();
@@ -220,10 +221,8 @@ test('filters, times, pipes', seconds(60), async (t) => {
   piped.stdout.on('data', (d) => { out += d; });
   piped.stderr.on('data', (d) => { err += d; });
   await eventually(() => /^1 /m.test(out), 'a first line');
-  const began = Date.now();
   await line(c, 'piped');
   await eventually(() => /^2 .*sess_piped/m.test(out), 'a second line');
-  assert.ok(Date.now() - began < 3000);
   await line(c, 'more');
   await line(c, 'more');
   await eventually(() => /^end 0/m.test(out), 'the end of the pipe');
@@ -291,7 +290,7 @@ test('what is kept: by size, by age; what is gone is told', seconds(60), async (
   const file = () => path.join(karta.data, 'logs', readdirSync(path.join(karta.data, 'logs')).find((f) => f.endsWith('.log')));
   const watcher = openStream(karta, '/agent_projects/bot/logs', { headers: { authorization: `Bearer ${karta.key}` } });
   for (let i = 0; i < 900; i += 30) await Promise.all(Array.from({ length: 30 }, (_, k) => line(c, `${i + k}-${'p'.repeat(150)}`)));
-  await eventually(() => statSync(file()).size <= 65536 * 1.25, 'a smaller log', 15000);
+  await eventually(() => statSync(file()).size <= 65536 * 1.25, 'a smaller log');
   const kept = await linesOf(c);
   const logs = kept.filter((e) => e.type === 'log');
   assert.ok(logs.length > 50, String(logs.length));
@@ -318,11 +317,9 @@ test('what is kept: by size, by age; what is gone is told', seconds(60), async (
   await clean(karta.data);
 
   // By age: numbers go on where they were.
-  karta = await startServe(t, { data: karta.home, env: { ...limits, KARTA_LOG_RETENTION: '2s' } });
+  karta = await startServe(t, { data: karta.home, env: { ...limits, KARTA_LOG_RETENTION: `${slowed(3)}s` } });
   c = new Client(karta, karta.key);
-  const open = await linesOf(c);
-  assert.ok(open.length > 0);
-  await eventually(async () => (await linesOf(c)).every((e) => e.type === 'gap'), 'old lines go', 15000);
+  await eventually(async () => (await linesOf(c)).every((e) => e.type === 'gap'), 'old lines go');
   await line(c, 'fresh');
   const fresh = await linesOf(c);
   const only = fresh.filter((e) => e.type === 'log');

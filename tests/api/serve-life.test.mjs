@@ -9,7 +9,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client } from './document.mjs';
-import { KARTA, eventually, sleep, tempDir, writeFiles } from './lib.mjs';
+import { KARTA, eventually, seconds, sleep, slowed, tempDir, within, writeFiles } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 import { clean, fakeFiles, finished, user } from './user.mjs';
 
@@ -17,7 +17,6 @@ const P = '/agent_projects/{project_ref}';
 const V = '/v1/projects/{project_ref}';
 const ASYNC = { prefer: 'respond-async' };
 const SSE = { accept: 'text/event-stream' };
-const seconds = (n) => ({ timeout: n * 1000 });
 const ENV = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR ?? '/tmp', ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1' };
 
 async function ok(status, c, ...args) {
@@ -41,7 +40,7 @@ const raw = (karta, route, { method = 'GET', body, headers = {} } = {}) => new P
 
 test('SIGTERM: turns, builds and requests are finished, streams end between events, the status is 0', seconds(60), async (t) => {
   // An open question does not end by itself: it is waited for as long.
-  const karta = await startServe(t, { env: { KARTA_DRAIN: '5s' } });
+  const karta = await startServe(t, { env: { KARTA_DRAIN: `${slowed(6)}s` } });
   const c = new Client(karta, karta.key);
   await publish(c, 'bot', archive(t, { n: '1' }));
   const busy = await session(c);
@@ -66,8 +65,7 @@ test('SIGTERM: turns, builds and requests are finished, streams end between even
       if (r.error) break;
     }
   });
-  await sleep(300);
-  const began = Date.now();
+  await eventually(() => answers.length > 20, 'some answers');
   karta.child.kill('SIGTERM');
   const exited = once(karta.child, 'exit');
   await eventually(() => /stopping/.test(karta.err), 'word of the end');
@@ -91,9 +89,7 @@ test('SIGTERM: turns, builds and requests are finished, streams end between even
   await Promise.all(load);
   const [code] = await exited;
   assert.equal(code, 0, karta.err);
-  assert.ok(Date.now() - began < 8000);
   for (const a of answers) assert.ok(a.error ? ['ECONNREFUSED', 'ECONNRESET'].includes(a.error) : a.whole && JSON.parse(a.text), JSON.stringify(a));
-  assert.ok(answers.filter((a) => a.whole).length > 20);
   await clean(karta.data);
   // What was acknowledged is there; the question that was open has one end.
   const next = await startServe(t, { data: karta.home });
@@ -108,7 +104,7 @@ test('SIGTERM: turns, builds and requests are finished, streams end between even
 });
 
 test('a second SIGTERM ends it at once, and nothing is lost by that', seconds(60), async (t) => {
-  const karta = await startServe(t);
+  const karta = await startServe(t, { env: { KARTA_DRAIN: '1h' } });
   const c = new Client(karta, karta.key);
   await publish(c, 'bot', archive(t));
   // The agent has its conversation itself: it is not told again what it was asked.
@@ -123,10 +119,8 @@ test('a second SIGTERM ends it at once, and nothing is lost by that', seconds(60
   await sleep(300);
   assert.equal(karta.child.exitCode, null, 'a running turn was not waited for');
   const exited = once(karta.child, 'exit');
-  const began = Date.now();
   karta.child.kill('SIGTERM');
-  assert.deepEqual(await exited, [0, null]);
-  assert.ok(Date.now() - began < 3000, `${Date.now() - began} ms`);
+  assert.deepEqual(await within(exited, 'the end'), [0, null]);
   await stream;
   await clean(karta.data);
   const next = await startServe(t, { data: karta.home });
@@ -339,7 +333,7 @@ test('behind a proxy, below a path', seconds(60), async (t) => {
   follow.stdout.on('data', (d) => { out += d; });
   await eventually(() => out.split('\n').length > 1, 'a line');
   await c.call('GET', `${V}/sessions/{session_id}`, ['bot', 'sess_live']);
-  await eventually(() => out.includes('sess_live'), 'a line as it comes', 5000);
+  await eventually(() => out.includes('sess_live'), 'a line as it comes');
   follow.kill('SIGINT');
   // The address is the last one that the proxy wrote, whatever the client says.
   await ok(200, c, 'PATCH', P, ['bot'], { body: { production_ref: 'trunk' }, headers: { 'x-forwarded-for': '203.0.113.77' } });
@@ -351,12 +345,12 @@ test('behind a proxy, below a path', seconds(60), async (t) => {
   const waiting = u.spawn('karta', ['logs', 'bot', '--tail', '--lines', '0', '--json']);
   let later = '';
   waiting.stdout.on('data', (d) => { later += d; });
-  await sleep(500);
+  await eventually(async () => { await c.call('GET', `${V}/sessions/{session_id}`, ['bot', 'sess_probe']); return later.includes('sess_probe'); }, 'a follower');
   assert.equal(await karta.stop(), 0);
   const next = await startServe(t, { data: karta.home, args: ['--public-url', base, '--trust-proxy'] });
   upstream = next.port;
   await c.call('GET', `${V}/sessions/{session_id}`, ['bot', 'sess_back']);
-  await eventually(() => later.includes('sess_back'), 'a line after the restart', 20000);
+  await eventually(() => later.includes('sess_back'), 'a line after the restart');
   waiting.kill('SIGINT');
   assert.equal(await next.stop(), 0);
 });
@@ -377,7 +371,7 @@ test('backups while it serves, and what comes of them', seconds(90), async (t) =
     (async () => { for (let i = 0; on; i++) { await ok(200, c, 'PATCH', `${P}/config`, ['bot'], { body: { set: { I: String(i) } } }); await sleep(60); } })(),
     (async () => { while (on) { await c.call('POST', `${P}/rollback`, ['p0'], { body: {} }); await c.call('DELETE', `${P}/pin`, ['p0']); await sleep(20); } })(),
   ];
-  await eventually(() => acked.releases.size > 5, 'some releases', 20000);
+  await eventually(() => acked.releases.size > 5, 'some releases');
   const home = { HOME: karta.home, XDG_CONFIG_HOME: karta.home };
   const taken = [];
   for (let i = 0; i < 5; i++) {

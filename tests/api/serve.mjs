@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { KARTA, PATIENCE_MS, ROOT, tempDir, writeFiles } from './lib.mjs';
+import { KARTA, PATIENCE_MS, ROOT, eventually, tempDir, writeFiles } from './lib.mjs';
 
 /** The port on which a process listens: what it prints may be the address of a proxy. */
 function listeningPort(pid) {
@@ -52,6 +52,18 @@ export async function startServe(t, { data = tempDir(t, 'serve'), args = [], env
   karta.key = readFileSync(keyFile, 'utf8').trim();
   assert.match(karta.key, /^kt_live_\w{38}$/);
   return karta;
+}
+
+/** A file of settings that can be changed while the server runs: {args, change(karta, text)}. */
+export function settings(t, text) {
+  const file = path.join(tempDir(t, 'conf'), 'serve.toml');
+  writeFileSync(file, text);
+  return { args: ['--config', file], change: async (karta, now) => {
+    const from = karta.err.length;
+    writeFileSync(file, now);
+    karta.child.kill('SIGHUP');
+    await eventually(() => /settings read again/.test(karta.err.slice(from)), 'the settings are read again');
+  } };
 }
 
 /**
