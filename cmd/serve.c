@@ -20,6 +20,7 @@
 #include "net/url.h"
 #include "pack/pack.h"
 #include "session/session.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -544,10 +545,13 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 
 /* --- backup, restore --------------------------------------------------------------------- */
 
+#define LOST_BYTES ((size_t)4 * 1024 * 1024)
+
 struct file_args {
 	const char *file;
 	const char *data;
 	bool force;
+	bool skip_damaged;
 };
 
 static const struct kt_opt backup_opts[] = {
@@ -562,12 +566,15 @@ static const struct kt_opt restore_opts[] = {
 	{ KT_OPT_T_STR, 0, "data", "DIR", offsetof(struct file_args, data), "folder of all state",
 		KT_OPT_DIR },
 	KT_OPT_FLAG_('f', "force", struct file_args, force, "replace what is in the data folder"),
+	KT_OPT_FLAG_(0, "skip-damaged", struct file_args, skip_damaged,
+		"restore what is whole, list the rest"),
 	KT_OPT_END,
 };
 
-static void file_json(const struct file_args *a, const char *data)
+/* lost: lines of what a restore left out, or NULL. */
+static void file_json(const struct file_args *a, const char *data, const struct kt_buf *lost)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LOST_BYTES + 65536);
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -575,9 +582,35 @@ static void file_json(const struct file_args *a, const char *data)
 	kt_jw_int(&w, "schema_version", 1);
 	kt_jw_str(&w, "file", a->file);
 	kt_jw_str(&w, "data", data);
+	if (lost) {
+		kt_jw_arr(&w, "lost");
+		for (const char *at = lost->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1)
+			kt_jw_raw(&w, NULL, at, (size_t)(lf - at));
+		kt_jw_arr_end(&w);
+	}
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
 	kt_out(b.ptr, b.len);
+}
+
+static void lost_text(const struct kt_buf *lost)
+{
+	for (const char *at = lost->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
+		KT_AUTO_JSON cJSON *doc = NULL;
+		const char *member;
+
+		if (kt_json_parse(at, (size_t)(lf - at), KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+			continue;
+		KT_AUTO_BUF struct kt_buf name = KT_BUF_INIT(16384);
+		member = kt_json_str(doc, "member");
+		if (!member)
+			kt_buf_adds(&name, kt_json_str_or(doc, "object", "?"));
+		else
+			/* Names in workspaces are whatever a harness made of them. */
+			kt_clean_add(&name, member, strlen(member), true);
+		kt_outf("%s %s: %s\n", member ? "lost" : "therefore", name.ptr,
+			kt_json_str_or(doc, "message", ""));
+	}
 }
 
 static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_err *err)
@@ -591,7 +624,7 @@ static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_e
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
-		file_json(a, data);
+		file_json(a, data, NULL);
 	kt_say(ctx, "%s holds all of %s; keep it as safe as the keys in it", a->file, data);
 	return KT_OK;
 }
@@ -599,16 +632,30 @@ static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_e
 static enum kt_code run_restore(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct file_args *a = args;
+	KT_AUTO_BUF struct kt_buf lost = KT_BUF_INIT(LOST_BYTES);
+	const struct kt_restore how = {
+		.force = a->force, .skip_damaged = a->skip_damaged, .out = &lost
+	};
 	KT_AUTOFREE char *data = NULL;
+	size_t n = 0;
 	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
 	if (rc == KT_OK)
-		rc = kt_control_restore(data, a->file, a->force, err);
+		rc = kt_control_restore(data, a->file, &how, &n, err);
+	/* The file is bad, and no server that talks nonsense. */
+	if (rc == KT_EPROTO)
+		rc = err->code = KT_EIO;
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
-		file_json(a, data);
-	kt_say(ctx, "restored %s from %s", data, a->file);
+		file_json(a, data, &lost);
+	else
+		lost_text(&lost);
+	if (n)
+		kt_say(ctx, "restored %s from %s, but for %zu thing%s that %s damaged", data,
+			a->file, n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+	else
+		kt_say(ctx, "restored %s from %s", data, a->file);
 	return KT_OK;
 }
 

@@ -170,7 +170,7 @@ _karta_lists()
 	'audit verify') subs='' opts=' --head' ;;
 	'serve') subs='backup restore' opts=' --listen --data --public-url --config --harness-program --trust-proxy --offline --log-format --init-only --key-file --show-config' ;;
 	'serve backup') subs='' opts=' --data' ;;
-	'serve restore') subs='' opts=' --data --force -f' ;;
+	'serve restore') subs='' opts=' --data --force -f --skip-damaged' ;;
 	'fsck') subs='' opts=' --data --quick' ;;
 	'help') subs='' opts=' --all -a' ;;
 	'version') subs='' opts=' --build' ;;

@@ -192,6 +192,7 @@ complete -c karta -n '__karta_at "serve"' -a restore -d 'check a backup, then pu
 complete -c karta -n '__karta_at "serve restore"' -F -d 'file to read'
 complete -c karta -n '__karta_at "serve restore"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
 complete -c karta -n '__karta_at "serve restore"' -s f -l force -d 'replace what is in the data folder'
+complete -c karta -n '__karta_at "serve restore"' -l skip-damaged -d 'restore what is whole, list the rest'
 complete -c karta -n '__karta_at ""' -a fsck -d 'check the data folder of karta serve'
 complete -c karta -n '__karta_at "fsck"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
 complete -c karta -n '__karta_at "fsck"' -l quick -d 'do not read the bytes of every file'

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Backup and restore of a data folder: one tar file with everything that cannot be made again.
+ * Backup of a data folder: one tar file with everything that cannot be made again.
  *
  *	karta-backup.json   what this is
  *	sessions.jsonl, sessions/, builds/, logs/
  *	karta.db            one point in time, by SQLite's backup interface
  *	master.key
  *	blobs/              those that the releases in that karta.db may need
+ *	karta-backup.list   the SHA-256 of each of them, as it was copied
  *
  * In this order, so that what refers to something is copied before it: a session that begins while
  * the copy is made is not in it, instead of being there without its release. Looking at a blob
- *makes it young, so that a server which deletes a project meanwhile leaves its blobs alone
- *(store/blob.h).
+ * makes it young, so that a server which deletes a project meanwhile leaves its blobs alone
+ * (store/blob.h).
  */
+#include "control/backup_private.h"
 #include "control/control.h"
 #include "control/fsck_private.h"
 
@@ -34,11 +36,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "karta-backup.json"
-#define FORMAT 1
-#define MAX_MARK_BYTES 4096
-#define MAX_FINDINGS_BYTES (1024 * 1024)
-
 struct backup {
 	const char *data_dir;
 	char *work; /* folder beside the file, for what is not complete */
@@ -56,19 +53,19 @@ struct backup {
 
 static enum kt_code add_mark(struct backup *b)
 {
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_MARK_BYTES);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_BACKUP_MARK_BYTES);
 	char at[64];
 	struct kt_jw w;
 
 	kt_time_iso(kt_time_us(), false, at, sizeof(at));
 	kt_jw_init(&w, &text);
 	kt_jw_obj(&w, NULL);
-	kt_jw_int(&w, "format", FORMAT);
+	kt_jw_int(&w, "format", KT_BACKUP_FORMAT);
 	kt_jw_str(&w, "version", KT_VERSION);
 	kt_jw_str(&w, "created_at", at);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&text, '\n');
-	return kt_tarball_bytes(b->tar, MARK, 0600, text.ptr, text.len, b->err);
+	return kt_tarball_bytes(b->tar, KT_BACKUP_MARK, 0600, text.ptr, text.len, b->err);
 }
 
 /* A file of the data folder, or of `dir` when given; missing is fine unless it must be there. */
@@ -124,7 +121,8 @@ static enum kt_code add_database(struct backup *b)
 	return rc == KT_OK ? add_file(b, b->work, "karta.db", true) : rc;
 }
 
-/* One blob, once; verified, because a backup of damaged bytes is none. */
+/* One blob, once. What was copied has to be what its name says: a backup of damaged bytes is none.
+ */
 static enum kt_code add_blob(struct backup *b, const char *org_id, const char *digest)
 {
 	KT_AUTOFREE char *key = kt_asprintf("%s/%s", org_id, digest);
@@ -135,12 +133,14 @@ static enum kt_code add_blob(struct backup *b, const char *org_id, const char *d
 	if (kt_map_get(&b->added, key))
 		return KT_OK;
 	(void)kt_map_set(&b->added, key, b);
-	rc = kt_blobs_has(b->blobs, org_id, digest)
-		? kt_blobs_verify(b->blobs, org_id, digest, b->err)
-		: kt_fail(b->err, KT_EPROTO, 0, "the blob %s is missing", key);
+	if (!kt_blobs_has(b->blobs, org_id, digest))
+		return kt_fail(b->err, KT_EPROTO, 0, "the blob %s is missing", key);
+	rc = kt_blobs_fd(b->blobs, org_id, digest, &fd, b->err);
 	if (rc == KT_OK)
-		rc = kt_blobs_fd(b->blobs, org_id, digest, &fd, b->err);
-	return rc == KT_OK ? kt_tarball_file(b->tar, name, fd, b->err) : rc;
+		rc = kt_tarball_file(b->tar, name, fd, b->err);
+	if (rc == KT_OK && strcmp(kt_tarball_digest(b->tar), digest) != 0)
+		return kt_fail(b->err, KT_EPROTO, 0, "the blob %s has another digest", key);
+	return rc;
 }
 
 static enum kt_code add_release(struct backup *b, const struct kt_release_row *r)
@@ -201,7 +201,14 @@ static enum kt_code add_blobs(struct backup *b)
 static enum kt_code add_all(struct backup *b)
 {
 	static const char *const folders[] = { "sessions", "builds", "logs" };
-	enum kt_code rc = add_mark(b);
+	KT_AUTOFREE char *list = kt_path_join(b->work, "list");
+	KT_AUTOFD int fd = open(list, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	enum kt_code rc;
+
+	if (fd < 0)
+		return kt_fail(b->err, KT_EIO, errno, "cannot make '%s'", list);
+	kt_tarball_list(b->tar, fd);
+	rc = add_mark(b);
 
 	if (rc == KT_OK)
 		rc = add_file(b, b->data_dir, "sessions.jsonl", false);
@@ -211,13 +218,15 @@ static enum kt_code add_all(struct backup *b)
 		rc = add_database(b);
 	if (rc == KT_OK)
 		rc = add_file(b, b->data_dir, "master.key", true);
-	return rc == KT_OK ? add_blobs(b) : rc;
+	if (rc == KT_OK)
+		rc = add_blobs(b);
+	return rc == KT_OK ? kt_tarball_list_end(b->tar, KT_BACKUP_LIST, b->err) : rc;
 }
 
 /* --- the file ----------------------------------------------------------------------------------
  */
 
-static enum kt_code sync_parent(const char *path, struct kt_err *err)
+enum kt_code kt_backup_sync_parent(const char *path, struct kt_err *err)
 {
 	KT_AUTOFREE char *dir = kt_path_dir(path);
 	KT_AUTOFD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -287,159 +296,8 @@ enum kt_code kt_control_backup(const char *data_dir, const char *file, struct kt
 				"cannot make '%s'", file);
 	}
 	if (rc == KT_OK)
-		rc = sync_parent(file, err);
+		rc = kt_backup_sync_parent(file, err);
 	if (kt_fs_remove_tree(work, NULL) != KT_OK)
 		kt_log(KT_LOG_WARN, "backup", "cannot remove '%s'", work);
-	return rc;
-}
-
-/* --- restore -----------------------------------------------------------------------------------
- */
-
-/* Is this folder what a backup was unpacked to? Takes the mark away. */
-static enum kt_code take_mark(const char *dir, struct kt_err *err)
-{
-	KT_AUTOFREE char *path = kt_path_join(dir, MARK);
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_MARK_BYTES);
-	KT_AUTO_JSON cJSON *doc = NULL;
-	int64_t format;
-
-	if (kt_fs_read(path, &text, NULL) != KT_OK ||
-		kt_json_parse(text.ptr, text.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
-		return kt_fail(err, KT_EPROTO, 0, "the archive is no backup of karta");
-	format = kt_json_int(doc, "format", 0);
-	if (format != FORMAT) {
-		kt_fail(err, KT_EPROTO, 0, "the backup has format %lld, this program knows %d",
-			(long long)format, FORMAT);
-		return kt_hint(err, "use the version of karta that made it: %s",
-			kt_json_str_or(doc, "version", "unknown"));
-	}
-	if (unlink(path) != 0)
-		return kt_fail(err, KT_EIO, errno, "cannot remove '%s'", path);
-	return KT_OK;
-}
-
-static enum kt_code check_restored(const char *dir, struct kt_err *err)
-{
-	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(MAX_FINDINGS_BYTES);
-	KT_AUTO_JSON cJSON *first = NULL;
-	size_t n = 0;
-	enum kt_code rc = kt_control_fsck(dir, true, &out, &n, err);
-
-	if (rc != KT_OK || n == 0)
-		return rc;
-	if (kt_json_parse(out.ptr, strcspn(out.ptr, "\n"), KT_JSON_LENIENT, &first, NULL) != KT_OK)
-		return kt_fail(err, KT_EPROTO, 0, "the backup is damaged");
-	return kt_fail(err, KT_EPROTO, 0, "the backup is damaged: %s %s: %s",
-		kt_json_str_or(first, "invariant", "?"), kt_json_str_or(first, "object", "?"),
-		kt_json_str_or(first, "message", "?"));
-}
-
-/*
- * May data_dir be replaced: it is missing, empty, or (force) not used by a server. *out_lock keeps
- * a server from starting in it meanwhile.
- */
-static enum kt_code check_place(
-	const char *data_dir, bool force, bool *out_full, int *out_lock, struct kt_err *err)
-{
-	KT_AUTOFREE char *lock = kt_path_join(data_dir, "lock");
-	KT_AUTOFD int fd = -1;
-	char **names = NULL;
-	size_t n = 0;
-	enum kt_code rc = kt_fs_list(data_dir, &names, &n, err);
-
-	if (rc == KT_OK)
-		kt_fs_names_free(names, n);
-	if (rc == KT_ENOTFOUND)
-		return kt_fs_is_file(data_dir) ? rc : KT_OK;
-	if (rc != KT_OK)
-		return rc;
-	*out_full = n > 0;
-	if (n > 0 && !force) {
-		kt_fail(err, KT_ECONFLICT, 0, "'%s' is not empty", data_dir);
-		return kt_hint(err, "restore to another folder, or replace it with --force");
-	}
-	if (n > 0) {
-		fd = open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (fd < 0)
-			return kt_fail(err, KT_EIO, errno, "cannot open '%s'", lock);
-		if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-			return kt_fail(err, KT_ECONFLICT, 0, "a server uses '%s': stop it first",
-				data_dir);
-		*out_lock = KT_STEAL_FD(fd);
-	}
-	return KT_OK;
-}
-
-/* The old folder, if it was not empty, stays beside the new one. */
-static enum kt_code put_in_place(
-	const char *temp, const char *data_dir, bool full, struct kt_err *err)
-{
-	char id[KT_ID_MAX];
-	KT_AUTOFREE char *old = NULL;
-
-	if (full) {
-		kt_rand_id(".replaced-", id);
-		old = kt_asprintf("%s%.18s", data_dir, id);
-		if (rename(data_dir, old) != 0)
-			return kt_fail(err, KT_EIO, errno, "cannot rename '%s'", data_dir);
-	}
-	/* Over an empty folder, too. */
-	if (rename(temp, data_dir) != 0) {
-		enum kt_code rc = kt_fail(err, KT_EIO, errno, "cannot rename '%s'", temp);
-
-		if (old && rename(old, data_dir) != 0)
-			kt_hint(err, "the old folder is '%s'", old);
-		return rc;
-	}
-	if (old)
-		kt_log(KT_LOG_INFO, "backup", "the old folder is kept as '%s'", old);
-	return sync_parent(data_dir, err);
-}
-
-/* The folder itself when data_dir is a link; without a slash at the end, or the rest would go
- * inside.
- */
-static char *find_place(const char *data_dir)
-{
-	KT_AUTOFREE char *parent = kt_path_dir(data_dir);
-	KT_AUTOFREE char *base = kt_path_base(data_dir);
-	char *real = NULL;
-
-	if (kt_path_real(data_dir, &real, NULL) == KT_OK)
-		return real;
-	return kt_path_join(parent, base);
-}
-
-enum kt_code kt_control_restore(
-	const char *data_dir, const char *file, bool force, struct kt_err *err)
-{
-	KT_AUTOFREE char *place = find_place(data_dir);
-	KT_AUTOFREE char *parent = kt_path_dir(place);
-	KT_AUTOFREE char *temp = kt_asprintf("%s.restore-XXXXXX", place);
-	KT_AUTOFD int lock = -1;
-	KT_AUTOFD int fd = open(file, O_RDONLY | O_CLOEXEC);
-	bool full = false;
-	enum kt_code rc;
-
-	if (fd < 0)
-		return kt_fail(err, errno == ENOENT ? KT_ENOTFOUND : KT_EIO, errno,
-			"cannot open '%s'", file);
-	rc = check_place(place, force, &full, &lock, err);
-	if (rc == KT_OK)
-		rc = kt_fs_mkdirs(parent, 0700, err);
-	if (rc != KT_OK)
-		return rc;
-	if (!mkdtemp(temp))
-		return kt_fail(err, KT_EIO, errno, "cannot make a folder beside '%s'", place);
-	rc = kt_tarball_unpack(fd, temp, err);
-	if (rc == KT_OK)
-		rc = take_mark(temp, err);
-	if (rc == KT_OK)
-		rc = check_restored(temp, err);
-	if (rc == KT_OK)
-		rc = put_in_place(temp, place, full, err);
-	if (rc != KT_OK && kt_fs_remove_tree(temp, NULL) != KT_OK)
-		kt_log(KT_LOG_WARN, "backup", "cannot remove '%s'", temp);
 	return rc;
 }

@@ -341,8 +341,20 @@ KT_MUST_CHECK enum kt_code kt_control_fsck(const char *data_dir, bool deep, stru
 /* Everything but caches into one tar file (database by its backup interface, then blobs, keys). */
 KT_MUST_CHECK enum kt_code kt_control_backup(
 	const char *data_dir, const char *file, struct kt_err *err);
-/* Unpack beside data_dir, check, then put it in its place (which must be empty or `force`). */
-KT_MUST_CHECK enum kt_code kt_control_restore(
-	const char *data_dir, const char *file, bool force, struct kt_err *err);
+struct kt_restore {
+	bool force; /* replace what is in the data folder */
+	bool skip_damaged; /* leave out what is damaged, instead of refusing all of it */
+	/* What is damaged, one JSON object a line: {"member": its name, "message"}, and what comes
+	 * of it: {"object", "message"} as of kt_control_fsck(). Or NULL. */
+	struct kt_buf *out;
+};
+/*
+ * Unpack beside data_dir, compare every member with the digest that the backup has of it, check as
+ * fsck does, then put it in its place (which must be empty or `force`). *out_lost: lines of
+ * how->out. Returns KT_OK, KT_ENOTFOUND (no such file), KT_ECONFLICT (the place is not empty, or
+ * used by a server), KT_EPROTO (no backup, or a damaged one: nothing was changed) or KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_control_restore(const char *data_dir, const char *file,
+	const struct kt_restore *how, size_t *out_lost, struct kt_err *err);
 
 #endif

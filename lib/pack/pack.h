@@ -245,15 +245,37 @@ KT_MUST_CHECK enum kt_code kt_tarball_file(
  */
 KT_MUST_CHECK enum kt_code kt_tarball_folder(
 	struct kt_tarball *t, const char *dir, const char *name, struct kt_err *err);
+/* SHA-256 of the file that was added last, as it was copied. */
+const char *kt_tarball_digest(const struct kt_tarball *t);
+/*
+ * From now on each member has a line in a list, which is written to the empty file fd (BORROWED);
+ * kt_tarball_list_end() adds the list itself as the member `name`, for kt_tarball_check().
+ */
+void kt_tarball_list(struct kt_tarball *t, int fd);
+KT_MUST_CHECK enum kt_code kt_tarball_list_end(
+	struct kt_tarball *t, const char *name, struct kt_err *err);
 /* Finish when code is KT_OK, then free. Returns code or what finishing failed with. */
 KT_MUST_CHECK enum kt_code kt_tarball_end(
 	struct kt_tarball *t, enum kt_code code, struct kt_err *err);
 /*
  * Unpack such an archive (as it is, or compressed by gzip or zstd) from fd into the folder dir,
  * with the modes of files and no owners. Nothing gets outside of dir, also not through links. What
- * is there already is not replaced. Synced when it returns. Returns KT_OK, KT_EPROTO (no archive,
- * damaged, a member that cannot be) or KT_EIO.
+ * is there already is not replaced. Synced when it returns. With skip, what can be read of a
+ * damaged archive is unpacked (kt_tarball_check() then tells what that is). Returns KT_OK,
+ * KT_EPROTO (no archive, damaged, a member that cannot be) or KT_EIO.
  */
-KT_MUST_CHECK enum kt_code kt_tarball_unpack(int fd, const char *dir, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tarball_unpack(
+	int fd, const char *dir, bool skip, struct kt_err *err);
+struct kt_tarball_check {
+	const char *dir; /* what was unpacked */
+	const char *list; /* name of its list */
+	/* A member is not what the list says, or on no list; what completes a sentence. */
+	void (*found)(void *arg, const char *name, const char *what);
+	void *arg;
+	bool remove; /* such members, but those that keep() wants; not when the list is damaged */
+	bool (*keep)(const char *name);
+};
+/* Is all of a folder what its list says? Returns KT_OK also when not, KT_EIO. */
+KT_MUST_CHECK enum kt_code kt_tarball_check(const struct kt_tarball_check *how, struct kt_err *err);
 
 #endif

@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "crypto/crypto.h"
 #include "pack/archive_dl_private.h"
 #include "pack/pack.h"
+#include "pack/tarball_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,11 +25,18 @@
 #include <unistd.h>
 
 #define PIECE_BYTES (256 * 1024)
+#define LIST_BYTES (128 * 1024) /* of lines, between two writes */
 
 struct kt_tarball {
 	struct archive *archive;
 	struct archive_entry *entry;
 	char *piece; /* PIECE_BYTES */
+	struct kt_sha256 *sum; /* of the member that is being written */
+	char digest[KT_DIGEST_MAX]; /* of the one that was */
+	int list; /* a line for each member goes there; or -1 */
+	struct kt_buf lines; /* on their way there */
+	struct kt_sha256 *list_sum;
+	size_t n_lines;
 };
 
 static enum kt_code fail_archive(struct kt_tarball *t, const char *name, struct kt_err *err)
@@ -47,6 +56,9 @@ enum kt_code kt_tarball_new(int fd, struct kt_tarball **out, struct kt_err *err)
 		return code;
 	t = kt_calloc(1, sizeof(*t));
 	t->piece = kt_malloc(PIECE_BYTES);
+	t->sum = kt_sha256_new();
+	t->list = -1;
+	kt_buf_init(&t->lines, LIST_BYTES);
 	t->archive = kt_archive->write_new();
 	t->entry = kt_archive->entry_new();
 	kt_assert(t->archive && t->entry); /* memory is out, as in kt_malloc() */
@@ -67,9 +79,63 @@ enum kt_code kt_tarball_end(struct kt_tarball *t, enum kt_code code, struct kt_e
 		code = fail_archive(t, "its end", err);
 	(void)kt_archive->write_free(t->archive);
 	kt_archive->entry_free(t->entry);
+	kt_sha256_free(t->sum);
+	kt_sha256_free(t->list_sum);
+	kt_buf_release(&t->lines);
 	free(t->piece);
 	free(t);
 	return code;
+}
+
+/* --- the list of members ------------------------------------------------------------------ */
+
+static enum kt_code flush_list(struct kt_tarball *t, struct kt_err *err)
+{
+	enum kt_code code = kt_buf_ok(&t->lines)
+		? kt_fs_write_all(t->list, t->lines.ptr, t->lines.len, err)
+		: kt_fail(err, KT_ELIMIT, 0, "a name is too long");
+
+	kt_sha256_update(t->list_sum, t->lines.ptr, t->lines.len);
+	kt_buf_clear(&t->lines);
+	return code == KT_OK ? code : kt_wrap(err, "the list of members");
+}
+
+void kt_tarball_list(struct kt_tarball *t, int fd)
+{
+	t->list = fd;
+	t->list_sum = kt_sha256_new();
+}
+
+enum kt_code kt_tarball_list_end(struct kt_tarball *t, const char *name, struct kt_err *err)
+{
+	char digest[KT_DIGEST_MAX];
+	int fd = t->list;
+	enum kt_code code = flush_list(t, err);
+
+	if (code != KT_OK)
+		return code;
+	kt_sha256_hex(t->list_sum, digest);
+	kt_buf_addf(&t->lines, KT_TARBALL_LIST_END "%zu %s\n", t->n_lines, digest);
+	code = flush_list(t, err);
+	t->list = -1;
+	return code == KT_OK ? kt_tarball_file(t, name, fd, err) : code;
+}
+
+/* The member is written: its line, and its digest for who asks. */
+static enum kt_code end_member(
+	struct kt_tarball *t, const char *name, const struct stat *st, struct kt_err *err)
+{
+	kt_sha256_hex(t->sum, t->digest);
+	if (t->list < 0)
+		return KT_OK;
+	kt_tarball_line(&t->lines, name, st->st_mode, st->st_size, t->digest);
+	t->n_lines++;
+	return t->lines.len > LIST_BYTES / 2 || !kt_buf_ok(&t->lines) ? flush_list(t, err) : KT_OK;
+}
+
+const char *kt_tarball_digest(const struct kt_tarball *t)
+{
+	return t->digest;
 }
 
 /* --- members -----------------------------------------------------------------------------------
@@ -97,9 +163,10 @@ static enum kt_code add_header(struct kt_tarball *t, const char *name, const str
 static enum kt_code add_data(
 	struct kt_tarball *t, const char *name, const void *data, size_t len, struct kt_err *err)
 {
-	if (len == 0 || kt_archive->write_data(t->archive, data, len) == (la_ssize_t)len)
-		return KT_OK;
-	return fail_archive(t, name, err);
+	if (len > 0 && kt_archive->write_data(t->archive, data, len) != (la_ssize_t)len)
+		return fail_archive(t, name, err);
+	kt_sha256_update(t->sum, data, len);
+	return KT_OK;
 }
 
 enum kt_code kt_tarball_bytes(struct kt_tarball *t, const char *name, mode_t mode, const void *data,
@@ -108,7 +175,9 @@ enum kt_code kt_tarball_bytes(struct kt_tarball *t, const char *name, mode_t mod
 	struct stat st = { .st_mode = S_IFREG | mode, .st_size = (off_t)len };
 	enum kt_code code = add_header(t, name, &st, NULL, err);
 
-	return code == KT_OK ? add_data(t, name, data, len, err) : code;
+	if (code == KT_OK)
+		code = add_data(t, name, data, len, err);
+	return code == KT_OK ? end_member(t, name, &st, err) : code;
 }
 
 enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, struct kt_err *err)
@@ -140,7 +209,7 @@ enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, str
 		code = add_data(t, name, t->piece, (size_t)n, err);
 		left -= n;
 	}
-	return code;
+	return code == KT_OK ? end_member(t, name, &st, err) : code;
 }
 
 /* --- folders -----------------------------------------------------------------------------------
@@ -198,7 +267,10 @@ static enum kt_code add_link(struct walk *w, int dir, const char *file, const ch
 	if (n < 0)
 		return left_out(w, rel);
 	target[n] = '\0';
-	return add_header(w->t, name, st, target, w->err);
+	struct stat link = { .st_mode = S_IFLNK | 0777, .st_size = (off_t)n };
+	enum kt_code code = add_header(w->t, name, st, target, w->err);
+	kt_sha256_update(w->t->sum, target, (size_t)n);
+	return code == KT_OK ? end_member(w->t, name, &link, w->err) : code;
 }
 
 static enum kt_code add_entry(struct walk *w, int dir, const char *folder, const char *file)
@@ -246,7 +318,10 @@ static enum kt_code add_folder(struct walk *w, const char *folder)
 		(void)(d ? closedir(d) : close(fd));
 		return code;
 	}
+	st.st_size = 0;
 	code = add_header(w->t, name, &st, NULL, w->err);
+	if (code == KT_OK)
+		code = end_member(w->t, name, &st, w->err);
 	while (code == KT_OK) {
 		errno = 0;
 		e = readdir(d);
@@ -279,199 +354,5 @@ enum kt_code kt_tarball_folder(
 			code = add_folder(&w, folder);
 	}
 	kt_vec_release(&w.todo);
-	return code;
-}
-
-/* --- unpacking ---------------------------------------------------------------------------------
- */
-
-struct unpack {
-	struct archive *archive;
-	int root;
-	int parent; /* folder of the member before, or -1 */
-	char *parent_name;
-	struct kt_err *err;
-};
-
-static enum kt_code fail_read(struct unpack *u)
-{
-	const char *why = kt_archive->error_string(u->archive);
-
-	return kt_fail(
-		u->err, KT_EPROTO, 0, "cannot read the archive: %s", why ? why : "unknown reason");
-}
-
-/* Relative, without empty, "." and ".." components. */
-static bool is_inside(const char *name)
-{
-	if (name[0] == '/' || name[0] == '\0' || strlen(name) >= KT_MAX_PATH_BYTES)
-		return false;
-	while (*name) {
-		size_t n = strcspn(name, "/");
-
-		if (n == 0 || (n == 1 && name[0] == '.') ||
-			(n == 2 && name[0] == '.' && name[1] == '.'))
-			return false;
-		name += n;
-		/* One slash at the end is how tar writes folders. */
-		if (*name == '/')
-			name++;
-	}
-	return true;
-}
-
-/* Open the folder `path` ("" = the root) below the root, made when missing; no link on the way. */
-static enum kt_code enter(struct unpack *u, const char *path)
-{
-	KT_AUTOFD int fd = -1;
-
-	if (u->parent >= 0 && strcmp(u->parent_name, path) == 0)
-		return KT_OK;
-	fd = openat(u->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (const char *p = path; fd >= 0 && *p;) {
-		size_t n = strcspn(p, "/");
-		KT_AUTOFREE char *part = kt_strndup(p, n);
-		int next;
-
-		if (mkdirat(fd, part, 0700) != 0 && errno != EEXIST)
-			return kt_fail(u->err, KT_EIO, errno, "cannot make '%s'", path);
-		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		(void)close(fd);
-		fd = next;
-		p += n + (p[n] == '/');
-	}
-	if (fd < 0)
-		return kt_fail(u->err, errno == ELOOP || errno == ENOTDIR ? KT_EPROTO : KT_EIO,
-			errno, "cannot enter '%s'", path);
-	if (u->parent >= 0)
-		(void)close(u->parent);
-	free(u->parent_name);
-	u->parent = KT_STEAL_FD(fd);
-	u->parent_name = kt_strdup(path);
-	return KT_OK;
-}
-
-static enum kt_code fill_file(struct unpack *u, int fd, const char *name)
-{
-	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
-
-	for (;;) {
-		la_ssize_t n = kt_archive->read_data(u->archive, piece, PIECE_BYTES);
-		enum kt_code code;
-
-		if (n == 0)
-			return KT_OK;
-		if (n < 0)
-			return fail_read(u);
-		code = kt_fs_write_all(fd, piece, (size_t)n, u->err);
-		if (code != KT_OK) {
-			kt_wrap(u->err, "'%s'", name);
-			return code;
-		}
-	}
-}
-
-/* Make the member `base` in the folder that was entered. */
-static enum kt_code make_member(
-	struct unpack *u, struct archive_entry *e, const char *name, const char *base)
-{
-	mode_t perm = (mode_t)kt_archive->entry_perm(e) & 0777;
-	const char *target;
-
-	switch (kt_archive->entry_filetype(e)) {
-	case AE_IFDIR:
-		/* Ours to write in, or what is below could not be put there. */
-		if ((mkdirat(u->parent, base, 0700) != 0 && errno != EEXIST) ||
-			fchmodat(u->parent, base, perm | 0700, 0) != 0)
-			return kt_fail(u->err, KT_EIO, errno, "cannot make '%s'", name);
-		return KT_OK;
-	case AE_IFLNK:
-		target = kt_archive->entry_symlink(e);
-		if (!target || symlinkat(target, u->parent, base) != 0)
-			return kt_fail(u->err, target ? KT_EIO : KT_EPROTO, target ? errno : 0,
-				"cannot make '%s'", name);
-		return KT_OK;
-	case AE_IFREG: {
-		KT_AUTOFD int fd = openat(u->parent, base,
-			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		enum kt_code code;
-
-		if (fd < 0)
-			return kt_fail(u->err, errno == EEXIST ? KT_EPROTO : KT_EIO, errno,
-				"cannot make '%s'", name);
-		code = fill_file(u, fd, name);
-		if (code == KT_OK && fchmod(fd, perm) != 0)
-			code = kt_fail(u->err, KT_EIO, errno, "cannot set the mode of '%s'", name);
-		return code;
-	}
-	default:
-		return kt_fail(u->err, KT_EPROTO, 0, "'%s' is no file, folder or link", name);
-	}
-}
-
-static enum kt_code unpack_member(struct unpack *u, struct archive_entry *e)
-{
-	const char *given = kt_archive->entry_pathname(e);
-	KT_AUTOFREE char *name = NULL;
-	const char *base;
-	char *slash;
-	enum kt_code code;
-
-	if (!given || !is_inside(given) || kt_archive->entry_hardlink(e))
-		return kt_fail(u->err, KT_EPROTO, 0, "the archive has a member '%s' that cannot be",
-			given ? given : "");
-	name = kt_strdup(given);
-	if (kt_str_ends(name, "/"))
-		name[strlen(name) - 1] = '\0';
-	slash = strrchr(name, '/');
-	base = slash ? slash + 1 : name;
-	if (slash)
-		*slash = '\0';
-	code = enter(u, slash ? name : "");
-	if (slash)
-		*slash = '/';
-	return code == KT_OK ? make_member(u, e, name, base) : code;
-}
-
-static enum kt_code unpack_all(struct unpack *u, int fd)
-{
-	struct archive *a = u->archive;
-	enum kt_code code = KT_OK;
-
-	if (kt_archive->read_support_format_tar(a) < ARCHIVE_WARN ||
-		kt_archive->read_support_filter_gzip(a) < ARCHIVE_WARN ||
-		kt_archive->read_support_filter_zstd(a) < ARCHIVE_WARN ||
-		kt_archive->read_open_fd(a, fd, PIECE_BYTES) != ARCHIVE_OK)
-		return fail_read(u);
-	while (code == KT_OK) {
-		struct archive_entry *e = NULL;
-		int rc = kt_archive->read_next_header(a, &e);
-
-		if (rc == ARCHIVE_EOF)
-			break;
-		code = rc >= ARCHIVE_WARN ? unpack_member(u, e) : fail_read(u);
-	}
-	return code;
-}
-
-enum kt_code kt_tarball_unpack(int fd, const char *dir, struct kt_err *err)
-{
-	KT_AUTOFD int root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct unpack u = { .root = root, .parent = -1, .err = err };
-	enum kt_code code = kt_archive_load(err);
-
-	if (code != KT_OK)
-		return code;
-	if (root < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", dir);
-	u.archive = kt_archive->read_new();
-	kt_assert(u.archive);
-	code = unpack_all(&u, fd);
-	(void)kt_archive->read_free(u.archive);
-	if (u.parent >= 0)
-		(void)close(u.parent);
-	free(u.parent_name);
-	if (code == KT_OK && syncfs(root) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", dir);
 	return code;
 }

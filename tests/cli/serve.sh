@@ -145,6 +145,24 @@ test_expect_success 'restore replaces nothing unless told to, and nothing by a d
 	"$KARTA" serve restore --force --data restored b.tar && "$KARTA" fsck --data restored
 '
 
+test_expect_success 'a damaged member is named, and the rest restored when asked for' '
+	python3 - b.tar rot.tar <<-\EOF &&
+	import sys, tarfile
+	d = bytearray(open(sys.argv[1], "rb").read())
+	m = next(m for m in tarfile.open(sys.argv[1]) if m.name.startswith("logs/") and m.size)
+	d[m.offset_data + m.size // 2] ^= 1
+	open(sys.argv[2], "wb").write(d)
+	EOF
+	test_must_exit 1 "$KARTA" serve restore --data rest rot.tar 2>err && test ! -e rest &&
+	test_grep "logs/.*has other bytes than what was copied" err &&
+	test_grep "^hint: --skip-damaged" err &&
+	"$KARTA" serve restore --skip-damaged --data rest rot.tar >out 2>err &&
+	test_grep "^lost logs/.*: has other bytes" out && test_grep "but for 1 thing" err &&
+	"$KARTA" fsck --data rest && test -e rest/karta.db && test ! -e "rest/$(sed -n "s/^lost \(.*\): .*/\1/p" out)" &&
+	"$KARTA" serve restore --force --skip-damaged --json --data rest rot.tar >out &&
+	test_json out "d[\"lost\"][0][\"member\"].startswith(\"logs/\")"
+'
+
 test_expect_success 'backup and fsck find the folder where the settings have it' '
 	printf "data = \"%s\"\n" "$SERVE_DATA" >serve.toml &&
 	KARTA_SERVE_CONFIG=$PWD/serve.toml "$KARTA" fsck 2>err && test_grep "$SERVE_DATA is in order" err &&
