@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CLAUDE, ROOT, existsSync, harnessEnv, startKarta, startModel, tempDir, writeFileSync, writeFiles } from './lib.mjs';
-import { Differential, PNG, blocks, differences, teeOf } from '../lib/differential.mjs';
+import { Differential, PNG, blocks, chosen, differences, teeOf } from '../lib/differential.mjs';
 import { expectClaude, splitClaude } from '../lib/expect-claude.mjs';
 
 const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
@@ -177,7 +177,7 @@ test('Claude Code', { skip, timeout: 600000 }, async (t) => {
   const env = { ...harnessEnv(model, tempDir(t, 'home')), KARTA_CLAUDE: tee.program };
   const differential = new Differential(await startKarta(t, dir, { args: ['--warm', '0'], env }), tee.dir);
 
-  for (const b of BEHAVIOURS) {
+  for (const b of chosen(BEHAVIOURS)) {
     await t.test(b.name, { todo: b.todo }, async () => {
       const played = await differential.play({ session: 'main', ...b });
       assert.deepEqual(differences(b, played, expectClaude, splitClaude), []);

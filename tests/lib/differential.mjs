@@ -10,6 +10,9 @@ import { compare, fold } from './visible.mjs';
 /** The directive of tests/standin for a list of blocks, or an object that has one. */
 export const blocks = (...list) => `[[blocks:${JSON.stringify(list.length === 1 && list[0].blocks ? list[0] : list)}]]`;
 
+/** The behaviours to play: all, or those whose name matches KARTA_TEST_ONLY. */
+export const chosen = (behaviours) => behaviours.filter((b) => new RegExp(process.env.KARTA_TEST_ONLY ?? '').test(b.name));
+
 /** A picture of one pixel. */
 export const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 

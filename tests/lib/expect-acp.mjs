@@ -14,13 +14,15 @@ const CODES = { 400: 'invalid_request', 401: 'auth_failed', 403: 'auth_failed', 
 
 const filled = (o) => o && typeof o === 'object' && Object.keys(o).length > 0;
 
-/** Text and images of a call's content: what a client must be able to show. */
-function outputOf(content, rawOutput, changes) {
+/** Words, images and differences of a result. Words may be told twice, in another form: either will do. */
+function outputOf(content, rawOutput, asked) {
   const blocks = (content ?? []).filter((c) => c.type === 'content').map((c) => c.content);
-  const diffs = [...changes.values()].map((c) => ({ path: c.path, oldText: c.oldText ?? null, newText: c.newText }));
-  const text = blocks.filter((b) => b.type === 'text').map((b) => b.text).join('');
+  const own = (content ?? []).filter((c) => c.type === 'diff');
   const raw = typeof rawOutput === 'string' ? rawOutput : rawOutput?.output ?? rawOutput?.error;
-  return { text: text || (typeof raw === 'string' ? raw : ''), diffs,
+  const text = blocks.filter((b) => b.type === 'text').map((b) => b.text).join('');
+  return { text: text || (typeof raw === 'string' ? raw : ''), raw: typeof raw === 'string' ? raw : text,
+    // What a call would change is told with the question too: not needed twice.
+    diffs: (own.length ? own : asked).map((c) => ({ path: c.path, oldText: c.oldText ?? null, newText: c.newText })),
     images: blocks.filter((b) => b.type === 'image').map((b) => ({ mimeType: b.mimeType, data: b.data })) };
 }
 
@@ -30,7 +32,7 @@ const lastCost = (messages) => messages.filter((m) => m.dir === 'out').map((m) =
 export function expectAcp(records, { before = [], thinking = false, again = false } = {}) {
   const messages = messagesOf(records);
   const prompt = messages.find((m) => m.dir === 'in' && m.json.method === 'session/prompt')?.json.id;
-  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, again, attempt: 0, heard: 0 };
+  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, again, attempt: 0, heard: 0, cancelled: false };
   let answer = null;
 
   const from = messages.findIndex((m) => m.dir === 'in' && m.json.method === 'session/prompt');
@@ -43,6 +45,7 @@ export function expectAcp(records, { before = [], thinking = false, again = fals
     if (dir === 'out' && json.method === 'session/update') update(state, json.params.update);
     else if (dir === 'out' && json.method === 'session/request_permission') ask(state, json);
     else if (dir === 'in' && state.asks.has(json.id) && !json.method) decided(state, json);
+    else if (dir === 'in' && json.method === 'session/cancel') state.cancelled = true;
   }
   return finish(state, answer, messages, messagesOf(before), thinking);
 }
@@ -76,18 +79,23 @@ function chunk(state, kind, u) {
 function call(state, u) {
   let c = state.calls.get(u.toolCallId);
   if (!c) {
-    c = { kind: 'tool_use', parent: u._meta?.claudeCode?.parentToolUseId ?? null, id: u.toolCallId, name: u.title, diffs: new Map() };
+    c = { kind: 'tool_use', parent: u._meta?.claudeCode?.parentToolUseId ?? null, id: u.toolCallId, name: u.title, diffs: [] };
     state.calls.set(u.toolCallId, c);
     state.items.push(c);
     state.open = null;
   }
   if (filled(u.rawInput)) c.input = u.rawInput;
+  // OpenCode's list of things to do is the input of its tool.
+  if (c.name === 'todowrite' && Array.isArray(u.rawInput?.todos) && !c.told) {
+    c.told = true;
+    state.items.push({ kind: 'plan', entries: u.rawInput.todos });
+  }
   if (u.content?.some((x) => x.type === 'content')) c.content = u.content;
-  for (const d of (u.content ?? []).filter((x) => x.type === 'diff')) c.diffs.set(JSON.stringify(d), d);
+  if (u.content?.some((x) => x.type === 'diff')) c.diffs = u.content.filter((x) => x.type === 'diff');
   if (u.status !== 'completed' && u.status !== 'failed') return;
   if (state.items.some((i) => i.kind === 'tool_result' && i.id === u.toolCallId)) return;
   state.items.push({ kind: 'tool_result', parent: c.parent, id: u.toolCallId, shown: outputOf(u.content ?? c.content, u.rawOutput, c.diffs),
-    is_error: u.status === 'failed' });
+    is_error: u.status === 'failed', late: state.cancelled });
   state.open = null;
 }
 
@@ -101,6 +109,7 @@ function ask(state, json) {
 
 function decided(state, json) {
   const outcome = json.result?.outcome;
+  if (state.cancelled) return;
   if (outcome?.outcome !== 'selected' || /reject|deny|abort/.test(outcome.optionId)) state.denied.add(state.asks.get(json.id));
 }
 
@@ -118,16 +127,20 @@ function withoutBroken(items, keep) {
 
 function finish(state, answer, messages, before, thinking) {
   const list = (state.again ? withoutBroken(state.items, state.again) : state.items).filter((i) => i.kind !== 'reasoning' || thinking);
-  const interrupted = messages.some((m) => m.dir === 'in' && m.json.method === 'session/cancel');
+  const interrupted = state.cancelled;
   const usage = answer?.result?.usage;
   const cost = lastCost(messages);
   const told = (names) => Object.fromEntries(Object.entries(names).filter(([, v]) => v !== undefined && v !== null));
 
-  for (const i of list.filter((x) => x.kind === 'tool_result'))
-    i.status = !i.is_error ? 'completed' : state.denied.has(i.id) ? 'rejected' : interrupted ? 'cancelled' : 'failed';
+  for (const i of list.filter((x) => x.kind === 'tool_result')) {
+    i.status = !i.is_error ? 'completed' : state.denied.has(i.id) ? 'rejected' : 'failed';
+    // OpenCode calls completed what an interrupt broke off.
+    if (i.late) Object.assign(i, { status: i.is_error || /aborted/.test(i.shown.raw) ? 'cancelled' : undefined, is_error: undefined });
+  }
   for (const c of state.calls.values())
     if (!list.some((i) => i.kind === 'tool_result' && i.id === c.id))
       list.push({ kind: 'tool_result', parent: c.parent, id: c.id, is_error: true, status: state.denied.has(c.id) ? 'rejected' : 'cancelled' });
+  if (answer?.result?.stopReason === 'refusal') list.push({ kind: 'error', code: 'refused' });
   if (answer?.error && !interrupted) list.push({ kind: 'error', code: CODES[/\b([45]\d\d)\b/.exec(answer.error.message)?.[1]] ?? 'internal_error' });
   // Tokens are told of the last model call only: a turn with several has none (docs/harnesses.md).
   const one = state.messageIds.size === 1 && state.calls.size === 0;
@@ -135,5 +148,5 @@ function finish(state, answer, messages, before, thinking) {
     usage: one && usage && !interrupted ? told({ input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens,
       cache_read_tokens: usage.cachedReadTokens, cache_write_tokens: usage.cachedWriteTokens }) : undefined,
     cost: cost === undefined ? undefined : cost - (lastCost(before) ?? 0) });
-  return list.map(({ of, attempt, content, diffs, ...i }) => i);
+  return list.map(({ of, attempt, content, diffs, told, late, ...i }) => i);
 }

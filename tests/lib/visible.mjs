@@ -109,6 +109,9 @@ export function outputSeen(output) {
 /* Blank parts are in no harness's conversation; a client may be shown them or not. */
 const shown = (items) => items.filter((i) => !((i.kind === 'text' || i.kind === 'reasoning') && !i.text.trim()));
 
+/* A harness may tell the words of a result in two forms (raw): one of them is enough. */
+const isShown = ({ raw, ...must }, is) => [must.text, raw ?? must.text].includes(is.text) && isDeepStrictEqual({ ...must, text: is.text }, is);
+
 const label = (i) => (i ? `${i.kind}${i.parent ? ` below ${i.parent}` : ''} ${short(i.text ?? i.id ?? i.code ?? '')}` : 'nothing');
 
 /** Differences between what must be seen and what is, as sentences; members that `must` leaves out are not compared. */
@@ -131,7 +134,7 @@ export function compare(must, seen) {
       // Nothing was told of a call that did not come to its end: none, or not known.
       if (key === 'usage' && !value.total_tokens && !Object.keys(g.usage).length) continue;
       if (key === 'input' && g.input === undefined) continue;
-      if (key === 'shown' && isDeepStrictEqual(value, outputSeen(g.output))) continue;
+      if (key === 'shown' && isShown(value, outputSeen(g.output))) continue;
       out.push(`thing ${i + 1}, ${label(w)}: ${key} must be ${short(value)}, is ${short(key === 'shown' ? outputSeen(g.output) : key === 'says' ? g.message : g[key])}`);
     }
   }
