@@ -175,7 +175,7 @@ test('Claude Code', { skip, timeout: 600000 }, async (t) => {
   const tee = teeOf(t, CLAUDE);
   writeApp(dir);
   const env = { ...harnessEnv(model, tempDir(t, 'home')), KARTA_CLAUDE: tee.program };
-  const differential = new Differential(await startKarta(t, dir, { args: ['--warm', '0'], env }), tee.dir);
+  const differential = new Differential(await startKarta(t, dir, { args: ['--warm', '0'], env }), model, tee.dir);
 
   for (const b of chosen(BEHAVIOURS)) {
     await t.test(b.name, { todo: b.todo }, async () => {

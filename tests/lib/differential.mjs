@@ -29,7 +29,8 @@ export function teeOf(t, program) {
 export function recordsOf(dir, session) {
   return readdirSync(dir).map((name) => readFileSync(path.join(dir, name), 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)))
     .filter((records) => records[0].session === session)
-    .sort((a, b) => a[0].started - b[0].started);
+    .sort((a, b) => a[0].started - b[0].started)
+    .map((records) => records.map((r) => ({ ...r, at: records[0].started / 1000 + r.t })));
 }
 
 /** What came since a mark in the newest process of a session, and what this process said before. */
@@ -39,9 +40,15 @@ export function since(processes, mark) {
   return { records: records.slice(from), before: records.slice(0, from) };
 }
 
+/* The requests of agents to the model (titles have no tools), and which of them are one once more. */
+function callsOf(requests) {
+  const same = (a, b) => a && ['step', 'last', 'messages'].every((key) => a[key] === b[key]);
+  return requests.filter((r) => r.tools?.length).map((r, n, list) => ({ at: r.t, again: same(list[n - 1], r) }));
+}
+
 export class Differential {
-  constructor(karta, dir) {
-    Object.assign(this, { karta, dir, sessions: new Map(), turns: 0 });
+  constructor(karta, model, dir) {
+    Object.assign(this, { karta, model, dir, sessions: new Map(), turns: 0 });
   }
 
   /** The session of a name; a behaviour without one gets a session of its own. */
@@ -67,6 +74,7 @@ export class Differential {
     const route = `/v1/sessions/${id}`;
     const after = (await call(this.karta, 'GET', route)).body.last_seq;
     const mark = this.mark(id);
+    const requests = this.model.requests().length;
     const watch = openStream(this.karta, `${route}/events?after=${after}`);
     const body = { text: b.text, ...(b.thinking === undefined ? {} : { thinking: b.thinking }), ...(b.agent ? { agent: b.agent } : {}) };
     const via = b.via ?? (b.inputs || b.interrupt || this.turns++ % 2 ? 'stream' : 'unary');
@@ -80,7 +88,7 @@ export class Differential {
     watch.close();
     const seen = watch.events;
     const back = await this.readBack(route, after);
-    const played = { id, seen, post: post?.events, answer, back, ...since(recordsOf(this.dir, id), mark) };
+    const played = { id, seen, post: post?.events, answer, back, calls: callsOf(this.model.requests().slice(requests)), ...since(recordsOf(this.dir, id), mark) };
     this.keep(b, played);
     return played;
   }
@@ -154,7 +162,8 @@ export function differences(b, played, expect, split = (records) => [records]) {
   turns.forEach((turn, n) => {
     const records = recorded[n] ?? [];
     const items = fold(turn, out);
-    const must = (b.again ? ['first', 'last'] : [false]).map((again) => expect(records, { before, thinking: b.thinking === true, again }));
+    const options = { before, thinking: b.thinking === true, calls: played.calls };
+    const must = ['first', 'last'].map((keep) => expect(records, { ...options, keep }));
     out.push(...must.map((list) => compare(list, items)).sort((x, y) => x.length - y.length)[0]);
     before = [...before, ...records];
     if (n > 0) return;

@@ -4,8 +4,9 @@
 // order of OpenCode's lines, and docs/events.md for what events are for.
 //
 // A turn is the lines from `session/prompt` to its answer. The protocol does not say that a model call
-// broke off and was made again: OpenCode sends its words once more under the same messageId. A behaviour
-// whose script breaks says so (`again`), since the lines alone cannot tell it from a model that repeats itself.
+// broke off and was made again: OpenCode sends its words once more. `calls` are the requests that the model
+// got, each with its time and `again` when it is the one before once more. Where there is such a one, its words
+// stand once, in the place of the first or of the last of them (`keep`).
 import { messagesOf } from './expect-claude.mjs';
 
 const STOPS = { cancelled: 'interrupted' };
@@ -29,15 +30,16 @@ function outputOf(content, rawOutput, asked) {
 const lastCost = (messages) => messages.filter((m) => m.dir === 'out').map((m) => m.json.params?.update)
   .filter((u) => u?.sessionUpdate === 'usage_update').at(-1)?.cost?.amount;
 
-export function expectAcp(records, { before = [], thinking = false, again = false } = {}) {
+export function expectAcp(records, { before = [], thinking = false, calls = [], keep = 'first' } = {}) {
   const messages = messagesOf(records);
   const prompt = messages.find((m) => m.dir === 'in' && m.json.method === 'session/prompt')?.json.id;
-  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, again, attempt: 0, heard: 0, cancelled: false };
+  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, cancelled: false };
+  const callAt = callsOf(calls);
   let answer = null;
 
   const from = messages.findIndex((m) => m.dir === 'in' && m.json.method === 'session/prompt');
-  for (const { t, dir, json } of messages.slice(from)) {
-    state.now = t;
+  for (const { at, dir, json } of messages.slice(from)) {
+    state.call = callAt(at);
     if (dir === 'out' && json.id === prompt && !json.method) {
       answer = json;
       break;
@@ -47,7 +49,7 @@ export function expectAcp(records, { before = [], thinking = false, again = fals
     else if (dir === 'in' && state.asks.has(json.id) && !json.method) decided(state, json);
     else if (dir === 'in' && json.method === 'session/cancel') state.cancelled = true;
   }
-  return finish(state, answer, messages, messagesOf(before), thinking);
+  return finish(state, answer, messages, messagesOf(before), { thinking, keep });
 }
 
 function update(state, u) {
@@ -63,14 +65,8 @@ function chunk(state, kind, u) {
   const text = u.content?.type === 'text' ? u.content.text : '';
   const id = u.messageId ?? null;
   if (kind === 'text') state.messageIds.add(id);
-  // OpenCode waits two seconds and more before it calls again; scripts that break do not pause so long.
-  if (state.again && state.now - state.heard > 1.5) {
-    state.attempt++;
-    state.open = null;
-  }
-  state.heard = state.now;
-  if (state.open?.kind !== kind || state.open.of !== id) {
-    state.open = { kind, parent: null, text: '', of: id, attempt: state.attempt };
+  if (state.open?.kind !== kind || state.open.of !== id || state.open.call !== state.call) {
+    state.open = { kind, parent: null, text: '', of: id, call: state.call };
     state.items.push(state.open);
   }
   state.open.text += text;
@@ -113,11 +109,19 @@ function decided(state, json) {
   if (outcome?.outcome !== 'selected' || /reject|deny|abort/.test(outcome.optionId)) state.denied.add(state.asks.get(json.id));
 }
 
-/* A call that was made again: its words stand once, in the place of the first (`keep` is first) or the last of them. */
+/** Which model call a moment belongs to: {n, attempt}. */
+function callsOf(calls) {
+  const list = [{ at: 0, n: 0, attempt: 0 }];
+  for (const c of calls) list.push(c.again ? { at: c.at, n: list.at(-1).n, attempt: list.at(-1).attempt + 1 } : { at: c.at, n: list.at(-1).n + 1, attempt: 0 });
+  return (at) => (at === undefined ? list[0] : list.findLast((c) => c.at <= at));
+}
+
+/* What a broken call said is said by the call that was made again: it stands once. */
 function withoutBroken(items, keep) {
   for (const [n, i] of items.entries()) {
-    if (i.of === undefined || i.gone) continue;
-    const later = items.slice(n + 1).find((l) => l.of === i.of && l.kind === i.kind && l.attempt > i.attempt && l.text.startsWith(i.text));
+    if (!i.call || !i.text) continue;
+    const later = items.slice(n + 1).find((l) => l.call && l.kind === i.kind && l.call.n === i.call.n && l.call.attempt > i.call.attempt
+      && l.text.startsWith(i.text));
     if (!later) continue;
     if (keep === 'first') [i.text, later.text] = [later.text, ''];
     else i.text = '';
@@ -125,8 +129,8 @@ function withoutBroken(items, keep) {
   return items;
 }
 
-function finish(state, answer, messages, before, thinking) {
-  const list = (state.again ? withoutBroken(state.items, state.again) : state.items).filter((i) => i.kind !== 'reasoning' || thinking);
+function finish(state, answer, messages, before, { thinking, keep }) {
+  const list = withoutBroken(state.items, keep).filter((i) => i.kind !== 'reasoning' || thinking);
   const interrupted = state.cancelled;
   const usage = answer?.result?.usage;
   const cost = lastCost(messages);
@@ -148,5 +152,5 @@ function finish(state, answer, messages, before, thinking) {
     usage: one && usage && !interrupted ? told({ input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens,
       cache_read_tokens: usage.cachedReadTokens, cache_write_tokens: usage.cachedWriteTokens }) : undefined,
     cost: cost === undefined ? undefined : cost - (lastCost(before) ?? 0) });
-  return list.map(({ of, attempt, content, diffs, told, late, ...i }) => i);
+  return list.map(({ of, call, content, diffs, told, late, ...i }) => i);
 }

@@ -23,7 +23,7 @@ const parse = (r) => {
 };
 
 /** Records of a tee as {dir, ...line}; what is no JSON object is nobody's message. */
-export const messagesOf = (records) => records.map((r) => ({ t: r.t, dir: r.dir, json: r.json ?? parse(r) }))
+export const messagesOf = (records) => records.map((r) => ({ at: r.at, dir: r.dir, json: r.json ?? parse(r) }))
   .filter((m) => m.json && typeof m.json === 'object');
 
 const isEnd = (m) => m.dir === 'out' && m.json.type === 'result';
