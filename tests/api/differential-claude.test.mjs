@@ -47,6 +47,7 @@ const BEHAVIOURS = [
   { name: 'short pieces that repeat', reply: ['hahaha110'], text: blocks({ text: ['ha', 'ha', 'ha', '1', '1', '0'] }) },
   { name: 'an emoji cut in two', reply: ['grin \u{1f600} done'], text: blocks({ text: ['grin \ud83d', '\ude00 done'] }) },
   { name: 'pieces without words', reply: ['ab'], text: blocks({ text: ['', 'a', '', 'b', ''] }) },
+  { name: 'odd characters', text: blocks({ text: ['a\u0000b', '\u001b[31mred', '\u2028\u2029', 'x\r\n\ty ', '\ufeff\u200b\u202e', ' \ud800 alone'] }) },
   { name: 'a thousand small pieces', text: blocks({ text: 'abc ', repeat: 250, n: 1000 }) },
   { name: 'one large piece', text: blocks({ text: 'word ', repeat: 50000, n: 1 }) },
   { name: 'a reply of 1.2 MB', via: 'unary', text: blocks({ text: 'word ', repeat: 250000, n: 20 }), todo: 'done and the answer are cut at 128 KiB' },
@@ -103,6 +104,9 @@ const BEHAVIOURS = [
   { name: 'a tool that is not there', text: blocks(tool('Frobnicate', { a: [1, { b: null }] })) + then('ok') },
   { name: 'a call that fails', text: blocks(bash('ls /nonexistent; false')) + then('ok'), inputs: once },
   { name: 'a long result', text: blocks(bash('seq 1 20000')) + then('ok'), inputs: once },
+  { name: 'odd bytes in a result', text: blocks(bash("printf 'a\\377b\\000c\\033[31mred\\r\\n\\303'")) + then('ok'), inputs: once },
+  { name: 'a large file', text: blocks({ ...tool('Write', { file_path: 'large.txt', content: 'word ' }), fill: 'content', repeat: 60000 }) + then('ok'), inputs: once },
+  { name: 'an edited file', text: blocks(tool('Write', { file_path: 'x.txt', content: 'hello\n' })) + blocks(tool('Edit', { file_path: 'x.txt', old_string: 'hello', new_string: 'bye' })) + then('ok'), inputs: once },
   { name: 'a picture that is read', text: blocks(tool('Read', { file_path: 'dot.png' })) + then('ok') },
   { name: 'a picture of a server', text: blocks(tool('mcp__toy__picture')) + then('ok'), inputs: once },
   { name: 'blocks of every kind', text: blocks(tool('mcp__toy__many')) + then('ok'), inputs: once },
@@ -115,6 +119,7 @@ const BEHAVIOURS = [
   { name: 'a sub-agent with a tool', reply: ['main done'], text: blocks(task(`${blocks({ text: 'sub looks' }, bash('echo sub'))}${then('sub done')}`)) + then('main done') },
   { name: 'two sub-agents at once', text: blocks(task(`${blocks(bash('echo s1'))}${then('one done')}`), task(`${blocks({ thinking: 'hm' }, bash('echo s2'))}${then('two done')}`)) + then('main done') },
   { name: 'a sub-agent that asks', text: blocks(task(`${blocks(bash('touch sub'))}${then('sub done')}`)) + then('main done'), inputs: once },
+  { name: 'two sub-agents that ask', text: blocks(task(`${blocks(bash('touch s1'))}${then('one done')}`), task(`${blocks(bash('touch s2'))}${then('two done')}`)) + then('main done'), inputs: ['approve_once', 'deny'] },
   { name: 'a sub-agent that fails', text: blocks(task('[[error:400]]')) + then('main done'), todo: 'the error is told as the sub-agent\'s words' },
 
   // Questions, plans, rules.
@@ -126,6 +131,10 @@ const BEHAVIOURS = [
   { name: 'a plan that is taken', session: 'plan', text: blocks({ text: 'A plan.' }, tool('ExitPlanMode', { plan: '1. do it' })) + blocks(bash('touch planned')) + then('done'), inputs: once },
   { name: 'a rule that denies', text: blocks(bash('rm x')) + then('so be it') },
   { name: 'a rule that denies a file', text: blocks(tool('Read', { file_path: 'secret.txt' })) + then('so be it') },
+
+  { name: 'edits that are not asked for', session: 'edits', create: { permission_mode: 'acceptEdits' }, text: blocks(tool('Write', { file_path: 'y.txt', content: 'y' })) + then('ok') },
+  { name: 'another agent', agent: 'reviewer', text: then('reviewed') },
+  { name: 'the first agent again', agent: 'default', text: then('back') },
 
   // Hooks.
   { name: 'a hook refuses the message', text: 'REFUSE-PROMPT 4111' },
@@ -150,6 +159,12 @@ const BEHAVIOURS = [
   { name: 'interrupted in a retry', text: '[[error:429]]', interrupt: (e) => e.type === 'status' && e.data.state === 'retrying' },
   { name: 'words after interrupts', text: then('alive') },
 
+  // A harness that dies.
+  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, kill: saying('slow') },
+  { name: 'words after it died', text: then('alive') },
+  { name: 'killed in a tool', text: blocks({ text: 'I sleep.' }, bash('sleep 30')) + then('no'), kill: running },
+  { name: 'killed in a question', text: blocks({ text: 'I ask.' }, bash('touch never')) + then('no'), kill: (e) => e.type === 'input_required' },
+
   // Commands.
   { name: 'a command of the application', text: '/hi bob' },
   { name: 'a command that is none', text: '/nosuch thing' },
@@ -164,6 +179,7 @@ function writeApp(dir) {
   writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n',
     '.claude/settings.json': JSON.stringify({ enableAllProjectMcpServers: true, permissions: { deny: ['Bash(rm *)', 'Read(./secret.txt)'] },
       hooks: { UserPromptSubmit: hook('prompt'), PreToolUse: hook('pre'), PostToolUse: hook('post'), Stop: hook('stop') } }),
+    '.claude/agents/reviewer.md': '---\nname: reviewer\ndescription: reviews\n---\nYou review.\n',
     '.claude/hook.sh': HOOK, '.claude/commands/hi.md': '---\ndescription: says hi\n---\n[[text:hi from the command]] $ARGUMENTS\n', 'secret.txt': 's',
     '.mcp.json': JSON.stringify({ mcpServers: { toy: { command: process.execPath, args: [`${ROOT}/tests/lib/mcp-server.mjs`] } } }) });
   writeFileSync(`${dir}/dot.png`, PNG);

@@ -26,6 +26,7 @@ const BEHAVIOURS = [
   { name: 'short pieces that repeat', reply: ['hahaha'], text: blocks({ text: ['ha', 'ha', 'ha'] }) },
   { name: 'an emoji cut in two', reply: ['grin \u{1f600} done'], text: blocks({ text: ['grin \ud83d', '\ude00 done'] }) },
   { name: 'pieces without words', reply: ['ab'], text: blocks({ text: ['', 'a', '', 'b', ''] }) },
+  { name: 'odd characters', text: blocks({ text: ['a\u0000b', '\u001b[31mred', '\u2028\u2029', 'x\r\n\ty ', '\ufeff\u200b\u202e', ' \ud800 alone'] }) },
   { name: 'blank pieces first', text: blocks({ text: ['\n', '\n', 'The answer.'] }) },
   { name: 'a thousand small pieces', text: blocks({ text: 'abc ', repeat: 250, n: 1000 }) },
   { name: 'a reply of 1.2 MB', text: blocks({ text: 'word ', repeat: 250000, n: 20 }), todo: 'done and the answer are cut at 128 KiB' },
@@ -62,6 +63,8 @@ const BEHAVIOURS = [
   { name: 'a call that fails', text: blocks(tool('read', { filePath: 'nothing.txt' })) + then('ok') },
   { name: 'a command that fails', text: blocks(bash('echo out; echo err >&2; exit 3')) + then('ok'), inputs: once },
   { name: 'a long result', text: blocks(bash('echo; seq 1 20000')) + then('ok'), inputs: once },
+  { name: 'odd bytes in a result', text: blocks(bash("echo; printf 'a\\377b\\000c\\033[31mred\\r\\n\\303'")) + then('ok'), inputs: once },
+  { name: 'a file elsewhere', text: blocks(tool('read', { filePath: '/etc/hostname' })) + then('ok'), inputs: ['deny'] },
   { name: 'an image in a result', text: blocks(tool('read', { filePath: 'dot.png' })) },
   { name: 'a picture of a server', text: blocks(tool('toy_picture')) + then('ok') },
   { name: 'blocks of every kind', text: blocks(tool('toy_many')) + then('ok') },
@@ -81,6 +84,10 @@ const BEHAVIOURS = [
   { name: 'interrupted in a tool', text: blocks({ text: 'I sleep.' }, bash('echo; sleep 30')) + then('no'), inputs: once, interrupt: (e) => e.type === 'status' && e.data.state === 'input_resolved' },
   { name: 'interrupted in a question', text: blocks({ text: 'I ask.' }, bash('touch never')) + then('no'), interrupt: (e) => e.type === 'input_required' },
   { name: 'words after interrupts', text: then('alive') },
+
+  // A harness that dies.
+  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, kill: saying('slow') },
+  { name: 'words after it died', text: then('alive') },
 
   // Commands.
   { name: 'a command of the application', text: '/hi bob' },

@@ -141,7 +141,7 @@ export function parseFrames(text) {
   for (const block of text.split('\n\n')) {
     const f = {};
     for (const line of block.split('\n')) {
-      const m = /^(id|event|data): ?(.*)$/.exec(line);
+      const m = /^(id|event|data): ?(.*)$/s.exec(line);
       if (m) f[m[1]] = m[2];
     }
     if (f.data) frames.push({ id: f.id, event: f.event, ...JSON.parse(f.data) });

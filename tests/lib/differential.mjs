@@ -66,7 +66,7 @@ export class Differential {
 
   /**
    * Plays one behaviour: {text, session, thinking, agent, inputs, interrupt, turns, via}. `inputs` are the
-   * decisions about what is asked, in turn; `interrupt(event)` says when to interrupt; `turns` is how many
+   * decisions about what is asked, in turn; `interrupt(event)` says when to interrupt, `kill(event)` when to kill the harness; `turns` is how many
    * turns come of it (background work begins one by itself). Gives what each side said.
    */
   async play(b) {
@@ -77,12 +77,12 @@ export class Differential {
     const requests = this.model.requests().length;
     const watch = openStream(this.karta, `${route}/events?after=${after}`);
     const body = { text: b.text, ...(b.thinking === undefined ? {} : { thinking: b.thinking }), ...(b.agent ? { agent: b.agent } : {}) };
-    const via = b.via ?? (b.inputs || b.interrupt || this.turns++ % 2 ? 'stream' : 'unary');
+    const via = b.via ?? (b.inputs || b.interrupt || b.kill || this.turns++ % 2 ? 'stream' : 'unary');
     let post = null;
     let unary = null;
     if (via === 'stream') post = openStream(this.karta, `${route}/messages`, { method: 'POST', body: { ...body, stream: true } });
     else unary = call(this.karta, 'POST', `${route}/messages`, body);
-    await this.attend(b, route, watch);
+    await this.attend(b, id, watch);
     await post?.done;
     const answer = await unary;
     watch.close();
@@ -113,14 +113,19 @@ export class Differential {
   }
 
   /** Answer, interrupt and wait for the ends of the turns. */
-  async attend(b, route, watch) {
+  async attend(b, id, watch) {
+    const route = `/v1/sessions/${id}`;
     const inputs = [...(b.inputs ?? [])];
     const handled = new Set();
     let interrupted = false;
     for (let ends = 0; ends < (b.turns ?? 1);) {
       const e = await watch.until((x) => !handled.has(x.seq)
-        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x))), 120000);
+        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x)) || b.kill?.(x)), 120000);
       handled.add(e.seq);
+      if (b.kill?.(e)) {
+        process.kill(recordsOf(this.dir, id).at(-1).find((r) => r.pid).pid, 'SIGKILL');
+        continue;
+      }
       if (e.type === 'done') {
         ends++;
       } else if (b.interrupt && !interrupted && b.interrupt(e)) {

@@ -49,7 +49,7 @@ export function expectAcp(records, { before = [], thinking = false, calls = [], 
     else if (dir === 'in' && state.asks.has(json.id) && !json.method) decided(state, json);
     else if (dir === 'in' && json.method === 'session/cancel') state.cancelled = true;
   }
-  return finish(state, answer, messages, messagesOf(before), { thinking, keep });
+  return finish(state, answer, messages, messagesOf(before), { thinking, keep, records });
 }
 
 function update(state, u) {
@@ -129,11 +129,13 @@ function withoutBroken(items, keep) {
   return items;
 }
 
-function finish(state, answer, messages, before, { thinking, keep }) {
+function finish(state, answer, messages, before, { thinking, keep, records }) {
   const list = withoutBroken(state.items, keep).filter((i) => i.kind !== 'reasoning' || thinking);
   const interrupted = state.cancelled;
   const usage = answer?.result?.usage;
   const cost = lastCost(messages);
+  // Money is a sum since the conversation began: where a process takes one up, what was before is not known.
+  const unknown = lastCost(before) === undefined && [...before, ...messages].some((m) => m.dir === 'in' && /^session\/(load|resume)$/.test(m.json.method));
   const told = (names) => Object.fromEntries(Object.entries(names).filter(([, v]) => v !== undefined && v !== null));
 
   for (const i of list.filter((x) => x.kind === 'tool_result')) {
@@ -145,12 +147,14 @@ function finish(state, answer, messages, before, { thinking, keep }) {
     if (!list.some((i) => i.kind === 'tool_result' && i.id === c.id))
       list.push({ kind: 'tool_result', parent: c.parent, id: c.id, is_error: true, status: state.denied.has(c.id) ? 'rejected' : 'cancelled' });
   if (answer?.result?.stopReason === 'refusal') list.push({ kind: 'error', code: 'refused' });
+  const crashed = !answer && records.some((r) => r.dir === 'exit');
+  if (crashed) list.push({ kind: 'error', code: 'harness_crashed' });
   if (answer?.error && !interrupted) list.push({ kind: 'error', code: CODES[/\b([45]\d\d)\b/.exec(answer.error.message)?.[1]] ?? 'internal_error' });
   // Tokens are told of the last model call only: a turn with several has none (docs/harnesses.md).
   const one = state.messageIds.size === 1 && state.calls.size === 0;
-  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : answer?.error ? 'error' : STOPS[answer?.result?.stopReason] ?? answer?.result?.stopReason,
+  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : answer?.error || crashed ? 'error' : STOPS[answer?.result?.stopReason] ?? answer?.result?.stopReason,
     usage: one && usage && !interrupted ? told({ input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens,
       cache_read_tokens: usage.cachedReadTokens, cache_write_tokens: usage.cachedWriteTokens }) : undefined,
-    cost: cost === undefined ? undefined : cost - (lastCost(before) ?? 0) });
+    cost: cost === undefined ? undefined : unknown ? null : cost - (lastCost(before) ?? 0) });
   return list.map(({ of, call, content, diffs, told, late, ...i }) => i);
 }

@@ -60,6 +60,8 @@ function stepOf(u) {
 }
 
 function usageOf(messages, before) {
+  // A process that ends in a turn tells nothing of it.
+  if (!messages.some(isEnd)) return {};
   const now = sumUsage(messages);
   const then = sumUsage(before);
   const usage = Object.fromEntries(Object.entries(now.sum).map(([k, v]) => [k, v - then.sum[k]]));
@@ -203,12 +205,13 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
       break;
     }
   }
-  return finish({ items, result, interrupted, denied, refused, steps, synthetic, thinking, ...usageOf(end < 0 ? messages : messages.slice(0, end + 1), messagesOf(before)) });
+  const crashed = !result && records.some((r) => r.dir === 'exit');
+  return finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking, ...usageOf(end < 0 ? messages : messages.slice(0, end + 1), messagesOf(before)) });
 }
 
-function finish({ items, result, interrupted, denied, refused, steps, synthetic, thinking, usage, cost }) {
+function finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking, usage, cost }) {
   const list = items.filter((i) => !i.gone && (i.kind !== 'reasoning' || thinking));
-  const error = errorOf(result, interrupted, synthetic, list.some((i) => i.kind === 'retrying' && [401, 403].includes(i.status)));
+  const error = crashed ? 'harness_crashed' : errorOf(result, interrupted, synthetic, list.some((i) => i.kind === 'retrying' && [401, 403].includes(i.status)));
 
   // An interrupted question is among the denials too.
   for (const d of interrupted ? [] : result?.permission_denials ?? []) denied.add(d.tool_use_id);

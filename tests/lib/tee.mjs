@@ -10,7 +10,7 @@
 //
 // A record is {"t","dir","line"}: seconds since the start, `in` or `out`, the line without its end.
 // "open": true, a last line that had no end; "base64" in place of "line", bytes that are no UTF-8. The
-// first record is `meta` (argv, session, cwd), the last one `exit` (the status or signal). A record is on
+// first records are `meta` (argv, session, cwd; the pid), the last one `exit` (the status or signal). A record is on
 // disk before its line goes on: who has seen what a line caused finds the line in the file.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -60,6 +60,7 @@ function pass(from, to, dir, { recorded = () => {} } = {}) {
 
 record({ dir: 'meta', started: Date.now(), argv: [program, ...args], session: process.env.KARTA_SESSION_ID ?? null, cwd: process.cwd() });
 const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+if (child.pid) record({ dir: 'meta', pid: child.pid });
 child.on('error', (e) => {
   record({ dir: 'exit', line: e.message });
   process.stderr.write(`${program}: ${e.message}\n`);

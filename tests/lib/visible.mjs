@@ -112,11 +112,18 @@ const shown = (items) => items.filter((i) => !((i.kind === 'text' || i.kind === 
 /* A harness may tell the words of a result in two forms (raw): one of them is enough. */
 const isShown = ({ raw, ...must }, is) => [must.text, raw ?? must.text].includes(is.text) && isDeepStrictEqual({ ...must, text: is.text }, is);
 
+/* NUL and half a surrogate pair, which no client takes, are U+FFFD (docs/design/text.md). */
+function clean(v) {
+  if (typeof v === 'string') return v.replaceAll('\0', '\ufffd').toWellFormed();
+  if (Array.isArray(v)) return v.map(clean);
+  return v && typeof v === 'object' ? Object.fromEntries(Object.entries(v).map(([k, x]) => [k, clean(x)])) : v;
+}
+
 const label = (i) => (i ? `${i.kind}${i.parent ? ` below ${i.parent}` : ''} ${short(i.text ?? i.id ?? i.code ?? '')}` : 'nothing');
 
 /** Differences between what must be seen and what is, as sentences; members that `must` leaves out are not compared. */
 export function compare(must, seen) {
-  const wanted = shown(must);
+  const wanted = clean(shown(must));
   const got = shown(seen);
   const out = [];
 

@@ -98,13 +98,18 @@ function parseScript(json) {
 	return { ...script, blocks: script.blocks.map(scriptBlock) };
 }
 
+// filled is the input of a call; "fill" names a member that is repeated "repeat" times.
+function filled({ input = {}, fill, repeat = 1 }) {
+	return fill ? { ...input, [fill]: input[fill].repeat(repeat) } : input;
+}
+
 function scriptBlock(entry) {
 	const words = entry.text ?? entry.thinking;
 	const pieces = Array.isArray(words) ? words : null;
 
 	if (entry.tool !== undefined)
-		return { type: "tool", name: entry.tool, input: entry.input ?? {}, pieces: entry.pieces,
-			id: entry.id ?? null };
+		return { type: "tool", name: entry.tool, pieces: entry.pieces, id: entry.id ?? null,
+			input: filled(entry) };
 	if (words !== undefined)
 		return { type: entry.text === undefined ? "thinking" : "text", index: entry.index,
 			text: (pieces ? pieces.join("") : words).repeat(entry.repeat ?? 1),
