@@ -5,7 +5,9 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "cmd/remote.h"
+#include "cmd/ship.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,9 +23,11 @@ struct get_args {
 };
 struct set_args {
 	struct kt_vec pairs;
+	bool no_wait;
 };
 struct unset_args {
 	struct kt_vec names;
+	bool no_wait;
 };
 
 static enum kt_code fetch(const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
@@ -136,11 +140,13 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 static const struct kt_opt set_opts[] = {
 	KT_OPT_ARGS_("name=value", struct set_args, pairs, KT_OPT_REQUIRED,
 		"variables; NAME=- reads the value from standard input, NAME=@FILE from a file"),
+	KT_OPT_FLAG_(0, "no-wait", struct set_args, no_wait, "do not wait until it is live"),
 	KT_OPT_END,
 };
 
 static const struct kt_opt unset_opts[] = {
 	KT_OPT_ARGS_("name", struct unset_args, names, KT_OPT_REQUIRED, "variables"),
+	KT_OPT_FLAG_(0, "no-wait", struct unset_args, no_wait, "do not wait until it is live"),
 	KT_OPT_END,
 };
 
@@ -200,11 +206,67 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 	return rc;
 }
 
-static enum kt_code change(const struct kt_ctx *ctx, const char *body, struct kt_err *err)
+/* The build's lines are told when it fails, or to who wants to hear everything. */
+struct follow {
+	struct kt_talk talk;
+	struct kt_vec lines; /* char * */
+};
+
+static void on_log(void *arg, const char *level, const char *text)
+{
+	struct follow *f = arg;
+
+	if (f->talk.ctx->verbose)
+		kt_talk_log(&f->talk, level, text);
+	else if (kt_str_eq(level, "error"))
+		kt_vec_push(&f->lines, kt_strdup(text));
+}
+
+static bool on_poll(void *arg)
+{
+	return kt_talk_poll(&((struct follow *)arg)->talk);
+}
+
+/* Until the release of a change is live, or it is known that it will not be. */
+static enum kt_code wait_live(const struct kt_ctx *ctx, struct kt_client *c, const char *project,
+	const cJSON *release, struct kt_err *err)
+{
+	struct follow f = { .talk = { .ctx = ctx, .prefix = "", .quiet = ctx->quiet },
+		.lines = KT_VEC_INIT };
+	const struct kt_client_publish p = {
+		.project = project, .log = on_log, .poll = on_poll, .arg = &f
+	};
+	const char *version = kt_json_str_or(release, "version", "the release");
+	KT_AUTO_JSON cJSON *end = NULL;
+	enum kt_code rc;
+
+	if (ctx->timeout_ms)
+		f.talk.until_us = kt_mono_us() + ctx->timeout_ms * 1000;
+	kt_remote_catch_int();
+	rc = kt_client_follow_release(c, &p, kt_json_str_or(release, "id", ""), &end, err);
+	kt_talk_default_int();
+	if (rc == KT_ECANCEL && !f.talk.timed_out)
+		kt_remote_die_by_int();
+	if (rc == KT_ECANCEL)
+		rc = kt_fail(err, KT_ETIMEOUT, 0, "gave up waiting for %s to go live", version);
+	for (size_t i = 0; i < f.lines.len; i++) {
+		if (rc != KT_OK)
+			kt_talk_log(&f.talk, "error", f.lines.items[i]);
+		free(f.lines.items[i]);
+	}
+	kt_vec_release(&f.lines);
+	if (rc != KT_OK)
+		(void)kt_wrap(err, "the configuration is kept, but not live");
+	return rc;
+}
+
+static enum kt_code change(
+	const struct kt_ctx *ctx, const char *body, bool no_wait, struct kt_err *err)
 {
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
+	const cJSON *release;
 	struct kt_client *c;
 	const char *version;
 	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
@@ -213,16 +275,25 @@ static enum kt_code change(const struct kt_ctx *ctx, const char *body, struct kt
 		return rc;
 	path = kt_remote_path(project, "/config");
 	rc = kt_client_call(c, "PATCH", path, body, &doc, err);
+	release = kt_json_obj(doc, "release");
+	version = kt_json_str(release, "version");
+	if (rc == KT_OK && version && !no_wait)
+		rc = wait_live(ctx, c, project, release, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	version = kt_json_str(kt_json_obj(doc, "release"), "version");
-	if (version)
-		kt_say(ctx, "Done: %s has the new configuration; new sessions get it.", version);
+	if (version && no_wait)
+		kt_say(ctx, "%s is being made of the new configuration.", version);
+	else if (version)
+		kt_say(ctx, "Done: %s has the new configuration and is live; new sessions get it.",
+			version);
 	else
 		kt_say(ctx, "Done, without a release: none is live, or nothing has changed.");
+	if (version && kt_json_bool(release, "pinned", false))
+		kt_say(ctx, "%s stays pinned: %s", project,
+			kt_json_str_or(release, "pin_reason", ""));
 	return KT_OK;
 }
 
@@ -250,7 +321,7 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	if (rc == KT_OK)
-		rc = change(ctx, body.ptr, err);
+		rc = change(ctx, body.ptr, a->no_wait, err);
 	explicit_bzero(body.ptr, body.len);
 	return rc;
 }
@@ -268,7 +339,7 @@ static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_er
 		kt_jw_str(&w, NULL, a->names.items[i]);
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
-	return change(ctx, body.ptr, err);
+	return change(ctx, body.ptr, a->no_wait, err);
 }
 
 static const struct kt_cmd list_cmd = {

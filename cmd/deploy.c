@@ -29,7 +29,7 @@ struct deploy_args {
 	int64_t pr;
 	struct kt_vec env, include;
 	const char *message;
-	bool dirty, no_activate, no_wait, dry_run, force;
+	bool dirty, no_activate, unpin, no_wait, dry_run, force;
 };
 
 static const struct kt_opt deploy_opts[] = {
@@ -52,6 +52,8 @@ static const struct kt_opt deploy_opts[] = {
 		"with files as they are; may be repeated"),
 	KT_OPT_FLAG_(0, "no-activate", struct deploy_args, no_activate,
 		"build and keep the release, but do not put it live"),
+	KT_OPT_FLAG_(0, "unpin", struct deploy_args, unpin,
+		"end the pin of a rollback when the release goes live"),
 	KT_OPT_FLAG_(
 		0, "no-wait", struct deploy_args, no_wait, "return when the server has taken it"),
 	KT_OPT_FLAG_('n', "dry-run", struct deploy_args, dry_run,
@@ -369,8 +371,8 @@ static int64_t pull_request_of(const struct deploy *d)
 }
 
 /* Where the branch is on the server, so that a race is noticed; *live is for the delta. */
-static enum kt_code ask_for_refs(
-	struct deploy *d, const char *project, char **expected, char **live, struct kt_err *err)
+static enum kt_code ask_for_refs(struct deploy *d, const char *project,
+	const struct kt_client_publish *pub, char **expected, char **live, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_remote_path(project, "/refs");
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -378,6 +380,8 @@ static enum kt_code ask_for_refs(
 
 	if (rc == KT_ENOTFOUND)
 		rc = KT_OK;
+	if (rc == KT_OK)
+		rc = kt_client_publish_held(pub, doc, err);
 	if (rc != KT_OK)
 		return rc;
 	*live = kt_strdup(kt_json_str_or(kt_json_obj(doc, "live"), "digest", ""));
@@ -428,6 +432,18 @@ static enum kt_code show_plan(
 	return KT_OK;
 }
 
+/* Held by a pin: what to do about it. */
+static enum kt_code hint_pin(const char *project, enum kt_code rc, struct kt_err *err)
+{
+	if (rc != KT_ECONFLICT)
+		return rc;
+	if (kt_str_starts(err->msg, "held at "))
+		(void)kt_wrap(err, "%s is pinned", project);
+	return kt_hint(err,
+		"'karta releases unpin %s', or --unpin, lets it go live; --no-activate stores it",
+		project);
+}
+
 static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 {
 	const struct deploy_args *a = d->args;
@@ -439,10 +455,6 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 	cJSON *release = NULL;
 	enum kt_code rc = project_of(d, i, &project, err);
 
-	if (rc == KT_OK && tree)
-		rc = ask_for_refs(d, project, &expected, &live, err);
-	if (rc != KT_OK || (a->dry_run && tree))
-		return rc == KT_OK ? show_plan(d, i, project, live, err) : rc;
 	struct kt_client_publish pub = { .project = project,
 		.tree = tree,
 		.git_dir = d->info.git_dir[0] ? d->info.git_dir : NULL,
@@ -450,19 +462,26 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		.ref = d->ref,
 		.message = a->message ? a->message : (tree ? kt_tree_subject(tree) : NULL),
 		.source = "cli",
-		.live_digest = live,
-		.expected = expected,
 		.env = d->env,
 		.pr = pull_request_of(d),
 		.fork = d->ci.fork,
 		.force = a->force,
 		.no_activate = a->no_activate,
+		.unpin = a->unpin,
 		.no_wait = a->no_wait,
 		.log = on_log,
 		.progress = on_progress,
 		.poll = on_poll,
 		.arg = d };
 
+	if (rc == KT_OK && tree)
+		rc = ask_for_refs(d, project, &pub, &expected, &live, err);
+	if (rc != KT_OK)
+		return hint_pin(project, rc, err);
+	if (a->dry_run && tree)
+		return show_plan(d, i, project, live, err);
+	pub.live_digest = live;
+	pub.expected = expected;
 	d->sub = tree ? d->ships.items[i].sub : "";
 	if (d->ships.n > 1)
 		kt_talk_say(&d->talk, "-----> %s (%s)", project, d->sub[0] ? d->sub : ".");
@@ -481,6 +500,8 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		ci_results(d, project, release);
 	if (release)
 		(void)cJSON_AddItemToArray(d->results, release);
+	else if (kt_str_eq(kt_json_str(kt_client_problem(d->client), "code"), "pinned"))
+		(void)hint_pin(project, rc, err);
 	return rc;
 }
 

@@ -102,6 +102,8 @@ enum kt_code kt_helper_push_option(struct helper *h, const char *text, struct kt
 
 	if (kt_str_eq(name, "no-activate") && !value) {
 		h->no_activate = true;
+	} else if (kt_str_eq(name, "unpin") && !value) {
+		h->unpin = true;
 	} else if (kt_str_eq(name, "no-wait") && !value) {
 		h->no_wait = true;
 	} else if (kt_str_eq(name, "message") && value) {
@@ -112,7 +114,8 @@ enum kt_code kt_helper_push_option(struct helper *h, const char *text, struct kt
 	} else if (!kt_str_eq(name, "pr") || !value || !kt_str_int64(value, 1, INT32_MAX, &h->pr)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "no push option of karta: '%s'", text);
 		return kt_hint(err,
-			"there are no-activate, no-wait, message=TEXT, env=NAME=VALUE and pr=N");
+			"there are no-activate, unpin, no-wait, message=TEXT, env=NAME=VALUE and "
+			"pr=N");
 	}
 	return KT_OK;
 }
@@ -141,6 +144,10 @@ static const char *production_ref(const struct helper *h)
 /* Commit that the server has under a ref, "" when it has none. */
 static const char *known_commit(const struct helper *h, const char *ref)
 {
+	const char *pushed = kt_json_str(h->refs, "pushed");
+
+	if (pushed && kt_str_eq(ref, production_ref(h)))
+		return pushed;
 	return kt_json_str_or(kt_json_obj(h->refs, "refs"), ref, "");
 }
 
@@ -216,12 +223,54 @@ static bool is_tag(const struct push *p)
 	return kt_str_starts(p->dst, "refs/tags/");
 }
 
+bool kt_helper_has_commit(const char *sha)
+{
+	char found[80];
+
+	return kt_git_resolve(".", sha, found, NULL) == KT_OK;
+}
+
 /* "" is known: the ref is new. */
 static bool is_known_here(const char *commit)
 {
-	char sha[80];
+	return !*commit || kt_helper_has_commit(commit);
+}
 
-	return !*commit || kt_git_resolve(".", commit, sha, NULL) == KT_OK;
+/* The live commit was listed in place of what was pushed last: so git has not compared with it. */
+static bool is_step_back(const struct helper *h, const struct push *p)
+{
+	const char *pushed = kt_json_str(h->refs, "pushed");
+	bool newer = false;
+
+	return pushed && kt_str_eq(p->dst, production_ref(h)) && !kt_str_eq(p->sha, pushed) &&
+		(kt_git_descends(".", p->sha, pushed, &newer, NULL) != KT_OK || !newer);
+}
+
+static void refuse_held(struct push *p, const char *project, const struct kt_err *err)
+{
+	const char *branch = p->dst;
+	KT_AUTOFREE char *why = NULL;
+
+	if (kt_str_starts(branch, "refs/heads/"))
+		branch += strlen("refs/heads/");
+	why = kt_asprintf("%s%s%s: karta releases unpin%s%s, or git push -o unpin karta %s",
+		project ? project : "", project ? ": " : "", err->msg, project ? " " : "",
+		project ? project : "", branch);
+	refuse(p, why);
+}
+
+/* The remote's own project is pinned; those of other applications are asked for theirs. */
+static bool is_held(const struct helper *h, struct push *p)
+{
+	const struct kt_client_publish pub = {
+		.ref = p->dst, .pr = h->pr, .no_activate = h->no_activate, .unpin = h->unpin
+	};
+	struct kt_err err = KT_ERR_INIT;
+
+	if (!h->own_refs || kt_client_publish_held(&pub, h->refs, &err) == KT_OK)
+		return false;
+	refuse_held(p, NULL, &err);
+	return true;
 }
 
 /* Everything that can be found wrong without sending something. */
@@ -246,8 +295,17 @@ static void prepare(struct helper *h, struct push *p)
 		refuse(p, "fetch first");
 		return;
 	}
-	if (p->src[0] == '-' || kt_git_resolve(".", p->src, p->sha, &err) != KT_OK ||
-		kt_ship_find(&opts, &p->ships, &err) != KT_OK)
+	if (p->src[0] == '-' || kt_git_resolve(".", p->src, p->sha, &err) != KT_OK) {
+		refuse_err(p, &err);
+		return;
+	}
+	if (!p->force && is_step_back(h, p)) {
+		refuse(p, "non-fast forward");
+		return;
+	}
+	if (is_held(h, p))
+		return;
+	if (kt_ship_find(&opts, &p->ships, &err) != KT_OK)
 		refuse_err(p, &err);
 }
 
@@ -267,16 +325,12 @@ static void refuse_moved(struct helper *h, struct push *p)
 	refuse(p, why);
 }
 
-static void say_outcome(struct helper *h, const char *project, const cJSON *release,
-	enum kt_code rc, const struct kt_err *err, int64_t began_us)
+static void say_outcome(
+	struct helper *h, const char *project, const cJSON *release, int64_t began_us)
 {
 	const char *url = kt_json_str(release, "url");
 
 	kt_talk_released(&h->talk, project, release, began_us);
-	if (rc == KT_ECONFLICT) {
-		kt_talk_log(&h->talk, "warning", err->msg);
-		kt_talk_log(&h->talk, "warning", err->hint);
-	}
 	if (url)
 		kt_talk_say(&h->talk, "%s", url);
 }
@@ -316,6 +370,7 @@ static void publish(struct helper *h, struct push *p, size_t i)
 		.env = h->env.len ? (const char *const *)h->env.items : NULL,
 		.pr = h->pr,
 		.no_activate = h->no_activate || is_tag(p),
+		.unpin = h->unpin && production,
 		.no_wait = h->no_wait,
 		.log = kt_talk_log,
 		.progress = kt_talk_progress,
@@ -341,9 +396,8 @@ static void publish(struct helper *h, struct push *p, size_t i)
 		kt_progress_clear(h->talk.progress);
 	if (rc == KT_ECANCEL && !h->talk.timed_out)
 		let_go(h, project, release);
-	/* Pinned: it is stored, which is what a push is about. */
-	if (rc == KT_OK || (rc == KT_ECONFLICT && release)) {
-		say_outcome(h, project, release, rc, &err, began_us);
+	if (rc == KT_OK) {
+		say_outcome(h, project, release, began_us);
 		if (own && production && kt_json_bool(release, "activated", false)) {
 			free(h->live);
 			h->live = kt_strdup(kt_tree_manifest(ship->tree)->digest);
@@ -352,6 +406,10 @@ static void publish(struct helper *h, struct push *p, size_t i)
 	}
 	if (kt_str_eq(kt_json_str(kt_client_problem(h->client), "code"), "ref_moved")) {
 		refuse_moved(h, p);
+		return;
+	}
+	if (rc == KT_ECONFLICT && !release && kt_str_starts(err.msg, "held at ")) {
+		refuse_held(p, p->ships.n > 1 ? project : NULL, &err);
 		return;
 	}
 	if (p->ships.n > 1)

@@ -140,6 +140,27 @@ static bool is_sha(const char *s)
 	return (len == 40 || len == 64) && strspn(s, "0123456789abcdef") == len;
 }
 
+/*
+ * What is pushed last and what is live part: after a rollback, a push with -o no-activate, a folder
+ * that was deployed as it is. git would say "Everything up-to-date" of a commit that is not live.
+ * So the production ref is listed where the live code is, or not at all.
+ */
+static void list_what_is_live(cJSON *doc)
+{
+	const char *name = kt_json_str_or(doc, "production_ref", "");
+	const char *live = kt_json_str(kt_json_obj(doc, "live"), "commit_sha");
+	cJSON *refs = cJSON_GetObjectItemCaseSensitive(doc, "refs");
+	const char *pushed = kt_json_str(refs, name);
+
+	if (!pushed || kt_str_eq(pushed, live))
+		return;
+	cJSON_DeleteItemFromObjectCaseSensitive(doc, "pushed");
+	(void)cJSON_AddStringToObject(doc, "pushed", pushed);
+	cJSON_DeleteItemFromObjectCaseSensitive(refs, name);
+	if (live && is_sha(live) && kt_helper_has_commit(live))
+		(void)cJSON_AddStringToObject(refs, name, live);
+}
+
 /* What the server says of a project; *out stays NULL when there is none of that name yet. */
 static enum kt_code refs_of(struct helper *h, const char *project, cJSON **out, struct kt_err *err)
 {
@@ -151,6 +172,7 @@ static enum kt_code refs_of(struct helper *h, const char *project, cJSON **out, 
 		rc = KT_OK;
 		*err = (struct kt_err)KT_ERR_INIT;
 	}
+	list_what_is_live(*out);
 	return rc;
 }
 
@@ -217,12 +239,23 @@ static enum kt_code ask_for_refs(struct helper *h, struct kt_err *err)
 	free(h->live);
 	h->live = NULL;
 	rc = refs_of(h, h->project, &h->refs, err);
+	h->own_refs = h->refs != NULL;
 	/* The first push makes the project. */
 	if (rc == KT_OK && !h->refs)
 		rc = refs_of_apps(h, err);
 	if (rc == KT_OK)
 		h->live = kt_strdup(kt_json_str_or(kt_json_obj(h->refs, "live"), "digest", ""));
 	return rc;
+}
+
+/* Also when git finds that there is nothing to push. */
+static void say_pin(struct helper *h)
+{
+	const struct kt_client_publish any = { .ref = NULL };
+	struct kt_err held = KT_ERR_INIT;
+
+	if (kt_client_publish_held(&any, h->refs, &held) != KT_OK)
+		kt_talk_say(&h->talk, "%s is %s", h->project, held.msg);
 }
 
 static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
@@ -239,6 +272,8 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	kt_helper_told(h);
+	if (h->own_refs)
+		say_pin(h);
 	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {
 		/*
 		 * No tags: what is listed is a commit, and git would see an annotated tag as one

@@ -32,12 +32,13 @@ struct helper {
 	int64_t verbosity;
 	bool progress, dry_run, atomic;
 	/* Push options. */
-	bool no_activate, no_wait;
+	bool no_activate, unpin, no_wait;
 	char *message;
 	int64_t pr;
 	struct kt_vec env; /* of char * */
 	/* What the server said to `list`. */
-	cJSON *refs;
+	cJSON *refs; /* "pushed": commit of the production ref where another one is live */
+	bool own_refs; /* of h->project, not of the applications below */
 	char *live; /* digest of the live release, "" = none */
 	/* git's library is loaded while git itself compares refs. */
 	pthread_t warm;
@@ -65,6 +66,8 @@ KT_MUST_CHECK enum kt_code kt_helper_push_option(
 	struct helper *h, const char *text, struct kt_err *err);
 /* Do a batch and fill `why` of each. */
 void kt_helper_push(struct helper *h, struct push *pushes, size_t n);
+/* A commit that is here. Loads git's library. */
+bool kt_helper_has_commit(const char *sha);
 /* A ref that may be sent: full, and one that git itself would take. */
 bool kt_helper_ref_ok(const char *ref);
 

@@ -29,6 +29,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
 	KT_AUTOFREE char *url = NULL;
+	KT_AUTOFREE char *pin = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
 	pid_t pid;
@@ -55,6 +56,9 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	} else if (!a->print) {
 		kt_warn(ctx, "no browser found; open the address yourself");
 	}
+	pin = kt_remote_pin(doc);
+	if (pin)
+		kt_say(ctx, "%s is pinned, %s", project, pin);
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
 	else

@@ -58,7 +58,8 @@ static const char *live_version(const cJSON *p)
 
 static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
-	static const char *const head[] = { "NAME", "LIVE", "HARNESS", "URL" };
+	static const char *const head[] = { "NAME", "LIVE", "HARNESS", "URL", "PINNED" };
+	size_t cols = KT_ARRAY_LEN(head) - 1;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_table *tb;
@@ -76,11 +77,18 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 		kt_remote_json(ctx, doc);
 		return KT_OK;
 	}
-	tb = kt_table_new(KT_ARRAY_LEN(head));
+	cJSON_ArrayForEach (p, kt_json_arr(doc, "data")) {
+		/* The column is there when there is something in it. */
+		if (kt_json_bool(p, "pinned", false))
+			cols = KT_ARRAY_LEN(head);
+	}
+	tb = kt_table_new(cols);
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (p, kt_json_arr(doc, "data")) {
+		KT_AUTOFREE char *pin = kt_remote_pin(p);
 		const char *cells[] = { kt_json_str_or(p, "slug", "?"), live_version(p),
-			kt_json_str_or(p, "harness", "-"), kt_json_str_or(p, "url", "") };
+			kt_json_str_or(p, "harness", "-"), kt_json_str_or(p, "url", ""),
+			pin ? pin : "" };
 
 		kt_table_row(tb, cells);
 	}
@@ -109,8 +117,7 @@ static void print_project(const struct kt_ctx *ctx, const cJSON *p)
 	kt_remote_field(&b, ctx, "name", kt_json_str(p, "slug"));
 	kt_remote_field(&b, ctx, "url", kt_json_str(p, "url"));
 	kt_remote_field(&b, ctx, "live", live_version(p));
-	if (kt_json_bool(p, "pinned", false))
-		kt_remote_field(&b, ctx, "pinned", kt_json_str_or(p, "pin_reason", "yes"));
+	kt_remote_pin_fields(&b, ctx, p);
 	kt_remote_field(&b, ctx, "harness", kt_json_str(p, "harness"));
 	if (branch && kt_str_starts(branch, heads))
 		branch += strlen(heads);

@@ -59,6 +59,7 @@ const struct kt_opt kt_releases_opts[] = {
 
 static void add_row(struct kt_table *tb, const cJSON *r)
 {
+	KT_AUTOFREE char *pin = kt_json_bool(r, "active", false) ? kt_remote_pin(r) : NULL;
 	char created[64], commit[16];
 	const char *message = kt_json_str(r, "message");
 	const char *preview = kt_json_str(r, "preview");
@@ -68,7 +69,8 @@ static void add_row(struct kt_table *tb, const cJSON *r)
 		error             ? error
 			: preview ? preview
 			: message ? message
-				  : kt_json_str_or(r, "source", "") };
+				  : kt_json_str_or(r, "source", ""),
+		pin ? pin : "" };
 
 	kt_str_copy(commit, sizeof(commit), "-");
 	if (kt_json_str(r, "commit_sha"))
@@ -112,12 +114,13 @@ static enum kt_code fetch(
 enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	static const char *const head[] = { "RELEASE", "STATE", "COMMIT", "CREATED", "BY",
-		"DESCRIPTION" };
+		"DESCRIPTION", "PINNED" };
 	const struct kt_releases_args *a = args;
 	KT_AUTO_JSON cJSON *doc = cJSON_CreateObject();
 	cJSON *list = cJSON_AddArrayToObject(doc, "data");
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	KT_AUTOFREE char *project = NULL;
+	size_t cols = KT_ARRAY_LEN(head) - 1;
 	struct kt_table *tb;
 	struct kt_client *c;
 	const cJSON *r;
@@ -133,7 +136,12 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 		kt_remote_json(ctx, doc);
 		return KT_OK;
 	}
-	tb = kt_table_new(KT_ARRAY_LEN(head));
+	/* The column is there when there is something in it. */
+	cJSON_ArrayForEach (r, list) {
+		if (kt_json_bool(r, "pinned", false) && kt_json_bool(r, "active", false))
+			cols = KT_ARRAY_LEN(head);
+	}
+	tb = kt_table_new(cols);
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (r, list)
 		add_row(tb, r);
@@ -141,7 +149,13 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 	kt_table_free(tb);
 	if (list->child)
 		kt_out(b.ptr, b.len);
-	else
+	/* The live one may be older than what is listed. */
+	if (list->child && kt_json_bool(list->child, "pinned", false)) {
+		KT_AUTOFREE char *pin = kt_remote_pin(list->child);
+
+		kt_say(ctx, "%s is pinned, %s; karta releases unpin ends that", project, pin);
+	}
+	if (!list->child)
 		kt_say(ctx, "no releases yet; 'git push karta main' makes one");
 	return KT_OK;
 }
@@ -193,6 +207,15 @@ static const struct kt_opt show_opts[] = {
 	KT_OPT_END,
 };
 
+/* Of a release that another one is pinned before. */
+static void pinned_elsewhere(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *r)
+{
+	KT_AUTOFREE char *pin = kt_remote_pin(r);
+	KT_AUTOFREE char *text = pin ? kt_asprintf("another release, %s", pin) : NULL;
+
+	kt_remote_field(b, ctx, "pinned", text);
+}
+
 static void print_release(const struct kt_ctx *ctx, const cJSON *r)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
@@ -203,6 +226,10 @@ static void print_release(const struct kt_ctx *ctx, const cJSON *r)
 	kt_remote_field(&b, ctx, "release", kt_json_str(r, "version"));
 	kt_remote_field(&b, ctx, "project", kt_json_str(r, "project"));
 	kt_remote_field(&b, ctx, "state", kt_json_str(r, "state"));
+	if (kt_json_bool(r, "active", false))
+		kt_remote_pin_fields(&b, ctx, r);
+	else
+		pinned_elsewhere(&b, ctx, r);
 	kt_remote_field(&b, ctx, "error", kt_json_str(kt_json_obj(r, "error"), "message"));
 	kt_remote_field(&b, ctx, "url", kt_json_str(r, "url"));
 	kt_remote_field(&b, ctx, "commit", kt_json_str(r, "commit_sha"));
@@ -441,7 +468,8 @@ static const struct kt_opt rollback_opts[] = {
 	KT_OPT_ARG_("name", struct rollback_args, name, 0, "the project (default: this folder's)"),
 	KT_OPT_STR_(0, "to", struct rollback_args, to, "VERSION",
 		"as v3 (default: the one that was live before)"),
-	KT_OPT_STR_(0, "reason", struct rollback_args, reason, "TEXT", "why, for the audit log"),
+	KT_OPT_STR_(0, "reason", struct rollback_args, reason, "TEXT",
+		"why; shown wherever the project is"),
 	KT_OPT_END,
 };
 
@@ -493,6 +521,11 @@ static enum kt_code run_activate(struct kt_ctx *ctx, const void *args, struct kt
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc = act(ctx, NULL, "POST", "/activate", a->version, NULL, &doc, err);
 
+	if (rc == KT_ECONFLICT)
+		return kt_hint(err,
+			"'karta releases unpin' lets go; 'karta rollback --to %s' holds "
+			"that one instead",
+			a->version);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json) {
@@ -501,6 +534,34 @@ static enum kt_code run_activate(struct kt_ctx *ctx, const void *args, struct kt
 	}
 	kt_say(ctx, "%s is live.", kt_json_str_or(doc, "version", "?"));
 	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
+	return KT_OK;
+}
+
+struct pin_args {
+	const char *name;
+	const char *reason;
+};
+
+static const struct kt_opt pin_opts[] = {
+	KT_OPT_ARG_("name", struct pin_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_STR_(
+		0, "reason", struct pin_args, reason, "TEXT", "why; shown wherever the project is"),
+	KT_OPT_END,
+};
+
+static enum kt_code run_pin(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct pin_args *a = args;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc = act(ctx, a->name, "PUT", "/pin", NULL, a->reason, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	if (ctx->json)
+		kt_remote_json(ctx, doc);
+	kt_say(ctx, "%s stays at %s until: karta releases unpin",
+		kt_json_str_or(doc, "slug", "the project"),
+		kt_json_str_or(kt_json_obj(doc, "current"), "version", "its release"));
 	return KT_OK;
 }
 
@@ -563,15 +624,22 @@ static const struct kt_cmd activate_cmd = {
 	.args_size = sizeof(struct one_args),
 	.run = run_activate,
 };
+static const struct kt_cmd pin_cmd = {
+	.name = "pin",
+	.summary = "keep the live release live, whatever is deployed",
+	.opts = pin_opts,
+	.args_size = sizeof(struct pin_args),
+	.run = run_pin,
+};
 static const struct kt_cmd unpin_cmd = {
 	.name = "unpin",
-	.summary = "let deploys go live again after a rollback",
+	.summary = "let deploys go live again after a rollback or pin",
 	.opts = unpin_opts,
 	.args_size = sizeof(struct project_args),
 	.run = run_unpin,
 };
 static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &diff_cmd, &download_cmd,
-	&activate_cmd, &unpin_cmd, NULL };
+	&activate_cmd, &pin_cmd, &unpin_cmd, NULL };
 
 const struct kt_cmd kt_cmd_releases = {
 	.name = "releases",

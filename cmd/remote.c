@@ -413,6 +413,30 @@ void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size)
 		kt_str_copy(out, size, "-");
 }
 
+char *kt_remote_pin(const cJSON *obj)
+{
+	const char *by = kt_json_str(obj, "pinned_by");
+	char ago[64];
+
+	if (!kt_json_bool(obj, "pinned", false))
+		return NULL;
+	kt_remote_ago(obj, "pinned_at", ago, sizeof(ago));
+	return kt_asprintf("%s%s%s: %s", ago, by ? " by " : "", by ? by : "",
+		kt_json_str_or(obj, "pin_reason", "no reason given"));
+}
+
+void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *obj)
+{
+	const char *by = kt_json_str(obj, "pinned_by"), *at = kt_json_str(obj, "pinned_at");
+	KT_AUTOFREE char *who = kt_asprintf(
+		"%s%s%s", by ? by : "", by && at ? ", " : "", at ? at : "");
+
+	if (!kt_json_bool(obj, "pinned", false))
+		return;
+	kt_remote_field(b, ctx, "pinned", kt_json_str_or(obj, "pin_reason", "yes"));
+	kt_remote_field(b, ctx, "pinned by", who);
+}
+
 enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const char *name,
 	const char *given, struct kt_err *err)
 {

@@ -52,6 +52,13 @@ void kt_remote_field(
 /* "3 hours ago" of a time member, "-" when it has none. */
 void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size);
 /*
+ * "2 hours ago by admin: v4 answers in French" of a pinned project or release object; NULL when it
+ * is not pinned. The caller's.
+ */
+char *kt_remote_pin(const cJSON *obj);
+/* The fields "pinned" (why) and "pinned by" (who, since when) of such an object. */
+void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *obj);
+/*
  * Ask for a destructive act: --confirm=NAME must be the name, or a person on the terminal types it.
  * Returns KT_OK, KT_ECONFIRM or KT_ECANCEL.
  */

@@ -37,6 +37,8 @@ _karta_kind()
 	'releases download --format') kind='words tar.gz tar.zst' ;;
 	'releases download #0') kind='any' ;;
 	'releases activate #0') kind='any' ;;
+	'releases pin --reason') kind='any' ;;
+	'releases pin #0') kind='any' ;;
 	'releases unpin #0') kind='any' ;;
 	'rollback --to') kind='any' ;;
 	'rollback --reason') kind='any' ;;
@@ -131,13 +133,14 @@ _karta_lists()
 	'releases diff') subs='' opts='' ;;
 	'releases download') subs='' opts=' --output -o --format' ;;
 	'releases activate') subs='' opts='' ;;
+	'releases pin') subs='' opts=' --reason' ;;
 	'releases unpin') subs='' opts='' ;;
 	'rollback') subs='' opts=' --to --reason' ;;
 	'config') subs='list get set unset' opts=' --shell -s' ;;
 	'config list') subs='' opts=' --shell -s' ;;
 	'config get') subs='' opts='' ;;
-	'config set') subs='' opts='' ;;
-	'config unset') subs='' opts='' ;;
+	'config set') subs='' opts=' --no-wait' ;;
+	'config unset') subs='' opts=' --no-wait' ;;
 	'logs') subs='' opts=' --follow -f --tail -t --lines --since --until --level --source --session --release' ;;
 	'projects') subs='list show create add rename delete link bind releases' opts='' ;;
 	'projects list') subs='' opts='' ;;

@@ -10,7 +10,7 @@ function __karta_path
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
 				set path $try
 			end
 		end
@@ -70,6 +70,7 @@ complete -c karta -n '__karta_at "deploy"' -s m -l message -x -d 'what the relea
 complete -c karta -n '__karta_at "deploy"' -l dirty -d 'deploy the files as they are, committed or not'
 complete -c karta -n '__karta_at "deploy"' -l include -x -d 'send this file or folder too, though git ignores it or it looks like a secret; with files as they are; may be repeated'
 complete -c karta -n '__karta_at "deploy"' -l no-activate -d 'build and keep the release, but do not put it live'
+complete -c karta -n '__karta_at "deploy"' -l unpin -d 'end the pin of a rollback when the release goes live'
 complete -c karta -n '__karta_at "deploy"' -l no-wait -d 'return when the server has taken it'
 complete -c karta -n '__karta_at "deploy"' -s n -l dry-run -d 'pack and show what would be deployed'
 complete -c karta -n '__karta_at "deploy"' -s f -l force -d 'also when the branch was deployed by somebody else meanwhile'
@@ -84,17 +85,21 @@ complete -c karta -n '__karta_at "releases"' -a download -d 'fetch a release\'s 
 complete -c karta -n '__karta_at "releases download"' -s o -l output -r -F -d 'file to write; - is standard output'
 complete -c karta -n '__karta_at "releases download"' -l format -x -a 'tar.gz tar.zst' -d 'kind of archive (default: tar.gz)'
 complete -c karta -n '__karta_at "releases"' -a activate -d 'make a stored release live'
-complete -c karta -n '__karta_at "releases"' -a unpin -d 'let deploys go live again after a rollback'
+complete -c karta -n '__karta_at "releases"' -a pin -d 'keep the live release live, whatever is deployed'
+complete -c karta -n '__karta_at "releases pin"' -l reason -x -d 'why; shown wherever the project is'
+complete -c karta -n '__karta_at "releases"' -a unpin -d 'let deploys go live again after a rollback or pin'
 complete -c karta -n '__karta_at ""' -a rollback -d 'make an older release live again, with its configuration'
 complete -c karta -n '__karta_at "rollback"' -l to -x -d 'as v3 (default: the one that was live before)'
-complete -c karta -n '__karta_at "rollback"' -l reason -x -d 'why, for the audit log'
+complete -c karta -n '__karta_at "rollback"' -l reason -x -d 'why; shown wherever the project is'
 complete -c karta -n '__karta_at ""' -a config -d 'config vars of a project'
 complete -c karta -n '__karta_at "config"' -s s -l shell -d 'as NAME=\'value\' lines for a shell'
 complete -c karta -n '__karta_at "config"' -a list -d 'list the variables'
 complete -c karta -n '__karta_at "config list"' -s s -l shell -d 'as NAME=\'value\' lines for a shell'
 complete -c karta -n '__karta_at "config"' -a get -d 'print one value'
 complete -c karta -n '__karta_at "config"' -a set -d 'set variables and release them'
+complete -c karta -n '__karta_at "config set"' -l no-wait -d 'do not wait until it is live'
 complete -c karta -n '__karta_at "config"' -a unset -d 'remove variables and release that'
+complete -c karta -n '__karta_at "config unset"' -l no-wait -d 'do not wait until it is live'
 complete -c karta -n '__karta_at ""' -a logs -d 'show what happens in a project'
 complete -c karta -n '__karta_at "logs"' -s f -l follow -d 'go on with what comes, until Ctrl-C'
 complete -c karta -n '__karta_at "logs"' -s t -l tail -d 'same as --follow'

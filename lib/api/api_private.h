@@ -280,6 +280,7 @@ void kt_api_releases_log(struct kt_call *c, const struct kt_params *p);
 void kt_api_releases_activate(struct kt_call *c, const struct kt_params *p);
 void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p);
 void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p);
+void kt_api_projects_pin(struct kt_call *c, const struct kt_params *p);
 void kt_api_projects_unpin(struct kt_call *c, const struct kt_params *p);
 void kt_api_deploys_create(struct kt_call *c, const struct kt_params *p);
 void kt_api_deploys_get(struct kt_call *c, const struct kt_params *p);

@@ -77,6 +77,9 @@ static void send_dev(
 	kt_jw_str(&w, "mode", app->harness == KT_HARNESS_REHEARSAL ? "offline" : "live");
 	kt_jw_str(&w, "problem", problem[0] ? problem : NULL);
 	kt_jw_str(&w, "version", c->api->cfg.version);
+	/* A preview goes its own way. */
+	if (t && !t->preview)
+		kt_control_write_pin(c->api->cfg.control, t->project_id, &w);
 	write_agents(&w, app, "agents");
 	kt_jw_int(&w, "sessions",
 		(int64_t)(t ? kt_sessions_count_of(reg, t->project_id) : kt_sessions_count(reg)));

@@ -173,6 +173,18 @@ void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p)
 		kt_api_answered, l);
 }
 
+void kt_api_projects_pin(struct kt_call *c, const struct kt_params *p)
+{
+	KT_AUTO_JSON cJSON *body = NULL;
+	const char *reason;
+	struct kt_later *l;
+
+	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "reason", &reason))
+		return;
+	l = kt_api_later(c, NULL, NULL);
+	kt_control_pin(c->api->cfg.control, &l->actor, p->value[0], reason, kt_api_answered, l);
+}
+
 void kt_api_projects_unpin(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_later *l = kt_api_later(c, NULL, NULL);

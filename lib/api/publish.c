@@ -67,7 +67,7 @@ static enum body body_kind(const struct kt_request *rq)
 static bool query_document(struct kt_call *c, struct kt_buf *out)
 {
 	static const char *const texts[] = { "commit_sha", "ref", "message" };
-	static const char *const flags[] = { "fork", "activate", "force", "preview" };
+	static const char *const flags[] = { "fork", "activate", "force", "preview", "unpin" };
 	char text[2048], flag[8];
 	int64_t pr = 0;
 	struct kt_jw w;
@@ -88,7 +88,8 @@ static bool query_document(struct kt_call *c, struct kt_buf *out)
 		if (!kt_str_eq(flag, "true") && !kt_str_eq(flag, "false") &&
 			!kt_str_eq(flag, "1") && !kt_str_eq(flag, "0")) {
 			kt_api_fail(c, 400, "bad_query",
-				"'fork', 'activate', 'force' and 'preview' are true or false",
+				"'fork', 'activate', 'force', 'preview' and 'unpin' are true or "
+				"false",
 				NULL);
 			return false;
 		}

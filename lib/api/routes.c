@@ -73,6 +73,7 @@ ROUTE(releases_log)
 ROUTE(releases_activate)
 ROUTE(projects_activate)
 ROUTE(projects_rollback)
+ROUTE(projects_pin)
 ROUTE(projects_unpin)
 ROUTE(deploys_create)
 ROUTE(deploys_get)
@@ -135,6 +136,7 @@ static const struct rule rules[] = {
 	{ { KT_POST, V "/activate", route_releases_activate, "activateRelease" }, WRITE, HOST },
 	{ { KT_POST, P "/activate", route_projects_activate, "activateVersion" }, WRITE, HOST },
 	{ { KT_POST, P "/rollback", route_projects_rollback, "rollBack" }, ADMIN, HOST },
+	{ { KT_PUT, P "/pin", route_projects_pin, "pinProject" }, ADMIN, HOST },
 	{ { KT_DELETE, P "/pin", route_projects_unpin, "unpinProject" }, ADMIN, HOST },
 	{ { KT_POST, P "/deploys", route_deploys_create, "createDeploy" }, WRITE, HOST },
 	{ { KT_GET, P "/deploys/{version}", route_deploys_get, "getDeploy" }, PUSHER, HOST },

@@ -198,6 +198,7 @@ struct kt_client_publish {
 	const char *const *env; /* "K=V", NULL-terminated, or NULL */
 	int64_t pr; /* 0 = none */
 	bool fork, force, no_activate, preview;
+	bool unpin; /* end the pin when it becomes active */
 	bool no_wait; /* return when the server has taken it */
 	/* Build log, line by line; or NULL. */
 	void (*log)(void *arg, const char *level, const char *text);
@@ -207,14 +208,27 @@ struct kt_client_publish {
 	void *arg;
 };
 /*
+ * Would this publish be held by the project's pin? `refs` is the project's answer to .../refs.
+ * Returns KT_OK, or KT_ECONFLICT ("held at v1 since ..."): the caller adds what lets go as a hint.
+ */
+KT_MUST_CHECK enum kt_code kt_client_publish_held(
+	const struct kt_client_publish *p, const cJSON *refs, struct kt_err *err);
+/*
+ * Follow the build of a release that is on its way to its end, with the log(), poll(), arg and
+ * project of p alone; the rest as kt_client_publish().
+ */
+KT_MUST_CHECK enum kt_code kt_client_follow_release(struct kt_client *c,
+	const struct kt_client_publish *p, const char *release_id, cJSON **out, struct kt_err *err);
+/*
  * Publish and follow the build to its end. What the server lacks is sent by a second thread packing
  * and this one sending. A lost connection is repaired: what was received is kept there.
  *
  * *out is the release object (the caller's) with `activated`, `pinned` and `took_ms` added where
  * the server told them; NULL when there is none. It is set also when the build failed (KT_EIO; its
  * "error" says why) and when it was let go (KT_ECANCEL; perhaps with its "id" alone).
- * Returns KT_OK, KT_ECONFLICT (pinned: stored but not active, *out is set; or the ref moved, or
- * others: kt_client_problem() has the code), KT_EIO (build failed), KT_ECANCEL, KT_EAUTH, ...
+ * Returns KT_OK, KT_ECONFLICT (stored but not live, *out is set; or held by a pin, or the ref
+ * moved, or others: kt_client_problem() has the code), KT_EIO (build failed), KT_ECANCEL, KT_EAUTH,
+ * ...
  */
 KT_MUST_CHECK enum kt_code kt_client_publish(
 	struct kt_client *c, const struct kt_client_publish *p, cJSON **out, struct kt_err *err);

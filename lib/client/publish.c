@@ -29,6 +29,7 @@
 #define PATIENCE_US ((int64_t)180 * 1000000) /* an upload is unpacked before the answer begins */
 #define GIVE_UP_MS 60000 /* a build whose log cannot be reached */
 #define ASK_MS 500
+#define REPLACED_MAX 20 /* releases that take one another's place */
 
 enum outcome { DONE, MISSING, BASE_UNKNOWN, LOST, FAILED };
 enum how { BY_DIGEST, BY_DELTA, WHOLE };
@@ -217,6 +218,8 @@ static char *document(const struct publish *pb, enum how how)
 		kt_jw_bool(&w, "preview", true);
 	if (p->no_activate)
 		kt_jw_bool(&w, "activate", false);
+	if (p->unpin)
+		kt_jw_bool(&w, "unpin", true);
 	if (p->force)
 		kt_jw_bool(&w, "force", true);
 	if (p->expected)
@@ -240,7 +243,8 @@ static void copy_member(cJSON *to, const cJSON *from, const char *key)
 /* The release object of an answer, with what stands beside it. */
 static void take_release(struct publish *pb, const cJSON *data)
 {
-	static const char *const beside[] = { "error", "activated", "pinned", "took_ms" };
+	static const char *const beside[] = { "error", "activated", "pinned", "replaced_by",
+		"took_ms" };
 	const cJSON *inner = kt_json_obj(data, "release");
 
 	if (!inner)
@@ -506,6 +510,20 @@ static enum kt_code send_all(struct publish *pb, enum how how, struct kt_err *er
 
 /* --- the whole --------------------------------------------------------------------------- */
 
+enum kt_code kt_client_publish_held(
+	const struct kt_client_publish *p, const cJSON *refs, struct kt_err *err)
+{
+	const char *version = kt_json_str_or(kt_json_obj(refs, "live"), "version", "its release");
+	const char *since = kt_json_str(refs, "pinned_at"), *by = kt_json_str(refs, "pinned_by");
+
+	if (!kt_json_bool(refs, "pinned", false) || p->no_activate || p->unpin || p->pr ||
+		p->preview || (p->ref && !kt_str_eq(p->ref, kt_json_str(refs, "production_ref"))))
+		return KT_OK;
+	return kt_fail(err, KT_ECONFLICT, 0, "held at %s%s%s%s%s (%s)", version,
+		since ? " since " : "", since ? since : "", by ? " by " : "", by ? by : "",
+		kt_json_str_or(refs, "pin_reason", "pinned"));
+}
+
 /* Learn the digest of the live release; "" when there is no project yet. */
 static enum kt_code find_live(struct publish *pb, struct kt_err *err)
 {
@@ -524,7 +542,7 @@ static enum kt_code find_live(struct publish *pb, struct kt_err *err)
 	if (rc != KT_OK && rc != KT_ENOTFOUND)
 		return rc;
 	pb->live = kt_strdup(kt_json_str_or(kt_json_obj(doc, "live"), "digest", ""));
-	return KT_OK;
+	return kt_client_publish_held(pb->p, doc, err);
 }
 
 static enum kt_code publish_tree(struct publish *pb, struct kt_err *err)
@@ -566,6 +584,8 @@ static enum kt_code redeploy(struct publish *pb, struct kt_err *err)
 	add_text(&w, "message", pb->p->message);
 	if (pb->p->no_activate)
 		kt_jw_bool(&w, "activate", false);
+	if (pb->p->unpin)
+		kt_jw_bool(&w, "unpin", true);
 	kt_jw_obj_end(&w);
 	kt_buf_adds(&path, "/agent_projects/");
 	kt_url_add_segment(&path, pb->p->project);
@@ -587,14 +607,56 @@ static enum kt_code result(const struct publish *pb, struct kt_err *err)
 	if (e || kt_str_eq(kt_json_str(r, "state"), "failed"))
 		return kt_fail(err, KT_EIO, 0, "%s failed: %s", version,
 			kt_json_str_or(e, "message", "the build failed"));
-	if (pb->p->no_wait || pb->p->no_activate || !kt_json_bool(r, "pinned", false) ||
-		kt_json_bool(r, "activated", false) || kt_json_bool(r, "preview", false) ||
-		kt_json_bool(r, "active", false) || kt_json_str(r, "preview"))
+	/* One that went live and was followed by another did what it was to do. */
+	if (pb->p->no_wait || pb->p->no_activate || kt_json_bool(r, "activated", false) ||
+		kt_json_bool(r, "active", false) || kt_json_str(r, "activated_at") ||
+		kt_str_eq(kt_json_str(r, "state"), "active") || kt_json_str(r, "preview"))
 		return KT_OK;
+	if (!kt_json_bool(r, "pinned", false))
+		return kt_fail(err, KT_ECONFLICT, 0, "%s is stored but not live: it is %s", version,
+			kt_json_str_or(r, "state", "not active"));
 	(void)kt_fail(err, KT_ECONFLICT, 0,
-		"%s is stored but not active: the project is pinned to an earlier release",
-		version);
+		"%s is stored but not live: the project is pinned to an earlier release (%s)",
+		version, kt_json_str_or(r, "pin_reason", "a rollback"));
 	return kt_hint(err, "'karta releases unpin %s' ends that", pb->p->project);
+}
+
+static void release_publish(struct publish *pb)
+{
+	kt_manifest_free(pb->base);
+	free(pb->live);
+	free(pb->by_digest);
+	free(pb->want);
+}
+
+enum kt_code kt_client_follow_release(struct kt_client *c, const struct kt_client_publish *p,
+	const char *release_id, cJSON **out, struct kt_err *err)
+{
+	struct publish pb = { .c = c, .p = p, .taken = true };
+	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
+	enum kt_code rc;
+
+	kt_buf_adds(&path, "/agent_projects/");
+	kt_url_add_segment(&path, p->project);
+	kt_buf_adds(&path, "/releases");
+	pb.path = path.ptr;
+	(void)kt_str_copy(pb.id, sizeof(pb.id), release_id);
+	for (int n = 0;; n++) {
+		const char *next;
+
+		pb.over = false;
+		pb.cursor = 0;
+		rc = follow_build(&pb, err);
+		next = kt_json_str(pb.release, "replaced_by");
+		if (rc != KT_OK || !next || n == REPLACED_MAX)
+			break;
+		(void)kt_str_copy(pb.id, sizeof(pb.id), next);
+	}
+	if (rc == KT_OK)
+		rc = result(&pb, err);
+	*out = pb.release;
+	release_publish(&pb);
+	return rc;
 }
 
 enum kt_code kt_client_publish(
@@ -622,9 +684,6 @@ enum kt_code kt_client_publish(
 		(void)cJSON_AddStringToObject(pb.release, "id", pb.id);
 	}
 	*out = pb.release;
-	kt_manifest_free(pb.base);
-	free(pb.live);
-	free(pb.by_digest);
-	free(pb.want);
+	release_publish(&pb);
 	return rc;
 }

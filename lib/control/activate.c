@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moving the pointer by hand: rollback (which pins), activate, unpin. First the files of the
- * release are made sure of, beside the loop; then one transaction moves the pointer with its audit
- * row.
+ * Moving the pointer by hand: rollback (which pins) and activate. First the files of the release
+ * are made sure of, beside the loop; then one transaction moves the pointer with its audit row.
  */
 #include "control/work_private.h"
 
@@ -11,7 +10,6 @@
 
 #include <string.h>
 
-#define MAX_REASON_BYTES 200
 #define MAX_LOOKED 1000 /* releases among which the one before is looked for */
 
 struct move {
@@ -168,19 +166,21 @@ static enum kt_code move_pointer(
 	bool there = kt_str_eq(p->current_release_id, m->target.id);
 	enum kt_code rc = KT_OK;
 
-	if (!m->pin && p->pin_reason && !there)
-		return kt_op_code(op,
-			kt_fail(err, KT_ECONFLICT, 0, "the project is pinned: %s", p->pin_reason),
-			409, "pinned");
-	m->changed = !there || (m->pin && !p->pin_reason);
+	if (!m->pin && !there) {
+		rc = kt_pinned_check(tx, op, p, err);
+		if (rc != KT_OK)
+			return rc;
+	}
+	m->changed = !there || (m->pin && (!p->pin_reason || m->reason));
 	if (!m->changed)
 		return KT_OK;
 	if (!there)
 		rc = flip(tx, op, m, err);
 	if (m->pin)
-		p->pin_reason = m->reason ? m->reason
-					  : kt_arena_printf(op->arena, "rollback to v%lld",
-						    (long long)m->target.version);
+		kt_pinned_set(op, p,
+			m->reason ? m->reason
+				  : kt_arena_printf(op->arena, "rollback to v%lld",
+					    (long long)m->target.version));
 	/* Configuration goes with the code, and the next deploy goes on from it. */
 	p->config_version = m->target.config_version;
 	if (rc == KT_OK)
@@ -305,17 +305,13 @@ static void begin_move(struct kt_control *ctl, const struct kt_actor *a, const c
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	struct move *m = kt_arena_alloc(op->arena, sizeof(*m));
 	struct kt_project_mem *p = kt_op_project(op, ref);
-	char text[MAX_REASON_BYTES];
 
 	if (!p)
 		return;
 	op->data = m;
 	m->ref = kt_arena_strdup(op->arena, p->id);
 	m->word = version && *version ? kt_arena_strdup(op->arena, version) : NULL;
-	if (reason && *reason) {
-		(void)kt_str_copy(text, sizeof(text), reason);
-		m->reason = kt_arena_strdup(op->arena, text);
-	}
+	m->reason = kt_pinned_reason(op, reason);
 	m->pin = pin;
 	if (!pin && !m->word) {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "'version' is needed");
@@ -335,49 +331,4 @@ void kt_control_activate(struct kt_control *ctl, const struct kt_actor *a, const
 	const char *version, const struct kt_precond *pre, kt_result_fn fn, void *arg)
 {
 	begin_move(ctl, a, ref, version, NULL, false, pre, fn, arg);
-}
-
-/* --- unpin ------------------------------------------------------------------------------- */
-
-static enum kt_code unpin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
-{
-	struct kt_op *op = arg;
-	struct move *m = op->data;
-	const char *reason;
-	enum kt_code rc = kt_project_find(tx, op, m->ref, &m->project, err);
-
-	if (rc != KT_OK)
-		return rc;
-	reason = m->project.pin_reason;
-	m->project.pin_reason = NULL;
-	if (!reason)
-		return KT_OK;
-	rc = kt_tx_project_put(tx, &m->project, err);
-	if (rc == KT_OK)
-		rc = kt_op_audit(tx, op, "project.unpin",
-			kt_object_project(op->arena, m->project.slug),
-			kt_json_pairs(op->arena, "pin_reason", reason, NULL), err);
-	return rc;
-}
-
-static void unpinned(struct kt_op *op)
-{
-	struct move *m = op->data;
-
-	kt_op_show_project(op, kt_index_project_put(op->ctl, &m->project));
-	op->status = 200;
-}
-
-void kt_control_unpin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	kt_result_fn fn, void *arg)
-{
-	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	struct move *m = kt_arena_alloc(op->arena, sizeof(*m));
-	struct kt_project_mem *p = kt_op_project(op, ref);
-
-	if (!p)
-		return;
-	op->data = m;
-	m->ref = kt_arena_strdup(op->arena, p->id);
-	kt_op_write(op, unpin_work, unpinned);
 }

@@ -61,20 +61,21 @@ static char *note_path(const struct kt_control *ctl, const char *release_id)
 	return kt_asprintf("%s/builds/%s.json", ctl->data_dir, release_id);
 }
 
-enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id, bool activate,
-	const char *expected, struct kt_err *err)
+enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
+	const struct kt_build_aim *aim, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = note_path(ctl, release_id);
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
 	struct kt_jw w;
 
-	if (activate && !expected)
+	if (aim->activate && !aim->unpin && !aim->expected)
 		return KT_OK;
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
-	kt_jw_bool(&w, "activate", activate);
-	if (expected)
-		kt_jw_str(&w, "expected", expected);
+	kt_jw_bool(&w, "activate", aim->activate);
+	kt_jw_bool(&w, "unpin", aim->unpin);
+	if (aim->expected)
+		kt_jw_str(&w, "expected", aim->expected);
 	kt_jw_obj_end(&w);
 	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, true, err);
 }
@@ -219,9 +220,48 @@ static enum kt_code follow_live(struct kt_tx *tx, struct kt_build *b,
 	if (rc != KT_OK || !strcmp(live.digest, row->digest))
 		return rc;
 	*out_late = true;
+	w->replaced_by = live.id;
 	if (live.config_version >= row->config_version)
 		return KT_OK;
-	return kt_release_again(tx, b->op, &w->project, &live, "config", NULL, &w->moved, err);
+	rc = kt_release_again(tx, b->op, &w->project, &live, "config", NULL, &w->moved, err);
+	if (rc == KT_OK)
+		w->replaced_by = w->moved.id;
+	return rc;
+}
+
+/*
+ * Does the project's pin hold this release back? Not when it is the live code with configuration
+ * that was changed since, and not when it is here to end that pin. What was made before the pin
+ * is held whatever it is: a rollback came after it.
+ */
+static enum kt_code look_at_pin(
+	struct kt_tx *tx, struct kt_build *b, const struct kt_release_row *row, struct kt_err *err)
+{
+	struct kt_build_work *w = b->work;
+	struct kt_project_row *p = &w->project;
+	struct kt_pinned pin = { p->pin_reason, p->pin_by, p->pinned_us, 0 };
+	struct kt_release_row live;
+	enum kt_code rc;
+
+	w->held = NULL;
+	w->unpinned = false;
+	if (row->preview || !p->pin_reason)
+		return KT_OK;
+	if (row->version >= p->pin_next && !strcmp(row->source, "config"))
+		return KT_OK;
+	if (row->version >= p->pin_next && b->unpin && b->activate) {
+		w->unpinned = true;
+		return kt_pinned_end(tx, b->op, p, err);
+	}
+	if (p->current_release_id) {
+		rc = kt_tx_release(
+			tx, b->op->arena, row->org_id, p->current_release_id, &live, err);
+		if (rc != KT_OK)
+			return rc;
+		pin.version = live.version;
+	}
+	w->held = kt_pinned_text(b->arena, &pin);
+	return KT_OK;
 }
 
 static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -246,16 +286,16 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 	row.harness = w->harness;
 	row.built_us = kt_time_us();
 	w->activated = false;
-	w->moved.id = NULL;
-	w->pin_reason = row.preview ? NULL : w->project.pin_reason;
-	if (!w->pin_reason && !strcmp(row.source, "config"))
+	w->moved.id = w->replaced_by = NULL;
+	rc = look_at_pin(tx, b, &row, err);
+	if (rc == KT_OK && !w->held && !strcmp(row.source, "config"))
 		rc = follow_live(tx, b, &row, &late, err);
 	if (rc != KT_OK)
 		return rc;
 	if (row.preview) {
 		action = "preview.create";
 		rc = replace_preview(tx, b, &row, err);
-	} else if (w->pin_reason || late || !b->activate) {
+	} else if (w->held || late || !b->activate) {
 		row.state = KT_REL_READY;
 	} else {
 		action = "release.activate";
@@ -315,12 +355,13 @@ static void tell_end(struct kt_build *b)
 		log_release(b, "info", text);
 	} else {
 		kt_build_say(b, "info", "-----> Built v%lld, not activated", (long long)b->version);
-		if (w->pin_reason)
+		if (w->held)
 			kt_build_say(b, "warn",
-				"       the project is pinned (%s): 'karta releases unpin' lets go",
-				w->pin_reason);
-		text = kt_asprintf("v%lld is ready", (long long)b->version);
-		log_release(b, "info", text);
+				"       the project is %s ('karta releases unpin' lets go)",
+				w->held);
+		text = kt_asprintf("v%lld is ready, not live%s%s", (long long)b->version,
+			w->held ? ": the project is " : "", w->held ? w->held : "");
+		log_release(b, w->held ? "warn" : "info", text);
 	}
 }
 
@@ -346,7 +387,7 @@ static void hand_over(struct kt_build *b, struct kt_project_mem *p)
 
 	kt_build_say(b, "info", "-----> v%lld takes its place: newer code went live meanwhile",
 		(long long)w->moved.version);
-	kt_build_begin(b->ctl, p, &w->moved, true, b->op, -1, NULL);
+	kt_build_start(b->ctl, p, &w->moved, true, b->op);
 	next = kt_map_get(&b->ctl->builds, w->moved.id);
 	while (b->waiters.len > 0)
 		kt_vec_push(&next->waiters, kt_vec_remove(&b->waiters, 0));
@@ -407,8 +448,8 @@ static void fail_build(struct kt_build *b, const char *code, const char *message
 		w->code = code;
 		w->problem = kt_arena_strdup(b->arena, message);
 	}
-	w->activated = false;
-	w->pin_reason = NULL;
+	w->activated = w->unpinned = false;
+	w->held = NULL;
 	w->pending++;
 	kt_store_write(b->ctl->store, fail_row, failed, b);
 }
@@ -544,16 +585,17 @@ static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem 
 }
 
 void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, bool activate, const struct kt_op *by, int64_t n_new,
-	const char *expected)
+	const struct kt_release_row *row, const struct kt_build_aim *aim, const struct kt_op *by,
+	int64_t n_new)
 {
 	struct kt_build *b = new_build(ctl, p, row, by);
 	struct kt_build_work *w = b->work;
 	struct kt_err err = KT_ERR_INIT;
 
-	b->activate = activate;
+	b->activate = aim->activate;
+	b->unpin = aim->unpin;
 	w->n_new = n_new;
-	w->expected = expected ? kt_arena_strdup(b->arena, expected) : NULL;
+	w->expected = aim->expected ? kt_arena_strdup(b->arena, aim->expected) : NULL;
 	if (kt_build_open_log(b, &err) != KT_OK)
 		kt_log(KT_LOG_ERROR, "control", "the log of release %s: %s", b->release_id,
 			err.msg);
@@ -568,7 +610,9 @@ void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
 void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
 	const struct kt_release_row *row, bool activate, const struct kt_op *by)
 {
-	kt_build_begin(ctl, p, row, activate, by, -1, NULL);
+	const struct kt_build_aim aim = { .activate = activate };
+
+	kt_build_begin(ctl, p, row, &aim, by, -1);
 }
 
 void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p)
@@ -605,21 +649,21 @@ static enum kt_code read_left(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 /* What the note says, when there is one. expected in arena. */
 static void read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
-	bool *out_activate, const char **out_expected)
+	struct kt_build_aim *out)
 {
 	KT_AUTOFREE char *path = note_path(ctl, release_id);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	const char *expected;
 
-	*out_activate = true;
-	*out_expected = NULL;
+	*out = (struct kt_build_aim){ .activate = true };
 	if (kt_fs_read(path, &text, NULL) != KT_OK ||
 		kt_json_parse(text.ptr, text.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
 		return;
-	*out_activate = kt_json_bool(doc, "activate", true);
+	out->activate = kt_json_bool(doc, "activate", true);
+	out->unpin = kt_json_bool(doc, "unpin", false);
 	expected = kt_json_str(doc, "expected");
-	*out_expected = expected ? kt_arena_strdup(arena, expected) : NULL;
+	out->expected = expected ? kt_arena_strdup(arena, expected) : NULL;
 }
 
 /* Trees that never got their name. */
@@ -688,16 +732,15 @@ enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err)
 	/* Everything a build needs was there before its row: it begins anew, in order of age. */
 	for (size_t i = 0; i < l.n; i++) {
 		struct kt_project_mem *p = kt_map_get(&ctl->projects, l.rows[i].project_id);
-		const char *expected;
-		bool activate;
+		struct kt_build_aim aim;
 
 		if (!p)
 			continue;
-		read_note(ctl, arena, l.rows[i].id, &activate, &expected);
+		read_note(ctl, arena, l.rows[i].id, &aim);
 		kt_log(KT_LOG_INFO, "control",
 			"%s v%lld: the build was interrupted and begins anew", p->slug,
 			(long long)l.rows[i].version);
-		kt_build_begin(ctl, p, &l.rows[i], activate, NULL, -1, expected);
+		kt_build_begin(ctl, p, &l.rows[i], &aim, NULL, -1);
 	}
 	remove_notes(ctl);
 	kt_releases_sweep(ctl);

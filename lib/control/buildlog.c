@@ -142,7 +142,9 @@ static void append_release(struct kt_build *b)
 		kt_jw_null(&w, "error");
 	}
 	kt_jw_bool(&w, "activated", work->activated);
-	kt_jw_bool(&w, "pinned", work->pin_reason != NULL);
+	kt_jw_bool(&w, "pinned", work->held != NULL);
+	if (work->replaced_by)
+		kt_jw_str(&w, "replaced_by", work->replaced_by);
 	kt_jw_int(&w, "took_ms", kt_loop_now_ms(b->ctl->loop) - b->started_ms);
 	kt_jw_obj_end(&w);
 	append(b, KT_EV_RELEASE, &data);

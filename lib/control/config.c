@@ -4,7 +4,7 @@
  * so that rolling back restores code and configuration together. Values are in no audit row, no log
  * and no problem, only in answers to keys with scope admin and in the environment of harnesses.
  */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -226,9 +226,35 @@ static enum kt_code write_set(struct kt_tx *tx, struct kt_op *op, struct kt_err 
 	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, "config.change", kt_object_project(op->arena, c->row.slug),
 			detail(op, c), err);
-	if (rc == KT_OK && c->row.current_release_id)
-		rc = kt_release_of_live(tx, op, &c->row, "config", &c->release, err);
 	return rc;
+}
+
+static bool is_named(void *arg, const char *name)
+{
+	return var_of(arg, name) != NULL;
+}
+
+/*
+ * The live code with the new configuration. Also when nothing changed but what is live has an older
+ * one, as after a build that failed. A release's own variable of a name that was set (or unset)
+ * here goes: it would hide the new value.
+ */
+static enum kt_code release_live(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
+{
+	struct change *c = op->data;
+	struct kt_project_row *p = &c->row;
+	struct kt_release_row live;
+	bool hidden = false;
+	enum kt_code rc;
+
+	if (!p->current_release_id)
+		return KT_OK;
+	rc = kt_tx_release(tx, op->arena, p->org_id, p->current_release_id, &live, err);
+	if (rc == KT_OK)
+		rc = kt_env_without(op->arena, live.env, is_named, c, &live.env, &hidden, err);
+	if (rc != KT_OK || (!c->any && !hidden && live.config_version == p->config_version))
+		return rc;
+	return kt_release_again(tx, op, p, &live, "config", NULL, &c->release, err);
 }
 
 static enum kt_code change_answer(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
@@ -274,6 +300,8 @@ static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK && c->any)
 		rc = write_set(tx, op, err);
 	if (rc == KT_OK)
+		rc = release_live(tx, op, err);
+	if (rc == KT_OK)
 		rc = change_answer(tx, op, err);
 	if (rc == KT_OK)
 		rc = kt_op_idem_end(tx, op, 200, c->release.id, err);
@@ -285,7 +313,7 @@ static void change_after(struct kt_op *op)
 	struct change *c = op->data;
 	struct kt_project_mem *p;
 
-	if (!c->any)
+	if (!c->any && !c->release.id)
 		return;
 	p = kt_index_project_put(op->ctl, &c->row);
 	for (size_t i = 0; i < c->n; i++) {

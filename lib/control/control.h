@@ -18,6 +18,7 @@
 #include "event/event.h"
 #include "net/loop.h"
 
+struct kt_jw;
 struct kt_control;
 struct kt_pack_limits;
 struct kt_spawner;
@@ -207,8 +208,8 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 void kt_control_project_delete(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg);
 
-/* {"refs":{name: sha},"live":{version,release,digest,commit_sha}|null,"production_ref","pinned"};
- * an unknown project is KT_ENOTFOUND. */
+/* {"refs":{name: sha},"live":{version,release,digest,commit_sha}|null,"production_ref","pinned",
+ * ...}; an unknown project is KT_ENOTFOUND. */
 void kt_control_refs(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg);
 /* Delete a ref; when a preview was made from it, the preview is over. */
@@ -264,6 +265,14 @@ void kt_control_rollback(struct kt_control *ctl, const struct kt_actor *a, const
 /* Flip the pointer to a release that was built; idempotent. 409 `pinned` when pinned. */
 void kt_control_activate(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *version, const struct kt_precond *pre, kt_result_fn fn, void *arg);
+/*
+ * Hold the current release: no other becomes current but by a rollback, until unpin. A release of
+ * the same code with new configuration does. 409 `no_release` when there is none. The project.
+ */
+void kt_control_pin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *reason, kt_result_fn fn, void *arg);
+/* The members pinned, pin_reason, pinned_by, pinned_at of a project, for a document of the API. */
+void kt_control_write_pin(struct kt_control *ctl, const char *project_id, struct kt_jw *w);
 void kt_control_unpin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg);
 

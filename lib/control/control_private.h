@@ -62,7 +62,9 @@ struct kt_project_mem {
 	char *dir; /* folder project, else NULL */
 	char *harness; /* or NULL */
 	char *production_ref;
-	char *pin_reason; /* or NULL */
+	char *pin_reason; /* NULL = not pinned */
+	char *pin_by; /* or NULL */
+	int64_t pinned_us; /* 0 = not known */
 	char *repo_url; /* or NULL */
 	bool has_webhook_secret;
 	int64_t config_version;
@@ -250,6 +252,8 @@ void kt_write_audit(struct kt_jw *w, const struct kt_audit_row *a);
 const char *kt_project_url(struct kt_op *op, const char *label);
 /* RFC 3339 with milliseconds, or null for 0. */
 void kt_write_time(struct kt_jw *w, const char *key, int64_t us);
+/* pin.c: the members pinned, pin_reason, pinned_by, pinned_at; reason NULL = not pinned. */
+void kt_write_pin(struct kt_jw *w, const char *reason, const char *by, int64_t since_us);
 /* {"action detail"} helper: a JSON object of string pairs, NULL-terminated list; in arena. */
 const char *kt_json_pairs(struct kt_arena *arena, ...);
 
@@ -323,6 +327,7 @@ struct kt_build {
 	struct kt_release_row *row; /* in arena */
 	struct kt_op *op; /* who asked (copied actor), for the audit row; own copy */
 	bool activate; /* else ready */
+	bool unpin; /* when it becomes active */
 	bool over;
 	int64_t started_ms;
 	struct kt_evlog *log;
@@ -335,14 +340,6 @@ void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
 	const struct kt_release_row *row, bool activate, const struct kt_op *by);
 /* A line of a build's log (also into the project's log). level "info", "warn", "error". */
 void kt_build_say(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
-/*
- * New release of the live code with the project's present configuration (config.c calls it inside
- * its transaction after it raised config_version): adds the row; *out is in arena.
- * Returns KT_ENOTFOUND when nothing is live.
- */
-KT_MUST_CHECK enum kt_code kt_release_of_live(struct kt_tx *tx, struct kt_op *op,
-	struct kt_project_row *p, const char *source, struct kt_release_row *out,
-	struct kt_err *err);
 /*
  * Publish a whole archive (github.c): as kt_control_publish() with these members and no document.
  */

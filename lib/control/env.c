@@ -55,6 +55,35 @@ enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena, c
 	return KT_OK;
 }
 
+enum kt_code kt_env_without(struct kt_arena *arena, const char *sealed,
+	bool (*drop)(void *arg, const char *name), void *arg, const char **out, bool *out_any,
+	struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_ENV_BYTES);
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_code rc;
+
+	*out = sealed;
+	*out_any = false;
+	if (!sealed)
+		return KT_OK;
+	rc = kt_json_parse(sealed, strlen(sealed), KT_JSON_STRICT, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	for (cJSON *v = doc->child, *next; v; v = next) {
+		next = v->next;
+		if (!drop(arg, v->string))
+			continue;
+		cJSON_Delete(cJSON_DetachItemViaPointer(doc, v));
+		*out_any = true;
+	}
+	if (!*out_any)
+		return KT_OK;
+	kt_json_add(&text, doc);
+	*out = doc->child ? kt_arena_strndup(arena, text.ptr, text.len) : NULL;
+	return KT_OK;
+}
+
 static int nibble(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -395,6 +395,10 @@ static bool start_fetch(struct kt_op *op, const struct hook *h, const struct mat
 static void answer(
 	struct kt_op *op, const struct hook *h, const struct match *accepted, const char *ignored)
 {
+	const struct kt_project_mem *p = accepted
+		? kt_map_get(&op->ctl->projects, accepted->project_id)
+		: NULL;
+	struct kt_pinned pin;
 	struct kt_jw w;
 
 	kt_jw_init(&w, &op->json);
@@ -405,6 +409,10 @@ static void answer(
 		kt_jw_str(&w, "project", accepted->slug);
 		if (h->meta.commit_sha)
 			kt_jw_str(&w, "commit_sha", h->meta.commit_sha);
+		kt_pinned_of(h->fetch && !h->meta.pr ? p : NULL, op->arena, &pin);
+		/* It is stored. GitHub's page of the delivery shows this answer. */
+		if (pin.reason)
+			kt_jw_str(&w, "held", kt_pinned_text(op->arena, &pin));
 	} else {
 		op->status = 200;
 		kt_jw_str(&w, "ignored", ignored);

@@ -137,6 +137,8 @@ struct kt_project_mem *kt_index_project_put(
 	replace(&p->harness, row->harness);
 	replace(&p->production_ref, row->production_ref);
 	replace(&p->pin_reason, row->pin_reason);
+	replace(&p->pin_by, row->pin_by);
+	p->pinned_us = row->pinned_us;
 	replace(&p->repo_url, row->repo_url);
 	p->has_webhook_secret = row->webhook_secret != NULL && row->webhook_secret_len > 0;
 	p->config_version = row->config_version;
@@ -158,6 +160,7 @@ static void project_free(struct kt_control *ctl, struct kt_project_mem *p)
 	free(p->harness);
 	free(p->production_ref);
 	free(p->pin_reason);
+	free(p->pin_by);
 	free(p->repo_url);
 	free(p);
 }

@@ -122,6 +122,8 @@ enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt
 	p->harness = COPY(row->harness);
 	p->production_ref = COPY(row->production_ref);
 	p->pin_reason = COPY(row->pin_reason);
+	p->pin_by = COPY(row->pin_by);
+	p->pinned_us = row->pinned_us;
 	p->repo_url = COPY(row->repo_url);
 #undef COPY
 	p->config_version = row->config_version;

@@ -37,11 +37,14 @@ struct publish {
 	struct kt_pack_limits limits;
 	char live[KT_DIGEST_MAX]; /* manifest of the project's live release, or "" */
 	bool builds_now; /* no other build of the project is before it */
+	struct kt_pinned pin; /* of the project when this began */
+	const char *production_ref; /* then, NULL = there was no project */
 	/* What it says. */
-	const char *commit_sha, *git_ref, *message, *source, *env, *expected;
+	const char *commit_sha, *git_ref, *message, *source, *env;
 	const char *env_mac; /* tells variables from others; sealing does so each time anew */
 	int64_t pr;
-	bool fork, preview, activate;
+	bool fork, preview;
+	struct kt_build_aim aim;
 	/* What came of it. */
 	struct kt_manifest *manifest; /* NULL again before the transaction */
 	struct kt_manifest *base;
@@ -116,6 +119,21 @@ static const char *mac_of(struct kt_op *op, const cJSON *env)
 	return kt_arena_strdup(op->arena, mac.ptr);
 }
 
+static bool for_production(const struct publish *p, const char *production_ref)
+{
+	return !p->pr && !p->preview && (!p->git_ref || !strcmp(p->git_ref, production_ref));
+}
+
+/*
+ * A pin is in its way. Who publishes hears of it; what a webhook brings is stored, as nobody
+ * would send it again when the pin has ended.
+ */
+static bool is_held(const struct publish *p, const char *production_ref)
+{
+	return p->aim.activate && !p->aim.unpin && for_production(p, production_ref) &&
+		strcmp(p->source, "webhook") != 0;
+}
+
 /* Everything of the document but the files. */
 static enum kt_code read_meta(
 	struct kt_op *op, struct publish *p, const cJSON *doc, struct kt_err *err)
@@ -142,17 +160,22 @@ static enum kt_code read_meta(
 		return refuse(op, 422, "validation_failed", err, "'pr' is out of range");
 	p->fork = kt_json_bool(doc, "fork", false);
 	p->preview = kt_json_bool(doc, "preview", false);
-	p->activate = kt_json_bool(doc, "activate", true);
+	p->aim.activate = kt_json_bool(doc, "activate", true);
+	p->aim.unpin = kt_json_bool(doc, "unpin", false);
 	s = kt_json_str(doc, "expected_commit");
 	if (s && !kt_json_bool(doc, "force", false))
-		p->expected = kt_arena_strdup(op->arena, s);
+		p->aim.expected = kt_arena_strdup(op->arena, s);
 	if (env && !cJSON_IsObject(env) && !cJSON_IsNull(env))
 		return refuse(op, 422, "validation_failed", err, "'env' must be an object");
 	rc = kt_env_seal(op->ctl, op->arena, op->who.org_id, env, &p->env, err);
 	if (rc != KT_OK)
 		return kt_op_code(op, rc, 422, "validation_failed");
 	p->env_mac = p->env ? mac_of(op, env) : "";
-	return read_source(op, p, doc, err);
+	rc = read_source(op, p, doc, err);
+	/* Said before files are asked for; what decides is the transaction. */
+	if (rc == KT_OK && p->pin.reason && is_held(p, p->production_ref))
+		rc = kt_pinned_refuse(op, &p->pin, err);
+	return rc;
 }
 
 static enum kt_code read_blob_manifest(struct kt_op *op, struct publish *p, const char *digest,
@@ -425,7 +448,7 @@ static enum kt_code prepare_steps(struct kt_op *op, struct publish *p, struct kt
 	if (rc == KT_OK)
 		rc = store_manifest(op, p, err);
 	if (rc == KT_OK)
-		rc = kt_build_note(op->ctl, p->release_id, p->activate, p->expected, err);
+		rc = kt_build_note(op->ctl, p->release_id, &p->aim, err);
 	return rc;
 }
 
@@ -483,14 +506,14 @@ static enum kt_code check_expected(
 	size_t n;
 	enum kt_code rc;
 
-	if (!p->expected || !p->git_ref)
+	if (!p->aim.expected || !p->git_ref)
 		return KT_OK;
 	rc = kt_tx_refs(tx, op->arena, p->project.id, &refs, &n, err);
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		if (!strcmp(refs[i].name, p->git_ref))
 			now = refs[i].commit_sha;
 	}
-	if (rc != KT_OK || !strcmp(now, p->expected))
+	if (rc != KT_OK || !strcmp(now, p->aim.expected))
 		return rc;
 	op->extra = kt_json_pairs(op->arena, "commit_sha", now, NULL);
 	return kt_op_code(op,
@@ -501,8 +524,7 @@ static enum kt_code check_expected(
 static void fill_row(struct kt_op *op, struct publish *p)
 {
 	const struct kt_project_row *pr = &p->project;
-	bool production = !p->pr && !p->preview &&
-		(!p->git_ref || !strcmp(p->git_ref, pr->production_ref));
+	bool production = for_production(p, pr->production_ref);
 
 	if (!production)
 		kt_preview_label(pr->label, p->git_ref, p->pr, p->label);
@@ -559,10 +581,10 @@ static void set_fingerprint(struct kt_op *op, const struct publish *p)
 
 	if (!op->pre.idem_key || op->pre.fingerprint)
 		return;
-	text = kt_arena_printf(op->arena, "%s\n%s\n%s\n%s\n%s\n%lld %d %d %d", p->digest,
+	text = kt_arena_printf(op->arena, "%s\n%s\n%s\n%s\n%s\n%lld %d %d %d%s", p->digest,
 		p->commit_sha ? p->commit_sha : "", p->git_ref ? p->git_ref : "",
 		p->message ? p->message : "", p->env_mac ? p->env_mac : "", (long long)p->pr,
-		p->fork, p->preview, p->activate);
+		p->fork, p->preview, p->aim.activate, p->aim.unpin ? " unpin" : "");
 	digest = kt_arena_alloc(op->arena, KT_DIGEST_MAX);
 	kt_sha256_of(text, strlen(text), digest);
 	op->pre.fingerprint = digest;
@@ -580,6 +602,10 @@ static enum kt_code publish_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	if (rc != KT_OK || replay)
 		return rc;
 	rc = find_or_add(tx, op, p, err);
+	if (rc == KT_OK && is_held(p, p->project.production_ref))
+		rc = kt_pinned_check(tx, op, &p->project, err);
+	if (rc == KT_OK && p->aim.unpin)
+		rc = kt_pinned_may_end(op, err);
 	if (rc == KT_OK)
 		rc = check_expected(tx, op, p, err);
 	if (rc != KT_OK)
@@ -614,8 +640,7 @@ static void published(void *arg, enum kt_code rc, const struct kt_err *err)
 		mem->publishing--;
 	if (rc == KT_OK && !op->replayed) {
 		mem = kt_index_project_put(op->ctl, &p->project);
-		kt_build_begin(
-			op->ctl, mem, &p->row, p->activate, op, (int64_t)p->n_new, p->expected);
+		kt_build_begin(op->ctl, mem, &p->row, &p->aim, op, (int64_t)p->n_new);
 	} else {
 		kt_build_unnote(op->ctl, p->release_id);
 	}
@@ -642,9 +667,7 @@ static bool label_taken(struct kt_op *op, const struct publish *p)
 	const struct kt_label_mem *l;
 	char label[64];
 
-	if (!mem ||
-		(!p->pr && !p->preview &&
-			(!p->git_ref || !strcmp(p->git_ref, mem->production_ref))))
+	if (!mem || for_production(p, mem->production_ref))
 		return false;
 	kt_preview_label(mem->label, p->git_ref, p->pr, label);
 	l = kt_map_get(&op->ctl->labels, label);
@@ -759,6 +782,9 @@ void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const 
 	mem = kt_index_project(ctl, op->who.org_id, ref);
 	if (mem && mem->current)
 		memcpy(p->live, mem->current->digest, sizeof(p->live));
+	kt_pinned_of(mem, op->arena, &p->pin);
+	if (mem)
+		p->production_ref = kt_arena_strdup(op->arena, mem->production_ref);
 	p->ref = kt_arena_strdup(op->arena, ref);
 	p->limits = ctl->limits;
 	kt_rand_id("rel_", p->release_id);

@@ -53,26 +53,12 @@ enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op, struct kt_proj
 	return rc;
 }
 
-enum kt_code kt_release_of_live(struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p,
-	const char *source, struct kt_release_row *out, struct kt_err *err)
-{
-	struct kt_release_row live;
-	enum kt_code rc;
-
-	if (!p->current_release_id)
-		return kt_fail(err, KT_ENOTFOUND, 0, "nothing is live");
-	rc = kt_tx_release(tx, op->arena, p->org_id, p->current_release_id, &live, err);
-	if (rc != KT_OK)
-		return rc;
-	return kt_release_again(tx, op, p, &live, source, NULL, out, err);
-}
-
 /* --- POST /agent_projects/{ref}/deploys -------------------------------------------------- */
 
 struct redeploy {
 	char *ref;
 	const char *commit_sha, *message;
-	bool activate;
+	struct kt_build_aim aim;
 	struct kt_project_row project;
 	struct kt_release_row from, row;
 };
@@ -144,13 +130,17 @@ static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *er
 	rc = kt_project_find(tx, op, r->ref, &r->project, err);
 	if (rc == KT_OK)
 		rc = kt_op_if_match(op, &r->project, err);
+	if (rc == KT_OK && r->aim.unpin)
+		rc = kt_pinned_may_end(op, err);
+	else if (rc == KT_OK && r->aim.activate)
+		rc = kt_pinned_check(tx, op, &r->project, err);
 	if (rc == KT_OK)
 		rc = find_commit(tx, op, r, err);
 	if (rc == KT_OK)
 		rc = kt_release_again(
 			tx, op, &r->project, &r->from, "redeploy", r->message, &r->row, err);
 	if (rc == KT_OK)
-		rc = kt_build_note(op->ctl, r->row.id, r->activate, NULL, err);
+		rc = kt_build_note(op->ctl, r->row.id, &r->aim, err);
 	if (rc == KT_OK)
 		rc = answer_deploy(tx, op, r, err);
 	if (rc == KT_OK)
@@ -163,13 +153,13 @@ static void redeploy_after(struct kt_op *op)
 	struct redeploy *r = op->data;
 	struct kt_project_mem *p = kt_index_project_put(op->ctl, &r->project);
 
-	kt_build_begin(op->ctl, p, &r->row, r->activate, op, 0, NULL);
+	kt_build_begin(op->ctl, p, &r->row, &r->aim, op, 0);
 }
 
 void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg)
 {
-	static const char *const members[] = { "commit_sha", "message", "activate", NULL };
+	static const char *const members[] = { "commit_sha", "message", "activate", "unpin", NULL };
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	struct redeploy *r = kt_arena_alloc(op->arena, sizeof(*r));
 	KT_AUTO_JSON cJSON *root = NULL;
@@ -195,7 +185,8 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 		(void)kt_str_copy(text, sizeof(text), s);
 		r->message = kt_arena_strdup(op->arena, text);
 	}
-	r->activate = kt_json_bool(root, "activate", true);
+	r->aim.activate = kt_json_bool(root, "activate", true);
+	r->aim.unpin = kt_json_bool(root, "unpin", false);
 	if (ctl->draining) {
 		kt_op_fail(
 			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");

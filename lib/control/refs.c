@@ -68,7 +68,7 @@ static enum kt_code refs_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	kt_jw_obj_end(&w);
 	write_live(&w, p.current_release_id ? &live : NULL);
 	kt_jw_str(&w, "production_ref", p.production_ref);
-	kt_jw_bool(&w, "pinned", p.pin_reason != NULL);
+	kt_write_pin(&w, p.pin_reason, p.pin_by, p.pinned_us);
 	write_limits(&w, &x->limits);
 	kt_jw_obj_end(&w);
 	kt_op_etag(op, p.current_release_id);

@@ -114,8 +114,7 @@ void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project
 	} else {
 		kt_jw_null(w, "current");
 	}
-	kt_jw_bool(w, "pinned", p->pin_reason != NULL);
-	kt_jw_str(w, "pin_reason", p->pin_reason);
+	kt_write_pin(w, p->pin_reason, p->pin_by, p->pinned_us);
 	kt_jw_int(w, "config_version", p->config_version);
 	kt_jw_str(w, "repo_url", p->repo_url);
 	write_previews(w, op, p);
@@ -161,7 +160,7 @@ void kt_write_release(struct kt_jw *w, struct kt_op *op, const struct kt_project
 		kt_jw_null(w, "error");
 	}
 	kt_jw_bool(w, "active", active);
-	kt_jw_bool(w, "pinned", p->pin_reason != NULL);
+	kt_write_pin(w, p->pin_reason, p->pin_by, p->pinned_us);
 }
 
 void kt_write_scopes(struct kt_jw *w, const char *key, unsigned scopes)

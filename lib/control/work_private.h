@@ -98,17 +98,25 @@ struct kt_build_work {
 	struct kt_project_row project;
 	struct kt_release_row settled; /* the row as it was committed */
 	bool activated;
-	const char *pin_reason; /* why it was not */
+	bool unpinned;
+	const char *held; /* by what it was not: kt_pinned_text(), or NULL */
 	struct kt_release_row moved; /* a later release took its place; id NULL = none */
+	const char *replaced_by; /* that one, or one that has its configuration; NULL = none */
 };
 
-/* As kt_build_start() with what a publish knows besides. */
+/* What is to become of a build; what its row does not hold. */
+struct kt_build_aim {
+	bool activate; /* else ready */
+	bool unpin; /* when it becomes active */
+	const char *expected; /* commit that the ref has to have, "" = none, NULL = any */
+};
+/* As kt_build_start() with what a publish knows besides. n_new: of its files, -1 = not known. */
 void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, bool activate, const struct kt_op *by, int64_t n_new,
-	const char *expected);
+	const struct kt_release_row *row, const struct kt_build_aim *aim, const struct kt_op *by,
+	int64_t n_new);
 /* Remember what the row does not hold, for a build that a crash interrupts. Blocking. */
 KT_MUST_CHECK enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
-	bool activate, const char *expected, struct kt_err *err);
+	const struct kt_build_aim *aim, struct kt_err *err);
 void kt_build_unnote(struct kt_control *ctl, const char *release_id);
 /* Worker: look at the laid-out application; lines and problem are in b's work. */
 KT_MUST_CHECK enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err);
@@ -148,6 +156,35 @@ KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
 /* "v7" in the arena. */
 const char *kt_version_text(struct kt_arena *arena, int64_t version);
 
+/* --- the pin (pin.c) --------------------------------------------------------------------- */
+
+struct kt_pinned {
+	const char *reason; /* NULL = none */
+	const char *by; /* or NULL */
+	int64_t since_us; /* 0 = not known */
+	int64_t version; /* that is held */
+};
+/* That of p, copied into arena. */
+void kt_pinned_of(const struct kt_project_mem *p, struct kt_arena *arena, struct kt_pinned *out);
+/* "held at v1 since 2026-06-01T12:00:00+00:00 by admin: rollback to v1". In arena. */
+const char *kt_pinned_text(struct kt_arena *arena, const struct kt_pinned *pin);
+/* The reason as it is kept, in arena; NULL for none. */
+const char *kt_pinned_reason(struct kt_op *op, const char *reason);
+/* Pin the row, or let it go, for op. The caller puts the row. */
+void kt_pinned_set(const struct kt_op *op, struct kt_project_row *p, const char *reason);
+void kt_pinned_clear(struct kt_project_row *p);
+/* As DELETE .../pin does: the row, and the audit entry. Nothing when there is no pin. */
+KT_MUST_CHECK enum kt_code kt_pinned_end(
+	struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p, struct kt_err *err);
+/* KT_OK, or KT_ECONFLICT with the problem `pinned`. */
+KT_MUST_CHECK enum kt_code kt_pinned_check(
+	struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *p, struct kt_err *err);
+/* The problem `pinned`; KT_ECONFLICT. */
+KT_MUST_CHECK enum kt_code kt_pinned_refuse(
+	struct kt_op *op, const struct kt_pinned *pin, struct kt_err *err);
+/* KT_OK, or KT_EDENIED: only admins end a pin. */
+KT_MUST_CHECK enum kt_code kt_pinned_may_end(struct kt_op *op, struct kt_err *err);
+
 /* --- env of one release ------------------------------------------------------------------ */
 
 /*
@@ -156,6 +193,13 @@ const char *kt_version_text(struct kt_arena *arena, int64_t version);
  */
 KT_MUST_CHECK enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena,
 	const char *org_id, const cJSON *env, const char **out, struct kt_err *err);
+/*
+ * Such an object (or NULL) without the variables that drop() names; NULL when none is left. In
+ * arena. *out_any: there was one.
+ */
+KT_MUST_CHECK enum kt_code kt_env_without(struct kt_arena *arena, const char *sealed,
+	bool (*drop)(void *arg, const char *name), void *arg, const char **out, bool *out_any,
+	struct kt_err *err);
 /* Call fn for each value of such an object. */
 KT_MUST_CHECK enum kt_code kt_env_unseal(const struct kt_control *ctl, const char *org_id,
 	const char *sealed, void (*fn)(void *arg, const char *name, const char *value), void *arg,

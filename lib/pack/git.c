@@ -152,6 +152,32 @@ enum kt_code kt_git_resolve(const char *dir, const char *rev, char *out, struct 
 	return KT_OK;
 }
 
+enum kt_code kt_git_descends(
+	const char *dir, const char *commit, const char *ancestor, bool *out, struct kt_err *err)
+{
+	KT_AUTO_REPO git_repository *repo = NULL;
+	git_commit *young = NULL, *old = NULL;
+	enum kt_code code = kt_git_open(dir, true, &repo, err);
+	int rc = 0;
+
+	if (code == KT_OK)
+		code = kt_git_commit(repo, commit, &young, err);
+	if (code == KT_OK)
+		code = kt_git_commit(repo, ancestor, &old, err);
+	if (code == KT_OK) {
+		rc = kt_git->graph_descendant_of(repo, kt_git->object_id((git_object *)young),
+			kt_git->object_id((git_object *)old));
+		if (rc < 0)
+			code = kt_git_fail(
+				err, KT_EIO, "cannot compare %.12s and %.12s", commit, ancestor);
+	}
+	if (code == KT_OK)
+		*out = rc == 1;
+	kt_git->object_free((git_object *)young);
+	kt_git->object_free((git_object *)old);
+	return code;
+}
+
 /* --- info -------------------------------------------------------------------------------- */
 
 static int on_status(const char *path, unsigned flags, void *arg)

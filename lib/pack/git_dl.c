@@ -61,6 +61,7 @@ static void load(void)
 		SYM(object_peel),
 		SYM(object_free),
 		SYM(object_id),
+		SYM(graph_descendant_of),
 		SYM(commit_tree),
 		SYM(commit_summary),
 		SYM(tree_lookup),

@@ -14,6 +14,7 @@
 #include <git2/config.h>
 #include <git2/errors.h>
 #include <git2/global.h>
+#include <git2/graph.h>
 #include <git2/ignore.h>
 #include <git2/object.h>
 #include <git2/odb.h>
@@ -51,6 +52,7 @@ struct kt_git_dl {
 	__typeof__(git_object_peel) *object_peel;
 	__typeof__(git_object_free) *object_free;
 	__typeof__(git_object_id) *object_id;
+	__typeof__(git_graph_descendant_of) *graph_descendant_of;
 	__typeof__(git_commit_tree) *commit_tree;
 	__typeof__(git_commit_summary) *commit_summary;
 	__typeof__(git_tree_lookup) *tree_lookup;

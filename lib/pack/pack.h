@@ -160,6 +160,12 @@ KT_MUST_CHECK enum kt_code kt_git_info(
 /* The commit that rev names, peeled (tags too): full id into out (80 bytes). */
 KT_MUST_CHECK enum kt_code kt_git_resolve(
 	const char *dir, const char *rev, char *out, struct kt_err *err);
+/*
+ * Is `commit` a descendant of `ancestor` (not the same)? Both as kt_git_resolve() takes them.
+ * Returns KT_OK, KT_ENOTFOUND or KT_EIO (a shallow clone may not know).
+ */
+KT_MUST_CHECK enum kt_code kt_git_descends(
+	const char *dir, const char *commit, const char *ancestor, bool *out, struct kt_err *err);
 /* Set or change a remote's URL. *out_old is its URL before, or NULL; the caller's. */
 KT_MUST_CHECK enum kt_code kt_git_remote_set(
 	const char *dir, const char *name, const char *url, char **out_old, struct kt_err *err);

@@ -4,7 +4,8 @@
 
 #define COLUMNS                                                                                    \
 	"id, org_id, slug, label, harness, dir, production_ref, current_release_id, pin_reason, "  \
-	"next_version, config_version, repo_url, repo_token, webhook_secret, created_us"
+	"next_version, config_version, repo_url, repo_token, webhook_secret, created_us, pin_by, " \
+	"pinned_us, pin_next"
 
 static void bind_row(struct kt_q *q, const struct kt_project_row *row)
 {
@@ -21,6 +22,9 @@ static void bind_row(struct kt_q *q, const struct kt_project_row *row)
 	kt_q_text(q, 12, row->repo_url);
 	kt_q_blob(q, 13, row->repo_token, row->repo_token_len);
 	kt_q_blob(q, 14, row->webhook_secret, row->webhook_secret_len);
+	kt_q_text(q, 16, row->pin_by);
+	kt_q_int(q, 17, row->pinned_us);
+	kt_q_int(q, 18, row->pin_next);
 }
 
 static void read_row(struct kt_q *q, struct kt_arena *arena, struct kt_project_row *r)
@@ -40,6 +44,9 @@ static void read_row(struct kt_q *q, struct kt_arena *arena, struct kt_project_r
 	r->repo_token = kt_q_bytes(q, arena, 12, &r->repo_token_len);
 	r->webhook_secret = kt_q_bytes(q, arena, 13, &r->webhook_secret_len);
 	r->created_us = kt_q_num(q, 14);
+	r->pin_by = kt_q_str(q, arena, 15);
+	r->pinned_us = kt_q_num(q, 16);
+	r->pin_next = kt_q_num(q, 17);
 }
 
 static enum kt_code fail_taken(const struct kt_project_row *row, struct kt_err *err)
@@ -55,7 +62,7 @@ enum kt_code kt_tx_project_add(
 
 	kt_q_open(&q, tx,
 		"INSERT INTO projects (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-		"$10, $11, $12, $13, $14, $15)",
+		"$10, $11, $12, $13, $14, $15, $16, $17, $18)",
 		err);
 	bind_row(&q, row);
 	kt_q_text(&q, 2, row->org_id);
@@ -73,7 +80,8 @@ enum kt_code kt_tx_project_put(
 		"UPDATE projects SET slug = $3, label = $4, harness = $5, dir = $6, "
 		"production_ref = $7, current_release_id = $8, pin_reason = $9, next_version = "
 		"$10, "
-		"config_version = $11, repo_url = $12, repo_token = $13, webhook_secret = $14 "
+		"config_version = $11, repo_url = $12, repo_token = $13, webhook_secret = $14, "
+		"pin_by = $16, pinned_us = $17, pin_next = $18 "
 		"WHERE id = $1",
 		err);
 	bind_row(&q, row);

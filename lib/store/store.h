@@ -122,7 +122,10 @@ struct kt_project_row {
 	const char *dir; /* folder served from disk, else NULL */
 	const char *production_ref; /* "refs/heads/main" */
 	const char *current_release_id; /* or NULL */
-	const char *pin_reason; /* not NULL: a rollback pinned the pointer */
+	const char *pin_reason; /* not NULL: the pointer is pinned */
+	const char *pin_by; /* name of the key that pinned it, or NULL */
+	int64_t pinned_us; /* 0 = not pinned, or not known since when */
+	int64_t pin_next; /* next_version when it was pinned */
 	int64_t next_version; /* of the next release: 1, 2, ... */
 	int64_t config_version; /* 0 = none set */
 	const char *repo_url; /* bound repository, or NULL */

@@ -234,18 +234,21 @@ test('a key to write: no way to what an administrator does', async (t) => {
   await c.call('PATCH', `${P}/config`, ['bot'], { body: { set: { SECRET: 'hidden-value-0123' } } });
   const codes = (await new Client(k).call('POST', '/v1/device/code', [], { body: { client_name: 'x', scopes: ['admin'] } })).body;
   for (const [method, route, values, body] of [['POST', '/v1/keys', [], { name: 'x', scopes: ['read'] }], ['DELETE', '/v1/keys/{key_id}', ['key_x']], ['GET', '/v1/audit', []],
-    ['GET', '/v1/audit/verify', []], ['POST', `${P}/rollback`, ['bot'], {}], ['DELETE', `${P}/pin`, ['bot']], ['DELETE', P, ['bot']],
+    ['GET', '/v1/audit/verify', []], ['POST', `${P}/rollback`, ['bot'], {}], ['PUT', `${P}/pin`, ['bot'], {}], ['DELETE', `${P}/pin`, ['bot']], ['DELETE', P, ['bot']],
     ['GET', '/v1/device/{user_code}', [codes.user_code]], ['POST', '/v1/device/{user_code}', [codes.user_code], { approve: true }], ['POST', '/agent_projects', [], { slug: 'dir', dir: '/tmp' }]])
     assert.equal((await w.call(method, route, values, body ? { body } : {})).status, 403, `${method} ${route}`);
   assert.deepEqual((await w.call('GET', `${P}/config`, ['bot'])).body.vars, { SECRET: null });
   const back = (await c.call('POST', `${P}/rollback`, ['bot'], { body: { version: 'v1' } })).body;
   assert.equal(back.pinned, true);
-  // A pin holds against publishing, activating, deploying and configuring.
-  await publish(w, 'bot', archive(t, { 'note.txt': '3' }), '?activate=true&force=true');
+  // A pin holds the code, against publishing, activating and deploying; who may not set it may not end it.
+  assert.equal((await publish(w, 'bot', archive(t, { 'note.txt': '3' }), '?activate=true&force=true')).status, 409);
+  assert.equal((await publish(w, 'bot', archive(t, { 'note.txt': '3' }), '?unpin=true')).status, 403);
+  assert.equal((await publish(w, 'bot', archive(t, { 'note.txt': '3' }), '?activate=false')).body.activated, false);
   assert.equal((await w.call('POST', `${P}/activate`, ['bot'], { body: { version: 'v2' } })).status, 409);
   await w.call('PATCH', `${P}/config`, ['bot'], { body: { set: { OTHER: 'x' } } });
   await sleep(300);
-  assert.equal((await c.call('GET', P, ['bot'])).body.current.release, v1.id);
+  const live = (await c.call('GET', `${P}/releases/current`, ['bot'])).body;
+  assert.deepEqual([live.digest, live.source, live.pinned], [v1.digest, 'config', true]);
   for (const name of ['LD_PRELOAD', 'KARTA_API_KEY', 'A=B', '', 'A\nB', '1A'])
     assert.equal((await w.call('POST', `${P}/releases`, ['bot'], { body: { digest: v1.digest, env: { [name]: 'x' } } })).status, 422, JSON.stringify(name));
 });

@@ -93,10 +93,17 @@ test('every operation answers as the document says', async (t) => {
   await ok(200, c, 'POST', `${P}/releases/{version}/activate`, ['fake', 'v2']);
   const back = (await ok(200, c, 'POST', `${P}/rollback`, ['fake'], { body: { reason: 'worse' } })).body;
   assert.deepEqual([back.version, back.rolled_back_from, back.pinned], ['v1', 'v2', true]);
-  const held = await publish(c, 'fake', archive(t, { 'note.txt': 'three' }));
+  const refused = await publish(c, 'fake', archive(t, { 'note.txt': 'three' }));
+  assert.deepEqual([refused.status, refused.body.code, refused.body.pin_reason, refused.body.pinned_by, refused.body.version], [409, 'pinned', 'worse', 'admin', 'v1'], refused.text);
+  const held = await publish(c, 'fake', archive(t, { 'note.txt': 'three' }), '?activate=false');
   assert.deepEqual([held.status, held.body.activated, held.body.pinned, held.body.state], [201, false, true, 'ready'], held.text);
   assert.equal((await ok(409, c, 'POST', `${P}/releases/{version}/activate`, ['fake', 'v3'])).body.code, 'pinned');
   assert.equal((await ok(200, c, 'DELETE', `${P}/pin`, ['fake'])).body.pinned, false);
+  const pinned = (await ok(200, c, 'PUT', `${P}/pin`, ['fake'], { body: { reason: 'the fair' } })).body;
+  assert.deepEqual([pinned.pinned, pinned.pin_reason, pinned.pinned_by, pinned.current.version], [true, 'the fair', 'admin', 'v1']);
+  assert.ok(Date.parse(pinned.pinned_at) > 0, pinned.pinned_at);
+  await ok(404, c, 'PUT', `${P}/pin`, ['none']);
+  await ok(200, c, 'DELETE', `${P}/pin`, ['fake']);
 
   // Refs, deploys, configuration.
   const refs = (await ok(200, c, 'GET', `${P}/refs`, ['fake'])).body;

@@ -23,7 +23,7 @@ const SCOPES = {
     'createProjectSession', 'deleteProjectSession', 'sendProjectMessage', 'resolveProjectInput', 'interruptProjectTurn',
     'createProject', 'changeProject', 'deleteRef', 'publishRelease', 'uploadRelease', 'activateRelease', 'activateVersion',
     'createDeploy', 'changeConfig'],
-  admin: ['deleteProject', 'rollBack', 'unpinProject', 'createKey', 'revokeKey', 'listAudit', 'verifyAudit', 'getDevice', 'decideDevice'],
+  admin: ['deleteProject', 'rollBack', 'pinProject', 'unpinProject', 'createKey', 'revokeKey', 'listAudit', 'verifyAudit', 'getDevice', 'decideDevice'],
 };
 /** Of a local server only. */
 const LOCAL = ['getDev'];
@@ -33,7 +33,7 @@ const scopeOf = Object.fromEntries(Object.entries(SCOPES).flatMap(([scope, ids])
 const BODIES = {
   createSession: { project: 'REF' }, createProjectSession: {}, sendMessage: { text: 'x' }, sendProjectMessage: { text: 'x' },
   resolveInput: { decision: 'deny' }, resolveProjectInput: { decision: 'deny' }, changeProject: { production_ref: 'trunk' },
-  activateVersion: { version: 'v1' }, rollBack: { reason: 'x' }, createDeploy: { commit_sha: '1'.repeat(40) }, changeConfig: { set: { A: 'b' } },
+  activateVersion: { version: 'v1' }, rollBack: { reason: 'x' }, pinProject: { reason: 'x' }, createDeploy: { commit_sha: '1'.repeat(40) }, changeConfig: { set: { A: 'b' } },
   decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, receiveGithub: {},
 };
 const QUERY = { deleteRef: '?name=refs/heads/main', readLogs: '?follow=0', listAgents: '?project=REF', readEvents: '?until=idle', readProjectEvents: '?until=idle' };

@@ -555,10 +555,14 @@ test('many applications of one repository; pins; failed builds; the harness; ima
   const held = await u.karta('deploy', 'bot', '--dir', one);
   assert.equal(held.status, 6, `${held.stdout}${held.stderr}`);
   assert.match(held.stderr, /pinned[^]*karta releases unpin/);
+  assert.deepEqual([await live('bot'), (await statesOf(c, 'bot')).v3], ['v1', undefined]);
+  await u.ok(u.karta('deploy', 'bot', '--dir', one, '--no-activate'));
   assert.deepEqual([await live('bot'), (await statesOf(c, 'bot')).v3], ['v1', 'ready']);
   await u.commit(one, { n: '4' });
   const pinned = await u.git(one, 'push', 'karta', 'main');
-  assert.match(pinned.stderr, /pinned/);
+  assert.notEqual(pinned.status, 0);
+  assert.match(pinned.stderr, /remote rejected.*held at v1 since .*karta releases unpin, or git push -o unpin karta main/);
+  await u.ok(u.git(one, 'push', '-o', 'no-activate', 'karta', 'main'));
   assert.deepEqual([await live('bot'), (await statesOf(c, 'bot')).v4], ['v1', 'ready']);
   const byHand = await u.karta('releases', 'activate', '-p', 'bot', 'v3');
   assert.equal(byHand.status, 6, `${byHand.stdout}${byHand.stderr}`);

@@ -139,8 +139,16 @@ test_expect_success 'a failed build is status 1, and what is live stays' '
 
 test_expect_success 'pinned after a rollback is status 6' '
 	cd shop && "$KARTA" deploy -q >out && "$KARTA" rollback shop --yes >out 2>err && change &&
-	test_must_exit 6 "$KARTA" deploy >out 2>err && test_empty out && test_grep "not active" err &&
-	test_grep "^hint: .karta releases unpin shop" err && "$KARTA" releases unpin shop >out 2>err
+	last=$("$KARTA" releases shop --limit 1 | sed -n "2s/ .*//p") &&
+	test_must_exit 6 "$KARTA" deploy >out 2>err && test_empty out &&
+	test_grep "^karta: shop is pinned: held at v[0-9]+ since 20[^ ]+ by admin " err &&
+	test_grep "^hint: .karta releases unpin shop.*--unpin.*--no-activate" err &&
+	test "$("$KARTA" releases shop --limit 1 | sed -n "2s/ .*//p")" = "$last" &&
+	"$KARTA" deploy --no-activate >out 2>err && test_grep "^Stored, not active" err &&
+	writer=$("$KARTA" keys create pinned -q) &&
+	test_must_exit 4 env KARTA_API_KEY="$writer" "$KARTA" deploy --unpin >out 2>err && test_grep "scope admin" err &&
+	"$KARTA" deploy --unpin >out 2>err && test_grep "^Released" err &&
+	"$KARTA" projects show shop >out && test_grep -v "^pinned" out
 '
 
 test_expect_success 'a shallow clone is enough' '

@@ -168,11 +168,35 @@ test_expect_success 'a failed build rejects the ref, and the same commit can be 
 	cp ../good.toml karta.toml && git commit -qam good && git push -q karta main
 '
 
-test_expect_success 'a pinned project takes the push and warns' '
-	cd shop && git push -q karta main && change && git push -q karta main &&
-	"$KARTA" --server "$url" rollback shop --yes >/dev/null 2>&1 && change &&
-	git push karta main 2>err && test_grep "stored but not active" err &&
-	test_grep "karta releases unpin" err && "$KARTA" --server "$url" releases unpin shop >/dev/null 2>&1
+# live: the version that is live.
+live() {
+	"$KARTA" --server "$url" releases show -p shop --json >../live.json &&
+	sed "s/.*\"version\":\"\(v[0-9]*\)\".*/\1/" ../live.json
+}
+
+test_expect_success 'a pinned project refuses the push before anything is sent, unless it is to unpin or to store' '
+	cd shop && git push -q karta main && change && git push -q karta main && newest=$(live) &&
+	"$KARTA" --server "$url" rollback shop --yes --reason "in French" >/dev/null 2>&1 && old=$(live) &&
+	test "$old" != "$newest" &&
+	test_must_exit 1 git push karta main 2>err && test_grep "^remote: shop is held at $old since 20" err &&
+	test_grep "! \[remote rejected\] main -> main \(held at $old since 20.* by admin \(in French\): karta releases unpin, or git push -o unpin karta main\)" err &&
+	change && test_must_exit 1 git push karta main 2>err && test_grep -v "Unpacked" err && test "$(live)" = "$old" &&
+	git push karta HEAD:refs/heads/beside 2>err && test_grep "Preview" err &&
+	git push -o no-activate karta main 2>err && test_grep "Stored, not active" err && test "$(live)" = "$old" &&
+	git push -o unpin karta main 2>err && test_grep "^remote: Released" err && test "$(live)" != "$old" &&
+	"$KARTA" --server "$url" projects show shop >../out && test_grep -v "^pinned" ../out &&
+	git push karta main 2>err && test_grep "^Everything up-to-date" err
+'
+
+test_expect_success 'what was pushed and is not live is pushed again, but not over newer commits' '
+	cd shop && change && git push -q -o no-activate karta main && refs shop &&
+	test_json ../refs.json "d[\"live\"][\"commit_sha\"] != \"$(git rev-parse HEAD)\"" &&
+	git push karta main 2>err && test_grep "^remote: Released" err && refs shop &&
+	test_json ../refs.json "d[\"live\"][\"commit_sha\"] == \"$(git rev-parse HEAD)\"" &&
+	"$KARTA" --server "$url" rollback shop --yes >/dev/null 2>&1 && "$KARTA" --server "$url" releases unpin shop 2>/dev/null &&
+	refs shop && git checkout -q -b aside "$(sed "s/.*\"live\":{[^}]*\"commit_sha\":\"\([0-9a-f]*\)\".*/\1/" ../refs.json)" && change &&
+	test_must_exit 1 git push karta HEAD:main 2>err && test_grep "rejected.*non-fast-forward" err &&
+	git checkout -q main && git push karta main 2>err && test_grep "^remote: Released" err
 '
 
 test_expect_success 'several applications in one repository: each goes to its own project' '

@@ -27,9 +27,18 @@ test_expect_success 'to the one before: at once, with the address on stdout' '
 	test_cmp expect out && test_grep "^v1 is live again on bot" err && live v1
 '
 
-test_expect_success 'pinned: a later publish is kept, not live' '
-	serve_publish bot two && test_json "$TEST_DIR/publish.json" "not d[\"activated\"] and d[\"pinned\"]" && live v1 &&
-	"$KARTA" projects show >out && test_grep "^pinned  *rollback to v1$" out &&
+test_expect_success 'pinned: a later publish is refused, or kept; every list says so' '
+	! serve_publish bot two && test_json "$TEST_DIR/publish.json" "d[\"code\"] == \"pinned\" and d[\"pinned_by\"] == \"admin\" and d[\"pin_reason\"] == \"rollback to v1\" and d[\"pinned_at\"]" && live v1 &&
+	serve_publish bot two activate=false && test_json "$TEST_DIR/publish.json" "not d[\"activated\"] and d[\"pinned\"]" && live v1 &&
+	"$KARTA" projects show >out && test_grep "^pinned  *rollback to v1$" out && test_grep "^pinned by  *admin, 20" out &&
+	"$KARTA" projects >out && test_grep "^NAME .*PINNED$" out && test_grep "^bot .* ago by admin: rollback to v1$" out &&
+	"$KARTA" releases >out 2>err && test_grep "^v1 .* active .* ago by admin: rollback to v1$" out && test_grep "bot is pinned.*karta releases unpin" err &&
+	"$KARTA" releases show >out && test_grep "^pinned by  *admin, 20" out &&
+	"$KARTA" releases show v2 >out && test_grep "^pinned  *another release.*rollback to v1" out &&
+	"$KARTA" releases --json >out && test_json out "all(r[\"pinned\"] and r[\"pinned_by\"] == \"admin\" for r in d[\"data\"])" &&
+	"$KARTA" open --print 2>err >out && test_grep "pinned.*rollback to v1" err &&
+	curl -sf --resolve "bot.localhost:$SERVE_PORT:127.0.0.1" -H "Authorization: Bearer $SERVE_KEY" \
+		"http://bot.localhost:$SERVE_PORT/v1/dev" >out && test_json out "d[\"pin_reason\"] == \"rollback to v1\"" &&
 	"$KARTA" releases unpin && serve_publish bot two && test_json "$TEST_DIR/publish.json" "d[\"activated\"]" && live v4
 '
 
@@ -45,8 +54,23 @@ test_expect_success 'to a version, with a reason that is shown' '
 test_expect_success 'what is not there, was never ready, or is meant otherwise' '
 	test_must_exit 5 "$KARTA" rollback --to v99 && test_must_exit 5 "$KARTA" rollback --to nonsense &&
 	test_must_exit 5 "$KARTA" rollback nope && cp -r two broken && echo "name = " >broken/karta.toml &&
-	! serve_publish bot broken && test_must_exit 6 "$KARTA" rollback --to v5 2>err && test_grep "never ready" err &&
+	! serve_publish bot broken activate=false && test_must_exit 6 "$KARTA" rollback --to v5 2>err && test_grep "never ready" err &&
 	test_must_exit 5 "$KARTA" rollback v1 2>err && test_grep "^hint: .*--to v1" err && live v2
+'
+
+test_expect_success 'configuration goes live on a pinned project, and the pin stays' '
+	"$KARTA" config set WORD=new 2>err && test_grep "is live; new sessions get it" err && test_grep "bot stays pinned: v4 answers" err &&
+	"$KARTA" releases show --json >out && test_json out "d[\"source\"] == \"config\" and d[\"active\"] and d[\"pinned\"]" &&
+	"$KARTA" config unset WORD 2>err && test_grep "bot stays pinned" err && "$KARTA" releases show --json >out &&
+	test_json out "d[\"source\"] == \"config\" and d[\"active\"] and d[\"config_version\"] == 2" &&
+	"$KARTA" rollback bot --to v2 2>err && live v2
+'
+
+test_expect_success 'pinned by hand' '
+	"$KARTA" releases unpin && "$KARTA" releases pin --reason "the fair" 2>err && test_grep "bot stays at v2 until" err &&
+	"$KARTA" projects show >out && test_grep "^pinned  *the fair$" out && test_must_exit 6 "$KARTA" releases activate v4 2>err &&
+	test_grep "held at v2" err && test_grep "^hint: .karta releases unpin" err &&
+	"$KARTA" releases unpin bot && "$KARTA" releases activate v4 && "$KARTA" rollback --to v2
 '
 
 test_expect_success 'a key without scope admin may not' '

@@ -282,11 +282,11 @@ serve_call() {
 	fi
 }
 
-# serve_publish PROJECT [DIR]: publish a folder (default: the support bot) as an archive and wait.
+# serve_publish PROJECT [DIR [QUERY]]: publish a folder (default: the support bot) as an archive and wait.
 serve_publish() {
 	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . || return 1
 	curl -sS -m 120 --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
-		-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases" \
+		-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases${3:+?$3}" \
 		>"$TEST_DIR/publish.json" && return 0
 	cat "$TEST_DIR/publish.json"
 	return 1

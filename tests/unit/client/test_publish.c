@@ -425,8 +425,14 @@ static void test_outcomes(void **state)
 			KT_EIO, true, "v2 failed: no name" },
 		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
 			"\"state\":\"ready\"},\"error\":null,\"activated\":false,\"pinned\":true}") },
-			KT_ECONFLICT, true, "v2 is stored but not active: the project is pinned to an "
-			"earlier release" },
+			KT_ECONFLICT, true, "v2 is stored but not live: the project is pinned to an "
+			"earlier release (a rollback)" },
+		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
+			"\"state\":\"ready\"},\"error\":null,\"activated\":false,\"pinned\":false}") },
+			KT_ECONFLICT, true, "v2 is stored but not live: it is ready" },
+		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
+			"\"state\":\"superseded\",\"activated_at\":\"2026-11-22T12:00:00Z\"},"
+			"\"activated\":false}") }, KT_OK, true, NULL },
 		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
 			"\"state\":\"preview\",\"preview\":\"shop-pr-7\"},\"activated\":false,"
 			"\"pinned\":true}") }, KT_OK, true, NULL },

@@ -13,6 +13,14 @@ static void activate(struct rig *r, struct answer *a, const char *version)
 	RUN(r, a, kt_control_activate(r->ctl, &r->actor, "beans", version, NULL, on_answer, a));
 }
 
+/* Publish what is refused. */
+static void refused_text(struct rig *r, struct answer *a, const char *text, const char *more)
+{
+	const struct file files[] = { { "CLAUDE.md", text, 0 } };
+
+	publish(r, a, "beans", files, 1, more);
+}
+
 static void set_config(struct rig *r, struct answer *a, const char *value)
 {
 	KT_AUTOFREE char *doc = kt_asprintf("{\"set\":{\"NAME\":\"%s\"}}", value);
@@ -58,8 +66,13 @@ static void test_rollback_pins(void **state)
 	rollback(r, &a, NULL, "still bad");
 	assert_text(&a, "version", "v1");
 	assert_string_equal(project_mem(r, "beans")->pin_reason, "still bad");
-	/* A deploy keeps its release and does not activate it. */
-	deploy_text(r, &a, "beans", "four", "");
+	/* A deploy is refused, unless it is to be stored only. */
+	refused_text(r, &a, "four", "");
+	ASSERT_STATUS(&a, 409);
+	assert_string_equal(a.code, "pinned");
+	assert_non_null(strstr(a.message, "held at v1 since 20"));
+	assert_non_null(strstr(a.message, " by admin: still bad"));
+	deploy_text(r, &a, "beans", "four", "\"activate\":false");
 	ASSERT_STATUS(&a, 201);
 	assert_text(&a, "state", "ready");
 	assert_false(kt_json_bool(a.doc, "activated", true));
@@ -123,6 +136,66 @@ static void test_config_goes_back(void **state)
 	config_is(r, &a, "newest");
 	show(r, &a, "beans", "current");
 	assert_int_equal(kt_json_int(a.doc, "config_version", 0), 3);
+	answer_clear(&a);
+}
+
+/* The pin holds code: new configuration goes live, and the pin stays. */
+static void test_pin_and_configuration(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char one[KT_DIGEST_MAX];
+
+	deploy_text(r, &a, "beans", "one", "");
+	(void)kt_str_copy(one, sizeof(one), text_of(&a, "digest"));
+	set_config(r, &a, "leaked");
+	deploy_text(r, &a, "beans", "two", "");
+	rollback(r, &a, "v2", NULL);
+	set_config(r, &a, "fresh");
+	assert_text(&a, "version", "v4");
+	assert_true(kt_json_bool(a.doc, "activated", false));
+	assert_text(&a, "digest", one);
+	assert_text(&a, "pinned_by", "admin");
+	assert_true(kt_json_bool(a.doc, "pinned", false));
+	assert_int_equal(project_mem(r, "beans")->current->version, 4);
+	assert_string_equal(project_mem(r, "beans")->pin_reason, "rollback to v2");
+	config_is(r, &a, "fresh");
+	/* A pin by hand; again with a reason, which is kept. */
+	RUN(r, &a, kt_control_unpin(r->ctl, &r->actor, "beans", on_answer, &a));
+	RUN(r, &a, kt_control_pin(r->ctl, &r->actor, "beans", NULL, on_answer, &a));
+	ASSERT_STATUS(&a, 200);
+	assert_text(&a, "pin_reason", "pinned by hand");
+	RUN(r, &a, kt_control_pin(r->ctl, &r->actor, "beans", "the fair", on_answer, &a));
+	assert_text(&a, "pin_reason", "the fair");
+	RUN(r, &a, kt_control_pin(r->ctl, &r->actor, "beans", NULL, on_answer, &a));
+	assert_text(&a, "pin_reason", "the fair");
+	assert_audit(r, "project.pin");
+	answer_clear(&a);
+}
+
+/* Publishing and letting go in one step: both happen, or neither. */
+static void test_publish_unpins(void **state)
+{
+	struct rig *r = *state;
+	const struct file broken[] = { CLAUDE_MD, { "karta.toml", "name = \n", 0 } };
+	struct answer a = { 0 };
+
+	deploy_text(r, &a, "beans", "one", "");
+	deploy_text(r, &a, "beans", "two", "");
+	rollback(r, &a, "v1", NULL);
+	r->admin.scopes = KT_SCOPE_READ | KT_SCOPE_WRITE;
+	refused_text(r, &a, "three", "\"unpin\":true");
+	ASSERT_STATUS(&a, 403);
+	r->admin.scopes |= KT_SCOPE_ADMIN;
+	deploy(r, &a, "beans", broken, 2, "\"unpin\":true");
+	ASSERT_STATUS(&a, 422);
+	assert_non_null(project_mem(r, "beans")->pin_reason);
+	deploy_text(r, &a, "beans", "three", "\"unpin\":true");
+	ASSERT_STATUS(&a, 201);
+	assert_true(kt_json_bool(a.doc, "activated", false));
+	assert_false(kt_json_bool(a.doc, "pinned", true));
+	assert_null(project_mem(r, "beans")->pin_reason);
+	assert_audit(r, "release.activate");
 	answer_clear(&a);
 }
 
@@ -287,6 +360,8 @@ int main(void)
 		T(test_rollback_pins),
 		T(test_only_what_was_ready),
 		T(test_config_goes_back),
+		T(test_pin_and_configuration),
+		T(test_publish_unpins),
 		T(test_rollback_is_idempotent),
 		T(test_if_match),
 		T(test_files_are_made_sure_of),

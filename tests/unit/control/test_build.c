@@ -383,8 +383,10 @@ static void test_recovery(void **state)
 		{ r, KT_REL_QUEUED, "beans", "rel_queued", digest, NULL, 0, { 0 } } };
 	assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l[0], NULL), KT_OK);
 	assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l[1], NULL), KT_OK);
-	assert_int_equal(kt_build_note(r->ctl, "rel_queued", false, NULL, NULL), KT_OK);
-	assert_int_equal(kt_build_note(r->ctl, "rel_never", false, NULL, NULL), KT_OK);
+	const struct kt_build_aim aim = { .activate = false };
+
+	assert_int_equal(kt_build_note(r->ctl, "rel_queued", &aim, NULL), KT_OK);
+	assert_int_equal(kt_build_note(r->ctl, "rel_never", &aim, NULL), KT_OK);
 	half = kt_asprintf("%s/releases/%s/.tmp-x", r->dir, r->admin.org_id);
 	stale = kt_asprintf("%s/builds/rel_never.json", r->dir);
 	assert_int_equal(kt_fs_mkdirs(half, 0700, NULL), KT_OK);

@@ -7,6 +7,7 @@
 import { api, follow } from "./client.js";
 import { composer } from "./composer.js";
 import { h, setText, show } from "./dom.js";
+import { pinText } from "./pin.js";
 import { confirmDelete, sidebar } from "./sidebar.js";
 import { activeTurn, emptyState, openInputs, reduceAll } from "./state.js";
 import { logView, tick } from "./view.js";
@@ -116,6 +117,7 @@ function drawTop(session, turns, project) {
 	setText(by("harness-name"), name);
 	setText(by("harness-version"), dev.harness_version ?? "");
 	setText(by("harness-mode"), dev.mode === "offline" ? "· offline" : "");
+	setText(by("pin"), pinText(dev));
 }
 
 function drawWelcome(gone, empty) {

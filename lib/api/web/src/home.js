@@ -2,6 +2,7 @@
 /* The server's own page: the projects that a key may see, each with its address. */
 
 import { request } from "./key.js";
+import { pinText } from "./pin.js";
 
 function row(project) {
 	const li = document.createElement("li");
@@ -13,7 +14,7 @@ function row(project) {
 	link.textContent = project.slug;
 	more.className = "soft";
 	more.textContent = [project.harness, project.kind === "folder" ? "served from its folder"
-		: project.current ? `live: ${project.current.version}` : "nothing live yet", project.pinned ? "pinned" : ""]
+		: project.current ? `live: ${project.current.version}` : "nothing live yet", pinText(project)]
 		.filter(Boolean).join(" · ");
 	li.append(link, more);
 	return li;
