@@ -389,15 +389,17 @@ static enum kt_code run_command(struct run *r, struct kt_err *err)
 static void print_error_json(enum kt_code code, const struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
+	const char *message = err->msg[0] ? err->msg : kt_code_name(code);
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_jw_int(&w, "schema_version", 1);
+	kt_jw_str(&w, "message", message);
 	kt_jw_obj(&w, "error");
 	kt_jw_str(&w, "type", kt_code_name(code));
 	kt_jw_int(&w, "code", kt_code_exit(code));
-	kt_jw_str(&w, "message", err->msg);
+	kt_jw_str(&w, "message", message);
 	kt_jw_str(&w, "hint", err->hint[0] ? err->hint : NULL);
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);

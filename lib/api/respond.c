@@ -85,7 +85,7 @@ void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)
 static char *further(const char *extra)
 {
 	static const char *const own[] = { "type", "title", "status", "detail", "code",
-		"request_id", "error", "reason" };
+		"request_id", "error", "reason", "message" };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(512 * 1024);
 	KT_AUTO_JSON cJSON *doc = NULL;
 

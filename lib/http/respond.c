@@ -242,6 +242,7 @@ void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024 * 1024);
 	const char *code = p->code ? p->code : "error";
+	const char *title = p->title ? p->title : kt_http_reason(p->status);
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -249,10 +250,12 @@ void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p)
 	char type[128];
 	(void)snprintf(type, sizeof(type), "urn:karta:problem:%s", code);
 	kt_jw_str(&w, "type", type);
-	kt_jw_str(&w, "title", p->title ? p->title : kt_http_reason(p->status));
+	kt_jw_str(&w, "title", title);
 	kt_jw_int(&w, "status", p->status);
 	if (p->detail)
 		kt_jw_str(&w, "detail", p->detail);
+	/* Not of RFC 9457: what most clients read of an error. */
+	kt_jw_str(&w, "message", p->detail ? p->detail : title);
 	kt_jw_str(&w, "code", code);
 	kt_jw_str(&w, "request_id", ex->rq.id);
 	if (p->extra && *p->extra) {

@@ -301,7 +301,7 @@ test('the action: a push, a pull request until it is closed, forks, and what is 
   await c.call('POST', `${P}/rollback`, ['other'], { body: {} });
   r = await runAction(t, push, dir, { ...inputs, project: 'other' });
   assert.equal(r.code, 6, r.stderr);
-  assert.match(r.stderr, /^::error .*not active/m);
+  assert.match(r.stderr, /^::error .*pinned: held at/m);
 });
 
 test('the action without karta: it builds that of its own source', async (t) => {

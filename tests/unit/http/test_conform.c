@@ -124,6 +124,7 @@ static void test_answer(void **state)
 	read_all(fd3, &b);
 	assert_non_null(strstr(b.ptr, "Content-Type: application/problem+json\r\n"));
 	assert_non_null(strstr(b.ptr, "\"type\":\"urn:karta:problem:bad_request\""));
+	assert_non_null(strstr(b.ptr, "\"message\":\""));
 	assert_non_null(strstr(b.ptr, "\"status\":400"));
 	assert_non_null(strstr(b.ptr, "\"request_id\":\"req_"));
 	rig_stop(&r);
