@@ -126,8 +126,8 @@ _karta_lists()
 	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open --trust' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
-	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --include --no-activate --no-wait --dry-run -n --force -f' ;;
-	'releases') subs='list show diff download activate unpin' opts=' --limit' ;;
+	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --include --no-activate --unpin --no-wait --dry-run -n --force -f' ;;
+	'releases') subs='list show diff download activate pin unpin' opts=' --limit' ;;
 	'releases list') subs='' opts=' --limit' ;;
 	'releases show') subs='' opts=' --files' ;;
 	'releases diff') subs='' opts='' ;;

@@ -6,7 +6,7 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --session -s --agent -a --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --session -s --agent -a --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
