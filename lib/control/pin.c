@@ -73,7 +73,8 @@ enum kt_code kt_pinned_refuse(struct kt_op *op, const struct kt_pinned *pin, str
 	kt_jw_obj_end(&w);
 	op->extra = kt_arena_strndup(op->arena, extra.ptr, extra.len);
 	return kt_op_code(op,
-		kt_fail(err, KT_ECONFLICT, 0, "the project is pinned, %s", kt_pinned_text(op->arena, pin)),
+		kt_fail(err, KT_ECONFLICT, 0, "the project is pinned, %s",
+			kt_pinned_text(op->arena, pin)),
 		409, "pinned");
 }
 
