@@ -86,7 +86,7 @@ test('error codes', { skip }, async (t) => {
   for (const [directive, code] of [['error:401', 'auth_failed'], ['error:403', 'auth_failed'], ['error:404', 'model_not_found'],
     ['error:400', 'invalid_request'], ['error:429', 'rate_limited'], ['error:529', 'overloaded'], ['drop0', 'connection_failed']]) {
     const id = await newSession(karta);
-    const events = await turn(karta, id, `[[${directive}]] ${Math.random()}`);
+    const events = await turn(karta, id, `[[${directive}]] of its own`);
     assert.equal(errorOf(events)?.code, code, directive);
     assert.equal(doneOf(events).stop_reason, 'error');
     assert.equal(textOf(events).includes('API Error'), false, 'error text is no model text');

@@ -3,15 +3,15 @@
 // wants more than it may, by hostile releases; and on the command line, by hostile folders and servers.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, constants, existsSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client, documented } from './document.mjs';
-import { KARTA, eventually, sleep, tempDir, writeFiles } from './lib.mjs';
+import { KARTA, PATIENCE_MS, eventually, sleep, tempDir, within, writeFiles } from './lib.mjs';
 import { archive, publish, secondOrganization, startServe } from './serve.mjs';
 
 const P = '/agent_projects/{project_ref}';
@@ -24,11 +24,11 @@ const manifestOf = async (c, project = 'bot', v = 'v1') => (await c.call('GET', 
 const audit = async (c, n = 50) => (await c.call('GET', '/v1/audit', [], { query: `?limit=${n}` })).body.data;
 
 /* The bytes of an answer to bytes, as they are. */
-function bytes(port, text, wait = 3000) {
+function bytes(port, text) {
   return new Promise((done, fail) => {
     const s = net.connect(port, '127.0.0.1');
     let out = '';
-    s.setTimeout(wait, () => s.destroy());
+    s.setTimeout(PATIENCE_MS, () => s.destroy());
     s.on('data', (d) => { out += d.toString('latin1'); });
     s.on('error', fail);
     s.on('close', () => done(out));
@@ -45,11 +45,38 @@ print(json.dumps(sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True).e
 
 function karta(args, { env = {}, cwd, input = '' } = {}) {
   return new Promise((resolve) => {
-    const child = execFile(KARTA, args, { cwd, timeout: 20000, env: { PATH: process.env.PATH, ASAN_OPTIONS: 'detect_leaks=0', ...env } },
+    const child = execFile(KARTA, args, { cwd, timeout: PATIENCE_MS, env: { PATH: process.env.PATH, ASAN_OPTIONS: 'detect_leaks=0', ...env } },
       (e, stdout, stderr) => resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr }));
     child.stdin.on('error', () => {}); // it may end without reading
     child.stdin.end(input);
   });
+}
+
+/* Archives of what has a file with this text wait: a pipe that nobody writes to is in its place. Gives a
+   function that lets them go on (to an error) and puts the file back. */
+function hold(data, text) {
+  const digest = createHash('sha256').update(text).digest('hex');
+  const file = execFileSync('find', [path.join(data, 'blobs'), '-name', digest], { encoding: 'utf8' }).trim();
+  renameSync(file, `${file}.kept`);
+  execFileSync('mkfifo', [file]);
+  return () => {
+    renameSync(file, `${file}.pipe`);
+    renameSync(`${file}.kept`, file);
+    closeSync(openSync(`${file}.pipe`, constants.O_WRONLY | constants.O_NONBLOCK));
+  };
+}
+
+/* As many archives of a release as may be made at once, all of them held: the next one is refused. */
+async function heldArchives(k, key, project) {
+  const get = () => new Promise((done, fail) => {
+    http.get(`${k.url}/agent_projects/${project}/releases/v1/archive`, { agent: false, headers: { authorization: `Bearer ${key}` } }, (r) => {
+      r.resume();
+      r.on('close', () => done(r.statusCode));
+    }).on('error', fail);
+  });
+  const held = [get(), get()];
+  await eventually(async () => Promise.race([...held, get()]).then((status) => status === 503), 'no more archives may be made');
+  return held;
 }
 
 /* --- another organization ---------------------------------------------------------------- */
@@ -333,13 +360,22 @@ test('publishing: names, messages and numbers of releases do no harm', async (t)
 });
 
 test('publishing: documents that wait do not use up the memory', async (t) => {
-  const k = await startServe(t, OFFLINE);
+  // Two workers, and both are held by archives: what is sent meanwhile waits.
+  const k = await startServe(t, { ...OFFLINE, env: { UV_THREADPOOL_SIZE: '2' } });
   const c = new Client(k, k.key);
+  await publish(c, 'held', archive(t, { 'held.txt': 'a text to be held' }));
+  const release = hold(k.data, 'a text to be held');
+  const held = await heldArchives(k, k.key, 'held');
   const line = (i) => `100644 1 ${'a'.repeat(64)} ${String(i).padStart(20, 'x')}\n`;
   const raw = JSON.stringify({ manifest: Array.from({ length: 300000 }, (_, i) => line(i)).join('') });
-  const said = tally((await Promise.all([...Array(32)].map(() => c.call('POST', `${P}/releases`, ['bot'], { raw })))).map((r) => r.body.code));
-  assert.deepEqual(Object.keys(said).sort(), ['invalid_manifest', 'too_many_documents'], JSON.stringify(said));
-  assert.ok(said.too_many_documents > 5);
+  const room = Math.floor((256 << 20) / raw.length);
+  const codes = [];
+  const all = [...Array(room + 5)].map(() => c.call('POST', `${P}/releases`, ['bot'], { raw }).then((r) => codes.push(r.body.code)));
+  await eventually(() => codes.length === 5, () => `five are refused: ${JSON.stringify(tally(codes))}`);
+  assert.deepEqual(tally(codes), { too_many_documents: 5 });
+  release();
+  await Promise.all([...all, ...held]);
+  assert.deepEqual(tally(codes), { too_many_documents: 5, invalid_manifest: room });
   assert.equal((await publish(c, 'bot', archive(t))).status, 201);
 });
 
@@ -352,17 +388,16 @@ test('publishing: archives of one organization do not keep the others from worki
   const k = await startServe(t, { data: first.home, ...OFFLINE });
   c = new Client(k, k.key);
   const o = new Client(k, theirs.key);
-  const dir = tempDir(t, 'big');
-  execFileSync('tar', ['xzf', '-', '-C', dir], { input: archive(t) });
-  writeFileSync(path.join(dir, 'big.bin'), randomBytes(24 << 20));
-  await publish(o, 'big', execFileSync('tar', ['cf', '-', '-C', dir, '.'], { maxBuffer: 64 << 20 }), '', { 'content-type': 'application/x-tar' });
-  let open = 0;
-  const many = [...Array(40)].map(() => { open++; return o.call('GET', `${P}/releases/{version}/archive`, ['big', 'v1']).finally(() => open--); });
-  await sleep(200);
-  await publish(c, 'bot', archive(t));
-  const left = open;
-  const said = tally((await Promise.all(many)).map((r) => r.body?.code ?? r.status));
-  assert.ok(said[200] >= 1 && said.too_many_archives > 0, `${left} were on their way: ${JSON.stringify(said)}`);
+  await publish(o, 'big', archive(t, { 'held.txt': 'a text to be held' }));
+  const release = hold(k.data, 'a text to be held');
+  const held = await heldArchives(k, theirs.key, 'big');
+  const more = await Promise.all([...Array(20)].map(() => o.call('GET', `${P}/releases/{version}/archive`, ['big', 'v1'])));
+  assert.deepEqual(tally(more.map((r) => r.body?.code ?? r.status)), { too_many_archives: 20 });
+  assert.equal((await publish(c, 'bot', archive(t))).status, 201);
+  assert.equal((await c.call('GET', `${P}/releases/{version}/archive`, ['bot', 'v1'])).status, 200);
+  release();
+  await Promise.all(held);
+  assert.equal((await o.call('GET', `${P}/releases/{version}/archive`, ['big', 'v1'])).status, 200);
 });
 
 /* --- races ------------------------------------------------------------------------------- */
@@ -378,17 +413,15 @@ test('races: revoked while reading, renamed and deleted while pushing, two serve
     http.get(k.url + at, { headers: { authorization: `Bearer ${r.key}`, accept: 'text/event-stream' } }, done).on('error', fail);
   })));
   const ends = streams.map((s) => { assert.equal(s.statusCode, 200); s.resume(); return once(s, 'close'); });
-  const t0 = Date.now();
   await c.call('DELETE', '/v1/keys/{key_id}', [r.id]);
   assert.equal((await new Client(k, r.key).call('GET', '/v1/whoami')).status, 401, 'at once');
-  await Promise.all(ends);
-  assert.ok(Date.now() - t0 < 6000, 'streams of a revoked key end soon');
+  await within(Promise.all(ends), 'the end of the streams of a revoked key');
 
   const send = (name) => c.call('POST', `${P}/releases`, [name], { body: { manifest } });
   const said = await Promise.all([...Array(20)].flatMap((_, i) => [send('bot'), ...(i === 5 ? [c.call('PATCH', P, ['bot'], { body: { slug: 'bot2' } })] : []), ...(i === 12 ? [c.call('DELETE', P, ['bot2'])] : [])]));
   for (const x of said) assert.ok(x.status < 500 || x.body.code === 'not_building', x.text);
   assert.equal((await c.call('GET', '/v1/audit/verify')).body.ok, true);
-  const second = spawnSync(KARTA, ['serve', '--offline', '--listen', '127.0.0.1:0', '--data', k.data], { encoding: 'utf8', timeout: 20000 });
+  const second = spawnSync(KARTA, ['serve', '--offline', '--listen', '127.0.0.1:0', '--data', k.data], { encoding: 'utf8', timeout: PATIENCE_MS });
   assert.ok(second.status > 0 && /another server uses/.test(second.stderr), second.stderr);
   const fsck = spawnSync(KARTA, ['fsck', '--data', k.data], { encoding: 'utf8' });
   assert.equal(fsck.status, 0, fsck.stdout + fsck.stderr);
@@ -476,12 +509,11 @@ test('a folder that is served: pipes, devices and links in it are not waited for
       if (kind === 'pipe') execFileSync('mkfifo', [at]);
       else symlinkSync(kind === 'zero' ? '/dev/zero' : '/proc/self/environ', at);
     }
-    const t0 = Date.now();
+    // A request that waited would be given up by the client.
     assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: kind, dir } })).status, 201);
     const said = await Promise.all([c.call('POST', '/v1/projects/{project_ref}/sessions', [kind], { body: {} }), c.call('GET', '/v1/projects/{project_ref}/agents', [kind])]);
     for (const r of said) assert.ok(r.status < 500 && !r.text.includes('PATH='), r.text.slice(0, 300));
     assert.equal((await new Client(k).call('GET', '/healthz')).status, 200);
-    assert.ok(Date.now() - t0 < 5000, kind);
   }
 });
 
@@ -557,7 +589,7 @@ test('command line: what a server says cannot reach the terminal as commands, no
   const { url } = await trap(t, (rq) => answers.find(([at]) => at.test(rq.url.split('?')[0]))[1]());
   const cwd = tempDir(t, 'terminal');
   const pty = (args) => new Promise((done) => {
-    const child = execFile('script', ['-qec', `${KARTA} ${args} --server ${url} --color never`, '/dev/null'], { cwd, encoding: 'latin1', timeout: 20000,
+    const child = execFile('script', ['-qec', `${KARTA} ${args} --server ${url} --color never`, '/dev/null'], { cwd, encoding: 'latin1', timeout: PATIENCE_MS,
       env: { PATH: process.env.PATH, HOME: cwd, TERM: 'dumb', KARTA_API_KEY: `kt_live_${'a'.repeat(38)}`, ASAN_OPTIONS: 'detect_leaks=0' } }, (e, stdout) => done(stdout));
     child.stdin.end();
   });
@@ -580,7 +612,7 @@ test('git: hostile repositories, addresses and settings run nothing and ship not
   const cwd = tempDir(t, 'repo');
   const env = { PATH: `${path.dirname(KARTA)}:${process.env.PATH}`, HOME: cwd, KARTA_API_KEY: k.key, GIT_CONFIG_NOSYSTEM: '1', ASAN_OPTIONS: 'detect_leaks=0' };
   const git = (args, input = '') => new Promise((done) => {
-    const child = execFile('git', args, { cwd, env, timeout: 30000 }, (e, stdout, stderr) => done({ code: child.exitCode, stdout: stdout.trim(), stderr }));
+    const child = execFile('git', args, { cwd, env, timeout: PATIENCE_MS }, (e, stdout, stderr) => done({ code: child.exitCode, stdout: stdout.trim(), stderr }));
     child.stdin.on('error', () => {}); // it may end without reading
     child.stdin.end(input);
   });

