@@ -83,8 +83,8 @@ test_expect_success 'the harness gets them, and not the key of the server' '
 	"$KARTA" serve --listen "127.0.0.1:$SERVE_PORT" --data "$SERVE_DATA" \
 		--harness-program "$PWD/claude" >served 2>>"$TEST_DIR/serve.err" &
 	SERVE_PID=$!
-	test_background "$SERVE_PID" && test_wait_for 30 curl -sf "$SERVE_URL/readyz" || return 1
-	"$KARTA" --timeout 20s send Hello >out 2>err
+	test_background "$SERVE_PID" && test_wait_for curl -sf "$SERVE_URL/readyz" || return 1
+	"$KARTA" --timeout 90s send Hello >out 2>err
 	test_grep "^COLOR=blue$" "$TEST_DIR/harness.env" && test_grep "^KARTA_RELEASE=v" "$TEST_DIR/harness.env" &&
 		test_grep -v "$SERVE_KEY" "$TEST_DIR/harness.env"
 '

@@ -25,7 +25,7 @@ start() {
 	"$KARTA" dev --no-chat "$@" >"$name.out" 2>"$name.err" &
 	pid=$!
 	test_background "$pid"
-	test_wait_for 20 test -s "$name.out" || { cat "$name.err"; return 1; }
+	test_wait_for test -s "$name.out" || { cat "$name.err"; return 1; }
 	url=$(sed -n "s/.*\(http:[^\"]*\).*/\1/p" "$name.out")
 }
 
@@ -141,7 +141,7 @@ test_expect_success 'a harness that is not installed: how to install it, that --
 
 test_expect_success 'without --offline nothing is replayed' '
 	test_grep -v "Hi there" answer && kill "$pid" &&
-	test_wait_for 20 test ! -e "$state/server.json"
+	test_wait_for test ! -e "$state/server.json"
 '
 
 test_expect_success 'a folder that is not there: exit 5' '

@@ -53,7 +53,7 @@ test_expect_success 'without a terminal nobody is asked' '
 
 # approve true|false: what the person in the browser does, by the API.
 approve() {
-	test_wait_for 10 grep -q "approve the code" err &&
+	test_wait_for grep -q "approve the code" err &&
 		code=$(sed -n "s/^and approve the code \(.*\)\.$/\1/p" err) &&
 		serve_call GET "/v1/device/$code" >asked &&
 		serve_call POST "/v1/device/$code" "{\"approve\":$1}" >/dev/null
@@ -82,7 +82,7 @@ test_expect_success 'refused' '
 
 test_expect_success 'Ctrl-C ends the wait at once' '
 	rm -f err; "$KARTA" login --no-browser >out 2>err & pid=$! && test_background "$pid" &&
-	test_wait_for 10 grep -q "approve the code" err && kill -INT "$pid" &&
+	test_wait_for grep -q "approve the code" err && kill -INT "$pid" &&
 	{ wait "$pid"; test $? -eq 130; }
 '
 
@@ -133,14 +133,15 @@ print(f"http://127.0.0.1:{s.getsockname()[1]}", flush=True)
 kept = []
 while True:
     kept.append(s.accept())
+    open("accepted", "w").close()
 EOT
 python3 hang.py >hang.url &
 test_background $!
-test_wait_for 10 grep -q "^http" hang.url || exit 1
+test_wait_for grep -q "^http" hang.url || exit 1
 
 test_expect_success 'the key is in no argument, no output and no error' '
 	"$KARTA" --debug -vv --server "$(cat hang.url)" login --with-key <"$TEST_DIR/admin-key" >out 2>err & pid=$! &&
-	test_background "$pid" && sleep 1 &&
+	test_background "$pid" && test_wait_for test -e accepted &&
 	for p in "$pid" $(pgrep -P "$pid"); do
 		tr "\0" " " <"/proc/$p/cmdline" >argv && test_grep -v "kt_live" argv || return 1
 	done
@@ -152,8 +153,8 @@ test_expect_success 'the key is in no argument, no output and no error' '
 
 if command -v python3 >/dev/null && command -v script >/dev/null; then
 	test_expect_success 'on a terminal the key is typed unseen' '
-		{ sleep 1; cat "$TEST_DIR/admin-key"; sleep 1; } |
-			script -qec "\"$KARTA\" login --with-key" typed >out 2>&1 &&
+		: >out && { test_wait_for grep -q "Key: " out; sleep 0.2; cat "$TEST_DIR/admin-key"; test_wait_for grep -q "Signed in" out; } |
+			script -qefc "\"$KARTA\" login --with-key" typed >out 2>&1 &&
 		test_grep "Key: " out && test_grep -v kt_live out && test_grep "Signed in" out
 	'
 else

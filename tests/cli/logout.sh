@@ -16,7 +16,7 @@ browser_login() {
 	"$KARTA" login --no-browser "$@" 2>login.err &
 	login=$!
 	test_background "$login"
-	test_wait_for 10 grep -q 'approve the code' login.err || return 1
+	test_wait_for grep -q 'approve the code' login.err || return 1
 	code=$(sed -n 's/^and approve the code \(.*\)\.$/\1/p' login.err)
 	serve_call POST "/v1/device/$code" '{"approve":true}' >/dev/null && wait "$login"
 }

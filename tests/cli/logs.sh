@@ -26,9 +26,9 @@ for l in open(sys.argv[1]): print(json.loads(l)["data"]["text"])' "$1"
 }
 
 test_expect_success 'the past, and then it ends' '
-	timeout 20 "$KARTA" logs >out 2>err && test_empty err && test_grep "^[0-9-]*T[0-9:.]*\+00:00 build\[v1\]: -----> Activated v1$" out &&
+	timeout $((120 * test_slow)) "$KARTA" logs >out 2>err && test_empty err && test_grep "^[0-9-]*T[0-9:.]*\+00:00 build\[v1\]: -----> Activated v1$" out &&
 	test_grep " session\[v1 $id\]: session created$" out && test_grep " release\[v1\]: v1 is active$" out &&
-	timeout 20 "$KARTA" logs bot --json >all && seqs all && texts all >t && test_grep "^session created$" t
+	timeout $((120 * test_slow)) "$KARTA" logs bot --json >all && seqs all && texts all >t && test_grep "^session created$" t
 '
 
 test_expect_success '--lines' '
@@ -58,38 +58,40 @@ test_expect_success 'what is not there' '
 
 test_expect_success 'following: each line at once, until Ctrl-C' '
 	: >out; "$KARTA" logs --tail --lines 1 --json >out 2>err & pid=$!; test_background "$pid"
-	test_wait_for 10 test -s out && before=$(wc -l <out) && "$KARTA" config set B=1 &&
-	test_wait_for 10 grep -q "v3 is active" out && kill -INT "$pid" && { wait "$pid"; test $? -eq 130; } &&
+	test_wait_for test -s out && before=$(wc -l <out) && "$KARTA" config set B=1 &&
+	test_wait_for grep -q "v3 is active" out && kill -INT "$pid" && { wait "$pid"; test $? -eq 130; } &&
 	test "$before" -eq 1 && seqs out && test_empty err
 '
 
 test_expect_success 'following through restarts: no line lost, none twice' '
-	"$KARTA" logs --json --lines 10000 >start && : >out && "$KARTA" logs -f --json --lines 0 >out 2>err & pid=$!; test_background "$pid"
-	sleep 1; "$KARTA" config set C=1 && test_wait_for 10 grep -q "v4 is active" out && stop_serve && sleep 1 && start_serve &&
-	"$KARTA" config set C=2 && test_wait_for 20 grep -q "v5 is active" out && stop_serve KILL; start_serve &&
-	"$KARTA" config set C=3 && test_wait_for 20 grep -q "v6 is active" out && sleep 0.5 && kill -INT "$pid"; wait "$pid"
-	"$KARTA" logs --json --lines 10000 >all && tail -n "+$(($(wc -l <start) + 1))" all >expect && test_cmp expect out && test_grep "connection broke" err
+	"$KARTA" logs --json --lines 10000 >start && : >out || return 1
+	"$KARTA" logs -f --json --lines 1 >out 2>err & pid=$!; test_background "$pid"
+	test_wait_for test -s out && "$KARTA" config set C=1 && test_wait_for grep -q "v4 is active" out && stop_serve && sleep 1 && start_serve &&
+	"$KARTA" config set C=2 && test_wait_for grep -q "v5 is active" out && stop_serve KILL; start_serve &&
+	"$KARTA" config set C=3 && test_wait_for grep -q "v6 is active" out &&
+	"$KARTA" logs --json --lines 10000 >all && tail -n "+$(wc -l <start)" all >expect && test_wait_for cmp -s expect out
+	kill -INT "$pid"; wait "$pid"; test_cmp expect out && test_grep "connection broke" err
 '
 
 test_expect_success 'following with a filter goes on where it was' '
 	: >out; "$KARTA" logs -f --json --source release --lines 1 >out 2>err & pid=$!; test_background "$pid"
-	test_wait_for 10 test -s out && stop_serve && start_serve && "$KARTA" config set D=1 && test_wait_for 20 grep -q "v7 is active" out && kill -INT "$pid"; wait "$pid"
+	test_wait_for test -s out && stop_serve && start_serve && "$KARTA" config set D=1 && test_wait_for grep -q "v7 is active" out && kill -INT "$pid"; wait "$pid"
 	test "$(wc -l <out)" -eq 2 && texts out >t && test_grep "v6 is active" t
 '
 
 test_expect_success 'following up to a time ends there' '
-	until=$(date -u -d "+3 seconds" +%Y-%m-%dT%H:%M:%SZ) && timeout 20 "$KARTA" logs --tail --until "$until" --lines 1 >out 2>err &&
+	until=$(date -u -d "+3 seconds" +%Y-%m-%dT%H:%M:%SZ) && timeout $((120 * test_slow)) "$KARTA" logs --tail --until "$until" --lines 1 >out 2>err &&
 	test -s out && test_empty err
 '
 
 test_expect_success 'a server that is gone: --timeout gives up' '
-	: >out; "$KARTA" logs --tail --timeout 2s --lines 1 >out 2>err & pid=$!; test_background "$pid"
-	test_wait_for 10 test -s out && stop_serve && { wait "$pid"; test $? -eq 3; } && start_serve
+	: >out; "$KARTA" logs --tail --timeout $((3 * test_slow))s --lines 1 >out 2>err & pid=$!; test_background "$pid"
+	test_wait_for test -s out && stop_serve && { wait "$pid"; test $? -eq 3; } && start_serve
 '
 
 test_expect_success 'a pipe that is closed ends it quietly' '
 	("$KARTA" logs --tail 2>err; echo $? >status) | head -n 1 >out; for i in 1 2 3; do "$KARTA" config set "P=$i" || return 1; done
-	test_wait_for 10 test -s status && test_empty err && test "$(wc -l <out)" -eq 1
+	test_wait_for test -s status && test_empty err && test "$(wc -l <out)" -eq 1
 '
 
 test_expect_success 'no control bytes reach a terminal or a line' '
@@ -99,7 +101,7 @@ test_expect_success 'no control bytes reach a terminal or a line' '
 
 test_expect_success 'following ends when the project is deleted' '
 	serve_publish gone "$TEST_ROOT/docs/examples/support-bot" && : >out; "$KARTA" logs gone --tail >out 2>err & pid=$!; test_background "$pid"
-	test_wait_for 10 test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "no such project" err
+	test_wait_for test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "no such project" err
 '
 
 test_done

@@ -24,7 +24,7 @@ export KARTA_CLAUDE ANTHROPIC_API_KEY
 
 "$KARTA" dev --dir app --no-chat --offline --port 0 --speed 0 >url 2>dev.err &
 test_background $!
-test_wait_for 30 grep -q "^http" url || { cat dev.err; exit 1; }
+test_wait_for grep -q "^http" url || { cat dev.err; exit 1; }
 url=$(cat url)
 dead=http://127.0.0.1:1
 "$KARTA" --server "$url" send --json hello >sent.json 2>sent.err || { cat sent.err; exit 1; }

@@ -17,7 +17,7 @@ test_expect_success '--print only prints' '
 '
 
 test_expect_success 'BROWSER is started with the address, which answers' '
-	BROWSER=$PWD/browser "$KARTA" open bot >out && test_cmp expect out && test_wait_for 10 test -s "$TEST_DIR/opened" &&
+	BROWSER=$PWD/browser "$KARTA" open bot >out && test_cmp expect out && test_wait_for test -s "$TEST_DIR/opened" &&
 	test_cmp expect "$TEST_DIR/opened" && curl -s -H "Host: bot.localhost" "$SERVE_URL/" >page && test_grep -F "<html" page
 '
 

@@ -11,7 +11,7 @@ cd app || exit 1
 server=$!
 cd ..
 test_background "$server"
-test_wait_for 30 grep -q "^http" url || { cat dev.err; exit 1; }
+test_wait_for grep -q "^http" url || { cat dev.err; exit 1; }
 KARTA_SERVER=$(cat url)
 export KARTA_SERVER
 
@@ -53,9 +53,9 @@ test_expect_success 'tail prints the conversation, or the events' '
 test_expect_success 'tail --follow goes on with what comes, until Ctrl-C' '
 	"$KARTA" sessions tail "$id" --follow --json >followed 2>err & pid=$! &&
 	test_background "$pid" &&
-	test_wait_for 10 grep -q "\"type\":\"done\"" followed &&
+	test_wait_for grep -q "\"type\":\"done\"" followed &&
 	"$KARTA" send Hello --session "$id" >out 2>err2 &&
-	test_wait_for 10 sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 2" &&
+	test_wait_for sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 2" &&
 	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
 	"$KARTA" sessions tail "$id" --json >all && test_cmp all followed
 '
@@ -63,13 +63,13 @@ test_expect_success 'tail --follow goes on with what comes, until Ctrl-C' '
 test_expect_success 'tail --follow survives a restart of the server without losing or doubling' '
 	"$KARTA" sessions tail "$id" --follow --json >followed 2>err & pid=$! &&
 	test_background "$pid" &&
-	test_wait_for 10 grep -q "\"type\":\"done\"" followed &&
+	test_wait_for grep -q "\"type\":\"done\"" followed &&
 	kill -KILL "$server" && { wait "$server"; true; } &&
-	test_wait_for 10 grep -q reconnecting err &&
+	test_wait_for grep -q reconnecting err &&
 	{ "$KARTA" dev --dir app --no-chat --offline --port "${KARTA_SERVER##*:}" --speed 0 >url2 2>dev2.err & server=$!; } &&
-	test_background "$server" && test_wait_for 30 grep -q "^http" url2 &&
+	test_background "$server" && test_wait_for grep -q "^http" url2 &&
 	"$KARTA" send Hello --session "$id" >out 2>err2 &&
-	test_wait_for 20 sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 3" &&
+	test_wait_for sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 3" &&
 	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
 	"$KARTA" sessions tail "$id" --json >all && test_cmp all followed
 '

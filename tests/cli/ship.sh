@@ -21,7 +21,7 @@ export LSAN_OPTIONS
 
 "$KARTA" serve --listen 127.0.0.1:0 --data "$TEST_DIR/data" --offline --key-file key >url 2>serve.err &
 test_background $!
-test_wait_for 30 grep -q "^http" url || { cat serve.err; exit 1; }
+test_wait_for grep -q "^http" url || { cat serve.err; exit 1; }
 KARTA_SERVER=$(cat url)
 KARTA_API_KEY=$(cat key)
 export KARTA_SERVER KARTA_API_KEY

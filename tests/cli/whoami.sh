@@ -46,7 +46,7 @@ test_expect_success 'in a repository the remote says which server' '
 
 test_expect_success 'what is no karta server' '
 	mkdir www && cd www && python3 -u -m http.server --bind 127.0.0.1 0 >../www.out 2>&1 & test_background $! &&
-	test_wait_for 10 grep -q "port [0-9]" www.out &&
+	test_wait_for grep -q "port [0-9]" www.out &&
 	port=$(sed -n "s/.*port \([0-9]*\).*/\1/p" www.out) &&
 	test_must_exit 5 "$KARTA" --server "http://127.0.0.1:$port" whoami 2>err && test_grep "^karta: " err &&
 	test_must_exit 2 "$KARTA" --server nonsense whoami 2>err && test_grep "^hint: it begins with http" err

@@ -28,6 +28,12 @@ test_failed=0
 test_pids=
 test_finished=
 
+# How much slower than a quiet machine this one is (tests/run measures it), rounded up.
+test_slow=${KARTA_TEST_SLOW:-1}
+case $test_slow in
+*.*) test_slow=$((${test_slow%%.*} + 1)) ;;
+esac
+
 # Settings of the user must not change what is tested.
 for test_var in $(env | sed -n 's/^\(KARTA_[A-Z_]*\)=.*/\1/p'); do
 	case $test_var in
@@ -37,7 +43,10 @@ for test_var in $(env | sed -n 's/^\(KARTA_[A-Z_]*\)=.*/\1/p'); do
 done
 unset NO_COLOR FORCE_COLOR CLICOLOR_FORCE COLUMNS LC_CTYPE LANG CI PAGER EDITOR BROWSER
 unset ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_BASE_URL CLAUDE_CODE_OAUTH_TOKEN
-unset CLAUDE_CONFIG_DIR OPENAI_API_KEY OPENCODE_CONFIG_CONTENT HTTPS_PROXY https_proxy
+unset CLAUDE_CONFIG_DIR OPENAI_API_KEY OPENCODE_CONFIG_CONTENT HTTPS_PROXY https_proxy HTTP_PROXY
+unset http_proxy ALL_PROXY all_proxy NO_PROXY no_proxy LINES DISPLAY GIT_DIR GIT_WORK_TREE
+unset GITHUB_ACTIONS GITHUB_TOKEN GH_TOKEN LISTEN_PID LISTEN_FDS NOTIFY_SOCKET
+umask 022
 HOME=$TEST_DIR/home
 XDG_CONFIG_HOME=$HOME/.config
 XDG_STATE_HOME=$HOME/.local/state
@@ -63,11 +72,11 @@ test_signal_all() {
 	done
 }
 
-# End what test_background was told of: TERM, five seconds, KILL.
+# End what test_background was told of: TERM, some seconds, KILL.
 test_stop_background() {
 	test_signal_all TERM
 	test_tries=0
-	while test -n "$test_alive" && test "$test_tries" -lt 50; do
+	while test -n "$test_alive" && test "$test_tries" -lt $((200 * test_slow)); do
 		sleep 0.1
 		test_tries=$((test_tries + 1))
 		test_alive=
@@ -224,17 +233,23 @@ test_stop() {
 	return "$test_status"
 }
 
-# test_wait_for SECONDS COMMAND...: try ten times a second until the command succeeds.
+# test_wait_for COMMAND...: try again and again until the command succeeds; a minute and a half, more
+# on a slow machine. (A number before the command has no meaning any more.)
 test_wait_for() {
-	test_tries=$(($1 * 10))
-	shift
-	while test "$test_tries" -gt 0; do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-		test_tries=$((test_tries - 1))
+	case $1 in
+	*[!0-9]*) ;;
+	*) shift ;;
+	esac
+	test_until=$(($(date +%s) + 90 * test_slow))
+	test_pause=0.02
+	while ! "$@" >/dev/null 2>&1; do
+		if test "$(date +%s)" -gt "$test_until"; then
+			echo "waited in vain for: $*"
+			return 1
+		fi
+		sleep "$test_pause"
+		test_pause=0.1
 	done
-	echo "waited in vain for: $*"
-	return 1
 }
 
 # test_json FILE EXPRESSION: a Python expression over `d`, the JSON of FILE, must be true.
@@ -257,7 +272,7 @@ start_serve() {
 		--key-file "$SERVE_KEY_FILE" "$@" >"$TEST_DIR/serve.url" 2>>"$TEST_DIR/serve.err" &
 	SERVE_PID=$!
 	test_background "$SERVE_PID"
-	if ! test_wait_for 30 grep -q '^http' "$TEST_DIR/serve.url"; then
+	if ! test_wait_for grep -q '^http' "$TEST_DIR/serve.url"; then
 		test_show "$TEST_DIR/serve.err"
 		return 1
 	fi
@@ -274,10 +289,10 @@ stop_serve() {
 # serve_call METHOD PATH [JSON]: a request with the admin key; prints the answer, fails on an error.
 serve_call() {
 	if test $# -gt 2; then
-		curl -sS -m 60 --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+		curl -sS -m "$((90 * test_slow))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
 			-H 'Content-Type: application/json' -d "$3" "$SERVE_URL$2"
 	else
-		curl -sS -m 60 --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+		curl -sS -m "$((90 * test_slow))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
 			"$SERVE_URL$2"
 	fi
 }
@@ -285,7 +300,7 @@ serve_call() {
 # serve_publish PROJECT [DIR [QUERY]]: publish a folder (default: the support bot) as an archive and wait.
 serve_publish() {
 	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . || return 1
-	curl -sS -m 120 --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
+	curl -sS -m "$((180 * test_slow))" --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
 		-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases${3:+?$3}" \
 		>"$TEST_DIR/publish.json" && return 0
 	cat "$TEST_DIR/publish.json"
