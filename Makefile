@@ -2,7 +2,8 @@
 #
 ## make            build build/release/karta
 ## make demo       set up, build, and run the main job end to end
-## make check      set up, build, and run every test
+## make check      set up, build, and run every test; ONLY=text those whose names hold text
+## make check-long the same with much more fuzzing, crash points and power cuts (an hour)
 ## make bench      measure, side by side with a baseline
 ## make install    into $(DESTDIR)$(PREFIX); make uninstall takes it away
 ## make lint       static checks; make format lays out the sources
@@ -94,7 +95,7 @@ ASSETS := $(O)/gen/assets.o
 KARTA := $(O)/karta
 
 .DELETE_ON_ERROR:
-.PHONY: all help demo check bench install uninstall dist clean lint format fuzz generated \
+.PHONY: all help demo check check-long bench install uninstall dist clean lint format fuzz generated \
 	print-base-cflags
 .DEFAULT_GOAL := all
 
@@ -204,6 +205,10 @@ print-base-cflags: $(BUILD)/gen/store/schema.h
 check:
 	scripts/setup --test
 	@BUILD=$(BUILD) scripts/check
+
+check-long:
+	scripts/setup --test
+	@BUILD=$(BUILD) LONG=1 scripts/check
 
 lint: $(KARTA)
 	@KARTA=$(KARTA) scripts/lint

@@ -2,7 +2,7 @@
 // The real Claude Code against scripted models: what it said on its stdio and what clients saw must agree.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLAUDE, ROOT, existsSync, harnessEnv, startKarta, startModel, tempDir, writeFileSync, writeFiles } from './lib.mjs';
+import { CLAUDE, ROOT, existsSync, harnessEnv, seconds, startKarta, startModel, tempDir, writeFileSync, writeFiles } from './lib.mjs';
 import { Differential, PNG, blocks, chosen, differences, teeOf } from '../lib/differential.mjs';
 import { expectClaude, splitClaude } from '../lib/expect-claude.mjs';
 
@@ -185,7 +185,7 @@ function writeApp(dir) {
   writeFileSync(`${dir}/dot.png`, PNG);
 }
 
-test('Claude Code', { skip, timeout: 600000 }, async (t) => {
+test('Claude Code', { skip, ...seconds(150) }, async (t) => {
   const model = await startModel(t);
   const dir = tempDir(t, 'claude');
   const tee = teeOf(t, CLAUDE);

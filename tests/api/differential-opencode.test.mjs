@@ -2,7 +2,7 @@
 // The real OpenCode against scripted models: what it said over ACP and what clients saw must agree.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPENCODE, ROOT, existsSync, harnessEnv, startKarta, startModel, tempDir, writeFileSync, writeFiles } from './lib.mjs';
+import { OPENCODE, ROOT, existsSync, harnessEnv, seconds, startKarta, startModel, tempDir, writeFileSync, writeFiles } from './lib.mjs';
 import { Differential, PNG, blocks, chosen, differences, teeOf } from '../lib/differential.mjs';
 import { expectAcp } from '../lib/expect-acp.mjs';
 
@@ -102,7 +102,7 @@ function writeApp(dir) {
   writeFileSync(`${dir}/dot.png`, PNG);
 }
 
-test('OpenCode', { skip, timeout: 600000 }, async (t) => {
+test('OpenCode', { skip, ...seconds(150) }, async (t) => {
   const model = await startModel(t);
   const dir = tempDir(t, 'opencode');
   const tee = teeOf(t, OPENCODE);

@@ -2,7 +2,7 @@
 // The real OpenCode (over ACP) through the HTTP API; only the model is a stand-in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, processesWith, startKarta, startModel,
+import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, processesWith, seconds, startKarta, startModel,
   tempDir, textOf, turn, writeFiles } from './lib.mjs';
 
 const skip = existsSync(OPENCODE) ? false : 'OpenCode is not installed for this processor';
@@ -17,7 +17,7 @@ async function setUp(t, { args = [], files = {} } = {}) {
 }
 
 // One server for all of it: OpenCode takes seconds to start.
-test('OpenCode', { skip, timeout: 900000 }, async (t) => {
+test('OpenCode', { skip, ...seconds(150) }, async (t) => {
   const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n' } });
   const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
   const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;

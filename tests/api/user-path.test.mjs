@@ -5,12 +5,12 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { test } from 'node:test';
-import { CLAUDE, KARTA, existsSync, harnessEnv, path, startModel, tempDir, writeFiles } from './lib.mjs';
+import { CLAUDE, KARTA, PATIENCE_MS, existsSync, harnessEnv, path, seconds, startModel, tempDir, writeFiles } from './lib.mjs';
 import { startServe } from './serve.mjs';
 
 const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
-test('init, push, session, change, push, rollback, logs', { skip, timeout: 300000 }, async (t) => {
+test('init, push, session, change, push, rollback, logs', { skip, ...seconds(60) }, async (t) => {
   const model = await startModel(t);
   const home = tempDir(t, 'user');
   const bin = tempDir(t, 'bin');
@@ -24,7 +24,7 @@ test('init, push, session, change, push, rollback, logs', { skip, timeout: 30000
     GIT_COMMITTER_EMAIL: 'u@example.com', ASAN_OPTIONS: 'detect_leaks=1', UBSAN_OPTIONS: 'print_stacktrace=1' };
   const dir = path.join(home, 'bot');
   const sh = (command, input) => {
-    const r = spawnSync('sh', ['-euc', command], { cwd: existsSync(dir) ? dir : home, env, input, encoding: 'utf8', timeout: 120000 });
+    const r = spawnSync('sh', ['-euc', command], { cwd: existsSync(dir) ? dir : home, env, input, encoding: 'utf8', timeout: 2 * PATIENCE_MS });
     assert.equal(r.status, 0, `${command}\n${r.stdout}${r.stderr}`);
     return r;
   };

@@ -65,7 +65,7 @@ class Disk:
 
     @staticmethod
     def run(*args):
-        out = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+        out = subprocess.run(args, capture_output=True, text=True, timeout=2 * L.PATIENCE_S, check=False)
         if out.returncode:
             raise OSError(f"{' '.join(args)}: {out.stderr.strip()}")
         return out.stdout
@@ -83,7 +83,7 @@ class Disk:
             os.close(fd)
 
     def unmount(self):
-        end = time.monotonic() + 5
+        end = time.monotonic() + L.PATIENCE_S
         while self.mounted:
             try:
                 self.run("umount", self.dir)
@@ -305,7 +305,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--cuts", type=int, default=int(os.environ.get("KARTA_POWER_CUTS", "60")))
     ap.add_argument("--fs", default="ext4", choices=list(SIZE))
-    ap.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    ap.add_argument("--seed", type=int, default=L.SEED)
     ap.add_argument("--keep", action="store_true", help="keep the logs")
     args = ap.parse_args()
     if os.environ.get("KARTA_POWER_NS") != "1" and os.geteuid() == 0 and shutil.which("unshare"):
@@ -330,7 +330,7 @@ def main():
               "acknowledged requests is lost")
         for line in (lost or "").splitlines():
             print("#   " + line)
-        late = slowest > L.READY_S
+        late = slowest > L.ready_limit()
         print(f"{'not ' if late else ''}ok 2 - ready again in at most {slowest * 1000:.0f} ms",
               flush=True)
         early = first_starts(top, args)

@@ -17,8 +17,9 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const MODULES = path.join(HERE, "..", "node_modules");
 const CLAUDE = path.join(MODULES, "@anthropic-ai", "claude-code-linux-x64", "claude");
 const OPENCODE = path.join(MODULES, "opencode-linux-x64", "bin", "opencode");
-const PATIENCE = 25000;
-const LIMIT = 58000;
+const SLOW = Math.max(1, Number(process.env.KARTA_TEST_SLOW ?? 1));
+const PATIENCE = 90000 * SLOW;
+const LIMIT = 600000 * SLOW;
 
 const children = new Set();
 const top = fs.mkdtempSync(path.join(os.tmpdir(), "karta-standin-"));

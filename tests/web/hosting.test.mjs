@@ -6,21 +6,22 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { Client } from '../api/document.mjs';
-import { BROWSER, ROOT, eventually } from '../api/lib.mjs';
+import { BROWSER, PATIENCE_MS, ROOT, eventually, seconds } from '../api/lib.mjs';
 import { archive, publish, startServe } from '../api/serve.mjs';
 
 const { chromium } = createRequire(`${ROOT}/tests/package.json`)('playwright-core');
 const axe = readFileSync(`${ROOT}/tests/node_modules/axe-core/axe.min.js`, 'utf8');
 
-test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is installed', timeout: 120000 }, async (t) => {
+test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is installed', ...seconds(60) }, async (t) => {
   const karta = await startServe(t);
   const c = new Client(karta, karta.key);
   assert.equal((await publish(c, 'fake', archive(t))).status, 201);
-  const browser = await chromium.launch({ executablePath: BROWSER, args: ['--no-sandbox', '--host-resolver-rules=MAP *.localhost 127.0.0.1'] });
+  const browser = await chromium.launch({ executablePath: BROWSER, timeout: PATIENCE_MS, args: ['--no-sandbox', '--host-resolver-rules=MAP *.localhost 127.0.0.1'] });
   t.after(() => browser.close());
   const open = async (url) => {
     const context = await browser.newContext();
     const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
     page.problems = [];
     page.on('pageerror', (e) => page.problems.push(String(e)));
     page.on('console', (m) => { if (m.type() === 'error' && !/status of 40[14]/.test(m.text())) page.problems.push(m.text()); });

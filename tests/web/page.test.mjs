@@ -14,14 +14,14 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, test as nodeTest } from "node:test";
 import { chromium } from "playwright-core";
-import { BROWSER } from "../api/lib.mjs";
+import { BROWSER, PATIENCE_MS } from "../api/lib.mjs";
 import { COUNT, longReply, MockServer } from "./mock-server.mjs";
 
 const TEXT = process.env.KARTA_PROMPT_TEXT ?? "count";
 const TOOL = process.env.KARTA_PROMPT_TOOL ?? "approve";
 const SHOTS = process.env.KARTA_SHOTS ?? "";
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const LIMIT = 60000;
+const LIMIT = PATIENCE_MS;
 
 const mock = process.env.KARTA_URL ? null : new MockServer();
 const mockOnly = mock ? {} : { skip: "only with the scripted server" };
@@ -41,6 +41,7 @@ before(async () => {
 		mkdirSync(SHOTS, { recursive: true });
 	browser = await chromium.launch({
 		executablePath: BROWSER,
+		timeout: LIMIT,
 		args: ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
 			"--disable-background-networking", "--disable-component-update", "--disable-sync"],
 	});

@@ -5,12 +5,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { BROWSER, CLAUDE, ROOT, existsSync, harnessEnv, path, startKarta, startModel, tempDir, writeFiles } from '../api/lib.mjs';
+import { BROWSER, CLAUDE, ROOT, existsSync, harnessEnv, path, seconds, startKarta, startModel, tempDir, writeFiles } from '../api/lib.mjs';
 
 const skip = !BROWSER ? 'no browser is installed'
   : existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
-test('the page with the real server', { skip, timeout: 300000 }, async (t) => {
+test('the page with the real server', { skip, ...seconds(120) }, async (t) => {
   const model = await startModel(t);
   const dir = tempDir(t, 'page');
   writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n' });
