@@ -103,7 +103,7 @@ static bool from_hex(const char *s, struct kt_buf *out)
 	return !*s && kt_buf_ok(out);
 }
 
-enum kt_code kt_env_unseal(const struct kt_control *ctl, const char *org_id, const char *sealed,
+enum kt_code kt_env_unseal(const struct kt_master *master, const char *org_id, const char *sealed,
 	void (*fn)(void *arg, const char *name, const char *value), void *arg, struct kt_err *err)
 {
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
@@ -117,7 +117,7 @@ enum kt_code kt_env_unseal(const struct kt_control *ctl, const char *org_id, con
 		if (!cJSON_IsString(v) || !from_hex(v->valuestring, &bytes))
 			return kt_fail(
 				err, KT_EPROTO, 0, "the variables of the release are damaged");
-		rc = kt_unseal(ctl->master, context(arena, org_id, v->string), bytes.ptr, bytes.len,
+		rc = kt_unseal(master, context(arena, org_id, v->string), bytes.ptr, bytes.len,
 			&value, err);
 		if (rc != KT_OK)
 			return rc;

@@ -208,15 +208,22 @@ static enum kt_code check_database(struct kt_fsck *f, struct kt_err *err)
 /* --- the master key ---------------------------------------------------------------------- */
 
 /* Without it no key and no variable can be read; one that others can read is none. */
-static void check_master(struct kt_fsck *f)
+static enum kt_code check_master(struct kt_fsck *f, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_path_join(f->data_dir, "master.key");
 	struct kt_master *m = NULL;
 	struct kt_err why = KT_ERR_INIT;
+	enum kt_code rc = KT_OK;
 
 	if (kt_master_open(path, false, &m, &why) != KT_OK)
 		kt_fsck_say(f, "I9", "master.key", "%s", why.msg);
+	else
+		rc = kt_fsck_sealed(f, m, err);
 	kt_master_free(m);
+	if (rc != KT_EPROTO)
+		return rc;
+	/* What is damaged is said already. */
+	return KT_OK;
 }
 
 /* --- all of it --------------------------------------------------------------------------- */
@@ -235,9 +242,10 @@ static enum kt_code check_all(struct kt_fsck *f, struct kt_err *err)
 	KT_AUTOFREE char *blobs = kt_path_join(f->data_dir, "blobs");
 	enum kt_code rc = check_database(f, err);
 
+	if (rc == KT_OK)
+		rc = check_master(f, err);
 	if (rc != KT_OK)
 		return rc;
-	check_master(f);
 	if (kt_fs_is_dir(blobs))
 		rc = kt_blobs_open(blobs, &f->blobs, err);
 	if (rc == KT_OK)

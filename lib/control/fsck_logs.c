@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fsck: event logs. A log begins with a comment that says which numbers are forgotten; then come
- * frames, numbered without a gap. A torn frame at the end is none of our business: a crash may
- * leave one, and who opens the log next cuts it off.
+ * fsck: the journal of sessions, and event logs. Lines and frames have a check of themselves; those
+ * that were written before there was one can only be parsed. A log begins with a comment that says
+ * which numbers are forgotten; then come frames, numbered without a gap. A torn frame at the end is
+ * none of our business: a crash may leave one, and who opens the log next cuts it off.
  */
 #include "control/fsck_private.h"
 
@@ -10,6 +11,8 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "event/event.h"
+#include "text/json.h"
+#include "text/linesum.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +24,8 @@
 #define HEADER_MAX 64
 #define FRAME_MAX (2 * KT_MAX_EVENT_BYTES + 16384) /* data, raw and what is around them */
 #define PIECE_BYTES (256 * 1024)
+#define JOURNAL "sessions.jsonl"
+#define JOURNAL_LINE_MAX (4 * 1024 * 1024)
 #define TURN_KEY "\"turn_id\":\""
 #define MAX_TURN_ID 520 /* of a file; ours have 27 bytes */
 
@@ -32,6 +37,7 @@ struct log {
 	bool turns; /* a session's */
 	bool begun; /* the header was read */
 	bool stop; /* a finding was made that leaves nothing to compare with */
+	bool checked; /* a frame had a check: all that follow have one */
 	int64_t seq; /* of the frame before */
 	struct kt_map turn; /* id -> running, done */
 };
@@ -95,6 +101,24 @@ static void check_turn(struct log *l, const struct kt_evframe *fr)
 	(void)kt_map_set(&l->turn, id, fr->type == KT_EV_DONE || was == &done ? &done : &running);
 }
 
+/* Its bytes are what was written, as far as it can be told. */
+static void check_bytes(struct log *l, const struct kt_evframe *fr)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (fr->sum == KT_LINESUM_BAD)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu has other bytes than were written",
+			(unsigned long long)fr->seq);
+	else if (fr->sum == KT_LINESUM_NONE && l->checked)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu has lost its check",
+			(unsigned long long)fr->seq);
+	else if (fr->sum == KT_LINESUM_NONE &&
+		kt_json_parse(fr->json, fr->json_len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu is no JSON",
+			(unsigned long long)fr->seq);
+	l->checked = l->checked || fr->sum != KT_LINESUM_NONE;
+}
+
 /* Every whole frame of buf. Returns the bytes that are done with. */
 static size_t take_frames(struct log *l, const struct kt_buf *buf)
 {
@@ -116,6 +140,7 @@ static size_t take_frames(struct log *l, const struct kt_buf *buf)
 		if (fr.seq != (uint64_t)l->seq + 1)
 			kt_fsck_say(l->f, "I12", l->object, "event %llu follows event %lld",
 				(unsigned long long)fr.seq, (long long)l->seq);
+		check_bytes(l, &fr);
 		if (l->turns)
 			check_turn(l, &fr);
 		l->seq = (int64_t)fr.seq;
@@ -201,9 +226,72 @@ static enum kt_code check_folder(
 	return rc == KT_ENOTFOUND ? KT_OK : rc;
 }
 
+/* --- the journal ------------------------------------------------------------------------- */
+
+struct journal {
+	struct kt_fsck *f;
+	size_t n; /* lines */
+	bool checked; /* a line had a check: all that follow have one */
+};
+
+static void check_line(struct journal *j, const char *line, size_t len)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_linesum sum = kt_linesum_check(line, len);
+
+	j->n++;
+	/* A power cut left its length, but not its bytes; nobody was told of it. */
+	if (len == 0 || line[0] == '\0')
+		return;
+	if (sum == KT_LINESUM_BAD)
+		kt_fsck_say(
+			j->f, "I12", JOURNAL, "line %zu has other bytes than were written", j->n);
+	else if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu is no JSON", j->n);
+	else if (sum == KT_LINESUM_NONE && j->checked)
+		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu has lost its check", j->n);
+	j->checked = j->checked || sum != KT_LINESUM_NONE;
+}
+
+static enum kt_code check_journal(struct kt_fsck *f, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_path_join(f->data_dir, JOURNAL);
+	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(JOURNAL_LINE_MAX + PIECE_BYTES);
+	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct journal j = { .f = f };
+
+	if (fd < 0 && errno == ENOENT)
+		return KT_OK;
+	for (;;) {
+		char *at = kt_buf_reserve(&buf, PIECE_BYTES);
+		ssize_t n = at && fd >= 0 ? read(fd, at, PIECE_BYTES) : -1;
+		size_t used = 0;
+
+		if (n < 0 && at && errno == EINTR)
+			continue;
+		if (!at) {
+			kt_fsck_say(f, "I12", JOURNAL, "line %zu is too long", j.n + 1);
+			return KT_OK;
+		}
+		if (n < 0)
+			return kt_fail(err, KT_EIO, errno, "cannot read '%s'", path);
+		/* What is left without a LF was cut off, and will be when it is opened. */
+		if (n == 0)
+			return KT_OK;
+		kt_buf_commit(&buf, (size_t)n);
+		for (const char *lf; (lf = memchr(buf.ptr + used, '\n', buf.len - used)) != NULL;
+			used = (size_t)(lf - buf.ptr) + 1)
+			check_line(&j, buf.ptr + used, (size_t)(lf - buf.ptr) - used);
+		kt_buf_drop(&buf, used);
+	}
+}
+
 enum kt_code kt_fsck_logs(struct kt_fsck *f, struct kt_err *err)
 {
-	enum kt_code rc = check_folder(f, "builds", false, err);
+	enum kt_code rc = check_journal(f, err);
+
+	if (rc == KT_OK)
+		rc = check_folder(f, "builds", false, err);
 
 	if (rc == KT_OK)
 		rc = check_folder(f, "logs", false, err);

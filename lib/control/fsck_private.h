@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 struct kt_manifest;
+struct kt_master;
 
 struct kt_fsck {
 	const char *data_dir;
@@ -48,9 +49,16 @@ bool kt_fsck_usable(const struct kt_release_row *r);
 KT_MUST_CHECK enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id,
 	const char *digest, struct kt_manifest **out, struct kt_err *err);
 
+/* --- fsck_sealed.c ----------------------------------------------------------------------- */
+
+/* Every sealed value opens with the master key. */
+KT_MUST_CHECK enum kt_code kt_fsck_sealed(
+	struct kt_fsck *f, const struct kt_master *m, struct kt_err *err);
+
 /* --- fsck_logs.c ------------------------------------------------------------------------- */
 
-/* Event logs of builds, projects and sessions: frames whole, numbers dense, turns ended once. */
+/* The journal of sessions, its lines. Event logs of builds, projects and sessions: frames whole,
+ * numbers dense, turns ended once. */
 KT_MUST_CHECK enum kt_code kt_fsck_logs(struct kt_fsck *f, struct kt_err *err);
 
 #endif

@@ -126,7 +126,7 @@ static enum kt_code read_open(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (version > 0)
 		rc = read_config(tx, o, version, err);
 	if (rc == KT_OK && o->row.env)
-		rc = kt_env_unseal(o->ctl, t->org_id, o->row.env, set_env, o, err);
+		rc = kt_env_unseal(o->ctl->master, t->org_id, o->row.env, set_env, o, err);
 	return rc;
 }
 

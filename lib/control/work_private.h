@@ -201,7 +201,7 @@ KT_MUST_CHECK enum kt_code kt_env_without(struct kt_arena *arena, const char *se
 	bool (*drop)(void *arg, const char *name), void *arg, const char **out, bool *out_any,
 	struct kt_err *err);
 /* Call fn for each value of such an object. */
-KT_MUST_CHECK enum kt_code kt_env_unseal(const struct kt_control *ctl, const char *org_id,
+KT_MUST_CHECK enum kt_code kt_env_unseal(const struct kt_master *master, const char *org_id,
 	const char *sealed, void (*fn)(void *arg, const char *name, const char *value), void *arg,
 	struct kt_err *err);
 

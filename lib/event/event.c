@@ -30,6 +30,8 @@ static const char *const names[KT_EV_COUNT_] = {
 };
 
 /* Identifiers are short; what a harness sends as one may be anything. */
+/* Begins the line of a frame's check: a comment, which readers of event streams pass over. */
+#define CHECK "\n: "
 #define MAX_ID_BYTES 512
 
 const char *kt_event_name(enum kt_event_type type)
@@ -112,6 +114,8 @@ void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint6
 	const struct kt_event_draft *ev)
 {
 	const char *name = kt_event_name(ev->type);
+	size_t from = b->len;
+	char sum[9];
 	struct kt_jw w;
 	kt_buf_add(b, "id: ", 4);
 	add_u64(b, seq);
@@ -129,6 +133,11 @@ void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint6
 	add_id(&w, "parent_tool_use_id", ev->parent_tool_use_id);
 	add_data(&w, ev);
 	kt_jw_obj_end(&w);
+	if (!kt_buf_ok(b))
+		return;
+	kt_linesum_text(b->ptr + from, b->len - from, sum);
+	kt_buf_add(b, CHECK, sizeof(CHECK) - 1);
+	kt_buf_add(b, sum, sizeof(sum) - 1);
 	kt_buf_add(b, "\n\n", 2);
 }
 
@@ -154,6 +163,22 @@ static bool line(const char **p, const char *end, const char **out, size_t *out_
 	return true;
 }
 
+/* The check of the frame that begins at buf, in the line at *p, which is skipped. */
+static enum kt_linesum check(const char *buf, const char **p, const char *end)
+{
+	const size_t len = sizeof(CHECK) - 2; /* without the LF before it */
+	const char *body_end = *p - 1, *text = NULL;
+	char sum[9];
+	size_t n = 0;
+	if (*p == end || **p != ':' || !line(p, end, &text, &n))
+		return KT_LINESUM_NONE;
+	kt_linesum_text(buf, (size_t)(body_end - buf), sum);
+	return n == len + sizeof(sum) - 1 && memcmp(text, CHECK + 1, len) == 0 &&
+			memcmp(text + len, sum, sizeof(sum) - 1) == 0
+		? KT_LINESUM_OK
+		: KT_LINESUM_BAD;
+}
+
 int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used)
 {
 	const char *stop = len >= 2 ? memmem(buf, len, "\n\n", 2) : NULL;
@@ -168,8 +193,10 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
 	if (!skip(&p, end, "id: ") || !line(&p, end, &text, &n) ||
 		!kt_str_int64n(text, n, 1, INT64_MAX, &seq) || !skip(&p, end, "event: ") ||
 		!line(&p, end, &text, &n) || !parse_name(text, n, &frame.type) ||
-		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len) ||
-		p != end)
+		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len))
+		return -1;
+	frame.sum = check(buf, &p, end);
+	if (p != end)
 		return -1;
 	frame.seq = (uint64_t)seq;
 	*out = frame;

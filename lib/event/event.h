@@ -3,10 +3,11 @@
  * Event types and the append-only log of a session.
  *
  * The log is one sequence of bytes: the very frames of the event stream
- * ("id: 7\nevent: text\ndata: {...}\n\n"), rendered once at append. The newest part is in memory
- * in shared segments, all of it is in a file, and a byte has the same offset in both; a reader is
- * an offset. So a thousand readers share one copy, one write sends everything that waits, and a
- * reader goes on after a restart of the server as if nothing had been.
+ * ("id: 7\nevent: text\ndata: {...}\n: 0a1b2c3d\n\n", the comment being a check of what is before
+ * it; text/linesum.h), rendered once at append. The newest part is in memory in shared segments,
+ * all of it is in a file, and a byte has the same offset in both; a reader is an offset. So a
+ * thousand readers share one copy, one write sends everything that waits, and a reader goes on
+ * after a restart of the server as if nothing had been.
  *
  * To add an event type:
  *  1. a line in enum kt_event_type and in the table in event.c;
@@ -20,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "net/loop.h"
+#include "text/linesum.h"
 
 enum kt_event_type {
 	KT_EV_TEXT, /* part{type,text}, part_id, replace? */
@@ -155,6 +157,7 @@ struct kt_evframe {
 	enum kt_event_type type;
 	const char *json; /* the envelope */
 	size_t json_len;
+	enum kt_linesum sum; /* its check; there was none before there were checks */
 };
 /*
  * Next whole frame of buf; *used is its length. Returns 1, 0 (no whole frame yet) or -1 (no frame).

@@ -2,6 +2,8 @@
 /* fsck finds every kind of damage, and nothing in a folder that is in order. */
 #include "fsck_test.h"
 
+#include "text/linesum.h"
+
 static void in_order(void **state)
 {
 	KT_AUTOFREE char *name = blob(file_digest[0], "");
@@ -132,7 +134,8 @@ static void trees(void **state)
 	assert_int_equal(symlink("/etc/passwd", link), 0);
 	expect(false, 2, "I1", "'link' was changed");
 	assert_non_null(strstr(out.ptr, "no file any more"));
-	/* Without a marker it is nobody's tree, and without a tree nothing is missing: it is made anew. */
+	/* Without a marker it is nobody's tree, and without a tree nothing is missing: it is made
+	 * anew. */
 	assert_int_equal(unlink(marker), 0);
 	expect(true, 0, "", "");
 	assert_ok(kt_fs_remove_tree(tree, &err), err);
@@ -205,8 +208,9 @@ static void event_logs(void **state)
 		make_logs(cases[i].events);
 		expect(false, cases[i].n, "I12", cases[i].word);
 	}
-	write_file("sessions/sess_1/events.log", "something else that is long enough to be a head, "
-						 "which it is not");
+	write_file("sessions/sess_1/events.log",
+		"something else that is long enough to be a head, "
+		"which it is not");
 	expect(false, 1, "I12", "does not begin");
 	make_logs("");
 	write_file("builds/rel_4.log", ": karta-log base_seq=0\n\n" FRAME(2, "log", "t"));
@@ -221,6 +225,123 @@ static void event_logs(void **state)
 	expect(false, 2, "I12", "sess_3/events.log");
 }
 
+/* Every byte of a log and of a journal, but for what may as well be a write that was cut off. */
+static void rotten_lines(void **state)
+{
+	KT_AUTO_BUF struct kt_buf log = KT_BUF_INIT(65536);
+	KT_AUTO_BUF struct kt_buf journal = KT_BUF_INIT(65536);
+	struct kt_err err = KT_ERR_INIT;
+	KT_AUTOFREE char *log_path = in_dir("sessions/sess_1/events.log");
+	KT_AUTOFREE char *journal_path = in_dir("sessions.jsonl");
+	size_t body;
+
+	(void)state;
+	kt_buf_adds(&log, log_head);
+	body = log.len;
+	for (int i = 3; i < 6; i++) {
+		size_t from = log.len;
+		char sum[9];
+
+		kt_buf_addf(&log,
+			"id: %d\nevent: text\ndata: "
+			"{\"type\":\"text\",\"seq\":%d,\"turn_id\":\"t\","
+			"\"data\":{\"part\":{\"text\":\"h\xc3\xbc\"}}}",
+			i, i);
+		kt_linesum_text(log.ptr + from, log.len - from, sum);
+		kt_buf_addf(&log, "\n: %s\n\n", sum);
+		from = journal.len;
+		kt_buf_addf(&journal, "{\"id\":\"sess_%d\",\"turns\":1}", i);
+		kt_linesum_add(&journal, from);
+		kt_buf_addc(&journal, '\n');
+	}
+	assert_ok(kt_fs_write_atomic(log_path, log.ptr, log.len, 0600, false, &err), err);
+	assert_ok(
+		kt_fs_write_atomic(journal_path, journal.ptr, journal.len, 0600, false, &err), err);
+	expect(false, 0, "", "");
+	for (size_t at = 0; at + 2 < log.len; at++) {
+		char byte[2] = { (char)(log.ptr[at] ^ 0x01), 0 };
+
+		overwrite(log_path, (off_t)at, byte);
+		fsck_of(dir, false);
+		if (n_findings == 0)
+			fail_msg("byte %zu of the log (frames from %zu)", at, body);
+		assert_non_null(strstr(out.ptr, "sess_1/events.log"));
+		byte[0] = log.ptr[at];
+		overwrite(log_path, (off_t)at, byte);
+	}
+	for (size_t at = 0; at + 1 < journal.len; at++) {
+		char byte[2] = { (char)(journal.ptr[at] ^ 0x01), 0 };
+
+		/* A name of the check, in the first line: it is one of before there were any. */
+		if (at >= strcspn(journal.ptr, "\n") - 18 && at < strcspn(journal.ptr, "\n"))
+			continue;
+		overwrite(journal_path, (off_t)at, byte);
+		fsck_of(dir, false);
+		if (n_findings == 0)
+			fail_msg("byte %zu of the journal", at);
+		assert_non_null(strstr(out.ptr, "sessions.jsonl"));
+		assert_non_null(strstr(out.ptr, "line "));
+		byte[0] = journal.ptr[at];
+		overwrite(journal_path, (off_t)at, byte);
+	}
+	/* What a loss of power leaves is no finding. */
+	kt_buf_add(&journal, "\0\0\0\0\n{\"id\":\"se", 15);
+	assert_ok(
+		kt_fs_write_atomic(journal_path, journal.ptr, journal.len, 0600, false, &err), err);
+	expect(false, 0, "", "");
+}
+
+static enum kt_code add_secrets(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	const struct kt_master *m = arg;
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(4096);
+	KT_AUTO_BUF struct kt_buf token = KT_BUF_INIT(4096);
+	struct kt_project_row p;
+	enum kt_code rc;
+
+	kt_seal(m, "config/org_1/proj_1/KEY", "secret", 6, &value);
+	kt_seal(m, "repo_token/org_1/proj_1", "token", 5, &token);
+	struct kt_config_row row = { "KEY", value.ptr, value.len };
+	rc = kt_tx_config_add(tx, "proj_1", 1, &row, 1, err);
+	if (rc == KT_OK)
+		rc = kt_tx_config_add(tx, "proj_1", 2, &row, 1, err);
+	if (rc == KT_OK)
+		rc = kt_tx_project(tx, arena, "org_1", "bot", &p, err);
+	p.config_version = 2;
+	p.repo_token = token.ptr;
+	p.repo_token_len = token.len;
+	return rc == KT_OK ? kt_tx_project_put(tx, &p, err) : rc;
+}
+
+/* Values that do not open any more: of rows, or because the key is another. */
+static void sealed_values(void **state)
+{
+	KT_AUTOFREE char *key = in_dir("master.key");
+	KT_AUTOFREE char *db = in_dir("karta.db");
+	struct kt_store_config cfg = { .path = db };
+	struct kt_store *st = NULL;
+	struct kt_master *m = NULL;
+	struct kt_err err = KT_ERR_INIT;
+
+	(void)state;
+	assert_ok(kt_master_open(key, false, &m, &err), err);
+	assert_ok(kt_store_open(&cfg, &st, &err), err);
+	assert_ok(kt_store_do(st, true, add_secrets, m, &err), err);
+	kt_store_close(st);
+	kt_master_free(m);
+	expect(true, 0, "", "");
+	raw("UPDATE config_vars SET value = zeroblob(length(value)) WHERE version = 1");
+	expect(true, 1, "I9", "KEY of configuration 1 cannot be opened");
+	expect(false, 0, "", "");
+	raw("UPDATE projects SET repo_token = zeroblob(length(repo_token))");
+	expect(true, 2, "I9", "token of its repository");
+	KT_AUTOFREE char *text = read_text(key);
+	text[5] = text[5] == 'a' ? 'b' : 'a';
+	overwrite(key, 0, text);
+	expect(false, 2, "I9", "KEY of configuration 2 cannot be opened");
+}
+
 /* A log of several pieces, with a frame that crosses their border. */
 static void long_log(void **state)
 {
@@ -231,7 +352,8 @@ static void long_log(void **state)
 	(void)state;
 	kt_buf_adds(&b, ": karta-log base_seq=0\n\n");
 	for (int i = 1; i <= 300; i++) {
-		kt_buf_addf(&b, "id: %d\nevent: log\ndata: {\"type\":\"log\",\"data\":{\"text\":\"", i);
+		kt_buf_addf(
+			&b, "id: %d\nevent: log\ndata: {\"type\":\"log\",\"data\":{\"text\":\"", i);
 		for (int k = 0; k < (i == 7 ? 600000 : 5000); k++)
 			kt_buf_addc(&b, 'x');
 		kt_buf_adds(&b, "\"}}\n\n");
@@ -281,6 +403,8 @@ int main(void)
 		T(audit),
 		T(database),
 		T(event_logs),
+		T(rotten_lines),
+		T(sealed_values),
 		T(long_log),
 		T(many_findings),
 	};

@@ -70,7 +70,7 @@ static void empty_fields_are_null(void **state)
 	const struct kt_event_draft ev = { .type = KT_EV_DONE, .data = "{}", .data_len = 2 };
 	kt_evlog_render(&b, "session_id", "s", 1, &ev);
 	assert_non_null(strstr(b.ptr, "\"turn_id\":null,\"parent_tool_use_id\":null,\"data\":{},"
-				      "\"raw\":null}\n\n"));
+				      "\"raw\":null}\n: "));
 	assert_memory_equal(b.ptr, "id: 1\nevent: done\ndata: {\"type\":\"done\",", 39);
 }
 
@@ -86,6 +86,32 @@ static void too_big_is_replaced(void **state)
 	kt_evlog_render(&b, "session_id", "s", 1, &ev);
 	assert_true(kt_buf_ok(&b));
 	assert_non_null(strstr(b.ptr, "\"data\":{\"truncated\":true,\"bytes\":1048577},\"raw\":null}"));
+}
+
+/* Every byte of a frame but its end: it says itself that it was changed, or is no frame. */
+static void check_of_a_frame(void **state)
+{
+	(void)state;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	const struct kt_event_draft ev = { .type = KT_EV_TEXT, .turn_id = "t",
+		.data = "{\"part\":{\"type\":\"text\",\"text\":\"hi\"}}", .data_len = 36 };
+	static const char old[] = "id: 1\nevent: text\ndata: {}\n\n";
+	struct kt_evframe f;
+	size_t used = 0;
+	kt_evlog_render(&b, "session_id", "s", 17, &ev);
+	assert_int_equal(kt_evframe_next(b.ptr, b.len, &f, &used), 1);
+	assert_int_equal(used, b.len);
+	assert_int_equal(f.sum, KT_LINESUM_OK);
+	assert_int_equal(f.json[f.json_len - 1], '}');
+	for (size_t i = 0; i + 2 < b.len; i++) {
+		b.ptr[i] ^= 0x01;
+		int rc = kt_evframe_next(b.ptr, b.len, &f, &used);
+		/* NONE: the check became part of the data. */
+		assert_true(rc == -1 || (rc == 1 && f.sum != KT_LINESUM_OK));
+		b.ptr[i] ^= 0x01;
+	}
+	assert_int_equal(kt_evframe_next(old, strlen(old), &f, &used), 1);
+	assert_int_equal(f.sum, KT_LINESUM_NONE);
 }
 
 static void no_frames(void **state)
@@ -111,6 +137,7 @@ int main(void)
 		cmocka_unit_test(envelope),
 		cmocka_unit_test(empty_fields_are_null),
 		cmocka_unit_test(too_big_is_replaced),
+		cmocka_unit_test(check_of_a_frame),
 		cmocka_unit_test(no_frames),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
