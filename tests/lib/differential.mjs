@@ -5,6 +5,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from '
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ROOT, call, newSession, openStream, tempDir } from '../api/lib.mjs';
+import { unnoticed } from './mutate.mjs';
 import { compare, fold } from './visible.mjs';
 
 /** The directive of tests/standin for a list of blocks, or an object that has one. */
@@ -118,11 +119,13 @@ export class Differential {
     const inputs = [...(b.inputs ?? [])];
     const handled = new Set();
     let interrupted = false;
+    let killed = false;
     for (let ends = 0; ends < (b.turns ?? 1);) {
       const e = await watch.until((x) => !handled.has(x.seq)
-        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x)) || b.kill?.(x)), 120000);
+        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x)) || (!killed && b.kill?.(x))), 120000);
       handled.add(e.seq);
-      if (b.kill?.(e)) {
+      if (!killed && b.kill?.(e)) {
+        killed = true;
         process.kill(recordsOf(this.dir, id).at(-1).find((r) => r.pid).pid, 'SIGKILL');
         continue;
       }
@@ -169,7 +172,10 @@ export function differences(b, played, expect, split = (records) => [records]) {
     const items = fold(turn, out);
     const options = { before, thinking: b.thinking === true, calls: played.calls };
     const must = ['first', 'last'].map((keep) => expect(records, { ...options, keep }));
-    out.push(...must.map((list) => compare(list, items)).sort((x, y) => x.length - y.length)[0]);
+    const [best] = must.map((list) => ({ list, found: compare(list, items) })).sort((x, y) => x.found.length - y.found.length);
+    out.push(...best.found);
+    // Were one of these events missing, doubled or elsewhere, it would have been noticed.
+    if (!out.length) out.push(...unnoticed(best.list, turn, 20).missed.map((what) => `nobody would notice: ${what}`));
     before = [...before, ...records];
     if (n > 0) return;
     // What the script says in the end, whatever happened on the way.

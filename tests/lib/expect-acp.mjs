@@ -148,6 +148,7 @@ function finish(state, answer, messages, before, { thinking, keep, records }) {
       list.push({ kind: 'tool_result', parent: c.parent, id: c.id, is_error: true, status: state.denied.has(c.id) ? 'rejected' : 'cancelled' });
   if (answer?.result?.stopReason === 'refusal') list.push({ kind: 'error', code: 'refused' });
   const crashed = !answer && records.some((r) => r.dir === 'exit');
+  if (!answer && !crashed) return list; // it goes on
   if (crashed) list.push({ kind: 'error', code: 'harness_crashed' });
   if (answer?.error && !interrupted) list.push({ kind: 'error', code: CODES[/\b([45]\d\d)\b/.exec(answer.error.message)?.[1]] ?? 'internal_error' });
   // Tokens are told of the last model call only: a turn with several has none (docs/harnesses.md).

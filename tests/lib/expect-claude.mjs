@@ -211,7 +211,8 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
 
 function finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking, usage, cost }) {
   const list = items.filter((i) => !i.gone && (i.kind !== 'reasoning' || thinking));
-  const error = crashed ? 'harness_crashed' : errorOf(result, interrupted, synthetic, list.some((i) => i.kind === 'retrying' && [401, 403].includes(i.status)));
+  const unauthorized = list.some((i) => i.kind === 'retrying' && [401, 403].includes(i.status));
+  const error = crashed ? 'harness_crashed' : errorOf(result, interrupted, synthetic, unauthorized);
 
   // An interrupted question is among the denials too.
   for (const d of interrupted ? [] : result?.permission_denials ?? []) denied.add(d.tool_use_id);
@@ -226,6 +227,7 @@ function finish({ items, result, crashed, interrupted, denied, refused, steps, s
   const words = typeof result?.result === 'string' && !error && !refused ? result.result.trim() : '';
   const parts = list.filter((i) => i.kind === 'text' && !i.parent);
   if (words && !parts.some((p) => p.text.includes(words))) list.push({ kind: 'text', parent: null, text: words });
+  if (!result && !crashed) return list; // it goes on
   if (refused) list.push({ kind: 'error', code: 'refused', says: refused });
   else if (error) list.push({ kind: 'error', code: error });
   list.push({ kind: 'done', stop_reason: refused ? 'refused' : error === 'refused' ? 'refusal' : error ? 'error' : interrupted ? 'interrupted' : result?.stop_reason ?? 'end_turn',
