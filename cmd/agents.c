@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `karta agents`: the agents and skills of a folder, and what is wrong with its files. */
+/* `karta agents`: the agents, skills and commands of a folder, and what is wrong with its files. */
 #include "cmd/cmd.h"
 
 #include "app/app.h"
@@ -83,6 +83,27 @@ static void add_skills(struct kt_buf *b, const struct kt_ctx *ctx, const struct 
 	kt_table_free(tb);
 }
 
+static void add_commands(struct kt_buf *b, const struct kt_ctx *ctx, const struct kt_app *app)
+{
+	static const char *const head[] = { "COMMAND", "FILE", "DESCRIPTION" };
+	struct kt_table *tb;
+
+	if (!app->n_commands)
+		return;
+	tb = kt_table_new(KT_ARRAY_LEN(head));
+	kt_table_row(tb, head);
+	for (size_t i = 0; i < app->n_commands; i++) {
+		const struct kt_command *c = &app->commands[i];
+		KT_AUTOFREE char *name = kt_asprintf("/%s", c->name);
+		const char *const row[] = { name, c->file, c->description ? c->description : "" };
+
+		kt_table_row(tb, row);
+	}
+	kt_buf_addc(b, '\n');
+	kt_table_render(b, &ctx->out, tb);
+	kt_table_free(tb);
+}
+
 static void json_agents(struct kt_jw *w, const struct kt_app *app)
 {
 	kt_jw_arr(w, "agents");
@@ -93,6 +114,7 @@ static void json_agents(struct kt_jw *w, const struct kt_app *app)
 		kt_jw_str(w, "description", NULL);
 		kt_jw_str(w, "model", app->model);
 		kt_jw_str(w, "file", app->instructions);
+		kt_jw_bool(w, "answers", true);
 		kt_jw_obj_end(w);
 	}
 	for (size_t i = 0; i < app->n_agents; i++) {
@@ -104,6 +126,7 @@ static void json_agents(struct kt_jw *w, const struct kt_app *app)
 		kt_jw_str(w, "description", a->description);
 		kt_jw_str(w, "model", a->model);
 		kt_jw_str(w, "file", a->file);
+		kt_jw_bool(w, "answers", a->answers);
 		kt_jw_obj_end(w);
 	}
 	kt_jw_arr_end(w);
@@ -132,6 +155,15 @@ static void print_json(const struct kt_app *app)
 		kt_jw_obj_end(&w);
 	}
 	kt_jw_arr_end(&w);
+	kt_jw_arr(&w, "commands");
+	for (size_t i = 0; i < app->n_commands; i++) {
+		kt_jw_obj(&w, NULL);
+		kt_jw_str(&w, "name", app->commands[i].name);
+		kt_jw_str(&w, "description", app->commands[i].description);
+		kt_jw_str(&w, "file", app->commands[i].file);
+		kt_jw_obj_end(&w);
+	}
+	kt_jw_arr_end(&w);
 	kt_app_findings_json(&w, "findings", app);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
@@ -147,9 +179,10 @@ static void print_text(const struct kt_ctx *ctx, const struct kt_app *app)
 	if (b.len)
 		kt_say(app->n_errors ? &loud : ctx, "%s", b.ptr);
 	kt_buf_clear(&b);
-	if (app->instructions || app->n_agents || app->n_skills) {
+	if (app->instructions || app->n_agents || app->n_skills || app->n_commands) {
 		add_agents(&b, ctx, app);
 		add_skills(&b, ctx, app);
+		add_commands(&b, ctx, app);
 	}
 	kt_out(b.ptr, b.len);
 }

@@ -27,12 +27,20 @@ struct kt_agent {
 	const char *name; /* routing key */
 	const char *description; /* or NULL */
 	const char *model; /* or NULL */
-	const char *file; /* relative to the folder */
+	const char *file; /* relative to the folder; absolute when it is not in there */
 	bool primary; /* type primary / mode primary; auxiliary and sub-agents are not */
+	bool answers; /* the harness lets a message be for it; else only other agents call it */
 	bool is_default;
 };
 
 struct kt_skill {
+	const char *name;
+	const char *description; /* or NULL */
+	const char *file;
+};
+
+/* A command that a message can begin with: "/name". Skills are no part of these. */
+struct kt_command {
 	const char *name;
 	const char *description; /* or NULL */
 	const char *file;
@@ -78,6 +86,8 @@ struct kt_app {
 	const char *default_agent; /* "default" when the harness has no named one */
 	struct kt_skill *skills;
 	size_t n_skills;
+	struct kt_command *commands;
+	size_t n_commands;
 	struct kt_env_decl *env;
 	size_t n_env;
 	bool deploy; /* deploy = true */

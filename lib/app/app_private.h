@@ -11,7 +11,7 @@
 
 #define KT_APP_MAX_FINDINGS 200 /* more are no help to a reader */
 #define KT_APP_MAX_ITEMS 1000 /* agents, skills or variables: ten times the largest seen */
-#define KT_APP_MAX_DEPTH 8 /* folders below .claude/agents; also ends loops of links */
+#define KT_APP_MAX_DEPTH 48 /* folders below .claude/agents; links in a loop end at 40 */
 #define KT_APP_MAX_VISITS 10000 /* entries looked at below .claude or .opencode */
 
 enum kt_settings_file { KT_SETTINGS_TOML, KT_SETTINGS_JSONC };

@@ -1,31 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instructions, agents and skills, from the harness's own files. Claude Code: .claude/agents and
- * .claude/skills. OpenCode: .opencode/agent(s) and .opencode/skill(s), agents in its configuration
- * file, and Claude's skills, which it reads as well.
+ * Instructions, agents, skills, commands and the default agent. What counts as one is decided by
+ * the harness whose files they are: claude_files.c and opencode_files.c read as the programs do.
  */
-#include "app/app_private.h"
+#include "app/discover_private.h"
 
-#include "base/buf.h"
 #include "base/fs.h"
-#include "base/limits.h"
 #include "base/str.h"
-#include "text/frontmatter.h"
 #include "text/json.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-struct discovery {
-	struct kt_load *ld;
-	size_t agents_cap, skills_cap;
-	size_t visits;
-	size_t n_marked; /* agents marked as primary in so many words */
-	const char *marked;
-	bool full; /* a maximum was passed and noted */
-};
+void kt_discover_warn(struct kt_discovery *d, const char *path, const struct kt_err *why,
+	const char *fix, const char *fmt, ...)
+{
+	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+	struct kt_err at = KT_ERR_INIT;
+	size_t place = 0;
+	va_list ap;
 
-static const char *arena_str(struct discovery *d, const cJSON *obj, const char *key)
+	/* What is wrong above the folder, or at the user's home, is no matter of the folder. */
+	if (shown[0] == '/')
+		return;
+	/* The place of the reason is that of the warning. */
+	if (why)
+		place = strspn(why->msg, "0123456789:");
+	va_start(ap, fmt);
+	snprintf(at.msg, sizeof(at.msg), "%.*s%s", (int)place, why ? why->msg : "",
+		place ? " " : "");
+	place = strlen(at.msg);
+	if (vsnprintf(at.msg + place, sizeof(at.msg) - place, fmt, ap) < 0)
+		at.msg[place] = '\0';
+	va_end(ap);
+	kt_load_note_err(d->ld, KT_WARNING, shown, fix, &at);
+}
+
+const char *kt_discover_text(struct kt_discovery *d, const cJSON *obj, const char *key)
 {
 	const char *s = kt_json_str(obj, key);
 
@@ -48,275 +60,96 @@ static void *grow(struct kt_arena *arena, void **items, size_t *n, size_t *cap, 
 }
 
 /* True when one more of what there are n of is too many. */
-static bool is_full(struct discovery *d, size_t n, const char *file)
+static bool is_full(struct kt_discovery *d, size_t n, const char *path)
 {
-	if (n < KT_APP_MAX_ITEMS && d->visits < KT_APP_MAX_VISITS)
+	if (n < KT_APP_MAX_ITEMS)
 		return false;
 	if (!d->full)
-		kt_load_note(d->ld, KT_WARNING, file, 0, 0, NULL,
-			"more than %d agents or skills: the rest is not read", KT_APP_MAX_ITEMS);
+		kt_discover_warn(d, path, NULL, NULL,
+			"more than %d agents, skills or commands: the rest is not read",
+			KT_APP_MAX_ITEMS);
 	d->full = true;
 	return true;
 }
 
-/* Read the front matter of a file (relative); NULL when a finding was made. The caller's. */
-static cJSON *read_front(struct discovery *d, const char *file)
+static const char *arena_shown(struct kt_discovery *d, const char *path)
 {
-	KT_AUTOFREE char *path = kt_path_join(d->ld->app->dir, file);
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
-	struct kt_err err = KT_ERR_INIT;
-	cJSON *front = NULL;
-	size_t body;
+	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 
-	if (kt_fs_read(path, &text, &err) == KT_OK &&
-		kt_frontmatter_parse(text.ptr, text.len, &front, &body, &err) == KT_OK)
-		return front;
-	kt_load_note_err(d->ld, KT_ERROR, file, NULL, &err);
-	return NULL;
+	return kt_arena_strdup(d->ld->app->arena, shown);
 }
 
-/* Note keys that must be text and are not; false when one was found. */
-static bool check_texts(struct discovery *d, const cJSON *front, const char *file)
-{
-	static const char *const keys[] = { "name", "description", "model", "type", "mode" };
-	bool fine = true;
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(keys); i++) {
-		const cJSON *v = kt_json_get(front, keys[i]);
-
-		if (!v || cJSON_IsNull(v) || cJSON_IsString(v))
-			continue;
-		kt_load_note(d->ld, KT_ERROR, file, 1, 1, "put it in quotes",
-			"'%s' in the front matter must be text", keys[i]);
-		fine = false;
-	}
-	return fine;
-}
-
-/*
- * Whether users may talk to the agent. A sub-agent of Claude Code is one unless it says otherwise;
- * an agent of OpenCode is both ("mode: all") unless it says otherwise.
- */
-static bool is_primary(struct discovery *d, const cJSON *front, bool opencode)
-{
-	const char *mode = kt_json_str(front, "mode"), *type = kt_json_str(front, "type");
-
-	if (kt_str_eq(type, "auxiliary") || kt_str_eq(mode, "subagent"))
-		return false;
-	if (kt_str_eq(type, "primary") || kt_str_eq(mode, "primary")) {
-		d->n_marked++;
-		return true;
-	}
-	return opencode || kt_str_eq(mode, "all");
-}
-
-static void add_agent(
-	struct discovery *d, const cJSON *front, const char *name, const char *file, bool opencode)
+struct kt_agent *kt_discover_agent(struct kt_discovery *d, const char *name, const char *path)
 {
 	struct kt_app *app = d->ld->app;
-	const struct kt_agent *same = kt_app_agent(app, name);
-	size_t marked = d->n_marked;
 	void *items = app->agents;
-	struct kt_agent *a;
+	struct kt_agent *a = NULL;
 
-	if (same) {
-		kt_load_note(d->ld, KT_WARNING, file, 1, 1, "rename one of them",
-			"the agent '%s' is in %s already", name, same->file);
-		return;
+	for (size_t i = 0; !a && i < app->n_agents; i++) {
+		if (!strcmp(app->agents[i].name, name))
+			a = &app->agents[i];
 	}
-	a = grow(app->arena, &items, &app->n_agents, &d->agents_cap, sizeof(*a));
-	app->agents = items;
-	a->name = kt_arena_strdup(app->arena, name);
-	a->description = arena_str(d, front, "description");
-	a->model = arena_str(d, front, "model");
-	a->file = kt_arena_strdup(app->arena, file);
-	a->primary = is_primary(d, front, opencode);
-	if (d->n_marked == marked)
-		return;
-	if (!marked)
-		d->marked = a->name;
-	else if (!opencode)
-		kt_load_note(d->ld, KT_ERROR, file, 1, 1, "mark one agent only with type: primary",
-			"several primary agents and no default: '%s' and '%s'", d->marked, a->name);
+	if (!a) {
+		if (is_full(d, app->n_agents, path))
+			return NULL;
+		a = grow(app->arena, &items, &app->n_agents, &d->agents_cap, sizeof(*a));
+		app->agents = items;
+	}
+	*a = (struct kt_agent){ .name = kt_arena_strdup(app->arena, name),
+		.file = arena_shown(d, path) };
+	return a;
 }
 
-/* base is the file's path below the agents folder. */
-static void read_agent(struct discovery *d, const char *file, const char *base, bool opencode)
-{
-	KT_AUTO_JSON cJSON *front = read_front(d, file);
-	KT_AUTOFREE char *own = kt_strndup(base, strlen(base) - strlen(".md"));
-	const char *name;
-
-	if (!front || !check_texts(d, front, file))
-		return;
-	name = kt_json_str(front, "name");
-	if (name && *name) {
-		add_agent(d, front, name, file, opencode);
-	} else if (opencode) {
-		add_agent(d, front, own, file, opencode);
-	} else {
-		KT_AUTOFREE char *fix = kt_asprintf(
-			"begin the file with ---, name: %s, description: ..., ---", own);
-
-		kt_load_note(d->ld, KT_ERROR, file, 1, 1, fix,
-			"the agent has no 'name' in its front matter");
-	}
-}
-
-/* Agents in folder dir; base is dir below the agents folder, "" for itself. */
-static void walk_agents(
-	struct discovery *d, const char *dir, const char *base, bool opencode, int depth)
-{
-	KT_AUTOFREE char *full = kt_path_join(d->ld->app->dir, dir);
-	char **names;
-	size_t n;
-
-	if (kt_fs_list(full, &names, &n, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		KT_AUTOFREE char *file = kt_path_join(dir, names[i]);
-		KT_AUTOFREE char *below = base[0] ? kt_path_join(base, names[i])
-						  : kt_strdup(names[i]);
-		bool markdown = kt_str_ends(names[i], ".md") && strlen(names[i]) > strlen(".md");
-
-		d->visits++;
-		if (is_full(d, d->ld->app->n_agents, dir))
-			break;
-		if (markdown && kt_app_has_file(d->ld->app->dir, file))
-			read_agent(d, file, below, opencode);
-		else if (depth < KT_APP_MAX_DEPTH && names[i][0] != '.' &&
-			kt_app_has_dir(d->ld->app->dir, file))
-			walk_agents(d, file, below, opencode, depth + 1);
-	}
-	kt_fs_names_free(names, n);
-}
-
-/* --- skills ------------------------------------------------------------------------------ */
-
-static void add_skill(struct discovery *d, const cJSON *front, const char *folder, const char *file)
+struct kt_skill *kt_discover_skill(struct kt_discovery *d, const char *name, const char *path)
 {
 	struct kt_app *app = d->ld->app;
-	const char *name = kt_json_str(front, "name");
 	void *items = app->skills;
 	struct kt_skill *s;
 
-	if (!name || !*name) {
-		KT_AUTOFREE char *fix = kt_asprintf("add name: %s", folder);
-
-		kt_load_note(d->ld, KT_WARNING, file, 1, 1, fix,
-			"the skill has no 'name' in its front matter");
-		name = folder;
-	}
-	if (!kt_json_str(front, "description"))
-		kt_load_note(d->ld, KT_WARNING, file, 1, 1, "say in it when the skill is of use",
-			"the skill has no 'description', so the model cannot choose it");
 	for (size_t i = 0; i < app->n_skills; i++) {
-		if (!strcmp(app->skills[i].name, name)) {
-			kt_load_note(d->ld, KT_WARNING, file, 1, 1, "rename one of them",
-				"the skill '%s' is in %s already", name, app->skills[i].file);
-			return;
-		}
+		if (!strcmp(app->skills[i].name, name))
+			return NULL;
 	}
+	if (is_full(d, app->n_skills, path))
+		return NULL;
 	s = grow(app->arena, &items, &app->n_skills, &d->skills_cap, sizeof(*s));
 	app->skills = items;
 	s->name = kt_arena_strdup(app->arena, name);
-	s->description = arena_str(d, front, "description");
-	s->file = kt_arena_strdup(app->arena, file);
+	s->file = arena_shown(d, path);
+	return s;
 }
 
-static void walk_skills(struct discovery *d, const char *dir)
+struct kt_command *kt_discover_command(struct kt_discovery *d, const char *name, const char *path)
 {
-	KT_AUTOFREE char *full = kt_path_join(d->ld->app->dir, dir);
-	char **names;
-	size_t n;
-
-	if (kt_fs_list(full, &names, &n, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		KT_AUTOFREE char *folder = kt_path_join(dir, names[i]);
-		KT_AUTOFREE char *file = kt_path_join(folder, "SKILL.md");
-		KT_AUTO_JSON cJSON *front = NULL;
-
-		d->visits++;
-		if (is_full(d, d->ld->app->n_skills, dir))
-			break;
-		if (names[i][0] == '.' || !kt_app_has_dir(d->ld->app->dir, folder))
-			continue;
-		if (!kt_app_has_file(d->ld->app->dir, file)) {
-			kt_load_note(d->ld, KT_WARNING, folder, 0, 0, "add SKILL.md to it",
-				"the skill has no SKILL.md");
-			continue;
-		}
-		front = read_front(d, file);
-		if (front && check_texts(d, front, file))
-			add_skill(d, front, names[i], file);
-	}
-	kt_fs_names_free(names, n);
-}
-
-/* --- OpenCode's configuration ------------------------------------------------------------ */
-
-static void config_agents(struct discovery *d, const cJSON *doc, const char *file)
-{
-	const cJSON *agents = kt_json_obj(doc, "agent");
-
-	for (const cJSON *a = agents ? agents->child : NULL; a; a = a->next) {
-		if (is_full(d, d->ld->app->n_agents, file))
-			break;
-		/* Built-in agents are adjusted there as well; those stay the harness's own. */
-		if (!cJSON_IsObject(a) || kt_json_bool(a, "disable", false) ||
-			!(kt_json_str(a, "prompt") || kt_json_str(a, "description")) ||
-			kt_app_agent(d->ld->app, a->string))
-			continue;
-		add_agent(d, a, a->string, file, true);
-	}
-}
-
-/* Returns the default agent that OpenCode's configuration names (arena), or NULL. */
-static const char *read_opencode(struct discovery *d, const char **out_file)
-{
-	/* The nearest to the folder's own settings wins, as in OpenCode. */
-	static const char *const files[] = { ".opencode/opencode.jsonc", ".opencode/opencode.json",
-		"opencode.jsonc", "opencode.json" };
-	const char *dflt = NULL;
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(files); i++) {
-		KT_AUTOFREE char *path = kt_path_join(d->ld->app->dir, files[i]);
-		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
-		KT_AUTO_JSON cJSON *doc = NULL;
-		struct kt_err err = KT_ERR_INIT;
-		enum kt_code code = kt_fs_read(path, &text, &err);
-
-		if (code == KT_ENOTFOUND)
-			continue;
-		if (code == KT_OK)
-			code = kt_jsonc_parse(text.ptr, text.len, &doc, &err);
-		if (code != KT_OK) {
-			kt_load_note_err(d->ld, KT_ERROR, files[i], NULL, &err);
-			continue;
-		}
-		config_agents(d, doc, files[i]);
-		if (!dflt) {
-			dflt = arena_str(d, doc, "default_agent");
-			*out_file = files[i];
-		}
-	}
-	return dflt;
-}
-
-static void choose_default(struct discovery *d, const char *configured, const char *file)
-{
-	/* Agents that OpenCode brings along and users can talk to. */
-	static const char *const built_in[] = { "build", "plan" };
 	struct kt_app *app = d->ld->app;
-	const char *name = configured;
+	void *items = app->commands;
+	struct kt_command *c;
 
-	if (!name && d->ld->layout == KT_HARNESS_CLAUDE && d->n_marked == 1)
-		name = d->marked;
+	for (size_t i = 0; i < app->n_commands; i++) {
+		if (!strcmp(app->commands[i].name, name))
+			return NULL;
+	}
+	if (is_full(d, app->n_commands, path))
+		return NULL;
+	c = grow(app->arena, &items, &app->n_commands, &d->commands_cap, sizeof(*c));
+	app->commands = items;
+	c->name = kt_arena_strdup(app->arena, name);
+	c->file = arena_shown(d, path);
+	return c;
+}
+
+static void choose_default(struct kt_discovery *d)
+{
+	/* Agents that the harnesses bring along and users can talk to. */
+	static const char *const built_in[] = { "build", "plan", "general-purpose", "Explore",
+		"Plan", "claude", "statusline-setup" };
+	struct kt_app *app = d->ld->app;
+	const char *name = d->default_agent;
+
 	if (!name)
 		return;
 	for (size_t i = 0; i < app->n_agents; i++) {
-		if (!strcmp(app->agents[i].name, name)) {
+		if (!strcmp(app->agents[i].name, name) && app->agents[i].answers) {
 			app->agents[i].is_default = true;
 			app->default_agent = app->agents[i].name;
 			return;
@@ -327,8 +160,11 @@ static void choose_default(struct discovery *d, const char *configured, const ch
 		if (!strcmp(name, built_in[i]))
 			return;
 	}
-	kt_load_note(d->ld, KT_WARNING, file, 0, 0, "correct 'default_agent', or add the agent",
-		"the default agent '%s' does not exist", name);
+	kt_discover_warn(d, d->default_file, NULL, "correct it, or add the agent",
+		kt_app_agent(app, name)
+			? "the default agent '%s' is one that only other agents call"
+			: "the default agent '%s' does not exist",
+		name);
 }
 
 static void find_instructions(struct kt_load *ld)
@@ -351,22 +187,15 @@ static void find_instructions(struct kt_load *ld)
 
 void kt_load_discover(struct kt_load *ld)
 {
-	struct discovery d = { .ld = ld };
-	const char *configured = NULL, *file = NULL;
+	struct kt_discovery d = { .ld = ld, .seen = KT_MAP_INIT };
 
 	if (!ld->have_layout)
 		return;
 	find_instructions(ld);
-	if (ld->layout == KT_HARNESS_CLAUDE) {
-		walk_agents(&d, ".claude/agents", "", false, 0);
-		walk_skills(&d, ".claude/skills");
-	} else if (ld->layout == KT_HARNESS_OPENCODE) {
-		walk_agents(&d, ".opencode/agents", "", true, 0);
-		walk_agents(&d, ".opencode/agent", "", true, 0);
-		walk_skills(&d, ".opencode/skills");
-		walk_skills(&d, ".opencode/skill");
-		walk_skills(&d, ".claude/skills");
-		configured = read_opencode(&d, &file);
-	}
-	choose_default(&d, configured, file);
+	if (ld->layout == KT_HARNESS_CLAUDE)
+		kt_discover_claude(&d);
+	else if (ld->layout == KT_HARNESS_OPENCODE)
+		kt_discover_opencode(&d);
+	choose_default(&d);
+	kt_map_release(&d.seen);
 }

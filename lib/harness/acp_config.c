@@ -323,16 +323,17 @@ static cJSON *folder_configs(const char *cwd)
 static bool has_own_permission(const char *cwd, const struct kt_agent *agent)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
-	KT_AUTO_JSON cJSON *front = NULL;
-	size_t body = 0;
+	KT_AUTO_FRONT struct kt_frontmatter front = { 0 };
 
 	if (!agent->file)
 		return false;
-	KT_AUTOFREE char *path = kt_path_join(cwd, agent->file);
+	KT_AUTOFREE char *path = agent->file[0] == '/' ? kt_strdup(agent->file)
+						       : kt_path_join(cwd, agent->file);
 
-	return kt_fs_read(path, &text, NULL) == KT_OK &&
-		kt_frontmatter_parse(text.ptr, text.len, &front, &body, NULL) == KT_OK &&
-		kt_json_get(front, "permission");
+	if (kt_fs_read(path, &text, NULL) != KT_OK)
+		return false;
+	kt_frontmatter_read(text.ptr, text.len, KT_YAML_OPENCODE, &front);
+	return kt_json_get(front.data, "permission") != NULL;
 }
 
 /*

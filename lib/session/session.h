@@ -49,6 +49,7 @@ struct kt_turn {
 	enum kt_turn_state state;
 	char *text;
 	char *agent; /* or NULL: the session's */
+	char *agent_before; /* whom the turn took the session from, or NULL */
 	char *participant_name, *participant_type; /* or NULL */
 	bool thinking, no_thinking;
 	bool interrupting;

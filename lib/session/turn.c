@@ -36,6 +36,7 @@ void kt_turn_free(struct kt_turn *t)
 		return;
 	free(t->text);
 	free(t->agent);
+	free(t->agent_before);
 	free(t->participant_name);
 	free(t->participant_type);
 	free(t);
@@ -167,23 +168,40 @@ static void set_title(struct kt_session *s, const char *text)
 	s->title = kt_strdup(title);
 }
 
-/* Agents change hands between turns; the log says so. */
-static void hand_off(struct kt_session *s, struct kt_turn *t)
+/* The session is another agent's from here on; the log says so. */
+static void hand_to(struct kt_session *s, struct kt_turn *t, const char *agent)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	KT_AUTOFREE char *before = NULL;
 	struct kt_jw w;
 
-	if (!t->agent || kt_str_eq(t->agent, s->current_agent))
+	if (kt_str_eq(agent, s->current_agent))
 		return;
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "state", "handoff");
 	kt_jw_str(&w, "from", s->current_agent);
-	kt_jw_str(&w, "to", t->agent);
+	kt_jw_str(&w, "to", agent);
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_STATUS, t, &b);
-	free(s->current_agent);
-	s->current_agent = kt_strdup(t->agent);
+	before = s->current_agent;
+	s->current_agent = kt_strdup(agent);
+	if (!t->agent_before)
+		t->agent_before = KT_STEAL(before);
+}
+
+/*
+ * The harness does not have the agent: the session goes back to the one before, or else to the
+ * application's own, so that the next message is answered.
+ */
+static void hand_back(struct kt_session *s, struct kt_turn *t)
+{
+	KT_AUTOFREE char *before = KT_STEAL(t->agent_before);
+	const char *dflt = s->app ? s->app->app->default_agent : "default";
+
+	if (!before)
+		before = kt_strdup(kt_str_eq(s->current_agent, dflt) ? "default" : dflt);
+	hand_to(s, t, before);
 }
 
 void kt_session_fail_turn(struct kt_session *s, const char *code, const char *message)
@@ -212,8 +230,6 @@ static bool knows_agent(struct kt_session *s, const struct kt_app *app)
 		return true;
 	snprintf(text, sizeof(text), "there is no agent '%.*s' in this release", KT_MAX_NAME_BYTES,
 		s->turn->agent);
-	free(s->current_agent);
-	s->current_agent = kt_strdup(app->default_agent);
 	kt_session_fail_turn(s, "agent_not_found", text);
 	return false;
 }
@@ -259,7 +275,8 @@ static void start_turn(struct kt_session *s, struct kt_turn *t)
 	if (s->idle)
 		kt_timer_stop(s->idle);
 	emit_message(s, t, "turn_started", 0);
-	hand_off(s, t);
+	if (t->agent)
+		hand_to(s, t, t->agent);
 	kt_session_tell(s, "info", "turn", "%s started, agent %s", t->id, s->current_agent);
 	s->forgotten = false;
 	s->updated_us = t->started_us;
@@ -283,6 +300,21 @@ void kt_session_pump(void *arg)
 		start_turn(s, kt_vec_remove(&s->queue, 0));
 }
 
+/* Whom a message may be for: "default" and the agents that the harness lets answer. */
+static enum kt_code check_agent(const struct kt_app *app, const char *name, struct kt_err *err)
+{
+	const struct kt_agent *agent = kt_app_agent(app, name);
+
+	if (agent ? agent->answers : kt_str_eq(name, "default"))
+		return KT_OK;
+	if (agent)
+		return kt_fail(err, KT_EINVAL, 0,
+			"the agent '%s' is one that only other agents call: %s lets no message be "
+			"for it",
+			name, kt_harness_name(app->harness));
+	return kt_fail(err, KT_EINVAL, 0, "there is no agent '%s' in this application", name);
+}
+
 static enum kt_code check_message(
 	struct kt_session *s, const struct kt_message *m, struct kt_err *err)
 {
@@ -299,10 +331,7 @@ static enum kt_code check_message(
 		return kt_fail(err, KT_EINVAL, 0, "'participant_name' is longer than %d bytes",
 			KT_MAX_NAME_BYTES);
 	app = s->pin ? kt_sessions_app_of(s->reg, &s->pin->target) : kt_sessions_app(s->reg);
-	if (app && m->agent && !kt_str_eq(m->agent, "default") && !kt_app_agent(app, m->agent))
-		return kt_fail(
-			err, KT_EINVAL, 0, "there is no agent '%s' in this application", m->agent);
-	return KT_OK;
+	return app && m->agent ? check_agent(app, m->agent, err) : KT_OK;
 }
 
 static struct kt_turn *turn_new(const struct kt_message *m)
@@ -473,6 +502,8 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	}
 	if (code)
 		emit_error(s, t, code, message, r->retryable);
+	if (kt_str_eq(code, "agent_not_found"))
+		hand_back(s, t);
 	emit_done(s, t, r);
 	log_end(s, t, r, code, message);
 	s->turn = NULL;

@@ -103,6 +103,9 @@ void kt_json_add_str(struct kt_buf *b, const char *s, size_t len);
  * stay), then parse strictly. Errors say "line:column: what".
  */
 KT_MUST_CHECK enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, struct kt_err *err);
+/* As kt_jsonc_parse() for files of others: of two keys the last counts, \u0000 becomes U+FFFD. */
+KT_MUST_CHECK enum kt_code kt_jsonc_parse_lenient(
+	char *s, size_t len, cJSON **out, struct kt_err *err);
 /*
  * Line and column (from 1) of the key that `path` ("cli.input_required_policy") names in JSONC or
  * JSON text; false when not found.

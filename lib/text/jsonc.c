@@ -92,6 +92,13 @@ enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, struct kt_err *err
 	return code == KT_OK ? kt_json_parse(s, len, KT_JSON_STRICT, out, err) : code;
 }
 
+enum kt_code kt_jsonc_parse_lenient(char *s, size_t len, cJSON **out, struct kt_err *err)
+{
+	enum kt_code code = blank(s, len, err);
+
+	return code == KT_OK ? kt_json_parse(s, len, KT_JSON_LENIENT, out, err) : code;
+}
+
 /* Walk state of kt_jsonc_locate(). */
 struct walk {
 	const char *path; /* what is left of it */

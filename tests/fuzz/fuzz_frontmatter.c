@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Front matter: no crash; what is taken is an object that is strict JSON of bounded depth, and the
- * body begins behind it, within the text.
+ * Front matter for either harness: no crash; what is read is an object that is strict JSON, and
+ * there is a reason of one line exactly when it was not read at once.
  */
 #include "text/frontmatter.h"
 #include "text/json.h"
@@ -10,21 +10,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(const char *s, size_t len)
+static void check(const char *s, size_t len, enum kt_yaml_reader reader)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 * 1024 * 1024);
-	KT_AUTO_JSON cJSON *doc = NULL;
-	struct kt_err err = KT_ERR_INIT;
-	size_t body = SIZE_MAX;
+	KT_AUTO_FRONT struct kt_frontmatter f = { 0 };
 
-	if (kt_frontmatter_parse(s, len, &doc, &body, &err) != KT_OK) {
-		if (doc || body != SIZE_MAX || err.code != KT_EINVAL || strchr(err.msg, '\n'))
-			abort();
-		return;
-	}
-	kt_json_add(&b, doc);
-	if (!cJSON_IsObject(doc) || body > len ||
-		kt_json_check(b.ptr, b.len, KT_JSON_STRICT, NULL) != KT_OK)
+	kt_frontmatter_read(s, len, reader, &f);
+	kt_json_add(&b, f.data);
+	if (!cJSON_IsObject(f.data) || !kt_utf8_valid(b.ptr, b.len) ||
+		kt_json_check(b.ptr, b.len, KT_JSON_STRICT | KT_JSON_DEEP, NULL) != KT_OK)
+		abort();
+	if ((f.why.msg[0] != '\0') != (f.state >= KT_FRONT_MENDED) || strchr(f.why.msg, '\n'))
 		abort();
 }
 
@@ -33,10 +29,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 * 1024 * 1024);
 
-	check(size ? (const char *)data : "", size);
 	kt_buf_adds(&b, "---\n");
 	kt_buf_add(&b, data, size);
 	kt_buf_adds(&b, "\n---\n");
-	check(b.ptr, b.len);
+	for (int i = 0; i < 2; i++) {
+		enum kt_yaml_reader reader = i ? KT_YAML_OPENCODE : KT_YAML_CLAUDE;
+
+		check(size ? (const char *)data : "", size, reader);
+		check(b.ptr, b.len, reader);
+	}
 	return 0;
 }
