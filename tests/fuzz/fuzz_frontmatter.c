@@ -3,8 +3,11 @@
  * Front matter for either harness: no crash; what is read is an object that is strict JSON, and
  * there is a reason of one line exactly when it was not read at once.
  */
+#include "base/buf.h"
+#include "base/str.h"
 #include "text/frontmatter.h"
 #include "text/json.h"
+#include "text/json_check.h"
 
 #include <stdlib.h>
 
