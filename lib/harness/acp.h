@@ -129,6 +129,8 @@ struct acp {
 /* acp_config.c: starting the agent, and what it lets us choose. */
 void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
 	struct kt_vec *env);
+char *kt_acp_first_start_file(char *const *env);
+bool kt_acp_passing_failure(const char *stderr_tail);
 /* Quirks of the agent called name (agentInfo.name or a path); 0 when unknown. */
 unsigned kt_acp_quirks(const char *name);
 /* Take configOptions, modes and models out of a session's answer. */

@@ -426,3 +426,44 @@ void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, 
 	for (size_t i = 1; command && command[0] && command[i]; i++)
 		kt_vec_push(argv, kt_arena_strdup(arena, command[i]));
 }
+
+/* --- OpenCode's database -----------------------------------------------------------------------
+ */
+
+static const char *env_value(char *const *env, const char *name)
+{
+	size_t n = strlen(name);
+	const char *found = NULL;
+
+	for (; *env; env++) {
+		if (!strncmp(*env, name, n) && (*env)[n] == '=' && (*env)[n + 1])
+			found = *env + n + 1;
+	}
+	return found;
+}
+
+char *kt_acp_first_start_file(char *const *env)
+{
+	const char *db = env_value(env, "OPENCODE_DB");
+	const char *data = env_value(env, "XDG_DATA_HOME");
+	const char *home = env_value(env, "HOME");
+
+	/* Set by opencode_env(); other agents have no database that is known here. */
+	if (!env_value(env, "OPENCODE_SERVER_PASSWORD"))
+		return NULL;
+	if (db && *db == '/')
+		return kt_strdup(db);
+	if (data)
+		return kt_asprintf("%s/opencode/%s", data, db ? db : "opencode.db");
+	return home ? kt_asprintf("%s/.local/share/opencode/%s", home, db ? db : "opencode.db")
+		    : NULL;
+}
+
+/* Two that bring the database up to date at once (another server's, the user's own). */
+bool kt_acp_passing_failure(const char *stderr_tail)
+{
+	return strstr(stderr_tail, "database is locked") || strstr(stderr_tail, "SQLITE_BUSY") ||
+		(strstr(stderr_tail, "Failed query:") &&
+			(strstr(stderr_tail, "CREATE ") || strstr(stderr_tail, "ALTER ") ||
+				strstr(stderr_tail, "DROP ")));
+}

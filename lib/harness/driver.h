@@ -163,6 +163,14 @@ struct kt_driver_ops {
 	 */
 	void (*command)(const struct kt_driver_config *cfg, struct kt_arena *arena,
 		struct kt_vec *argv, struct kt_vec *env);
+	/*
+	 * The file that the harness makes when it starts for the first time with this environment
+	 * ("NAME=value", NULL-terminated), and that two of them must not make at once. The
+	 * caller's; NULL, or no such function: there is none.
+	 */
+	char *(*first_start_file)(char *const *env);
+	/* Did it die at its start, with these last lines, of something that passes? Or NULL. */
+	bool (*passing_failure)(const char *stderr_tail);
 	/* New state; sends nothing yet. */
 	struct kt_driver *(*open)(
 		const struct kt_driver_config *cfg, const struct kt_driver_sink *sink);

@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "harness/harness_env.h"
 #include "harness/record.h"
+#include "harness/starts.h"
 #include "text/clean.h"
 #include "text/json.h"
 #include "text/lines.h"
@@ -58,6 +59,8 @@ struct kt_harness {
 	bool prompt_given; /* the driver has the prompt of this turn */
 	bool resume_retried; /* one fresh start after a failed resume */
 	bool restart; /* start afresh when the process is gone */
+	bool start_retried; /* a start that failed for a passing cause was made again */
+	bool waits; /* another first start is on the way; see starts.h */
 	enum stop stop;
 	struct kt_prompt prompt; /* copies; kept to the end of the turn */
 	char *prompt_text, *prompt_agent, *prompt_name;
@@ -297,6 +300,7 @@ static void sink_ready(void *arg, const char *session)
 	if (h->dead || h->ready)
 		return;
 	h->ready = true;
+	kt_starts_end(&h->env->starts, h);
 	due_clear(h, DUE_START);
 	if (session && !kt_str_eq(session, h->harness_session)) {
 		free(h->harness_session);
@@ -449,12 +453,44 @@ static void finish(struct kt_harness *h)
 	h->dead = true;
 }
 
+static void start_anew(struct kt_harness *h);
+
 /* The conversation could not be resumed: the same again with a new one. */
 static void start_afresh(struct kt_harness *h)
 {
+	kt_log(KT_LOG_INFO, "harness", "resume failed, starting a new conversation");
+	h->cfg.new_id = fresh_id(h->arena);
+	h->cfg.resume_id = NULL;
+	start_anew(h);
+}
+
+static void tail_clear(struct kt_harness *h)
+{
+	for (size_t i = 0; i < h->tail.len; i++)
+		free(h->tail.items[i]);
+	kt_vec_release(&h->tail);
+}
+
+/* It died before it was ready, of something that passes: once more. True when it starts again. */
+static bool start_retry(struct kt_harness *h)
+{
+	KT_AUTOFREE char *tail = tail_text(h);
+
+	if (h->ready || h->start_retried || h->why_code || !h->ops->passing_failure ||
+		!h->ops->passing_failure(tail))
+		return false;
+	kt_log(KT_LOG_INFO, "harness", "the start failed and is made once more");
+	h->start_retried = true;
+	tail_clear(h);
+	start_anew(h);
+	return true;
+}
+
+/* The next process of a harness whose first one is gone. */
+static void start_anew(struct kt_harness *h)
+{
 	struct kt_err err = KT_ERR_INIT;
 
-	kt_log(KT_LOG_INFO, "harness", "resume failed, starting a new conversation");
 	h->ops->close(h->driver);
 	h->driver = NULL;
 	h->restart = h->ready = h->prompt_given = false;
@@ -463,8 +499,6 @@ static void start_afresh(struct kt_harness *h)
 	kt_map_release(&h->asks);
 	free(h->harness_session);
 	h->harness_session = NULL;
-	h->cfg.new_id = fresh_id(h->arena);
-	h->cfg.resume_id = NULL;
 	if (start_process(h, &err) == KT_OK)
 		return;
 	set_why(h, "harness_start_failed", kt_strdup(err.msg));
@@ -531,6 +565,7 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 
 	enter(h);
 	h->child = NULL;
+	kt_starts_end(&h->env->starts, h);
 	kt_lines_end(&h->out, on_line, h);
 	kt_lines_end(&h->err, on_err_line, h);
 	kt_lines_release(&h->out);
@@ -540,6 +575,12 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 			"cannot start '%s': %s", h->cfg.program, strerror(start_error));
 
 		on_err_line(h, text, strlen(text));
+	}
+	memset(h->due_ms, 0, sizeof(h->due_ms));
+	schedule(h);
+	if (!h->dead && h->stop == STOP_NOT && !h->restart && !start_error && start_retry(h)) {
+		leave(h);
+		return;
 	}
 	if (!h->dead && !h->restart) {
 		KT_AUTOFREE char *tail = tail_text(h);
@@ -557,6 +598,15 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 
 static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
 
+/* It is this harness's turn to start: on the next tick, as the other one still talks. */
+static void start_turn(void *who)
+{
+	struct kt_harness *h = who;
+
+	kt_loop_defer(h->env->loop, &h->later);
+}
+
+/* Start the process, unless it has to wait. */
 static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 {
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
@@ -583,14 +633,40 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 		.cwd = h->cfg.cwd,
 	};
 
-	code = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
+	KT_AUTOFREE char *file = h->ops->first_start_file ? h->ops->first_start_file(spec.envp)
+							  : NULL;
+
+	if (file && !kt_starts_begin(&h->env->starts, file, h, start_turn)) {
+		h->waits = true;
+		code = KT_OK;
+	} else {
+		code = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
+	}
 	kt_vec_release(&argv);
 	kt_vec_release(&of_driver);
 	kt_vec_release(&env);
 	return code;
 }
 
-/* Open the driver, start the process if it has one, and say hello. */
+/* Start the process, if it has one and need not wait, and say hello. */
+static enum kt_code launch(struct kt_harness *h, struct kt_err *err)
+{
+	h->waits = false;
+	if (h->ops->has_process && spawn(h, err) != KT_OK) {
+		kt_starts_end(&h->env->starts, h);
+		return kt_wrap(err, "cannot start the harness");
+	}
+	if (h->waits)
+		return KT_OK;
+	due_set(h, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
+	if (h->ops->has_process)
+		h->ops->start(h->driver);
+	else
+		kt_loop_defer(h->env->loop, &h->later);
+	return KT_OK;
+}
+
+/* Open the driver and start. */
 static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
 {
 	struct kt_driver_sink sink = sink_functions;
@@ -601,23 +677,25 @@ static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
 	kt_lines_init(&h->err, STDERR_LINE_BYTES);
 	if (h->ops->prepare && h->ops->prepare(&h->cfg, err) != KT_OK)
 		return kt_wrap(err, "cannot start the harness");
-	if (h->ops->has_process && spawn(h, err) != KT_OK)
-		return kt_wrap(err, "cannot start the harness");
-	due_set(h, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
-	if (h->ops->has_process)
-		h->ops->start(h->driver);
-	else
-		kt_loop_defer(h->env->loop, &h->later);
-	return KT_OK;
+	return launch(h, err);
 }
 
-/* Drivers without a process start, and end, on the next tick as those with one do. */
+/*
+ * Drivers without a process start, and end, on the next tick as those with one do; those that had
+ * to wait start here.
+ */
 static void on_later(void *arg)
 {
+	struct kt_err err = KT_ERR_INIT;
 	struct kt_harness *h = arg;
 
 	enter(h);
-	if (h->stop == STOP_NOT) {
+	if (h->stop == STOP_NOT && h->waits) {
+		if (launch(h, &err) != KT_OK) {
+			set_why(h, "harness_start_failed", kt_strdup(err.msg));
+			finish(h);
+		}
+	} else if (h->stop == STOP_NOT) {
 		h->ops->start(h->driver);
 	} else {
 		h->ops->gone(h->driver, 0, 0, "");
@@ -633,7 +711,7 @@ static void on_later(void *arg)
 static void stop_next(struct kt_harness *h)
 {
 	due_clear(h, DUE_STOP);
-	if (!h->ops->has_process) {
+	if (!h->ops->has_process || h->waits) {
 		kt_loop_defer(h->env->loop, &h->later);
 		return;
 	}
@@ -684,14 +762,13 @@ void kt_harness_kill(struct kt_harness *h)
 static void harness_free(struct kt_harness *h)
 {
 	kt_loop_undefer(h->env->loop, &h->later);
+	kt_starts_end(&h->env->starts, h);
 	if (h->driver)
 		h->ops->close(h->driver);
 	kt_timer_free(h->timer);
 	kt_lines_release(&h->out);
 	kt_lines_release(&h->err);
-	for (size_t i = 0; i < h->tail.len; i++)
-		free(h->tail.items[i]);
-	kt_vec_release(&h->tail);
+	tail_clear(h);
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
 	kt_record_free(h->record);

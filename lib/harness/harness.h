@@ -8,6 +8,7 @@
 #define KT_HARNESS_HARNESS_H
 
 #include "harness/driver.h"
+#include "harness/starts.h"
 #include "net/loop.h"
 #include "proc/proc.h"
 
@@ -23,6 +24,7 @@ struct kt_harness_env {
 	const char *record_dir; /* write rehearsals there, or NULL */
 	char *const *extra_env; /* "NAME=value", NULL-terminated: .env of the folder, or NULL */
 	const char *settings; /* of the folder, that its owner agreed to; JSON or NULL */
+	struct kt_starts starts; /* the harnesses' own; zeroed */
 };
 
 /* To the owner; all on the loop. A callback may stop the harness. */

@@ -211,4 +211,53 @@ static int fake_main(int argc, char **argv)
 	_exit(0);
 }
 
+/* Leave the word of another one that came too early, and die of it. */
+static void die_of_the_database(void)
+{
+	leave_word("clash");
+	fprintf(stderr, "Error: Unexpected error\n\ndatabase is locked\n");
+	_exit(1);
+}
+
+/*
+ * OpenCode as far as its start goes: it makes a database, and fails where another is just making it.
+ * FAKE=locked: so it is the first time.
+ */
+static int fake_opencode(void)
+{
+	KT_AUTOFREE char *folder = kt_asprintf("%s/opencode", env_of("XDG_DATA_HOME"));
+	KT_AUTOFREE char *db = kt_asprintf("%s/opencode.db", folder);
+	KT_AUTOFREE char *making = kt_asprintf("%s/making", folder);
+	KT_AUTOFREE char *clash = kt_asprintf("%s.clash", env_of("FAKE_FILE"));
+	char *line = NULL;
+	size_t cap = 0;
+
+	if (!strcmp(env_of("FAKE"), "locked") && !kt_fs_is_file(clash))
+		die_of_the_database();
+	if (kt_fs_mkdirs(folder, 0700, NULL) != KT_OK)
+		_exit(2);
+	if (!kt_fs_is_file(db)) {
+		FILE *f = fopen(making, "wx");
+
+		if (!f)
+			die_of_the_database();
+		fclose(f);
+		usleep((useconds_t)slowed_ms(200) * 1000);
+		f = fopen(db, "w");
+		if (f)
+			fclose(f);
+		usleep((useconds_t)slowed_ms(100) * 1000);
+		(void)unlink(making);
+	} else if (kt_fs_is_file(making)) {
+		die_of_the_database();
+	}
+	while (getline(&line, &cap, stdin) > 0) {
+		if (strstr(line, "\"initialize\""))
+			say("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"protocolVersion\":1}}");
+		else if (strstr(line, "\"session/new\""))
+			say("{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{\"sessionId\":\"s1\"}}");
+	}
+	_exit(0);
+}
+
 #endif
