@@ -315,6 +315,7 @@ static void session_open(struct acp *a, const cJSON *result, bool is_new)
 		a->cost_before = 0;
 	kt_acp_take_options(a, result);
 	set_str(&a->default_agent, kt_acp_current_agent(a));
+	a->permission_set = false;
 	if (!a->told_ready) {
 		a->told_ready = true;
 		a->d.sink.ready(a->d.sink.arg, a->session);
@@ -386,17 +387,42 @@ static bool set_model(struct acp *a)
 	return true;
 }
 
+static void mode_not_found(struct acp *a, const char *mode)
+{
+	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(1000);
+
+	kt_acp_list_modes(a, &known);
+	KT_AUTOFREE char *message = known.len
+		? kt_asprintf(
+			  "the harness has no permission mode '%s'; it has: %s", mode, known.ptr)
+		: kt_asprintf("the harness has no permission modes to choose, so no '%s'", mode);
+
+	end_with_error(a, "invalid_request", false, message);
+}
+
 static bool set_permission(struct acp *a)
 {
+	const char *mode = a->cfg.permission_mode;
 	struct acp_choice c;
 
-	if (a->permission_set || !a->cfg.permission_mode)
+	if (a->permission_set || !mode)
 		return false;
+	if (!kt_acp_permission_choice(a, mode, &c)) {
+		/* karta's word for none in particular. */
+		if (!strcmp(mode, "default"))
+			return false;
+		mode_not_found(a, mode);
+		return true;
+	}
 	a->permission_set = true;
-	if (!kt_acp_permission_choice(a, a->cfg.permission_mode, &c) ||
-		kt_str_eq(c.current, a->cfg.permission_mode))
+	if (kt_acp_modes_are_agents(a)) {
+		/* Then it is the agent of every turn: set_agent(). */
+		set_str(&a->default_agent, mode);
 		return false;
-	send_choice(a, ACP_CALL_SET_PERMISSION, &c, a->cfg.permission_mode);
+	}
+	if (kt_str_eq(c.current, mode))
+		return false;
+	send_choice(a, ACP_CALL_SET_PERMISSION, &c, mode);
 	return true;
 }
 
@@ -417,6 +443,15 @@ static bool set_agent(struct acp *a)
 	 * named. */
 	if (!want || (!strcmp(want, "default") && !kt_acp_agent_choice(a, want, &c)))
 		want = a->default_agent;
+	if (a->permission_set && kt_acp_modes_are_agents(a) && !kt_str_eq(want, a->default_agent)) {
+		KT_AUTOFREE char *message = kt_asprintf(
+			"the session's permission mode '%s' is an agent of this harness, so that a "
+			"message cannot choose '%s'; send it without an agent",
+			a->default_agent, want);
+
+		end_with_error(a, "invalid_request", false, message);
+		return true;
+	}
 	if (!want || kt_str_eq(want, kt_acp_current_agent(a)))
 		return false;
 	if (!kt_acp_agent_choice(a, want, &c)) {
@@ -866,6 +901,7 @@ const struct kt_driver_ops kt_driver_acp = {
 	.has_process = true,
 	.resumes = true,
 	.renews = true,
+	.permission_modes = kt_acp_known_modes,
 	.command = kt_acp_command,
 	.first_start_file = kt_acp_first_start_file,
 	.passing_failure = kt_acp_passing_failure,

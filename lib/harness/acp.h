@@ -129,6 +129,7 @@ struct acp {
 /* acp_config.c: starting the agent, and what it lets us choose. */
 void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, struct kt_vec *argv,
 	struct kt_vec *env);
+const char *const *kt_acp_known_modes(const struct kt_app *app);
 char *kt_acp_first_start_file(char *const *env);
 bool kt_acp_passing_failure(const char *stderr_tail);
 /* Quirks of the agent called name (agentInfo.name or a path); 0 when unknown. */
@@ -145,6 +146,10 @@ struct acp_choice {
 bool kt_acp_agent_choice(const struct acp *a, const char *value, struct acp_choice *out);
 /* The agent in use now, or NULL when the harness has no agents to choose. */
 const char *kt_acp_current_agent(const struct acp *a);
+/* Is a mode of the session an agent (as in OpenCode), and not what is asked and what not? */
+bool kt_acp_modes_are_agents(const struct acp *a);
+/* The names of the modes, for people. */
+void kt_acp_list_modes(const struct acp *a, struct kt_buf *out);
 /* How to choose permission mode `value`. */
 bool kt_acp_permission_choice(const struct acp *a, const char *value, struct acp_choice *out);
 /* What a message that begins with '/' is. */

@@ -139,7 +139,44 @@ const char *kt_acp_current_agent(const struct acp *a)
 
 bool kt_acp_permission_choice(const struct acp *a, const char *value, struct acp_choice *out)
 {
-	return (a->quirks & ACP_MODES_ARE_PERMISSIONS) && mode_choice(a, value, out);
+	return mode_choice(a, value, out);
+}
+
+bool kt_acp_modes_are_agents(const struct acp *a)
+{
+	return !(a->quirks & ACP_MODES_ARE_PERMISSIONS) && !find_option(a->config, "agent");
+}
+
+static void list_names(const cJSON *options, const char *key, int depth, struct kt_buf *out)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, options) {
+		const char *name = kt_json_str(v, key);
+
+		if (name)
+			kt_buf_addf(out, "%s%s", out->len ? ", " : "", name);
+		if (depth < 2)
+			list_names(kt_json_arr(v, "options"), key, depth + 1, out);
+	}
+}
+
+void kt_acp_list_modes(const struct acp *a, struct kt_buf *out)
+{
+	const cJSON *modes = kt_json_arr(a->modes, "availableModes");
+
+	if (modes)
+		list_names(modes, "id", 0, out);
+	else
+		list_names(kt_json_arr(find_option(a->config, "mode"), "options"), "value", 0, out);
+}
+
+const char *const *kt_acp_known_modes(const struct kt_app *app)
+{
+	/* OpenCode has no more modes than its agents; these two are always there. */
+	static const char *const opencode[] = { "default", "build", "plan", NULL };
+
+	return app->harness == KT_HARNESS_OPENCODE ? opencode : NULL;
 }
 
 const char *kt_acp_alias(const struct acp *a, const char *text)
@@ -319,6 +356,44 @@ static cJSON *folder_configs(const char *cwd)
 	return out;
 }
 
+/*
+ * "plan" is an agent of OpenCode that must not edit, but what the user allows everybody goes before
+ * that, shell commands may do anything, and sub-agents have permissions of their own. A session
+ * in permission mode "plan" must not write: it edits plans only, has no sub-agents but the one that
+ * looks around, and a person is asked about commands. What the user says of the agent plan itself
+ * stays.
+ */
+static void restrict_plan(cJSON *config, const cJSON *folder)
+{
+	static const char text[] =
+		"{\"edit\":{\"*\":\"deny\",\".opencode/plans/*.md\":\"allow\"},"
+		"\"task\":{\"*\":\"deny\",\"explore\":\"allow\"},\"bash\":\"ask\"}";
+	cJSON *own = child_object(
+		child_object(child_object(config, "agent"), "plan"), "permission");
+	KT_AUTO_JSON cJSON *plan = NULL;
+	const cJSON *file;
+
+	if (kt_json_parse(text, sizeof(text) - 1, KT_JSON_STRICT, &plan, NULL) != KT_OK)
+		return;
+	cJSON_ArrayForEach (file, folder) {
+		const cJSON *theirs = kt_json_get(kt_json_path(file, "agent.plan"), "permission");
+
+		for (const cJSON *p = cJSON_IsObject(theirs) ? theirs->child : NULL; p; p = p->next)
+			cJSON_DeleteItemFromObjectCaseSensitive(plan, p->string);
+		/* A command that nobody may run is not to be asked about. */
+		if (kt_str_eq(kt_json_str(kt_json_get(file, "permission"), "bash"), "deny"))
+			cJSON_DeleteItemFromObjectCaseSensitive(plan, "bash");
+	}
+	if (kt_str_eq(kt_json_str(kt_json_get(config, "permission"), "bash"), "deny"))
+		cJSON_DeleteItemFromObjectCaseSensitive(plan, "bash");
+	for (const cJSON *p = plan->child; own && p; p = p->next) {
+		cJSON *copy = cJSON_Duplicate(p, true);
+
+		kt_assert(copy);
+		add_if_missing(own, p->string, copy);
+	}
+}
+
 /* True when the agent's Markdown file has permissions of its own: they are the user's word. */
 static bool has_own_permission(const char *cwd, const struct kt_agent *agent)
 {
@@ -384,6 +459,8 @@ static const char *opencode_content(const struct kt_driver_config *cfg, struct k
 		if (!agent->primary && !has_own_permission(cfg->cwd, agent))
 			restrict_agent(config, folder, agent->name, permission);
 	}
+	if (kt_str_eq(cfg->permission_mode, "plan"))
+		restrict_plan(config, folder);
 	add_if_missing(
 		child_object(config, "experimental"), "continue_loop_on_deny", cJSON_CreateTrue());
 

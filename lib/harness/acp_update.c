@@ -201,6 +201,16 @@ void kt_acp_close_tools(struct acp *a)
 	}
 }
 
+/* OpenCode's own rules said no (2 errors of its permission module). */
+static bool denied_by_rule(const struct acp *a, const cJSON *update)
+{
+	const char *error = kt_json_str(kt_json_get(update, "rawOutput"), "error");
+
+	return error && (a->quirks & ACP_TITLE_IS_NAME) &&
+		(kt_str_starts(error, "The user has specified a rule which prevents you") ||
+			kt_str_starts(error, "The user rejected permission to use this"));
+}
+
 /* tool_call and tool_call_update: any of them may be the first that is seen of a call. */
 static void tool_report(struct acp *a, const cJSON *update)
 {
@@ -229,7 +239,7 @@ static void tool_report(struct acp *a, const cJSON *update)
 	/* OpenCode calls a command that was killed by the interrupt completed. */
 	if (a->interrupted && cJSON_IsString(output) && strstr(output->valuestring, "abort"))
 		failed = true;
-	if (failed && t->denied)
+	if (failed && (t->denied || denied_by_rule(a, update)))
 		status = "rejected";
 	else if (failed && a->interrupted)
 		status = "cancelled";

@@ -54,6 +54,23 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
     assert.equal((await send(other, '/greet Ann and Bob')).text, 'hello Ann and Bob');
     assert.match((await send(other, '/greetings')).text, /^You said: \/greetings/);
   });
+  await t.test('a session in plan mode writes nothing', async () => {
+    const unknown = await call(karta, 'POST', '/v1/sessions', { permission_mode: 'acceptEdits' });
+    assert.equal(unknown.status, 422);
+    assert.match(unknown.body.detail, /default, build, plan/);
+    const plan = await newSession(karta, { permission_mode: 'plan' });
+    const file = path.join(dir, 'planned.txt');
+    const r = await send(plan, `[[tool:write ${JSON.stringify({ filePath: file, content: 'x' })}]] [[text:the end]]`);
+    assert.match(r.text, /the end/);
+    assert.equal(existsSync(file), false);
+    const asked = await send(plan, tool('touch planned.txt'));
+    assert.equal(asked.stop_reason, 'requires_action');
+    await answer(plan, asked.pending_input.request_id, 'deny');
+    assert.equal(existsSync(file), false);
+    const other = await call(karta, 'POST', `/v1/sessions/${plan}/messages`, { text: 'hi', agent: 'build' });
+    assert.equal(other.status, 422);
+    assert.match(other.body.detail, /permission mode 'plan'/);
+  });
   await t.test('interrupt, then alive', async () => {
     const watch = openStream(karta, `/v1/sessions/${id}/events?after=${(await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq}`);
     await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[hang]]' }, { prefer: 'respond-async' });

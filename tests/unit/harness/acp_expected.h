@@ -133,7 +133,7 @@
 	"<content>\n"
 	"1: note con| failed completed||2|-1/-1/-1|0|think 0|replaced 0\n" },
 { "opencode-acp-14-permission-rules",
-	"end_turn||All steps are done. The last tool said: (no output)| completed failed completed| ask(bash|Allow bash: touch kk?|Bash:touch kk)|4|-1/-1/-1|94239|think 0|replaced 0\n" },
+	"end_turn||All steps are done. The last tool said: (no output)| completed rejected completed| ask(bash|Allow bash: touch kk?|Bash:touch kk)|4|-1/-1/-1|94239|think 0|replaced 0\n" },
 { "opencode-acp-15-subagent-allow",
 	"end_turn||All steps are done. The last tool said: <task id=\"ses_dfd270f61ffeqrdDIMF2MKj92U\" state=\"completed\">\n"
 	"<task_result>\n"

@@ -112,6 +112,64 @@ static void test_modes_are_no_agents(void **state)
 	world_close(&w);
 }
 
+/* Where modes are agents, the permission mode is the agent of every turn; unknown ones are an error. */
+static void test_permission_modes(void **state)
+{
+	struct kt_driver_config cfg = { .program = "/opt/opencode", .cwd = "/app",
+		.permission_mode = "reviewer" };
+	static const struct kt_app opencode = { .harness = KT_HARNESS_OPENCODE };
+	static const struct kt_app other = { .harness = KT_HARNESS_ACP };
+	struct kt_err err = KT_ERR_INIT;
+	struct world w;
+
+	world_open(&w, &cfg);
+	w.d->ops->start(w.d);
+	line(&w, INIT_ANSWER(""));
+	answer_last(&w, "\"result\":{\"sessionId\":\"s1\"," OPTIONS "}");
+	w.sent_seen = w.sent.len;
+	prompt_as(&w, "hi", NULL);
+	assert_string_equal(
+		kt_json_str(kt_json_get(sent(&w), "params"), "value"), "reviewer");
+	answer_last(&w, "\"result\":{\"configOptions\":[{\"id\":\"mode\",\"currentValue\":\"reviewer\","
+			"\"options\":[{\"value\":\"build\"},{\"value\":\"reviewer\"}]}]}");
+	expect_method(&w, "session/prompt");
+	answer_last(&w, "\"result\":{\"stopReason\":\"end_turn\"}");
+	/* It stays: not by silence, nor by another agent's name. */
+	prompt_as(&w, "hi", NULL);
+	expect_method(&w, "session/prompt");
+	answer_last(&w, "\"result\":{\"stopReason\":\"end_turn\"}");
+	prompt_as(&w, "hi", "reviewer");
+	expect_method(&w, "session/prompt");
+	answer_last(&w, "\"result\":{\"stopReason\":\"end_turn\"}");
+	kt_buf_clear(&w.log);
+	prompt_as(&w, "hi", "build");
+	sent_nothing(&w);
+	assert_true(kt_str_starts(w.log.ptr, "error|invalid_request|"));
+	world_close(&w);
+
+	cfg.permission_mode = "yolo";
+	world_open(&w, &cfg);
+	w.d->ops->start(w.d);
+	line(&w, INIT_ANSWER(""));
+	answer_last(&w, "\"result\":{\"sessionId\":\"s1\"," OPTIONS "}");
+	w.sent_seen = w.sent.len;
+	for (int i = 0; i < 2; i++) {
+		kt_buf_clear(&w.log);
+		prompt_as(&w, "hi", NULL);
+		sent_nothing(&w);
+		assert_true(kt_str_starts(w.log.ptr, "error|invalid_request|"));
+		assert_non_null(strstr(w.error_message, "'yolo'; it has: build, reviewer"));
+	}
+	world_close(&w);
+
+	/* What is known before is refused before. */
+	assert_int_equal(kt_driver_check_mode(&opencode, "plan", NULL), KT_OK);
+	assert_int_equal(kt_driver_check_mode(&opencode, NULL, NULL), KT_OK);
+	assert_int_equal(kt_driver_check_mode(&opencode, "acceptEdits", &err), KT_EINVAL);
+	assert_non_null(strstr(err.msg, "default, build, plan"));
+	assert_int_equal(kt_driver_check_mode(&other, "acceptEdits", NULL), KT_OK);
+}
+
 static void test_model(void **state)
 {
 	struct world w;
@@ -772,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_bad_bytes),
 		cmocka_unit_test(test_agents),
 		cmocka_unit_test(test_modes_are_no_agents),
+		cmocka_unit_test(test_permission_modes),
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_start_refused),
