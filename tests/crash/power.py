@@ -20,6 +20,9 @@ The server is killed, the file system unmounted and mounted again, which replays
 real loss of power. The clients' ledgers, kept outside, then say what must be there (ledger.py): two
 clients work side by side, so that several requests share a commit.
 
+Which requests are made and how long they are let work comes from the seed, which is printed; where in a
+write the power goes is up to the machine. torn.py tears every write on purpose.
+
 The last test is one that must fail: the same with fsync(2) and its kin made to do nothing (nosync.c,
 preloaded). If no loss were found then, the others would prove nothing.
 
@@ -174,7 +177,8 @@ class Bench:
 
     def cut(self, way):
         """Work, cut, come back, and look: Failure when anything is not as it was acknowledged."""
-        clients = [Lane(self.server, ledger, maker, self.rng, 0.003)
+        # A source of chance for each thread, or the order in which they ask would be part of it.
+        clients = [Lane(self.server, ledger, maker, random.Random(self.rng.random()), 0.003)
                    for ledger, maker in self.lanes]
         for c in clients:
             c.start()
