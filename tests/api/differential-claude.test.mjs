@@ -112,7 +112,8 @@ const BEHAVIOURS = [
   { name: 'blocks of every kind', text: blocks(tool('mcp__toy__many')) + then('ok'), inputs: once },
   { name: 'a server\'s tool that fails', text: blocks(tool('mcp__toy__fail')) + then('ok'), inputs: once },
   { name: 'a server that asks', text: blocks(tool('mcp__toy__form')) + then('ok'), inputs: ['approve_once', 'deny'], todo: 'nobody hears of the question' },
-  { name: 'background work', turns: 2, text: blocks(bash('sleep 0.5; echo bg', { run_in_background: true })) + then('started'), inputs: once },
+  { name: 'background work', turns: 2, text: blocks(bash('while [ ! -e go ]; do sleep 0.1; done; echo bg', { run_in_background: true })) + then('started'), inputs: once,
+    between: (dir) => writeFileSync(`${dir}/go`, '') },
   { name: 'things to do', text: blocks(tool('TaskCreate', { subject: 'one', description: 'd', activeForm: 'doing' })) + blocks(tool('TaskUpdate', { taskId: '1', status: 'in_progress' })) + then('ok') },
 
   // Sub-agents.
@@ -149,8 +150,8 @@ const BEHAVIOURS = [
   { name: 'a hook wants more', text: then('STOP-AGAIN') },
 
   // Interrupts.
-  { name: 'interrupted in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, interrupt: saying('slow') },
-  { name: 'interrupted in thoughts', thinking: true, text: '[[think:slow thoughts here]] {{delay=100}} {{n=50}}', interrupt: (e) => e.type === 'reasoning' },
+  { name: 'interrupted in words', text: `${then('slow words here')} {{delay=100}} {{n=300}}`, interrupt: saying('slow') },
+  { name: 'interrupted in thoughts', thinking: true, text: '[[think:slow thoughts here]] {{delay=100}} {{n=300}}', interrupt: (e) => e.type === 'reasoning' },
   { name: 'interrupted before words', text: `${then('late')} {{first=20000}}`, interrupt: (e) => e.type === 'step_start' },
   { name: 'interrupted in an input', text: blocks({ text: 'I write' }, { tool: 'Bash', pieces: ['{"comm', 'and":'], open: true }, { fault: 'hang' }), interrupt: (e) => e.type === 'tool_use' },
   { name: 'interrupted in a tool', text: blocks({ text: 'I sleep.' }, bash('sleep 30')) + then('no'), interrupt: running },
@@ -160,7 +161,7 @@ const BEHAVIOURS = [
   { name: 'words after interrupts', text: then('alive') },
 
   // A harness that dies.
-  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, kill: saying('slow') },
+  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=300}}`, kill: saying('slow') },
   { name: 'words after it died', text: then('alive') },
   { name: 'killed in a tool', text: blocks({ text: 'I sleep.' }, bash('sleep 30')) + then('no'), kill: running },
   { name: 'killed in a question', text: blocks({ text: 'I ask.' }, bash('touch never')) + then('no'), kill: (e) => e.type === 'input_required' },

@@ -80,13 +80,13 @@ const BEHAVIOURS = [
   { name: 'a rule that denies', text: blocks(bash('rm x')) + then('so be it') },
 
   // Interrupts.
-  { name: 'interrupted in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, interrupt: saying('slow') },
+  { name: 'interrupted in words', text: `${then('slow words here')} {{delay=100}} {{n=300}}`, interrupt: saying('slow') },
   { name: 'interrupted in a tool', text: blocks({ text: 'I sleep.' }, bash('echo; sleep 30')) + then('no'), inputs: once, interrupt: (e) => e.type === 'status' && e.data.state === 'input_resolved' },
   { name: 'interrupted in a question', text: blocks({ text: 'I ask.' }, bash('touch never')) + then('no'), interrupt: (e) => e.type === 'input_required' },
   { name: 'words after interrupts', text: then('alive') },
 
   // A harness that dies.
-  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=50}}`, kill: saying('slow') },
+  { name: 'killed in words', text: `${then('slow words here')} {{delay=100}} {{n=300}}`, kill: saying('slow') },
   { name: 'words after it died', text: then('alive') },
 
   // Commands.

@@ -68,7 +68,7 @@ export class Differential {
   /**
    * Plays one behaviour: {text, session, thinking, agent, inputs, interrupt, turns, via}. `inputs` are the
    * decisions about what is asked, in turn; `interrupt(event)` says when to interrupt, `kill(event)` when to kill the harness; `turns` is how many
-   * turns come of it (background work begins one by itself). Gives what each side said.
+   * turns come of it (background work begins one by itself), `between(dir)` what is done before the second. Gives what each side said.
    */
   async play(b) {
     const id = await this.session(b.session, b.create);
@@ -122,7 +122,7 @@ export class Differential {
     let killed = false;
     for (let ends = 0; ends < (b.turns ?? 1);) {
       const e = await watch.until((x) => !handled.has(x.seq)
-        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x)) || (!killed && b.kill?.(x))), 120000);
+        && (x.type === 'done' || x.type === 'input_required' || (b.interrupt && !interrupted && b.interrupt(x)) || (!killed && b.kill?.(x))));
       handled.add(e.seq);
       if (!killed && b.kill?.(e)) {
         killed = true;
@@ -130,7 +130,7 @@ export class Differential {
         continue;
       }
       if (e.type === 'done') {
-        ends++;
+        if (++ends < (b.turns ?? 1)) b.between?.(this.karta.dir);
       } else if (b.interrupt && !interrupted && b.interrupt(e)) {
         interrupted = true;
         await call(this.karta, 'POST', `${route}/interrupt`);
