@@ -79,6 +79,8 @@ const BEHAVIOURS = [
   { name: 'calls of the same kind', text: blocks(bash('touch b')) + blocks(bash('touch b')) + then('both'), inputs: ['approve_session'] },
   { name: 'a rule that denies', text: blocks(bash('rm x')) + then('so be it') },
 
+  { name: 'a plan', session: 'plan', create: { permission_mode: 'plan' }, text: blocks({ text: 'A plan.' }, tool('write', { filePath: 'planned.txt', content: 'x' })) + then('planned'), inputs: once },
+
   // Interrupts.
   { name: 'interrupted in words', text: `${then('slow words here')} {{delay=100}} {{n=300}}`, interrupt: saying('slow') },
   { name: 'interrupted in a tool', text: blocks({ text: 'I sleep.' }, bash('echo; sleep 30')) + then('no'), inputs: once, interrupt: (e) => e.type === 'status' && e.data.state === 'input_resolved' },

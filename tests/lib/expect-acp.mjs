@@ -13,6 +13,9 @@ const STOPS = { cancelled: 'interrupted' };
 const CODES = { 400: 'invalid_request', 401: 'auth_failed', 403: 'auth_failed', 404: 'model_not_found', 429: 'rate_limited',
   500: 'server_error', 503: 'overloaded', 529: 'overloaded' };
 
+/* OpenCode's words for a call that a rule of its configuration forbids. */
+const RULE = /^The user has specified a rule which prevents you/;
+
 const filled = (o) => o && typeof o === 'object' && Object.keys(o).length > 0;
 
 /** Words, images and differences of a result. Words may be told twice, in another form: either will do. */
@@ -139,7 +142,7 @@ function finish(state, answer, messages, before, { thinking, keep, records }) {
   const told = (names) => Object.fromEntries(Object.entries(names).filter(([, v]) => v !== undefined && v !== null));
 
   for (const i of list.filter((x) => x.kind === 'tool_result')) {
-    i.status = !i.is_error ? 'completed' : state.denied.has(i.id) ? 'rejected' : 'failed';
+    i.status = !i.is_error ? 'completed' : state.denied.has(i.id) || RULE.test(i.shown.raw) ? 'rejected' : 'failed';
     // OpenCode calls completed what an interrupt broke off.
     if (i.late) Object.assign(i, { status: i.is_error || /aborted/.test(i.shown.raw) ? 'cancelled' : undefined, is_error: undefined });
   }
