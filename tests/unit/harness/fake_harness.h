@@ -223,7 +223,7 @@ static void die_of_the_database(void)
  * OpenCode as far as its start goes: it makes a database, and fails where another is just making it.
  * FAKE=locked: so it is the first time.
  */
-static int fake_opencode(void)
+KT_UNUSED static int fake_opencode(void)
 {
 	KT_AUTOFREE char *folder = kt_asprintf("%s/opencode", env_of("XDG_DATA_HOME"));
 	KT_AUTOFREE char *db = kt_asprintf("%s/opencode.db", folder);

@@ -11,8 +11,8 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "proc/proc.h"
-#include "text/json.h"
 #include "tests/unit/patience.h"
+#include "text/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -778,6 +778,45 @@ static void test_rewritten_while_serving(void **state)
 	assert_int_equal(fake_count("rel_1"), (int)count);
 }
 
+/* As a backup has them: the journal of one moment, the log of a later one, many turns after. */
+static void test_journal_older_than_log(void **state)
+{
+	struct world *w = *state;
+	struct kt_target t = target("shop", "rel_1", 1);
+	const struct kt_message m = { .text = "first" };
+	KT_AUTOFREE char *path = kt_path_join(w->data, "sessions.jsonl");
+	KT_AUTO_BUF struct kt_buf journal = KT_BUF_INIT(1 << 20);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	struct kt_session *s = create(w, &t);
+	struct kt_sent sent;
+	char id[KT_ID_MAX];
+
+	memcpy(id, s->id, sizeof(id));
+	watch(w, s);
+	assert_int_equal(kt_session_send(s, &m, &sent, NULL), KT_OK);
+	assert_int_equal(sync_now(w), 1);
+	assert_int_equal(kt_fs_read(path, &journal, NULL), KT_OK);
+	assert_non_null(strstr(journal.ptr, sent.turn_id));
+	while (!w->ended)
+		kt_loop_run(the_loop);
+	kt_watch_remove(&w->watch);
+	for (int i = 0; i < 12; i++)
+		talk(w, s, "and");
+	kt_sessions_free(w->reg);
+	kt_map_release(&fake.counts);
+	assert_int_equal(
+		kt_fs_write_atomic(path, journal.ptr, journal.len, 0600, false, NULL), KT_OK);
+	open_registry(w);
+	s = kt_session_get(w->reg, id);
+	events(s, &b);
+	size_t n = 0, of_it = 0;
+	for (const char *p = b.ptr; (p = strstr(p, "{\"type\":\"done\"")) != NULL; p++, n++)
+		of_it += (size_t)(strstr(p, sent.turn_id) - p) < 300;
+	assert_int_equal(n, 13);
+	assert_int_equal(of_it, 1);
+	assert_null(strstr(b.ptr, "interrupted"));
+}
+
 /* Deleting is not slower the more there are: oldest first was quadratic once. */
 static void test_many(void **state)
 {
@@ -815,6 +854,7 @@ int main(int argc, char **argv)
 		CASE(test_sync),
 		CASE(test_full_disk),
 		CASE(test_rewritten_while_serving),
+		CASE(test_journal_older_than_log),
 		CASE(test_many),
 	};
 	struct kt_err err = KT_ERR_INIT;
