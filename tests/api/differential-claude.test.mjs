@@ -106,6 +106,7 @@ const BEHAVIOURS = [
   { name: 'a long result', text: blocks(bash('seq 1 20000')) + then('ok'), inputs: once },
   { name: 'odd bytes in a result', text: blocks(bash("printf 'a\\377b\\000c\\033[31mred\\r\\n\\303'")) + then('ok'), inputs: once },
   { name: 'a large file', text: blocks({ ...tool('Write', { file_path: 'large.txt', content: 'word ' }), fill: 'content', repeat: 60000 }) + then('ok'), inputs: once },
+  { name: 'a file over 1 MiB', text: blocks({ ...tool('Write', { file_path: 'huge.txt', content: 'word ' }), fill: 'content', repeat: 240000 }) + then('ok'), inputs: once },
   { name: 'an edited file', text: blocks(tool('Write', { file_path: 'x.txt', content: 'hello\n' })) + blocks(tool('Edit', { file_path: 'x.txt', old_string: 'hello', new_string: 'bye' })) + then('ok'), inputs: once },
   { name: 'a picture that is read', text: blocks(tool('Read', { file_path: 'dot.png' })) + then('ok') },
   { name: 'a picture of a server', text: blocks(tool('mcp__toy__picture')) + then('ok'), inputs: once },

@@ -89,7 +89,8 @@ export class Differential {
     watch.close();
     const seen = watch.events;
     const back = await this.readBack(route, after);
-    const played = { id, seen, post: post?.events, answer, back, calls: callsOf(this.model.requests().slice(requests)), ...since(recordsOf(this.dir, id), mark) };
+    const calls = callsOf(this.model.requests().slice(requests));
+    const played = { id, seen, post: post?.events, answer, back, calls, ...since(recordsOf(this.dir, id), mark) };
     this.keep(b, played);
     return played;
   }
@@ -154,7 +155,6 @@ export function turnsOf(events) {
   }
   return [...turns.values()];
 }
-
 
 /**
  * Differences of one played behaviour; expect(records, options) gives what must be seen of a turn, split(records) the

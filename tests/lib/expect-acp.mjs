@@ -156,7 +156,8 @@ function finish(state, answer, messages, before, { thinking, keep, records }) {
   if (answer?.error && !interrupted) list.push({ kind: 'error', code: CODES[/\b([45]\d\d)\b/.exec(answer.error.message)?.[1]] ?? 'internal_error' });
   // Tokens are told of the last model call only: a turn with several has none (docs/harnesses.md).
   const one = state.messageIds.size === 1 && state.calls.size === 0;
-  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : answer?.error || crashed ? 'error' : STOPS[answer?.result?.stopReason] ?? answer?.result?.stopReason,
+  const stop = answer?.result?.stopReason;
+  list.push({ kind: 'done', stop_reason: interrupted ? 'interrupted' : answer?.error || crashed ? 'error' : STOPS[stop] ?? stop,
     usage: one && usage && !interrupted ? told({ input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens,
       cache_read_tokens: usage.cachedReadTokens, cache_write_tokens: usage.cachedWriteTokens }) : undefined,
     cost: cost === undefined ? undefined : unknown ? null : cost - (lastCost(before) ?? 0) });

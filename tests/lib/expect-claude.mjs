@@ -144,8 +144,9 @@ export function splitClaude(records) {
 
 /** The things a client must see: see visible.mjs. */
 export function expectClaude(records, { before = [], thinking = false } = {}) {
-  const messages = messagesOf(records);
-  const end = messages.findIndex(isEnd);
+  const all = messagesOf(records);
+  const end = all.findIndex(isEnd);
+  const messages = end < 0 ? all : all.slice(0, end + 1);
   const items = [];
   const talks = new Map();
   const denied = new Set();
@@ -161,7 +162,7 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
     return talks.get(parent);
   };
 
-  for (const { dir, json } of end < 0 ? messages : messages.slice(0, end + 1)) {
+  for (const { dir, json } of messages) {
     const parent = json.parent_tool_use_id ?? null;
     if (dir === 'in') {
       const answer = json.response?.response;
@@ -202,11 +203,11 @@ export function expectClaude(records, { before = [], thinking = false } = {}) {
       items.push({ kind: 'retrying', attempt: json.attempt, status: json.error_status ?? null });
     } else if (json.type === 'result') {
       result = json;
-      break;
     }
   }
   const crashed = !result && records.some((r) => r.dir === 'exit');
-  return finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking, ...usageOf(end < 0 ? messages : messages.slice(0, end + 1), messagesOf(before)) });
+  return finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking,
+    ...usageOf(messages, messagesOf(before)) });
 }
 
 function finish({ items, result, crashed, interrupted, denied, refused, steps, synthetic, thinking, usage, cost }) {
@@ -230,9 +231,14 @@ function finish({ items, result, crashed, interrupted, denied, refused, steps, s
   if (!result && !crashed) return list; // it goes on
   if (refused) list.push({ kind: 'error', code: 'refused', says: refused });
   else if (error) list.push({ kind: 'error', code: error });
-  list.push({ kind: 'done', stop_reason: refused ? 'refused' : error === 'refused' ? 'refusal' : error ? 'error' : interrupted ? 'interrupted' : result?.stop_reason ?? 'end_turn',
-    usage, cost, steps });
+  list.push({ kind: 'done', stop_reason: stopOf(result, interrupted, refused, error), usage, cost, steps });
   return list;
+}
+
+function stopOf(result, interrupted, refused, error) {
+  if (refused) return 'refused';
+  if (error) return error === 'refused' ? 'refusal' : 'error';
+  return interrupted ? 'interrupted' : result.stop_reason ?? 'end_turn';
 }
 
 function errorOf(result, interrupted, synthetic, unauthorized) {

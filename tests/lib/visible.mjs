@@ -11,7 +11,8 @@
 //   {kind: 'error', code, message}
 //   {kind: 'done', stop_reason, text, usage, cost, steps}   steps: the tokens of each model call, where told
 //
-// An error that must be seen may have `says`, words of its message. What must be seen may have `shown` in place of `output`: words, images and differences of a result.
+// What must be seen may have `says` (an error: words of its message) and `shown` in place of `output` (a
+// result: its words, images and differences). Of what is too large for an event the beginning is compared.
 import { isDeepStrictEqual } from 'node:util';
 
 /* Behind these a part is over; results and questions come in while the model still speaks. */
@@ -62,7 +63,8 @@ export function fold(events, faults = []) {
         ...(d.truncated ? { cut: true } : {}) });
     } else if (e.type === 'input_required') {
       open.add(d.request_id);
-      items.push({ kind: 'ask', ask: d.kind, tool: d.tool, input: d.tool_input, id: d.tool_use_id ?? null });
+      items.push({ kind: 'ask', ask: d.kind, tool: d.tool, input: d.tool_input, id: d.tool_use_id ?? null,
+        ...(d.truncated ? { cut: true } : {}) });
     } else if (e.type === 'status' && d.state === 'input_resolved') {
       if (!open.delete(d.request_id)) faults.push(`${d.request_id} is resolved but not open`);
     } else if (e.type === 'step_finish' && !parent) {
@@ -112,6 +114,13 @@ const shown = (items) => items.filter((i) => !((i.kind === 'text' || i.kind === 
 /* A harness may tell the words of a result in two forms (raw): one of them is enough. */
 const isShown = ({ raw, ...must }, is) => [must.text, raw ?? must.text].includes(is.text) && isDeepStrictEqual({ ...must, text: is.text }, is);
 
+/* Long strings of a large event are cut, and say so behind what is left of them. */
+function isBeginning(must, is) {
+  if (typeof must === 'string') return typeof is === 'string' && (must === is || (must.length > 10000 && must.startsWith(is.slice(0, 10000))));
+  if (!must || typeof must !== 'object') return must === is;
+  return Object.keys({ ...must, ...is }).every((key) => isBeginning(must[key], is?.[key]));
+}
+
 /* NUL and half a surrogate pair, which no client takes, are U+FFFD (docs/design/text.md). */
 function clean(v) {
   if (typeof v === 'string') return v.replaceAll('\0', '\ufffd').toWellFormed();
@@ -141,6 +150,7 @@ export function compare(must, seen) {
       // Nothing was told of a call that did not come to its end: none, or not known.
       if (key === 'usage' && !value.total_tokens && !Object.keys(g.usage).length) continue;
       if (key === 'input' && g.input === undefined) continue;
+      if ((key === 'input' || key === 'output') && g.cut && isBeginning(value, g[key])) continue;
       if (key === 'shown' && isShown(value, outputSeen(g.output))) continue;
       out.push(`thing ${i + 1}, ${label(w)}: ${key} must be ${short(value)}, is ${short(key === 'shown' ? outputSeen(g.output) : key === 'says' ? g.message : g[key])}`);
     }
