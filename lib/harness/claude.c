@@ -419,6 +419,8 @@ static void control_request(struct kt_claude *c, const cJSON *line)
 		return;
 	if (!strcmp(subtype, "can_use_tool"))
 		kt_claude_can_use_tool(c, id, request);
+	else if (!strcmp(subtype, "elicitation"))
+		kt_claude_elicitation(c, id, request);
 	else
 		refuse_request(c, id, subtype);
 }

@@ -46,12 +46,14 @@ struct claude_tool {
 	bool denied; /* a person said no */
 };
 
-/* A can_use_tool request that waits for its answer. */
+enum claude_ask_kind { CLAUDE_ASK_TOOL, CLAUDE_ASK_QUESTION, CLAUDE_ASK_ELICITATION };
+
+/* A can_use_tool or elicitation request that waits for its answer. */
 struct claude_ask {
 	char *id;
 	char *tool_use_id; /* or NULL */
-	char *input; /* JSON text */
-	bool question;
+	char *input; /* JSON text: of the tool, or the whole request of an elicitation */
+	enum claude_ask_kind kind;
 };
 
 /* Sums of modelUsage; it counts from the start of the process. */
@@ -146,6 +148,9 @@ void kt_claude_tool_running(struct kt_claude *c, const char *id, const char *nam
 
 /* An open ask by id, NULL when there is none. BORROWS until it is removed. */
 struct claude_ask *kt_claude_ask(const struct kt_claude *c, const char *id);
+/* Remember a request that waits; input is copied as JSON text. BORROWS as kt_claude_ask(). */
+struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const char *tool_use_id,
+	enum claude_ask_kind kind, const cJSON *input);
 /* Forget an ask and free it. */
 void kt_claude_ask_remove(struct kt_claude *c, struct claude_ask *a);
 /* A `can_use_tool` request with this request id. */
@@ -158,6 +163,16 @@ void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision 
  * harness is alive.
  */
 void kt_claude_withdraw_asks(struct kt_claude *c, bool alive);
+
+/* claude_elicit.c */
+
+/* An `elicitation` request with this request id. */
+void kt_claude_elicitation(struct kt_claude *c, const char *id, const cJSON *request);
+/* The answer to one. */
+void kt_claude_elicited(struct kt_claude *c, const struct claude_ask *a, enum kt_decision decision,
+	const char *answers);
+/* Its turn is over. */
+void kt_claude_elicitation_void(struct kt_claude *c, const struct claude_ask *a);
 
 /* claude_hooks.c */
 

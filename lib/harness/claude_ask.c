@@ -40,7 +40,7 @@ static void write_updated_input(struct kt_jw *w, const struct claude_ask *a, con
 	KT_AUTO_JSON cJSON *given = NULL;
 	const cJSON *m;
 
-	if (!a->question || !answers ||
+	if (a->kind != CLAUDE_ASK_QUESTION || !answers ||
 		kt_json_parse(answers, strlen(answers), KT_JSON_DUP_KEYS, &given, NULL) != KT_OK ||
 		kt_json_parse(a->input, strlen(a->input), KT_JSON_LENIENT, &input, NULL) != KT_OK ||
 		!cJSON_IsObject(input)) {
@@ -109,6 +109,11 @@ void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision 
 
 	if (!a)
 		return;
+	if (a->kind == CLAUDE_ASK_ELICITATION) {
+		kt_claude_elicited(c, a, decision, answers);
+		kt_claude_ask_remove(c, a);
+		return;
+	}
 	if (decision == KT_DENY) {
 		struct claude_tool *t = kt_claude_tool(c, a->tool_use_id);
 
@@ -167,6 +172,19 @@ static char *json_text(const cJSON *v)
 	return kt_buf_take(&b);
 }
 
+struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const char *tool_use_id,
+	enum claude_ask_kind kind, const cJSON *input)
+{
+	struct claude_ask *a = kt_calloc(1, sizeof(*a));
+
+	a->id = kt_strdup(id);
+	a->tool_use_id = tool_use_id ? kt_strdup(tool_use_id) : NULL;
+	a->input = input ? json_text(input) : kt_strdup("{}");
+	a->kind = kind;
+	kt_vec_push(&c->asks, a);
+	return a;
+}
+
 /* {question, header, options, multi} of the harness's own form. */
 static char *questions_text(const cJSON *input)
 {
@@ -211,14 +229,11 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 	/* The question may overtake the announcement of the call it is about. */
 	if (tool_use_id)
 		kt_claude_tool_running(c, tool_use_id, tool, input, parent);
-	struct claude_ask *a = kt_calloc(1, sizeof(*a));
+	bool question = !strcmp(kind, "question");
+	const struct claude_ask *a = kt_claude_ask_add(
+		c, id, tool_use_id, question ? CLAUDE_ASK_QUESTION : CLAUDE_ASK_TOOL, input);
 
-	a->id = kt_strdup(id);
-	a->tool_use_id = tool_use_id ? kt_strdup(tool_use_id) : NULL;
-	a->input = input ? json_text(input) : kt_strdup("{}");
-	a->question = !strcmp(kind, "question");
-	kt_vec_push(&c->asks, a);
-	if (a->question)
+	if (question)
 		questions = questions_text(input);
 	ask_message(request, tool, kind, &message);
 	kt_ask_key(tool, input, &key);
@@ -245,7 +260,9 @@ void kt_claude_withdraw_asks(struct kt_claude *c, bool alive)
 	while (c->asks.len) {
 		struct claude_ask *a = c->asks.items[0];
 
-		if (alive)
+		if (alive && a->kind == CLAUDE_ASK_ELICITATION)
+			kt_claude_elicitation_void(c, a);
+		else if (alive)
 			send_answer(c, a, false, NULL, "The turn has ended.");
 		c->d.sink.ask_withdrawn(c->d.sink.arg, a->id);
 		kt_claude_ask_remove(c, a);
