@@ -242,7 +242,8 @@ static void respond_error(struct kt_call *c, const struct kt_session *s, const s
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "session_id", s->id);
 	kt_jw_str(&w, "turn_id", v->turn_id);
-	kt_jw_str(&w, "stop_reason", v->stop_reason);
+	if (v->stop_reason)
+		kt_jw_str(&w, "stop_reason", v->stop_reason);
 	kt_jw_obj_end(&w);
 	kt_buf_truncate(&extra, extra.len - 1);
 	kt_api_fail(c, status, code, kt_json_str_or(v->error, "message", code), extra.ptr + 1);

@@ -116,6 +116,9 @@ static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
 	if (p == KT_INPUT_PROMPT)
 		return false;
 	*out = p == KT_INPUT_DENY || p == KT_INPUT_ERROR ? KT_DENY : KT_APPROVE_ONCE;
+	/* In a session that is to plan, nothing is done that nobody looked at. */
+	if (*out != KT_DENY && kt_str_eq(s->permission_mode, "plan"))
+		return false;
 	/* A question has no yes: only a refusal can be given for a person. */
 	return *out == KT_DENY || !kt_str_eq(ask->kind, "question");
 }

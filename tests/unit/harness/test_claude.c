@@ -265,6 +265,26 @@ static void test_any_line(void **state)
 		"{\"type\":\"control_cancel_request\"}",
 		"{\"type\":\"control_cancel_request\",\"request_id\":\"a\"}",
 		"{\"type\":\"rate_limit_event\"}",
+		"{\"type\":\"control_request\",\"request_id\":\"c\",\"request\":{\"subtype\":"
+		"\"elicitation\"}}",
+		"{\"type\":\"control_request\",\"request_id\":\"d\",\"request\":{\"subtype\":"
+		"\"elicitation\",\"requested_schema\":{\"properties\":{\"a\":7,\"b\":{\"enum\":7},"
+		"\"c\":{\"type\":\"array\"}},\"required\":7}}}",
+		"{\"type\":\"system\",\"subtype\":\"hook_response\"}",
+		"{\"type\":\"system\",\"subtype\":\"hook_response\",\"hook_event\":\"PreToolUse\","
+		"\"hook_name\":\"PreToolUse:\",\"exit_code\":2}",
+		"{\"type\":\"system\",\"subtype\":\"hook_response\",\"hook_event\":\"Stop\","
+		"\"stdout\":\"{\\\"continue\\\":false}\"}",
+		"{\"type\":\"system\",\"subtype\":\"permission_denied\",\"tool_use_id\":\"t1\"}",
+		"{\"type\":\"system\",\"subtype\":\"informational\",\"prevent_continuation\":true}",
+		"{\"type\":\"system\",\"subtype\":\"compact_boundary\",\"compact_metadata\":"
+		"{\"preserved_messages\":{\"uuids\":[7,\"u\"]}}}",
+		"{\"type\":\"system\",\"subtype\":\"model_refusal_fallback\","
+		"\"retracted_message_uuids\":[7,\"u\"]}",
+		"{\"type\":\"system\",\"subtype\":\"commands_changed\",\"commands\":[7,\"x\",{}]}",
+		"{\"type\":\"system\",\"subtype\":\"local_command_output\",\"content\":\"out\"}",
+		"{\"type\":\"assistant\",\"uuid\":\"u\",\"message\":{\"id\":\"m\",\"content\":["
+		"{\"type\":\"text\",\"text\":\"said\"},{\"type\":\"odd\"}]}}",
 		"{\"type\":\"result\",\"origin\":7,\"modelUsage\":{\"a\":1},\"errors\":[1]}",
 		"{\"type\":\"result\",\"is_error\":true}",
 	};
