@@ -50,7 +50,7 @@ export async function startModel(t, args = []) {
   const port = Number(/port=(\d+)/.exec(String(chunk))[1]);
   return {
     port, url: `http://127.0.0.1:${port}`,
-    requests: () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n').filter(Boolean).map((l) => JSON.parse(l)) : []),
+    requests: () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1).map((l) => JSON.parse(l)) : []),
   };
 }
 

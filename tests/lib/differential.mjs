@@ -28,8 +28,9 @@ export function teeOf(t, program) {
 
 /** Records of the processes of one session, oldest process first. */
 export function recordsOf(dir, session) {
-  return readdirSync(dir).map((name) => readFileSync(path.join(dir, name), 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)))
-    .filter((records) => records[0].session === session)
+  // What is behind the last line's end is still being written.
+  return readdirSync(dir).map((name) => readFileSync(path.join(dir, name), 'utf8').split('\n').slice(0, -1).map((l) => JSON.parse(l)))
+    .filter((records) => records[0]?.session === session)
     .sort((a, b) => a[0].started - b[0].started)
     .map((records) => records.map((r) => ({ ...r, at: records[0].started / 1000 + r.t })));
 }
