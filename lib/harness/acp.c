@@ -143,31 +143,6 @@ static void withdraw_asks(struct acp *a, bool tell_agent)
 	}
 }
 
-static void context_event(struct acp *a)
-{
-	char data[160];
-
-	if (!a->context_changed)
-		return;
-	a->context_changed = false;
-	int n = snprintf(data, sizeof(data),
-		"{\"subtype\":\"context\",\"used\":%lld,\"size\":%lld}", (long long)a->context_used,
-		(long long)a->context_size);
-
-	kt_emit(&a->d, KT_EV_SYSTEM, data, (size_t)n, NULL);
-}
-
-/* What the turn cost: the agents' sums are those of the whole session. */
-static void take_cost(struct acp *a, struct kt_usage *u)
-{
-	if (a->cost_now >= 0) {
-		if (a->cost_before >= 0 && a->cost_now >= a->cost_before &&
-			!(a->interrupted && a->cost_now == a->cost_before))
-			u->cost_microusd = a->cost_now - a->cost_before;
-		a->cost_before = a->cost_now;
-	}
-}
-
 struct ending {
 	const char *stop_reason;
 	const char *code, *message;
@@ -190,11 +165,11 @@ static void end_turn(struct acp *a, const struct ending *e)
 	kt_acp_close_tools(a);
 	if (a->steps > 0)
 		kt_emit_step_finish(&a->d, a->steps, known ? &last : NULL, NULL);
-	context_event(a);
+	kt_acp_context_event(a);
 	/* Tokens of the last call only are no tokens of the turn, but when it was the only one. */
 	if ((a->quirks & ACP_USAGE_LAST_CALL) && a->steps > 1)
 		usage = (struct kt_usage)KT_USAGE_INIT;
-	take_cost(a, &usage);
+	kt_acp_take_cost(a, &usage);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 
 	kt_acp_turn_text(a, &text);
@@ -582,32 +557,13 @@ static void acp_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	advance(a);
 }
 
-/* Tokens of a prompt's answer, as far as the agent tells. */
-static void read_usage(const struct acp *a, const cJSON *result, struct kt_usage *u)
-{
-	const cJSON *usage = kt_json_obj(result, "usage");
-	const cJSON *meta = kt_json_path(result, "_meta.quota.token_count");
-
-	*u = (struct kt_usage)KT_USAGE_INIT;
-	if (usage) {
-		u->input_tokens = kt_json_int(usage, "inputTokens", -1);
-		u->output_tokens = kt_json_int(usage, "outputTokens", -1);
-		u->cache_read_tokens = kt_json_int(usage, "cachedReadTokens", -1);
-		u->cache_write_tokens = kt_json_int(usage, "cachedWriteTokens", -1);
-		u->total_tokens = kt_json_int(usage, "totalTokens", -1);
-	} else if ((a->quirks & ACP_USAGE_IN_META) && meta) {
-		u->input_tokens = kt_json_int(meta, "input_tokens", -1);
-		u->output_tokens = kt_json_int(meta, "output_tokens", -1);
-	}
-}
-
 /* session/prompt was answered: the turn is over. */
 static void prompt_done(struct acp *a, const cJSON *result)
 {
 	const char *why = kt_json_str_or(result, "stopReason", "end_turn");
 	struct ending e = { .stop_reason = why };
 
-	read_usage(a, result, &e.usage);
+	kt_acp_read_usage(a, result, &e.usage);
 	/* OpenCode says 0 of a call that was cut off: it does not know. */
 	if (e.usage.total_tokens == 0)
 		e.usage = (struct kt_usage)KT_USAGE_INIT;

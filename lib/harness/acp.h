@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of the ACP driver (acp.c, acp_text.c, acp_update.c, acp_output.c, acp_config.c,
- * acp_error.c); nobody else includes it. One agent process, one ACP session, at most one request of
- * ours on the way at a time.
+ * Inside of the ACP driver (acp.c, acp_text.c, acp_update.c, acp_output.c, acp_usage.c,
+ * acp_config.c, acp_error.c); nobody else includes it. One agent process, one ACP session, at most
+ * one request of ours on the way at a time.
  */
 #ifndef KT_HARNESS_ACP_H
 #define KT_HARNESS_ACP_H
@@ -199,6 +199,15 @@ bool kt_acp_has_diff(const cJSON *content);
  * before. A string or an array of blocks, the caller's.
  */
 cJSON *kt_acp_output(const cJSON *update, const cJSON *before, bool failed);
+
+/* acp_usage.c: what a turn used. */
+/* Tokens of a prompt's answer, as far as the agent tells. */
+void kt_acp_read_usage(const struct acp *a, const cJSON *result, struct kt_usage *u);
+/* What the turn cost: the agents' sums are those of the whole session. */
+void kt_acp_take_cost(struct acp *a, struct kt_usage *u);
+/* Tell how full the context is, if that changed. */
+void kt_acp_context_event(struct acp *a);
+void kt_acp_usage_update(struct acp *a, const cJSON *update);
 
 /* acp_update.c: session/update and session/request_permission. */
 void kt_acp_update(struct acp *a, const cJSON *update);

@@ -412,26 +412,6 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 /* --- the rest ----------------------------------------------------------------------------------
  */
 
-static void usage_update(struct acp *a, const cJSON *update)
-{
-	const cJSON *cost = kt_json_obj(update, "cost");
-	double amount = kt_json_num(cost, "amount", -1);
-
-	a->context_used = kt_json_int(update, "used", a->context_used);
-	a->context_size = kt_json_int(update, "size", a->context_size);
-	a->context_changed = true;
-	/* codex tells its usage after each model call, and that is all that ends one. */
-	if (a->step_spoke && !a->message_id)
-		a->step_over = true;
-	if (amount < 0 || amount > 1e9 ||
-		!kt_str_ieq(kt_json_str_or(cost, "currency", "USD"), "USD"))
-		return;
-	a->cost_now = (int64_t)(amount * 1e6 + 0.5);
-	/* Between turns the sum is that of the turns before (a resumed session tells it so). */
-	if (!a->prompted)
-		a->cost_before = a->cost_now;
-}
-
 static void plan_update(struct acp *a, const cJSON *update)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
@@ -477,7 +457,7 @@ void kt_acp_update(struct acp *a, const cJSON *update)
 	} else if (!strcmp(kind, "current_mode_update")) {
 		mode_update(a, update);
 	} else if (!strcmp(kind, "usage_update")) {
-		usage_update(a, update);
+		kt_acp_usage_update(a, update);
 	} else if (!a->prompted) {
 		return; /* late words of a turn that is over */
 	} else if (!strcmp(kind, "agent_message_chunk")) {

@@ -2,9 +2,6 @@
 /*
  * A running harness. Everything happens on the loop. Callbacks of the owner may stop or kill the
  * harness, so every way in counts itself (enter/leave), and the memory goes with the last one out.
- *
- * Watchdogs and the driver's own timer are a table of due times with one timer for the earliest,
- * which exists only while something is due: an idle session costs no timer.
  */
 #include "harness/harness.h"
 
@@ -13,13 +10,13 @@
 #include "base/map.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "harness/dues.h"
 #include "harness/harness_env.h"
+#include "harness/harness_tail.h"
 #include "harness/record.h"
 #include "harness/starts.h"
-#include "text/clean.h"
 #include "text/json.h"
 #include "text/lines.h"
-#include "text/redact.h"
 
 #include <signal.h>
 #include <string.h>
@@ -28,9 +25,6 @@ enum {
 	STOP_INTERRUPT_MS = 2000, /* interrupt until the turn's end */
 	STOP_EOF_MS = 3000, /* end of input until the exit */
 	STOP_TERM_MS = 2000, /* SIGTERM until the tree is killed */
-	STDERR_LINE_BYTES = 64 * 1024,
-	TAIL_LINE_BYTES = 1000, /* of one line, in the tail */
-	TAIL_BYTES = 16 * 1024,
 };
 
 /* What may be due; see due_act(). */
@@ -48,7 +42,7 @@ struct kt_harness {
 	const char *session_id, *project; /* in arena, or NULL */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
-	struct kt_vec tail; /* char *, last lines of stderr */
+	struct kt_tail tail;
 	struct kt_harness_cbs cbs;
 	void *arg;
 	char *harness_session;
@@ -69,9 +63,7 @@ struct kt_harness {
 	const char *why_code;
 	char *why_message;
 
-	int64_t due_ms[DUE_COUNT_]; /* loop time, 0 = not due */
-	struct kt_timer *timer; /* NULL while nothing is due */
-	int64_t timer_ms; /* when it fires */
+	struct kt_dues dues; /* by enum due */
 	struct kt_defer later; /* start or end of a driver without a process */
 	unsigned depth;
 	bool dead;
@@ -101,43 +93,6 @@ static void leave(struct kt_harness *h)
 
 static void on_timer(void *arg);
 
-static void schedule(struct kt_harness *h)
-{
-	int64_t first = 0;
-
-	for (size_t i = 0; i < DUE_COUNT_; i++) {
-		if (h->due_ms[i] && (!first || h->due_ms[i] < first))
-			first = h->due_ms[i];
-	}
-	if (!first) {
-		kt_timer_free(h->timer);
-		h->timer = NULL;
-		return;
-	}
-	if (!h->timer)
-		h->timer = kt_timer_new(h->env->loop, on_timer, h);
-	/* One that fires too early looks again: so events need not restart it. */
-	if (kt_timer_active(h->timer) && h->timer_ms <= first)
-		return;
-	h->timer_ms = first;
-	kt_timer_start(h->timer, KT_MAX(first - kt_loop_now_ms(h->env->loop), 0), 0);
-}
-
-static void due_set(struct kt_harness *h, enum due which, int64_t delay_ms)
-{
-	/* Never 0, which means "not due". */
-	h->due_ms[which] = KT_MAX(kt_loop_now_ms(h->env->loop) + delay_ms, 1);
-	schedule(h);
-}
-
-static void due_clear(struct kt_harness *h, enum due which)
-{
-	if (!h->due_ms[which])
-		return;
-	h->due_ms[which] = 0;
-	schedule(h);
-}
-
 static int64_t limit_ms(int64_t configured, int64_t standard)
 {
 	return configured > 0 ? configured : standard;
@@ -148,11 +103,12 @@ static void touch(struct kt_harness *h)
 {
 	if (!h->in_turn || !h->prompt_given)
 		return;
-	due_clear(h, DUE_FIRST);
-	if (h->tools.len || h->asks.len || h->due_ms[DUE_CANCEL])
-		due_clear(h, DUE_SILENCE);
+	kt_dues_clear(&h->dues, DUE_FIRST);
+	if (h->tools.len || h->asks.len || h->dues.at_ms[DUE_CANCEL])
+		kt_dues_clear(&h->dues, DUE_SILENCE);
 	else
-		due_set(h, DUE_SILENCE, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS));
+		kt_dues_set(
+			&h->dues, DUE_SILENCE, limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS));
 }
 
 /* --- ends of turns ----------------------------------------------------------------------- */
@@ -200,8 +156,8 @@ static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
 	prompt_clear(h);
-	h->due_ms[DUE_FIRST] = h->due_ms[DUE_SILENCE] = h->due_ms[DUE_CANCEL] = 0;
-	schedule(h);
+	h->dues.at_ms[DUE_FIRST] = h->dues.at_ms[DUE_SILENCE] = h->dues.at_ms[DUE_CANCEL] = 0;
+	kt_dues_schedule(&h->dues);
 	if (!r.text)
 		r.text = "";
 	kt_record_end(h->record, &r);
@@ -224,29 +180,6 @@ static void turn_abort(
 	turn_end(h, &r);
 }
 
-/* The last lines of stderr, joined; the caller's to free. */
-static char *tail_text(const struct kt_harness *h)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TAIL_BYTES);
-	size_t from = h->tail.len;
-	size_t bytes = 0;
-
-	while (from > 0) {
-		size_t n = strlen(h->tail.items[from - 1]) + 1;
-
-		if (bytes + n > TAIL_BYTES)
-			break;
-		bytes += n;
-		from--;
-	}
-	for (size_t i = from; i < h->tail.len; i++) {
-		if (i > from)
-			kt_buf_addc(&b, '\n');
-		kt_buf_adds(&b, h->tail.items[i]);
-	}
-	return kt_buf_take(&b);
-}
-
 /* Kill it; the reason goes into the end of the turn. TAKES message. */
 static void kill_because(struct kt_harness *h, const char *code, char *message)
 {
@@ -266,7 +199,7 @@ static void give_prompt(struct kt_harness *h)
 {
 	h->prompt_given = true;
 	kt_record_prompt(h->record, &h->prompt);
-	due_set(h, DUE_FIRST, limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS));
+	kt_dues_set(&h->dues, DUE_FIRST, limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS));
 	h->ops->prompt(h->driver, &h->prompt);
 }
 
@@ -301,7 +234,7 @@ static void sink_ready(void *arg, const char *session)
 		return;
 	h->ready = true;
 	kt_starts_end(&h->env->starts, h);
-	due_clear(h, DUE_START);
+	kt_dues_clear(&h->dues, DUE_START);
 	if (session && !kt_str_eq(session, h->harness_session)) {
 		free(h->harness_session);
 		h->harness_session = kt_strdup(session);
@@ -392,9 +325,9 @@ static void sink_set_timer(void *arg, int64_t delay_ms)
 	if (h->dead)
 		return;
 	if (delay_ms < 0)
-		due_clear(h, DUE_DRIVER);
+		kt_dues_clear(&h->dues, DUE_DRIVER);
 	else
-		due_set(h, DUE_DRIVER, delay_ms);
+		kt_dues_set(&h->dues, DUE_DRIVER, delay_ms);
 }
 
 static void sink_resume_failed(void *arg, const char *why)
@@ -441,7 +374,7 @@ static const char *fresh_id(struct kt_arena *arena)
 static void finish(struct kt_harness *h)
 {
 	if (h->in_turn) {
-		KT_AUTOFREE char *tail = tail_text(h);
+		KT_AUTOFREE char *tail = kt_tail_text(&h->tail);
 		KT_AUTOFREE char *message = kt_asprintf("the harness %s%s%s",
 			h->ready ? "ended in the middle of the turn" : "did not start",
 			*tail ? ": " : "", tail);
@@ -464,24 +397,17 @@ static void start_afresh(struct kt_harness *h)
 	start_anew(h);
 }
 
-static void tail_clear(struct kt_harness *h)
-{
-	for (size_t i = 0; i < h->tail.len; i++)
-		free(h->tail.items[i]);
-	kt_vec_release(&h->tail);
-}
-
 /* It died before it was ready, of something that passes: once more. True when it starts again. */
 static bool start_retry(struct kt_harness *h)
 {
-	KT_AUTOFREE char *tail = tail_text(h);
+	KT_AUTOFREE char *tail = kt_tail_text(&h->tail);
 
 	if (h->ready || h->start_retried || h->why_code || !h->ops->passing_failure ||
 		!h->ops->passing_failure(tail))
 		return false;
 	kt_log(KT_LOG_INFO, "harness", "the start failed and is made once more");
 	h->start_retried = true;
-	tail_clear(h);
+	kt_tail_clear(&h->tail);
 	start_anew(h);
 	return true;
 }
@@ -494,7 +420,7 @@ static void start_anew(struct kt_harness *h)
 	h->ops->close(h->driver);
 	h->driver = NULL;
 	h->restart = h->ready = h->prompt_given = false;
-	h->due_ms[DUE_FIRST] = h->due_ms[DUE_SILENCE] = h->due_ms[DUE_DRIVER] = 0;
+	h->dues.at_ms[DUE_FIRST] = h->dues.at_ms[DUE_SILENCE] = h->dues.at_ms[DUE_DRIVER] = 0;
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
 	free(h->harness_session);
@@ -530,19 +456,14 @@ static void on_out(void *arg, const char *data, size_t len)
 
 static void on_err_line(void *arg, char *line, size_t len)
 {
-	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(2 * STDERR_LINE_BYTES);
-	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(8 * STDERR_LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT((size_t)8 * KT_STDERR_LINE_BYTES);
 	struct kt_harness *h = arg;
 
 	if (h->dead || len == 0)
 		return;
 	if (h->driver && h->ops->err_line && h->ops->err_line(h->driver, line))
 		return;
-	kt_redact_add(&safe, line, len);
-	kt_clean_add(&shown, safe.ptr, safe.len, true);
-	if (h->tail.len == KT_MAX_STDERR_LINES)
-		free(kt_vec_remove(&h->tail, 0));
-	kt_vec_push(&h->tail, kt_strndup(shown.ptr, KT_MIN(shown.len, TAIL_LINE_BYTES)));
+	kt_tail_add(&h->tail, line, len, &shown);
 	TELL(h, stderr_line, shown.ptr);
 }
 
@@ -554,7 +475,7 @@ static void on_err(void *arg, const char *data, size_t len)
 	/* An endless line is dropped; what comes after it is read again. */
 	if (kt_lines_feed(&h->err, data, len, on_err_line, h, NULL) != KT_OK) {
 		kt_lines_release(&h->err);
-		kt_lines_init(&h->err, STDERR_LINE_BYTES);
+		kt_lines_init(&h->err, KT_STDERR_LINE_BYTES);
 	}
 	leave(h);
 }
@@ -576,19 +497,17 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 
 		on_err_line(h, text, strlen(text));
 	}
-	memset(h->due_ms, 0, sizeof(h->due_ms));
-	schedule(h);
 	if (!h->dead && h->stop == STOP_NOT && !h->restart && !start_error && start_retry(h)) {
 		leave(h);
 		return;
 	}
 	if (!h->dead && !h->restart) {
-		KT_AUTOFREE char *tail = tail_text(h);
+		KT_AUTOFREE char *tail = kt_tail_text(&h->tail);
 
 		h->ops->gone(h->driver, exit_code, term_signal, tail);
 	}
-	memset(h->due_ms, 0, sizeof(h->due_ms));
-	schedule(h);
+	memset(h->dues.at_ms, 0, sizeof(h->dues.at_ms));
+	kt_dues_schedule(&h->dues);
 	if (!h->dead && h->restart && h->stop == STOP_NOT)
 		start_afresh(h);
 	else if (!h->dead)
@@ -658,7 +577,7 @@ static enum kt_code launch(struct kt_harness *h, struct kt_err *err)
 	}
 	if (h->waits)
 		return KT_OK;
-	due_set(h, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
+	kt_dues_set(&h->dues, DUE_START, limit_ms(h->env->start_ms, KT_TURN_START_MS));
 	if (h->ops->has_process)
 		h->ops->start(h->driver);
 	else
@@ -674,7 +593,7 @@ static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
 	sink.arg = h;
 	h->driver = h->ops->open(&h->cfg, &sink);
 	kt_lines_init(&h->out, KT_MAX_LINE_BYTES);
-	kt_lines_init(&h->err, STDERR_LINE_BYTES);
+	kt_lines_init(&h->err, KT_STDERR_LINE_BYTES);
 	if (h->ops->prepare && h->ops->prepare(&h->cfg, err) != KT_OK)
 		return kt_wrap(err, "cannot start the harness");
 	return launch(h, err);
@@ -710,7 +629,7 @@ static void on_later(void *arg)
 /* The next, harder step. */
 static void stop_next(struct kt_harness *h)
 {
-	due_clear(h, DUE_STOP);
+	kt_dues_clear(&h->dues, DUE_STOP);
 	if (!h->ops->has_process || h->waits) {
 		kt_loop_defer(h->env->loop, &h->later);
 		return;
@@ -720,11 +639,11 @@ static void stop_next(struct kt_harness *h)
 	if (h->stop < STOP_EOF && h->ops->exits_on_eof(h->driver)) {
 		h->stop = STOP_EOF;
 		kt_child_close_stdin(h->child);
-		due_set(h, DUE_STOP, STOP_EOF_MS);
+		kt_dues_set(&h->dues, DUE_STOP, STOP_EOF_MS);
 	} else if (h->stop < STOP_TERM) {
 		h->stop = STOP_TERM;
 		kt_child_signal(h->child, SIGTERM);
-		due_set(h, DUE_STOP, STOP_TERM_MS);
+		kt_dues_set(&h->dues, DUE_STOP, STOP_TERM_MS);
 	} else if (h->stop < STOP_KILLED) {
 		h->stop = STOP_KILLED;
 		kt_child_kill_tree(h->child);
@@ -738,7 +657,7 @@ void kt_harness_stop(struct kt_harness *h)
 	enter(h);
 	h->stop = STOP_TURN;
 	if (h->in_turn && h->prompt_given) {
-		due_set(h, DUE_STOP, STOP_INTERRUPT_MS);
+		kt_dues_set(&h->dues, DUE_STOP, STOP_INTERRUPT_MS);
 		h->ops->interrupt(h->driver);
 	} else {
 		if (h->in_turn)
@@ -765,10 +684,10 @@ static void harness_free(struct kt_harness *h)
 	kt_starts_end(&h->env->starts, h);
 	if (h->driver)
 		h->ops->close(h->driver);
-	kt_timer_free(h->timer);
+	kt_timer_free(h->dues.timer);
 	kt_lines_release(&h->out);
 	kt_lines_release(&h->err);
-	tail_clear(h);
+	kt_tail_clear(&h->tail);
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
 	kt_record_free(h->record);
@@ -784,11 +703,11 @@ static void harness_free(struct kt_harness *h)
 /* Nothing comes: ask it to stop, and let the cancel watchdog do the rest. */
 static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
 {
-	due_clear(h, DUE_FIRST);
-	due_clear(h, DUE_SILENCE);
+	kt_dues_clear(&h->dues, DUE_FIRST);
+	kt_dues_clear(&h->dues, DUE_SILENCE);
 	set_why(h, "unresponsive",
 		kt_asprintf("%s for %lld s", what, (long long)((ms + 999) / 1000)));
-	due_set(h, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
+	kt_dues_set(&h->dues, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
 	h->ops->interrupt(h->driver);
 }
 
@@ -832,13 +751,13 @@ static void on_timer(void *arg)
 
 	enter(h);
 	for (size_t i = 0; i < DUE_COUNT_ && !h->dead; i++) {
-		if (!h->due_ms[i] || h->due_ms[i] > now)
+		if (!h->dues.at_ms[i] || h->dues.at_ms[i] > now)
 			continue;
-		h->due_ms[i] = 0;
+		h->dues.at_ms[i] = 0;
 		due_act(h, (enum due)i);
 	}
 	if (!h->dead)
-		schedule(h);
+		kt_dues_schedule(&h->dues);
 	leave(h);
 }
 
@@ -871,6 +790,9 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->arena = kt_arena_new();
 	h->session_id = arena_dup(h, start->session_id);
 	h->project = arena_dup(h, start->project ? start->project : app->name);
+	h->dues.loop = env->loop;
+	h->dues.fn = on_timer;
+	h->dues.arg = h;
 	h->later.fn = on_later;
 	h->later.arg = h;
 	if (env->record_dir && app->harness != KT_HARNESS_REHEARSAL)
@@ -957,10 +879,10 @@ void kt_harness_interrupt(struct kt_harness *h)
 	enter(h);
 	if (!h->prompt_given) {
 		turn_abort(h, "interrupted", NULL, NULL);
-	} else if (!h->due_ms[DUE_CANCEL]) {
-		due_clear(h, DUE_FIRST);
-		due_clear(h, DUE_SILENCE);
-		due_set(h, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
+	} else if (!h->dues.at_ms[DUE_CANCEL]) {
+		kt_dues_clear(&h->dues, DUE_FIRST);
+		kt_dues_clear(&h->dues, DUE_SILENCE);
+		kt_dues_set(&h->dues, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
 		h->ops->interrupt(h->driver);
 	}
 	leave(h);

@@ -18,7 +18,8 @@ async function setUp(t, { args = [], files = {} } = {}) {
 
 // One server for all of it: OpenCode takes seconds to start.
 test('OpenCode', { skip, ...seconds(150) }, async (t) => {
-  const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n' } });
+  const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n',
+    '.opencode/agent/reviewer.md': '---\ndescription: reviews\nmode: primary\n---\nYou review.\n' } });
   const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
   const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
   const tool = (cmd) => `[[tool:bash ${JSON.stringify({ command: cmd, description: 'd' })}]] [[text:done with it]]`;
@@ -67,7 +68,7 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
     assert.equal(asked.stop_reason, 'requires_action');
     await answer(plan, asked.pending_input.request_id, 'deny');
     assert.equal(existsSync(file), false);
-    const other = await call(karta, 'POST', `/v1/sessions/${plan}/messages`, { text: 'hi', agent: 'build' });
+    const other = await call(karta, 'POST', `/v1/sessions/${plan}/messages`, { text: 'hi', agent: 'reviewer' });
     assert.equal(other.status, 422);
     assert.match(other.body.detail, /permission mode 'plan'/);
   });
