@@ -264,6 +264,26 @@ static enum kt_code look_at_pin(
 	return KT_OK;
 }
 
+/*
+ * The preview was over before it was built: its pull request was closed, its ref deleted. The row
+ * says so, and nobody but the database knows it for sure.
+ */
+static enum kt_code is_over(
+	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
+{
+	struct kt_release_row now;
+	enum kt_code rc;
+
+	if (!row->preview)
+		return KT_OK;
+	rc = kt_tx_release(tx, b->op->arena, row->org_id, row->id, &now, err);
+	if (rc == KT_OK && now.expires_us > 0) {
+		row->state = KT_REL_EXPIRED;
+		row->expires_us = now.expires_us;
+	}
+	return rc;
+}
+
 static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_build *b = arg;
@@ -290,9 +310,13 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 	rc = look_at_pin(tx, b, &row, err);
 	if (rc == KT_OK && !w->held && !strcmp(row.source, "config"))
 		rc = follow_live(tx, b, &row, &late, err);
+	if (rc == KT_OK)
+		rc = is_over(tx, b, &row, err);
 	if (rc != KT_OK)
 		return rc;
-	if (row.preview) {
+	if (row.state == KT_REL_EXPIRED) {
+		action = "preview.end";
+	} else if (row.preview) {
 		action = "preview.create";
 		rc = replace_preview(tx, b, &row, err);
 	} else if (w->held || late || !b->activate) {
@@ -306,7 +330,7 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 		rc = kt_tx_release_put(tx, &row, err);
 	if (rc == KT_OK)
 		rc = kt_tx_project_put(tx, &w->project, err);
-	if (rc == KT_OK)
+	if (rc == KT_OK && row.state != KT_REL_EXPIRED)
 		rc = set_ref(tx, b, &row, err);
 	if (rc == KT_OK)
 		rc = audit(tx, b, action, row.preview ? "preview" : NULL, row.preview, err);
@@ -333,7 +357,10 @@ static void tell_end(struct kt_build *b)
 {
 	const struct kt_build_work *w = b->work;
 	const struct kt_release_row *r = b->row;
-	const char *url = kt_project_url(b->op, r->preview ? r->preview : w->project.label);
+	const struct kt_project_row *p = &w->project;
+	const char *url = !p->label ? ""
+		: r->preview        ? kt_label_url(b->op, r->preview)
+				    : kt_project_url(b->op, p->slug, p->label);
 	KT_AUTOFREE char *text = NULL;
 	char until[40];
 
@@ -344,6 +371,11 @@ static void tell_end(struct kt_build *b)
 	} else if (r->state == KT_REL_ACTIVE) {
 		kt_build_say(b, "info", "-----> Activated v%lld", (long long)b->version);
 		kt_build_say(b, "info", "       %s", url);
+		if (kt_label_reserved(p->slug))
+			kt_build_say(b, "info",
+				"       (no project gets the host name '%s', so the address is a "
+				"path)",
+				p->slug);
 		text = kt_asprintf("v%lld is active", (long long)b->version);
 		log_release(b, "info", text);
 	} else if (r->state == KT_REL_PREVIEW) {
@@ -352,6 +384,14 @@ static void tell_end(struct kt_build *b)
 			b, "info", "-----> Preview v%lld until %s", (long long)b->version, until);
 		kt_build_say(b, "info", "       %s", url);
 		text = kt_asprintf("v%lld is the preview %s", (long long)b->version, r->preview);
+		log_release(b, "info", text);
+	} else if (r->state == KT_REL_EXPIRED) {
+		kt_build_say(b, "warn",
+			"-----> Built v%lld, but its preview is over: the pull request was closed "
+			"or the ref deleted",
+			(long long)b->version);
+		text = kt_asprintf(
+			"v%lld: its preview was over before it was built", (long long)b->version);
 		log_release(b, "info", text);
 	} else {
 		kt_build_say(b, "info", "-----> Built v%lld, not activated", (long long)b->version);
@@ -508,8 +548,13 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 static enum kt_code mark_building(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	const struct kt_build *b = arg;
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	struct kt_release_row row;
+	enum kt_code rc = kt_tx_release(tx, arena, b->row->org_id, b->row->id, &row, err);
 
-	return kt_tx_release_put(tx, b->row, err);
+	/* As it is now: its preview may be over already. */
+	row.state = KT_REL_BUILDING;
+	return rc == KT_OK ? kt_tx_release_put(tx, &row, err) : rc;
 }
 
 static void marked(void *arg, enum kt_code rc, const struct kt_err *err)

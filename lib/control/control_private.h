@@ -249,7 +249,11 @@ void kt_write_key(struct kt_jw *w, const struct kt_key_row *k);
 void kt_write_scopes(struct kt_jw *w, const char *key, unsigned scopes);
 void kt_write_audit(struct kt_jw *w, const struct kt_audit_row *a);
 /* "http://support-bot.localhost:8000" for a label, from op's base URL. In the op's arena. */
-const char *kt_project_url(struct kt_op *op, const char *label);
+const char *kt_label_url(struct kt_op *op, const char *label);
+/* The URL of a project: by its label, or by path when its name cannot be a host name here. */
+const char *kt_project_url(struct kt_op *op, const char *slug, const char *label);
+/* The label is kept for the server's own use; a project of this name has its address by path. */
+bool kt_label_reserved(const char *label);
 /* RFC 3339 with milliseconds, or null for 0. */
 void kt_write_time(struct kt_jw *w, const char *key, int64_t us);
 /* pin.c: the members pinned, pin_reason, pinned_by, pinned_at; reason NULL = not pinned. */
@@ -263,7 +267,7 @@ bool kt_slug_ok(const char *s);
 /* --- projects (projects.c) --------------------------------------------------------------- */
 
 /*
- * May op make a project of this name: grammar, reserved words, number of projects. On the loop,
+ * May op make a project of this name: grammar, number of projects. On the loop,
  * before kt_project_add(). Returns KT_OK or the problem (word and status are set in op).
  */
 KT_MUST_CHECK enum kt_code kt_project_new_check(
@@ -347,9 +351,12 @@ struct kt_publish_meta {
 	const char *commit_sha, *ref, *message, *source;
 	int64_t pr;
 	bool fork;
+	bool no_activate, unpin;
+	bool as_deploy; /* answer as POST .../deploys does */
 };
 void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	const char *body_path, const struct kt_publish_meta *meta, kt_result_fn fn, void *arg);
+	const char *body_path, const struct kt_publish_meta *meta, const struct kt_precond *pre,
+	kt_result_fn fn, void *arg);
 /* Recover what a crash left (direct.c calls it when the index is there). */
 KT_MUST_CHECK enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err);
 /*
@@ -370,9 +377,16 @@ void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p);
 bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p);
 /* Sweep: expired previews, files of releases that nothing uses, blobs nobody names. */
 void kt_releases_sweep(struct kt_control *ctl);
-/* End a preview (ref deleted, pull request closed, expired), in the op's transaction. */
+/*
+ * End a preview (ref deleted, pull request closed, expired), in the op's transaction; with builds
+ * also what is still to become it: it is marked, and its build ends without a preview.
+ */
 KT_MUST_CHECK enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op,
-	const char *project_id, const char *label, struct kt_err *err);
+	const char *project_id, const char *label, bool builds, struct kt_err *err);
+/* Something that would become this preview is queued or being built. On the loop. */
+bool kt_preview_building(const struct kt_project_mem *p, const char *label);
+/* End a preview with its builds, in a transaction of its own. On the loop. */
+void kt_preview_close(struct kt_control *ctl, const struct kt_project_mem *p, const char *label);
 /* Label of a preview: "<slug>-pr-7" or "<slug>-<branch as a slug>", cut to 63. out: 64 bytes. */
 void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out);
 
@@ -416,7 +430,27 @@ struct kt_fetch {
 	bool stop; /* atomic */
 	bool closed; /* its pull request was, meanwhile */
 	bool published;
+	/* Who waits for it, or NULL: told once, on the loop. */
+	kt_result_fn done;
+	void *done_arg;
+	struct kt_precond pre; /* of the publish */
 };
+/* Where a commit is fetched from, and for whom. */
+struct kt_fetch_from {
+	const char *org_id, *project_id, *repo_url, *token; /* token "" = none */
+	const char *delivery, *idem_scope; /* or NULL */
+	const struct kt_principal *who; /* NULL: the webhook */
+	const struct kt_publish_meta *meta;
+	const struct kt_precond *pre; /* or NULL */
+	kt_result_fn done; /* or NULL */
+	void *done_arg;
+};
+/* Fetch and publish; false when the address is not owner/name of a GitHub server. Copies all. */
+KT_MUST_CHECK bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from);
+/* What is sealed in a project's row under `what`, "" when nothing is; in op's arena. */
+KT_MUST_CHECK enum kt_code kt_project_unseal(struct kt_op *op, const struct kt_project_row *p,
+	const char *what, const void *sealed, size_t len, char **out, struct kt_err *err);
+
 /* TAKES f; says what becomes of it in the project's log. */
 void kt_fetch_start(struct kt_fetch *f);
 /* No more can be taken now. */

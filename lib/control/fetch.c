@@ -261,12 +261,35 @@ static void fetch_end(struct kt_fetch *f)
 		kt_store_write(f->ctl->store, end_delivery, delivery_ended, f);
 }
 
-static void fetch_failed(struct kt_fetch *f, const char *why)
+/* Tell who waits, once. */
+static void tell(struct kt_fetch *f, const struct kt_result *r)
 {
+	kt_result_fn done = f->done;
+
+	f->done = NULL;
+	if (done)
+		done(f->done_arg, r);
+}
+
+static void fetch_failed(struct kt_fetch *f, enum kt_code rc, const char *why)
+{
+	bool absent = rc == KT_ENOTFOUND, ours = rc == KT_EUNAVAIL;
+	const struct kt_result r = {
+		.rc = rc,
+		.status = absent ? 422
+			: ours   ? 503
+				 : 502,
+		.code = absent ? "commit_not_found"
+			: ours ? "shutting_down"
+			       : "fetch_failed",
+		.message = why,
+	};
+
 	KT_AUTOFREE char *text = kt_asprintf(
 		"GitHub: %s was not deployed: %s", f->meta.commit_sha, why);
 
 	say(f, "error", text);
+	tell(f, &r);
 	fetch_end(f);
 }
 
@@ -274,9 +297,19 @@ static void on_published(void *arg, const struct kt_result *r)
 {
 	struct kt_fetch *f = arg;
 
+	struct kt_project_mem *p = kt_map_get(&f->ctl->projects, f->project_id);
+
+	tell(f, r);
 	if (r->rc != KT_OK) {
-		fetch_failed(f, r->message);
+		fetch_failed(f, r->rc, r->message);
 		return;
+	}
+	/* Its pull request was closed while it was on its way; now there is a build to end. */
+	if (f->closed && p) {
+		char label[64];
+
+		kt_preview_label(p->label, NULL, f->meta.pr, label);
+		kt_preview_close(f->ctl, p, label);
 	}
 	f->published = true;
 	fetch_end(f);
@@ -289,9 +322,11 @@ static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 
 	f->state = KT_FETCH_HERE;
 	if (f->closed)
-		fetch_failed(f, "the pull request was closed");
-	else if (rc != KT_OK || ctl->closing)
-		fetch_failed(f, rc != KT_OK ? err->msg : "the server is shutting down");
+		fetch_failed(f, KT_ECANCEL, "the pull request was closed");
+	else if (ctl->closing || rc == KT_ECANCEL)
+		fetch_failed(f, KT_EUNAVAIL, "the server is shutting down");
+	else if (rc != KT_OK)
+		fetch_failed(f, rc, err->msg);
 	run_next(ctl);
 }
 
@@ -305,7 +340,8 @@ static void publish(struct kt_fetch *f)
 	};
 
 	f->state = KT_FETCH_PUBLISHES;
-	kt_publish_archive(f->ctl, &actor, f->project_id, f->path, &f->meta, on_published, f);
+	kt_publish_archive(f->ctl, &actor, f->project_id, f->path, &f->meta,
+		f->pre.idem_key || f->pre.if_match ? &f->pre : NULL, on_published, f);
 }
 
 /* --- whose turn it is -------------------------------------------------------------------- */
@@ -380,12 +416,12 @@ bool kt_fetches_full(const struct kt_control *ctl)
 }
 
 /* Of one that runs the worker has to see it first. */
-static void give_up(struct kt_fetch *f, const char *why)
+static void give_up(struct kt_fetch *f, enum kt_code rc, const char *why)
 {
 	if (f->state == KT_FETCH_RUNS)
 		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
 	else if (f->state == KT_FETCH_WAITS || f->state == KT_FETCH_HERE)
-		fetch_failed(f, why);
+		fetch_failed(f, rc, why);
 }
 
 bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr)
@@ -397,10 +433,10 @@ bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr
 		struct kt_fetch *f = all->items[i - 1];
 
 		if (f->meta.pr != pr || strcmp(f->project_id, project_id) != 0 || f->closed ||
-			f->state > KT_FETCH_HERE)
+			f->state > KT_FETCH_PUBLISHES)
 			continue;
 		f->closed = any = true;
-		give_up(f, "the pull request was closed");
+		give_up(f, KT_ECANCEL, "the pull request was closed");
 	}
 	return any;
 }
@@ -409,5 +445,5 @@ void kt_fetches_stop(struct kt_control *ctl)
 {
 	/* Those that end at once leave the list; from its end that moves none still to come. */
 	for (size_t i = ctl->fetches.len; i > 0; i--)
-		give_up(ctl->fetches.items[i - 1], "the server is shutting down");
+		give_up(ctl->fetches.items[i - 1], KT_EUNAVAIL, "the server is shutting down");
 }

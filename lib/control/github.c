@@ -22,6 +22,7 @@
 #define MAX_HASH_BYTES ((size_t)64 * 1024 * 1024)
 #define MAX_MATCHES 32
 #define MAX_SECRET_BYTES 4096
+#define MAX_CLOSED 4096 /* pull requests whose end is remembered */
 
 /* A project whose secret signed the delivery. */
 struct match {
@@ -31,6 +32,7 @@ struct match {
 	bool wanted; /* its repository is the one */
 	bool seen; /* this delivery was worked on before, or is */
 	const char **labels; /* previews to end; NULL-terminated */
+	char building[64]; /* label of the one that may be on its way */
 };
 
 struct hook {
@@ -43,13 +45,14 @@ struct hook {
 	bool gave_up;
 	/* From the body. */
 	bool fetch, end_preview;
+	int64_t updated_us; /* of the pull request, 0 = not told */
 	struct kt_publish_meta meta;
 	const char *ignored; /* why nothing is done */
 };
 
 /* --- signature (on a reader's thread) ---------------------------------------------------- */
 
-static enum kt_code unseal_into(struct kt_op *op, const struct kt_project_row *p, const char *what,
+enum kt_code kt_project_unseal(struct kt_op *op, const struct kt_project_row *p, const char *what,
 	const void *sealed, size_t len, char **out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(MAX_SECRET_BYTES);
@@ -80,7 +83,8 @@ static enum kt_code add_match(
 		.scope = kt_arena_printf(op->arena, "github/%s", p->id),
 	};
 	h->n++;
-	return unseal_into(op, p, "repo_token", p->repo_token, p->repo_token_len, &m->token, err);
+	return kt_project_unseal(
+		op, p, "repo_token", p->repo_token, p->repo_token_len, &m->token, err);
 }
 
 static enum kt_code check_work(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -103,7 +107,7 @@ static enum kt_code check_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 			break;
 		}
 		/* One that cannot be opened does not stand in the way of the others. */
-		if (unseal_into(op, &rows[i], "webhook_secret", rows[i].webhook_secret,
+		if (kt_project_unseal(op, &rows[i], "webhook_secret", rows[i].webhook_secret,
 			    rows[i].webhook_secret_len, &secret, NULL) != KT_OK)
 			continue;
 		kt_hmac_sha256_hex(secret, strlen(secret), h->body, h->len, mac);
@@ -211,6 +215,47 @@ static void read_push(struct kt_op *op, struct hook *h, const cJSON *doc)
 		op->arena, kt_json_str(kt_json_obj(doc, "head_commit"), "message"));
 }
 
+static int64_t time_of(const cJSON *obj, const char *key)
+{
+	int64_t us = 0;
+
+	return kt_time_parse(kt_json_str_or(obj, key, ""), &us) ? us : 0;
+}
+
+/* Deliveries may overtake each other: when each pull request was closed, as far as was heard. */
+static char *closed_key(struct kt_op *op, const struct match *m, int64_t pr)
+{
+	return kt_arena_printf(op->arena, "%s/%lld", m->project_id, (long long)pr);
+}
+
+static void note_closed(struct kt_op *op, const struct hook *h, const struct match *m)
+{
+	struct kt_map *closed = &kt_works_get(op->ctl)->closed;
+	int64_t *at = kt_malloc(sizeof(*at));
+
+	*at = h->updated_us;
+	if (closed->len >= MAX_CLOSED)
+		kt_works_forget(closed);
+	free(kt_map_set(closed, closed_key(op, m, h->meta.pr), at));
+}
+
+/* What the delivery tells is older than the end of its pull request, for every match. */
+static bool is_late(struct kt_op *op, struct hook *h)
+{
+	const struct kt_map *closed = &kt_works_get(op->ctl)->closed;
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		struct match *m = &h->matches[i];
+		const int64_t *at = m->wanted ? kt_map_get(closed, closed_key(op, m, h->meta.pr))
+					      : NULL;
+
+		m->wanted = m->wanted && (!at || !h->updated_us || h->updated_us > *at);
+		n += m->wanted;
+	}
+	return n == 0;
+}
+
 static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc)
 {
 	const cJSON *pr = kt_json_obj(doc, "pull_request");
@@ -225,6 +270,7 @@ static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc
 		return;
 	}
 	h->meta.pr = number;
+	h->updated_us = time_of(pr, "updated_at");
 	if (strcmp(action, "closed") == 0) {
 		h->end_preview = true;
 		return;
@@ -232,6 +278,10 @@ static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc
 	if (strcmp(action, "opened") != 0 && strcmp(action, "synchronize") != 0 &&
 		strcmp(action, "reopened") != 0) {
 		h->ignored = "nothing changed in the code";
+		return;
+	}
+	if (kt_str_eq(kt_json_str(pr, "state"), "closed") || is_late(op, h)) {
+		h->ignored = "the pull request was closed";
 		return;
 	}
 	if (!sha_ok(sha)) {
@@ -311,7 +361,9 @@ static enum kt_code end_previews(
 	/* The previews are the project's, and so are the audit rows. */
 	(void)kt_str_copy(op->who.org_id, sizeof(op->who.org_id), m->org_id);
 	for (const char **l = m->labels; *l && rc == KT_OK; l++)
-		rc = kt_preview_end(tx, op, m->project_id, *l, err);
+		rc = kt_preview_end(tx, op, m->project_id, *l, true, err);
+	if (rc == KT_OK)
+		rc = kt_preview_end(tx, op, m->project_id, m->building, true, err);
 	/* Gone meanwhile. */
 	return rc == KT_ENOTFOUND ? KT_OK : rc;
 }
@@ -359,10 +411,16 @@ static const char *tarball_url(
 	return kt_arena_printf(arena, "%s/repos/%s/tarball/%s", base.ptr, name, sha);
 }
 
-static bool start_fetch(struct kt_op *op, const struct hook *h, const struct match *m)
+static char *dup_or_null(struct kt_arena *arena, const char *s)
 {
+	return s ? kt_arena_strdup(arena, s) : NULL;
+}
+
+bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
+{
+	const struct kt_publish_meta *meta = from->meta;
 	struct kt_arena *arena = kt_arena_new();
-	const char *url = tarball_url(arena, op->ctl, m->repo_url, h->meta.commit_sha);
+	const char *url = tarball_url(arena, op->ctl, from->repo_url, meta->commit_sha);
 	struct kt_fetch *f;
 
 	if (!url) {
@@ -372,24 +430,50 @@ static bool start_fetch(struct kt_op *op, const struct hook *h, const struct mat
 	f = kt_calloc(1, sizeof(*f));
 	f->ctl = op->ctl;
 	f->arena = arena;
-	webhook_principal(op->ctl, m->org_id, &f->who);
+	if (from->who)
+		f->who = *from->who;
+	else
+		webhook_principal(op->ctl, from->org_id, &f->who);
 	memcpy(f->request_id, op->request_id, sizeof(f->request_id));
 	memcpy(f->remote_ip, op->remote_ip, sizeof(f->remote_ip));
 	f->base_url = kt_arena_strdup(arena, op->base_url);
-	f->project_id = kt_arena_strdup(arena, m->project_id);
+	f->project_id = kt_arena_strdup(arena, from->project_id);
 	f->url = url;
-	f->token = kt_arena_strdup(arena, m->token);
-	if (h->delivery) {
-		f->delivery = kt_arena_strdup(arena, h->delivery);
-		f->idem_scope = kt_arena_strdup(arena, m->scope);
+	f->token = kt_arena_strdup(arena, from->token);
+	if (from->delivery) {
+		f->delivery = kt_arena_strdup(arena, from->delivery);
+		f->idem_scope = kt_arena_strdup(arena, from->idem_scope);
 	}
-	f->meta = h->meta;
-	f->meta.commit_sha = kt_arena_strdup(arena, h->meta.commit_sha);
-	f->meta.ref = kt_arena_strdup(arena, h->meta.ref);
-	f->meta.message = h->meta.message ? kt_arena_strdup(arena, h->meta.message) : NULL;
-	f->meta.source = "webhook";
+	f->meta = *meta;
+	f->meta.commit_sha = kt_arena_strdup(arena, meta->commit_sha);
+	f->meta.ref = dup_or_null(arena, meta->ref);
+	f->meta.message = dup_or_null(arena, meta->message);
+	f->meta.source = kt_arena_strdup(arena, meta->source);
+	if (from->pre) {
+		f->pre.if_match = dup_or_null(arena, from->pre->if_match);
+		f->pre.idem_key = dup_or_null(arena, from->pre->idem_key);
+		f->pre.idem_scope = dup_or_null(arena, from->pre->idem_scope);
+		f->pre.fingerprint = dup_or_null(arena, from->pre->fingerprint);
+	}
+	f->done = from->done;
+	f->done_arg = from->done_arg;
 	kt_fetch_start(f);
 	return true;
+}
+
+static bool start_fetch(struct kt_op *op, const struct hook *h, const struct match *m)
+{
+	const struct kt_fetch_from from = {
+		.org_id = m->org_id,
+		.project_id = m->project_id,
+		.repo_url = m->repo_url,
+		.token = m->token,
+		.delivery = h->delivery,
+		.idem_scope = m->scope,
+		.meta = &h->meta,
+	};
+
+	return kt_github_fetch(op, &from);
 }
 
 static void answer(
@@ -443,9 +527,13 @@ static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 		if (h->end_preview) {
 			bool fetching = kt_fetches_close(op->ctl, m->project_id, h->meta.pr);
 
+			bool building = kt_preview_building(p, m->building);
+
 			for (const char **l = m->labels; *l; l++)
 				kt_index_preview_drop(op->ctl, p, *l);
-			if (m->labels[0] || fetching)
+			kt_index_preview_drop(op->ctl, p, m->building);
+			note_closed(op, h, m);
+			if (m->labels[0] || fetching || building)
 				accepted = m;
 		} else if (start_fetch(op, h, m)) {
 			accepted = m;
@@ -475,6 +563,8 @@ static void take_labels(struct kt_op *op, struct hook *h)
 			if (r->pr == h->meta.pr)
 				m->labels[n++] = kt_arena_strdup(op->arena, r->label);
 		}
+		if (p)
+			kt_preview_label(p->label, NULL, h->meta.pr, m->building);
 	}
 }
 

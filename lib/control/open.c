@@ -385,6 +385,10 @@ void kt_builds_free(struct kt_control *ctl)
 	free_all(&ctl->builds, free_build);
 	free_all(&ctl->opened, free_opened);
 	free_all(&ctl->sessions, free);
+	if (ctl->works) {
+		kt_works_forget(&ctl->works->arrived);
+		kt_works_forget(&ctl->works->closed);
+	}
 	free(ctl->works);
 	ctl->works = NULL;
 }

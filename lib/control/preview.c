@@ -70,22 +70,29 @@ void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out)
 }
 
 enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op, const char *project_id,
-	const char *label, struct kt_err *err)
+	const char *label, bool builds, struct kt_err *err)
 {
+	unsigned states = 1U << KT_REL_PREVIEW |
+		(builds ? 1U << KT_REL_QUEUED | 1U << KT_REL_BUILDING : 0);
 	struct kt_project_row p;
 	struct kt_release_row *rows;
 	size_t n;
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, project_id, &p, err);
 
 	if (rc == KT_OK)
-		rc = kt_tx_releases_in(tx, op->arena, 1U << KT_REL_PREVIEW, &rows, &n, err);
+		rc = kt_tx_releases_in(tx, op->arena, states, &rows, &n, err);
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		struct kt_release_row *r = &rows[i];
 
 		if (strcmp(r->project_id, p.id) != 0 || !kt_str_eq(r->preview, label))
 			continue;
-		r->state = KT_REL_EXPIRED;
 		r->expires_us = kt_time_us();
+		/* The state of one that is built is its build's. */
+		if (r->state != KT_REL_PREVIEW) {
+			rc = kt_tx_release_put(tx, r, err);
+			continue;
+		}
+		r->state = KT_REL_EXPIRED;
 		rc = kt_tx_release_put(tx, r, err);
 		if (rc == KT_OK)
 			rc = kt_op_audit(tx, op, "preview.end",
@@ -96,6 +103,52 @@ enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op, const char *proj
 				err);
 	}
 	return rc;
+}
+
+bool kt_preview_building(const struct kt_project_mem *p, const char *label)
+{
+	for (size_t i = 0; i < p->builds.len; i++) {
+		const struct kt_build *b = p->builds.items[i];
+
+		if (kt_str_eq(b->row->preview, label))
+			return true;
+	}
+	return false;
+}
+
+struct closing {
+	char project_id[KT_ID_MAX];
+	char label[64];
+};
+
+static enum kt_code close_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	const struct closing *c = op->data;
+	enum kt_code rc = kt_preview_end(tx, op, c->project_id, c->label, true, err);
+
+	return rc == KT_ENOTFOUND ? KT_OK : rc;
+}
+
+static void close_after(struct kt_op *op)
+{
+	const struct closing *c = op->data;
+	struct kt_project_mem *p = kt_map_get(&op->ctl->projects, c->project_id);
+
+	if (p)
+		kt_index_preview_drop(op->ctl, p, c->label);
+}
+
+void kt_preview_close(struct kt_control *ctl, const struct kt_project_mem *p, const char *label)
+{
+	struct kt_op *op = kt_op_new(ctl, NULL, NULL, NULL, NULL);
+	struct closing *c = kt_arena_alloc(op->arena, sizeof(*c));
+
+	(void)kt_str_copy(op->who.org_id, sizeof(op->who.org_id), p->org->id);
+	(void)kt_str_copy(c->project_id, sizeof(c->project_id), p->id);
+	(void)kt_str_copy(c->label, sizeof(c->label), label);
+	op->data = c;
+	kt_op_write(op, close_work, close_after);
 }
 
 /* --- expiry ------------------------------------------------------------------------------ */
@@ -120,7 +173,7 @@ static enum kt_code expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		(rc == KT_OK && (row.state != KT_REL_PREVIEW || row.expires_us > kt_time_us())))
 		return KT_OK;
 	if (rc == KT_OK)
-		rc = kt_preview_end(tx, op, e->project_id, e->label, err);
+		rc = kt_preview_end(tx, op, e->project_id, e->label, false, err);
 	e->ended = rc == KT_OK;
 	return rc;
 }

@@ -18,15 +18,15 @@
 #define MAX_REF_BYTES 255
 #define MAX_SECRET_BYTES 4096
 
-/* Host names the server or its operator may want for something else. */
+/* Host names the server or its operator may want for something else; projects may be called so. */
 static const char *const reserved[] = { "www", "api", "admin", "karta", "app", "console",
 	"dashboard", "device", "docs", "git", "hooks", "localhost", "login", "mail", "static",
 	"status", "webhooks", NULL };
 
-static bool is_reserved(const char *slug)
+bool kt_label_reserved(const char *label)
 {
 	for (size_t i = 0; reserved[i]; i++) {
-		if (strcmp(reserved[i], slug) == 0)
+		if (strcmp(reserved[i], label) == 0)
 			return true;
 	}
 	return false;
@@ -152,9 +152,6 @@ static enum kt_code name_check(struct kt_op *op, const char *slug, struct kt_err
 				"hyphens",
 				slug ? slug : ""),
 			422, "invalid_name");
-	if (is_reserved(slug) || kt_str_starts(slug, "proj_"))
-		return kt_op_code(op, kt_fail(err, KT_EINVAL, 0, "the name '%s' is reserved", slug),
-			422, "invalid_name");
 	return KT_OK;
 }
 
@@ -246,7 +243,7 @@ static enum kt_code put_labeled(struct kt_tx *tx, struct kt_op *op, struct kt_pr
 	/* The slug is known to be free, so a conflict can only be the label's. */
 	for (unsigned i = 0; i < 16; i++) {
 		row->label = label_candidate(op, row->slug, i);
-		if (is_reserved(row->label) || label_of_preview(previews, n, row->label))
+		if (kt_label_reserved(row->label) || label_of_preview(previews, n, row->label))
 			continue;
 		rc = put(tx, row, err);
 		if (rc != KT_ECONFLICT)

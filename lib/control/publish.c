@@ -26,6 +26,7 @@
 #define MAX_NAMED 5000 /* missing files that one answer names */
 #define MAX_DOC_BYTES (3 * (int64_t)KT_MAX_MANIFEST_BYTES / 2)
 #define MAX_MESSAGE_BYTES 1000
+#define MAX_ARRIVED 1000 /* uploads that are under way */
 
 struct publish {
 	char *ref; /* slug or id of the project */
@@ -44,6 +45,7 @@ struct publish {
 	const char *env_mac; /* tells variables from others; sealing does so each time anew */
 	int64_t pr;
 	bool fork, preview;
+	bool as_deploy; /* answered as a deploy */
 	struct kt_build_aim aim;
 	/* What came of it. */
 	struct kt_manifest *manifest; /* NULL again before the transaction */
@@ -91,7 +93,7 @@ static const char *copy_message(struct kt_op *op, const char *s)
 static enum kt_code read_source(
 	struct kt_op *op, struct publish *p, const cJSON *doc, struct kt_err *err)
 {
-	static const char *const known[] = { "git", "cli", "archive", "webhook" };
+	static const char *const known[] = { "git", "cli", "archive", "webhook", "redeploy" };
 	const char *s = kt_json_str(doc, "source");
 
 	for (size_t i = 0; s && i < KT_ARRAY_LEN(known); i++) {
@@ -469,6 +471,8 @@ static enum kt_code prepare(void *arg, struct kt_err *err)
 	struct publish *p = op->data;
 	enum kt_code rc = prepare_steps(op, p, err);
 
+	if (p->manifest)
+		memcpy(p->digest, p->manifest->digest, sizeof(p->digest));
 	kt_manifest_free(p->manifest);
 	kt_manifest_free(p->base);
 	p->manifest = p->base = NULL;
@@ -557,8 +561,11 @@ static enum kt_code answer_row(
 {
 	struct kt_project_mem *mem;
 	struct kt_jw w;
-	enum kt_code rc = kt_project_temp(tx, op, &p->project, &mem, err);
+	enum kt_code rc;
 
+	if (p->as_deploy)
+		return kt_deploy_answer(tx, op, &p->project, &p->row, err);
+	rc = kt_project_temp(tx, op, &p->project, &mem, err);
 	if (rc != KT_OK)
 		return rc;
 	kt_jw_init(&w, &op->json);
@@ -674,6 +681,30 @@ static bool label_taken(struct kt_op *op, const struct publish *p)
 	return l && (l->project != mem || !l->preview);
 }
 
+/*
+ * An upload of many files comes in several bundles, and each but the last is answered with what is
+ * still missing. What came with those counts as new, too.
+ */
+static void count_new(struct kt_op *op, struct publish *p, bool whole)
+{
+	struct kt_map *arrived = &kt_works_get(op->ctl)->arrived;
+	const char *key = kt_arena_printf(op->arena, "%s/%s", op->who.org_id, p->digest);
+	int64_t *before = p->digest[0] ? kt_map_get(arrived, key) : NULL;
+
+	if (whole && before) {
+		p->n_new += (size_t)*before;
+		free(kt_map_del(arrived, key));
+	} else if (!whole && p->n_new && before) {
+		*before += (int64_t)p->n_new;
+	} else if (!whole && p->n_new && p->digest[0]) {
+		if (arrived->len >= MAX_ARRIVED)
+			kt_works_forget(arrived);
+		before = kt_malloc(sizeof(*before));
+		*before = (int64_t)p->n_new;
+		(void)kt_map_set(arrived, key, before);
+	}
+}
+
 static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
@@ -681,6 +712,7 @@ static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 	struct kt_project_mem *mem = kt_index_project(op->ctl, op->who.org_id, p->ref);
 
 	op->ctl->documents -= p->held;
+	count_new(op, p, rc == KT_OK);
 	if (rc != KT_OK) {
 		end_publish(op, rc, err);
 		return;
@@ -768,15 +800,16 @@ static bool admit_document(struct kt_op *op, size_t len)
 	return false;
 }
 
-void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	const char *doc, size_t doc_len, const char *body_path, const struct kt_precond *pre,
-	kt_result_fn fn, void *arg)
+static void publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const char *body_path, bool as_deploy,
+	const struct kt_precond *pre, kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	struct publish *p = kt_arena_alloc(op->arena, sizeof(*p));
 	const struct kt_project_mem *mem;
 
 	op->data = p;
+	p->as_deploy = as_deploy;
 	if (!may_begin(op, ref) || (doc && !body_path && !admit_document(op, doc_len)))
 		return;
 	mem = kt_index_project(ctl, op->who.org_id, ref);
@@ -804,8 +837,16 @@ void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const 
 	}
 }
 
+void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc, size_t doc_len, const char *body_path, const struct kt_precond *pre,
+	kt_result_fn fn, void *arg)
+{
+	publish(ctl, a, ref, doc, doc_len, body_path, false, pre, fn, arg);
+}
+
 void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	const char *body_path, const struct kt_publish_meta *meta, kt_result_fn fn, void *arg)
+	const char *body_path, const struct kt_publish_meta *meta, const struct kt_precond *pre,
+	kt_result_fn fn, void *arg)
 {
 	KT_AUTO_BUF struct kt_buf doc = KT_BUF_INIT(KT_MAX_HTTP_BODY_BYTES);
 	struct kt_jw w;
@@ -818,6 +859,8 @@ void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const 
 	kt_jw_str(&w, "source", meta->source);
 	kt_jw_int(&w, "pr", meta->pr);
 	kt_jw_bool(&w, "fork", meta->fork);
+	kt_jw_bool(&w, "activate", !meta->no_activate);
+	kt_jw_bool(&w, "unpin", meta->unpin);
 	kt_jw_obj_end(&w);
-	kt_control_publish(ctl, a, ref, doc.ptr, doc.len, body_path, NULL, fn, arg);
+	publish(ctl, a, ref, doc.ptr, doc.len, body_path, meta->as_deploy, pre, fn, arg);
 }

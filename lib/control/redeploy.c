@@ -59,6 +59,8 @@ struct redeploy {
 	char *ref;
 	const char *commit_sha, *message;
 	struct kt_build_aim aim;
+	bool fetch; /* the commit is not here, but may be in the bound repository */
+	char *token; /* of that */
 	struct kt_project_row project;
 	struct kt_release_row from, row;
 };
@@ -69,6 +71,13 @@ static enum kt_code find_commit(
 	enum kt_code rc = kt_tx_release_commit(
 		tx, op->arena, r->project.id, r->commit_sha, &r->from, err);
 
+	/* The bound repository may have what was never here. */
+	r->fetch = rc == KT_ENOTFOUND && r->project.repo_url;
+	if (r->fetch)
+		rc = kt_project_unseal(op, &r->project, "repo_token", r->project.repo_token,
+			r->project.repo_token_len, &r->token, err);
+	if (r->fetch)
+		return rc == KT_OK ? KT_ENOTFOUND : rc;
 	if (rc == KT_ENOTFOUND)
 		return kt_op_code(op,
 			kt_fail(err, rc, 0, "project '%s' has no built release of commit %.40s",
@@ -89,12 +98,12 @@ static enum kt_code find_commit(
 	return KT_OK;
 }
 
-static enum kt_code answer_deploy(
-	struct kt_tx *tx, struct kt_op *op, struct redeploy *r, struct kt_err *err)
+enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
+	const struct kt_project_row *project, const struct kt_release_row *row, struct kt_err *err)
 {
 	struct kt_project_mem *p;
 	struct kt_jw w;
-	enum kt_code rc = kt_project_temp(tx, op, &r->project, &p, err);
+	enum kt_code rc = kt_project_temp(tx, op, project, &p, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -102,18 +111,17 @@ static enum kt_code answer_deploy(
 	kt_jw_obj(&w, NULL);
 	kt_jw_bool(&w, "accepted", true);
 	kt_jw_str(&w, "project", p->slug);
-	kt_jw_str(&w, "commit_sha", r->row.commit_sha);
+	kt_jw_str(&w, "commit_sha", row->commit_sha);
 	kt_jw_obj(&w, "deploy");
-	kt_jw_str(&w, "id", r->row.id);
-	kt_jw_str(&w, "version", kt_version_text(op->arena, r->row.version));
-	kt_jw_str(&w, "state", kt_release_state_name(r->row.state));
-	kt_jw_str(&w, "url", kt_project_url(op, p->label));
+	kt_jw_str(&w, "id", row->id);
+	kt_jw_str(&w, "version", kt_version_text(op->arena, row->version));
+	kt_jw_str(&w, "state", kt_release_state_name(row->state));
+	kt_jw_str(&w, "url", kt_project_url(op, p->slug, p->label));
 	kt_jw_str(&w, "log",
-		kt_arena_printf(
-			op->arena, "/agent_projects/%s/deploys/%s/log", p->slug, r->row.id));
+		kt_arena_printf(op->arena, "/agent_projects/%s/deploys/%s/log", p->slug, row->id));
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
-	kt_op_etag(op, r->project.current_release_id);
+	kt_op_etag(op, project->current_release_id);
 	op->status = 202;
 	return KT_OK;
 }
@@ -142,18 +150,77 @@ static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *er
 	if (rc == KT_OK)
 		rc = kt_build_note(op->ctl, r->row.id, &r->aim, err);
 	if (rc == KT_OK)
-		rc = answer_deploy(tx, op, r, err);
+		rc = kt_deploy_answer(tx, op, &r->project, &r->row, err);
 	if (rc == KT_OK)
 		rc = kt_op_idem_end(tx, op, 202, r->row.id, err);
 	return rc;
 }
 
-static void redeploy_after(struct kt_op *op)
+/* The commit was fetched and has its release, or why not. */
+static void fetched(void *arg, const struct kt_result *result)
+{
+	struct kt_op *op = arg;
+
+	if (result->rc != KT_OK) {
+		kt_op_fail(op, result->rc, result->status, kt_arena_strdup(op->arena, result->code),
+			result->extra ? kt_arena_strdup(op->arena, result->extra) : NULL, "%s",
+			result->message);
+		return;
+	}
+	kt_buf_clear(&op->json);
+	kt_buf_add(&op->json, result->json, result->json_len);
+	op->status = result->status;
+	op->etag = result->etag ? kt_arena_strdup(op->arena, result->etag) : NULL;
+	kt_op_end(op, KT_OK, NULL);
+}
+
+static void start_fetch(struct kt_op *op)
 {
 	struct redeploy *r = op->data;
-	struct kt_project_mem *p = kt_index_project_put(op->ctl, &r->project);
+	const struct kt_publish_meta meta = {
+		.commit_sha = r->commit_sha,
+		.message = r->message,
+		.source = "redeploy",
+		.no_activate = !r->aim.activate,
+		.unpin = r->aim.unpin,
+		.as_deploy = true,
+	};
+	const struct kt_fetch_from from = {
+		.project_id = r->project.id,
+		.repo_url = r->project.repo_url,
+		.token = r->token,
+		.who = &op->who,
+		.meta = &meta,
+		.pre = &op->pre,
+		.done = fetched,
+		.done_arg = op,
+	};
 
-	kt_build_begin(op->ctl, p, &r->row, &r->aim, op, 0);
+	if (kt_fetches_full(op->ctl))
+		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
+			"%zu commits are waited for already", op->ctl->fetches.len);
+	else if (!kt_github_fetch(op, &from))
+		kt_op_fail(op, KT_EINVAL, 422, "commit_not_found", NULL,
+			"the commit is not here, and '%.200s', which is bound, is not owner/name "
+			"of a GitHub server",
+			r->project.repo_url);
+}
+
+static void redeployed(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct redeploy *r = op->data;
+
+	if (rc == KT_ENOTFOUND && r->fetch) {
+		start_fetch(op);
+	} else {
+		if (rc == KT_OK && !op->replayed)
+			kt_build_begin(op->ctl, kt_index_project_put(op->ctl, &r->project), &r->row,
+				&r->aim, op, 0);
+		kt_op_end(op, rc, err);
+	}
+	if (r->token)
+		kt_secret_wipe(r->token, strlen(r->token));
 }
 
 void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -193,5 +260,5 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 		return;
 	}
 	if (!kt_builds_full(op, p))
-		kt_op_write(op, redeploy_work, redeploy_after);
+		kt_op_store(op, true, redeploy_work, redeployed);
 }

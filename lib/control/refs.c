@@ -97,6 +97,7 @@ void kt_control_refs(struct kt_control *ctl, const struct kt_actor *a, const cha
 struct ref_delete {
 	const char *project_id, *slug, *name;
 	const char **labels; /* of previews made from it; NULL-terminated */
+	char building[64]; /* label of a preview that may be on its way */
 };
 
 /* 7 of "refs/pull/7/head": however its preview was made, that is its name. 0 = another ref. */
@@ -131,7 +132,9 @@ static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = kt_tx_ref_delete(tx, d->project_id, d->name, err);
 	for (const char **l = d->labels; *l && rc == KT_OK; l++)
-		rc = kt_preview_end(tx, op, d->project_id, *l, err);
+		rc = kt_preview_end(tx, op, d->project_id, *l, true, err);
+	if (rc == KT_OK)
+		rc = kt_preview_end(tx, op, d->project_id, d->building, true, err);
 	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, "ref.delete", kt_object_project(op->arena, p.slug),
 			kt_json_pairs(op->arena, "ref", d->name, "preview", d->labels[0], NULL),
@@ -148,6 +151,8 @@ static void delete_after(struct kt_op *op)
 
 	for (const char **l = d->labels; p && *l; l++)
 		kt_index_preview_drop(op->ctl, p, *l);
+	if (p)
+		kt_index_preview_drop(op->ctl, p, d->building);
 }
 
 void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -176,6 +181,7 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 		if (kt_str_eq(r->ref, name) || (pr && r->pr == pr))
 			d->labels[n++] = kt_arena_strdup(op->arena, r->label);
 	}
+	kt_preview_label(p->label, name, pr, d->building);
 	op->data = d;
 	kt_op_write(op, delete_work, delete_after);
 }

@@ -35,7 +35,9 @@ static bool is_address(const struct kt_url *u)
 	return u->ipv6 || strspn(u->host, "0123456789.") == strlen(u->host);
 }
 
-const char *kt_project_url(struct kt_op *op, const char *label)
+/* name below the host, or as a path (always where the host is an address: it has no names below).
+ */
+static const char *make_url(struct kt_op *op, const char *name, bool by_path)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2048);
 	struct kt_url u;
@@ -44,18 +46,18 @@ const char *kt_project_url(struct kt_op *op, const char *label)
 	size_t path;
 
 	if (kt_url_parse(op->base_url, &u, NULL) != KT_OK)
-		return kt_arena_printf(op->arena, "http://%s.localhost", label);
+		return kt_arena_printf(op->arena,
+			by_path ? "http://localhost/v1/projects/%s" : "http://%s.localhost", name);
 	path = strcspn(u.path, "?#");
 	while (path > 0 && u.path[path - 1] == '/')
 		path--;
-	if (is_address(&u) && !u.loopback) {
-		/* An address has no names below it: then the path says which project. */
+	if (by_path || (is_address(&u) && !u.loopback)) {
 		kt_url_add_origin(&b, &u);
 		kt_buf_add(&b, u.path, path);
-		kt_buf_addf(&b, "/v1/projects/%s", label);
+		kt_buf_addf(&b, "/v1/projects/%s", name);
 	} else {
 		host = u.loopback ? "localhost" : u.host;
-		kt_buf_addf(&b, "%s://%s.%s", u.https ? "https" : "http", label, host);
+		kt_buf_addf(&b, "%s://%s.%s", u.https ? "https" : "http", name, host);
 		if (u.port != (u.https ? 443 : 80))
 			kt_buf_addf(&b, ":%d", u.port);
 		kt_buf_add(&b, u.path, path);
@@ -63,6 +65,16 @@ const char *kt_project_url(struct kt_op *op, const char *label)
 	kt_url_release(&u);
 	out = kt_arena_strndup(op->arena, b.ptr, b.len);
 	return out;
+}
+
+const char *kt_label_url(struct kt_op *op, const char *label)
+{
+	return make_url(op, label, false);
+}
+
+const char *kt_project_url(struct kt_op *op, const char *slug, const char *label)
+{
+	return kt_label_reserved(slug) ? make_url(op, slug, true) : make_url(op, label, false);
 }
 
 static void write_version(struct kt_jw *w, const char *key, int64_t version)
@@ -81,7 +93,7 @@ static void write_previews(struct kt_jw *w, struct kt_op *op, const struct kt_pr
 
 		kt_jw_obj(w, NULL);
 		kt_jw_str(w, "label", r->label);
-		kt_jw_str(w, "url", kt_project_url(op, r->label));
+		kt_jw_str(w, "url", kt_label_url(op, r->label));
 		kt_jw_str(w, "release", r->id);
 		write_version(w, "version", r->version);
 		kt_jw_str(w, "ref", r->ref);
@@ -100,7 +112,7 @@ void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project
 	kt_jw_str(w, "id", p->id);
 	kt_jw_str(w, "slug", p->slug);
 	kt_jw_str(w, "org", p->org->slug);
-	kt_jw_str(w, "url", kt_project_url(op, p->label));
+	kt_jw_str(w, "url", kt_project_url(op, p->slug, p->label));
 	kt_jw_str(w, "kind", p->dir ? "folder" : "release");
 	if (p->dir)
 		kt_jw_str(w, "dir", p->dir);
@@ -142,7 +154,8 @@ void kt_write_release(struct kt_jw *w, struct kt_op *op, const struct kt_project
 	else
 		kt_jw_null(w, "pr");
 	kt_jw_bool(w, "fork", r->fork);
-	kt_jw_str(w, "url", kt_project_url(op, r->preview ? r->preview : p->label));
+	kt_jw_str(w, "url",
+		r->preview ? kt_label_url(op, r->preview) : kt_project_url(op, p->slug, p->label));
 	kt_write_time(w, "expires_at", r->expires_us);
 	kt_jw_int(w, "config_version", r->config_version);
 	kt_jw_int(w, "files", r->n_files);

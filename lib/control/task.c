@@ -37,6 +37,17 @@ struct kt_works *kt_works_get(struct kt_control *ctl)
 	return ctl->works;
 }
 
+void kt_works_forget(struct kt_map *numbers)
+{
+	size_t pos = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(numbers, &pos, &key, &value))
+		free(value);
+	kt_map_release(numbers);
+}
+
 static void link_task(struct kt_works *w, struct kt_task *t)
 {
 	t->works = w;

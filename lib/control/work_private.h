@@ -21,7 +21,12 @@ struct kt_works {
 	bool stopped;
 	bool sweeping; /* trees or blobs are being looked through */
 	int64_t trees_due_ms, blobs_due_ms; /* loop time */
+	struct kt_map arrived; /* int64_t by organization and digest: see publish.c */
+	struct kt_map closed; /* int64_t by project and pull request: see github.c */
 };
+/* Free what such a map holds, and empty it. */
+void kt_works_forget(struct kt_map *numbers);
+
 
 struct kt_works *kt_works_get(struct kt_control *ctl);
 
@@ -149,6 +154,9 @@ KT_MUST_CHECK enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op,
 /* The project of a caller's word in a transaction. KT_ENOTFOUND (word `project_not_found`). */
 KT_MUST_CHECK enum kt_code kt_project_find(struct kt_tx *tx, struct kt_op *op, const char *ref,
 	struct kt_project_row *out, struct kt_err *err);
+/* Make op's answer that of POST .../deploys, with its status and ETag. */
+KT_MUST_CHECK enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
+	const struct kt_project_row *project, const struct kt_release_row *row, struct kt_err *err);
 /* Next version of project p as a release of the code of `from`; adds row and audit entry. */
 KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
 	struct kt_project_row *p, const struct kt_release_row *from, const char *source,

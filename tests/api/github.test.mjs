@@ -291,6 +291,103 @@ test('a pull request: opened, synchronized, closed', async (t) => {
   assert.ok(audit.includes('preview.create') && audit.includes('preview.end'));
 });
 
+test('a pull request that is closed at any moment of its way leaves no preview', async (t) => {
+  const s = await start(t, { files: Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`many/${i}`, `${i}`])) });
+  s.repo.git('checkout', '-qb', 'feature');
+  const shas = Array.from({ length: 16 }, (_, i) => s.repo.commit(`pr ${i}`));
+  for (const [i, sha] of shas.entries()) {
+    await accepted(s.server, 'pull_request', pulled('opened', 20 + i, sha));
+    // While it waits, comes, is published, queued, built, and when it is there.
+    if (i % 4) await eventually(() => s.gh.requests.some((r) => r.url === `/bot/${sha}`), 'the download');
+    if (i % 4 === 2) await eventually(async () => (await s.releases()).some((r) => r.commit_sha === sha), 'its release');
+    if (i % 4 === 3) await sleep(i * 4);
+    await deliver(s.server, 'pull_request', pulled('closed', 20 + i, sha));
+  }
+  await eventually(async () => {
+    const log = await s.log();
+    const mine = await s.releases();
+    return shas.every((sha) => log.some((l) => l.includes(`${sha} was not deployed`)) || mine.some((r) => r.commit_sha === sha && r.state === 'expired'));
+  }, 'the end of each', 60000);
+  assert.deepEqual((await s.project()).previews, []);
+
+  // What was delivered too late is older than the end; what is newer is not.
+  const at = (minute) => new Date(Date.UTC(2026, 5, 1, 12, minute)).toISOString();
+  const dated = (action, minute, number, sha) => {
+    const p = pulled(action, number, sha);
+    p.pull_request.updated_at = at(minute);
+    return p;
+  };
+  await ignored(/no preview/, s.server, 'pull_request', dated('closed', 5, 90, shas[0]));
+  await ignored(/was closed/, s.server, 'pull_request', dated('synchronize', 4, 90, shas[0]));
+  await accepted(s.server, 'pull_request', dated('reopened', 6, 90, shas[0]));
+  await eventually(() => s.preview('bot-pr-90'), 'the preview');
+});
+
+test('a ref that is deleted while it is built leaves no preview', async (t) => {
+  const s = await start(t);
+  const c = new Client(s.server, s.server.key);
+  for (let i = 0; i < 6; i++) {
+    const sent = await publish(c, 'refd', archive(t, { 'n.txt': `${i}` }, 'refd'), `?ref=feature-${i}`, { prefer: 'respond-async' });
+    assert.equal(sent.status, 202, sent.text);
+    await sleep(i * 3);
+    assert.equal((await c.call('DELETE', `${P}/refs`, ['refd'], { query: `?name=refs/heads/feature-${i}` })).status, 204);
+  }
+  await eventually(async () => (await s.releases('refd')).every((r) => r.state === 'expired'), 'the end of all');
+  assert.deepEqual([(await s.project('refd')).previews, (await c.call('GET', `${P}/refs`, ['refd'])).body.refs], [[], {}]);
+});
+
+test('a deploy of a commit that the server does not have fetches it from the bound repository', async (t) => {
+  const s = await start(t);
+  const sha = s.repo.commit('not pushed');
+  const later = s.repo.commit('later');
+  const deploy = (body, project = 'bot', headers = {}) => s.c.call('POST', `${P}/deploys`, [project], { body, headers });
+  const one = await deploy({ commit_sha: sha, message: 'by hand' }, 'bot', { 'idempotency-key': 'one' });
+  assert.deepEqual([one.status, one.body.accepted, one.body.project, one.body.commit_sha], [202, true, 'bot', sha], one.text);
+  const r = await s.release(sha, 'active');
+  assert.deepEqual([r.id, r.version, r.message, r.source, r.ref], [one.body.deploy.id, one.body.deploy.version, 'by hand', 'redeploy', null]);
+  assert.equal(s.gh.requests[0].authorization, `Bearer ${TOKEN}`);
+  const again = await deploy({ commit_sha: sha, message: 'by hand' }, 'bot', { 'idempotency-key': 'one' });
+  assert.deepEqual([again.status, again.body], [202, one.body]);
+  assert.equal((await s.releases()).length, 1);
+  assert.equal((await deploy({ commit_sha: later, activate: false })).status, 202);
+  await s.release(later, 'ready');
+
+  // By the command, from anywhere; what it prints and how it ends is as for any deploy.
+  const third = s.repo.commit('third');
+  const cmd = await karta(s.server, ['deploy', 'bot', '--commit', third]);
+  assert.deepEqual([cmd.code, cmd.stdout.trim()], [0, `http://bot.localhost:${s.server.port}`], cmd.stderr);
+  await s.release(third, 'active');
+
+  // What GitHub does not have, and a GitHub that fails; nothing is released.
+  const before = (await s.releases()).length;
+  s.gh.hooks.set('f'.repeat(40), (rq, rs) => rs.writeHead(404).end());
+  const absent = await deploy({ commit_sha: 'f'.repeat(40) });
+  assert.deepEqual([absent.status, absent.body.code], [422, 'commit_not_found'], absent.text);
+  s.gh.hooks.set('e'.repeat(40), (rq, rs) => rs.writeHead(500).end());
+  const broken = await deploy({ commit_sha: 'e'.repeat(40) });
+  assert.deepEqual([broken.status, broken.body.code], [502, 'fetch_failed'], broken.text);
+  assert.match(broken.body.detail, /answered 500/);
+  assert.equal((await s.releases()).length, before);
+
+  // Nothing is bound: it is not there.
+  await publish(s.c, 'unbound', archive(t, {}, 'unbound'));
+  const none = await deploy({ commit_sha: 'f'.repeat(40) }, 'unbound');
+  assert.deepEqual([none.status, none.body.code], [404, 'commit_not_found']);
+});
+
+test('deploy = false is not shipped by a push, and the log says so', async (t) => {
+  const s = await start(t);
+  const toml = readFileSync(path.join(s.repo.dir, 'karta.toml'), 'utf8');
+  await accepted(s.server, 'push', pushed(s.repo.head));
+  await s.release(s.repo.head, 'active');
+  const off = s.repo.commit('stays', { 'karta.toml': toml.replace(/^deploy = .*\n/m, '').replace(/^/, 'deploy = false\n') });
+  await accepted(s.server, 'push', pushed(off));
+  const failed = await s.release(off, 'failed');
+  assert.equal(failed.error.code, 'not_deployed');
+  await s.said(/deploy = false/);
+  assert.equal((await s.project()).current.version, 'v1');
+});
+
 test('a pull request from a fork gets no secrets', async (t) => {
   const s = await start(t);
   const toml = readFileSync(path.join(s.repo.dir, 'karta.toml'), 'utf8');

@@ -142,4 +142,25 @@ test_expect_success 'a server that was given: the project is the one of the fold
 	cd .. && test_must_exit 1 "$KARTA" send hi >out 2>err && test_grep "project" err
 '
 
+test_expect_success 'a name that is reserved for the server is one of a project, at another address' '
+	for name in app api www; do
+		application $name && commit $name && git -C $name remote add karta "karta::$KARTA_SERVER/$name" &&
+		git -C $name push karta main >out 2>err && test_grep "Released v1 of $name" err &&
+		test_grep "no project gets the host name .$name." err &&
+		test_grep "^remote: $KARTA_SERVER/v1/projects/$name$" err || return 1
+	done && cd app && echo more >>CLAUDE.md && git commit -qam more && url=$("$KARTA" deploy) &&
+	test "$url" = "$KARTA_SERVER/v1/projects/app" &&
+	curl -sSf -X POST -H "Authorization: Bearer $KARTA_API_KEY" "$url/sessions" >../out &&
+	test_json ../out "d[\"release\"] == \"v2\"" && "$KARTA" projects show app --json >../out &&
+	test_json ../out "d[\"url\"].endswith(\"/v1/projects/app\")" &&
+	test_must_exit 1 "$KARTA" send hi 2>../err && test_grep "no rehearsal" ../err
+'
+
+test_expect_success 'the count of new files is that of all parts of an upload' '
+	application much && mkdir much/d && (cd much/d && seq 100001 105100 | split -l 1 -a 4 -d - f) && commit much && cd much &&
+	git remote add karta "karta::$KARTA_SERVER/much" && git push karta main >../out 2>../err &&
+	test_grep "Unpacked 5101 files .5100 new." ../err && echo more >>CLAUDE.md && git commit -qam more &&
+	git push karta main >../out 2>../err && test_grep "Unpacked 5101 files .1 new." ../err
+'
+
 test_done

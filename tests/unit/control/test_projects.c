@@ -42,8 +42,7 @@ static void test_create_and_show(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = { "", "-a", "a-", "A", "a_b", "a.b", "a/b", "é", "www", "api",
-		"admin", "karta", NULL,
+	static const char *const bad[] = { "", "-a", "a-", "A", "a_b", "a.b", "a/b", "é", NULL,
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 	struct rig *r = *state;
 	struct answer a = { 0 };
@@ -55,12 +54,18 @@ static void test_names(void **state)
 	}
 	create(r, &a, &r->actor, "a", NULL);
 	ASSERT_STATUS(&a, 201);
-	create(r, &a, &r->actor,
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL);
+	create(r, &a, &r->actor, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		NULL);
 	ASSERT_STATUS(&a, 201);
 	create(r, &a, &r->actor, "a", NULL);
 	ASSERT_STATUS(&a, 409);
 	assert_string_equal(a.code, "project_exists");
+	/* What no host may be called, a project may; its address is a path. */
+	create(r, &a, &r->actor, "app", NULL);
+	ASSERT_STATUS(&a, 201);
+	assert_string_equal(text_of(&a, "url"), "http://localhost:8000/v1/projects/app");
+	create(r, &a, &r->stranger, "app", NULL);
+	ASSERT_STATUS(&a, 201);
 	answer_clear(&a);
 }
 
@@ -94,8 +99,9 @@ static void test_label_of_a_preview_is_taken(void **state)
 {
 	struct rig *r = *state;
 	struct answer a = { 0 };
-	struct live pr = { .version = 1, .preview = "bot-pr-7", .pr = 7,
-		.expires_us = kt_time_us() + 60000000 };
+	struct live pr = {
+		.version = 1, .preview = "bot-pr-7", .pr = 7, .expires_us = kt_time_us() + 60000000
+	};
 
 	make_project(r, &r->actor, "bot");
 	pr.project_id = project_mem(r, "bot")->id;
@@ -132,8 +138,9 @@ static void test_idempotent_create(void **state)
 {
 	struct rig *r = *state;
 	struct answer a = { 0 };
-	struct kt_precond pre = { .idem_key = "k1", .idem_scope = "POST /agent_projects",
-		.fingerprint = "f1" };
+	struct kt_precond pre = {
+		.idem_key = "k1", .idem_scope = "POST /agent_projects", .fingerprint = "f1"
+	};
 	int n;
 
 	create(r, &a, &r->actor, "bot", &pre);
@@ -205,26 +212,29 @@ static void test_rename(void **state)
 	make_project(r, &r->actor, "third");
 	v1.project_id = project_mem(r, "old-name")->id;
 	make_live(r, &v1);
-	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "old-name", &ch, &pre, on_answer, &a));
+	RUN(r, &a,
+		kt_control_project_change(r->ctl, &r->actor, "old-name", &ch, &pre, on_answer, &a));
 	ASSERT_STATUS(&a, 412);
 	assert_string_equal(a.code, "precondition_failed");
 	KT_AUTOFREE char *tag = kt_asprintf("W/\"x\", \"%s\"", v1.id);
 
 	pre.if_match = tag;
-	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "old-name", &ch, &pre, on_answer, &a));
+	RUN(r, &a,
+		kt_control_project_change(r->ctl, &r->actor, "old-name", &ch, &pre, on_answer, &a));
 	ASSERT_STATUS(&a, 200);
 	assert_string_equal(text_of(&a, "slug"), "new-name");
 	assert_string_equal(text_of(&a, "current.release"), v1.id);
+	assert_int_equal(kt_control_target_host(r->ctl, "old-name", &t, NULL), KT_ENOTFOUND);
 	assert_int_equal(
-		kt_control_target_host(r->ctl, "old-name", &t, NULL), KT_ENOTFOUND);
-	assert_int_equal(kt_control_target(r->ctl, r->admin.org_id, "old-name", &t, NULL),
-		KT_ENOTFOUND);
+		kt_control_target(r->ctl, r->admin.org_id, "old-name", &t, NULL), KT_ENOTFOUND);
 	assert_int_equal(kt_control_target_host(r->ctl, "new-name", &t, NULL), KT_OK);
 	ch.slug = "third";
-	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "new-name", &ch, NULL, on_answer, &a));
+	RUN(r, &a,
+		kt_control_project_change(r->ctl, &r->actor, "new-name", &ch, NULL, on_answer, &a));
 	ASSERT_STATUS(&a, 409);
 	ch.slug = "Bad";
-	RUN(r, &a, kt_control_project_change(r->ctl, &r->actor, "new-name", &ch, NULL, on_answer, &a));
+	RUN(r, &a,
+		kt_control_project_change(r->ctl, &r->actor, "new-name", &ch, NULL, on_answer, &a));
 	ASSERT_STATUS(&a, 422);
 	rig_restart(r);
 	assert_int_equal(kt_control_target_host(r->ctl, "new-name", &t, NULL), KT_OK);
@@ -233,14 +243,17 @@ static void test_rename(void **state)
 
 static void test_bind(void **state)
 {
-	static const char token[] = "ghp_0123456789abcdefTOKEN", secret[] = "hook-secret-0123456789";
+	static const char token[] = "ghp_0123456789abcdefTOKEN",
+			  secret[] = "hook-secret-0123456789";
 	static const char *const bad[] = { "ftp://example.com/x", "http://example.com/a/b",
 		"https://user:pw@example.com/a/b", "nonsense", "http://localhost:9/a/b",
 		"https://127.0.0.1/a/b", "https://[::1]/a/b" };
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct kt_project_change ch = { .repo_url = "https://github.com/acme/bot/",
-		.repo_token = token, .webhook_secret = secret, .production_ref = "trunk" };
+		.repo_token = token,
+		.webhook_secret = secret,
+		.production_ref = "trunk" };
 	int n;
 
 	make_project(r, &r->actor, "bot");
@@ -269,8 +282,9 @@ static void test_bind(void **state)
 	assert_non_null(strstr(a.json, "\"repo_token\":\"removed\""));
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
 		ch = (struct kt_project_change){ .repo_url = bad[i] };
-		RUN(r, &a, kt_control_project_change(
-				   r->ctl, &r->actor, "bot", &ch, NULL, on_answer, &a));
+		RUN(r, &a,
+			kt_control_project_change(
+				r->ctl, &r->actor, "bot", &ch, NULL, on_answer, &a));
 		ASSERT_STATUS(&a, 422);
 	}
 	ch = (struct kt_project_change){ .production_ref = "a..b" };
@@ -289,8 +303,9 @@ static void test_delete(void **state)
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct live v1 = { .version = 1 };
-	struct live pr = { .version = 2, .preview = "bot-pr-1", .pr = 1,
-		.expires_us = kt_time_us() + 60000000 };
+	struct live pr = {
+		.version = 2, .preview = "bot-pr-1", .pr = 1, .expires_us = kt_time_us() + 60000000
+	};
 	struct kt_target t;
 	struct kt_evlog *log;
 	int before, after;
@@ -383,7 +398,9 @@ static void test_refs(void **state)
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct live v1 = { .version = 1 };
-	struct live br = { .version = 2, .preview = "bot-feature-x", .ref = "refs/heads/feature/x",
+	struct live br = { .version = 2,
+		.preview = "bot-feature-x",
+		.ref = "refs/heads/feature/x",
 		.expires_us = kt_time_us() + 60000000 };
 	struct kt_target t;
 
@@ -399,17 +416,20 @@ static void test_refs(void **state)
 	assert_int_equal(cJSON_GetArraySize(kt_json_get(a.doc, "refs")), 2);
 	assert_string_equal(text_of(&a, "live.version"), "v1");
 	assert_string_equal(text_of(&a, "live.release"), v1.id);
-	assert_int_equal(kt_json_int(kt_json_get(a.doc, "limits"), "max_files", 0), KT_MAX_PACK_FILES);
-	RUN(r, &a, kt_control_ref_delete(
-			   r->ctl, &r->actor, "bot", "refs/heads/main", on_answer, &a));
+	assert_int_equal(
+		kt_json_int(kt_json_get(a.doc, "limits"), "max_files", 0), KT_MAX_PACK_FILES);
+	RUN(r, &a,
+		kt_control_ref_delete(r->ctl, &r->actor, "bot", "refs/heads/main", on_answer, &a));
 	ASSERT_STATUS(&a, 409);
 	assert_string_equal(a.code, "production_ref");
-	RUN(r, &a, kt_control_ref_delete(
-			   r->ctl, &r->actor, "bot", "refs/heads/feature/x", on_answer, &a));
+	RUN(r, &a,
+		kt_control_ref_delete(
+			r->ctl, &r->actor, "bot", "refs/heads/feature/x", on_answer, &a));
 	ASSERT_STATUS(&a, 204);
 	assert_int_equal(kt_control_target_host(r->ctl, "bot-feature-x", &t, NULL), KT_ENOTFOUND);
-	RUN(r, &a, kt_control_ref_delete(
-			   r->ctl, &r->actor, "bot", "refs/heads/feature/x", on_answer, &a));
+	RUN(r, &a,
+		kt_control_ref_delete(
+			r->ctl, &r->actor, "bot", "refs/heads/feature/x", on_answer, &a));
 	ASSERT_STATUS(&a, 204);
 	RUN(r, &a, kt_control_refs(r->ctl, &r->actor, "bot", on_answer, &a));
 	assert_int_equal(cJSON_GetArraySize(kt_json_get(a.doc, "refs")), 1);
