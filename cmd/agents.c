@@ -142,7 +142,7 @@ static void print_json(const struct kt_app *app)
 	kt_jw_int(&w, "schema_version", 1);
 	kt_jw_str(&w, "name", app->name);
 	kt_jw_str(&w, "dir", app->dir);
-	kt_jw_str(&w, "harness", kt_harness_name(app->harness));
+	kt_jw_str(&w, "harness", app->harness_name);
 	kt_jw_str(&w, "instructions", app->instructions);
 	kt_jw_str(&w, "default_agent", app->default_agent);
 	json_agents(&w, app);

@@ -278,11 +278,14 @@ static void tell_start(struct dev *d, const struct dev_args *a)
 	tell_findings(d->ctx, app);
 	/* The chat opens with these lines itself. */
 	if (!d->chat) {
-		kt_say(d->ctx, "%s (%s%s) at %s", app->name, kt_harness_name(app->harness),
+		kt_say(d->ctx, "%s (%s%s) at %s", app->name, app->harness_name,
 			app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
 		if (problem[0])
 			kt_warn(d->ctx, "%s", problem);
 	}
+	if (app->setup)
+		kt_say(d->ctx, "setup: %s runs in this folder before the first message, once",
+			app->setup);
 	kt_say(d->ctx, "log: %s", kt_devlog_path());
 	if (a->record)
 		kt_say(d->ctx, "recording turns into rehearsals/");

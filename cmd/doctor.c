@@ -211,9 +211,8 @@ static bool find_version(const char *text, char *out, size_t size)
 static void check_folder(struct doctor *d, const struct kt_app *app)
 {
 	if (!app->n_errors)
-		add(d, FINE, "folder", NULL, "%s: %s, %zu %s, %zu %s", app->name,
-			kt_harness_name(app->harness), app->n_agents,
-			app->n_agents == 1 ? "agent" : "agents", app->n_skills,
+		add(d, FINE, "folder", NULL, "%s: %s, %zu %s, %zu %s", app->name, app->harness_name,
+			app->n_agents, app->n_agents == 1 ? "agent" : "agents", app->n_skills,
 			app->n_skills == 1 ? "skill" : "skills");
 	for (const struct kt_finding *f = app->findings; f; f = f->next) {
 		struct kt_finding bare = *f;
@@ -275,20 +274,19 @@ static void check_harness(
 	struct kt_app other = *app;
 	struct kt_program p = { 0 };
 	struct kt_err err = KT_ERR_INIT;
+	const char *name = type == app->harness ? app->harness_name : kt_harness_name(type);
 
 	other.harness = type;
 	if (kt_app_program(&other, &p, &err) != KT_OK) {
 		if (needed)
-			add(d, ERROR, "harness", err.hint, "%s: %s", kt_harness_name(type),
-				err.msg);
+			add(d, ERROR, "harness", err.hint, "%s: %s", name, err.msg);
 		else
-			add(d, NOTE, "harness", NULL, "%s: not installed, not needed here",
-				kt_harness_name(type));
+			add(d, NOTE, "harness", NULL, "%s: not installed, not needed here", name);
 	} else if (type == KT_HARNESS_ACP) {
 		/* Any program at all: it may not know --version and do who knows what. */
-		add(d, FINE, "harness", NULL, "%s: %s", kt_harness_name(type), p.path);
+		add(d, FINE, "harness", NULL, "%s: %s", name, p.path);
 	} else {
-		check_version(d, app, kt_harness_name(type), &p, needed);
+		check_version(d, app, name, &p, needed);
 	}
 }
 

@@ -245,7 +245,7 @@ static void print_json(
 	kt_jw_int(&w, "schema_version", 1);
 	kt_jw_str(&w, "name", res->name);
 	kt_jw_str(&w, "dir", app->dir);
-	kt_jw_str(&w, "harness", kt_harness_name(app->harness));
+	kt_jw_str(&w, "harness", app->harness_name);
 	kt_jw_bool(&w, "starter", res->starter);
 	json_list(&w, "written", res->written);
 	json_list(&w, "kept", res->kept);

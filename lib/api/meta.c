@@ -72,7 +72,7 @@ static void send_dev(
 	kt_jw_str(&w, "project", t ? t->project : app->name);
 	/* Where a hosting server keeps its files is nobody's business. */
 	kt_jw_str(&w, "dir", t ? NULL : app->dir);
-	kt_jw_str(&w, "harness", kt_harness_name(app->harness));
+	kt_jw_str(&w, "harness", app->harness_name);
 	kt_jw_str(&w, "harness_version", version);
 	kt_jw_str(&w, "mode", app->harness == KT_HARNESS_REHEARSAL ? "offline" : "live");
 	kt_jw_str(&w, "problem", problem[0] ? problem : NULL);
@@ -199,22 +199,28 @@ static void add_words(struct kt_jw *w, const char *key, const char *const *words
 struct known {
 	enum kt_harness_type type;
 	const char *capabilities[6], *auth[3];
+	const struct kt_known_harness *known; /* or NULL */
 };
 
 static void add_harness(struct kt_jw *w, const struct kt_api *api, const struct known *k)
 {
-	struct kt_app app = { .dir = "/", .harness = k->type };
+	char *command[] = { NULL, NULL };
+	struct kt_app app = { .dir = "/", .harness = k->type, .harness_command = command };
 	struct kt_program prog = { .path = "" };
 	KT_AUTOFREE char *version = NULL;
 
+	KT_AUTOFREE char *word = k->known ? kt_strdup(k->known->command[0]) : NULL;
+
+	command[0] = word;
 	if (api->cfg.harness_program)
 		kt_str_copy(prog.path, sizeof(prog.path), api->cfg.harness_program);
 	else if (kt_app_program(&app, &prog, NULL) != KT_OK)
 		return;
-	if (prog.path[0])
+	/* What speaks for a known harness has versions of its own. */
+	if (prog.path[0] && !k->known)
 		version = package_version(prog.path);
 	kt_jw_obj(w, NULL);
-	kt_jw_str(w, "id", kt_harness_name(k->type));
+	kt_jw_str(w, "id", k->known ? k->known->type : kt_harness_name(k->type));
 	kt_jw_arr(w, "versions");
 	if (version && *version)
 		kt_jw_str(w, NULL, version);
@@ -244,6 +250,14 @@ void kt_api_harnesses(struct kt_call *c, const struct kt_params *p)
 		add_harness(&w, c->api, &offline);
 	for (size_t i = 0; !c->api->cfg.offline && i < KT_ARRAY_LEN(live); i++)
 		add_harness(&w, c->api, &live[i]);
+	for (size_t i = 0; !c->api->cfg.offline && kt_known_harness(i); i++) {
+		const struct known k = { .type = KT_HARNESS_ACP,
+			.capabilities = { "approvals" },
+			.auth = { "api_key" },
+			.known = kt_known_harness(i) };
+
+		add_harness(&w, c->api, &k);
+	}
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
 	kt_respond_json(c->ex, 200, &b);

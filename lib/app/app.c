@@ -59,6 +59,7 @@ static struct kt_app *new_app(const char *dir)
 	app->dir = kt_arena_strdup(arena, dir);
 	app->name = kt_arena_strdup(arena, slug);
 	app->harness = KT_HARNESS_CLAUDE;
+	app->harness_name = kt_harness_name(app->harness);
 	app->default_agent = "default";
 	return app;
 }

@@ -23,6 +23,17 @@ const char *kt_harness_name(enum kt_harness_type type);
 /* Parse a name; also "claude". False when unknown. */
 KT_MUST_CHECK bool kt_harness_parse(const char *name, enum kt_harness_type *out);
 
+/* A harness that is run as an agent of the Agent Client Protocol, by a program that is known. */
+struct kt_known_harness {
+	const char *type; /* as [harness] type has it */
+	const char *command[3]; /* NULL-terminated */
+	const char *install; /* the line that installs the program */
+};
+/* The i-th of them, NULL behind the last. */
+const struct kt_known_harness *kt_known_harness(size_t i);
+/* By its type; NULL when it is none of them. */
+const struct kt_known_harness *kt_known_harness_find(const char *type);
+
 struct kt_agent {
 	const char *name; /* routing key */
 	const char *description; /* or NULL */
@@ -78,8 +89,11 @@ struct kt_app {
 	const char *name; /* karta.toml name, else a slug of the folder's name */
 	enum kt_harness_type harness;
 	bool harness_declared; /* [harness] type was given */
+	const char *harness_name; /* as declared ("codex-cli"), else kt_harness_name() */
+	const struct kt_known_harness
+		*known; /* whose program runs it: no command was given; or NULL */
 	const char *harness_version; /* [harness] version, or NULL */
-	char **harness_command; /* [harness] command: argv for an ACP agent, or NULL */
+	char **harness_command; /* argv of an ACP agent: [harness] command, or that of `known` */
 	const char *instructions; /* "CLAUDE.md" / "AGENTS.md", or NULL when there is none */
 	struct kt_agent *agents;
 	size_t n_agents;
@@ -110,6 +124,7 @@ struct kt_app {
 				       only */
 	const char *model; /* [harness] model, or NULL */
 	const char *buildpack; /* "python", or NULL */
+	const char *setup; /* script that runs once in a workspace, from the folder on; or NULL */
 };
 
 struct kt_app_options {
@@ -188,7 +203,7 @@ struct kt_program {
 };
 /*
  * Find the program of a harness: KARTA_CLAUDE / KARTA_OPENCODE, then PATH, then node_modules/.bin
- * of the folder. For KT_HARNESS_ACP the first word of [harness] command. Does not run it, so
+ * of the folder. For KT_HARNESS_ACP the first word of its command. Does not run it, so
  * version stays "". KT_HARNESS_REHEARSAL needs no program: KT_OK with an empty path.
  * Returns KT_OK or KT_ENOTFOUND with a hint how to install it.
  */

@@ -96,8 +96,8 @@ static const struct kt_toml *parse_jsonc(struct kt_load *ld, const char *file, s
 static enum kt_code read_jsonc(struct kt_load *ld, const char *config, struct kt_err *err)
 {
 	/* The folders of other harnesses may hold it, too. */
-	static const char *const places[] = { "karta.jsonc", ".deepagents/karta.jsonc",
-		".goose/karta.jsonc" };
+	static const char *const places[] = { "karta.jsonc", ".codex/karta.jsonc",
+		".deepagents/karta.jsonc", ".goose/karta.jsonc" };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	const char *file = config;
 	enum kt_code code = KT_ENOTFOUND;
@@ -224,6 +224,55 @@ static void check_entry_point(struct kt_load *ld)
 			"there is no file for the module of entry_point '%.80s'", entry->str);
 }
 
+/* The script is one of the folder; that it is there is said before a session misses it. */
+static void check_setup(struct kt_load *ld)
+{
+	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "environment.setup");
+	const char *path = v ? v->str : "";
+
+	while (kt_str_starts(path, "./"))
+		path += 2;
+	if (!*path)
+		return;
+	if (path[0] == '/' || kt_str_starts(path, "../") || strstr(path, "/../") ||
+		kt_str_eq(path, ".."))
+		kt_load_note(ld, KT_ERROR, "karta.toml", v->line, v->col,
+			"name a script of this folder", "setup '%.80s' is outside of the folder",
+			path);
+	else if (!kt_app_has_file(ld->app->dir, path))
+		kt_load_note(ld, KT_ERROR, "karta.toml", v->line, v->col,
+			"write the script, or correct its path", "there is no setup script '%.80s'",
+			path);
+	else
+		ld->app->setup = path;
+}
+
+/*
+ * The project's configuration of Codex: Codex reads it itself and does not start with a broken one.
+ * Its model is told like that of karta.toml, which comes before it.
+ */
+static void read_codex(struct kt_load *ld)
+{
+	static const char file[] = ".codex/config.toml";
+	KT_AUTOFREE char *path = kt_path_join(ld->app->dir, file);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
+	struct kt_err err = KT_ERR_INIT;
+	const struct kt_toml *root, *model;
+	enum kt_code code = kt_fs_read(path, &text, &err);
+
+	if (code == KT_ENOTFOUND)
+		return;
+	if (code == KT_OK)
+		code = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
+	if (code != KT_OK) {
+		kt_load_note_err(ld, KT_ERROR, file, NULL, &err);
+		return;
+	}
+	model = kt_toml_get(root, "model");
+	if (!ld->app->model && model && model->type == KT_TOML_STRING && model->str[0])
+		ld->app->model = model->str;
+}
+
 static void apply_toml(struct kt_load *ld)
 {
 	struct kt_app *app = ld->app;
@@ -240,6 +289,10 @@ static void apply_toml(struct kt_load *ld)
 	if (v)
 		app->harness_command = split_command(app->arena, v);
 	check_entry_point(ld);
+	v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "harness.type");
+	if (v && kt_str_eq(v->str, "codex-cli"))
+		read_codex(ld);
+	check_setup(ld);
 }
 
 static enum kt_input_policy policy_of(const char *s, enum kt_input_policy dflt)

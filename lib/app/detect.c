@@ -19,6 +19,22 @@ bool kt_app_guess(const char *dir, enum kt_harness_type *out)
 	return false;
 }
 
+/* The command of a harness that is known, unless karta.toml has one. */
+static void take_known(struct kt_load *ld, const char *type)
+{
+	struct kt_app *app = ld->app;
+	const struct kt_known_harness *k = kt_known_harness_find(type);
+	size_t n = 0;
+
+	if (!k || app->harness_command)
+		return;
+	app->known = k;
+	app->harness_command = kt_arena_alloc(app->arena, sizeof(k->command));
+	for (; k->command[n]; n++)
+		app->harness_command[n] = kt_arena_strdup(app->arena, k->command[n]);
+	app->harness_command[n] = NULL;
+}
+
 static void need_command(struct kt_load *ld, const char *type, const struct kt_toml *at)
 {
 	if (ld->app->harness_command)
@@ -52,6 +68,11 @@ void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
 		known = true;
 	}
 	app->harness = override ? *override : known ? type : KT_HARNESS_CLAUDE;
+	app->harness_name = kt_harness_name(app->harness);
+	if (app->harness == KT_HARNESS_ACP && v && !override) {
+		app->harness_name = v->str;
+		take_known(ld, v->str);
+	}
 	if (app->harness == KT_HARNESS_ACP)
 		need_command(ld, v ? v->str : "acp", v);
 	else if (app->harness_command && v && app->harness != KT_HARNESS_REHEARSAL)

@@ -91,7 +91,8 @@ uint64_t kt_app_fingerprint(const char *dir)
 	static const char *const files[] = { "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md",
 		"karta.toml", "karta.jsonc", ".mcp.json", ".env", "opencode.json",
 		"opencode.jsonc" };
-	static const char *const dirs[] = { ".claude", ".opencode" };
+	static const char *const dirs[] = { ".claude", ".opencode", ".codex", ".deepagents",
+		".goose" };
 	struct walk w = { FNV_OFFSET, 0 };
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;

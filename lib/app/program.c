@@ -111,7 +111,10 @@ static enum kt_code find_command(
 	if (is_program(bin))
 		return take(bin, out, err);
 	(void)kt_fail(err, KT_ENOTFOUND, 0, "cannot find the program '%s'", word);
-	(void)kt_hint(err, "install it, or correct [harness] command in karta.toml");
+	if (app->known)
+		(void)kt_hint(err, "install it: %s", app->known->install);
+	else
+		(void)kt_hint(err, "install it, or correct [harness] command in karta.toml");
 	return KT_ENOTFOUND;
 }
 

@@ -93,7 +93,7 @@ static void tell_agents(struct kt_build *b, const struct kt_app *app)
 		kt_buf_adds(&line, line.len ? ", " : ", agents: ");
 		kt_buf_adds(&line, app->agents[i].name);
 	}
-	kt_build_line(b, "info", "       %s%s", kt_harness_name(app->harness), line.ptr);
+	kt_build_line(b, "info", "       %s%s", app->harness_name, line.ptr);
 }
 
 static void detect_kind(struct kt_build *b, const struct kt_app *app)
@@ -161,7 +161,11 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 	struct kt_err err = KT_ERR_INIT;
 	char version[64];
 
-	w->harness = kt_harness_name(app->harness);
+	w->harness = app->harness_name;
+	/* Before they had names of their own, all were one. */
+	if (kt_str_eq(w->fixed_harness, "acp") && app->harness == KT_HARNESS_ACP)
+		w->harness = w->fixed_harness;
+	w->harness = kt_arena_strdup(b->arena, w->harness);
 	if (w->fixed_harness && strcmp(w->fixed_harness, w->harness) != 0) {
 		problem(b, "harness_fixed",
 			"the project's harness is %s and stays so: publish a %s application under "
@@ -173,12 +177,19 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 		return;
 	if (cfg->harness_program)
 		(void)kt_str_copy(program.path, sizeof(program.path), cfg->harness_program);
-	else if (kt_app_program(app, &program, &err) != KT_OK) {
+	else if (kt_app_program(app, &program, &err) != KT_OK && app->known) {
+		/* It may come later; until then a session says the same. */
+		kt_build_line(b, "warn", "       %s is not available on this server yet: %s",
+			w->harness, err.msg);
+		kt_build_line(b, "info", "         fix: %s", app->known->install);
+		return;
+	} else if (err.code != KT_OK) {
 		problem(b, "harness_unavailable", "%s is not available on this server: %s",
 			w->harness, err.msg);
 		return;
 	}
-	if (!app->harness_version)
+	/* What speaks for a known harness has versions of its own. */
+	if (!app->harness_version || app->known)
 		return;
 	program_version(program.path, version, sizeof(version));
 	if (!version[0])

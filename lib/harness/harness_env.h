@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The environment that a harness is started with. For harness.c only. */
+/* The environment that a harness is started with, and what runs for it. */
 #ifndef KT_HARNESS_HARNESS_ENV_H
 #define KT_HARNESS_HARNESS_ENV_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has to be there before the harness of a pinned session can be started: its release, opened,
- * and its own copy of the release's tree. The turn waits for both (`held`).
+ * What has to be there before the harness of a session can be started: of a pinned one its release,
+ * opened, and its own copy of the release's tree; then what the application's setup makes
+ * (setup.c). The turn waits for all (`held`).
  */
 #include "session/session_private.h"
 
@@ -44,24 +45,35 @@ static bool needs_workspace(struct kt_session *s, const struct kt_app_ref *ref)
 	return !s->has_workspace;
 }
 
+void kt_session_set_up(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
+{
+	go_on(s, rc, "setup_failed", err);
+}
+
 bool kt_session_is_ready(struct kt_session *s)
 {
 	struct kt_app_ref *ref;
+	bool copy, setup;
 
-	if (!s->pin || s->harness)
+	if (s->harness)
 		return true;
-	if (!s->preparing) {
-		ref = kt_app_ref_fresh(s);
-		if (ref && !needs_workspace(s, ref))
-			return true;
-		s->preparing = true;
+	if (s->preparing) {
 		s->turn->held = true;
-		if (ref)
-			kt_workspace_make(s, ref, copied);
-		else
-			kt_session_prepare(s);
 		return false;
 	}
+	ref = s->pin ? kt_app_ref_fresh(s) : kt_app_ref_of(s);
+	copy = ref && s->pin && needs_workspace(s, ref);
+	setup = ref && !copy && kt_setup_needed(s, ref);
+	if (ref && !copy && !setup)
+		return true;
+	s->preparing = true;
 	s->turn->held = true;
+	/* Each may be over, with the turn, when it returns. */
+	if (copy)
+		kt_workspace_make(s, ref, copied);
+	else if (setup)
+		kt_setup_run(s, ref);
+	else
+		kt_session_prepare(s);
 	return false;
 }

@@ -239,6 +239,7 @@ void kt_session_delete(struct kt_session *s)
 	size_t turns = s->queue.len + (s->turn ? 1 : 0);
 
 	kt_journal_deleted(reg, s);
+	kt_setup_drop(s);
 	kt_session_notify(s, KT_NOTE_GONE, NULL);
 	kt_assert(!s->watches);
 	if (s->log)
@@ -516,6 +517,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_sync_release(reg);
 	kt_doomed_release(reg);
 	kt_copy_drop(reg);
+	kt_setups_release(reg);
 	while (reg->newest) {
 		struct kt_session *s = reg->newest;
 

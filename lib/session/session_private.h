@@ -94,6 +94,7 @@ struct kt_sessions {
 	struct kt_map pins; /* the same -> struct kt_pin */
 	struct kt_map groups; /* project id -> struct kt_group */
 	struct kt_job *jobs;
+	struct kt_map setups; /* mark -> struct kt_setup of setup.c */
 	struct kt_map by_id;
 	struct kt_session *oldest, *newest;
 	size_t n_sessions;
@@ -197,6 +198,16 @@ struct kt_app_ref *kt_app_ref_of(struct kt_session *s);
 void kt_app_unref(struct kt_app_ref *ref);
 /* Open the release of s; then kt_session_prepared() is called, at once perhaps. */
 void kt_session_prepare(struct kt_session *s);
+/* setup.c */
+/* The application's setup has to run before s can have a harness. */
+bool kt_setup_needed(const struct kt_session *s, const struct kt_app_ref *ref);
+/* Run it, or wait for the run of another session; then kt_session_set_up(), at once perhaps. */
+void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref);
+/* s goes away with its workspace. */
+void kt_setup_drop(struct kt_session *s);
+void kt_setups_release(struct kt_sessions *reg);
+/* ready.c: the setup is done, or why not. */
+void kt_session_set_up(struct kt_session *s, enum kt_code rc, const struct kt_err *err);
 /* As kt_app_ref_of(), but NULL too for a folder that was not looked at just now. */
 struct kt_app_ref *kt_app_ref_fresh(struct kt_session *s);
 /* Let go of releases that nothing has used for a while. */

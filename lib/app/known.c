@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Harnesses without a driver of their own: what in each of them speaks the Agent Client Protocol,
+ * and the line that installs it. `[harness] command` in karta.toml comes before it.
+ */
+#include "app/app.h"
+
+#include "base/str.h"
+
+/* To add one: a line here, its type in settings.c, a row in docs/harnesses.md. */
+static const struct kt_known_harness known[] = {
+	{ "codex-cli", { "codex-acp" }, "npm install -g @zed-industries/codex-acp" },
+	{ "deepagents", { "deepagents-acp" }, "npm install -g deepagents-acp" },
+	{ "goose", { "goose", "acp" },
+		"curl -fsSL "
+		"https://github.com/block/goose/releases/download/stable/download_cli.sh | bash" },
+};
+
+const struct kt_known_harness *kt_known_harness(size_t i)
+{
+	return i < KT_ARRAY_LEN(known) ? &known[i] : NULL;
+}
+
+const struct kt_known_harness *kt_known_harness_find(const char *type)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(known); i++) {
+		if (kt_str_eq(known[i].type, type))
+			return &known[i];
+	}
+	return NULL;
+}
