@@ -27,7 +27,6 @@ struct kt_works {
 /* Free what such a map holds, and empty it. */
 void kt_works_forget(struct kt_map *numbers);
 
-
 struct kt_works *kt_works_get(struct kt_control *ctl);
 
 /* On a worker's thread. */

@@ -53,7 +53,7 @@ test('a known type without its program builds and is released; doctor and sessio
     const dir = tempDir(t, 'folder');
     writeFiles(dir, { 'AGENTS.md': 'x\n', 'karta.toml': toml(type, type), ...files });
     let said = '';
-    try { said = execFileSync(KARTA, ['doctor', dir], { env: { PATH: home, HOME: dir }, stdio: 'pipe' }).toString(); } catch (e) { said = `${e.stdout}${e.stderr}`; }
+    try { said = execFileSync(KARTA, ['doctor', '--dir', dir], { env: { PATH: home, HOME: dir }, stdio: 'pipe' }).toString(); } catch (e) { said = `${e.stdout}${e.stderr}`; }
     assert.match(said, new RegExp(`${type}: cannot find the program '${program}'`));
     assert.ok(said.includes(install), said);
   }
@@ -102,7 +102,7 @@ test('a setup script runs once in each workspace, before the first turn, as its 
     assert.equal(one.status, 200, one.text);
     assert.match(one.text, new RegExp(`xylophone [^ ]*/sessions/${s.id}/home [^ ]*/sessions/${s.id}/workspace`));
     const two = await say(s.id, '[[cat:made.txt]]');
-    assert.equal(two.text.match(/xylophone/g).length, 1, 'once');
+    assert.equal(two.body.text.match(/xylophone/g).length, 1, 'once');
     assert.equal(readFileSync(path.join(server.data, 'sessions', s.id, 'home', 'at-home'), 'utf8'), 'xylophone\n');
   }
   const log = (await c.call('GET', '/agent_projects/{project_ref}/logs', ['up'], { query: '?lines=100' })).text;
