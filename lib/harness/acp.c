@@ -563,6 +563,7 @@ static void prompt_done(struct acp *a, const cJSON *result)
 	const char *why = kt_json_str_or(result, "stopReason", "end_turn");
 	struct ending e = { .stop_reason = why };
 
+	kt_acp_answer_words(a, result);
 	kt_acp_read_usage(a, result, &e.usage);
 	/* OpenCode says 0 of a call that was cut off: it does not know. */
 	if (e.usage.total_tokens == 0)

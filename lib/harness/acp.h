@@ -178,6 +178,8 @@ void kt_acp_error(const cJSON *error, struct acp_error *out);
 /* acp_text.c: the model's words. */
 /* An agent_message_chunk, or agent_thought_chunk. */
 void kt_acp_chunk(struct acp *a, const cJSON *update, bool reasoning);
+/* Agents that stream nothing may give their words with the answer to session/prompt. */
+void kt_acp_answer_words(struct acp *a, const cJSON *result);
 /* Begin the first or next step. */
 void kt_acp_step(struct acp *a);
 /* What comes next begins a part of its own. */

@@ -231,6 +231,42 @@ void kt_acp_chunk(struct acp *a, const cJSON *update, bool reasoning)
 	say(a, p, text, strlen(text));
 }
 
+/* Append the words of a string, a content block, a list of blocks, or a message that holds one. */
+static void add_words(const cJSON *v, struct kt_buf *out, int depth)
+{
+	KT_AUTOFREE char *text = cJSON_IsObject(v) ? kt_acp_block_text(v) : NULL;
+	const cJSON *c;
+
+	if (cJSON_IsString(v))
+		kt_buf_adds(out, v->valuestring);
+	else if (text)
+		kt_buf_adds(out, text);
+	else if (cJSON_IsObject(v) && depth < 3)
+		add_words(kt_json_get(v, "content"), out, depth + 1);
+	if (!cJSON_IsArray(v) || depth >= 3)
+		return;
+	cJSON_ArrayForEach (c, v) {
+		add_words(c, out, depth + 1);
+	}
+}
+
+void kt_acp_answer_words(struct acp *a, const cJSON *result)
+{
+	static const char *const keys[] = { "content", "text", "message" };
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+
+	for (size_t i = 0; i < a->parts.len; i++) {
+		const struct acp_part *p = a->parts.items[i];
+
+		if (!p->reasoning)
+			return;
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(keys) && text.len == 0; i++)
+		add_words(kt_json_get(result, keys[i]), &text, 0);
+	if (text.len)
+		say(a, begin_part(a, false, NULL), text.ptr, text.len);
+}
+
 /* --- a model call that is made again -----------------------------------------------------------
  */
 

@@ -436,6 +436,35 @@ static void test_parts(void **state)
 	world_close(&w);
 }
 
+/* Words that come with the answer alone arrive, and are not said twice. */
+static void test_words_of_the_answer(void **state)
+{
+	static const struct {
+		const char *chunk, *member, *text;
+	} cases[] = {
+		{ NULL, "\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]", "ab" },
+		{ NULL, "\"text\":\"plain\"", "plain" },
+		{ NULL, "\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"m\"}]}", "m" },
+		{ NULL, "\"_meta\":{}", "" },
+		{ "said", "\"text\":\"said\"", "said" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_AUTOFREE char *answer = kt_asprintf(
+			"\"result\":{\"stopReason\":\"max_tokens\",%s}", cases[i].member);
+		KT_AUTOFREE char *log = kt_asprintf("max_tokens||%s||", cases[i].text);
+		struct world w;
+
+		world_ready(&w, NULL);
+		prompt_as(&w, "hi", NULL);
+		if (cases[i].chunk)
+			line(&w, CHUNK("m1", "said"));
+		answer_last(&w, answer);
+		assert_true(kt_str_starts(w.log.ptr, log));
+		world_close(&w);
+	}
+}
+
 static const char *first_text(const cJSON *out, int which)
 {
 	const cJSON *blocks = kt_json_arr(kt_json_get(out, "params"), "prompt");
@@ -838,6 +867,7 @@ int main(void)
 		cmocka_unit_test(test_calls_made_again),
 		cmocka_unit_test(test_again_after_a_tool),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_words_of_the_answer),
 		cmocka_unit_test(test_slash),
 		cmocka_unit_test(test_output_blocks),
 		cmocka_unit_test(test_interrupt_while_choosing),
