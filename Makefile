@@ -33,7 +33,7 @@ note = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
 # In the order of the import ladder: lowest first (scripts/check-imports reads this list).
 MODULES := base text crypto cli net http proc event app pack store client harness control session api
 
-PKGS := libuv libcjson yaml-0.1 md4c
+PKGS := libuv libcjson md4c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 

@@ -213,7 +213,7 @@ static enum kt_code cmd_agents(struct kt_ctx *ctx, const void *arg, struct kt_er
 
 const struct kt_cmd kt_cmd_agents = {
 	.name = "agents",
-	.summary = "list the agents and skills of a folder",
+	.summary = "list the agents, skills and commands of a folder",
 	.group = KT_GROUP_START,
 	.opts = agents_opts,
 	.args_size = sizeof(struct agents_args),

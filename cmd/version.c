@@ -6,7 +6,6 @@
 #include "text/json.h"
 
 #include <uv.h>
-#include <yaml.h>
 
 #if defined(__linux__) && defined(__GLIBC__)
 #include <gnu/libc-version.h>
@@ -73,7 +72,6 @@ static void print_json(bool build)
 		kt_jw_str(&w, LIBC_NAME, LIBC_VERSION);
 		kt_jw_str(&w, "libuv", uv_version_string());
 		kt_jw_str(&w, "cjson", cJSON_Version());
-		kt_jw_str(&w, "libyaml", yaml_get_version_string());
 		kt_jw_obj_end(&w);
 	}
 	kt_jw_obj_end(&w);
@@ -92,9 +90,9 @@ static enum kt_code cmd_version(struct kt_ctx *ctx, const void *arg, struct kt_e
 	kt_outf("karta %s\n", KT_VERSION);
 	if (args->build)
 		kt_outf("compiler: %s\noptimized: %s\nsanitizer: %s\n%s: %s\nlibuv: %s\n"
-			"cjson: %s\nlibyaml: %s\n",
+			"cjson: %s\n",
 			COMPILER, OPTIMIZED, SANITIZER, LIBC_NAME, LIBC_VERSION,
-			uv_version_string(), cJSON_Version(), yaml_get_version_string());
+			uv_version_string(), cJSON_Version());
 	return KT_OK;
 }
 

@@ -23,6 +23,7 @@ static void write_agents(struct kt_jw *w, const struct kt_app *app, const char *
 	kt_jw_null(w, "model");
 	kt_jw_str(w, "type", "primary");
 	kt_jw_bool(w, "default", kt_str_eq(app->default_agent, "default"));
+	kt_jw_bool(w, "answers", true);
 	kt_jw_obj_end(w);
 	for (size_t i = 0; i < app->n_agents; i++) {
 		const struct kt_agent *a = &app->agents[i];
@@ -33,6 +34,7 @@ static void write_agents(struct kt_jw *w, const struct kt_app *app, const char *
 		kt_jw_str(w, "model", a->model);
 		kt_jw_str(w, "type", a->primary ? "primary" : "auxiliary");
 		kt_jw_bool(w, "default", a->is_default);
+		kt_jw_bool(w, "answers", a->answers);
 		kt_jw_obj_end(w);
 	}
 	kt_jw_arr_end(w);

@@ -56,8 +56,13 @@ bool kt_walk_front(struct kt_discovery *d, const char *path, size_t max_bytes,
 	enum kt_yaml_reader reader, struct kt_frontmatter *out);
 /* Folders from dir up to the root of its repository, nearest first; arena strings. */
 void kt_walk_up(struct kt_discovery *d, bool stop_at_home, struct kt_vec *out);
-/* Read a file of the harness as JSON with comments; NULL when it is missing or wrong. */
-KT_MUST_CHECK cJSON *kt_walk_json(const char *path, struct kt_err *err);
+/* Read a file of the harness as a JSON object; NULL when it is missing or none. The caller's. */
+KT_MUST_CHECK cJSON *kt_walk_json(const struct kt_discovery *d, const char *path);
+/*
+ * False when a hosted folder's file or folder is outside of it, by whatever link: a push must not
+ * show what is on the server.
+ */
+bool kt_walk_inside(const struct kt_discovery *d, const char *path);
 
 /* --- discover.c -------------------------------------------------------------------------- */
 

@@ -58,17 +58,23 @@ static const char *file_of(const struct config *c, const char *kind, const char 
 
 /* --- opencode.json ----------------------------------------------------------------------- */
 
-/* The text for "{file:path}": trimmed, within a JSON string. False when the file is not there. */
-static bool add_file(struct kt_buf *out, const char *config, const char *name)
+/*
+ * The text for "{file:path}": trimmed, within a JSON string. False when the file is not there.
+ * Where it is hosted, one outside of the folder is another one there than here: it stays empty.
+ */
+static bool add_file(
+	const struct kt_discovery *d, struct kt_buf *out, const char *config, const char *name)
 {
 	KT_AUTOFREE char *dir = kt_path_dir(config);
 	KT_AUTOFREE char *path = name[0] == '/' ? kt_strdup(name) : kt_path_join(dir, name);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 	KT_AUTO_BUF struct kt_buf quoted = KT_BUF_INIT(6 * KT_MAX_AGENT_FILE_BYTES);
-	size_t from = 0;
+	size_t from;
 
 	if (kt_fs_read(path, &text, NULL) != KT_OK)
-		return false;
+		return d->ld->hosted && name[0] == '/';
+	if (!kt_walk_inside(d, path))
+		return true;
 	while (text.len && strchr(" \t\r\n", text.ptr[text.len - 1]))
 		kt_buf_truncate(&text, text.len - 1);
 	from = strspn(text.ptr, " \t\r\n");
@@ -110,7 +116,7 @@ static bool put_in(
 		if (env) {
 			value = d->ld->hosted ? NULL : any_env(name);
 			kt_buf_adds(out, value ? value : "");
-		} else if (!add_file(out, path, name)) {
+		} else if (!add_file(d, out, path, name)) {
 			KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 
 			kt_load_note(d->ld, KT_ERROR, shown, 0, 0, "add the file",
@@ -131,7 +137,7 @@ static cJSON *read_config(struct kt_discovery *d, const char *path)
 	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 	struct kt_err err = KT_ERR_INIT;
 	cJSON *doc = NULL;
-	enum kt_code code = kt_fs_read(path, &raw, &err);
+	enum kt_code code = kt_walk_inside(d, path) ? kt_fs_read(path, &raw, &err) : KT_ENOTFOUND;
 
 	if (code == KT_ENOTFOUND || (code == KT_OK && !raw.len))
 		return NULL;

@@ -46,9 +46,21 @@ bool kt_walk_first(struct kt_discovery *d, const char *path)
 	return !kt_map_set(&d->seen, key, d);
 }
 
+bool kt_walk_inside(const struct kt_discovery *d, const char *path)
+{
+	const char *dir = d->ld->app->dir;
+	KT_AUTOFREE char *real = NULL;
+	size_t n = strlen(dir);
+
+	if (!d->ld->hosted)
+		return true;
+	return kt_path_real(path, &real, NULL) == KT_OK && !strncmp(real, dir, n) &&
+		(real[n] == '/' || !real[n]);
+}
+
 bool kt_walk_list(struct kt_discovery *d, const char *dir, char ***out, size_t *n)
 {
-	return !is_full(d, dir) && kt_fs_list(dir, out, n, NULL) == KT_OK;
+	return !is_full(d, dir) && kt_walk_inside(d, dir) && kt_fs_list(dir, out, n, NULL) == KT_OK;
 }
 
 char *kt_walk_shown(const struct kt_discovery *d, const char *path)
@@ -69,7 +81,7 @@ static bool wanted(const struct kt_walk *how, const char *name)
 static void walk(struct kt_discovery *d, const struct kt_walk *how, const char *dir,
 	const char *base, int depth)
 {
-	DIR *list = opendir(dir);
+	DIR *list = kt_walk_inside(d, dir) ? opendir(dir) : NULL;
 	struct dirent *e;
 
 	if (!list)
@@ -132,6 +144,11 @@ bool kt_walk_front(struct kt_discovery *d, const char *path, size_t max_bytes,
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 	struct kt_err err = KT_ERR_INIT;
 
+	if (!kt_walk_inside(d, path)) {
+		kt_discover_warn(d, path, NULL, "put the file into the folder",
+			"the link leads out of the folder: there is nothing where this runs");
+		return false;
+	}
 	if (read_head(path, most, &text, &size, &err) != KT_OK) {
 		kt_discover_warn(d, path, NULL, NULL, "%s, so the harness cannot either", err.msg);
 		return false;
@@ -171,17 +188,16 @@ void kt_walk_up(struct kt_discovery *d, bool stop_at_home, struct kt_vec *out)
 	free(at);
 }
 
-cJSON *kt_walk_json(const char *path, struct kt_err *err)
+cJSON *kt_walk_json(const struct kt_discovery *d, const char *path)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 	cJSON *doc = NULL;
-	enum kt_code code = kt_fs_read(path, &text, err);
 
-	if (code != KT_OK) {
-		/* One that is not there is no fault. */
-		if (err && code == KT_ENOTFOUND)
-			*err = (struct kt_err)KT_ERR_INIT;
+	if (!kt_walk_inside(d, path) || kt_fs_read(path, &text, NULL) != KT_OK ||
+		kt_jsonc_parse_lenient(text.ptr, text.len, &doc, NULL) != KT_OK)
 		return NULL;
-	}
-	return kt_jsonc_parse_lenient(text.ptr, text.len, &doc, err) == KT_OK ? doc : NULL;
+	if (cJSON_IsObject(doc))
+		return doc;
+	cJSON_Delete(doc);
+	return NULL;
 }

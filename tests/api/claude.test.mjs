@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CLAUDE, call, doneOf, errorOf, eventually, existsSync, harnessEnv, newSession, openStream, path, processesWith,
-  startKarta, startModel, tempDir, textOf, turn, writeFiles } from './lib.mjs';
+  startKarta, startModel, tempDir, textOf, turn, writeFileSync, writeFiles } from './lib.mjs';
 
 const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
-async function setUp(t, { args = [], env = {}, files = {}, data } = {}) {
+async function setUp(t, { args = [], env = {}, files = {}, data, home = tempDir(t, 'home') } = {}) {
   const model = await startModel(t);
   const dir = tempDir(t, 'claude');
-  const home = tempDir(t, 'home');
   writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n',
     '.claude/agents/reviewer.md': '---\nname: reviewer\ndescription: reviews\n---\nYou review.\n', ...files });
   const options = { args, data, env: { ...harnessEnv(model, home), ...env } };
@@ -173,4 +172,37 @@ test('agent choice and hand-off', { skip }, async (t) => {
   assert.deepEqual(events.find((e) => e.data.state === 'handoff').data, { state: 'handoff', from: 'default', to: 'reviewer' });
   assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).body.current_agent, 'reviewer');
   assert.ok(model.requests().length > 0);
+});
+
+/* karta reads the user's agents where it stands; the program is given another configuration. */
+test('an agent that the harness refuses leaves the session to the one before', { skip }, async (t) => {
+  const elsewhere = tempDir(t, 'config');
+  const program = path.join(elsewhere, 'claude');
+  writeFileSync(program, `#!/bin/sh\nCLAUDE_CONFIG_DIR='${elsewhere}/own' exec '${CLAUDE}' "$@"\n`, { mode: 0o755 });
+  const home = tempDir(t, 'home');
+  writeFiles(home, { '.claude/agents/ghost.md': '---\nname: ghost\ndescription: only of the user\n---\nx\n' });
+  const { karta } = await setUp(t, { home, env: { KARTA_CLAUDE: program }, files: { '.claude/agents/silent.md': '---\nname: silent\n---\nx\n' } });
+  const id = await newSession(karta);
+  const send = (text, agent) => call(karta, 'POST', `/v1/sessions/${id}/messages`, { text, agent });
+  const current = async () => (await call(karta, 'GET', `/v1/sessions/${id}`)).body.current_agent;
+
+  assert.ok((await call(karta, 'GET', '/v1/agents')).body.data.some((a) => a.name === 'ghost'));
+  assert.match((await send('one')).body.text, /^You said: one/);
+  const refused = await send('two', 'ghost');
+  assert.equal(refused.status, 422);
+  assert.match(JSON.stringify(refused.body), /agent_not_found/);
+  assert.match(JSON.stringify(refused.body), /ghost/);
+  assert.equal(await current(), 'default');
+  assert.match((await send('three')).body.text, /^You said: three/);
+  assert.match((await send('[[text:as reviewer]]', 'reviewer')).body.text, /as reviewer/);
+  assert.equal((await send('four', 'ghost')).status, 422);
+  assert.equal(await current(), 'reviewer', 'the one before, not the default');
+  assert.match((await send('five')).body.text, /^You said: five/);
+  /* One that the harness leaves out, and one that nobody knows, are refused before a turn begins. */
+  for (const name of ['silent', 'nobody']) {
+    const before = (await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq;
+    assert.equal((await send('six', name)).status, 422);
+    assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq, before);
+    assert.equal(await current(), 'reviewer');
+  }
 });

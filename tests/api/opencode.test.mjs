@@ -19,7 +19,7 @@ async function setUp(t, { args = [], files = {} } = {}) {
 // One server for all of it: OpenCode takes seconds to start.
 test('OpenCode', { skip, ...seconds(150) }, async (t) => {
   const { karta, dir, options } = await setUp(t, { files: { '.opencode/command/greet.md': '---\ndescription: says hello\n---\n[[text:hello $ARGUMENTS]]\n',
-    '.opencode/agent/reviewer.md': '---\ndescription: reviews\nmode: primary\n---\nYou review.\n' } });
+    '.opencode/agent/helper.md': '---\ndescription: helps\nmode: subagent\n---\nx\n', '.opencode/agent/reviewer.md': '---\ndescription: reviews\nmode: primary\n---\nYou review.\n' } });
   const send = async (id, text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text })).body;
   const answer = async (id, rq, decision) => (await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision })).body;
   const tool = (cmd) => `[[tool:bash ${JSON.stringify({ command: cmd, description: 'd' })}]] [[text:done with it]]`;
@@ -71,6 +71,15 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
     const other = await call(karta, 'POST', `/v1/sessions/${plan}/messages`, { text: 'hi', agent: 'reviewer' });
     assert.equal(other.status, 422);
     assert.match(other.body.detail, /permission mode 'plan'/);
+  });
+  await t.test('a sub-agent has no messages', async () => {
+    const agents = (await call(karta, 'GET', '/v1/agents')).body.data;
+    assert.equal(agents.find((a) => a.name === 'helper').answers, false);
+    const other = await newSession(karta);
+    const refused = await call(karta, 'POST', `/v1/sessions/${other}/messages`, { text: 'x', agent: 'helper' });
+    assert.equal(refused.status, 422);
+    assert.match(refused.body.detail, /'helper' is one that only other agents call/);
+    assert.match((await send(other, 'hello')).text, /^You said: hello \(message 1\)/);
   });
   await t.test('interrupt, then alive', async () => {
     const watch = openStream(karta, `/v1/sessions/${id}/events?after=${(await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq}`);

@@ -64,7 +64,7 @@ def compile_bundle(out, karta):
     if not objects:
         raise Skip("the objects of karta are not beside it: make bench builds them")
     target = os.path.join(out, "bundle")
-    libs = subprocess.run(["pkg-config", "--libs", "libcjson", "yaml-0.1"], capture_output=True,
+    libs = subprocess.run(["pkg-config", "--libs", "libcjson"], capture_output=True,
                           text=True, check=True).stdout.split()
     done = subprocess.run(shlex.split(os.environ.get("CC", "gcc")) + CFLAGS + [
         "-I" + HERE, "-I" + os.path.join(ROOT, "lib"), "-include", "base/banned.h", "-o", target,

@@ -81,7 +81,7 @@ def installed_size(b):
     dest = temp_dir(b.stack, "install")
     how = install_into(b, dest)
     size = du_kib(dest) / MIB
-    libs = re.findall(r"=> (/\S*/lib(?:uv|cjson|yaml|md4c)\S*)",
+    libs = re.findall(r"=> (/\S*/lib(?:uv|cjson|md4c)\S*)",
                       subprocess.run(["ldd", b.karta], capture_output=True, text=True).stdout)
     with_libs = size + sum(du_kib(os.path.realpath(x)) for x in libs) / MIB
     other = du_kib(SandboxAgent.find()) / MIB

@@ -49,6 +49,34 @@ test_expect_success 'errors with --json: one object, exit 1' '
 	test_json out "d[\"findings\"][0][\"line\"] == 2 and d[\"findings\"][0][\"severity\"] == \"error\""
 '
 
+test_expect_success 'what the harness leaves out is a warning and stops nothing' '
+	rm app/karta.toml &&
+	printf "%s\n" "---" "name: billing" "description: Use this: money" "---" >app/.claude/agents/billing.md &&
+	printf "%s\n" "---" "name: silent" "---" >app/.claude/agents/silent.md &&
+	printf "%s\n" "---" "name: \"x" "---" >app/.claude/agents/broken.md &&
+	echo "# Our agents" >app/.claude/agents/README.md &&
+	mkdir -p app/.claude/commands/git && echo "Commit." >app/.claude/commands/git/commit.md &&
+	"$KARTA" agents --dir app >out 2>err &&
+	test_grep "^billing +sub-agent .*Use this: money" out &&
+	test_grep "^COMMAND +FILE" out &&
+	test_grep "^/git:commit +.claude/commands/git/commit.md" out &&
+	! grep -qE "^(silent|broken)" out &&
+	test_grep "silent.md: warning: no agent for Claude Code: .silent. has no .description." err &&
+	test_grep "broken.md:[0-9]+:[0-9]+: warning: no agent for Claude Code: its front matter is no YAML" err &&
+	! grep -q README err &&
+	"$KARTA" doctor --dir app >out 2>err || true &&
+	test_grep "! folder +.claude/agents/silent.md: no agent for Claude Code" out
+'
+
+test_expect_success 'what keeps OpenCode from starting is an error, the rest is listed' '
+	mkdir -p open/.opencode/agent && echo "You are Beans." >open/AGENTS.md &&
+	printf "%s\n" "---" "description: helps" "---" >open/.opencode/agent/good.md &&
+	printf "%s\n" "---" "tools: Read, Grep" "---" >open/.opencode/agent/bad.md &&
+	test_must_exit 1 "$KARTA" agents --dir open >out 2>err &&
+	test_grep "bad.md:1:1: error: OpenCode does not start with this: .tools. must be" err &&
+	test_grep "^good" out
+'
+
 test_expect_success 'no application' '
 	mkdir none &&
 	test_must_exit 1 "$KARTA" agents --dir none >out 2>err &&
@@ -61,7 +89,7 @@ test_expect_success 'no application' '
 
 test_expect_success 'control characters in files do not reach the terminal' '
 	printf -- "---\nname: evil\ndescription: \"a\\\\e[31mb\"\n---\n" >app/.claude/agents/evil.md &&
-	rm app/karta.toml &&
+	rm -f app/karta.toml &&
 	"$KARTA" agents --dir app >out &&
 	test_grep "^evil" out &&
 	! grep "$(printf "\033")" out

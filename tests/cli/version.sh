@@ -11,7 +11,7 @@ test_expect_success 'the version is the one of the Makefile' '
 
 test_expect_success '--build names compiler and libraries' '
 	"$KARTA" version --build >out &&
-	for name in compiler optimized sanitizer libuv cjson libyaml; do
+	for name in compiler optimized sanitizer libuv cjson; do
 		test_grep "^$name: ." out || return 1
 	done
 '

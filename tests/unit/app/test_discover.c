@@ -177,7 +177,7 @@ static void test_claude_places(void **state)
 	assert_string_equal(app->skills[0].description, "user");
 	kt_app_free(app);
 	assert_int_equal(kt_app_load(sub, &hosted, &app, &err), KT_OK);
-	assert_int_equal(app->n_agents, 2);
+	assert_int_equal(app->n_agents, 1);
 	assert_string_equal(app->skills[0].description, "sub");
 	kt_app_free(app);
 	drop_dir(dir);
@@ -330,6 +330,47 @@ static void test_opencode_refuses(void **state)
 	}
 }
 
+/* What a push shows of the server must be what was pushed. */
+static void test_hosted_stays_inside(void **state)
+{
+	char *dir = make_dir();
+	KT_AUTOFREE char *app_dir = kt_path_join(dir, "app");
+	KT_AUTOFREE char *config = kt_asprintf(
+		"{\"agent\": {\"x\": {\"description\": \"{file:%s/secret.md}|{file:../secret.md}|"
+		"{env:HOME}\"}}}",
+		dir);
+
+	put_file(dir, "secret.md", "---\nname: secret\ndescription: of the server\n---\n");
+	put_file(dir, "agents/a.md", "---\nname: a\ndescription: of the server\n---\n");
+	put_file(dir, "skills/s/SKILL.md", "---\nname: s\ndescription: of the server\n---\n");
+	put_file(dir, "app/CLAUDE.md", "x");
+	put_file(dir, "app/.claude/agents/own.md", "---\nname: own\ndescription: d\n---\n");
+	put_file(dir, "app/opencode.json", config);
+	for (int i = 0; i < 3; i++) {
+		static const char *const links[][2] = {
+			{ "../../../secret.md", "app/.claude/agents/link.md" },
+			{ "../../../agents", "app/.claude/agents/more" },
+			{ "../../skills", "app/.claude/skills" },
+		};
+		KT_AUTOFREE char *at = kt_path_join(dir, links[i][1]);
+
+		assert_int_equal(symlink(links[i][0], at), 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		const struct kt_app_options opts = { .harness = i ? "opencode" : "claude-code",
+			.hosted = true };
+		struct kt_err err = KT_ERR_INIT;
+		struct kt_app *app;
+
+		assert_int_equal(kt_app_load(app_dir, &opts, &app, &err), KT_OK);
+		assert_int_equal(app->n_agents, 1);
+		assert_int_equal(app->n_skills, 0);
+		assert_string_equal(app->agents[0].description, i ? "||" : "d");
+		kt_app_free(app);
+	}
+	drop_dir(dir);
+}
+
 /* A link to itself must not be followed for ever. */
 static void test_loop(void **state)
 {
@@ -426,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_claude_plugins),
 		cmocka_unit_test(test_opencode),
 		cmocka_unit_test(test_opencode_refuses),
+		cmocka_unit_test(test_hosted_stays_inside),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_fingerprint),
 		cmocka_unit_test(test_fingerprint_cost),

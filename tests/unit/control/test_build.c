@@ -112,6 +112,36 @@ static void test_failed_build_changes_nothing(void **state)
 	answer_clear(&a);
 }
 
+/* A fault in one agent is in the log and stops nothing; one that stops OpenCode stops the build. */
+static void test_faults_of_agents(void **state)
+{
+	struct rig *r = *state;
+	const struct file left_out[] = { CLAUDE_MD,
+		{ ".claude/agents/README.md", "# Agents\n", 0 },
+		{ ".claude/agents/good.md", "---\nname: good\ndescription: Use it: now\n---\nx\n", 0 },
+		{ ".claude/agents/mute.md", "---\nname: mute\n---\nx\n", 0 } };
+	const struct file stopped[] = { { "AGENTS.md", "x", 0 },
+		{ ".opencode/agent/a.md", "---\ntools: Read, Grep\n---\nx\n", 0 } };
+	struct answer a = { 0 };
+
+	deploy(r, &a, "beans", left_out, 4, "");
+	ASSERT_STATUS(&a, 201);
+	{
+		KT_AUTOFREE char *log = log_text(r, "beans", "v1");
+
+		assert_non_null(strstr(log, ".claude/agents/mute.md: warning: no agent for Claude "
+					    "Code: 'mute' has no 'description'"));
+		assert_non_null(strstr(log, "fix: say in it when the agent is of use"));
+		assert_null(strstr(log, "README"));
+	}
+	deploy(r, &a, "tea", stopped, 2, "");
+	ASSERT_STATUS(&a, 422);
+	assert_string_equal(a.code, "build_failed");
+	assert_non_null(strstr(a.message, ".opencode/agent/a.md:1:1: error: OpenCode does not start "
+					  "with this: 'tools' must be"));
+	answer_clear(&a);
+}
+
 static void test_ref_moved(void **state)
 {
 	struct rig *r = *state;
@@ -473,6 +503,7 @@ int main(void)
 		T(test_first_release),
 		T(test_second_supersedes),
 		T(test_failed_build_changes_nothing),
+		T(test_faults_of_agents),
 		T(test_ref_moved),
 		T(test_two_pushes),
 		T(test_serialized),

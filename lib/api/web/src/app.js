@@ -87,7 +87,7 @@ function draw() {
 	drawWelcome(gone, turns.length === 0);
 	drawWaiting(inputs);
 	box.update({
-		session: app.current, agents: app.dev?.agents ?? [], currentAgent: session?.current_agent ?? null,
+		session: app.current, agents: (app.dev?.agents ?? []).filter((agent) => agent.answers !== false), currentAgent: session?.current_agent ?? null,
 		busy: activeTurn(app.model) !== null, disabled: gone,
 	});
 	document.title = `${inputs.length > 0 ? "● " : ""}${project} – karta`;
