@@ -56,7 +56,7 @@ complete -c karta -n '__karta_at "dev"' -l warm -x -d 'harnesses started ahead (
 complete -c karta -n '__karta_at "dev"' -l no-chat -d 'serve only, without a chat here'
 complete -c karta -n '__karta_at "dev"' -l open -d 'open the page in a browser'
 complete -c karta -n '__karta_at "dev"' -l trust -d 'let the folder\'s own settings allow things without asking'
-complete -c karta -n '__karta_at ""' -a agents -d 'list the agents and skills of a folder'
+complete -c karta -n '__karta_at ""' -a agents -d 'list the agents, skills and commands of a folder'
 complete -c karta -n '__karta_at "agents"' -l dir -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of the application (default: .)'
 complete -c karta -n '__karta_at ""' -a doctor -d 'check what karta dev needs, with a fix for each finding'
 complete -c karta -n '__karta_at "doctor"' -l dir -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of the application (default: .)'
