@@ -16,6 +16,7 @@ const drop = { fault: 'drop', times: 1 };
 const question = tool('AskUserQuestion', { questions: [{ question: 'Which colour?', header: 'Colour', multiSelect: false,
   options: [{ label: 'Red', description: 'r' }, { label: 'Blue', description: 'b' }] }] });
 const once = Array(4).fill('approve_once');
+const answered = (d) => ({ decision: 'answer', answers: { [d.questions[0].question]: 'Blue' } });
 const saying = (words) => (e) => e.type === 'text' && e.data.part.text.includes(words);
 const running = (e) => e.type === 'tool_use' && e.data.state === 'running';
 
@@ -112,7 +113,8 @@ const BEHAVIOURS = [
   { name: 'a picture of a server', text: blocks(tool('mcp__toy__picture')) + then('ok'), inputs: once },
   { name: 'blocks of every kind', text: blocks(tool('mcp__toy__many')) + then('ok'), inputs: once },
   { name: 'a server\'s tool that fails', text: blocks(tool('mcp__toy__fail')) + then('ok'), inputs: once },
-  { name: 'a server that asks', text: blocks(tool('mcp__toy__form')) + then('ok'), inputs: ['approve_once', 'deny'], todo: 'nobody hears of the question' },
+  { name: 'a server that asks', text: blocks(tool('mcp__toy__form')) + then('ok'), inputs: ['approve_once', 'deny'] },
+  { name: 'a server that is answered', text: blocks(tool('mcp__toy__form')) + then('ok'), inputs: ['approve_once', answered] },
   { name: 'background work', turns: 2, text: blocks(bash('while [ ! -e go ]; do sleep 0.1; done; echo bg', { run_in_background: true })) + then('started'), inputs: once,
     between: (dir) => writeFileSync(`${dir}/go`, '') },
   { name: 'things to do', text: blocks(tool('TaskCreate', { subject: 'one', description: 'd', activeForm: 'doing' })) + blocks(tool('TaskUpdate', { taskId: '1', status: 'in_progress' })) + then('ok') },
@@ -127,7 +129,7 @@ const BEHAVIOURS = [
   // Questions, plans, rules.
   { name: 'a denied call', text: blocks(bash('touch no')) + then('denied'), inputs: ['deny'] },
   { name: 'calls of the same kind', text: blocks(bash('touch a')) + blocks(bash('touch a')) + then('both'), inputs: ['approve_session'] },
-  { name: 'a question', text: blocks(question) + then('ok'), inputs: [(d) => ({ decision: 'answer', answers: { [d.questions[0].question]: 'Blue' } })] },
+  { name: 'a question', text: blocks(question) + then('ok'), inputs: [answered] },
   { name: 'a question without an answer', text: blocks(question) + then('ok'), inputs: ['deny'] },
   { name: 'a plan', session: 'plan', create: { permission_mode: 'plan' }, text: blocks({ text: 'A plan.' }, tool('ExitPlanMode', { plan: '1. do it' })) + blocks(bash('touch planned')) + then('done'), inputs: ['deny'] },
   { name: 'a plan that is taken', session: 'plan', text: blocks({ text: 'A plan.' }, tool('ExitPlanMode', { plan: '1. do it' })) + blocks(bash('touch planned')) + then('done'), inputs: once },

@@ -69,6 +69,7 @@ const BEHAVIOURS = [
   { name: 'a picture of a server', text: blocks(tool('toy_picture')) + then('ok') },
   { name: 'blocks of every kind', text: blocks(tool('toy_many')) + then('ok') },
   { name: 'a server\'s tool that fails', text: blocks(tool('toy_fail')) + then('ok') },
+  { name: 'a server that asks', text: blocks(tool('toy_form')) + then('ok'), inputs: ['deny'] },
   { name: 'a written file', text: blocks(tool('write', { filePath: 'x.txt', content: 'hello\n' })) + then('written'), inputs: once },
   { name: 'an edited file', text: blocks(tool('read', { filePath: 'x.txt' })) + blocks(tool('edit', { filePath: 'x.txt', oldString: 'hello', newString: 'bye' })) + then('edited'), inputs: once },
   { name: 'things to do', text: blocks(tool('todowrite', { todos: [{ content: 'one', status: 'in_progress', priority: 'high', id: '1' }] })) + then('ok') },
