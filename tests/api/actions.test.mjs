@@ -520,7 +520,7 @@ n = db.execute("UPDATE releases SET expires_us = 1 WHERE preview = 'fake-fix-log
 assert n == 1, n
 db.commit()`, path.join(server.data, 'karta.db'), stateOf(server.data)]);
   server = await startServe(t, { data: server.home, env });
-  await eventually(async () => !(await labels()).includes('fake-fix-login'), 'it expired', 20000);
+  await eventually(async () => !(await labels()).includes('fake-fix-login'), 'it expired');
   assert.deepEqual(await labels(), young.filter((l) => l !== 'fake-fix-login'));
   assert.equal((await session('fake-fix-login')).status, 404);
   assert.equal((await talk(s1.id, 'after all')).status, 200, 'its session goes on');

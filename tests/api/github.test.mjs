@@ -398,7 +398,7 @@ test('a pull request from a fork gets no secrets', async (t) => {
 
   for (const [pr, head, fork] of [[2, 'acme/bot', false], [3, 'ACME/Bot', false], [4, 'stranger/bot', true], [5, null, true]]) {
     await accepted(s.server, 'pull_request', pulled('opened', pr, needs, { head }));
-    await eventually(() => s.preview(`bot-pr-${pr}`), `the preview of ${pr}`, 30000);
+    await eventually(() => s.preview(`bot-pr-${pr}`), `the preview of ${pr}`);
     const r = (await s.releases()).find((x) => x.pr === pr);
     assert.equal(r.fork, fork, `${pr}`);
     // The agent's own environment: it is what its session was started with.

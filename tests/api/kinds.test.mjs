@@ -70,7 +70,7 @@ test('a known type runs by its program, with its own arguments and the settings 
     const release = (await publish(c, type, archive(t, { 'karta.toml': toml(type, type, '[env]\nWANT_ARGS = {}\n'), ...files }, type))).body;
     assert.deepEqual([release.state, release.harness], ['active', type], JSON.stringify(release));
     await c.call('PATCH', '/agent_projects/{project_ref}/config', [type], { body: { set: { WANT_ARGS: type === 'goose' ? 'acp' : '' } } });
-    await eventually(async () => (await c.call('GET', '/agent_projects/{project_ref}', [type])).body.current.version === 'v2', 'the variable', 30000);
+    await eventually(async () => (await c.call('GET', '/agent_projects/{project_ref}', [type])).body.current.version === 'v2', 'the variable');
     const s = (await c.call('POST', S, [type], { body: {} })).body;
     const sent = await c.call('POST', `${S}/{session_id}/messages`, [type, s.id], { body: { text: '[[text:here]]' } });
     assert.equal(sent.status, 200, sent.text);
@@ -94,7 +94,7 @@ test('a setup script runs once in each workspace, before the first turn, as its 
   const files = { 'karta.toml': agentToml('up', '').replace('[harness]', `${SETUP}[harness]`), 'setup.sh': script };
   assert.equal((await publish(c, 'up', archive(t, files, 'up'))).body.state, 'active');
   await c.call('PATCH', '/agent_projects/{project_ref}/config', ['up'], { body: { set: { WORD: 'xylophone' } } });
-  await eventually(async () => (await c.call('GET', '/agent_projects/{project_ref}', ['up'])).body.current.version === 'v2', 'the variable', 30000);
+  await eventually(async () => (await c.call('GET', '/agent_projects/{project_ref}', ['up'])).body.current.version === 'v2', 'the variable');
   const say = async (id, text, project = 'up') => c.call('POST', `${S}/{session_id}/messages`, [project, id], { body: { text } });
   for (let i = 0; i < 2; i++) {
     const s = (await c.call('POST', S, ['up'], { body: {} })).body;
@@ -129,7 +129,7 @@ test('a setup script runs once in each workspace, before the first turn, as its 
   const z = (await c.call('POST', S, ['slow'], { body: {} })).body;
   const sent = await c.call('POST', `${S}/{session_id}/messages`, ['slow', z.id], { body: { text: 'x' }, headers: { prefer: 'respond-async' } });
   assert.equal(sent.status, 202, sent.text);
-  await eventually(async () => /setup: begun/.test((await c.call('GET', '/agent_projects/{project_ref}/logs', ['slow'])).text), 'its start', 30000);
+  await eventually(async () => /setup: begun/.test((await c.call('GET', '/agent_projects/{project_ref}/logs', ['slow'])).text), 'its start');
   assert.equal((await c.call('DELETE', `${S}/{session_id}`, ['slow', z.id])).status, 204);
   assert.equal(await server.stop(), 0, server.err);
 });

@@ -100,7 +100,7 @@ test('from the API to the harness', async (t) => {
   await karta.stop();
   const ahead = path.join(tempDir(t, 'seen'), 'starts');
   karta = await startKarta(t, dir, { args: ['--warm', '1'], env: { ...env, FAKE_CLAUDE_DIR: ahead }, data });
-  await eventually(() => starts(ahead).length, 'the harness started ahead', 60000);
+  await eventually(() => starts(ahead).length, 'the harness started ahead');
   const warm = starts(ahead)[0];
   for (const name of ['--model', '--settings']) assert.equal(option(warm, name), option(first, name), name);
   // A thought that was asked for is shown, one that was not is not: its only trace is in the events.

@@ -102,7 +102,7 @@ start() {
 	export KARTA_SERVER
 }
 drive() {
-	cat >script.py && timeout $((600 * test_slow)) python3 drive.py script.py "$@"
+	cat >script.py && timeout $((600 * TEST_SLOW)) python3 drive.py script.py "$@"
 }
 
 test_expect_success 'without a server the error says how to start one' '

@@ -219,7 +219,7 @@ test_expect_success 'no right, no server, no time' '
 	test_grep "this key may not write" err &&
 	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 deploy >out 2>err && test_empty out &&
 	test_must_exit 4 env KARTA_API_KEY=kt_live_wrong "$KARTA" deploy >out 2>err && test_grep -v kt_live err &&
-	test_must_exit 3 "$KARTA" --server "$fake" --timeout $((3 * test_slow))s deploy slow >out 2>err && test_empty out &&
+	test_must_exit 3 "$KARTA" --server "$fake" --timeout $((3 * TEST_SLOW))s deploy slow >out 2>err && test_empty out &&
 	test_grep "the deploy goes on" err && test_grep "release rel_" err &&
 	test_must_exit 3 "$KARTA" --server "$fake" --timeout 1s deploy hang >out 2>err &&
 	test_grep "nothing was released" err

@@ -34,7 +34,7 @@ test_expect_success 'a scope holds no other' '
 '
 
 test_expect_success 'an expired key is refused, and listed with --all only' '
-	short=$("$KARTA" keys create brief --expires "$((2 * test_slow))s" -q) && KARTA_API_KEY=$short "$KARTA" whoami &&
+	short=$("$KARTA" keys create brief --expires "$((2 * TEST_SLOW))s" -q) && KARTA_API_KEY=$short "$KARTA" whoami &&
 	test_wait_for test_must_exit 4 env KARTA_API_KEY="$short" "$KARTA" whoami &&
 	"$KARTA" keys >out && test_grep -v brief out && "$KARTA" keys list --all >out && test_grep "brief .* expired$" out
 '

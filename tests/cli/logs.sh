@@ -26,9 +26,9 @@ for l in open(sys.argv[1]): print(json.loads(l)["data"]["text"])' "$1"
 }
 
 test_expect_success 'the past, and then it ends' '
-	timeout $((120 * test_slow)) "$KARTA" logs >out 2>err && test_empty err && test_grep "^[0-9-]*T[0-9:.]*\+00:00 build\[v1\]: -----> Activated v1$" out &&
+	timeout $((120 * TEST_SLOW)) "$KARTA" logs >out 2>err && test_empty err && test_grep "^[0-9-]*T[0-9:.]*\+00:00 build\[v1\]: -----> Activated v1$" out &&
 	test_grep " session\[v1 $id\]: session created$" out && test_grep " release\[v1\]: v1 is active$" out &&
-	timeout $((120 * test_slow)) "$KARTA" logs bot --json >all && seqs all && texts all >t && test_grep "^session created$" t
+	timeout $((120 * TEST_SLOW)) "$KARTA" logs bot --json >all && seqs all && texts all >t && test_grep "^session created$" t
 '
 
 test_expect_success '--lines' '
@@ -80,12 +80,12 @@ test_expect_success 'following with a filter goes on where it was' '
 '
 
 test_expect_success 'following up to a time ends there' '
-	until=$(date -u -d "+3 seconds" +%Y-%m-%dT%H:%M:%SZ) && timeout $((120 * test_slow)) "$KARTA" logs --tail --until "$until" --lines 1 >out 2>err &&
+	until=$(date -u -d "+3 seconds" +%Y-%m-%dT%H:%M:%SZ) && timeout $((120 * TEST_SLOW)) "$KARTA" logs --tail --until "$until" --lines 1 >out 2>err &&
 	test -s out && test_empty err
 '
 
 test_expect_success 'a server that is gone: --timeout gives up' '
-	: >out; "$KARTA" logs --tail --timeout $((3 * test_slow))s --lines 1 >out 2>err & pid=$!; test_background "$pid"
+	: >out; "$KARTA" logs --tail --timeout $((3 * TEST_SLOW))s --lines 1 >out 2>err & pid=$!; test_background "$pid"
 	test_wait_for test -s out && stop_serve && { wait "$pid"; test $? -eq 3; } && start_serve
 '
 

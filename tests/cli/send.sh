@@ -184,10 +184,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 EOT
 
 test_expect_success 'a terminal is asked' '
-	timeout $((300 * test_slow)) python3 onatty.py "$KARTA" "$url" "$refund" xo >out &&
+	timeout $((300 * TEST_SLOW)) python3 onatty.py "$KARTA" "$url" "$refund" xo >out &&
 	test_grep "file_path: orders.csv" out && test_grep "558 bytes" out &&
 	test_grep "All done, Mia" out && test "$(grep -c -F "[d]eny>" out)" -eq 2 &&
-	timeout $((300 * test_slow)) python3 onatty.py "$KARTA" "$url" "$refund" d >out && test_grep "not able to finish" out
+	timeout $((300 * TEST_SLOW)) python3 onatty.py "$KARTA" "$url" "$refund" d >out && test_grep "not able to finish" out
 '
 test_stop "$server"
 start 1 || exit 1
@@ -202,7 +202,7 @@ test_expect_success 'Ctrl-C interrupts the turn, and status 130 says so' '
 '
 
 test_expect_success '--timeout gives up, and the turn goes on' '
-	test_must_exit 3 "$KARTA" --server "$url" --timeout $((3 * test_slow))s send slow >out 2>err &&
+	test_must_exit 3 "$KARTA" --server "$url" --timeout $((3 * TEST_SLOW))s send slow >out 2>err &&
 	test_grep "the turn goes on in sess_" err
 '
 

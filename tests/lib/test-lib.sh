@@ -29,9 +29,9 @@ test_pids=
 test_finished=
 
 # How much slower than a quiet machine this one is (tests/run measures it), rounded up.
-test_slow=${KARTA_TEST_SLOW:-1}
-case $test_slow in
-*.*) test_slow=$((${test_slow%%.*} + 1)) ;;
+TEST_SLOW=${KARTA_TEST_SLOW:-1}
+case $TEST_SLOW in
+*.*) TEST_SLOW=$((${TEST_SLOW%%.*} + 1)) ;;
 esac
 
 # Settings of the user must not change what is tested.
@@ -76,7 +76,7 @@ test_signal_all() {
 test_stop_background() {
 	test_signal_all TERM
 	test_tries=0
-	while test -n "$test_alive" && test "$test_tries" -lt $((200 * test_slow)); do
+	while test -n "$test_alive" && test "$test_tries" -lt $((200 * TEST_SLOW)); do
 		sleep 0.1
 		test_tries=$((test_tries + 1))
 		test_alive=
@@ -240,7 +240,7 @@ test_wait_for() {
 	*[!0-9]*) ;;
 	*) shift ;;
 	esac
-	test_until=$(($(date +%s) + 90 * test_slow))
+	test_until=$(($(date +%s) + 90 * TEST_SLOW))
 	test_pause=0.02
 	while ! "$@" >/dev/null 2>&1; do
 		if test "$(date +%s)" -gt "$test_until"; then
@@ -289,10 +289,10 @@ stop_serve() {
 # serve_call METHOD PATH [JSON]: a request with the admin key; prints the answer, fails on an error.
 serve_call() {
 	if test $# -gt 2; then
-		curl -sS -m "$((90 * test_slow))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+		curl -sS -m "$((90 * TEST_SLOW))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
 			-H 'Content-Type: application/json' -d "$3" "$SERVE_URL$2"
 	else
-		curl -sS -m "$((90 * test_slow))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
+		curl -sS -m "$((90 * TEST_SLOW))" --fail-with-body -X "$1" -H "Authorization: Bearer $SERVE_KEY" \
 			"$SERVE_URL$2"
 	fi
 }
@@ -300,7 +300,7 @@ serve_call() {
 # serve_publish PROJECT [DIR [QUERY]]: publish a folder (default: the support bot) as an archive and wait.
 serve_publish() {
 	tar -czf "$TEST_DIR/publish.tar.gz" -C "${2:-$TEST_ROOT/docs/examples/support-bot}" . || return 1
-	curl -sS -m "$((180 * test_slow))" --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
+	curl -sS -m "$((180 * TEST_SLOW))" --fail-with-body -H "Authorization: Bearer $SERVE_KEY" \
 		-T "$TEST_DIR/publish.tar.gz" "$SERVE_URL/agent_projects/$1/releases${3:+?$3}" \
 		>"$TEST_DIR/publish.json" && return 0
 	cat "$TEST_DIR/publish.json"
