@@ -24,26 +24,29 @@ static const struct {
 		"warning: no CLAUDE.md: the agent has no instructions\n" },
 	{ ".claude/CLAUDE.md", { { ".claude/CLAUDE.md", "hi" } }, NULL, KT_HARNESS_CLAUDE, false,
 		".claude/CLAUDE.md", "" },
-	{ "AGENTS.md", { { "AGENTS.md", "hi" } }, NULL, KT_HARNESS_OPENCODE, false, "AGENTS.md", "" },
+	{ "AGENTS.md", { { "AGENTS.md", "hi" } }, NULL, KT_HARNESS_OPENCODE, false, "AGENTS.md",
+		"" },
 	{ ".opencode", { { ".opencode/", NULL }, { "AGENTS.md", "x" } }, NULL, KT_HARNESS_OPENCODE,
 		false, "AGENTS.md", "" },
 	{ "both", { { "CLAUDE.md", "x" }, { "AGENTS.md", "x" } }, NULL, KT_HARNESS_CLAUDE, false,
 		"CLAUDE.md", "" },
 	{ "declared wins", { { "CLAUDE.md", "x" }, { "karta.toml", "[harness]\ntype='opencode'" } },
 		NULL, KT_HARNESS_OPENCODE, true, "CLAUDE.md", "" },
-	{ "command", { { "AGENTS.md", "x" }, { "karta.toml", "[harness]\ncommand=['a','b']" } }, NULL,
-		KT_HARNESS_ACP, false, "AGENTS.md", "" },
-	{ "acp without command", { { "AGENTS.md", "x" }, { "karta.toml", "[harness]\ntype='acp'" } },
-		NULL, KT_HARNESS_ACP, true, "AGENTS.md",
+	{ "command", { { "AGENTS.md", "x" }, { "karta.toml", "[harness]\ncommand=['a','b']" } },
+		NULL, KT_HARNESS_ACP, false, "AGENTS.md", "" },
+	{ "acp without command",
+		{ { "AGENTS.md", "x" }, { "karta.toml", "[harness]\ntype='acp'" } }, NULL,
+		KT_HARNESS_ACP, true, "AGENTS.md",
 		"karta.toml:2:1: error: the harness 'acp' needs [harness] command\n" },
-	{ "goose without command", { { "AGENTS.md", "x" },
-			{ "karta.toml", "[harness]\ntype = 'goose'" } },
-		NULL, KT_HARNESS_ACP, true, "AGENTS.md",
-		"karta.toml:2:1: error: the harness 'goose' needs [harness] command\n" },
-	{ "goose with command", { { "AGENTS.md", "x" },
+	{ "goose without command",
+		{ { "AGENTS.md", "x" }, { "karta.toml", "[harness]\ntype = 'goose'" } }, NULL,
+		KT_HARNESS_ACP, true, "AGENTS.md", "" },
+	{ "goose with command",
+		{ { "AGENTS.md", "x" },
 			{ "karta.toml", "[harness]\ntype = 'goose'\ncommand = 'goose acp'" } },
 		NULL, KT_HARNESS_ACP, true, "AGENTS.md", "" },
-	{ "command not used", { { "CLAUDE.md", "x" },
+	{ "command not used",
+		{ { "CLAUDE.md", "x" },
 			{ "karta.toml", "[harness]\ntype='claude-code'\ncommand='x'" } },
 		NULL, KT_HARNESS_CLAUDE, true, "CLAUDE.md",
 		"karta.toml:2:1: warning: [harness] command is not used by 'claude-code'\n" },
@@ -53,8 +56,8 @@ static const struct {
 		"(did you mean 'claude-code'?)\n" },
 	{ "override", { { "CLAUDE.md", "x" } }, "opencode", KT_HARNESS_OPENCODE, false, "CLAUDE.md",
 		"" },
-	{ "rehearsal", { { "AGENTS.md", "x" } }, "rehearsal", KT_HARNESS_REHEARSAL, false, "AGENTS.md",
-		"" },
+	{ "rehearsal", { { "AGENTS.md", "x" } }, "rehearsal", KT_HARNESS_REHEARSAL, false,
+		"AGENTS.md", "" },
 	{ "rehearsal of nothing", { { "x", "x" } }, "rehearsal", KT_HARNESS_REHEARSAL, false, NULL,
 		"" },
 	{ "nothing", { { "README", "x" } }, NULL, KT_HARNESS_CLAUDE, false, NULL,
@@ -71,7 +74,7 @@ static void test_detect(void **state)
 			put_file(dir, cases[i].files[k].file, cases[i].files[k].text);
 		app = load_dir(dir, cases[i].override);
 		if (app->harness != cases[i].want || app->harness_declared != cases[i].declared ||
-		    !kt_str_eq(app->instructions, cases[i].instructions))
+			!kt_str_eq(app->instructions, cases[i].instructions))
 			fail_msg("%s: %s, declared %d, instructions %s", cases[i].name,
 				kt_harness_name(app->harness), app->harness_declared,
 				app->instructions ? app->instructions : "none");
@@ -121,6 +124,24 @@ static void test_names(void **state)
 	assert_int_equal(t, KT_HARNESS_CLAUDE);
 	assert_false(kt_harness_parse("", &t));
 	assert_false(kt_harness_parse("goose", &t));
+}
+
+/* Types that a known program speaks for: its command, unless karta.toml has one. */
+static void test_known(void **state)
+{
+	static const char *const types[] = { "codex-cli", "deepagents", "goose" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(types); i++) {
+		const struct kt_known_harness *k = kt_known_harness_find(types[i]);
+
+		assert_ptr_equal(kt_known_harness(i), k);
+		assert_string_equal(k->type, types[i]);
+		assert_non_null(k->command[0]);
+		assert_non_null(k->install);
+	}
+	assert_null(kt_known_harness(KT_ARRAY_LEN(types)));
+	assert_null(kt_known_harness_find("acp"));
+	assert_string_equal(kt_known_harness_find("goose")->command[1], "acp");
 }
 
 static void make_program(const char *dir, const char *file)
@@ -182,6 +203,7 @@ static void test_program(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_detect),
 		cmocka_unit_test(test_fix),
 		cmocka_unit_test(test_refused),

@@ -28,7 +28,7 @@ static const struct {
 		"name = \"beans\"\ndeploy = true\nbuildpack = \"node\"\nentry_point = "
 		"\"karta.toml:b\"\n"
 		"[harness]\ntype = \"claude-code\"\nversion = \"2\"\nmodel = \"sonnet\"\n"
-		"[environment]\nsetup = \"setup.sh\"\n"
+		"[environment]\nsetup = \"karta.toml\"\n"
 		"[env]\nA = { required = false, description = \"x\" }\nB = {}\n"
 		"[genui]\ncatalog_id = \"sh.karta/basic\"\nversion = 1\nenabled = true\n"
 		"bundle = \"dist/x.json\"\nbundle_sha256 = "
