@@ -6,7 +6,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { ROOT, call, newSession, openStream, tempDir } from '../api/lib.mjs';
 import { unnoticed } from './mutate.mjs';
-import { compare, fold } from './visible.mjs';
+import { compare, fold, replyOf } from './visible.mjs';
 
 /** The directive of tests/standin for a list of blocks, or an object that has one. */
 export const blocks = (...list) => `[[blocks:${JSON.stringify(list.length === 1 && list[0].blocks ? list[0] : list)}]]`;
@@ -221,10 +221,10 @@ function unaryDifferences({ status, body }, items) {
     return out;
   }
   equal('status', 200, status);
-  equal('text', done.text, body.text);
+  equal('text', replyOf(items), body.text);
   equal('stop_reason', done.stop_reason, body.stop_reason);
   equal('usage', { ...done.usage, ...(done.cost === null ? {} : { cost_usd: done.cost }) }, body.usage);
   equal('messages', ['user', 'assistant'], body.messages?.map((m) => m.role));
-  equal('message', done.text, body.messages?.at(-1)?.text);
+  equal('message', replyOf(items), body.messages?.at(-1)?.text);
   return out;
 }

@@ -9,7 +9,7 @@
 //   {kind: 'retrying', attempt, status}                 the harness calls the model again
 //   {kind: 'plan', entries}
 //   {kind: 'error', code, message}
-//   {kind: 'done', stop_reason, text, usage, cost, steps}   steps: the tokens of each model call, where told
+//   {kind: 'done', stop_reason, usage, cost, steps}   steps: the tokens of each model call, where told
 //
 // What must be seen may have `says` (an error: words of its message) and `shown` in place of `output` (a
 // result: its words, images and differences). Of what is too large for an event the beginning is compared.
@@ -79,15 +79,23 @@ export function fold(events, faults = []) {
       items.push({ kind: 'error', code: d.code, message: d.message });
     } else if (e.type === 'done') {
       const { cost_usd: cost = null, ...usage } = d.usage ?? {};
-      items.push({ kind: 'done', stop_reason: d.stop_reason, text: d.message.text, usage, cost, steps });
+      items.push({ kind: 'done', stop_reason: d.stop_reason, message: d.message, usage, cost, steps });
     }
   }
   for (const id of tools.keys()) if (!results.has(id)) faults.push(`${id} has no result`);
   for (const id of open) faults.push(`${id} is never resolved`);
   const done = items.at(-1);
   if (done?.kind !== 'done') faults.push('the turn has no done');
-  else if (done.text !== replyOf(items)) faults.push(`done has another text than the parts: ${short(done.text)} and ${short(replyOf(items))}`);
+  else faults.push(...textFaults(done, replyOf(items)));
   return items;
+}
+
+/* `done` has the text of the parts; of a very long one the beginning, and how long it is. */
+function textFaults(done, reply) {
+  const { text, truncated, text_bytes: bytes } = done.message;
+  const whole = truncated ? text.length > 10000 && reply.startsWith(text) && bytes === Buffer.byteLength(reply) : text === reply;
+  delete done.message;
+  return whole ? [] : [`done has another text than the parts: ${short(text)} (${truncated ? bytes : 'whole'}) and ${short(reply)}`];
 }
 
 /** The reply by the rule of docs/events.md: the main agent's parts that are not empty. */
