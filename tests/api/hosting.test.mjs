@@ -165,6 +165,7 @@ test('every operation answers as the document says', async (t) => {
     assert.equal((await ok(200, c, 'POST', `${prefix}/sessions/{session_id}/messages`, [...own, s.id], { body: { text: '[[text:hi]]' } })).body.text, 'hi');
     await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/messages`, [...own, s.id], { body: { text: '[[ask:touch one]]' }, headers: ASYNC });
     const asked = await eventually(async () => (await c.call('GET', `${prefix}/sessions/{session_id}`, [...own, s.id])).body.pending_input, 'an input');
+    await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id]);
     await ok(200, c, 'PUT', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id], { body: { decision: 'approve_once' } });
     await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/interrupt`, [...own, s.id]);
     await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/events`, [...own, s.id], { query: '?until=idle' });
