@@ -93,6 +93,7 @@ struct dev {
 	struct kt_sessions *sessions;
 	struct kt_api *api;
 	struct kt_http_server *http;
+	struct kt_http_sockets sockets; /* taken, not served yet */
 	struct kt_signal *signals[4];
 	char *data_dir;
 	char url[64];
@@ -171,20 +172,27 @@ static enum kt_code start_signals(struct dev *d, struct kt_err *err)
 	return kt_signal_new(d->loop, SIGCHLD, on_child, d, &d->signals[3], err);
 }
 
-/* The asked port, or the first free one from 8000 on. */
-static enum kt_code listen_on(struct dev *d, int64_t port, struct kt_err *err)
+/*
+ * The asked port, or the first free one from 8000 on. Before anything is made in the data folder;
+ * connections wait until they are served.
+ */
+static enum kt_code take_port(struct dev *d, int64_t port, struct kt_err *err)
 {
 	int first = port < 0 ? PORT_DEFAULT : (int)port;
 	int tries = port < 0 ? PORT_TRIES : 1;
 	enum kt_code rc = KT_ECONFLICT;
-	int got = 0;
 
 	for (int i = 0; i < tries && rc == KT_ECONFLICT; i++)
-		rc = kt_http_listen(d->http, "localhost", first + i, &got, err);
-	if (rc == KT_ECONFLICT)
+		rc = kt_http_bind("localhost", first + i, &d->sockets, err);
+	if (rc == KT_ECONFLICT) {
+		KT_AUTOFREE char *url = kt_dev_live_url(d->data_dir);
+
+		if (url)
+			return kt_hint(
+				err, "%s serves this folder: karta chat --server %s", url, url);
+	}
+	if (rc == KT_ECONFLICT || rc == KT_EDENIED)
 		return kt_hint(err, "choose another with --port, or --port 0 for any free one");
-	if (rc == KT_OK)
-		snprintf(d->url, sizeof(d->url), "http://localhost:%d", got);
 	return rc;
 }
 
@@ -252,7 +260,9 @@ static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct
 	kt_http_config_init(&hc);
 	rc = kt_http_server_new(d->loop, &hc, kt_api_handle, d->api, &d->http, err);
 	if (rc == KT_OK)
-		rc = listen_on(d, a->port, err);
+		rc = kt_http_serve(d->http, &d->sockets, err);
+	if (rc == KT_OK)
+		snprintf(d->url, sizeof(d->url), "http://localhost:%d", d->sockets.port);
 	return rc;
 }
 
@@ -336,6 +346,7 @@ static void finish(struct dev *d)
 
 	if (d->url[0] && kt_dev_announce(d->data_dir, NULL, NULL, NULL, &err) != KT_OK)
 		kt_warn(d->ctx, "%s", err.msg);
+	kt_http_unbind(&d->sockets);
 	kt_http_server_free(d->http);
 	kt_api_free(d->api);
 	kt_sessions_free(d->sessions);
@@ -355,6 +366,8 @@ static enum kt_code serve(
 
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(d->spawner, d->loop, err);
+	if (rc == KT_OK)
+		rc = take_port(d, a->port, err);
 	if (rc == KT_OK)
 		rc = open_sessions(d, a, dir, err);
 	/* Before the signals are ours: Ctrl-C at the question ends it all. */

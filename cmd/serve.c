@@ -23,12 +23,15 @@
 #include "text/clean.h"
 #include "text/json.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SELF_MAX 4096
@@ -89,6 +92,7 @@ struct server {
 	struct kt_sessions *sessions;
 	struct kt_api *api;
 	struct kt_http_server *http;
+	struct kt_http_sockets sockets; /* taken, not served yet */
 	struct kt_signal *signals[3];
 	struct kt_pack_limits limits;
 	char *upload_dir;
@@ -177,6 +181,7 @@ static struct kt_control_config control_config(struct server *s)
 		.spawner = s->spawner,
 		.data_dir = s->conf->data,
 		.public_url = s->conf->public_url,
+		.own_url = s->url[0] ? s->url : NULL,
 		.self = s->self,
 		.limits = &s->limits,
 		.preview_ms = s->conf->preview_ms,
@@ -311,31 +316,64 @@ static enum kt_code parse_listen(const char *text, char *host, int *out_port, st
 	return KT_OK;
 }
 
-static enum kt_code listen_on(struct server *s, struct kt_err *err)
+/* Port of a socket that was passed in; 0 of one that has none. */
+static int port_of(int fd)
 {
-	int n = kt_systemd_listen_fds(), port = 0, got = 0;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} a = { .sa.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, &a.sa, &len) != 0)
+		return 0;
+	if (a.sa.sa_family == AF_INET)
+		return ntohs(a.in.sin_port);
+	return a.sa.sa_family == AF_INET6 ? ntohs(a.in6.sin6_port) : 0;
+}
+
+/*
+ * Before anything is made in the data folder, and before a key is shown: a server that cannot
+ * listen leaves nothing behind. Connections wait until it serves.
+ */
+static enum kt_code take_address(struct server *s, struct kt_err *err)
+{
+	int n = kt_systemd_listen_fds(), port = 0;
 	char host[256];
 	enum kt_code rc = parse_listen(s->conf->listen, host, &port, err);
 
-	for (int fd = 3; rc == KT_OK && fd < 3 + n; fd++)
-		rc = kt_http_listen_fd(s->http, fd, err);
-	if (rc == KT_OK && !n)
-		rc = kt_http_listen(s->http, host, port, &got, err);
-	if (rc == KT_ECONFLICT)
+	if (rc == KT_OK && n)
+		port = port_of(3);
+	else if (rc == KT_OK)
+		rc = kt_http_bind(host, port, &s->sockets, err);
+	if (rc == KT_ECONFLICT || rc == KT_EDENIED)
 		return kt_hint(err, "choose another with --listen, as 127.0.0.1:8001");
 	if (rc != KT_OK)
 		return rc;
+	if (!n)
+		port = s->sockets.port;
 	if (s->conf->public_url)
 		kt_str_copy(s->url, sizeof(s->url), s->conf->public_url);
-	else if (n)
+	else if (n && (!port || port == 80))
 		snprintf(s->url, sizeof(s->url), "http://localhost");
-	else if (kt_str_eq(host, "127.0.0.1") || kt_str_eq(host, "0.0.0.0") ||
+	else if (n || kt_str_eq(host, "127.0.0.1") || kt_str_eq(host, "0.0.0.0") ||
 		kt_str_eq(host, "localhost") || kt_str_eq(host, "::1") || kt_str_eq(host, "::"))
-		snprintf(s->url, sizeof(s->url), "http://localhost:%d", got);
+		snprintf(s->url, sizeof(s->url), "http://localhost:%d", port);
 	else
 		snprintf(s->url, sizeof(s->url),
-			strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, got);
+			strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, port);
 	return KT_OK;
+}
+
+static enum kt_code listen_on(struct server *s, struct kt_err *err)
+{
+	int n = kt_systemd_listen_fds();
+	enum kt_code rc = kt_http_serve(s->http, &s->sockets, err);
+
+	for (int fd = 3; rc == KT_OK && fd < 3 + n; fd++)
+		rc = kt_http_listen_fd(s->http, fd, err);
+	return rc;
 }
 
 /* The path of public_url, without its last slash. */
@@ -418,9 +456,7 @@ static enum kt_code open_control(struct server *s, struct kt_err *err)
 	char key[KT_API_KEY_LEN + 1] = "";
 	enum kt_code rc;
 
-	rc = check_key_file(s->args->key_file, err);
-	if (rc == KT_OK)
-		rc = kt_control_open(&cc, &s->control, err);
+	rc = kt_control_open(&cc, &s->control, err);
 	if (rc == KT_OK)
 		rc = kt_control_bootstrap(s->control, key, err);
 	if (rc == KT_OK && !key[0] && s->args->init_only)
@@ -470,6 +506,10 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 {
 	enum kt_code rc = find_self(s, err);
 
+	if (rc == KT_OK && !s->args->init_only)
+		rc = take_address(s, err);
+	if (rc == KT_OK)
+		rc = check_key_file(s->args->key_file, err);
 	if (rc == KT_OK)
 		rc = real_data(s, err);
 	if (rc == KT_OK)
@@ -493,6 +533,7 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 
 static void finish(struct server *s)
 {
+	kt_http_unbind(&s->sockets);
 	kt_http_server_free(s->http);
 	kt_sessions_free(s->sessions);
 	kt_control_free(s->control);

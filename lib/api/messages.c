@@ -170,7 +170,7 @@ static void answered_before(
 	struct kt_call *c, const struct kt_err *err, const struct kt_answered *first)
 {
 	char extra[128];
-	bool withdrawn = kt_str_eq(first->by, "withdrawn");
+	bool withdrawn = kt_str_eq(first->by, "withdrawn") || kt_str_eq(first->by, "interrupted");
 
 	snprintf(extra, sizeof(extra), "\"decision\":\"%s\",\"by\":\"%s\"",
 		withdrawn ? "canceled" : kt_decision_name(first->decision), first->by);

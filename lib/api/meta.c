@@ -276,14 +276,35 @@ static const struct kt_asset *find_page(const struct kt_api *api, const char *pa
 	return NULL;
 }
 
+/* The document, with the address that this request came to as its server. */
 void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 {
+	static const char server[] = "\"http://localhost:8000\"";
 	const struct kt_asset *a = find_page(c->api, "/openapi.json");
+	const char *host = kt_request_header(c->rq, "host"), *at;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * 1024 * 1024);
+	char base[400] = "";
+	size_t n;
 
-	if (a)
-		kt_respond_static(c->ex, 200, a->type, a->data, a->len);
-	else
+	if (!a) {
 		kt_api_fail(c, 404, "not_found", "this build has no OpenAPI document", NULL);
+		return;
+	}
+	if (c->by)
+		kt_str_copy(base, sizeof(base), c->by->base_url);
+	else if (host)
+		snprintf(base, sizeof(base), "http://%.300s", host);
+	at = memmem(a->data, a->len, server, sizeof(server) - 1);
+	if (!at || !base[0]) {
+		kt_respond_static(c->ex, 200, a->type, a->data, a->len);
+		return;
+	}
+	n = (size_t)(at - (const char *)a->data);
+	kt_buf_add(&b, a->data, n);
+	kt_json_add_str(&b, base, strlen(base));
+	n += sizeof(server) - 1;
+	kt_buf_add(&b, (const char *)a->data + n, a->len - n);
+	kt_respond(c->ex, 200, a->type, b.ptr, b.len);
 }
 
 void kt_api_healthz(struct kt_call *c, const struct kt_params *p)

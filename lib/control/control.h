@@ -31,6 +31,8 @@ struct kt_control_config {
 	const char *data_dir; /* karta.db, master.key, blobs/, releases/, builds/, logs/, tmp/ */
 	const char *public_url; /* "https://karta.example/base", or NULL: made from each request's
 				   Host */
+	/* This server's address where neither that nor a request says one, or NULL. BORROWS. */
+	const char *own_url;
 	const char *self; /* path of this program, for the worker */
 	const struct kt_pack_limits *limits; /* copied; NULL = the defaults */
 	int64_t preview_ms; /* life of a preview; 0 = KT_PREVIEW_MS (72 h) */

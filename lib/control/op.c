@@ -39,6 +39,8 @@ struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
 		(void)kt_str_copy(op->remote_ip, sizeof(op->remote_ip), a->remote_ip);
 	if (!base && a)
 		base = a->base_url;
+	if (!base)
+		base = ctl->cfg.own_url;
 	op->base_url = kt_arena_strdup(op->arena, base ? base : "http://localhost");
 	if (pre) {
 		op->pre.if_match = dup_or_null(op->arena, pre->if_match);

@@ -112,6 +112,22 @@ KT_MUST_CHECK enum kt_code kt_http_server_new(struct kt_loop *loop,
  */
 KT_MUST_CHECK enum kt_code kt_http_listen(
 	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err);
+/* Listening sockets that no server has yet: connections wait in them. */
+struct kt_http_sockets {
+	int fds[2];
+	int n;
+	int port;
+};
+/*
+ * Take an address as kt_http_listen() does, before there is a server. kt_http_serve() or
+ * kt_http_unbind() ends it.
+ */
+KT_MUST_CHECK enum kt_code kt_http_bind(
+	const char *host, int port, struct kt_http_sockets *out, struct kt_err *err);
+/* Serve on them (TAKES them, also when it fails). */
+KT_MUST_CHECK enum kt_code kt_http_serve(
+	struct kt_http_server *s, struct kt_http_sockets *sockets, struct kt_err *err);
+void kt_http_unbind(struct kt_http_sockets *sockets);
 /* Listen on a socket that is bound and listening already (TAKES fd). */
 KT_MUST_CHECK enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err);
 /*

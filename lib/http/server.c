@@ -372,8 +372,7 @@ static bool parse_address(const char *host, union address *out)
 }
 
 /* 127.0.0.1 and, where the machine has it, ::1 on the same port. */
-static enum kt_code listen_localhost(
-	struct kt_http_server *s, int port, int *out_port, struct kt_err *err)
+static enum kt_code bind_localhost(int port, struct kt_http_sockets *out, struct kt_err *err)
 {
 	for (int attempt = 0;; attempt++) {
 		KT_AUTOFD int fd4 = -1;
@@ -396,34 +395,65 @@ static enum kt_code listen_localhost(
 				*err = err6;
 			return code;
 		}
-		code = kt_http_listen_fd(s, KT_STEAL_FD(fd4), err);
-		if (code == KT_OK && fd6 >= 0)
-			code = kt_http_listen_fd(s, KT_STEAL_FD(fd6), err);
-		if (code == KT_OK)
-			*out_port = got;
-		return code;
+		*out = (struct kt_http_sockets){ .port = got };
+		out->fds[out->n++] = KT_STEAL_FD(fd4);
+		if (fd6 >= 0)
+			out->fds[out->n++] = KT_STEAL_FD(fd6);
+		return KT_OK;
 	}
+}
+
+enum kt_code kt_http_bind(
+	const char *host, int port, struct kt_http_sockets *out, struct kt_err *err)
+{
+	struct kt_http_sockets one = { .n = 1 };
+	union address a;
+	enum kt_code code;
+
+	if (port < 0 || port > 65535)
+		return kt_fail(err, KT_EINVAL, 0, "port %d is not between 0 and 65535", port);
+	if (kt_str_ieq(host, "localhost"))
+		return bind_localhost(port, out, err);
+	if (!parse_address(host, &a))
+		return kt_fail(
+			err, KT_EINVAL, 0, "'%s' is neither a numeric address nor localhost", host);
+	code = listen_at(&a, host, port, &one.fds[0], &one.port, err);
+	if (code == KT_OK)
+		*out = one;
+	return code;
+}
+
+void kt_http_unbind(struct kt_http_sockets *sockets)
+{
+	while (sockets->n)
+		(void)close(sockets->fds[--sockets->n]);
+}
+
+enum kt_code kt_http_serve(
+	struct kt_http_server *s, struct kt_http_sockets *sockets, struct kt_err *err)
+{
+	enum kt_code code = KT_OK;
+
+	for (int i = 0; i < sockets->n; i++) {
+		if (code == KT_OK)
+			code = kt_http_listen_fd(s, sockets->fds[i], err);
+		else
+			(void)close(sockets->fds[i]);
+	}
+	sockets->n = 0;
+	return code;
 }
 
 enum kt_code kt_http_listen(
 	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err)
 {
-	union address a;
-	int fd, got;
+	struct kt_http_sockets sockets;
+	enum kt_code code = kt_http_bind(host, port, &sockets, err);
 
-	if (port < 0 || port > 65535)
-		return kt_fail(err, KT_EINVAL, 0, "port %d is not between 0 and 65535", port);
-	if (kt_str_ieq(host, "localhost"))
-		return listen_localhost(s, port, out_port, err);
-	if (!parse_address(host, &a))
-		return kt_fail(
-			err, KT_EINVAL, 0, "'%s' is neither a numeric address nor localhost", host);
-	enum kt_code code = listen_at(&a, host, port, &fd, &got, err);
-	if (code != KT_OK)
-		return code;
-	code = kt_http_listen_fd(s, fd, err);
 	if (code == KT_OK)
-		*out_port = got;
+		code = kt_http_serve(s, &sockets, err);
+	if (code == KT_OK)
+		*out_port = sockets.port;
 	return code;
 }
 

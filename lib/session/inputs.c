@@ -220,7 +220,7 @@ void kt_session_drop_inputs(struct kt_session *s, const char *by)
 	}
 }
 
-static enum kt_code already_answered(const struct kt_session *s, const char *request_id,
+static enum kt_code already_answered(struct kt_session *s, const char *request_id,
 	struct kt_answered *out_first, struct kt_err *err)
 {
 	unsigned n = KT_MIN(s->n_answered, (unsigned)KT_ANSWERED_KEPT);
@@ -229,12 +229,9 @@ static enum kt_code already_answered(const struct kt_session *s, const char *req
 		if (!kt_str_eq(s->answered[i].request_id, request_id))
 			continue;
 		*out_first = s->answered[i];
-		return kt_fail(err, KT_ECONFLICT, 0, "'%s' was answered already: %s", request_id,
-			kt_str_eq(out_first->by, "withdrawn")
-				? "canceled"
-				: kt_decision_name(out_first->decision));
+		return kt_answered_fail(out_first, err);
 	}
-	return kt_fail(err, KT_ENOTFOUND, 0, "there is no input '%s' in this session", request_id);
+	return kt_input_outcome(s, request_id, out_first, err);
 }
 
 enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,

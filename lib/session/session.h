@@ -76,7 +76,8 @@ struct kt_input {
 struct kt_answered {
 	char request_id[KT_ID_MAX];
 	enum kt_decision decision;
-	const char *by; /* "user", "policy", "expired", "withdrawn" */
+	const char *by; /* "user", "policy", "expired", "withdrawn"; "interrupted": the server
+			ended while it was open */
 };
 
 enum kt_note {

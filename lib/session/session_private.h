@@ -276,4 +276,13 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask);
 void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id);
 void kt_session_drop_inputs(struct kt_session *s, const char *by);
 
+/*
+ * outcome.c: what the log knows of an input that is not open. Returns KT_ECONFLICT (it was open
+ * once; *out_first says how it ended) or KT_ENOTFOUND.
+ */
+KT_MUST_CHECK enum kt_code kt_input_outcome(struct kt_session *s, const char *request_id,
+	struct kt_answered *out_first, struct kt_err *err);
+/* KT_ECONFLICT with what became of it. */
+KT_MUST_CHECK enum kt_code kt_answered_fail(const struct kt_answered *first, struct kt_err *err);
+
 #endif

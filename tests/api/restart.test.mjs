@@ -62,6 +62,31 @@ test('a queued message that was accepted ends after kill -9, by running or with 
   await s.done;
   assert.ok(s.events.some((e) => e.type === 'done' && e.turn_id === q.body.turn_id), 'the queued turn has an end');
 });
+test('an approval that was open at a crash is 409 with what became of it; only what never was is 404', async (t) => {
+  const { dir, options, karta: k } = await restartable(t);
+  const id = await newSession(k);
+  const put = (x, rq, decision = 'approve_once') => call(x, 'PUT', `/v1/sessions/${id}/inputs/${rq}`, { decision });
+  const ask = async () => (await post(k, id, { text: '[[ask:one]]' })).body.pending_input.request_id;
+  const denied = await ask();
+  await put(k, denied, 'deny');
+  const withdrawn = await ask();
+  await call(k, 'POST', `/v1/sessions/${id}/interrupt`);
+  await eventually(async () => (await call(k, 'GET', `/v1/sessions/${id}`)).body.turn === null);
+  const open = await ask();
+  await k.stop('SIGKILL');
+  const k2 = await startKarta(t, dir, options);
+  const seen = [];
+  for (const rq of [denied, withdrawn, open, open, `req_${'0'.repeat(22)}`, 'nonsense']) {
+    const r = await put(k2, rq);
+    seen.push([r.status, r.body.code, r.body.decision, r.body.by]);
+  }
+  const was = (decision, by) => [409, 'already_answered', decision, by];
+  const never = [404, 'input_not_found', undefined, undefined];
+  assert.deepEqual(seen, [was('deny', 'user'), was('canceled', 'withdrawn'), was('canceled', 'interrupted'), was('canceled', 'interrupted'), never, never]);
+  const late = await put(k2, open);
+  assert.match(late.body.message, /the server stopped while its turn was running/);
+  assert.equal((await post(k2, id, { text: '[[text:on]]' })).body.text, 'on');
+});
 test('participant names have a limit; the journal line is never dropped', async (t) => {
   const { karta: k } = await restartable(t);
   const id = await newSession(k);

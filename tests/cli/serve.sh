@@ -35,6 +35,51 @@ test_expect_success 'an address that is none is refused before anything is made'
 	done
 '
 
+test_expect_success 'a first start that cannot listen leaves no folder, no key file and shows no key' '
+	python3 -c "
+import socket, subprocess, sys
+s = socket.socket(); s.bind((\"127.0.0.1\", 0)); s.listen()
+at = \"127.0.0.1:%d\" % s.getsockname()[1]
+for argv in ([\"serve\", \"--data\", \"d6\", \"--key-file\", \"key6\", \"--listen\", at], [\"serve\", \"--data\", \"d6\", \"--listen\", at],
+        [\"serve\", \"--data\", \"d6\", \"--json\", \"--listen\", at]):
+    p = subprocess.run([sys.argv[1]] + argv, capture_output=True, text=True, timeout=60)
+    assert p.returncode == 6 and \"kt_live\" not in p.stdout + p.stderr and \"--listen\" in p.stderr, (p.returncode, p.stdout, p.stderr)
+p = subprocess.run([sys.argv[1], \"dev\", \"--offline\", \"--no-chat\", \"--port\", at.split(\":\")[1], \"--dir\", sys.argv[2]],
+    capture_output=True, text=True, timeout=60, env=dict(__import__(\"os\").environ, KARTA_DATA=\"d7\"))
+assert p.returncode == 6 and \"--port\" in p.stderr, (p.returncode, p.stderr)
+" "$KARTA" "$TEST_ROOT/docs/examples/support-bot" && test ! -e d6 && test ! -e key6 && test ! -e d7
+'
+
+test_expect_success 'the port of the socket is in every address: a picked one, and one that was passed in' '
+	python3 - "$KARTA" <<-\EOT
+	import json, os, re, signal, socket, subprocess, sys, urllib.request
+	def serve(data, listen):
+	    p = subprocess.Popen([sys.argv[1], "serve", "--offline", "--data", data, "--key-file", data + ".key", "--listen", listen], stdout=subprocess.PIPE, text=True)
+	    url = p.stdout.readline().strip()
+	    got = int(re.fullmatch("http://localhost:([0-9]+)", url).group(1))
+	    assert got, url
+	    key = open(data + ".key").read().strip()
+	    rq = urllib.request.Request("http://127.0.0.1:%d/agent_projects" % got, data=b"{\"slug\":\"bot\"}", headers={"authorization": "Bearer " + key, "content-type": "application/json"})
+	    assert json.load(urllib.request.urlopen(rq))["url"] == "http://bot.localhost:%d" % got
+	    code = urllib.request.Request("http://127.0.0.1:%d/v1/device/code" % got, data=b"{\"client_name\":\"x\",\"scopes\":[\"read\"]}", headers={"content-type": "application/json"})
+	    assert ":%d/" % got in json.load(urllib.request.urlopen(code))["verification_uri"]
+	    doc = json.load(urllib.request.urlopen("http://127.0.0.1:%d/openapi.json" % got))
+	    assert doc["servers"][0]["url"].endswith(":%d" % got), doc["servers"]
+	    p.send_signal(signal.SIGTERM); p.wait(60)
+	serve("d8", "127.0.0.1:0")
+	s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+	# LISTEN_PID is that of the server: a shell of one line stands for the service manager.
+	os.dup2(s.fileno(), 3)
+	os.set_inheritable(3, True)
+	sh = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\""
+	p = subprocess.Popen(["/bin/sh", "-c", sh, "sh", sys.argv[1], "serve", "--offline", "--data", "d9", "--key-file", "d9.key"], stdout=subprocess.PIPE, text=True, pass_fds=[3])
+	url = p.stdout.readline().strip()
+	p.send_signal(signal.SIGTERM)
+	p.wait(60)
+	assert url == "http://localhost:%d" % s.getsockname()[1], url
+	EOT
+'
+
 test_expect_success 'every setting has a value and an origin' '
 	"$KARTA" serve --show-config >out && test_grep "^listen  *= \"127.0.0.1:8000\"  *# default$" out &&
 	mkdir -p "$XDG_CONFIG_HOME/karta" &&
