@@ -178,8 +178,8 @@ static enum kt_code value_of(const char *text, struct kt_buf *out, struct kt_err
 	if (rc != KT_OK)
 		return rc;
 	if (!kt_buf_ok(out))
-		return kt_fail(
-			err, KT_ELIMIT, 0, "a value may have %d bytes", KT_MAX_CONFIG_VALUE_BYTES);
+		return kt_fail(err, KT_ELIMIT, 0, "a value may have %d bytes (fixed)",
+			KT_MAX_CONFIG_VALUE_BYTES);
 	if (from_file && out->len && out->ptr[out->len - 1] == '\n')
 		kt_buf_truncate(out, out->len - 1);
 	if (memchr(out->ptr, '\0', out->len))

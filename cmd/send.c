@@ -380,7 +380,8 @@ static enum kt_code print_json(struct sending *s, struct kt_err *err)
 		kt_jw_json(&w, m->string, m);
 	kt_jw_obj_end(&w);
 	if (!kt_buf_ok(&b))
-		return kt_fail(err, KT_ELIMIT, 0, "the answer is larger than %zu bytes", b.max);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "the answer is larger than %zu bytes (fixed)", b.max);
 	kt_remote_line(s->ctx, b.ptr, b.len);
 	return KT_OK;
 }
@@ -497,8 +498,8 @@ static enum kt_code read_text(
 			kt_buf_truncate(b, b->len - 1);
 	}
 	if (!kt_buf_ok(b))
-		return kt_fail(
-			err, KT_ELIMIT, 0, "the text is longer than %d bytes", KT_MAX_TEXT_BYTES);
+		return kt_fail(err, KT_ELIMIT, 0, "the text is longer than %d bytes (fixed)",
+			KT_MAX_TEXT_BYTES);
 	if (!b->len)
 		return empty_text(a, err);
 	if (strlen(b->ptr) != b->len || !kt_utf8_valid(b->ptr, b->len))

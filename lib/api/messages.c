@@ -215,7 +215,8 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 	if (given)
 		kt_json_add(&answers, given);
 	if (!kt_buf_ok(&answers)) {
-		kt_api_fail(c, 422, "validation_failed", "'answers' is too large", NULL);
+		kt_api_fail(c, 422, "validation_failed", "'answers' is larger than 512 KiB (fixed)",
+			NULL);
 		return;
 	}
 	after = kt_session_last_seq(s);

@@ -114,7 +114,7 @@ static bool read_document(struct kt_call *c, struct kt_buf *out)
 		kt_buf_add(out, rq->body, rq->body_len);
 	} else if (kt_fs_read(rq->body_path, out, &err) == KT_ELIMIT) {
 		kt_api_fail(c, 413, "archive_too_large",
-			"the document is larger than a manifest can be", NULL);
+			"the document is larger than a manifest can be, which is fixed", NULL);
 		return false;
 	} else if (err.code != KT_OK) {
 		kt_api_fail_err(c, &err);

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
+#include "text/redact.h"
 
 #include <string.h>
 #include <strings.h>
@@ -36,8 +37,15 @@ void kt_api_fail(
 {
 	/* Five thousand digests of missing files are the longest there is to say. */
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(512 * 1024);
-	struct kt_problem p = { .status = status, .code = code, .detail = detail };
+	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(512 * 1024);
+	struct kt_problem p = { .status = status, .code = code };
 
+	/* Clients of a hosting server are elsewhere: addresses of this machine are not for them. */
+	if (c->by) {
+		kt_redact_local_add(&plain, detail, strlen(detail));
+		detail = kt_buf_ok(&plain) && plain.len ? plain.ptr : "";
+	}
+	p.detail = detail;
 	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members.
 	 */
 	kt_buf_adds(&b, "\"error\":");

@@ -264,7 +264,7 @@ static bool admit(struct kt_call *c)
 
 	if (!c->api->cfg.any_host && rq->host[0] && !kt_api_is_loopback_name(rq->host)) {
 		kt_api_fail(c, 421, "wrong_host",
-			"this local server answers to localhost and 127.0.0.1 only", NULL);
+			"this local server answers to names of this machine only", NULL);
 		return false;
 	}
 	for (size_t i = 0; i < rq->n_headers; i++) {

@@ -25,12 +25,14 @@ static bool read_metadata(struct kt_call *c, const cJSON *body, struct kt_buf *o
 		return false;
 	}
 	if (cJSON_GetArraySize(v) > KT_MAX_METADATA_KEYS) {
-		kt_api_fail(c, 422, "validation_failed", "'metadata' has more than 50 keys", NULL);
+		kt_api_fail(c, 422, "validation_failed", "'metadata' has more than 50 keys (fixed)",
+			NULL);
 		return false;
 	}
 	kt_json_add(out, v);
 	if (!kt_buf_ok(out)) {
-		kt_api_fail(c, 422, "validation_failed", "'metadata' is larger than 16 KiB", NULL);
+		kt_api_fail(c, 422, "validation_failed", "'metadata' is larger than 16 KiB (fixed)",
+			NULL);
 		return false;
 	}
 	return true;

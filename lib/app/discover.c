@@ -66,7 +66,7 @@ static bool is_full(struct kt_discovery *d, size_t n, const char *path)
 		return false;
 	if (!d->full)
 		kt_discover_warn(d, path, NULL, NULL,
-			"more than %d agents, skills or commands: the rest is not read",
+			"more than %d agents, skills or commands (fixed): the rest is not read",
 			KT_APP_MAX_ITEMS);
 	d->full = true;
 	return true;

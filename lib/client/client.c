@@ -433,7 +433,8 @@ char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
 	kt_jw_obj_end(&w);
 	if (kt_buf_ok(&b))
 		return kt_buf_take(&b);
-	(void)kt_fail(err, KT_ELIMIT, 0, "the message is longer than %d bytes", KT_MAX_TEXT_BYTES);
+	(void)kt_fail(err, KT_ELIMIT, 0, "the message is longer than %d bytes (fixed)",
+		KT_MAX_TEXT_BYTES);
 	return NULL;
 }
 

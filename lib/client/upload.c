@@ -42,7 +42,8 @@ static enum kt_code read_back(int fd, struct kt_buf *b, struct kt_err *err)
 		ssize_t n;
 
 		if (!to)
-			return kt_fail(err, KT_ELIMIT, 0, "the bundle is too large");
+			return kt_fail(
+				err, KT_ELIMIT, 0, "the bundle is larger than it may be (fixed)");
 		n = read(fd, to, 65536);
 		if (n > 0)
 			kt_buf_commit(b, (size_t)n);

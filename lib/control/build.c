@@ -50,7 +50,7 @@ bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p)
 	if (n < KT_MAX_BUILDS_QUEUED)
 		return false;
 	kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
-		"%zu releases of this project are waiting already", n);
+		"%zu releases of this project are waiting already (fixed); try again later", n);
 	return true;
 }
 

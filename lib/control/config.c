@@ -185,7 +185,7 @@ static enum kt_code make_set(struct kt_tx *tx, struct kt_op *op, struct kt_err *
 	}
 	if (c->n_next > KT_MAX_CONFIG_VARS)
 		return kt_op_code(op,
-			kt_fail(err, KT_ELIMIT, 0, "a project has at most %d config vars",
+			kt_fail(err, KT_ELIMIT, 0, "a project has at most %d config vars (fixed)",
 				KT_MAX_CONFIG_VARS),
 			422, "too_many_config_vars");
 	return KT_OK;
@@ -359,7 +359,7 @@ static bool take_vars(struct kt_op *op, struct change *c, const cJSON *set, cons
 	const cJSON *v;
 
 	if (n > 2 * (size_t)KT_MAX_CONFIG_VARS)
-		return bad(op, "too many config vars at once");
+		return bad(op, "more than %d config vars at once (fixed)", 2 * KT_MAX_CONFIG_VARS);
 	c->vars = kt_arena_alloc(op->arena, (n + 1) * sizeof(*c->vars));
 	cJSON_ArrayForEach (v, set) {
 		if (!take_name(op, c, v->string))
@@ -367,7 +367,8 @@ static bool take_vars(struct kt_op *op, struct change *c, const cJSON *set, cons
 		if (!cJSON_IsString(v))
 			return bad(op, "the value of '%s' must be a string", v->string);
 		if (strlen(v->valuestring) > KT_MAX_CONFIG_VALUE_BYTES)
-			return bad(op, "the value of '%s' is too long", v->string);
+			return bad(op, "the value of '%s' is longer than %d bytes (fixed)",
+				v->string, KT_MAX_CONFIG_VALUE_BYTES);
 		c->vars[c->n - 1].value = kt_arena_strdup(op->arena, v->valuestring);
 	}
 	cJSON_ArrayForEach (v, unset) {

@@ -203,7 +203,8 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 	}
 	kt_devices_sweep(ctl);
 	if (too_many(ctl, op->remote_ip)) {
-		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL, "too many logins wait");
+		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL,
+			"too many logins wait (fixed); try again later");
 		return;
 	}
 	d = kt_calloc(1, sizeof(*d));

@@ -41,8 +41,9 @@ enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena, c
 			return kt_fail(
 				err, KT_EINVAL, 0, "the value of '%s' must be a string", v->string);
 		if (strlen(v->valuestring) > KT_MAX_CONFIG_VALUE_BYTES || ++n > KT_MAX_CONFIG_VARS)
-			return kt_fail(err, KT_ELIMIT, 0, "too many variables, or '%s' is too long",
-				v->string);
+			return kt_fail(err, KT_ELIMIT, 0,
+				"more than %d variables, or '%s' is longer than %d bytes (fixed)",
+				KT_MAX_CONFIG_VARS, v->string, KT_MAX_CONFIG_VALUE_BYTES);
 		kt_seal(ctl->master, context(arena, org_id, v->string), v->valuestring,
 			strlen(v->valuestring), &sealed);
 		kt_hex_add(&hex, sealed.ptr, sealed.len);
@@ -50,7 +51,7 @@ enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena, c
 	}
 	kt_jw_obj_end(&w);
 	if (!kt_buf_ok(&all))
-		return kt_fail(err, KT_ELIMIT, 0, "the variables are too long");
+		return kt_fail(err, KT_ELIMIT, 0, "the variables are too long together (fixed)");
 	*out = kt_arena_strndup(arena, all.ptr, all.len);
 	return KT_OK;
 }

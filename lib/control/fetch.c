@@ -107,7 +107,8 @@ static enum kt_code ask(struct download *d, const char *url, bool with_token,
 	rc = kt_http_do(&call, reply, err);
 	kt_secret_wipe(bearer, strlen(bearer));
 	if (d->too_large)
-		return kt_fail(err, KT_ELIMIT, 0, "the archive is larger than %lld bytes",
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the archive is larger than %lld bytes (the server's max_archive_bytes)",
 			(long long)d->f->max_bytes);
 	if (d->stalled)
 		return kt_fail(err, KT_ETIMEOUT, 0, "nothing came for %d seconds",

@@ -582,7 +582,7 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 	if (h->n == 0) {
 		if (h->gave_up)
 			kt_op_fail(op, KT_EUNAVAIL, 503, "unavailable", NULL,
-				"too many projects are bound for a delivery of this size");
+				"too many projects are bound for a delivery of this size (fixed)");
 		else
 			kt_op_fail(op, KT_EAUTH, 401, "bad_signature", NULL,
 				"the signature is no bound project's");
@@ -605,7 +605,7 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 	if (h->fetch && kt_fetches_full(op->ctl)) {
 		wipe_tokens(h);
 		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
-			"%zu deliveries are waiting already", op->ctl->fetches.len);
+			"%zu deliveries are waiting already (fixed)", op->ctl->fetches.len);
 		return;
 	}
 	if (h->end_preview)

@@ -177,7 +177,7 @@ enum kt_code kt_key_add(
 		valid += keys[i].revoked_us == 0;
 	if (rc == KT_OK && valid >= KT_MAX_KEYS)
 		return kt_op_code(op,
-			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys",
+			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys (fixed)",
 				KT_MAX_KEYS),
 			422, "too_many_keys");
 	if (rc == KT_OK)

@@ -266,7 +266,8 @@ void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
 	/* A line of control characters is six times as long in JSON. */
 	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(8 * MAX_LINE);
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(MAX_RAW_LINE + 16);
-	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(2 * MAX_RAW_LINE);
+	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(2 * MAX_RAW_LINE);
+	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(4 * MAX_RAW_LINE);
 	struct kt_project_mem *p = line->project_id ? kt_map_get(&ctl->projects, line->project_id)
 						    : NULL;
 	struct kt_event_draft ev = { .type = KT_EV_LOG };
@@ -280,7 +281,8 @@ void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
 		return;
 	}
 	mask(p, line->text, &plain);
-	kt_redact_add(&safe, plain.ptr, plain.len);
+	kt_redact_add(&known, plain.ptr, plain.len);
+	kt_redact_local_add(&safe, known.ptr, known.len);
 	while (safe.len > 0 && (safe.ptr[safe.len - 1] == '\n' || safe.ptr[safe.len - 1] == '\r'))
 		kt_buf_truncate(&safe, safe.len - 1);
 	if (!kt_str_copy(text, sizeof(text), safe.ptr))

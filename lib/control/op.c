@@ -114,7 +114,7 @@ void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 		rc = KT_ELIMIT;
 		op->code = "answer_too_large";
 		op->status = 500;
-		op->message = "the answer is too large";
+		op->message = "the answer is larger than the server makes them, which is fixed";
 	} else if (rc != KT_OK && !op->message) {
 		op->message = kt_arena_strdup(
 			op->arena, err && err->msg[0] ? err->msg : kt_code_name(rc));

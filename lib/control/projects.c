@@ -172,8 +172,8 @@ enum kt_code kt_project_new_check(struct kt_op *op, const char *slug, struct kt_
 	}
 	if (n >= KT_MAX_PROJECTS)
 		return kt_op_code(op,
-			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d projects",
-				KT_MAX_PROJECTS),
+			kt_fail(err, KT_ELIMIT, 0,
+				"an organization has at most %d projects (fixed)", KT_MAX_PROJECTS),
 			422, "too_many_projects");
 	return KT_OK;
 }
@@ -543,8 +543,9 @@ static bool take_secret(struct kt_op *op, const char *what, const char *name, co
 
 	if (len > MAX_SECRET_BYTES || strpbrk(value, "\r\n"))
 		return invalid(op,
-			kt_arena_printf(op->arena, "'%s' must be one line of at most %d bytes",
-				name, MAX_SECRET_BYTES));
+			kt_arena_printf(op->arena,
+				"'%s' must be one line of at most %d bytes (fixed)", name,
+				MAX_SECRET_BYTES));
 	*out = (struct kt_buf)KT_BUF_INIT(MAX_SECRET_BYTES + 64);
 	if (len == 0)
 		return true;

@@ -262,8 +262,8 @@ static enum kt_code check_file(struct kt_op *op, const struct kt_file *f, struct
 	if (f->mode == KT_MODE_LINK) {
 		rc = kt_blobs_read(blobs, op->who.org_id, f->digest, &target, err);
 		if (rc == KT_ELIMIT)
-			return refuse(
-				op, 422, "invalid_manifest", err, "a link's target is too long");
+			return refuse(op, 422, "invalid_manifest", err,
+				"a link's target is longer than a path may be (fixed)");
 		if (rc == KT_OK && (int64_t)target.len == f->size)
 			rc = kt_manifest_check_link(f, target.ptr, target.len, err);
 		else if (rc == KT_OK)
@@ -346,7 +346,8 @@ static enum kt_code store_manifest(struct kt_op *op, struct publish *p, struct k
 	}
 	kt_manifest_render(p->manifest, &text);
 	if (!kt_buf_ok(&text))
-		return refuse(op, 422, "invalid_manifest", err, "the manifest is too long");
+		return refuse(op, 422, "invalid_manifest", err,
+			"the manifest is longer than it may be (fixed)");
 	rc = kt_blobs_put(op->ctl->blobs, op->who.org_id, text.ptr, text.len, p->digest, err);
 	kt_assert(rc != KT_OK || !strcmp(p->digest, p->manifest->digest));
 	return rc;
@@ -796,7 +797,7 @@ static bool admit_document(struct kt_op *op, size_t len)
 	if (op->ctl->documents + len <= KT_MAX_DOCUMENTS_BYTES)
 		return true;
 	kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_documents", NULL,
-		"too much is being published at once");
+		"too much is being published at once (fixed); try again later");
 	return false;
 }
 

@@ -281,7 +281,7 @@ static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
 	/* Packing takes seconds, and the workers are there for all organizations. */
 	if (org && org->archives >= KT_MAX_ARCHIVES) {
 		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_archives", NULL,
-			"%d archives are being made for this organization already",
+			"%d archives are being made for this organization already (fixed)",
 			KT_MAX_ARCHIVES);
 		return;
 	}

@@ -26,6 +26,9 @@ void kt_acp_take_cost(struct acp *a, struct kt_usage *u)
 		if (a->cost_before >= 0 && a->cost_now >= a->cost_before &&
 			!(a->interrupted && a->cost_now == a->cost_before))
 			u->cost_microusd = a->cost_now - a->cost_before;
+		/* The model was called: 0 is what an agent says that does not know the price. */
+		if (u->cost_microusd == 0 && (a->steps > 0 || u->total_tokens > 0))
+			u->cost_microusd = -1;
 		a->cost_before = a->cost_now;
 	}
 }

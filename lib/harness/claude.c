@@ -229,7 +229,8 @@ static void claude_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	if (!line) {
 		struct kt_turn_result r = { .stop_reason = "error",
 			.error_code = "invalid_request",
-			.error_message = "the message is too long",
+			.error_message =
+				"the message is longer than a line to the harness may be (fixed)",
 			.usage = KT_USAGE_INIT };
 
 		turn_finish(c, &r, true);

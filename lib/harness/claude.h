@@ -60,6 +60,7 @@ struct claude_ask {
 struct claude_totals {
 	int64_t input, output, cache_read, cache_write;
 	double cost_usd;
+	bool cost_unknown; /* of a model at least */
 };
 
 struct kt_claude {

@@ -23,7 +23,10 @@ void kt_claude_take_usage(struct kt_claude *c, const cJSON *line, struct kt_usag
 		now.output += kt_json_int(m, "outputTokens", 0);
 		now.cache_read += kt_json_int(m, "cacheReadInputTokens", 0);
 		now.cache_write += kt_json_int(m, "cacheCreationInputTokens", 0);
-		now.cost_usd += kt_json_num(m, "costUSD", 0);
+		/* A model whose price is not known makes the sum unknown, not smaller. */
+		if (kt_json_num(m, "costUSD", -1) < 0)
+			now.cost_unknown = true;
+		now.cost_usd += KT_MAX(kt_json_num(m, "costUSD", 0), 0);
 	}
 	u->input_tokens = KT_MAX(now.input - old->input, 0);
 	u->output_tokens = KT_MAX(now.output - old->output, 0);
@@ -31,7 +34,11 @@ void kt_claude_take_usage(struct kt_claude *c, const cJSON *line, struct kt_usag
 	u->cache_write_tokens = KT_MAX(now.cache_write - old->cache_write, 0);
 	u->total_tokens = u->input_tokens + u->output_tokens + u->cache_read_tokens +
 		u->cache_write_tokens;
-	u->cost_microusd = (int64_t)(KT_MAX(now.cost_usd - old->cost_usd, 0) * 1e6 + 0.5);
+	if (!now.cost_unknown && !old->cost_unknown)
+		u->cost_microusd = (int64_t)(KT_MAX(now.cost_usd - old->cost_usd, 0) * 1e6 + 0.5);
+	/* Tokens are never free: 0 is what a harness says that does not know the price. */
+	if (u->cost_microusd == 0 && u->total_tokens > 0)
+		u->cost_microusd = -1;
 	c->totals = now;
 }
 

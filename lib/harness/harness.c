@@ -449,7 +449,7 @@ static void on_out(void *arg, const char *data, size_t len)
 	if (kt_lines_feed(&h->out, data, len, on_line, h, NULL) != KT_OK && !h->why_code)
 		kill_because(h, "line_too_long",
 			kt_asprintf("the harness wrote a line of over %d MiB, which is more than "
-				    "karta reads; it was stopped",
+				    "karta reads (fixed); it was stopped",
 				KT_MAX_LINE_BYTES / (1024 * 1024)));
 	leave(h);
 }
@@ -706,7 +706,7 @@ static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
 	kt_dues_clear(&h->dues, DUE_FIRST);
 	kt_dues_clear(&h->dues, DUE_SILENCE);
 	set_why(h, "unresponsive",
-		kt_asprintf("%s for %lld s", what, (long long)((ms + 999) / 1000)));
+		kt_asprintf("%s for %lld s (fixed)", what, (long long)((ms + 999) / 1000)));
 	kt_dues_set(&h->dues, DUE_CANCEL, limit_ms(h->env->cancel_ms, KT_TURN_CANCEL_MS));
 	h->ops->interrupt(h->driver);
 }
@@ -718,7 +718,7 @@ static void due_act(struct kt_harness *h, enum due which)
 	switch (which) {
 	case DUE_START:
 		kill_because(h, "harness_start_failed",
-			kt_asprintf("the harness was not ready after %lld s",
+			kt_asprintf("the harness was not ready after %lld s (fixed)",
 				(long long)((start_ms + 999) / 1000)));
 		break;
 	case DUE_FIRST:

@@ -188,7 +188,7 @@ void kt_record_answer(
 static enum kt_code write_file(const struct kt_record *r, struct kt_err *err)
 {
 	if (!kt_buf_ok(&r->lines))
-		return kt_fail(err, KT_ELIMIT, 0, "the turn is too long to be recorded");
+		return kt_fail(err, KT_ELIMIT, 0, "the turn is too long to be recorded (fixed)");
 	if (kt_fs_mkdirs(r->dir, 0755, err) != KT_OK)
 		return err->code;
 	for (int n = 1; n < RECORD_MAX_FILES; n++) {

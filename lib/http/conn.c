@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* KT_MAX_HTTP_BODY_BYTES */
+#define BODY_LIMIT_TEXT "the request body is larger than 1 MiB, which is fixed"
 #define HELD_BYTES 65536 /* pipelined bytes kept before reading stops */
 /* One head, held bytes, and reads of one tick on top. */
 #define IN_BYTES (KT_MAX_HTTP_HEAD_BYTES + HELD_BYTES + 4 * KT_HTTP_READ_BYTES)
@@ -338,7 +340,7 @@ static size_t take_body(struct kt_conn *c, char *p, size_t len)
 	} else {
 		kt_buf_add(&io->body, p, body);
 		if (!kt_buf_ok(&io->body)) {
-			kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+			kt_conn_refuse(c, 413, "too_large", BODY_LIMIT_TEXT);
 			return len;
 		}
 	}
@@ -369,7 +371,7 @@ static bool place_body(struct kt_conn *c)
 	if (answer == KT_SPOOL_FILE)
 		return kt_spool_begin(c, &spool);
 	if (!c->io->head.chunked && (uint64_t)c->io->head.content_length > s->cfg.max_body_bytes) {
-		kt_conn_refuse(c, 413, "too_large", "the request body is too large");
+		kt_conn_refuse(c, 413, "too_large", BODY_LIMIT_TEXT);
 		return false;
 	}
 	return true;
@@ -476,7 +478,7 @@ static bool step_head(struct kt_conn *c)
 				: status == 505                  ? "version_not_supported"
 				: status == 414 || status == 431 ? "too_large"
 								 : "bad_request",
-			"the request head is malformed, too large or not supported");
+			"the request head is malformed, over the fixed limits or not supported");
 		return false;
 	case KT_HEAD_MORE:
 	default:
@@ -619,16 +621,19 @@ void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refus
 	if (refuse_busy && !c->doomed) {
 		struct kt_conn_io *io = io_get(c);
 		kt_buf_adds(&io->extra, "Retry-After: 5\r\n");
-		kt_conn_refuse(c, 503, "unavailable", "too many connections");
+		kt_conn_refuse(c, 503, "unavailable",
+			"too many connections; how many there may be is fixed");
 	}
 }
 
 static void sweep_deadline(struct kt_conn *c)
 {
 	if (c->phase == KT_CONN_HEAD)
-		kt_conn_refuse(c, 408, "timeout", "the request head took too long");
+		kt_conn_refuse(c, 408, "timeout",
+			"the request head took too long; the time for it is fixed");
 	else if (c->phase == KT_CONN_BODY)
-		kt_conn_refuse(c, 408, "timeout", "the request body took too long");
+		kt_conn_refuse(c, 408, "timeout",
+			"the request body took too long; the time for it is fixed");
 	else
 		kt_conn_doom(c);
 }

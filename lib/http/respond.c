@@ -228,9 +228,11 @@ void kt_respond_static(
 void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
 {
 	if (!kt_buf_ok(b)) {
-		const struct kt_problem p = { .status = 500,
+		const struct kt_problem p = {
+			.status = 500,
 			.code = "answer_too_large",
-			.detail = "the answer is larger than the server makes them" };
+			.detail = "the answer is larger than the server makes them, which is fixed"
+		};
 
 		kt_respond_problem(ex, &p);
 		return;

@@ -24,9 +24,11 @@ static void refuse_disk(struct kt_conn *c, const char *what)
 
 static void refuse_long(struct kt_conn *c, int64_t max_bytes)
 {
-	char detail[96];
+	char detail[200];
 
-	(void)snprintf(detail, sizeof(detail), "the request body is larger than %lld bytes",
+	(void)snprintf(detail, sizeof(detail),
+		"the request body is larger than %lld bytes; the server's max_archive_bytes sets "
+		"it",
 		(long long)max_bytes);
 	kt_conn_refuse(c, 413, "archive_too_large", detail);
 }

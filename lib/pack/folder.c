@@ -140,7 +140,7 @@ static enum kt_code add_link(struct walk *w, const char *full, const char *path,
 		return kt_fail(err, KT_EIO, errno, "cannot read the link '%s'", path);
 	if ((size_t)n == sizeof(target))
 		return kt_fail(err, KT_ELIMIT, 0,
-			"link '%s': its target is over the limit of %d bytes", path,
+			"link '%s': its target is over the fixed limit of %d bytes", path,
 			KT_MAX_PACK_PATH_BYTES);
 	struct kt_file *f = kt_files_add(w->files, path, strlen(path), KT_MODE_LINK, n);
 	return w->o->loose ? KT_OK : kt_manifest_check_link(f, target, (size_t)n, err);
@@ -152,7 +152,7 @@ static enum kt_code add_file(
 	const char *path = w->path.ptr + w->skip;
 	if (!w->o->loose && (int64_t)w->files->len >= w->o->limits->max_files)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"there are more files than the limit max_files of %lld",
+			"there are more files than the limit max_release_files of %lld",
 			(long long)w->o->limits->max_files);
 	enum kt_code code = w->o->loose ? KT_OK
 					: kt_pack_path_check(path, strlen(path), w->o->limits, err);
@@ -216,7 +216,8 @@ static enum kt_code walk_name(struct walk *w, const char *name, size_t depth, st
 		kt_buf_addc(&w->path, '/');
 	kt_buf_adds(&w->path, name);
 	if (!kt_buf_ok(&w->path))
-		return kt_fail(err, KT_ELIMIT, 0, "a path is longer than %zu bytes", w->path.max);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "a path is longer than %zu bytes (fixed)", w->path.max);
 	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
 	if (lstat(full, &st) != 0)
 		code = kt_fail(err, KT_EIO, errno, "cannot look at '%s'", full);
@@ -238,7 +239,7 @@ static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err
 	size_t mark = kt_ignore_mark(w->ignore);
 	size_t git_mark = kt_ignore_mark(w->git_rules);
 	if (depth > MAX_FOLDER_DEPTH)
-		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d: '%.200s'",
+		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d (fixed): '%.200s'",
 			MAX_FOLDER_DEPTH, w->path.ptr);
 	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
 	enum kt_code code = check_submodule(w, full, err);

@@ -42,8 +42,8 @@ static enum kt_code push_rules(struct walk *w, git_tree *tree, const char *base,
 		return code;
 	size_t len = kt_git->odb_object_size(blob);
 	if (len > MAX_RULES_BYTES)
-		code = kt_fail(err, KT_ELIMIT, 0, "'%s%s%s' is over the limit of %d bytes", base,
-			base[0] != '\0' ? "/" : "", name, MAX_RULES_BYTES);
+		code = kt_fail(err, KT_ELIMIT, 0, "'%s%s%s' is over the fixed limit of %d bytes",
+			base, base[0] != '\0' ? "/" : "", name, MAX_RULES_BYTES);
 	else
 		push(w->ignore, base, kt_git->odb_object_data(blob), len);
 	kt_git->odb_object_free(blob);
@@ -79,7 +79,7 @@ static enum kt_code add_file(
 							  : KT_MODE_FILE;
 	if ((int64_t)w->files->len >= w->l->max_files)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"there are more files than the limit max_files of %lld",
+			"there are more files than the limit max_release_files of %lld",
 			(long long)w->l->max_files);
 	enum kt_code code = kt_pack_path_check(shown + skip, w->path.len - skip, w->l, err);
 	if (code != KT_OK)
@@ -110,7 +110,8 @@ static enum kt_code walk_entry(
 	enum kt_code code = KT_OK;
 	kt_buf_adds(&w->path, kt_git->tree_entry_name(e));
 	if (!kt_buf_ok(&w->path))
-		return kt_fail(err, KT_ELIMIT, 0, "a path is longer than %zu bytes", w->path.max);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "a path is longer than %zu bytes (fixed)", w->path.max);
 	/* The folder that is asked for is not left out, nor are those on the way to it. */
 	bool wanted = dir && w->path.len <= w->sub_len;
 	if (concerns_sub(w, w->path.ptr, w->path.len, dir) &&
@@ -131,7 +132,7 @@ static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, 
 	git_tree *tree = NULL;
 	size_t mark = kt_ignore_mark(w->ignore);
 	if (depth > MAX_TREE_DEPTH)
-		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d: '%.200s'",
+		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d (fixed): '%.200s'",
 			MAX_TREE_DEPTH, w->path.ptr);
 	int rc = kt_git->tree_lookup(&tree, w->repo, oid);
 	if (rc < 0)

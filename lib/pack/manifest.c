@@ -77,7 +77,7 @@ static enum kt_code check_file(const struct kt_file *f, size_t path_len,
 		return kt_fail(err, KT_EINVAL, 0, "link '%s' has no target", f->path);
 	if (f->mode == KT_MODE_LINK && f->size > MAX_LINK_BYTES)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"link '%s': its target is over the limit of %d bytes", f->path,
+			"link '%s': its target is over the fixed limit of %d bytes", f->path,
 			MAX_LINK_BYTES);
 	if (f->size > l->max_file_bytes)
 		return kt_fail(err, KT_ELIMIT, 0,
@@ -147,13 +147,15 @@ static enum kt_code check_all(
 	struct kt_manifest *m, const struct kt_pack_limits *l, struct kt_err *err)
 {
 	if ((int64_t)m->n_files > l->max_files)
-		return kt_fail(err, KT_ELIMIT, 0, "%zu files are over the limit max_files of %lld",
-			m->n_files, (long long)l->max_files);
+		return kt_fail(err, KT_ELIMIT, 0,
+			"%zu files are over the limit max_release_files of %lld", m->n_files,
+			(long long)l->max_files);
 	m->n_bytes = 0;
 	for (size_t i = 0; i < m->n_files; i++) {
 		if (m->files[i].size > l->max_bytes - m->n_bytes)
 			return kt_fail(err, KT_ELIMIT, 0,
-				"file '%s': all files together are over the limit max_bytes of "
+				"file '%s': all files together are over the limit "
+				"max_release_bytes of "
 				"%lld",
 				m->files[i].path, (long long)l->max_bytes);
 		m->n_bytes += m->files[i].size;
@@ -285,14 +287,15 @@ enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pac
 	struct kt_manifest **out, struct kt_err *err)
 {
 	if (len > KT_MAX_MANIFEST_BYTES)
-		return kt_fail(err, KT_ELIMIT, 0, "the manifest is over the limit of %d bytes",
-			KT_MAX_MANIFEST_BYTES);
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the manifest is over the fixed limit of %d bytes", KT_MAX_MANIFEST_BYTES);
 	if (len > 0 && text[len - 1] != '\n')
 		return kt_fail(err, KT_EPROTO, 0, "the manifest does not end with a line feed");
 	size_t n = count_lines(text, len);
 	if ((int64_t)n > l->max_files)
-		return kt_fail(err, KT_ELIMIT, 0, "%zu files are over the limit max_files of %lld",
-			n, (long long)l->max_files);
+		return kt_fail(err, KT_ELIMIT, 0,
+			"%zu files are over the limit max_release_files of %lld", n,
+			(long long)l->max_files);
 	struct kt_manifest *m = new_manifest(n);
 	char *copy = kt_arena_strndup(m->arena, text, len);
 	enum kt_code code = KT_OK;
@@ -450,7 +453,7 @@ enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta
 	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err)
 {
 	if (len > KT_MAX_MANIFEST_BYTES)
-		return kt_fail(err, KT_ELIMIT, 0, "the delta is over the limit of %d bytes",
+		return kt_fail(err, KT_ELIMIT, 0, "the delta is over the fixed limit of %d bytes",
 			KT_MAX_MANIFEST_BYTES);
 	if (len > 0 && delta[len - 1] != '\n')
 		return kt_fail(err, KT_EPROTO, 0, "the delta does not end with a line feed");

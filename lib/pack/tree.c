@@ -104,7 +104,8 @@ static enum kt_code count_bytes(
 			(long long)size, (long long)l->max_file_bytes);
 	if (atomic_fetch_add(&h->bytes, size) > l->max_bytes - size)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"file '%s': all files together are over the limit max_bytes of %lld",
+			"file '%s': all files together are over the limit max_release_bytes of "
+			"%lld",
 			f->path, (long long)l->max_bytes);
 	return KT_OK;
 }

@@ -108,8 +108,8 @@ static enum kt_code count(struct unpack *u, int64_t have, int64_t n, struct kt_e
 		return too_much(u, "the file is too large", "max_file_bytes",
 			u->limits->max_file_bytes, err);
 	if (n > u->limits->max_bytes - u->n_bytes - have)
-		return too_much(
-			u, "together too many bytes", "max_bytes", u->limits->max_bytes, err);
+		return too_much(u, "together too many bytes", "max_release_bytes",
+			u->limits->max_bytes, err);
 	return kt_unpack_input_time(u->in, err);
 }
 
@@ -211,7 +211,8 @@ static enum kt_code check_member(struct unpack *u, struct archive_entry *e, stru
 
 	/* Folders do not count as files, but each costs memory until the end. */
 	if (++u->n_members > 2 * u->limits->max_files + 2)
-		return too_much(u, "too many members", "max_files", u->limits->max_files, err);
+		return too_much(
+			u, "too many members", "max_release_files", u->limits->max_files, err);
 	if (kt_archive->entry_hardlink(e))
 		return refuse(u, "is a hard link", err);
 	if (type == AE_IFCHR || type == AE_IFBLK)
@@ -228,8 +229,8 @@ static enum kt_code check_member(struct unpack *u, struct archive_entry *e, stru
 		if (size < 0)
 			return refuse(u, "has a negative size", err);
 		if (u->n_files >= u->limits->max_files)
-			return too_much(
-				u, "too many files", "max_files", u->limits->max_files, err);
+			return too_much(u, "too many files", "max_release_files",
+				u->limits->max_files, err);
 		return count(u, 0, size, err);
 	}
 	return KT_OK;
@@ -284,7 +285,7 @@ static enum kt_code take_link(
 		return refuse(u, "is a symbolic link without a target", err);
 	it->target_len = strlen(target);
 	if ((int64_t)it->target_len > u->limits->max_path_bytes)
-		return too_much(u, "the link's target is too long", "max_path_bytes",
+		return too_much(u, "the link's target is too long", "max_path_bytes (fixed)",
 			u->limits->max_path_bytes, err);
 	u->n_name_bytes += it->target_len;
 	it->target = kt_arena_strndup(u->arena, target, it->target_len);
@@ -326,7 +327,8 @@ static enum kt_code take_member(
 		return KT_OK;
 	}
 	if (u->n_files >= u->limits->max_files)
-		return too_much(u, "too many files", "max_files", u->limits->max_files, err);
+		return too_much(
+			u, "too many files", "max_release_files", u->limits->max_files, err);
 	it = kt_arena_alloc(u->arena, sizeof(*it));
 	it->file.path = kt_arena_strndup(u->arena, name, len);
 	kt_vec_push(&u->items, it);
@@ -479,10 +481,11 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 		code = check_tree(u, m, top, err);
 	if (code == KT_OK) {
 		kt_manifest_render(m, &text);
-		code = kt_buf_ok(&text) ? write_file(u, "manifest", &text, err)
-					: kt_fail(err, KT_ELIMIT, 0,
-						  "the archive's manifest is longer than %d bytes",
-						  KT_MAX_MANIFEST_BYTES);
+		code = kt_buf_ok(&text)
+			? write_file(u, "manifest", &text, err)
+			: kt_fail(err, KT_ELIMIT, 0,
+				  "the archive's manifest is longer than %d bytes (fixed)",
+				  KT_MAX_MANIFEST_BYTES);
 	}
 	kt_manifest_free(m);
 	free(files);

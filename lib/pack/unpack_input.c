@@ -139,7 +139,7 @@ enum kt_code kt_unpack_input_time(struct kt_unpack_input *in, struct kt_err *err
 {
 	if (kt_mono_us() <= in->deadline_us)
 		return KT_OK;
-	return kt_fail(err, KT_ETIMEOUT, 0, "unpacking takes longer than the limit max_ms of %lld",
+	return kt_fail(err, KT_ETIMEOUT, 0, "unpacking takes longer than the fixed limit of %lld",
 		(long long)in->limits->max_ms);
 }
 
@@ -193,7 +193,7 @@ static enum kt_code check_zstd(
 
 	if (in->zstd.max_window > MAX_WINDOW_BYTES) {
 		kt_fail(err, KT_ELIMIT, 0,
-			"the archive's zstd window is %llu bytes; the limit is %llu",
+			"the archive's zstd window is %llu bytes; the fixed limit is %llu",
 			(unsigned long long)in->zstd.max_window,
 			(unsigned long long)MAX_WINDOW_BYTES);
 		return kt_hint(err, "compress it with zstd -19 or less and without --long");
@@ -228,12 +228,13 @@ static enum kt_code check_growth(struct kt_unpack_input *in, struct kt_err *err)
 {
 	if (in->out_bytes > in->max_out_bytes)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"the archive unpacks to more than the limit max_bytes of %lld",
+			"the archive unpacks to more than the limit max_release_bytes of %lld",
 			(long long)in->limits->max_bytes);
 	if (in->compressed && in->out_bytes > RATIO_FREE_BYTES &&
 		in->out_bytes / in->limits->max_ratio > in->in_bytes)
 		return kt_fail(err, KT_ELIMIT, 0,
-			"the archive unpacks to more than %lld times its size, the limit max_ratio",
+			"the archive unpacks to more than %lld times its size, the limit max_ratio "
+			"(fixed)",
 			(long long)in->limits->max_ratio);
 	return kt_unpack_input_time(in, err);
 }

@@ -93,7 +93,9 @@ static void expired(void *arg)
 	bool approve = !in->question && s->app &&
 		s->app->app->approval_default == KT_INPUT_APPROVE_ONCE;
 
-	kt_log(KT_LOG_WARN, "session", "%s: nobody answered %s in time", s->id, in->request_id);
+	kt_log(KT_LOG_WARN, "session",
+		"%s: nobody answered %s in time (runtime.approval_timeout_seconds)", s->id,
+		in->request_id);
 	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired");
 }
 

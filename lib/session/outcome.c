@@ -123,7 +123,8 @@ enum kt_code kt_answered_fail(const struct kt_answered *first, struct kt_err *er
 			"'%s' was canceled: its turn ended, or the harness withdrew it",
 			first->request_id);
 	if (kt_str_eq(first->by, "expired"))
-		return kt_fail(err, KT_ECONFLICT, 0, "nobody answered '%s' in time: %s",
+		return kt_fail(err, KT_ECONFLICT, 0,
+			"nobody answered '%s' in time (runtime.approval_timeout_seconds): %s",
 			first->request_id, kt_decision_name(first->decision));
 	return kt_fail(err, KT_ECONFLICT, 0, "'%s' was answered already: %s", first->request_id,
 		kt_decision_name(first->decision));

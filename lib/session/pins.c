@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "text/json.h"
+#include "text/redact.h"
 
 #include <string.h>
 
@@ -150,6 +151,14 @@ size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_i
 	const struct kt_group *g = kt_map_get(&reg->groups, project_id);
 
 	return g ? g->n : 0;
+}
+
+const char *kt_session_plain(const struct kt_session *s, const char *text, struct kt_buf *buf)
+{
+	if (!s->pin)
+		return text;
+	kt_redact_local_add(buf, text, strlen(text));
+	return kt_buf_ok(buf) && buf->len ? buf->ptr : "";
 }
 
 void kt_session_tell(

@@ -170,8 +170,8 @@ static enum kt_code check_new(
 	if (n->target && is_deleted(reg, n->target))
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
 	if (reg->n_sessions >= KT_MAX_SESSIONS)
-		return kt_fail(err, KT_ELIMIT, 0, "there are %d sessions already; delete some",
-			KT_MAX_SESSIONS);
+		return kt_fail(err, KT_ELIMIT, 0,
+			"there are %d sessions already (fixed); delete some", KT_MAX_SESSIONS);
 	if (n->parent_id && !may_be_parent(reg, n->parent_id, n->target))
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no session '%s' to be the parent",
 			n->parent_id);

@@ -93,11 +93,12 @@ static void on_stderr(void *arg, const char *line)
 static void on_resume_failed(void *arg, const char *why)
 {
 	struct kt_session *s = arg;
+	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
 
 	kt_log(KT_LOG_WARN, "session", "%s: the conversation could not be resumed: %s", s->id, why);
 	kt_session_tell(s, "warn", "session", "the conversation could not be resumed: %s", why);
 	free(KT_STEAL(s->harness_session));
-	kt_session_status(s, s->turn, "resume_failed", "detail", why);
+	kt_session_status(s, s->turn, "resume_failed", "detail", kt_session_plain(s, why, &plain));
 }
 
 static void on_gone(void *arg)

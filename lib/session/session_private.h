@@ -285,4 +285,10 @@ KT_MUST_CHECK enum kt_code kt_input_outcome(struct kt_session *s, const char *re
 /* KT_ECONFLICT with what became of it. */
 KT_MUST_CHECK enum kt_code kt_answered_fail(const struct kt_answered *first, struct kt_err *err);
 
+/*
+ * text as a client may read it: on a hosting server without addresses of this machine (in buf), on
+ * a local one as it is.
+ */
+const char *kt_session_plain(const struct kt_session *s, const char *text, struct kt_buf *buf);
+
 #endif

@@ -325,11 +325,11 @@ static enum kt_code check_message(
 	if (!m->text || !*m->text)
 		return kt_fail(err, KT_EINVAL, 0, "'text' is required and must not be empty");
 	if (strlen(m->text) > KT_MAX_TEXT_BYTES)
-		return kt_fail(
-			err, KT_EINVAL, 0, "'text' is longer than %d bytes", KT_MAX_TEXT_BYTES);
+		return kt_fail(err, KT_EINVAL, 0, "'text' is longer than %d bytes (fixed)",
+			KT_MAX_TEXT_BYTES);
 	if (m->participant_name && strlen(m->participant_name) > KT_MAX_NAME_BYTES)
-		return kt_fail(err, KT_EINVAL, 0, "'participant_name' is longer than %d bytes",
-			KT_MAX_NAME_BYTES);
+		return kt_fail(err, KT_EINVAL, 0,
+			"'participant_name' is longer than %d bytes (fixed)", KT_MAX_NAME_BYTES);
 	app = s->pin ? kt_sessions_app_of(s->reg, &s->pin->target) : kt_sessions_app(s->reg);
 	return app && m->agent ? check_agent(app, m->agent, err) : KT_OK;
 }
@@ -362,7 +362,8 @@ enum kt_code kt_session_send(
 	if (busy && m->on_busy == KT_BUSY_REJECT)
 		return kt_fail(err, KT_ECONFLICT, 0, "a turn is running in this session");
 	if (s->queue.len >= KT_MAX_TURN_QUEUE)
-		return kt_fail(err, KT_ELIMIT, 0, "%d messages are waiting in this session already",
+		return kt_fail(err, KT_ELIMIT, 0,
+			"%d messages are waiting in this session already (fixed)",
 			KT_MAX_TURN_QUEUE);
 	t = turn_new(m);
 	set_title(s, m->text);
@@ -414,12 +415,14 @@ static void emit_error(struct kt_session *s, const struct kt_turn *t, const char
 	const char *message, bool retryable)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
 	struct kt_jw w;
 
+	message = kt_session_plain(s, message ? message : code, &text);
 	kt_jw_init(&w, &b);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "code", code);
-	kt_jw_str(&w, "message", message ? message : code);
+	kt_jw_str(&w, "message", message);
 	kt_jw_bool(&w, "retryable", retryable);
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_ERROR, t, &b);

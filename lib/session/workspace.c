@@ -167,7 +167,7 @@ static enum kt_code copy_tree(
 		return fail_at(err, "a folder");
 	}
 	if (depth > MAX_DEPTH)
-		rc = kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d", MAX_DEPTH);
+		rc = kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d (fixed)", MAX_DEPTH);
 	for (errno = 0; rc == KT_OK && (e = readdir(dir)) != NULL; errno = 0) {
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
 			rc = copy_entry(c, from, to, e->d_name, depth, err);

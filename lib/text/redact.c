@@ -94,3 +94,85 @@ void kt_redact_add(struct kt_buf *b, const char *s, size_t len)
 	}
 	kt_buf_add(b, run, (size_t)(s - run));
 }
+
+/* Bytes of a loopback host at s, 0 when there is none. *out_sure: it can be nothing else. */
+static size_t local_host(const char *s, const char *end, bool *out_sure)
+{
+	static const char *const names[] = { "localhost", "[::1]", "0.0.0.0", "127." };
+	size_t left = (size_t)(end - s), len = 0;
+
+	for (size_t i = 0; !len && i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t n = strlen(names[i]);
+
+		if (left >= n && strncasecmp(s, names[i], n) == 0) {
+			len = n;
+			*out_sure = i > 0;
+		}
+	}
+	if (len == 4) {
+		while (len < left && (isdigit((unsigned char)s[len]) || s[len] == '.'))
+			len++;
+		while (s[len - 1] == '.')
+			len--;
+		/* "127.0.0.1", not the version "127.0". */
+		if (len < 9)
+			return 0;
+	}
+	if (len && len < left && (isalnum((unsigned char)s[len]) || s[len] == '-'))
+		return 0;
+	if (len && len + 1 < left && s[len] == '.' && isalnum((unsigned char)s[len + 1]))
+		return 0;
+	return len;
+}
+
+/* Bytes of an address of this machine at s, a word's beginning; 0 when there is none. */
+static size_t local_address(const char *s, const char *end)
+{
+	static const char *const schemes[] = { "http://", "https://", "ws://", "wss://", "tcp://" };
+	const char *at = s;
+	bool sure = false;
+	size_t n;
+
+	for (size_t i = 0; at == s && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		n = strlen(schemes[i]);
+		if ((size_t)(end - s) > n && strncasecmp(s, schemes[i], n) == 0)
+			at = s + n;
+	}
+	n = local_host(at, end, &sure);
+	if (!n)
+		return 0;
+	sure = sure || at > s;
+	at += n;
+	if (at + 1 < end && *at == ':' && isdigit((unsigned char)at[1])) {
+		sure = true;
+		for (at++; at < end && isdigit((unsigned char)*at);)
+			at++;
+	}
+	if (at < end && *at == '/') {
+		while (at < end && !strchr(" \t\r\n\"'()<>,;", *at))
+			at++;
+	}
+	return sure ? (size_t)(at - s) : 0;
+}
+
+void kt_redact_local_add(struct kt_buf *b, const char *s, size_t len)
+{
+	const char *end = s + len, *run = s;
+	bool at_word = true;
+
+	while (s < end) {
+		size_t n = at_word && strchr("hHwWtTlL[01", *s) && *s ? local_address(s, end) : 0;
+
+		at_word = !isalnum((unsigned char)*s) && !strchr("._-", *s);
+		if (n == 0) {
+			s++;
+			continue;
+		}
+		kt_buf_add(b, run, (size_t)(s - run));
+		kt_buf_adds(b, "(local address)");
+		s += n;
+		run = s;
+		at_word = false;
+	}
+	kt_buf_add(b, run, (size_t)(s - run));
+}

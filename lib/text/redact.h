@@ -12,4 +12,11 @@
 /* Append the redacted form of len bytes to b. */
 void kt_redact_add(struct kt_buf *b, const char *s, size_t len);
 
+/*
+ * Append len bytes to b without addresses of this machine: "http://127.0.0.1:8123/x" becomes
+ * "(local address)". They mean nothing to a client elsewhere, and tell what listens here. Names
+ * below localhost stay: those are projects.
+ */
+void kt_redact_local_add(struct kt_buf *b, const char *s, size_t len);
+
 #endif

@@ -160,7 +160,7 @@ bool kt_toml_skip_comment(struct kt_toml_parser *tp)
 bool kt_toml_deeper(struct kt_toml_parser *tp, int by, const char *at)
 {
 	if (tp->depth + by > DEPTH_MAX)
-		return kt_toml_fail(tp, KT_ELIMIT, at, "nesting over 64 levels");
+		return kt_toml_fail(tp, KT_ELIMIT, at, "nesting over 64 levels (fixed)");
 	tp->depth += by;
 	return true;
 }
@@ -203,7 +203,7 @@ static bool read_path(struct kt_toml_parser *tp, struct path *path)
 	path->n = 0;
 	for (;;) {
 		if (path->n == DEPTH_MAX)
-			return kt_toml_fail(tp, KT_ELIMIT, tp->p, "nesting over 64 levels");
+			return kt_toml_fail(tp, KT_ELIMIT, tp->p, "nesting over 64 levels (fixed)");
 		kt_toml_skip_blanks(tp);
 		if (!read_part(tp, &path->part[path->n]))
 			return false;
@@ -415,7 +415,8 @@ enum kt_code kt_toml_parse(struct kt_arena *arena, const char *s, size_t len,
 	struct kt_toml_node *root;
 
 	if (len > KT_MAX_TOML_BYTES)
-		return kt_fail(err, KT_ELIMIT, 0, "1:1: text over %d bytes", KT_MAX_TOML_BYTES);
+		return kt_fail(
+			err, KT_ELIMIT, 0, "1:1: text over %d bytes (fixed)", KT_MAX_TOML_BYTES);
 	if (len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) {
 		s += 3;
 		len -= 3;

@@ -207,7 +207,7 @@ static void test_parse_refuses(void **state)
 		{ "120000 1025 " A " a\n", KT_ELIMIT, "target" },
 		{ "100644 268435457 " A " a\n", KT_ELIMIT, "max_file_bytes" },
 		{ "100644 268435456 " A " a\n100644 268435456 " A " b\n100644 1 " A " c\n",
-			KT_ELIMIT, "max_bytes" },
+			KT_ELIMIT, "max_release_bytes" },
 		{ "100644 1 " A " b\n100644 1 " A " a\n", KT_EPROTO, "sorted" },
 		{ "100644 1 " A " a\n100644 1 " A " a\n", KT_EPROTO, "twice" },
 		{ "100644 1 " A " A\n100644 1 " A " a\n", KT_EINVAL, "case" },
@@ -235,7 +235,7 @@ static void test_parse_refuses(void **state)
 	two.max_files = 1;
 	static const char text[] = "100644 1 " A " a\n100644 1 " A " b\n";
 	assert_int_equal(kt_manifest_parse(text, strlen(text), &two, &m, &err), KT_ELIMIT);
-	assert_non_null(strstr(err.msg, "max_files"));
+	assert_non_null(strstr(err.msg, "max_release_files"));
 }
 
 static void test_make_refuses(void **state)

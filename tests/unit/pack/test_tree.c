@@ -387,7 +387,8 @@ static void test_limits(void **state)
 		"git init -q lim && cd lim && echo 12345 >a && echo 12345 >b && git add . &&\n"
 		"git commit -qm a");
 	for (int i = 0; i < 6; i++) {
-		const char *const words[] = { "max_files", "max_bytes", "max_file_bytes" };
+		const char *const words[] = { "max_release_files", "max_release_bytes",
+			"max_file_bytes" };
 		o = options(NULL);
 		*(i / 2 == 0                 ? &o.limits.max_files
 				: i / 2 == 1 ? &o.limits.max_bytes

@@ -56,10 +56,45 @@ static void test_nul(void **state)
 	assert_memory_equal(b.ptr, "a\0kt_live_***abcd\0", 18);
 }
 
+static void test_local_addresses(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "", "" },
+		{ "http://127.0.0.1:45671/v1/messages: refused",
+			"(local address) refused" },
+		{ "cannot reach http://localhost:8000 (ECONNREFUSED)",
+			"cannot reach (local address) (ECONNREFUSED)" },
+		{ "connect ECONNREFUSED 127.0.0.1:4096", "connect ECONNREFUSED (local address)" },
+		{ "\"url\":\"http://[::1]:9/x\",\"a\":1", "\"url\":\"(local address)\",\"a\":1" },
+		{ "at 127.8.9.1, 0.0.0.0:80 and [::1]",
+			"at (local address), (local address) and (local address)" },
+		{ "localhost:3000.", "(local address)." },
+		{ "WS://LOCALHOST/x y", "(local address) y" },
+		/* Projects, words, other hosts and numbers. */
+		{ "http://bot.localhost:8000/v1", "http://bot.localhost:8000/v1" },
+		{ "the localhost is yours", "the localhost is yours" },
+		{ "http://localhost.example.com/", "http://localhost.example.com/" },
+		{ "https://api.example.com:443/127.0", "https://api.example.com:443/127.0" },
+		{ "version 127.0 and 10.127.0.0.1", "version 127.0 and 10.127.0.0.1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct kt_buf b = KT_BUF_INIT(1000);
+
+		kt_redact_local_add(&b, cases[i].text, strlen(cases[i].text));
+		assert_string_equal(b.len ? b.ptr : "", cases[i].want);
+		kt_buf_release(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_local_addresses),
 		cmocka_unit_test(test_nul),
 	};
 
