@@ -12,9 +12,9 @@
 	"end_turn||All steps are done. The last tool said: the sub agent says hello\n"
 	"agentId: ac1968e87325e10db (use SendMessage with to: 'a| sub:completed completed||2|42329/21/42650|323625|think 0|replaced 0\n"
 	"interrupted||Some|||1|-1/-1/-1|-1|think 0|replaced 0\n"
-	"error|auth_failed||||1|-1/-1/-1|0|think 0|replaced 1\n"
-	"error|auth_failed||||1|-1/-1/-1|0|think 0|replaced 1\n"
-	"error|auth_failed||||1|-1/-1/-1|0|think 0|replaced 1\n" },
+	"error|auth_failed||||1|-1/-1/-1|-1|think 0|replaced 1\n"
+	"error|auth_failed||||1|-1/-1/-1|-1|think 0|replaced 1\n"
+	"error|auth_failed||||1|-1/-1/-1|-1|think 0|replaced 1\n" },
 { "claude-acp-02-reject-plan",
 	"end_turn||All steps are done. The last tool said: User refused permission to run tool| rejected| ask(Bash|Allow Bash: touch out/rej?|Bash:touch out/rej)|2|40564/13/40877|203870|think 0|replaced 0\n"
 	"end_turn||All steps are done. The last tool said: User has approved your plan. You can now start coding. Start with updating your | completed| ask(ExitPlanMode|Ready to code?|ExitPlanMode:{\"plan\":\"1. do it\"})|2|43459/11/43770|218295|think 0|replaced 0\n"
@@ -83,13 +83,13 @@
 { "opencode-acp-04-err-empty",
 	"end_turn|||||1|7602/2/7704|22866|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-400",
-	"error|invalid_request||||1|-1/-1/-1|0|think 0|replaced 0\n" },
+	"error|invalid_request||||1|-1/-1/-1|-1|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-401",
-	"error|auth_failed||||1|-1/-1/-1|0|think 0|replaced 0\n" },
+	"error|auth_failed||||1|-1/-1/-1|-1|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-403",
-	"error|auth_failed||||1|-1/-1/-1|0|think 0|replaced 0\n" },
+	"error|auth_failed||||1|-1/-1/-1|-1|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-404",
-	"error|model_not_found||||1|-1/-1/-1|0|think 0|replaced 0\n" },
+	"error|model_not_found||||1|-1/-1/-1|-1|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-429x1",
 	"end_turn||Recovered after 1 failures of kind error.|||1|7603/13/7716|23034|think 0|replaced 0\n" },
 { "opencode-acp-04-err-error-500x1",
@@ -127,11 +127,11 @@
 	"\n"
 	"second prompt words|||2|-1/-1/-1|46632|think 0|replaced 0\n" },
 { "opencode-acp-13-anthropic-provider",
-	"end_turn||I have thought about it and here is the answer.|||1|7654/16/7820|0|think 53|replaced 0\n"
+	"end_turn||I have thought about it and here is the answer.|||1|7654/16/7820|-1|think 53|replaced 0\n"
 	"end_turn||All steps are done. The last tool said: <path>/app/notes.txt</path>\n"
 	"<type>file</type>\n"
 	"<content>\n"
-	"1: note con| failed completed||2|-1/-1/-1|0|think 0|replaced 0\n" },
+	"1: note con| failed completed||2|-1/-1/-1|-1|think 0|replaced 0\n" },
 { "opencode-acp-14-permission-rules",
 	"end_turn||All steps are done. The last tool said: (no output)| completed rejected completed| ask(bash|Allow bash: touch kk?|Bash:touch kk)|4|-1/-1/-1|94239|think 0|replaced 0\n" },
 { "opencode-acp-15-subagent-allow",
@@ -147,9 +147,9 @@
 { "opencode-acp-19-question",
 	"end_turn||All steps are done. The last tool said: The arguments provided to the tool are invalid: Model tried to call unavailable | completed||2|-1/-1/-1|46671|think 0|replaced 0\n" },
 { "opencode-acp-20-retry",
-	"end_turn||Recovered after 2 failures of kind drop.|||1|7588/12/7700|0|think 0|replaced 1\n" },
+	"end_turn||Recovered after 2 failures of kind drop.|||1|7588/12/7700|-1|think 0|replaced 1\n" },
 { "opencode-acp-21-retry-tool",
 	"end_turn||I look. \n\nafter more\n\nAll steps are done. The last tool said: seen\n"
 	"| completed completed| ask(bash|Allow bash: echo seen?|Bash:echo seen)"
-	" ask(bash|Allow bash: echo seen?|Bash:echo seen)|2|-1/-1/-1|0|think 0|replaced 2\n"
-	"end_turn||hahaha|||1|7849/5/7954|0|think 0|replaced 0\n" },
+	" ask(bash|Allow bash: echo seen?|Bash:echo seen)|2|-1/-1/-1|-1|think 0|replaced 2\n"
+	"end_turn||hahaha|||1|7849/5/7954|-1|think 0|replaced 0\n" },

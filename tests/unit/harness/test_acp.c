@@ -230,7 +230,7 @@ static void test_capture_modes(void **state)
 
 	replay(&r, "opencode-acp-08-modes", NULL);
 	assert_string_equal(r.w.log.ptr,
-		"end_turn||in mode|||1|4131/9/4240|0|think 0|replaced 0\n");
+		"end_turn||in mode|||1|4131/9/4240|-1|think 0|replaced 0\n");
 	replay_close(&r);
 }
 

@@ -323,7 +323,7 @@ static void test_job_on_stdin(void **state)
 		{ "{}", "no tar archive" },
 		{ "{\"max_archive_bytes\":5}", "is 5" },
 		{ "[]", "no object" },
-		{ "{\"max_files\":0}", "max_release_files" },
+		{ "{\"max_files\":0}", "max_files" },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
