@@ -175,9 +175,9 @@ def bombs():
         pax([("GNU.sparse.size", "1000000"), ("GNU.sparse.numblocks", "1"),
              ("GNU.sparse.map", "999999,1")]), member("sparse", "x")), "invalid", "sparse")
     put("bombs", "files-25000", gz(b"".join(header(f"f{i:06}") for i in range(25000)) + EOA, 1),
-        "limit", "max_files")
+        "limit", "max_release_files")
     put("bombs", "folders-50000", gz(b"".join(header(f"d{i:06}/", kind="5") for i in range(50000)) +
-                                     EOA, 1), "limit", "max_files")
+                                     EOA, 1), "limit", "max_release_files")
     put("bombs", "globals-60000", gz(pax([("comment", "c")], kind="g") * 60000 + tar(A), 1),
         "ok|invalid|limit|proto")
     put("bombs", "pax-chain-60000", gz(pax([("comment", "c")]) * 60000 + tar(A), 1),
