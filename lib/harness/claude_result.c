@@ -57,6 +57,7 @@ static const struct error_name error_names[] = {
 	{ NULL, 0, 0, "Unable to connect to API", "connection_failed", true },
 	{ NULL, 0, 0, "Connection to the API was lost", "connection_failed", true },
 	{ NULL, 0, 0, "Connection error", "connection_failed", true },
+	{ NULL, 0, 0, "Connection closed", "connection_failed", true },
 	{ NULL, 0, 0, "Request timed out", "connection_failed", true },
 	{ NULL, 0, 0, "ECONN", "connection_failed", true },
 	{ "authentication_failed", 0, 0, NULL, "auth_failed", false },
@@ -115,7 +116,7 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 	const char *stop = kt_json_str(line, "stop_reason");
 	const char *error = kt_claude_first_error(line);
 
-	r->stop_reason = stop && strcmp(stop, "stop_sequence") != 0 ? stop : "end_turn";
+	r->stop_reason = stop ? stop : "end_turn";
 	if (c->auth_failure) {
 		r->stop_reason = "error";
 		r->error_code = "auth_failed";

@@ -587,6 +587,7 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 	const char *parent = kt_json_str(line, "parent_tool_use_id");
 	const char *id = kt_json_str_or(message, "id", "message");
 	const char *uuid = kt_json_str(line, "uuid");
+	static const char *const sub_error[] = { "error", "parent_tool_use_id", NULL };
 	const cJSON *block;
 
 	if (seen_before(c, uuid))
@@ -594,6 +595,11 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 	if (kt_str_eq(kt_json_str(message, "model"), "<synthetic>") && !parent) {
 		if (synthetic(c, line, content))
 			return;
+	}
+	if (parent && kt_json_str(line, "error")) {
+		/* The program's words, not the sub-agent's; what it comes to is in its result. */
+		kt_claude_tell(c, "sub_agent_error", line, sub_error);
+		return;
 	}
 	if (parent) {
 		cJSON_ArrayForEach (block, content) {

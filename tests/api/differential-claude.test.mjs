@@ -72,8 +72,7 @@ const BEHAVIOURS = [
 
   // Why the model stops, and what a call costs.
   ...['refusal', 'max_tokens', 'pause_turn', 'stop_sequence', 'model_context_window_exceeded', 'odd_reason'].map((stop) => ({ name: `stopped by ${stop}`,
-    text: blocks({ blocks: [{ text: `stopped by ${stop}` }], stop, stop_sequence: stop === 'stop_sequence' ? 'END' : null }) + then('and goes on'),
-    todo: stop === 'stop_sequence' && 'told as end_turn' })),
+    text: blocks({ blocks: [{ text: `stopped by ${stop}` }], stop, stop_sequence: stop === 'stop_sequence' ? 'END' : null }) + then('and goes on') })),
   { name: 'an empty reply', text: `[[empty]]${then('something')}` },
   { name: 'a blank reply', text: blocks({ text: '\n\n' }) + then('something') },
   { name: 'odd tokens', text: blocks({ blocks: [{ text: 'x' }], usage: { start: { input_tokens: 0, cache_creation_input_tokens: null }, end: { input_tokens: null, output_tokens: 5000, cache_creation_input_tokens: 7 } } }) },
@@ -81,8 +80,8 @@ const BEHAVIOURS = [
   // Calls that break.
   { name: 'cut before words', reply: ['here'], text: `${blocks(drop, { text: 'here' })} 1` },
   { name: 'cut in words', reply: ['I look. '], text: `${blocks({ text: ['I ', 'look. '], open: true }, drop)} 2` },
-  { name: 'cut after a block', text: `${blocks({ text: ['I ', 'look. '] }, drop, { text: 'and see' })} 3`, todo: 'told as server_error' },
-  { name: 'cut in the second block', text: `${blocks({ text: 'one block' }, { text: 'half', open: true }, drop)} 4`, todo: 'told as server_error' },
+  { name: 'cut after a block', text: `${blocks({ text: ['I ', 'look. '] }, drop, { text: 'and see' })} 3` },
+  { name: 'cut in the second block', text: `${blocks({ text: 'one block' }, { text: 'half', open: true }, drop)} 4` },
   { name: 'cut in a call', text: `${blocks({ text: 'I look.' }, { tool: 'Bash', pieces: ['{"comm'], open: true }, drop)}${then('end')} 5` },
   { name: 'cut after a call had begun', reply: ['I look.', 'end'], text: `${blocks({ text: 'I look.' }, bash('echo seen'), { sleep: 300 }, drop)}${then('end')} 6` },
   { name: 'an error in words', reply: ['I look.'], text: `${blocks({ text: 'I look.', open: true }, { fault: 'errstream', times: 1 })} 7` },
@@ -124,7 +123,7 @@ const BEHAVIOURS = [
   { name: 'two sub-agents at once', text: blocks(task(`${blocks(bash('echo s1'))}${then('one done')}`), task(`${blocks({ thinking: 'hm' }, bash('echo s2'))}${then('two done')}`)) + then('main done') },
   { name: 'a sub-agent that asks', text: blocks(task(`${blocks(bash('touch sub'))}${then('sub done')}`)) + then('main done'), inputs: once },
   { name: 'two sub-agents that ask', text: blocks(task(`${blocks(bash('touch s1'))}${then('one done')}`), task(`${blocks(bash('touch s2'))}${then('two done')}`)) + then('main done'), inputs: ['approve_once', 'deny'] },
-  { name: 'a sub-agent that fails', text: blocks(task('[[error:400]]')) + then('main done'), todo: 'the error is told as the sub-agent\'s words' },
+  { name: 'a sub-agent that fails', text: blocks(task('[[error:400]]')) + then('main done') },
 
   // Questions, plans, rules.
   { name: 'a denied call', text: blocks(bash('touch no')) + then('denied'), inputs: ['deny'] },
