@@ -3,7 +3,7 @@
 // line, OpenCode by its commands and its server, karta by `karta agents --json`. No model is needed.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CLAUDE, KARTA, OPENCODE } from '../../api/lib.mjs';
 import { PATIENCE_MS } from '../patience.mjs';
@@ -25,7 +25,7 @@ function run(program, args, options) {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
     let out = '', err = '';
     const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
-    child.stdout.on('data', (d) => { out += d; });
+    child.stdout?.on('data', (d) => { out += d; });
     child.stderr.on('data', (d) => { err += d; });
     child.once('error', reject);
     child.once('close', (code) => { clearTimeout(timer); resolve({ code, out, err }); });
@@ -68,12 +68,14 @@ export async function askClaude(dir, home) {
   return { agents: new Map(initialize.agents.map((a) => [a.name, a])), names: init.agents, skills: init.skills, commands: init.slash_commands };
 }
 
-/** `opencode ARGS` in dir; its standard output. */
+/** `opencode ARGS` in dir; its standard output, by a file: it ends without waiting for a pipe. */
 export async function opencode(dir, home, args) {
   mkdirSync(home, { recursive: true });
-  const r = await run(OPENCODE, args, { cwd: dir, env: openEnv(home) });
+  const file = path.join(home, 'opencode.out');
+  const out = openSync(file, 'w');
+  const r = await run(OPENCODE, args, { cwd: dir, env: openEnv(home), stdio: ['ignore', out, 'pipe'] }).finally(() => closeSync(out));
   if (r.code !== 0) throw new Error(`opencode ${args.join(' ')} in ${dir}: ${r.code} ${r.err}`);
-  return r.out;
+  return readFileSync(file, 'utf8');
 }
 
 /** One server of OpenCode for many folders: ask(dir) gives {error} or {agents, skills, commands}. */
