@@ -13,8 +13,8 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "text/json.h"
 #include "tests/unit/patience.h"
+#include "text/json.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -207,8 +207,7 @@ static void unpack_in_child(
 	assert_int_equal(WEXITSTATUS(status), kt_json_bool(doc, "ok", false) ? 0 : 1);
 	(void)kt_str_copy(out->code, sizeof(out->code),
 		kt_json_bool(doc, "ok", false) ? "ok" : kt_json_str(doc, "code"));
-	(void)kt_str_copy(
-		out->message, sizeof(out->message), kt_json_str_or(doc, "message", ""));
+	(void)kt_str_copy(out->message, sizeof(out->message), kt_json_str_or(doc, "message", ""));
 	out->bundle = kt_json_bool(doc, "bundle", false);
 	out->rss_kb = usage.ru_maxrss - before;
 	out->us = ((int64_t)usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
@@ -423,7 +422,8 @@ static void test_bundles(void **state)
 	run_set("bundles");
 }
 
-/* --- limits, one past each ----------------------------------------------------------------------- */
+/* --- limits, one past each -----------------------------------------------------------------------
+ */
 
 static enum kt_code unpack_with(
 	const char *file, const struct kt_pack_limits *l, struct kt_err *err)
@@ -491,7 +491,8 @@ static void test_archive_bytes(void **state)
 	assert_non_null(strstr(err.msg, "max_archive_bytes"));
 }
 
-/* --- pipes: bytes one by one, and none ----------------------------------------------------------- */
+/* --- pipes: bytes one by one, and none -----------------------------------------------------------
+ */
 
 static pid_t feed(const char *path, size_t step, int *out_fd)
 {
@@ -565,7 +566,8 @@ static void test_drip(void **state)
 	assert_int_equal(kt_fs_remove_tree(staging, NULL), KT_OK);
 }
 
-/* --- staging ------------------------------------------------------------------------------------- */
+/* --- staging -------------------------------------------------------------------------------------
+ */
 
 static void test_staging(void **state)
 {

@@ -34,7 +34,8 @@ static void test_cases(void **state)
 			"kt_live_***cdef kt_live_***3210" },
 		{ "sk-ant-x", "sk-ant-***" },
 		{ "kt_liv", "kt_liv" },
-		{ "https://x:ghp_0123456789abcdefABCD@github.com", "https://x:ghp_***ABCD@github.com" },
+		{ "https://x:ghp_0123456789abcdefABCD@github.com",
+			"https://x:ghp_***ABCD@github.com" },
 		{ "github_pat_0123456789abcdefghij_KLMN", "github_pat_***KLMN" },
 		{ "ghp_short and graphs_of_things", "ghp_short and graphs_of_things" },
 	};
@@ -62,8 +63,7 @@ static void test_local_addresses(void **state)
 		const char *text, *want;
 	} cases[] = {
 		{ "", "" },
-		{ "http://127.0.0.1:45671/v1/messages: refused",
-			"(local address) refused" },
+		{ "http://127.0.0.1:45671/v1/messages: refused", "(local address) refused" },
 		{ "cannot reach http://localhost:8000 (ECONNREFUSED)",
 			"cannot reach (local address) (ECONNREFUSED)" },
 		{ "connect ECONNREFUSED 127.0.0.1:4096", "connect ECONNREFUSED (local address)" },
