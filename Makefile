@@ -3,7 +3,7 @@
 ## make            build build/release/karta
 ## make demo       set up, build, and run the main job end to end
 ## make check      set up, build, and run every test; ONLY=text those whose names hold text
-## make check-long the same with much more fuzzing, crash points and power cuts (an hour)
+## make check-long the same with much more fuzzing, crash points and power cuts
 ## make bench      measure, side by side with a baseline
 ## make install    into $(DESTDIR)$(PREFIX); make uninstall takes it away
 ## make lint       static checks; make format lays out the sources
