@@ -173,7 +173,7 @@ static enum kt_linesum check(const char *buf, const char **p, const char *end)
 	if (*p == end || **p != ':' || !line(p, end, &text, &n))
 		return KT_LINESUM_NONE;
 	kt_linesum_text(buf, (size_t)(body_end - buf), sum);
-	return n == len + sizeof(sum) - 1 && memcmp(text, CHECK + 1, len) == 0 &&
+	return n == len + sizeof(sum) - 1 && memcmp(text, &CHECK[1], len) == 0 &&
 			memcmp(text + len, sum, sizeof(sum) - 1) == 0
 		? KT_LINESUM_OK
 		: KT_LINESUM_BAD;
