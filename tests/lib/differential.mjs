@@ -42,11 +42,8 @@ export function since(processes, mark) {
   return { records: records.slice(from), before: records.slice(0, from) };
 }
 
-/* The requests of agents to the model (titles have no tools), and which of them are one once more. */
-function callsOf(requests) {
-  const same = (a, b) => a && ['step', 'last', 'messages'].every((key) => a[key] === b[key]);
-  return requests.filter((r) => r.tools?.length).map((r, n, list) => ({ at: r.t, again: same(list[n - 1], r) }));
-}
+/* The requests of agents to the model (titles have no tools); one with the same key is one once more. */
+const callsOf = (requests) => requests.filter((r) => r.tools?.length).map((r) => ({ at: r.t, key: `${r.step} ${r.last}` }));
 
 export class Differential {
   constructor(karta, model, dir) {

@@ -5,8 +5,8 @@
 //
 // A turn is the lines from `session/prompt` to its answer. The protocol does not say that a model call
 // broke off and was made again: OpenCode sends its words once more. `calls` are the requests that the model
-// got, each with its time and `again` when it is the one before once more. Where there is such a one, its words
-// stand once, in the place of the first or of the last of them (`keep`).
+// got, each with its time and a key that those have in common which are one and the same. Its words stand once, in
+// the place of the first or of the last of them (`keep`).
 import { messagesOf } from './expect-claude.mjs';
 
 const STOPS = { cancelled: 'interrupted' };
@@ -112,18 +112,17 @@ function decided(state, json) {
   if (outcome?.outcome !== 'selected' || /reject|deny|abort/.test(outcome.optionId)) state.denied.add(state.asks.get(json.id));
 }
 
-/** Which model call a moment belongs to: {n, attempt}. */
+/** Which model call a moment belongs to: {key, attempt}. */
 function callsOf(calls) {
-  const list = [{ at: 0, n: 0, attempt: 0 }];
-  for (const c of calls) list.push(c.again ? { at: c.at, n: list.at(-1).n, attempt: list.at(-1).attempt + 1 } : { at: c.at, n: list.at(-1).n + 1, attempt: 0 });
-  return (at) => (at === undefined ? list[0] : list.findLast((c) => c.at <= at));
+  const list = calls.map((c, n) => ({ ...c, attempt: calls.slice(0, n).filter((x) => x.key === c.key).length }));
+  return (at) => list.findLast((c) => c.at <= at);
 }
 
 /* What a broken call said is said by the call that was made again: it stands once. */
 function withoutBroken(items, keep) {
   for (const [n, i] of items.entries()) {
     if (!i.call || !i.text) continue;
-    const later = items.slice(n + 1).find((l) => l.call && l.kind === i.kind && l.call.n === i.call.n && l.call.attempt > i.call.attempt
+    const later = items.slice(n + 1).find((l) => l.call && l.kind === i.kind && l.call.key === i.call.key && l.call.attempt > i.call.attempt
       && l.text.startsWith(i.text));
     if (!later) continue;
     if (keep === 'first') [i.text, later.text] = [later.text, ''];
