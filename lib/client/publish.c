@@ -607,6 +607,11 @@ static enum kt_code result(const struct publish *pb, struct kt_err *err)
 	if (e || kt_str_eq(kt_json_str(r, "state"), "failed"))
 		return kt_fail(err, KT_EIO, 0, "%s failed: %s", version,
 			kt_json_str_or(e, "message", "the build failed"));
+	if (kt_str_eq(kt_json_str(r, "state"), "expired") && !pb->p->no_wait)
+		return kt_fail(err, KT_ECONFLICT, 0,
+			"%s is not live: its preview is over, because the pull request was closed "
+			"or the ref deleted",
+			version);
 	/* One that went live and was followed by another did what it was to do. */
 	if (pb->p->no_wait || pb->p->no_activate || kt_json_bool(r, "activated", false) ||
 		kt_json_bool(r, "active", false) || kt_json_str(r, "activated_at") ||

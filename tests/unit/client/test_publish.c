@@ -436,6 +436,10 @@ static void test_outcomes(void **state)
 		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
 			"\"state\":\"preview\",\"preview\":\"shop-pr-7\"},\"activated\":false,"
 			"\"pinned\":true}") }, KT_OK, true, NULL },
+		{ { 200, EVENT(1, "release", "{\"release\":{\"id\":\"rel_1\",\"version\":\"v2\","
+			"\"state\":\"expired\",\"preview\":\"shop-pr-7\"},\"activated\":false}") },
+			KT_ECONFLICT, true, "v2 is not live: its preview is over, because the pull "
+			"request was closed or the ref deleted" },
 		{ { 201, "{\"id\":\"rel_1\",\"version\":\"v2\",\"state\":\"active\"}" }, KT_OK, true, NULL },
 		{ { 422, "{\"code\":\"build_failed\",\"detail\":\"bad\",\"release\":{\"id\":\"r\"}}" },
 			KT_EIO, true, "bad" },
