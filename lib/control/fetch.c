@@ -274,7 +274,8 @@ static void tell(struct kt_fetch *f, const struct kt_result *r)
 
 static void fetch_failed(struct kt_fetch *f, enum kt_code rc, const char *why)
 {
-	bool absent = rc == KT_ENOTFOUND, ours = rc == KT_EUNAVAIL;
+	/* A GitHub that cannot be reached is not this server going away. */
+	bool absent = rc == KT_ENOTFOUND, ours = rc == KT_EUNAVAIL && f->ctl->draining;
 	const struct kt_result r = {
 		.rc = rc,
 		.status = absent ? 422

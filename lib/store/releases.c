@@ -243,13 +243,16 @@ enum kt_code kt_tx_release_commit(struct kt_tx *tx, struct kt_arena *arena, cons
 	memcpy(high + strlen(high), "g", 2);
 	kt_q_open(&q, tx,
 		"SELECT DISTINCT commit_sha FROM releases WHERE project_id = $1 "
-		"AND commit_sha >= $2 AND commit_sha < $3 AND " BUILT " LIMIT 2",
+		"AND commit_sha >= $2 AND commit_sha < $3 AND " BUILT " ORDER BY commit_sha",
 		err);
 	kt_q_text(&q, 1, project_id);
 	kt_q_text(&q, 2, low);
 	kt_q_text(&q, 3, high);
-	for (; kt_q_row(&q); n++)
+	/* One that was fetched by a short name is the commit whose name begins with it. */
+	while (n < 2 && kt_q_row(&q)) {
+		n += !full[0] || !kt_str_starts(kt_q_peek(&q, 0), full);
 		(void)kt_str_copy(full, sizeof(full), kt_q_peek(&q, 0));
+	}
 	code = kt_q_end(&q);
 	if (code != KT_OK)
 		return code;

@@ -367,6 +367,9 @@ test('a deploy of a commit that the server does not have fetches it from the bou
   const broken = await deploy({ commit_sha: 'e'.repeat(40) });
   assert.deepEqual([broken.status, broken.body.code], [502, 'fetch_failed'], broken.text);
   assert.match(broken.body.detail, /answered 500/);
+  s.gh.hooks.set('d'.repeat(40), (rq) => rq.socket.destroy());
+  const lost = await deploy({ commit_sha: 'd'.repeat(40) });
+  assert.deepEqual([lost.status, lost.body.code], [502, 'fetch_failed'], lost.text);
   assert.equal((await s.releases()).length, before);
 
   // Nothing is bound: it is not there.

@@ -351,6 +351,8 @@ static enum kt_code commits_work(struct kt_tx *tx, void *arg, struct kt_err *err
 		{ "rel_4", "aaaaaaa111aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", KT_REL_FAILED },
 		{ "rel_5", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", KT_REL_QUEUED },
 		{ "rel_6", "ffffffffffffffffffffffffffffffffffffffff", KT_REL_ACTIVE },
+		{ "rel_7", "cccccccc11", KT_REL_READY },
+		{ "rel_8", "cccccccc11cccccccccccccccccccccccccccccc", KT_REL_READY },
 	};
 	struct kt_release_row got = { 0 };
 
@@ -372,6 +374,9 @@ static enum kt_code commits_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	assert_string_equal(got.id, "rel_6");
 	assert_int_equal(
 		kt_tx_release_commit(tx, arena, "proj_1", "aaaaaaa", &got, err), KT_ECONFLICT);
+	/* One of them was fetched by a part of its name. */
+	OK(kt_tx_release_commit(tx, arena, "proj_1", "ccccccc", &got, err));
+	assert_string_equal(got.id, "rel_8");
 	static const char *const none[] = { "bbbbbbb", "aaaaaa", "", "aaaaaa%", "aaaaaa_a",
 		"ggggggg", "aaaaaaa111aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 	for (size_t i = 0; i < KT_ARRAY_LEN(none); i++)
