@@ -116,16 +116,14 @@ static void refuse_request(struct acp *a, const cJSON *id)
 
 void kt_acp_system(struct acp *a, const char *subtype, const char *key, const cJSON *value)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-	struct kt_jw w;
+	KT_AUTO_JSON cJSON *data = cJSON_CreateObject();
 
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "subtype", subtype);
-	kt_jw_json(&w, key, value);
-	kt_jw_obj_end(&w);
-	if (kt_buf_ok(&b))
-		kt_emit(&a->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
+	kt_assert(data && cJSON_AddStringToObject(data, "subtype", subtype));
+	if (value)
+		kt_assert(cJSON_AddItemToObject(data, key, cJSON_Duplicate(value, true)));
+	else
+		kt_assert(cJSON_AddNullToObject(data, key));
+	kt_emit_system(&a->d, data, NULL);
 }
 
 /* --- the end of a turn -------------------------------------------------------------------------

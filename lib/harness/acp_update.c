@@ -211,6 +211,18 @@ static bool denied_by_rule(const struct acp *a, const cJSON *update)
 			kt_str_starts(error, "The user rejected permission to use this"));
 }
 
+/*
+ * Is it a new call under the id of one that ended? Models that count their calls anew in each
+ * answer make such ids.
+ */
+static bool begins_anew(const struct acp_tool *t, const cJSON *update)
+{
+	const char *status = kt_json_str_or(update, "status", "pending");
+
+	return !t->open && kt_str_eq(kt_json_str(update, "sessionUpdate"), "tool_call") &&
+		(!strcmp(status, "pending") || !strcmp(status, "in_progress"));
+}
+
 /* tool_call and tool_call_update: any of them may be the first that is seen of a call. */
 static void tool_report(struct acp *a, const cJSON *update)
 {
@@ -219,6 +231,11 @@ static void tool_report(struct acp *a, const cJSON *update)
 	struct acp_tool *t = find_tool(a, id);
 	bool begun = false, changed = false;
 
+	if (t && begins_anew(t, update)) {
+		kt_vec_remove_ptr(&a->tools, t);
+		tool_free(t);
+		t = NULL;
+	}
 	if (!id || (t && !t->open))
 		return;
 	if (t) {

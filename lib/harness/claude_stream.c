@@ -91,6 +91,9 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 	kt_seam_add(&p->text, text, len);
 	if (!shown(c, p) || len == 0)
 		return;
+	/* Its whole text came first: there is news only where the two differ. */
+	if (p->twin && is_prefix(p->text.ptr, p->text.len, p->twin->text.ptr, p->twin->text.len))
+		return;
 	/* A chunk goes as it is: half a character at its end finds its rest further on. */
 	if (p->shown)
 		part_show(c, p, text, len, false);
@@ -338,29 +341,31 @@ static struct claude_part *streaming(const struct kt_claude *c, int64_t index)
 	return NULL;
 }
 
+/* A block of the open message whose line came before it streamed, or NULL. */
+static struct claude_part *told_early(const struct kt_claude *c, enum claude_part_kind kind)
+{
+	for (size_t i = c->message_first; i < c->parts.len; i++) {
+		struct claude_part *p = part_at(c, i);
+
+		if (p->kind == kind && p->whole)
+			return p;
+	}
+	return NULL;
+}
+
 /* A block of a kind that is not known is told as it is; what is encrypted says nothing. */
 static void other_block(struct kt_claude *c, const cJSON *block, const char *parent)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
+	KT_AUTO_JSON cJSON *data = NULL;
 	const char *type = kt_json_str_or(block, "type", "");
-	struct kt_jw w;
 
 	if (!*type || !strcmp(type, "redacted_thinking"))
 		return;
-	for (int whole = 1; whole >= 0; whole--) {
-		kt_buf_clear(&b);
-		kt_jw_init(&w, &b);
-		kt_jw_obj(&w, NULL);
-		kt_jw_str(&w, "subtype", "content_block");
-		kt_jw_strn(&w, "block_type", type, KT_MIN(strlen(type), (size_t)64));
-		if (whole)
-			kt_jw_json(&w, "block", block);
-		kt_jw_obj_end(&w);
-		if (!kt_buf_ok(&b))
-			continue;
-		kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, parent);
-		return;
-	}
+	data = cJSON_CreateObject();
+	kt_assert(data && cJSON_AddStringToObject(data, "subtype", "content_block") &&
+		cJSON_AddStringToObject(data, "block_type", type) &&
+		cJSON_AddItemToObject(data, "block", cJSON_Duplicate(block, true)));
+	kt_emit_system(&c->d, data, parent);
 }
 
 static void block_start(struct kt_claude *c, const cJSON *event)
@@ -372,10 +377,14 @@ static void block_start(struct kt_claude *c, const cJSON *event)
 	if (!c->message_open)
 		return;
 	if (!strcmp(type, "text") || reasoning) {
-		struct claude_part *p = part_add(c,
-			reasoning ? CLAUDE_PART_REASONING : CLAUDE_PART_TEXT, c->message_id, NULL);
+		enum claude_part_kind kind = reasoning ? CLAUDE_PART_REASONING : CLAUDE_PART_TEXT;
+		struct claude_part *twin = told_early(c, kind);
+		struct claude_part *p = part_add(c, kind, c->message_id, NULL);
 
+		p->twin = twin;
 		p->index = kt_json_int(event, "index", 0);
+		if (p->twin)
+			p->twin->whole = false;
 		part_append(c, p, kt_json_str_or(block, reasoning ? "thinking" : "text", ""));
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
 		const char *id = kt_json_str(block, "id");
@@ -475,7 +484,11 @@ static struct claude_part *part_waiting(
 			best_fit = fit;
 		}
 	}
-	return best ? best : part_add(c, kind, message_id, NULL);
+	if (best)
+		return best;
+	best = part_add(c, kind, message_id, NULL);
+	best->whole = true;
+	return best;
 }
 
 static void whole_text(struct kt_claude *c, enum claude_part_kind kind, const char *text,
@@ -658,14 +671,22 @@ void kt_claude_local_output(struct kt_claude *c, const cJSON *line)
 		say(c, "command", kt_json_str_or(line, "content", ""));
 }
 
+/* Did the model say just this, in one block? */
+static bool was_said(const struct kt_claude *c, const char *text)
+{
+	for (size_t i = 0; i < c->told.len; i++) {
+		const struct claude_part *p = c->told.items[i];
+
+		if (p->kind == CLAUDE_PART_TEXT && !strcmp(p->text.ptr, text))
+			return true;
+	}
+	return false;
+}
+
 void kt_claude_result_text(struct kt_claude *c, const cJSON *line)
 {
 	const char *text = kt_json_str_or(line, "result", "");
-	KT_AUTO_BUF struct kt_buf all = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 
-	if (is_blank(text) || has_last_text(c))
-		return;
-	kt_claude_turn_text(c, &all);
-	if (!strstr(all.ptr, text))
+	if (!is_blank(text) && !has_last_text(c) && !was_said(c, text))
 		say(c, "result", text);
 }

@@ -11,30 +11,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Copy the named members of line, when they are there, into the object being written. */
-static void copy_members(struct kt_jw *w, const cJSON *line, const char *const *names)
-{
-	for (; *names; names++) {
-		const cJSON *v = kt_json_get(line, *names);
-
-		if (v && !cJSON_IsNull(v))
-			kt_jw_json(w, *names, v);
-	}
-}
-
 void kt_claude_tell(
 	struct kt_claude *c, const char *subtype, const cJSON *from, const char *const *names)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES / 2);
-	struct kt_jw w;
+	KT_AUTO_JSON cJSON *data = cJSON_CreateObject();
 
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "subtype", subtype);
-	copy_members(&w, from, names);
-	kt_jw_obj_end(&w);
-	if (kt_buf_ok(&b))
-		kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
+	kt_assert(data && cJSON_AddStringToObject(data, "subtype", subtype));
+	for (; *names; names++) {
+		const cJSON *v = kt_json_get(from, *names);
+
+		if (v && !cJSON_IsNull(v))
+			kt_assert(cJSON_AddItemToObject(data, *names, cJSON_Duplicate(v, true)));
+	}
+	kt_emit_system(&c->d, data, NULL);
 }
 
 static void api_retry(struct kt_claude *c, const cJSON *line)

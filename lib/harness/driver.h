@@ -256,6 +256,8 @@ void kt_emit_turn_end(struct kt_driver *d, const struct kt_turn_result *result);
 /* data is one JSON object as text. */
 void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, size_t len,
 	const char *parent);
+/* A system event of data (an object with its subtype), which is cut as tool results are. */
+void kt_emit_system(struct kt_driver *d, const cJSON *data, const char *parent);
 /* Tell of a line of len bytes that could not be read: a system event, malformed_line. */
 void kt_emit_malformed(struct kt_driver *d, size_t len);
 struct kt_jw;

@@ -402,6 +402,40 @@ static void write_tool(struct kt_buf *b, const struct tool_event *t, size_t max_
 	kt_jw_obj_end(&w);
 }
 
+void kt_emit_system(struct kt_driver *d, const cJSON *data, const char *parent)
+{
+	static const size_t cuts[] = { 0, EMIT_STRING_BYTES, EMIT_STRING_SMALL_BYTES, 64 };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cuts); i++) {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES - EMIT_ENVELOPE_BYTES);
+		struct kt_jw w;
+
+		if (!cuts[i]) {
+			kt_json_add(&b, data);
+		} else {
+			kt_jw_init(&w, &b);
+			kt_jw_obj(&w, NULL);
+			write_cut_members(&w, data, cuts[i], 0);
+			kt_jw_bool(&w, "truncated", true);
+			kt_jw_obj_end(&w);
+		}
+		if (!kt_buf_ok(&b))
+			continue;
+		kt_emit(d, KT_EV_SYSTEM, b.ptr, b.len, parent);
+		return;
+	}
+	/* A tree of a million tiny values. */
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_jw w;
+
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	write_cut_string(&w, "subtype", kt_json_str_or(data, "subtype", "other"), 64);
+	kt_jw_bool(&w, "truncated", true);
+	kt_jw_obj_end(&w);
+	kt_emit(d, KT_EV_SYSTEM, b.ptr, b.len, parent);
+}
+
 void kt_emit_cut_json(struct kt_jw *w, const char *key, const cJSON *v, size_t max_string_bytes)
 {
 	write_cut(w, key, v, max_string_bytes, 0);

@@ -79,6 +79,12 @@ test("a tool call said twice is one card with the later input", () => {
 	assert.deepEqual([card.input, card.state, card.output, card.isError], [{ command: "ls" }, "failed", "no", true]);
 });
 
+test("an id that comes again after its result is another card", () => {
+	const result = (output) => ["tool_result", { tool_use_id: "t1", output, is_error: false, status: "completed" }];
+	const model = run([started("Hi"), tool("t1", "running", { command: "a" }), result("one"), tool("t1", "pending", {}), tool("t1", "running", { command: "b" }), result("two")]);
+	assert.deepEqual(model.turns[0].items.map((item) => [item.input.command, item.output, item.state]), [["a", "one", "completed"], ["b", "two", "completed"]]);
+});
+
 test("a sub-agent's events are nested in its tool call, also two deep", () => {
 	const nested = (list, parent) => [...list, parent];
 	const model = run([started("Hi"), tool("t1", "running", {}), nested(tool("t2", "running", {}), "t1"),

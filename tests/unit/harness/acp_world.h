@@ -152,6 +152,12 @@ static KT_UNUSED void note_result(struct world *w, const cJSON *data, const char
 	const char *status = kt_json_str(data, "status");
 	const cJSON *out = kt_json_get(data, "output");
 
+	KT_AUTOFREE char *id = kt_asprintf("<%s>", kt_json_str(data, "tool_use_id"));
+	char *used = strstr(w->other.ptr, id);
+
+	/* The id may come again. */
+	if (used)
+		*used = '>';
 	w->open_tools--;
 	cJSON_Delete(w->output);
 	w->output = cJSON_Duplicate(out, true);

@@ -566,6 +566,32 @@ static void test_output_blocks(void **state)
 	}
 }
 
+/* A model may count its calls anew in each answer: the same id is another call. */
+static void test_id_again(void **state)
+{
+	static const char *const kinds[] = { "tool_call", "tool_call_update", "tool_call_update" };
+	static const char *const statuses[] = { "pending", "in_progress", "completed" };
+	struct world w;
+
+	world_ready(&w, NULL);
+	prompt_as(&w, "hi", NULL);
+	for (int i = 0; i < 9; i++) {
+		KT_AUTOFREE char *text = kt_asprintf(
+			UPDATE("\"sessionUpdate\":\"%s\",\"toolCallId\":\"call_0\",\"title\":\"%s\","
+			       "\"status\":\"%s\",\"rawInput\":{\"n\":%d},\"rawOutput\":\"out %d\""),
+			kinds[i % 3], i < 3 ? "read" : "write", statuses[i % 3], i / 3, i / 3);
+
+		line(&w, text);
+		/* Told twice, it is one call. */
+		if (i == 5)
+			line(&w, text);
+	}
+	assert_string_equal(w.output->valuestring, "out 2");
+	answer_last(&w, "\"result\":{\"stopReason\":\"end_turn\"}");
+	assert_non_null(strstr(w.log.ptr, " completed completed completed|"));
+	world_close(&w);
+}
+
 static void test_interrupt_while_choosing(void **state)
 {
 	struct world w;
@@ -870,6 +896,7 @@ int main(void)
 		cmocka_unit_test(test_words_of_the_answer),
 		cmocka_unit_test(test_slash),
 		cmocka_unit_test(test_output_blocks),
+		cmocka_unit_test(test_id_again),
 		cmocka_unit_test(test_interrupt_while_choosing),
 		cmocka_unit_test(test_interrupt_with_asks),
 		cmocka_unit_test(test_deny_without_option),

@@ -114,6 +114,16 @@ static const struct {
 		DONE("t1") RESULT(",\"result\":\"it is 7\""), "I look\n\nit is 7" },
 	{ "a result that says the same", MESSAGE("m") SAID("0", "m", "first") CALL("m", "t1") STOP
 		DONE("t1") RESULT(",\"result\":\"first\""), "first" },
+	{ "a result that is part of what was said", MESSAGE("m") SAID("0", "m", "It looks good")
+		CALL("m", "t1") STOP DONE("t1") RESULT(",\"result\":\"good\""), "It looks good\n\ngood" },
+	{ "settled before it streams", MESSAGE("m") WHOLE("m", "hello") BEGIN("0", "text")
+		DELTA("0", "text", "hel") DELTA("0", "text", "lo") END("0") SAID("1", "m", "hello you") STOP
+		RESULT(""), "hello\n\nhello you" },
+	{ "two settled before they stream", MESSAGE("m") WHOLE("m", "a") WHOLE("m", "b") BLANK("0", "a")
+		BLANK("1", "b") STOP RESULT(""), "a\n\nb" },
+	{ "settled early, streamed otherwise", MESSAGE("m") WHOLE("m", "a") BEGIN("0", "text")
+		DELTA("0", "text", "a") DELTA("0", "text", "nd more") END("0") STOP RESULT(""),
+		"a\n\nand more" },
 	{ "a blank result", RESULT(",\"result\":\" \\n\""), "" },
 	{ "output of a command", SYSTEM("\"subtype\":\"local_command_output\",\"content\":\"42 %\"")
 		RESULT(",\"result\":\"42 %\""), "42 %" },

@@ -210,6 +210,40 @@ static void test_large_picture(void **state)
 	got_release(&g);
 }
 
+/* What a system event tells is cut in the same way, never dropped. */
+static void test_large_system(void **state)
+{
+	struct got g = { .text = KT_BUF_INIT(1 << 20) };
+	struct kt_driver d = { .sink = { .arg = &g, .event = on_event } };
+	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(4 << 20);
+	KT_AUTO_JSON cJSON *event = cJSON_CreateObject(), *many = cJSON_CreateObject();
+	cJSON *picture = cJSON_AddObjectToObject(event, "content");
+	cJSON *list = cJSON_AddArrayToObject(many, "list");
+
+	cJSON_AddStringToObject(event, "subtype", "content");
+	cJSON_AddStringToObject(picture, "mimeType", "image/png");
+	for (int i = 0; i < (2 << 20) / 4; i++)
+		kt_buf_adds(&data, "QUJD");
+	cJSON_AddStringToObject(picture, "data", data.ptr);
+	kt_emit_system(&d, event, NULL);
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	assert_string_equal(kt_json_str(g.last, "subtype"), "content");
+	assert_int_equal(kt_json_int(kt_json_get(g.last, "content"), "omitted_bytes", 0), 2 << 20);
+	cJSON_AddStringToObject(many, "subtype", "many");
+	for (int i = 0; i < 999; i++) {
+		cJSON *inner = cJSON_CreateArray();
+
+		for (int k = 0; k < 999; k++)
+			cJSON_AddItemToArray(inner, cJSON_CreateNull());
+		cJSON_AddItemToArray(list, inner);
+	}
+	kt_emit_system(&d, many, NULL);
+	assert_string_equal(kt_json_str(g.last, "subtype"), "many");
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	assert_null(kt_json_get(g.last, "list"));
+	got_release(&g);
+}
+
 #define HIGH "\xed\xa0\xbd" /* halves of a grin, as KT_JSON_HARNESS gives them */
 #define LOW "\xed\xb8\x80"
 #define GRIN "\xf0\x9f\x98\x80"
@@ -262,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_long_tool),
 		cmocka_unit_test(test_small_tool_is_whole),
 		cmocka_unit_test(test_large_picture),
+		cmocka_unit_test(test_large_system),
 		cmocka_unit_test(test_cut_characters),
 	};
 

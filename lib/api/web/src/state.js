@@ -233,10 +233,10 @@ function toolUse(turn, event, data) {
 		input: data.tool_input ?? null,
 		state: data.state === "pending" ? "pending" : "running",
 	};
+	/* After its result the same id is another call. */
 	const known = mapTool(turn.items, data.tool_use_id, (tool) => ({
-		...tool, name: news.name, input: news.input ?? tool.input,
-		state: tool.output === null ? news.state : tool.state,
-	}));
+		...tool, name: news.name, input: news.input ?? tool.input, state: news.state,
+	}), (tool) => tool.output === null);
 	if (known)
 		return { ...turn, items: known };
 	return inContainer(turn, event.parent_tool_use_id, (items) => [...items, newTool(event, data.tool_use_id, news)]);
@@ -374,10 +374,10 @@ function inContainer(turn, parentId, change) {
 	return items === turn.items ? turn : { ...turn, items };
 }
 
-function mapTool(items, id, change) {
+function mapTool(items, id, change, which = () => true) {
 	if (id === null || id === undefined)
 		return null;
-	return mapItem(items, (item) => item.kind === "tool" && item.id === id, change);
+	return mapItem(items, (item) => item.kind === "tool" && item.id === id && which(item), change);
 }
 
 /* Returns items with the last match changed, wherever it is nested, or null. */
