@@ -101,34 +101,6 @@ static void view_frame(struct turn_view *v, const struct kt_evframe *f)
 	}
 }
 
-/* Walk the frames after after_seq; fn returns false to stop. */
-static void walk(struct kt_evlog *log, uint64_t after_seq,
-	bool (*fn)(void *arg, const struct kt_evframe *f), void *arg)
-{
-	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
-	struct kt_buf whole = KT_BUF_INIT(2 * KT_MAX_EVENT_BYTES + 2 * KT_SSE_INFLIGHT_BYTES);
-	const char *bytes;
-	bool more = true;
-	size_t n;
-
-	while (more && (n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
-		struct kt_evframe f;
-		size_t used, at = 0;
-
-		kt_buf_add(&whole, bytes, n);
-		kt_evreader_advance(r, n);
-		while (more && kt_evframe_next(whole.ptr + at, whole.len - at, &f, &used) == 1) {
-			more = fn(arg, &f);
-			at += used;
-		}
-		kt_buf_drop(&whole, at);
-		if (!kt_buf_ok(&whole))
-			break;
-	}
-	kt_buf_release(&whole);
-	kt_evreader_free(r);
-}
-
 static bool view_walk(void *arg, const struct kt_evframe *f)
 {
 	struct turn_view *v = arg;
@@ -158,7 +130,7 @@ uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t
 {
 	struct find_end fe = { turn_id, 0 };
 
-	walk(log, after_seq, find_walk, &fe);
+	kt_evlog_each(log, after_seq, find_walk, &fe);
 	return fe.seq;
 }
 
@@ -342,7 +314,7 @@ static void answer_turn(
 		return;
 	}
 	kt_assembly_init(&v.reply, KT_MAX_REPLY_BYTES);
-	walk(log, after_seq, view_walk, &v);
+	kt_evlog_each(log, after_seq, view_walk, &v);
 	if (!v.assistant && !kt_api_turn_open(s, turn_id))
 		kt_api_fail(c, 410, "events_expired", "the events of this turn are no longer kept",
 			NULL);

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define KEY_MAX (KT_ID_MAX + KT_DIGEST_MAX + 1)
-#define PIECE_BYTES 65536
 
 static char good, bad; /* values of f->seen */
 
@@ -186,21 +185,9 @@ struct tree {
 static bool has_digest(const char *path, const char *digest)
 {
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
 	char found[KT_DIGEST_MAX];
-	struct kt_sha256 *h = kt_sha256_new();
-	ssize_t n = -1;
 
-	while (fd >= 0 && (n = read(fd, piece, PIECE_BYTES)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		kt_sha256_update(h, piece, (size_t)n);
-	}
-	kt_sha256_hex(h, found);
-	kt_sha256_free(h);
-	return n == 0 && strcmp(found, digest) == 0;
+	return fd >= 0 && kt_sha256_fd(fd, found) && strcmp(found, digest) == 0;
 }
 
 static bool link_matches(const char *path, const struct kt_file *file)

@@ -28,6 +28,8 @@ void kt_sha256_hex(struct kt_sha256 *h, char *out);
 void kt_sha256_free(struct kt_sha256 *h); /* NULL is fine */
 /* Digest of one piece of memory, as text. */
 void kt_sha256_of(const void *data, size_t len, char *out);
+/* Digest of what can still be read from fd, as text. False with errno set when reading fails. */
+KT_MUST_CHECK bool kt_sha256_fd(int fd, char *out);
 /* True when s is 64 lower-case hexadecimal digits. */
 bool kt_digest_ok(const char *s);
 

@@ -2,7 +2,11 @@
 /* SHA-256 and what is made of it; comparing and wiping secrets. */
 #include "crypto/crypto_private.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
+
+#define PIECE_BYTES 65536 /* read at a time */
 
 struct kt_sha256 {
 	const struct kt_evp *evp; /* NULL: libsodium's state is used */
@@ -86,6 +90,24 @@ void kt_sha256_of(const void *data, size_t len, char *out)
 	kt_sha256_update(h, data, len);
 	kt_sha256_hex(h, out);
 	kt_sha256_free(h);
+}
+
+bool kt_sha256_fd(int fd, char *out)
+{
+	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
+	struct kt_sha256 *h = kt_sha256_new();
+	ssize_t n;
+	int e;
+
+	while ((n = read(fd, piece, PIECE_BYTES)) > 0 || (n < 0 && errno == EINTR)) {
+		if (n > 0)
+			kt_sha256_update(h, piece, (size_t)n);
+	}
+	e = errno;
+	kt_sha256_hex(h, out);
+	kt_sha256_free(h);
+	errno = e;
+	return n == 0;
 }
 
 bool kt_digest_ok(const char *s)

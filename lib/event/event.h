@@ -165,6 +165,12 @@ struct kt_evframe {
 int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used);
 
 /*
+ * Call fn for each whole frame after after_seq that is there now, a gap first where one is; it
+ * returns false to stop. Reads in pieces, blocks on the file.
+ */
+typedef bool (*kt_evframe_fn)(void *arg, const struct kt_evframe *f);
+void kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, kt_evframe_fn fn, void *arg);
+/*
  * Read whole frames after after_seq until max_events or max_bytes, appending to b the envelopes as
  * a JSON array's inside ("{...},{...}"). *out_n events, *out_last = last seq read. A gap is given
  * as a gap event first.

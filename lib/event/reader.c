@@ -6,6 +6,7 @@
 #include "event/log.h"
 
 #include "base/base.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "text/json.h"
 
@@ -402,4 +403,30 @@ enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_
 	*out_n = pg.n;
 	*out_last = pg.last;
 	return KT_OK;
+}
+
+void kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, kt_evframe_fn fn, void *arg)
+{
+	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
+	struct kt_buf whole = KT_BUF_INIT(KT_EVLOG_FRAME_BYTES + KT_SSE_INFLIGHT_BYTES);
+	const char *bytes;
+	bool more = true;
+	size_t n;
+
+	while (more && (n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
+		struct kt_evframe f;
+		size_t used, at = 0;
+
+		kt_buf_add(&whole, bytes, n);
+		kt_evreader_advance(r, n);
+		while (more && kt_evframe_next(whole.ptr + at, whole.len - at, &f, &used) == 1) {
+			more = fn(arg, &f);
+			at += used;
+		}
+		kt_buf_drop(&whole, at);
+		if (!kt_buf_ok(&whole))
+			break;
+	}
+	kt_buf_release(&whole);
+	kt_evreader_free(r);
 }

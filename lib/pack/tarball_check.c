@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIECE_BYTES (256 * 1024)
 #define LINE_BYTES (3 * KT_MAX_PATH_BYTES + 256) /* of the list */
 
 /* --- lines -------------------------------------------------------------------------------- */
@@ -136,20 +135,8 @@ static int enter(struct check *c, const char *path)
 static bool digest_of(int dir, const char *base, char out[KT_DIGEST_MAX])
 {
 	KT_AUTOFD int fd = openat(dir, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
-	struct kt_sha256 *sum = kt_sha256_new();
-	ssize_t n = -1;
 
-	while (fd >= 0 && (n = read(fd, piece, PIECE_BYTES)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		kt_sha256_update(sum, piece, (size_t)n);
-	}
-	kt_sha256_hex(sum, out);
-	kt_sha256_free(sum);
-	return n == 0;
+	return fd >= 0 && kt_sha256_fd(fd, out);
 }
 
 static bool same_link(int dir, const char *base, const struct member *m)
@@ -210,8 +197,10 @@ static void check_member(struct check *c, const struct member *m)
 
 /* --- what is on no list -------------------------------------------------------------------- */
 
-/* Walk all of it: slow, and only when there is something. */
-static enum kt_code find_extra(struct check *c, const struct kt_map *known)
+/* Call fn for every file and link below the folder, with its name and where it is. */
+static enum kt_code each_file(struct check *c,
+	void (*fn)(struct check *c, const char *name, int dir, const char *base, void *arg),
+	void *arg)
 {
 	struct kt_vec todo = KT_VEC_INIT;
 	enum kt_code code = KT_OK;
@@ -231,15 +220,11 @@ static enum kt_code find_extra(struct check *c, const struct kt_map *known)
 			int dir = enter(c, folder);
 			struct stat st;
 
-			if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) != 0)
-				continue;
-			if (S_ISDIR(st.st_mode)) {
+			if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+				S_ISDIR(st.st_mode))
 				kt_vec_push(&todo, KT_STEAL(name));
-			} else if (!kt_map_get(known, name)) {
-				say(c, name, "is on no list of what was copied");
-				if (c->remove)
-					(void)unlinkat(dir, names[i], 0);
-			}
+			else
+				fn(c, name, dir, names[i], arg);
 		}
 		if (names)
 			kt_fs_names_free(names, n);
@@ -248,35 +233,18 @@ static enum kt_code find_extra(struct check *c, const struct kt_map *known)
 	return code;
 }
 
-/* How many files and links there are below the folder. */
-static enum kt_code count_files(struct check *c, size_t *out)
+static void tell_extra(struct check *c, const char *name, int dir, const char *base, void *known)
 {
-	struct kt_vec todo = KT_VEC_INIT;
-	enum kt_code code = KT_OK;
+	if (kt_map_get(known, name))
+		return;
+	say(c, name, "is on no list of what was copied");
+	if (c->remove)
+		(void)unlinkat(dir, base, 0);
+}
 
-	kt_vec_push(&todo, kt_strdup(""));
-	while (todo.len > 0) {
-		KT_AUTOFREE char *folder = kt_vec_remove(&todo, todo.len - 1);
-		KT_AUTOFREE char *path = kt_path_join(c->how->dir, folder);
-		char **names = NULL;
-		size_t n = 0;
-
-		if (code == KT_OK)
-			code = kt_fs_list(path, &names, &n, c->err);
-		for (size_t i = 0; i < n; i++) {
-			struct stat st;
-
-			if (fstatat(enter(c, folder), names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-				S_ISDIR(st.st_mode))
-				kt_vec_push(&todo, kt_path_join(folder, names[i]));
-			else
-				++*out;
-		}
-		if (names)
-			kt_fs_names_free(names, n);
-	}
-	kt_vec_release(&todo);
-	return code;
+static void count_file(struct check *c, const char *name, int dir, const char *base, void *count)
+{
+	++*(size_t *)count;
 }
 
 /* --- the list ----------------------------------------------------------------------------- */
@@ -374,13 +342,13 @@ enum kt_code kt_tarball_check(const struct kt_tarball_check *how, struct kt_err 
 	if (code == KT_OK)
 		code = with_list(&c, READ_MEMBERS, NULL);
 	if (code == KT_OK)
-		code = count_files(&c, &n_files);
+		code = each_file(&c, count_file, &n_files);
 	/* But for the list itself. */
 	if (code == KT_OK && n_files != c.n_good + 1) {
 		(void)kt_map_set(&known, how->list, &c);
 		code = with_list(&c, READ_NAMES, &known);
 		if (code == KT_OK)
-			code = find_extra(&c, &known);
+			code = each_file(&c, tell_extra, &known);
 		kt_map_release(&known);
 	}
 	if (c.parent >= 0)

@@ -6,13 +6,10 @@
  */
 #include "session/session_private.h"
 
-#include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
 
 #include <string.h>
-
-#define READ_BYTES ((size_t)256 * 1024)
 
 struct search {
 	const char *request_id;
@@ -65,30 +62,12 @@ static void look(struct search *x, const struct kt_evframe *f)
 	}
 }
 
-static void read_log(struct search *x, struct kt_evlog *log)
+static bool look_on(void *arg, const struct kt_evframe *f)
 {
-	struct kt_evreader *r = kt_evreader_new(log, 0, NULL, NULL);
-	struct kt_buf whole = KT_BUF_INIT(2 * KT_MAX_EVENT_BYTES + READ_BYTES);
-	const char *bytes;
-	size_t n;
+	struct search *x = arg;
 
-	while (!x->resolved && !x->ended && (n = kt_evreader_peek(r, &bytes, READ_BYTES)) > 0) {
-		struct kt_evframe f;
-		size_t used, at = 0;
-
-		kt_buf_add(&whole, bytes, n);
-		kt_evreader_advance(r, n);
-		while (!x->resolved && !x->ended &&
-			kt_evframe_next(whole.ptr + at, whole.len - at, &f, &used) == 1) {
-			look(x, &f);
-			at += used;
-		}
-		kt_buf_drop(&whole, at);
-		if (!kt_buf_ok(&whole))
-			break;
-	}
-	kt_buf_release(&whole);
-	kt_evreader_free(r);
+	look(x, f);
+	return !x->resolved && !x->ended;
 }
 
 enum kt_code kt_input_outcome(struct kt_session *s, const char *request_id,
@@ -100,7 +79,7 @@ enum kt_code kt_input_outcome(struct kt_session *s, const char *request_id,
 
 	if (kt_str_starts(request_id, "req_") && strlen(request_id) < KT_ID_MAX &&
 		kt_session_log(s, &log, NULL) == KT_OK)
-		read_log(&x, log);
+		kt_evlog_each(log, 0, look_on, &x);
 	if (!x.asked)
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no input '%.60s' in this session",
 			request_id);

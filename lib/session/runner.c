@@ -155,41 +155,36 @@ static void transcript_line(
 	}
 }
 
+struct transcript {
+	const struct kt_session *session;
+	struct kt_buf text;
+};
+
+static bool transcript_frame(void *arg, const struct kt_evframe *f)
+{
+	struct transcript *t = arg;
+
+	if (f->type == KT_EV_STATUS || f->type == KT_EV_DONE)
+		transcript_line(t->session, &t->text, f->json, f->json_len);
+	return true;
+}
+
 /*
  * The conversation so far as text, in case it cannot be resumed. NULL when there was none.
  */
 static char *transcript(struct kt_session *s)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * TRANSCRIPT_BYTES);
-	struct kt_evreader *r;
+	struct transcript t = { s, KT_BUF_INIT(2 * TRANSCRIPT_BYTES) };
 	struct kt_evlog *log;
-	const char *bytes;
-	struct kt_buf whole;
-	size_t n;
+	char *text = NULL;
 
 	if (!s->prompted || !s->turns || kt_session_log(s, &log, NULL) != KT_OK)
 		return NULL;
-	kt_buf_init(&whole, 2 * KT_MAX_EVENT_BYTES + 2 * KT_SSE_INFLIGHT_BYTES);
-	r = kt_evreader_new(log, 0, NULL, NULL);
-	while ((n = kt_evreader_peek(r, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
-		struct kt_evframe f;
-		size_t used;
-
-		kt_buf_add(&whole, bytes, n);
-		kt_evreader_advance(r, n);
-		while (kt_evframe_next(whole.ptr, whole.len, &f, &used) == 1) {
-			if (f.type == KT_EV_STATUS || f.type == KT_EV_DONE)
-				transcript_line(s, &b, f.json, f.json_len);
-			kt_buf_drop(&whole, used);
-		}
-		if (!kt_buf_ok(&whole))
-			break;
-	}
-	kt_evreader_free(r);
-	kt_buf_release(&whole);
-	if (!b.len)
-		return NULL;
-	return kt_asprintf("The conversation so far, for your memory:\n\n%s", b.ptr);
+	kt_evlog_each(log, 0, transcript_frame, &t);
+	if (t.text.len)
+		text = kt_asprintf("The conversation so far, for your memory:\n\n%s", t.text.ptr);
+	kt_buf_release(&t.text);
+	return text;
 }
 
 /* A program of the release itself is run from the session's copy, beside which it may write. */

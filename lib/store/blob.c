@@ -569,20 +569,11 @@ static enum kt_code verify_file(
 	struct kt_blobs *b, const char *name, const char *digest, struct kt_err *err)
 {
 	KT_AUTOFD int fd = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	KT_AUTOFREE char *piece = NULL;
 	char found[KT_DIGEST_MAX];
-	struct kt_sha256 *h;
-	ssize_t n;
 
 	if (fd < 0)
 		return fail_blob(err, errno, "open", name);
-	piece = kt_malloc(PIECE_BYTES);
-	h = kt_sha256_new();
-	while ((n = read_some(fd, piece, PIECE_BYTES)) > 0)
-		kt_sha256_update(h, piece, (size_t)n);
-	kt_sha256_hex(h, found);
-	kt_sha256_free(h);
-	if (n < 0)
+	if (!kt_sha256_fd(fd, found))
 		return fail_blob(err, errno, "read", name);
 	if (strcmp(found, digest) != 0)
 		return kt_fail(
