@@ -219,7 +219,9 @@ function finish({ items, result, crashed, interrupted, denied, refused, steps, s
   for (const d of interrupted ? [] : result?.permission_denials ?? []) denied.add(d.tool_use_id);
   for (const i of list) {
     if (i.kind !== 'tool_result') continue;
-    i.status = !i.is_error ? 'completed' : denied.has(i.id) ? 'rejected' : i.at ? 'cancelled' : 'failed';
+    // A call that failed before the harness heard of the interrupt may be told either way.
+    const late = i.at ? 'cancelled' : interrupted ? undefined : 'failed';
+    i.status = !i.is_error ? 'completed' : denied.has(i.id) ? 'rejected' : late;
     delete i.at;
   }
   for (const i of list.filter((t) => t.kind === 'tool_use' && !list.some((r) => r.kind === 'tool_result' && r.id === t.id)))
