@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "text/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char page_policy[] =
@@ -356,12 +357,33 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 	return path;
 }
 
+/*
+ * A project's address, where it is a path, ends in its name: "/v1/projects/name". The page there
+ * loads what stands below it, so a browser must ask for "/v1/projects/name/".
+ */
+static bool redirect_page(struct kt_call *c, const struct kt_place *place)
+{
+	char to[sizeof(place->name) + 1];
+
+	if (!place || place->kind != KT_PLACE_OWN || place->org[0] ||
+		!kt_str_is_slug(place->name) || !kt_str_starts(place->path, "/v1/projects/") ||
+		!kt_str_eq(place->path + strlen("/v1/projects/"), place->name))
+		return false;
+	/* Relative: whatever prefix the server has stays before it. */
+	(void)snprintf(to, sizeof(to), "%s/", place->name);
+	kt_exchange_header(c->ex, "Location", to);
+	kt_respond(c->ex, 308, NULL, NULL, 0);
+	return true;
+}
+
 bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 {
 	const struct kt_asset *a;
 
 	if ((c->project && !place) || !(c->rq->method & (KT_GET | KT_HEAD)))
 		return false;
+	if (redirect_page(c, place))
+		return true;
 	a = find_page(c->api, page_path(c, place));
 	if (!a)
 		return false;

@@ -234,7 +234,7 @@ test('a project is reached in four ways, and no other session is', async (t) => 
   for (const [label, route, want] of [['one', '/', /id="composer"/], ['one', '/assets/app.js', /import/], ['none', '/', /id="composer"/]])
     assert.match((await byHost(label, 'GET', route)).text, want);
   for (const [route, want] of [['/', /id="projects"/], ['/device?code=X', /Approve/], ['/default/one/', /id="composer"/], ['/default/one/assets/app.js', /import/],
-    ['/v1/projects/one/', /id="composer"/], ['/v1/projects/one/assets/key.js', /sessionStorage/]]) {
+    ['/v1/projects/one/', /id="composer"/], ['/v1/projects/one', /id="composer"/], ['/v1/projects/one/assets/key.js', /sessionStorage/]]) {
     const r = await fetch(karta.url + route);
     assert.equal(r.status, 200, route);
     assert.match(await r.text(), want, route);
