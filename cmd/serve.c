@@ -587,6 +587,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 /* --- backup, restore --------------------------------------------------------------------- */
 
 #define LOST_BYTES ((size_t)4 * 1024 * 1024)
+#define MAX_DAMAGED_SAID 100
 
 struct file_args {
 	const char *file;
@@ -634,24 +635,49 @@ static void file_json(const struct file_args *a, const char *data, const struct 
 	kt_out(b.ptr, b.len);
 }
 
+/* One line of what is damaged: "sessions/x/events.log: has other bytes than what was copied". */
+static bool damage_text(const char *line, size_t len, bool *out_member, struct kt_buf *out)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const char *name;
+
+	if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		return false;
+	name = kt_json_str(doc, "member");
+	*out_member = name != NULL;
+	if (!name)
+		name = kt_json_str_or(doc, "object", "?");
+	/* Names in workspaces are whatever a harness made of them. */
+	kt_clean_add(out, name, strlen(name), true);
+	kt_buf_addf(out, ": %s", kt_json_str_or(doc, "message", ""));
+	return true;
+}
+
 static void lost_text(const struct kt_buf *lost)
 {
 	for (const char *at = lost->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
-		KT_AUTO_JSON cJSON *doc = NULL;
-		const char *member;
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(65536);
+		bool member;
 
-		if (kt_json_parse(at, (size_t)(lf - at), KT_JSON_LENIENT, &doc, NULL) != KT_OK)
-			continue;
-		KT_AUTO_BUF struct kt_buf name = KT_BUF_INIT(16384);
-		member = kt_json_str(doc, "member");
-		if (!member)
-			kt_buf_adds(&name, kt_json_str_or(doc, "object", "?"));
-		else
-			/* Names in workspaces are whatever a harness made of them. */
-			kt_clean_add(&name, member, strlen(member), true);
-		kt_outf("%s %s: %s\n", member ? "lost" : "therefore", name.ptr,
-			kt_json_str_or(doc, "message", ""));
+		if (damage_text(at, (size_t)(lf - at), &member, &text))
+			kt_outf("%s %s\n", member ? "lost" : "therefore", text.ptr);
 	}
+}
+
+/* Nothing was restored: everything that is wrong with the file is named, not the first of it. */
+static void say_damaged(const struct kt_ctx *ctx, const struct kt_buf *lost)
+{
+	size_t n = 0;
+
+	for (const char *at = lost->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(65536);
+		bool member;
+
+		if (n++ < MAX_DAMAGED_SAID && damage_text(at, (size_t)(lf - at), &member, &text))
+			kt_say(ctx, "damaged: %s", text.ptr);
+	}
+	if (n > MAX_DAMAGED_SAID)
+		kt_say(ctx, "and %zu more", n - MAX_DAMAGED_SAID);
 }
 
 static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_err *err)
@@ -686,8 +712,10 @@ static enum kt_code run_restore(struct kt_ctx *ctx, const void *args, struct kt_
 	/* The file is bad, and no server that talks nonsense. */
 	if (rc == KT_EPROTO)
 		rc = err->code = KT_EIO;
-	if (rc != KT_OK)
+	if (rc != KT_OK) {
+		say_damaged(ctx, &lost);
 		return rc;
+	}
 	if (ctx->json)
 		file_json(a, data, &lost);
 	else

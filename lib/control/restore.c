@@ -74,7 +74,7 @@ static void on_damaged(void *arg, const char *name, const char *what)
 	/* Of several, the one that matters most. */
 	if (!r->first || essential) {
 		free(r->first);
-		r->first = kt_asprintf("'%.150s' %s", name, what);
+		r->first = kt_asprintf("'%.250s' %s", name, what);
 	}
 	tell(r, "member", name, what);
 }

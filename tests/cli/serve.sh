@@ -212,6 +212,25 @@ test_expect_success 'a damaged member is named, and the rest restored when asked
 	test_json out "d[\"lost\"][0][\"member\"].startswith(\"logs/\")"
 '
 
+test_expect_success 'of several damaged members each is named, with its whole name' '
+	python3 - b.tar rot2.tar <<-\EOF &&
+	import sys, tarfile
+	d = bytearray(open(sys.argv[1], "rb").read())
+	for m in tarfile.open(sys.argv[1]):
+	    if m.isfile() and m.size and m.name.split("/")[0] in ("logs", "builds"):
+	        d[m.offset_data] ^= 1
+	open(sys.argv[2], "wb").write(d)
+	EOF
+	python3 - b.tar rot2.tar >names <<-\EOF &&
+	import sys, tarfile
+	a, b = (open(f, "rb").read() for f in sys.argv[1:])
+	for m in tarfile.open(sys.argv[1]):
+	    if a[m.offset_data:m.offset_data + m.size] != b[m.offset_data:m.offset_data + m.size]: print(m.name)
+	EOF
+	test "$(wc -l <names)" -ge 2 && test_must_exit 1 "$KARTA" serve restore --data rest2 rot2.tar 2>err && test ! -e rest2 &&
+	while read -r name; do test_grep "^damaged: $name: has other bytes" err || return 1; done <names
+'
+
 test_expect_success 'backup and fsck find the folder where the settings have it' '
 	printf "data = \"%s\"\n" "$SERVE_DATA" >serve.toml &&
 	KARTA_SERVE_CONFIG=$PWD/serve.toml "$KARTA" fsck 2>err && test_grep "$SERVE_DATA is in order" err &&
