@@ -493,7 +493,7 @@ static enum kt_code run_rollback(struct kt_ctx *ctx, const void *args, struct kt
 		kt_remote_json(ctx, doc);
 		return KT_OK;
 	}
-	kt_say(ctx, "%s is live again on %s. Later deploys wait until: karta releases unpin",
+	kt_say(ctx, "%s is live again on %s. Deploys are refused until: karta releases unpin",
 		kt_json_str_or(doc, "version", "?"), kt_json_str_or(doc, "project", "?"));
 	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
 	return KT_OK;

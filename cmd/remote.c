@@ -449,7 +449,7 @@ enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const
 	if (given || ctx->yes)
 		return KT_OK;
 	if (ctx->no_input) {
-		kt_fail(err, KT_ECONFIRM, 0, "to %s has to be confirmed", what);
+		kt_fail(err, KT_ECONFIRM, 0, "a confirmation is needed to %s", what);
 		return kt_hint(err, "add --confirm=%s", name);
 	}
 	kt_say(ctx, "To %s, type its name, %s:", what, name);

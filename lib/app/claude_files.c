@@ -97,7 +97,7 @@ static void not_an_agent(
 		if (strncasecmp(base, "README", 6) != 0)
 			kt_discover_warn(d, path, NULL, start,
 				"no agent for Claude Code: the file does not begin with front "
-				"matter");
+				"matter between two lines of ---");
 	} else if (front->state == KT_FRONT_UNREAD) {
 		kt_discover_warn(d, path, &front->why, "put the value in quotes",
 			"no agent for Claude Code: its front matter is no YAML (%s)",

@@ -291,8 +291,8 @@ static enum kt_code warn_of_secrets(struct kt_build *b, struct kt_err *err)
 			b, "warn", "       and %zu more that look like secrets", n - MAX_SECRETS);
 	if (n > 0)
 		kt_build_line(b, "info",
-			"         fix: git rm --cached and .gitignore; set values with 'karta "
-			"config set'");
+			"         fix: name it in .kartaignore, or git rm --cached and .gitignore; "
+			"set values with 'karta config set'");
 	kt_manifest_free(m);
 	return KT_OK;
 }

@@ -359,7 +359,7 @@ static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
 	while (*s != '\0' && code == KT_OK) {
 		size_t n = strcspn(s, "/");
 		if (n == 2 && s[0] == '.' && s[1] == '.')
-			code = kt_fail(err, KT_EINVAL, 0, "'%s' leaves its folder", sub);
+			code = kt_fail(err, KT_EINVAL, 0, "'%s' leads out of the folder", sub);
 		if (n > 1 || (n == 1 && s[0] != '.')) {
 			if (b.len > 0)
 				kt_buf_addc(&b, '/');
