@@ -189,6 +189,7 @@ static int status_of(const char *code)
 		{ "connection_failed", 503 },
 		{ "harness_not_installed", 503 },
 		{ "harness_start_failed", 503 },
+		{ "release_unavailable", 503 },
 		{ "setup_failed", 503 },
 		{ "interrupted", 503 },
 		{ "unresponsive", 504 },
