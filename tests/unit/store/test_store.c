@@ -572,7 +572,7 @@ static void settings(void **state)
 		int64_t want;
 	} cases[] = { { "PRAGMA synchronous", 2 }, { "PRAGMA foreign_keys", 1 },
 		{ "PRAGMA trusted_schema", 0 }, { "PRAGMA cell_size_check", 1 },
-		{ "PRAGMA busy_timeout", 5000 }, { "PRAGMA journal_size_limit", 16777216 } };
+		{ "PRAGMA busy_timeout", 30000 }, { "PRAGMA journal_size_limit", 16777216 } };
 	struct kt_db *all[] = { st->direct, st->writer, st->readers[0], st->readers[1] };
 	int64_t n;
 
