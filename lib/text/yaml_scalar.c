@@ -418,6 +418,37 @@ static bool floating(const struct kt_yaml *y, const char *text, double *out)
 	return true;
 }
 
+/* Base 60, of YAML 1.1: 10:30:45 is an integer, 10:30:45.5 a float. */
+static bool sexagesimal(const char *text, double *out)
+{
+	const char *s = text + (*text == '-' || *text == '+');
+	double v = 0, fraction = 0, unit = 1;
+	bool zero = *s == '0', parts = false;
+
+	if (*s < '0' || *s > '9')
+		return false;
+	for (; run(s, true); s++) {
+		if (*s != '_')
+			v = v * 10 + (*s - '0');
+	}
+	for (; *s == ':'; parts = true) {
+		size_t n = run(++s, false);
+
+		if (n < 1 || n > 2 || (n == 2 && *s > '5'))
+			return false;
+		v = v * 60 + (n == 2 ? (s[0] - '0') * 10 + s[1] - '0' : s[0] - '0');
+		s += n;
+	}
+	if (!parts || (*s ? *s != '.' || s[1 + run(s + 1, true)] : zero))
+		return false;
+	for (s += *s == '.'; *s; s++) {
+		if (*s != '_')
+			fraction += (*s - '0') * (unit /= 10);
+	}
+	*out = *text == '-' ? -(v + fraction) : v + fraction;
+	return true;
+}
+
 static bool number(const struct kt_yaml *y, const char *s, double *out)
 {
 	const char *bare = s + (*s == '-' || *s == '+');
@@ -426,7 +457,7 @@ static bool number(const struct kt_yaml *y, const char *s, double *out)
 		*out = *s == '-' ? -DBL_MAX : DBL_MAX;
 		return true;
 	}
-	if (!integer(y, s, out) && !floating(y, s, out))
+	if (!integer(y, s, out) && !floating(y, s, out) && (y->claude || !sexagesimal(s, out)))
 		return false;
 	/* JSON knows no infinity. */
 	if (*out > DBL_MAX || *out < -DBL_MAX)

@@ -18,11 +18,11 @@ const VALUES = {
   'quote-tail': '"first" and more', 'quote-colon-tail': '"first": more', 'single-bad': "'it's broken'", 'single-doubled': "'it''s fine'", escapes: '"one\\ntwo"', 'backslash-n': 'one\\ntwo',
   example: 'Use it.\\n\\n<example>\\nContext: x\\nuser: "hi"\\n</example>', dots: '...', dashes: 'before --- behind', emdash: 'first — then: last', emoji: '🎉 party: time', unicode: 'grüße: 日本語',
   number: '42', float: '1.50', octal: '010', hex: '0x1F', big: '12345678901234567890', inf: '.inf', underscore: '1_000', yes: 'yes', true: 'true', null: 'null', tilde: '~', empty: '',
-  'empty-quoted': '""', blanks: '"  "', date: '2024-01-01', tag: '!!str 42', multiline: 'first\n  second line\n  third', 'multiline-colon': 'first: x\n  second line', 'multiline-bad': 'first\nsecond without a key',
+  'empty-quoted': '""', blanks: '"  "', clock: '10:30', 'clock-seconds': '10:30:45', 'clock-fraction': '10:30:45.5', 'clock-early': '08:30', 'clock-not': '10:75', date: '2024-01-01', tag: '!!str 42', multiline: 'first\n  second line\n  third', 'multiline-colon': 'first: x\n  second line', 'multiline-bad': 'first\nsecond without a key',
   folded: '>\n  folded\n  text', literal: '|\n  literal\n  text', 'literal-strip': '|-\n  literal: x\n  text', sequence: '\n  - a\n  - b', map: '\n  a: b', twice: 'one\ndescription: two',
   'line-separator': 'a\u2028b', 'no-break-space': '\u00a0d', control: 'a\x07b', escape: 'a\x1b[31mb',
 };
-const OPENCODE_BREAKS = new Set(['bracket-colon', 'brace', 'list', 'hash', 'question', 'number', 'float', 'octal', 'hex', 'big', 'inf', 'underscore', 'true', 'null', 'tilde', 'empty', 'date',
+const OPENCODE_BREAKS = new Set(['bracket-colon', 'brace', 'list', 'hash', 'question', 'number', 'float', 'octal', 'hex', 'big', 'inf', 'underscore', 'true', 'null', 'tilde', 'empty', 'clock', 'clock-seconds', 'clock-fraction', 'date',
   'sequence', 'map']);
 
 /** Other keys, and the block as a whole. */
