@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUSY_MS 30000 /* another process writes: a backup's copy, a command; or the disk is slow */
+#define BUSY_MS 30000 /* another process writes (a command), or the disk is slow */
 #define OLDEST_VERSION 3037000 /* the first with STRICT tables */
 #define MAX_PARAM 40
 
