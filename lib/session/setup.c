@@ -38,6 +38,7 @@ struct kt_setup {
 	struct kt_vec waiting; /* char *: ids of sessions */
 	struct kt_buf line; /* of its output, not yet whole */
 	char last[200]; /* line that was not empty, safe to show */
+	size_t n_lines; /* that were told */
 	bool too_long;
 };
 
@@ -159,14 +160,30 @@ static void end_line(struct kt_setup *u)
 	if (!shown.len)
 		return;
 	(void)kt_str_copy(u->last, sizeof(u->last), shown.ptr);
-	tell(u, "info", shown.ptr);
+	if (u->n_lines < KT_MAX_SETUP_LINES)
+		tell(u, "info", shown.ptr);
+	else if (u->n_lines == KT_MAX_SETUP_LINES)
+		tell(u, "warn", "it writes more lines than are kept (fixed)");
+	u->n_lines++;
+}
+
+/* Of what is not told, only how it ends matters: where the last whole line of data begins. */
+static size_t skip_lines(struct kt_setup *u, const char *data, size_t len)
+{
+	const char *end = memrchr(data, '\n', len);
+	const char *before = end ? memrchr(data, '\n', (size_t)(end - data)) : NULL;
+
+	if (u->n_lines <= KT_MAX_SETUP_LINES || !before)
+		return 0;
+	kt_buf_clear(&u->line);
+	return (size_t)(before - data) + 1;
 }
 
 static void on_output(void *arg, const char *data, size_t len)
 {
 	struct kt_setup *u = arg;
 
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = skip_lines(u, data, len); i < len; i++) {
 		if (data[i] == '\n' || u->line.len >= LINE_MAX_BYTES)
 			end_line(u);
 		if (data[i] != '\n' && data[i] != '\r')

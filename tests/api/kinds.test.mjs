@@ -123,6 +123,16 @@ test('a setup script runs once in each workspace, before the first turn, as its 
   assert.equal(good.status, 200, good.text);
   assert.match(good.text, /fine/);
 
+  // One that writes without end fills neither the log nor the time of others; how it ends is known.
+  const loud = { ...files, 'karta.toml': files['karta.toml'].replace('"up"', '"loud"'), 'setup.sh': 'yes | head -n 3000000\necho the end >&2\nexit 4\n' };
+  await publish(c, 'loud', archive(t, loud, 'loud'));
+  const l = (await c.call('POST', S, ['loud'], { body: {} })).body;
+  const ended = await say(l.id, 'x', 'loud');
+  assert.match(ended.body.detail, /failed with status 4: the end/, ended.text);
+  const lines = (await c.call('GET', '/agent_projects/{project_ref}/logs', ['loud'], { query: '?lines=2000' })).text;
+  assert.match(lines, /it writes more lines than are kept/);
+  assert.equal(lines.match(/setup: y\b/g).length, 1000);
+
   // What is deleted while it runs is gone.
   const slow = { ...files, 'karta.toml': files['karta.toml'].replace('"up"', '"slow"'), 'setup.sh': 'echo begun\nsleep 600\n' };
   await publish(c, 'slow', archive(t, slow, 'slow'));
