@@ -55,6 +55,6 @@ enum kt_code kt_driver_check_mode(const struct kt_app *app, const char *mode, st
 			return KT_OK;
 		kt_buf_addf(&list, "%s%s", i ? ", " : "", known[i]);
 	}
-	return kt_fail(
-		err, KT_EINVAL, 0, "'permission_mode' of %s is one of: %s", ops->name, list.ptr);
+	return kt_fail(err, KT_EINVAL, 0, "'permission_mode' of %s is one of: %s",
+		app->harness_name ? app->harness_name : kt_harness_name(app->harness), list.ptr);
 }

@@ -14,11 +14,13 @@
 static const char *const secrets[] = {
 	/* variables */
 	".env*",
+	"*.env",
 	"settings.local.json",
 	"secrets.json",
 	"secrets.toml",
 	"secrets.yaml",
 	"secrets.yml",
+	"*.tfstate",
 	/* private keys */
 	"id_rsa*",
 	"id_dsa*",
@@ -29,6 +31,7 @@ static const char *const secrets[] = {
 	"*.p12",
 	"*.pfx",
 	"*.ppk",
+	"*.p8",
 	"*.jks",
 	"*.keystore",
 	"*.kdbx",
@@ -51,8 +54,11 @@ static const char *const secrets[] = {
 	"client_secret*.json",
 	"service-account*.json",
 	"service_account*.json",
+	"*-adminsdk-*.json",
+	"kubeconfig",
 	"**/.aws/credentials",
 	"**/.codex/auth.json",
+	"**/opencode/auth.json",
 	"**/.docker/config.json",
 	"**/.kube/config",
 	"**/.config/gh/hosts.yml",
@@ -67,6 +73,9 @@ static const char *const harmless[] = {
 	"*.dist",
 	"*.pub",
 	".env.example.*",
+	"example.env",
+	"sample.env",
+	"template.env",
 	".env.schema",
 	"**/.ssh/known_hosts",
 };

@@ -113,6 +113,8 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
   const env = { ...harnessEnv(model, tempDir(t, 'home')), KARTA_OPENCODE: tee.program };
   const config = JSON.parse(env.OPENCODE_CONFIG_CONTENT);
   config.permission.bash = { '*': 'ask', 'echo *': 'allow', 'rm *': 'deny' };
+  /* A long reply is no reason to make the conversation shorter: the model call for that falls into its words. */
+  for (const m of Object.values(config.provider.standin.models)) m.limit.context = 4000000;
   env.OPENCODE_CONFIG_CONTENT = JSON.stringify(config);
   const differential = new Differential(await startKarta(t, dir, { args: ['--warm', '0'], env }), model, tee.dir);
 

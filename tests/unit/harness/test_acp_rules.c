@@ -166,7 +166,7 @@ static void test_permission_modes(void **state)
 	assert_int_equal(kt_driver_check_mode(&opencode, "plan", NULL), KT_OK);
 	assert_int_equal(kt_driver_check_mode(&opencode, NULL, NULL), KT_OK);
 	assert_int_equal(kt_driver_check_mode(&opencode, "acceptEdits", &err), KT_EINVAL);
-	assert_non_null(strstr(err.msg, "default, build, plan"));
+	assert_non_null(strstr(err.msg, "of opencode is one of: default, build, plan"));
 	assert_int_equal(kt_driver_check_mode(&other, "acceptEdits", NULL), KT_OK);
 }
 

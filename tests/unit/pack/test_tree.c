@@ -251,10 +251,11 @@ static void test_secrets(void **state)
 	static const char *const secret[] = { ".env", ".env.local", "d/.env.production", ".envrc",
 		"id_rsa", "keys/id_ed25519", "id_rsa.bak", "server.pem", "d/TLS.PEM", ".npmrc",
 		".claude/settings.local.json", ".aws/credentials", "x/.ssh/config", ".netrc",
-		"credentials.json", "client_secret_1.json", "service-account-prod.json" };
+		"credentials.json", "client_secret_1.json", "service-account-prod.json", "prod.env", "kubeconfig", "infra/terraform.tfstate",
+		"AuthKey_1.p8", "shop-firebase-adminsdk-x.json" };
 	static const char *const fine[] = { ".env.example", ".env.sample", "d/.env.template",
 		"id_rsa.pub", "environment", "credentials", "aws/credentials", "pem",
-		".claude/settings.json", "settings.json", ".ssh/known_hosts", "npmrc" };
+		".claude/settings.json", "settings.json", ".ssh/known_hosts", "npmrc", "example.env", "env", "auth.json" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(secret); i++) {
 		if (!kt_pack_secret(secret[i]))
