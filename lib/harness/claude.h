@@ -36,7 +36,6 @@ struct claude_part {
 	bool told; /* there was an event of it */
 	bool final; /* the whole block was seen */
 	bool whole; /* a line made it, no block of the stream yet */
-	struct claude_part *twin; /* what a line made before this block began, or NULL */
 };
 
 /* A tool call whose result has not come. */

@@ -84,6 +84,23 @@ static void part_show(
 	kt_emit_text(&c->d, p->kind == CLAUDE_PART_REASONING, p->id, text, len, replace, NULL);
 }
 
+/* A block of the open message whose line came before it streamed, and begins like p; or NULL. */
+static struct claude_part *told_early(const struct kt_claude *c, const struct claude_part *p)
+{
+	struct claude_part *found = NULL;
+
+	for (size_t i = c->message_first; i < c->parts.len; i++) {
+		struct claude_part *q = part_at(c, i);
+
+		if (!q->whole || q->kind != p->kind ||
+			!is_prefix(p->text.ptr, p->text.len, q->text.ptr, q->text.len))
+			continue;
+		if (!found || (q->text.len == p->text.len && found->text.len != p->text.len))
+			found = q;
+	}
+	return found;
+}
+
 static void part_append(struct kt_claude *c, struct claude_part *p, const char *text)
 {
 	size_t len = strlen(text);
@@ -92,7 +109,7 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 	if (!shown(c, p) || len == 0)
 		return;
 	/* Its whole text came first: there is news only where the two differ. */
-	if (p->twin && is_prefix(p->text.ptr, p->text.len, p->twin->text.ptr, p->twin->text.len))
+	if (!p->shown && told_early(c, p))
 		return;
 	/* A chunk goes as it is: half a character at its end finds its rest further on. */
 	if (p->shown)
@@ -341,18 +358,6 @@ static struct claude_part *streaming(const struct kt_claude *c, int64_t index)
 	return NULL;
 }
 
-/* A block of the open message whose line came before it streamed, or NULL. */
-static struct claude_part *told_early(const struct kt_claude *c, enum claude_part_kind kind)
-{
-	for (size_t i = c->message_first; i < c->parts.len; i++) {
-		struct claude_part *p = part_at(c, i);
-
-		if (p->kind == kind && p->whole)
-			return p;
-	}
-	return NULL;
-}
-
 /* A block of a kind that is not known is told as it is; what is encrypted says nothing. */
 static void other_block(struct kt_claude *c, const cJSON *block, const char *parent)
 {
@@ -377,14 +382,10 @@ static void block_start(struct kt_claude *c, const cJSON *event)
 	if (!c->message_open)
 		return;
 	if (!strcmp(type, "text") || reasoning) {
-		enum claude_part_kind kind = reasoning ? CLAUDE_PART_REASONING : CLAUDE_PART_TEXT;
-		struct claude_part *twin = told_early(c, kind);
-		struct claude_part *p = part_add(c, kind, c->message_id, NULL);
+		struct claude_part *p = part_add(c,
+			reasoning ? CLAUDE_PART_REASONING : CLAUDE_PART_TEXT, c->message_id, NULL);
 
-		p->twin = twin;
 		p->index = kt_json_int(event, "index", 0);
-		if (p->twin)
-			p->twin->whole = false;
 		part_append(c, p, kt_json_str_or(block, reasoning ? "thinking" : "text", ""));
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
 		const char *id = kt_json_str(block, "id");
@@ -415,9 +416,14 @@ static void block_delta(struct kt_claude *c, const cJSON *event)
 static void block_stop(struct kt_claude *c, const cJSON *event)
 {
 	struct claude_part *p = streaming(c, kt_json_int(event, "index", 0));
+	struct claude_part *early;
 
-	if (p)
-		p->index = -1;
+	if (!p)
+		return;
+	p->index = -1;
+	early = p->shown || is_blank(p->text.ptr) ? NULL : told_early(c, p);
+	if (early)
+		early->whole = false;
 }
 
 void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)

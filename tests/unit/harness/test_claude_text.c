@@ -121,6 +121,9 @@ static const struct {
 		RESULT(""), "hello\n\nhello you" },
 	{ "two settled before they stream", MESSAGE("m") WHOLE("m", "a") WHOLE("m", "b") BLANK("0", "a")
 		BLANK("1", "b") STOP RESULT(""), "a\n\nb" },
+	{ "settled early, blank blocks around", MESSAGE("m") WHOLE("m", "a") WHOLE("m", "ab")
+		BLANK("0", " ") BLANK("1", "a") BLANK("2", "\\n") BLANK("3", "ab") BLANK("4", "a") STOP
+		RESULT(""), "a\n\nab\n\na" },
 	{ "settled early, streamed otherwise", MESSAGE("m") WHOLE("m", "a") BEGIN("0", "text")
 		DELTA("0", "text", "a") DELTA("0", "text", "nd more") END("0") STOP RESULT(""),
 		"a\n\nand more" },
