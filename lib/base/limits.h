@@ -51,6 +51,7 @@
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */
 #define KT_TURN_CANCEL_MS 5000 /* interrupt until the turn's end, then the process is killed */
 #define KT_SETUP_MS 600000 /* a setup script, which may install packages */
+#define KT_MAX_NOISE_LINES 1000 /* of the stderr of a harness in one turn that go to the log */
 #define KT_MAX_SETUP_LINES 1000 /* of a setup script's output that go to the log */
 #define KT_APPROVAL_MS 3600000 /* an unanswered approval */
 

@@ -128,6 +128,7 @@ struct kt_session {
 	struct kt_vec inputs; /* struct kt_input *, open, oldest first */
 	struct kt_answered *answered; /* ring of KT_ANSWERED_KEPT, NULL until the first */
 	unsigned n_answered;
+	uint32_t noise; /* lines of the harness's stderr since the turn began */
 	struct kt_timer *idle; /* stops the harness */
 	struct kt_defer pump;
 	struct kt_watch *watches;

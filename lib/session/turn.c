@@ -270,6 +270,7 @@ static void run_turn(struct kt_session *s)
 static void start_turn(struct kt_session *s, struct kt_turn *t)
 {
 	s->turn = t;
+	s->noise = 0;
 	t->state = KT_TURN_STARTING;
 	t->started_us = kt_time_us();
 	if (s->idle)

@@ -144,6 +144,21 @@ test('a setup script runs once in each workspace, before the first turn, as its 
   assert.equal(await server.stop(), 0, server.err);
 });
 
+test('a harness that writes to stderr without end does not fill the log of its project', async (t) => {
+  const server = await startServe(t);
+  const c = new Client(server, server.key);
+  const toml = 'name = "noisy"\n[harness]\ntype = "acp"\ncommand = ["/bin/sh", "-c", "yes noise | head -n 300000 >&2; echo the end >&2; exit 3"]\n';
+  assert.equal((await publish(c, 'noisy', archive(t, { 'karta.toml': toml }, 'noisy'))).body.state, 'active');
+  const s = (await c.call('POST', S, ['noisy'], { body: {} })).body;
+  for (let turn = 1; turn <= 2; turn++) {
+    const failed = await c.call('POST', `${S}/{session_id}/messages`, ['noisy', s.id], { body: { text: 'x' } });
+    assert.match(failed.body.detail, /the end/, failed.text);
+    const log = (await c.call('GET', '/agent_projects/{project_ref}/logs', ['noisy'], { query: '?lines=5000' })).text;
+    assert.equal(log.match(/writes more lines than are kept of a turn/g).length, turn, 'the next turn is heard again');
+    assert.equal(log.match(/"text":"noise"/g).length, 1000 * turn);
+  }
+});
+
 test('a setup script that is not there, or outside, is an error before any session', async (t) => {
   const server = await startServe(t);
   const c = new Client(server, server.key);
