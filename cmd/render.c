@@ -481,7 +481,8 @@ static void render_status(struct kt_render *r, const struct kt_client_event *ev)
 			detail ? detail : "a fresh one was begun");
 	} else if (kt_str_eq(state, "retrying")) {
 		kt_render_close(r);
-		add_note(r, KT_STYLE_DIM, "trying again: ", detail ? detail : "");
+		add_note(r, KT_STYLE_DIM, "trying again: ",
+			detail ? detail : kt_json_str_or(ev->data, "code", "the call failed"));
 	} else if (detail) {
 		kt_str_copy(r->activity, sizeof(r->activity), detail);
 	}

@@ -19,7 +19,8 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":2,"type":"tool_result","data":{"tool_use_id":"t1","output":"no \u001b[31mway","is_error":true,"status":"failed"}}
 {"t":3,"end":{"text":"plain \u001b[1mbytes"}}
 {"karta_rehearsal":1,"match":{"text":"fails"}}
-{"t":1,"end":{"stop_reason":"error","error_code":"rate_limited","error_message":"too many requests","retryable":true}}
+{"t":1,"type":"status","data":{"state":"retrying","attempt":1,"max_retries":1,"delay_ms":1,"code":"connection_failed"}}
+{"t":2,"end":{"stop_reason":"error","error_code":"rate_limited","error_message":"too many requests","retryable":true}}
 {"karta_rehearsal":1,"match":{"text":"agents"}}
 {"t":1,"type":"tool_use","data":{"tool_name":"Task","tool_input":{"description":"look around"},"tool_use_id":"p","state":"running"}}
 {"t":2,"type":"tool_use","parent":"p","data":{"tool_name":"Grep","tool_input":{"pattern":"needle"},"tool_use_id":"c","state":"running"}}
@@ -136,6 +137,7 @@ test_expect_success '--approve answers once, for the session, or no' '
 test_expect_success 'a failed turn is status 1 with its code' '
 	test_must_exit 1 "$KARTA" --server "$url" send fails >out 2>err &&
 	test_empty out && test_grep -F "too many requests (rate_limited)" err &&
+	test_grep "trying again: connection_failed" err &&
 	test_must_exit 1 "$KARTA" --server "$url" send fails --json >out 2>err &&
 	test_json out "\"rate_limited\" in d[\"error\"][\"message\"]"
 '
