@@ -245,17 +245,40 @@ static bool read_front(
 	return out->state != KT_FRONT_SKIPPED;
 }
 
+/* A value as the name of a member, as JavaScript makes one of it. */
+static void add_name(struct kt_buf *out, const cJSON *v)
+{
+	const cJSON *item;
+
+	if (cJSON_IsString(v))
+		kt_buf_adds(out, v->valuestring);
+	else if (cJSON_IsNumber(v))
+		kt_buf_addf(out, "%.15g", v->valuedouble);
+	else if (cJSON_IsBool(v))
+		kt_buf_adds(out, cJSON_IsTrue(v) ? "true" : "false");
+	else if (cJSON_IsObject(v))
+		kt_buf_adds(out, "[object Object]");
+	else if (!cJSON_IsArray(v))
+		kt_buf_adds(out, "null");
+	if (!cJSON_IsArray(v))
+		return;
+	cJSON_ArrayForEach (item, v) {
+		if (item != v->child)
+			kt_buf_addc(out, ',');
+		if (!cJSON_IsNull(item))
+			add_name(out, item);
+	}
+}
+
 /* The name that a file gives itself, or that of its path; the caller's. */
 static char *own_name(const cJSON *front, const char *below)
 {
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	const cJSON *name = kt_json_get(front, "name");
 
-	if (cJSON_IsString(name))
-		return kt_strdup(name->valuestring);
-	if (cJSON_IsNull(name))
-		return kt_strdup("null");
-	if (cJSON_IsNumber(name))
-		return kt_asprintf("%.15g", name->valuedouble);
+	add_name(&b, name);
+	if (name)
+		return kt_buf_take(&b);
 	return kt_strndup(below, strlen(below) - strlen(".md"));
 }
 
