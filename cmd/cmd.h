@@ -17,6 +17,13 @@
 #include "cli/opt.h"
 #include "cli/term.h"
 
+/* The turn that a command followed and that has no answer, for the JSON of the error. */
+struct kt_turn_error {
+	char code[64]; /* of the turn's error event, "" when the turn itself has none */
+	char session_id[128];
+	char turn_id[128]; /* "": no turn was begun, and nothing here counts */
+};
+
 /* What every command gets: global options, terminals. BORROWED for the run. */
 struct kt_ctx {
 	const char *prog; /* "karta" */
@@ -32,6 +39,7 @@ struct kt_ctx {
 	const char *profile; /* --profile or KARTA_PROFILE, or NULL */
 	const char *project; /* --project or KARTA_PROJECT, or NULL */
 	int64_t timeout_ms; /* --timeout; 0 = the command's default */
+	struct kt_turn_error turn; /* written by the command before it fails */
 };
 
 /* All commands, NULL-terminated, in the order of `karta help`. */

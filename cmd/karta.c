@@ -386,7 +386,8 @@ static enum kt_code run_command(struct run *r, struct kt_err *err)
 	return code;
 }
 
-static void print_error_json(enum kt_code code, const struct kt_err *err)
+static void print_error_json(
+	const struct kt_turn_error *turn, enum kt_code code, const struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
 	const char *message = err->msg[0] ? err->msg : kt_code_name(code);
@@ -397,10 +398,15 @@ static void print_error_json(enum kt_code code, const struct kt_err *err)
 	kt_jw_int(&w, "schema_version", 1);
 	kt_jw_str(&w, "message", message);
 	kt_jw_obj(&w, "error");
-	kt_jw_str(&w, "type", kt_code_name(code));
+	/* The turn knows better than the exit status what went wrong. */
+	kt_jw_str(&w, "type", turn->code[0] ? turn->code : kt_code_name(code));
 	kt_jw_int(&w, "code", kt_code_exit(code));
 	kt_jw_str(&w, "message", message);
 	kt_jw_str(&w, "hint", err->hint[0] ? err->hint : NULL);
+	if (turn->turn_id[0]) {
+		kt_jw_str(&w, "session_id", turn->session_id);
+		kt_jw_str(&w, "turn_id", turn->turn_id);
+	}
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
@@ -430,7 +436,7 @@ static void print_error(struct run *r, bool json, enum kt_code code, const struc
 	}
 	kt_say(&loud, "%s", b.ptr);
 	if (json)
-		print_error_json(code, err);
+		print_error_json(&r->ctx.turn, code, err);
 }
 
 /* Started as karta-NAME (a link): the command NAME. Other names are plain karta. */

@@ -78,6 +78,7 @@ struct sending {
 	int64_t deadline_us; /* 0 = none */
 	bool timed_out;
 	char stop_reason[32];
+	struct kt_turn_error *failed; /* for the JSON of the error */
 	char error_code[64];
 	char *error; /* message, or NULL */
 };
@@ -396,10 +397,12 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 	}
 	if (kt_str_eq(s->stop_reason, "interrupted") || s->ints)
 		return kt_fail(err, KT_ECANCEL, 0, "the turn was interrupted");
-	if (s->error)
+	if (s->error) {
+		kt_str_copy(s->failed->code, sizeof(s->failed->code), s->error_code);
 		return kt_fail(err,
 			kt_str_eq(s->error_code, "budget_exceeded") ? KT_EBUDGET : KT_EIO, 0,
 			"the turn failed: %s (%s)", s->error, s->error_code);
+	}
 	if (s->args->stream)
 		return KT_OK;
 	if (s->ctx->json)
@@ -423,6 +426,13 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 	if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, kt_json_str_or(doc, "id", "")) || !*out_id)
 		return kt_fail(err, KT_EPROTO, 0, "the server did not name the new session");
 	return KT_OK;
+}
+
+/* Which turn it is, should it have no answer. */
+static void name_turn(struct sending *s)
+{
+	kt_str_copy(s->failed->session_id, sizeof(s->failed->session_id), s->follow.session_id);
+	kt_str_copy(s->failed->turn_id, sizeof(s->failed->turn_id), s->follow.turn_id);
 }
 
 static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err *err)
@@ -459,6 +469,8 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	/* A message that was refused leaves no empty session behind. */
 	if (!s->args->session && !s->started && (rc == KT_EIO || rc == KT_ENOTFOUND))
 		(void)!kt_client_delete(s->client, id, NULL);
+	else if (s->follow.turn_id[0])
+		name_turn(s);
 	kt_render_close(s->render);
 	flush(s);
 	if (s->tty_fd)
@@ -509,7 +521,7 @@ static enum kt_code read_text(
 
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
-	struct sending s = { .ctx = ctx, .args = args };
+	struct sending s = { .ctx = ctx, .args = args, .failed = &ctx->turn };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 	enum kt_code rc = read_text(ctx, args, &text, err);
 

@@ -21,6 +21,8 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"fails"}}
 {"t":1,"type":"status","data":{"state":"retrying","attempt":1,"max_retries":1,"delay_ms":1,"code":"connection_failed"}}
 {"t":2,"end":{"stop_reason":"error","error_code":"rate_limited","error_message":"too many requests","retryable":true}}
+{"karta_rehearsal":1,"match":{"text":"refuse"}}
+{"t":1,"end":{"stop_reason":"refused","error_code":"refused","error_message":"a hook said no"}}
 {"karta_rehearsal":1,"match":{"text":"agents"}}
 {"t":1,"type":"tool_use","data":{"tool_name":"Task","tool_input":{"description":"look around"},"tool_use_id":"p","state":"running"}}
 {"t":2,"type":"tool_use","parent":"p","data":{"tool_name":"Grep","tool_input":{"pattern":"needle"},"tool_use_id":"c","state":"running"}}
@@ -139,7 +141,17 @@ test_expect_success 'a failed turn is status 1 with its code' '
 	test_empty out && test_grep -F "too many requests (rate_limited)" err &&
 	test_grep "trying again: connection_failed" err &&
 	test_must_exit 1 "$KARTA" --server "$url" send fails --json >out 2>err &&
-	test_json out "\"rate_limited\" in d[\"error\"][\"message\"]"
+	test_json out "\"rate_limited\" in d[\"error\"][\"message\"]" &&
+	test_json out "d[\"error\"][\"type\"] == \"rate_limited\" and d[\"error\"][\"code\"] == 1" &&
+	test_json out "d[\"error\"][\"turn_id\"].startswith(\"turn_\")" &&
+	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
+	test_json out "d[\"error\"][\"session_id\"] == \"$(cat id)\"" &&
+	test_must_exit 1 "$KARTA" --server "$url" send refuse --json >out 2>err &&
+	test_json out "d[\"error\"][\"type\"] == \"refused\" and d[\"error\"][\"turn_id\"]" &&
+	test_must_exit 9 "$KARTA" --server "$url" send "$refund" --json >out 2>err &&
+	test_json out "d[\"error\"][\"code\"] == 9 and d[\"error\"][\"session_id\"] and d[\"error\"][\"turn_id\"]" &&
+	test_must_exit 5 "$KARTA" --server "$url" send hi --session sess_none --json >out 2>err &&
+	test_json out "d[\"error\"][\"type\"] == \"not_found\" and \"turn_id\" not in d[\"error\"]"
 '
 
 test_expect_success 'what tools are called and say cannot drive the terminal' '
