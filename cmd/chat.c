@@ -29,6 +29,7 @@ extern const struct kt_cmd kt_cmd_chat;
 struct chat_args {
 	const char *session;
 	const char *agent;
+	const char *mode;
 	bool thinking;
 	bool dev;
 };
@@ -36,6 +37,8 @@ struct chat_args {
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct chat_args, session, "ID", "go on with this session"),
 	KT_OPT_STR_('a', "agent", struct chat_args, agent, "NAME", "agent to talk to"),
+	KT_OPT_STR_(0, "permission-mode", struct chat_args, mode, "MODE",
+		"what the harness asks for in new sessions"),
 	KT_OPT_FLAG_(
 		0, "thinking", struct chat_args, thinking, "ask for the reasoning and show it"),
 	{ KT_OPT_T_FLAG, 0, "dev", NULL, offsetof(struct chat_args, dev),
@@ -56,6 +59,7 @@ struct chat {
 	char own[KT_CLIENT_ID_MAX]; /* the turn of the message sent here, until it is done */
 	int64_t own_since_us;
 	char *agent; /* or NULL */
+	const char *mode; /* permission mode of new sessions, or NULL */
 	bool thinking;
 	bool running; /* some turn runs in the session */
 	bool lost; /* reconnecting */
@@ -341,7 +345,7 @@ static enum kt_code need_session(struct chat *c, struct kt_err *err)
 
 	if (c->session[0])
 		return KT_OK;
-	rc = kt_client_create(c->client, NULL, &doc, err);
+	rc = kt_client_create(c->client, c->mode, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	id = kt_json_str_or(doc, "id", "");
@@ -742,9 +746,10 @@ static enum kt_code check_server(struct kt_client *client, struct kt_err *err)
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct chat_args *a = args;
-	struct chat c = {
-		.ctx = ctx, .thinking = a->thinking, .agent = a->agent ? kt_strdup(a->agent) : NULL
-	};
+	struct chat c = { .ctx = ctx,
+		.thinking = a->thinking,
+		.agent = a->agent ? kt_strdup(a->agent) : NULL,
+		.mode = a->mode };
 	struct kt_render_config cfg = { .text_term = &ctx->out,
 		.side_term = &ctx->out,
 		.show_text = true,
@@ -755,7 +760,9 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_buf_init(&c.answer, KT_RENDER_MAX_BYTES);
 	rc = ctx->json
 		? kt_fail(err, KT_EINVAL, 0, "chat has no JSON output; use karta send --stream")
-		: kt_remote_open(ctx, &c.client, err);
+		: kt_remote_check_mode(a->session, a->mode, err);
+	if (rc == KT_OK)
+		rc = kt_remote_open(ctx, &c.client, err);
 	if (rc == KT_OK)
 		rc = check_server(c.client, err);
 	if (rc == KT_OK)

@@ -437,6 +437,15 @@ void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSO
 	kt_remote_field(b, ctx, "pinned by", who);
 }
 
+enum kt_code kt_remote_check_mode(const char *session, const char *mode, struct kt_err *err)
+{
+	if (!session || !mode)
+		return KT_OK;
+	(void)kt_fail(
+		err, KT_EINVAL, 0, "--permission-mode is for a new session, not with --session");
+	return kt_hint(err, "karta sessions show %s says which mode it has", session);
+}
+
 enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const char *name,
 	const char *given, struct kt_err *err)
 {

@@ -31,6 +31,7 @@ struct send_args {
 	const char *text;
 	const char *session;
 	const char *agent;
+	const char *mode;
 	bool thinking;
 	bool stream;
 	const char *on_busy;
@@ -44,6 +45,8 @@ static const char *const approve_words[] = { "once", "session", "deny", NULL };
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct send_args, session, "ID", "go on with this session"),
 	KT_OPT_STR_('a', "agent", struct send_args, agent, "NAME", "agent to answer"),
+	KT_OPT_STR_(0, "permission-mode", struct send_args, mode, "MODE",
+		"what the harness asks for in a new session"),
 	KT_OPT_FLAG_(
 		0, "thinking", struct send_args, thinking, "ask for the reasoning and show it"),
 	KT_OPT_FLAG_(0, "stream", struct send_args, stream, "print the events, one JSON line each"),
@@ -420,7 +423,7 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 			return kt_fail(err, KT_ENOTFOUND, 0, "there is no such session");
 		return KT_OK;
 	}
-	rc = kt_client_create(s->client, NULL, &doc, err);
+	rc = kt_client_create(s->client, s->args->mode, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, kt_json_str_or(doc, "id", "")) || !*out_id)
@@ -523,8 +526,10 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 {
 	struct sending s = { .ctx = ctx, .args = args, .failed = &ctx->turn };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
-	enum kt_code rc = read_text(ctx, args, &text, err);
+	enum kt_code rc = kt_remote_check_mode(s.args->session, s.args->mode, err);
 
+	if (rc == KT_OK)
+		rc = read_text(ctx, args, &text, err);
 	if (rc == KT_OK)
 		rc = kt_remote_open(ctx, &s.client, err);
 	if (rc != KT_OK)

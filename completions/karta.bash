@@ -71,8 +71,10 @@ _karta_kind()
 	'open #0') kind='any' ;;
 	'chat --session' | 'chat -s') kind='any' ;;
 	'chat --agent' | 'chat -a') kind='any' ;;
+	'chat --permission-mode') kind='any' ;;
 	'send --session' | 'send -s') kind='any' ;;
 	'send --agent' | 'send -a') kind='any' ;;
+	'send --permission-mode') kind='any' ;;
 	'send --on-busy') kind='words enqueue reject interrupt' ;;
 	'send --idempotency-key') kind='any' ;;
 	'send --approve') kind='words once session deny' ;;
@@ -153,8 +155,8 @@ _karta_lists()
 	'projects bind') subs='' opts=' --repo --token-stdin --secret-file --none' ;;
 	'projects releases') subs='' opts=' --limit' ;;
 	'open') subs='' opts=' --print' ;;
-	'chat') subs='' opts=' --session -s --agent -a --thinking' ;;
-	'send') subs='' opts=' --session -s --agent -a --thinking --stream --on-busy --idempotency-key --approve' ;;
+	'chat') subs='' opts=' --session -s --agent -a --permission-mode --thinking' ;;
+	'send') subs='' opts=' --session -s --agent -a --permission-mode --thinking --stream --on-busy --idempotency-key --approve' ;;
 	'sessions') subs='list show tail export delete' opts=' --limit' ;;
 	'sessions list') subs='' opts=' --limit' ;;
 	'sessions show') subs='' opts='' ;;

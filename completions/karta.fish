@@ -6,7 +6,7 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --session -s --agent -a --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
@@ -133,10 +133,12 @@ complete -c karta -n '__karta_at "open"' -l print -d 'only print the address'
 complete -c karta -n '__karta_at ""' -a chat -d 'talk to the application in the terminal'
 complete -c karta -n '__karta_at "chat"' -s s -l session -x -d 'go on with this session'
 complete -c karta -n '__karta_at "chat"' -s a -l agent -x -d 'agent to talk to'
+complete -c karta -n '__karta_at "chat"' -l permission-mode -x -d 'what the harness asks for in new sessions'
 complete -c karta -n '__karta_at "chat"' -l thinking -d 'ask for the reasoning and show it'
 complete -c karta -n '__karta_at ""' -a send -d 'send one message and print the answer'
 complete -c karta -n '__karta_at "send"' -s s -l session -x -d 'go on with this session'
 complete -c karta -n '__karta_at "send"' -s a -l agent -x -d 'agent to answer'
+complete -c karta -n '__karta_at "send"' -l permission-mode -x -d 'what the harness asks for in a new session'
 complete -c karta -n '__karta_at "send"' -l thinking -d 'ask for the reasoning and show it'
 complete -c karta -n '__karta_at "send"' -l stream -d 'print the events, one JSON line each'
 complete -c karta -n '__karta_at "send"' -l on-busy -x -a 'enqueue reject interrupt' -d 'when a turn is running'

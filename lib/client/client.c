@@ -9,6 +9,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "net/url.h"
+#include "text/json.h"
 
 #include <poll.h>
 #include <string.h>
@@ -315,14 +316,21 @@ enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *e
 }
 
 enum kt_code kt_client_create(
-	struct kt_client *c, const char *metadata, cJSON **out, struct kt_err *err)
+	struct kt_client *c, const char *permission_mode, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *body = kt_asprintf("{\"metadata\":%s}", metadata ? metadata : "{}");
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 	char key[KT_ID_MAX];
-	const struct client_request rq = {
-		.method = "POST", .path = "/v1/sessions", .body = body, .key = key
-	};
+	struct client_request rq = { .method = "POST", .path = "/v1/sessions", .key = key };
+	struct kt_jw w;
 
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	if (permission_mode)
+		kt_jw_str(&w, "permission_mode", permission_mode);
+	kt_jw_obj_end(&w);
+	if (!kt_buf_ok(&body))
+		return kt_fail(err, KT_EINVAL, 0, "the permission mode is too long");
+	rq.body = body.ptr;
 	kt_rand_id("cli_", key);
 	return call_object(c, &rq, out, err);
 }

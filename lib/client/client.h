@@ -41,10 +41,12 @@ const char *kt_client_url(const struct kt_client *c);
 KT_MUST_CHECK enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err);
 /* Agents and skills. */
 KT_MUST_CHECK enum kt_code kt_client_agents(struct kt_client *c, cJSON **out, struct kt_err *err);
-/* Create a session; metadata is JSON object text or NULL. Repeated safely when the answer is lost.
+/*
+ * Create a session; permission_mode is the harness's own word, or NULL. Repeated safely when the
+ * answer is lost.
  */
 KT_MUST_CHECK enum kt_code kt_client_create(
-	struct kt_client *c, const char *metadata, cJSON **out, struct kt_err *err);
+	struct kt_client *c, const char *permission_mode, cJSON **out, struct kt_err *err);
 /* Fetch a session. Returns KT_ENOTFOUND when there is none. */
 KT_MUST_CHECK enum kt_code kt_client_get(
 	struct kt_client *c, const char *id, cJSON **out, struct kt_err *err);

@@ -94,6 +94,27 @@ test_expect_success 'bad input is wrong usage' '
 	test_must_exit 2 "$KARTA" --server ftp://x send hi
 '
 
+test_expect_success '--permission-mode is that of the new session' '
+	"$KARTA" --server "$url" send Hello --permission-mode plan --json >out 2>err &&
+	"$KARTA" --server "$url" sessions show "$(sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err)" --json >s.json &&
+	test_json s.json "d[\"permission_mode\"] == \"plan\"" &&
+	test_must_exit 2 "$KARTA" --server "$url" send hi --session "$(cat id)" --permission-mode plan 2>err &&
+	test_grep "permission-mode is for a new session" err
+'
+
+test_expect_success 'an unknown permission mode is refused with the known ones' '
+	mkdir claude && printf "[harness]\ntype = \"claude-code\"\n" >claude/karta.toml && echo hi >claude/CLAUDE.md &&
+	("$KARTA" dev --dir claude --no-chat --port 0 >curl 2>cdev.err & echo $! >pid) &&
+	test_background "$(cat pid)" && test_wait_for grep -q "^http" curl &&
+	test_must_exit 1 "$KARTA" --server "$(cat curl)" send hi --permission-mode sometimes 2>err &&
+	test_grep "one of: default, plan, acceptEdits" err &&
+	printf "hi" | test_must_exit 1 "$KARTA" --server "$(cat curl)" chat --permission-mode sometimes >out 2>err &&
+	cat err >>out && test_grep "one of: default, plan, acceptEdits" out &&
+	test_must_exit 2 "$KARTA" --server "$(cat curl)" chat --session sess_x --permission-mode plan 2>err &&
+	test_grep "permission-mode is for a new session" err &&
+	kill "$(cat pid)"
+'
+
 test_expect_success '--json is one object' '
 	"$KARTA" --server "$url" send Hello --json >out 2>err &&
 	test "$(wc -l <out)" -eq 1 &&
