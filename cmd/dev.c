@@ -58,14 +58,12 @@ static void defaults(void *p)
 	a->warm = 1;
 }
 
-static const char *const harnesses[] = { "claude-code", "opencode", "acp", "rehearsal", NULL };
-
 static const struct kt_opt opts[] = {
 	KT_OPT_INT_('p', "port", struct dev_args, port, "PORT", 0, 65535,
 		"port on loopback; 0 picks one (default: 8000, or the next free one)"),
 	{ KT_OPT_T_STR, 0, "dir", "DIR", offsetof(struct dev_args, dir),
 		"folder of the application (default: .)", KT_OPT_DIR },
-	KT_OPT_CHOICE_(0, "harness", struct dev_args, harness, "NAME", harnesses,
+	KT_OPT_CHOICE_(0, "harness", struct dev_args, harness, "NAME", kt_harness_types,
 		"harness to use, whatever the folder says"),
 	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct dev_args, program),
 		"program of the harness, instead of the one on PATH", KT_OPT_FILE },

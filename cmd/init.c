@@ -43,12 +43,10 @@ struct remote {
 	bool added, changed;
 };
 
-static const char *const harnesses[] = { "claude-code", "opencode", "acp", NULL };
-
 static const struct kt_opt init_opts[] = {
 	KT_OPT_STR_(0, "name", struct init_args, name, "NAME",
 		"name of the agent (default: the folder's name)"),
-	KT_OPT_CHOICE_(0, "harness", struct init_args, harness, "NAME", harnesses,
+	KT_OPT_CHOICE_(0, "harness", struct init_args, harness, "NAME", kt_harness_types,
 		"harness that runs the agent (default: found from the files, or claude-code)"),
 	KT_OPT_STR_(0, "project", struct init_args, project, "NAME",
 		"project that the folder is deployed to (default: the agent's name)"),

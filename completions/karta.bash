@@ -5,12 +5,12 @@ _karta_kind()
 	kind=''
 	case $1 in
 	'init --name') kind='any' ;;
-	'init --harness') kind='words claude-code opencode acp' ;;
+	'init --harness') kind='words claude-code opencode acp rehearsal codex-cli deepagents goose' ;;
 	'init --project') kind='any' ;;
 	'init #0') kind='dir' ;;
 	'dev --port' | 'dev -p') kind='any' ;;
 	'dev --dir') kind='dir' ;;
-	'dev --harness') kind='words claude-code opencode acp rehearsal' ;;
+	'dev --harness') kind='words claude-code opencode acp rehearsal codex-cli deepagents goose' ;;
 	'dev --harness-program') kind='file' ;;
 	'dev --config') kind='file' ;;
 	'dev --speed') kind='any' ;;

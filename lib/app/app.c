@@ -34,6 +34,16 @@ bool kt_harness_parse(const char *name, enum kt_harness_type *out)
 	return false;
 }
 
+enum kt_code kt_app_no_harness(const char *name, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf list = KT_BUF_INIT(300);
+
+	for (size_t i = 0; kt_harness_types[i]; i++)
+		kt_buf_addf(&list, "%s%s", i ? ", " : "", kt_harness_types[i]);
+	(void)kt_fail(err, KT_EINVAL, 0, "no such harness: '%s'", name);
+	return kt_hint(err, "use one of %s", list.ptr);
+}
+
 bool kt_app_has_file(const char *dir, const char *name)
 {
 	KT_AUTOFREE char *path = kt_path_join(dir, name);
@@ -68,15 +78,16 @@ enum kt_code kt_app_load(
 	const char *dir, const struct kt_app_options *opts, struct kt_app **out, struct kt_err *err)
 {
 	const char *harness = opts ? opts->harness : NULL;
+	const char *name = NULL;
 	KT_AUTOFREE char *real = NULL;
 	enum kt_harness_type override;
 	struct kt_load ld = { 0 };
 	enum kt_code code;
 
-	if (harness && !kt_harness_parse(harness, &override)) {
-		(void)kt_fail(err, KT_EINVAL, 0, "no such harness: '%s'", harness);
-		(void)kt_hint(err, "use claude-code, opencode, acp or rehearsal");
-		return KT_EINVAL;
+	if (harness) {
+		name = kt_harness_type_find(harness, &override);
+		if (!name)
+			return kt_app_no_harness(harness, err);
 	}
 	code = kt_path_real(dir, &real, err);
 	if (code != KT_OK)
@@ -90,7 +101,7 @@ enum kt_code kt_app_load(
 		kt_app_free(ld.app);
 		return code;
 	}
-	kt_load_detect(&ld, harness ? &override : NULL);
+	kt_load_detect(&ld, name, name ? &override : NULL);
 	kt_load_env(&ld);
 	kt_load_discover(&ld);
 	*out = ld.app;

@@ -23,6 +23,14 @@ const char *kt_harness_name(enum kt_harness_type type);
 /* Parse a name; also "claude". False when unknown. */
 KT_MUST_CHECK bool kt_harness_parse(const char *name, enum kt_harness_type *out);
 
+/* All types that [harness] type of karta.toml takes, NULL-terminated. */
+extern const char *const kt_harness_types[];
+/*
+ * One of kt_harness_types, or an alias of one, by name: the type itself and what runs it, acp for
+ * those without a driver of their own. NULL when unknown.
+ */
+KT_MUST_CHECK const char *kt_harness_type_find(const char *name, enum kt_harness_type *out);
+
 /* A harness that is run as an agent of the Agent Client Protocol, by a program that is known. */
 struct kt_known_harness {
 	const char *type; /* as [harness] type has it */

@@ -55,8 +55,11 @@ int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root,
  */
 KT_MUST_CHECK enum kt_code kt_load_settings(
 	struct kt_load *ld, const char *config, struct kt_err *err);
-/* Decide the harness: override (valid, or NULL), declaration, files. */
-void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override);
+/* Decide the harness: override and its type (valid, or both NULL), declaration, files. */
+void kt_load_detect(
+	struct kt_load *ld, const char *override_type, const enum kt_harness_type *override);
+/* KT_EINVAL with the types that there are. */
+enum kt_code kt_app_no_harness(const char *name, struct kt_err *err);
 /* Read the declarations of [env] and the values of .env. */
 void kt_load_env(struct kt_load *ld);
 /* Find instructions, agents and skills, and decide the default agent. */

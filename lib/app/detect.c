@@ -46,7 +46,8 @@ static void need_command(struct kt_load *ld, const char *type, const struct kt_t
 		"the harness '%s' needs [harness] command", type);
 }
 
-void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
+void kt_load_detect(
+	struct kt_load *ld, const char *override_type, const enum kt_harness_type *override)
 {
 	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "harness.type");
 	const struct kt_toml *table = kt_toml_get(ld->toml, "harness");
@@ -72,6 +73,12 @@ void kt_load_detect(struct kt_load *ld, const enum kt_harness_type *override)
 	if (app->harness == KT_HARNESS_ACP && v && !override) {
 		app->harness_name = v->str;
 		take_known(ld, v->str);
+	} else if (override_type && kt_known_harness_find(override_type)) {
+		/* The command in karta.toml is that of another, unless it says that it is not. */
+		if (!v || !kt_str_eq(v->str, override_type))
+			app->harness_command = NULL;
+		app->harness_name = kt_known_harness_find(override_type)->type;
+		take_known(ld, override_type);
 	}
 	if (app->harness == KT_HARNESS_ACP)
 		need_command(ld, v ? v->str : "acp", v);

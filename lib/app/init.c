@@ -28,6 +28,7 @@ struct init {
 	const char *dir;
 	const char *name;
 	enum kt_harness_type harness;
+	const char *type; /* of karta.toml, for the harness */
 	bool have_harness;
 	struct kt_vec written, kept;
 };
@@ -82,14 +83,14 @@ static void add_toml(struct kt_buf *b, const struct init *in)
 		"\n\n# false: a deploy does not ship this folder.\ndeploy = true\n\n[harness]\n");
 	if (in->have_harness) {
 		kt_buf_adds(b, "type = ");
-		kt_toml_add_str(b, kt_harness_name(in->harness));
+		kt_toml_add_str(b, in->type);
 	} else {
 		kt_buf_adds(b,
 			"# type = \"claude-code\"  # or \"opencode\"; found from the files "
 			"without");
 	}
 	kt_buf_addc(b, '\n');
-	if (in->have_harness && in->harness == KT_HARNESS_ACP)
+	if (in->have_harness && kt_str_eq(in->type, "acp"))
 		kt_buf_adds(b,
 			"# The program that speaks the Agent Client Protocol, and its arguments:\n"
 			"# command = [\"program\", \"argument\"]\n");
@@ -182,7 +183,7 @@ static void map_toml(struct kt_buf *b, const struct init *in, const char *data, 
 			kt_buf_addc(b, '\n');
 		} else if (in_harness && (line_is(p, n, "type =") || line_is(p, n, "type="))) {
 			kt_buf_adds(b, "type = ");
-			kt_toml_add_str(b, kt_harness_name(in->harness));
+			kt_toml_add_str(b, in->type);
 			kt_buf_addc(b, '\n');
 		} else if (!(in_harness && in->harness != KT_HARNESS_CLAUDE &&
 				   (line_is(p, n, "version") || line_is(p, n, "model")))) {
@@ -362,6 +363,7 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 		code = put_starter(in, err);
 	} else if (!in->have_harness) {
 		in->have_harness = kt_app_guess(in->dir, &in->harness);
+		in->type = kt_harness_name(in->harness);
 	}
 	if (code == KT_OK && !(*out_starter && kt_app_has_file(in->dir, "karta.toml"))) {
 		add_toml(&toml, in);
@@ -375,7 +377,9 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *name,
 	const char *harness, struct kt_init_result *out, struct kt_err *err)
 {
-	struct init in = { .arena = arena, .harness = KT_HARNESS_CLAUDE };
+	struct init in = { .arena = arena,
+		.harness = KT_HARNESS_CLAUDE,
+		.type = kt_harness_name(KT_HARNESS_CLAUDE) };
 	struct kt_init_result res = { 0 };
 	enum kt_code code;
 
@@ -384,12 +388,12 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 		(void)kt_hint(err, "use lower-case letters, digits and hyphens, at most 63");
 		return KT_EINVAL;
 	}
-	if (harness && !kt_harness_parse(harness, &in.harness)) {
-		(void)kt_fail(err, KT_EINVAL, 0, "no such harness: '%s'", harness);
-		(void)kt_hint(err, "use claude-code, opencode or acp");
-		return KT_EINVAL;
+	if (harness) {
+		in.type = kt_harness_type_find(harness, &in.harness);
+		if (!in.type)
+			return kt_app_no_harness(harness, err);
+		in.have_harness = true;
 	}
-	in.have_harness = harness != NULL;
 	code = kt_fs_mkdirs(dir, 0755, err);
 	if (code == KT_OK)
 		code = choose_name(&in, dir, name, err);

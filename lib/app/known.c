@@ -7,7 +7,10 @@
 
 #include "base/str.h"
 
-/* To add one: a line here, its type in settings.c, a row in docs/harnesses.md. */
+const char *const kt_harness_types[] = { "claude-code", "opencode", "acp", "rehearsal", "codex-cli",
+	"deepagents", "goose", NULL };
+
+/* To add one: a line here, its type above, a row in docs/harnesses.md. */
 static const struct kt_known_harness known[] = {
 	{ "codex-cli", { "codex-acp" }, "npm install -g @zed-industries/codex-acp" },
 	{ "deepagents", { "deepagents-acp" }, "npm install -g deepagents-acp" },
@@ -28,4 +31,14 @@ const struct kt_known_harness *kt_known_harness_find(const char *type)
 			return &known[i];
 	}
 	return NULL;
+}
+
+const char *kt_harness_type_find(const char *name, enum kt_harness_type *out)
+{
+	const struct kt_known_harness *k = kt_known_harness_find(name);
+
+	if (!k)
+		return kt_harness_parse(name, out) ? kt_harness_name(*out) : NULL;
+	*out = KT_HARNESS_ACP;
+	return k->type;
 }

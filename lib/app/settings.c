@@ -60,8 +60,6 @@ struct setting {
 };
 
 static const char *const buildpacks[] = { "python", "node", NULL };
-static const char *const types[] = { "claude-code", "opencode", "acp", "rehearsal", "codex-cli",
-	"deepagents", "goose", NULL };
 static const char *const portabilities[] = { "static", "forkable", "explainable", NULL };
 static const char *const audiences[] = { "organization", "named", NULL };
 static const char *const policies[] = { "prompt", "deny", "approve_once", "approve_session",
@@ -78,7 +76,7 @@ static const struct setting settings[] = {
 		"how code of your own is built; absent for an agent without any" },
 	{ TOML, "entry_point", V_STRING, NULL, NULL, 0, 0, "1", NULL,
 		"what the build starts, as module:attribute" },
-	{ TOML, "harness.type", V_CHOICE, NULL, NULL, 0, 0, "2", types,
+	{ TOML, "harness.type", V_CHOICE, NULL, NULL, 0, 0, "2", kt_harness_types,
 		"the harness that runs the agent; guessed from the files when absent" },
 	{ TOML, "harness.version", V_STRING, NULL, NULL, 0, 0, "2", NULL,
 		"version of the harness: a pin or the beginning of one" },

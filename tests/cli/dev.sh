@@ -144,6 +144,14 @@ test_expect_success 'without --offline nothing is replayed' '
 	test_wait_for test ! -e "$state/server.json"
 '
 
+for type in codex-cli deepagents goose; do
+	test_expect_success "--harness $type runs that one, whatever the folder says" '
+		start "known-$type" --dir app --port 0 --harness "$type" &&
+		call /v1/dev >dev && test_json dev "d[\"harness\"] == \"$type\"" &&
+		test_stop "$pid"
+	'
+done
+
 test_expect_success 'a folder that is not there: exit 5' '
 	test_must_exit 5 "$KARTA" dev --no-chat --dir nowhere >out 2>err &&
 	test_empty out && test_grep "^karta: .*nowhere" err

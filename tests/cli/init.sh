@@ -65,6 +65,14 @@ test_expect_success 'bad names and harnesses are usage errors and write nothing'
 	test ! -e bad
 '
 
+for type in rehearsal codex-cli deepagents goose; do
+	test_expect_success "--harness $type writes what karta.toml takes" '
+		"$KARTA" init "known-$type" --harness "$type" >out 2>err &&
+		test_grep "^type = \"$type\"" "known-$type/karta.toml" && test_grep -v "error:" err &&
+		test_grep -v command "known-$type/karta.toml"
+	'
+done
+
 test_expect_success 'a folder that cannot be made is an error' '
 	echo x >file &&
 	test_must_exit 1 "$KARTA" init file/below 2>err &&
