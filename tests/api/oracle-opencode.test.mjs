@@ -58,26 +58,22 @@ test('a matrix of unusual front matter in every place', { skip }, async (t) => {
   assert.ok(karta.agents.size > 150 && karta.skills.length > 300, 'the matrix is not empty');
 });
 
-/* One server for the rest. */
+/* One server for the rest, and one for each home that is not empty: it works on when nobody asks, so it goes with its test. */
 test('applications', { skip }, async (t) => {
   const server = realpathSync(tempDir(t, 'oracle'));
-  const homes = new Map();
-  const ask = async (home, dir) => {
-    if (!homes.has(home)) homes.set(home, await startOpencode(t, home));
-    return homes.get(home)(dir);
-  };
+  const ask = await startOpencode(t, server);
   for (const [name, app] of Object.entries(OPENCODE_APPS)) {
-    await t.test(name, async () => {
+    await t.test(name, async (t2) => {
       const { dir, home } = layOut(realpathSync(tempDir(t, 'oracle')), { ...app, [path.join(app.at ?? '.', 'karta.toml')]: TOML['karta.toml'] });
-      const own = Object.keys(app).some((file) => file.startsWith('home/')) ? home : server;
-      compare(await askKarta(dir, own), await ask(own, dir));
+      const own = Object.keys(app).some((file) => file.startsWith('home/'));
+      compare(await askKarta(dir, own ? home : server), await (own ? await startOpencode(t2, home) : ask)(dir));
     });
   }
   for (const o of ODDITIES.filter((one) => one.breaks || one.command)) {
     await t.test(`does not start: ${o.key}`, async () => {
       const place = o.breaks ? '.opencode/agents/x.md' : '.opencode/command/x.md';
       const { dir } = layOut(realpathSync(tempDir(t, 'oracle')), { 'AGENTS.md': '#\n', ...TOML, [place]: fileOf(o, 'x'), '.opencode/agent/other.md': '---\ndescription: d\n---\n' });
-      const [karta, harness] = [await askKarta(dir, server), await ask(server, dir)];
+      const [karta, harness] = [await askKarta(dir, server), await ask(dir)];
       assert.ok(harness.error, 'OpenCode refuses it');
       assert.equal(karta.errors.length, 1, JSON.stringify(karta.errors));
       assert.equal(karta.errors[0].file, place);
@@ -87,7 +83,7 @@ test('applications', { skip }, async (t) => {
   for (const [name, files] of Object.entries(OPENCODE_BROKEN)) {
     await t.test(`does not start: ${name}`, async () => {
       const { dir } = layOut(realpathSync(tempDir(t, 'oracle')), { 'AGENTS.md': '#\n', ...TOML, ...files });
-      const [karta, harness] = [await askKarta(dir, server), await ask(server, dir)];
+      const [karta, harness] = [await askKarta(dir, server), await ask(dir)];
       assert.ok(harness.error, 'OpenCode refuses it');
       assert.equal(karta.errors.length, 1, JSON.stringify(karta.errors));
       assert.equal(karta.errors[0].file, Object.keys(files)[0]);
