@@ -34,14 +34,17 @@ void kt_session_write_pending(struct kt_jw *w, const char *key, const struct kt_
 
 static void write_turn(struct kt_jw *w, const struct kt_session *s)
 {
-	if (!s->turn) {
+	/* Between two turns the next one is still in the queue: the session is not idle. */
+	const struct kt_turn *t = s->turn ? s->turn : s->queue.len ? s->queue.items[0] : NULL;
+
+	if (!t) {
 		kt_jw_null(w, "turn");
 		return;
 	}
 	kt_jw_obj(w, "turn");
-	kt_jw_str(w, "id", s->turn->id);
-	kt_jw_str(w, "state", turn_state_name(s->turn->state));
-	kt_jw_int(w, "queued", (int64_t)s->queue.len);
+	kt_jw_str(w, "id", t->id);
+	kt_jw_str(w, "state", turn_state_name(t->state));
+	kt_jw_int(w, "queued", (int64_t)s->queue.len - !s->turn);
 	kt_jw_obj_end(w);
 }
 
