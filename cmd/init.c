@@ -245,11 +245,15 @@ static void print_json(
 	kt_jw_str(&w, "dir", app->dir);
 	kt_jw_str(&w, "harness", app->harness_name);
 	kt_jw_bool(&w, "starter", res->starter);
+	json_list(&w, "applications_below", res->below);
 	json_list(&w, "written", res->written);
 	json_list(&w, "kept", res->kept);
 	kt_jw_str(&w, "remote", remote->url ? remote->url : remote->kept);
 	kt_jw_bool(&w, "remote_added", remote->added || remote->changed);
-	kt_app_findings_json(&w, "findings", app);
+	if (res->below[0])
+		json_list(&w, "findings", (const char *const[]){ NULL });
+	else
+		kt_app_findings_json(&w, "findings", app);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
 	kt_out(b.ptr, b.len);
@@ -277,6 +281,26 @@ static void add_dir(struct kt_buf *b, const char *dir)
 		kt_buf_addc(b, '\'');
 }
 
+/* A folder of applications is none itself. */
+static void print_below(
+	const struct kt_ctx *ctx, const struct kt_init_result *res, const struct remote *remote)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+
+	for (size_t i = 0; res->below[i]; i++) {
+		kt_buf_adds(&b, i ? ", " : "");
+		kt_term_clean(&b, res->below[i], strlen(res->below[i]), true);
+	}
+	kt_say(ctx, "The applications are in %s; this folder is none and has no karta.toml.",
+		b.ptr);
+	kt_say(ctx,
+		"Those whose karta.toml has deploy = true are shipped; 'karta init FOLDER' "
+		"writes one.");
+	if (remote->url)
+		kt_say(ctx,
+			"To ship them: git add -A && git commit, then git push " REMOTE " main");
+}
+
 static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	const struct kt_init_result *res, const struct kt_app *app, const struct remote *remote)
 {
@@ -287,6 +311,10 @@ static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	kt_out(b.ptr, b.len);
 	print_remote(ctx, remote);
 	kt_buf_clear(&b);
+	if (res->below[0]) {
+		print_below(ctx, res, remote);
+		return;
+	}
 	/* What is still missing, each with what to do; a folder that is fine has nothing here. */
 	kt_app_findings_add(&b, app);
 	if (b.len)
@@ -313,7 +341,7 @@ static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args
 	bool renamed = false;
 	enum kt_code code = kt_app_init(arena, args->dir, name, args->harness, &res, err);
 
-	if (code == KT_OK && args->project) {
+	if (code == KT_OK && args->project && !res.below[0]) {
 		code = set_name(arena, args->dir, args->project, &renamed, err);
 		res.name = args->project;
 	}

@@ -181,12 +181,14 @@ struct kt_init_result {
 	const char *name;
 	const char **written; /* NULL-terminated: files made or changed, relative */
 	const char **kept; /* NULL-terminated: files that were there already */
+	const char **below; /* NULL-terminated: sub-folders that are applications; see below */
 	bool starter; /* the support-bot starter was laid out */
 };
 /*
  * Make dir ready (creating it when missing): karta.toml with a name, .gitignore entries, and in an
  * empty folder the starter. Never overwrites; running twice changes nothing.
- * harness is a name or NULL (detected; claude-code for the starter).
+ * harness is a name or NULL (detected; claude-code for the starter). Without one, a folder that is
+ * no application while some below it are gets no karta.toml: it would be one more of them.
  */
 KT_MUST_CHECK enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *name,
 	const char *harness, struct kt_init_result *out, struct kt_err *err);

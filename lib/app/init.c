@@ -30,7 +30,7 @@ struct init {
 	enum kt_harness_type harness;
 	const char *type; /* of karta.toml, for the harness */
 	bool have_harness;
-	struct kt_vec written, kept;
+	struct kt_vec written, kept, below;
 };
 
 /* Create a file (relative) and its folders, or note that it is there. */
@@ -349,6 +349,31 @@ static enum kt_code take_name(struct init *in, struct kt_err *err)
 	return KT_OK;
 }
 
+/* Applications in the folders below (relative, "" for dir itself), to this depth. */
+static void find_below(struct init *in, const char *below, int depth)
+{
+	KT_AUTOFREE char *dir = kt_path_join(in->dir, below);
+	char **names;
+	size_t n;
+
+	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
+		return;
+	for (size_t i = 0; i < n && in->below.len < KT_APP_MAX_ITEMS; i++) {
+		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
+		char *rel = kt_arena_printf(
+			in->arena, "%s%s%s", below, *below ? "/" : "", names[i]);
+		enum kt_harness_type type;
+
+		if (names[i][0] == '.' || !strcmp(names[i], "node_modules") || !kt_fs_is_dir(path))
+			continue;
+		if (kt_app_has_file(path, "karta.toml") || kt_app_guess(path, &type))
+			kt_vec_push(&in->below, rel);
+		else if (depth > 1)
+			find_below(in, rel, depth - 1);
+	}
+	kt_fs_names_free(names, n);
+}
+
 static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf toml = KT_BUF_INIT(4096);
@@ -365,7 +390,10 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 		in->have_harness = kt_app_guess(in->dir, &in->harness);
 		in->type = kt_harness_name(in->harness);
 	}
-	if (code == KT_OK && !(*out_starter && kt_app_has_file(in->dir, "karta.toml"))) {
+	if (!in->have_harness && !kt_app_has_file(in->dir, "karta.toml"))
+		find_below(in, "", 2);
+	if (code == KT_OK && !in->below.len &&
+		!(*out_starter && kt_app_has_file(in->dir, "karta.toml"))) {
 		add_toml(&toml, in);
 		code = put(in, "karta.toml", toml.ptr, toml.len, err);
 	}
@@ -403,9 +431,11 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 		res.name = in.name;
 		res.written = list_of(arena, &in.written);
 		res.kept = list_of(arena, &in.kept);
+		res.below = list_of(arena, &in.below);
 		*out = res;
 	}
 	kt_vec_release(&in.written);
 	kt_vec_release(&in.kept);
+	kt_vec_release(&in.below);
 	return code;
 }

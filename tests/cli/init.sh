@@ -92,6 +92,17 @@ if command -v git >/dev/null; then
 	GIT_CONFIG_NOSYSTEM=1
 	export GIT_CONFIG_NOSYSTEM
 
+	test_expect_success 'the root of several applications does not become one more' '
+		git init -q many && "$KARTA" init --no-remote many/a >out 2>err && mkdir -p many/apps/b && echo hi >many/apps/b/CLAUDE.md &&
+		"$KARTA" init many >out 2>err && test ! -e many/karta.toml && test_grep "\.karta/" many/.gitignore &&
+		test_grep "applications are in a, apps/b" err && test_grep -v "no harness" err &&
+		test "$(git -C many config remote.karta.url)" = karta::http://localhost:8000/many &&
+		"$KARTA" init many --json >out && test_json out "d[\"applications_below\"] == [\"a\", \"apps/b\"]" &&
+		test_json out "d[\"findings\"] == [] and d[\"written\"] == []" && test ! -e many/karta.toml &&
+		"$KARTA" init many --project other >out 2>err && test ! -e many/karta.toml &&
+		"$KARTA" init many --harness opencode >out 2>err && test_grep "^type = \"opencode\"" many/karta.toml
+	'
+
 	test_expect_success 'in a git repository the remote karta is added, without a server' '
 		git init -q repo && "$KARTA" init repo --name shop >out 2>err &&
 		test_grep "^added git remote karta karta::http://localhost:8000/shop$" out &&
