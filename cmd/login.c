@@ -8,6 +8,7 @@
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "cmd/profile.h"
 #include "cmd/remote.h"
 
@@ -102,9 +103,15 @@ static void open_browser(const char *url)
 		return;
 }
 
-/* Poll until the login is decided. *out is the answer with the key. */
+static enum kt_code not_approved(struct kt_err *err)
+{
+	kt_fail(err, KT_ETIMEOUT, 0, "nobody approved the login in time");
+	return kt_hint(err, "start again: karta login");
+}
+
+/* Poll until the login is decided, or until_us (0: never). *out is the answer with the key. */
 static enum kt_code wait_for_approval(
-	struct kt_client *c, const cJSON *code, cJSON **out, struct kt_err *err)
+	struct kt_client *c, const cJSON *code, int64_t until_us, cJSON **out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
 	int64_t interval = kt_json_int(code, "interval", POLL_S_DEFAULT);
@@ -116,11 +123,14 @@ static enum kt_code wait_for_approval(
 	kt_jw_obj_end(&w);
 	kt_remote_catch_int();
 	for (;;) {
+		int64_t pause_ms = KT_MIN(interval, 60) * 1000;
 		enum kt_code rc;
 		const char *why;
 
+		if (until_us)
+			pause_ms = KT_MIN(pause_ms, KT_MAX(until_us - kt_mono_us(), 0) / 1000 + 1);
 		/* A signal ends the pause early. */
-		(void)poll(NULL, 0, (int)KT_MIN(interval, 60) * 1000);
+		(void)poll(NULL, 0, (int)pause_ms);
 		if (kt_remote_ints())
 			kt_remote_die_by_int();
 		rc = kt_client_call(c, "POST", "/v1/device/token", body.ptr, out, err);
@@ -131,12 +141,12 @@ static enum kt_code wait_for_approval(
 			interval += 5;
 		else if (kt_str_eq(why, "access_denied"))
 			return kt_fail(err, KT_EDENIED, 0, "the login was refused");
-		else if (kt_str_eq(why, "expired_token")) {
-			kt_fail(err, KT_ETIMEOUT, 0, "nobody approved the login in time");
-			return kt_hint(err, "start again: karta login");
-		} else if (!kt_str_eq(why, "authorization_pending") && rc != KT_EUNAVAIL) {
+		else if (kt_str_eq(why, "expired_token"))
+			return not_approved(err);
+		else if (!kt_str_eq(why, "authorization_pending") && rc != KT_EUNAVAIL)
 			return rc;
-		}
+		if (until_us && kt_mono_us() >= until_us)
+			return not_approved(err);
 	}
 }
 
@@ -150,6 +160,7 @@ static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args
 	struct kt_jw w;
 	char host[256] = "this machine";
 	const char *url;
+	int64_t until_us = ctx->timeout_ms ? kt_mono_us() + ctx->timeout_ms * 1000 : 0;
 	enum kt_code rc = kt_client_new(&cfg, &c, err);
 
 	if (rc != KT_OK)
@@ -175,7 +186,7 @@ static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args
 		kt_say(ctx, "and approve the code %s.", kt_json_str_or(code, "user_code", "?"));
 		if (!a->no_browser && ctx->errt.is_tty)
 			open_browser(url);
-		rc = wait_for_approval(c, code, out, err);
+		rc = wait_for_approval(c, code, until_us, out, err);
 	}
 	kt_client_free(c);
 	return rc;

@@ -80,6 +80,11 @@ test_expect_success 'refused' '
 	approve false && { wait "$pid"; test $? -eq 4; } && test_grep "refused" err && cmp "$credentials" before
 '
 
+test_expect_success 'with --timeout the wait for a person ends' '
+	test_must_exit 3 timeout 60 "$KARTA" --timeout 1s login --no-browser 2>err && test_grep "^karta: nobody approved the login in time$" err &&
+	test_grep "^hint: .*karta login" err && cmp "$credentials" before
+'
+
 test_expect_success 'Ctrl-C ends the wait at once' '
 	rm -f err; "$KARTA" login --no-browser >out 2>err & pid=$! && test_background "$pid" &&
 	test_wait_for grep -q "approve the code" err && kill -INT "$pid" &&
