@@ -547,6 +547,14 @@ static void finish(struct server *s)
 	free(s->upload_dir);
 }
 
+/* What is damaged is on this machine, and no server that talks nonsense. */
+static enum kt_code damaged_here(enum kt_code rc, struct kt_err *err)
+{
+	if (rc == KT_EPROTO)
+		rc = err->code = KT_EIO;
+	return rc;
+}
+
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	struct server s = { .ctx = ctx, .args = args };
@@ -575,7 +583,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	rc = kt_spawner_start(&s.spawner, err);
 	if (rc == KT_OK)
-		rc = start(&s, err);
+		rc = damaged_here(start(&s, err), err);
 	if (rc == KT_OK && !s.args->init_only) {
 		tell_start(&s);
 		kt_loop_run(s.loop);
@@ -687,7 +695,7 @@ static enum kt_code run_backup(struct kt_ctx *ctx, const void *args, struct kt_e
 	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
 	if (rc == KT_OK)
-		rc = kt_control_backup(data, a->file, err);
+		rc = damaged_here(kt_control_backup(data, a->file, err), err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
@@ -708,10 +716,7 @@ static enum kt_code run_restore(struct kt_ctx *ctx, const void *args, struct kt_
 	enum kt_code rc = kt_serve_data_dir(a->data, &data, err);
 
 	if (rc == KT_OK)
-		rc = kt_control_restore(data, a->file, &how, &n, err);
-	/* The file is bad, and no server that talks nonsense. */
-	if (rc == KT_EPROTO)
-		rc = err->code = KT_EIO;
+		rc = damaged_here(kt_control_restore(data, a->file, &how, &n, err), err);
 	if (rc != KT_OK) {
 		say_damaged(ctx, &lost);
 		return rc;

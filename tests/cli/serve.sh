@@ -231,6 +231,13 @@ test_expect_success 'of several damaged members each is named, with its whole na
 	while read -r name; do test_grep "^damaged: $name: has other bytes" err || return 1; done <names
 '
 
+test_expect_success 'of a damaged data folder there is no backup, and a damaged database is not served' '
+	cp -a "$SERVE_DATA" hurt && f=$(find hurt/blobs -type f | head -n 1) && chmod u+w "$f" && printf x | dd of="$f" conv=notrunc status=none &&
+	test_must_exit 1 "$KARTA" serve backup --data hurt hurt.tar 2>err && test ! -e hurt.tar && test_grep "^hint: .*karta fsck" err &&
+	rm -f hurt/karta.db-* && head -c 4000 /dev/zero >hurt/karta.db &&
+	test_must_exit 1 timeout 60 "$KARTA" serve --listen 127.0.0.1:0 --data hurt 2>err && test_grep "karta\.db" err
+'
+
 test_expect_success 'backup and fsck find the folder where the settings have it' '
 	printf "data = \"%s\"\n" "$SERVE_DATA" >serve.toml &&
 	KARTA_SERVE_CONFIG=$PWD/serve.toml "$KARTA" fsck 2>err && test_grep "$SERVE_DATA is in order" err &&
