@@ -184,7 +184,13 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
-	if (text)
+	/* The server speaks of headers, to who writes requests. */
+	if (code == KT_EAUTH && kt_str_eq(kt_json_str(c->problem, "code"), "unauthorized"))
+		(void)kt_fail(err, code, 0,
+			c->auth ? "the server does not take the key: it was revoked, or is that of "
+				  "another server"
+				: "not signed in");
+	else if (text)
 		(void)kt_fail(err, code, 0, "%s", text);
 	else
 		(void)kt_fail(err, code, 0, "the server answered with status %d", r->status);

@@ -6,8 +6,9 @@
  *
  * Answers that are no success become an error: 401 KT_EAUTH, 402 KT_EBUDGET, 403 KT_EDENIED, 404
  * KT_ENOTFOUND, 409 KT_ECONFLICT, 429 and 503 KT_EUNAVAIL, 504 KT_ETIMEOUT, others KT_EIO. The
- * message is what the problem document (RFC 9457) says. No server at all is KT_EUNAVAIL with a
- * hint. What every function may return is not repeated below.
+ * message is what the problem document (RFC 9457) says, but for a key that is missing or not taken.
+ * No server at all is KT_EUNAVAIL with a hint. What every function may return is not repeated
+ * below.
  */
 #ifndef KT_CLIENT_CLIENT_H
 #define KT_CLIENT_CLIENT_H
