@@ -189,6 +189,9 @@ static enum kt_code fetch_manifest(struct kt_client *c, const char *project, con
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make a temporary file");
 	rc = kt_client_download(c, path, fd, err);
+	/* What is not there, the server names: it may be the project. */
+	if (rc == KT_ENOTFOUND)
+		return rc;
 	if (rc != KT_OK)
 		return kt_wrap(err, "%s", version);
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);

@@ -54,6 +54,16 @@ test_expect_success 'download gives the files back' '
 	test_must_exit 2 "$KARTA" releases download --format zip
 '
 
+test_expect_success 'of a project that is not there every command says the same' '
+	echo "karta: no such project" >expect &&
+	for cmd in show "show v1" "show --files" "show --files v1" "diff v1 v2" download "download v1" "activate v1"; do
+		test_must_exit 5 "$KARTA" releases $cmd -p NOPE >out 2>err && test_empty out && test_cmp expect err || return 1
+	done &&
+	for cmd in "show v999" "show --files v999" "diff v1 v999" "download v999"; do
+		test_must_exit 5 "$KARTA" releases $cmd 2>err && test_grep "^karta: project .bot. has no release .v999.$" err || return 1
+	done
+'
+
 test_expect_success 'activate, which is idempotent' '
 	"$KARTA" releases activate v1 >out 2>err && test_grep "v1 is live" err && test_grep "^http://bot\.localhost" out &&
 	"$KARTA" releases activate v1 && "$KARTA" projects show --json >out && test_json out "d[\"current\"][\"version\"] == \"v1\"" &&
