@@ -361,9 +361,10 @@ struct kt_restore {
 };
 /*
  * Unpack beside data_dir, compare every member with the digest that the backup has of it, check as
- * fsck does, then put it in its place (which must be empty or `force`). *out_lost: lines of
- * how->out. Returns KT_OK, KT_ENOTFOUND (no such file), KT_ECONFLICT (the place is not empty, or
- * used by a server), KT_EPROTO (no backup, or a damaged one: nothing was changed) or KT_EIO.
+ * fsck does, then put it in its place (which must be empty or `force`). *out_lost: how many members
+ * are damaged, or else findings, as of a backup without digests. Returns KT_OK, KT_ENOTFOUND (no
+ * such file), KT_ECONFLICT (the place is not empty, or used by a server), KT_EPROTO (no backup, or
+ * a damaged one: nothing was changed) or KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_control_restore(const char *data_dir, const char *file,
 	const struct kt_restore *how, size_t *out_lost, struct kt_err *err);

@@ -261,9 +261,13 @@ static char *find_place(const char *data_dir)
 
 static enum kt_code unpack(struct restore *r, int fd)
 {
+	KT_AUTOFREE char *mark = kt_path_join(r->temp, KT_BACKUP_MARK);
 	enum kt_code rc = kt_tarball_unpack(fd, r->temp, r->how->skip_damaged, r->err);
 
-	if (rc == KT_EPROTO && !r->how->skip_damaged)
+	/* The mark is the first member: without it there is hardly anything to be had. */
+	if (rc == KT_EPROTO && !kt_fs_is_file(mark))
+		kt_wrap(r->err, "the file is no backup of karta");
+	else if (rc == KT_EPROTO && !r->how->skip_damaged)
 		kt_hint(r->err,
 			"--skip-damaged restores what can be read and lists what is missing");
 	if (rc == KT_OK)
@@ -300,6 +304,6 @@ enum kt_code kt_control_restore(const char *data_dir, const char *file,
 		kt_log(KT_LOG_WARN, "backup", "cannot remove '%s'", temp);
 	free(r.first);
 	if (rc == KT_OK)
-		*out_lost = r.n_damaged + r.n_findings;
+		*out_lost = r.n_damaged ? r.n_damaged : r.n_findings;
 	return rc;
 }

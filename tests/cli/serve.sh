@@ -194,6 +194,26 @@ test_expect_success 'restore replaces nothing unless told to, and nothing by a d
 	"$KARTA" serve restore --force --data restored b.tar && "$KARTA" fsck --data restored
 '
 
+test_expect_success 'a file that is no backup gets no advice to skip what is damaged' '
+	echo hello >plain && tar -cf other.tar plain &&
+	for f in plain other.tar; do
+		test_must_exit 1 "$KARTA" serve restore --data none "$f" 2>err && test_grep "is no backup of karta" err && test_grep -v skip-damaged err &&
+		test_must_exit 1 "$KARTA" serve restore --skip-damaged --data none "$f" 2>err && test_grep "is no backup of karta" err && test ! -e none || return 1
+	done
+'
+
+test_expect_success 'what comes of the damage is listed, and not counted with the damaged' '
+	python3 - b.tar blob.tar <<-\EOF &&
+	import sys, tarfile
+	d = bytearray(open(sys.argv[1], "rb").read())
+	m = max((m for m in tarfile.open(sys.argv[1]) if m.name.startswith("blobs/")), key=lambda m: m.size)
+	d[m.offset_data] ^= 1
+	open(sys.argv[2], "wb").write(d)
+	EOF
+	"$KARTA" serve restore --skip-damaged --data some blob.tar >out 2>err && test_grep "^therefore " out &&
+	test "$(grep -c "^lost " out)" -eq 1 && test_grep "but for 1 thing that is damaged" err
+'
+
 test_expect_success 'a damaged member is named, and the rest restored when asked for' '
 	python3 - b.tar rot.tar <<-\EOF &&
 	import sys, tarfile
