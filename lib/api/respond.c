@@ -200,15 +200,6 @@ bool kt_api_opt_bool(struct kt_call *c, const cJSON *body, const char *key, bool
 	return true;
 }
 
-static bool bad_query(struct kt_call *c, const char *name)
-{
-	char detail[160];
-
-	snprintf(detail, sizeof(detail), "the query parameter '%s' has no such value", name);
-	kt_api_fail(c, 400, "bad_query", detail, NULL);
-	return false;
-}
-
 static bool query_names(const char *query, const char *name)
 {
 	size_t len = strlen(name);
@@ -224,20 +215,36 @@ static bool query_names(const char *query, const char *name)
 
 bool kt_api_query(struct kt_call *c, const char *name, char *out, size_t size)
 {
+	char detail[160];
+
 	out[0] = '\0';
-	if (!query_names(c->rq->query, name))
+	if (!query_names(c->rq->query, name) || kt_request_query(c->rq, name, out, size))
 		return true;
-	return kt_request_query(c->rq, name, out, size) || bad_query(c, name);
+	snprintf(detail, sizeof(detail),
+		"the query parameter '%s' takes at most %zu bytes, escaped as in a URL", name,
+		size - 1);
+	kt_api_fail(c, 400, "bad_query", detail, NULL);
+	return false;
 }
 
 bool kt_api_query_int(struct kt_call *c, const char *name, int64_t min, int64_t max, int64_t *out)
 {
-	char text[32];
+	char text[32], detail[160];
 
-	if (!kt_api_query(c, name, text, sizeof(text)))
-		return false;
-	return !query_names(c->rq->query, name) || kt_str_int64(text, min, max, out) ||
-		bad_query(c, name);
+	if (!query_names(c->rq->query, name) ||
+		(kt_request_query(c->rq, name, text, sizeof(text)) &&
+			kt_str_int64(text, min, max, out)))
+		return true;
+	if (max == INT64_MAX)
+		snprintf(detail, sizeof(detail),
+			"the query parameter '%s' takes a whole number, %lld or more", name,
+			(long long)min);
+	else
+		snprintf(detail, sizeof(detail),
+			"the query parameter '%s' takes a whole number from %lld to %lld", name,
+			(long long)min, (long long)max);
+	kt_api_fail(c, 400, "bad_query", detail, NULL);
+	return false;
 }
 
 bool kt_api_async(const struct kt_request *rq)

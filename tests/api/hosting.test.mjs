@@ -131,6 +131,16 @@ test('every operation answers as the document says', async (t) => {
   await ok(404, c, 'GET', `${P}/logs`, ['none']);
   for (const bad of ['level=loud', 'source=sky', 'since=yesterday', 'lines=-1', 'follow=2', 'after=x'])
     assert.equal((await ok(400, c, 'GET', `${P}/logs`, ['fake'], { query: `?${bad}` })).body.code, 'bad_query', bad);
+  // What a number may be is said.
+  for (const [path, bad, says] of [
+    [`${P}/logs`, 'lines=-1', /'lines' takes a whole number from 0 to \d+$/],
+    [`${P}/logs`, 'follow=2', /'follow' takes a whole number from 0 to 1$/],
+    [`${P}/releases`, 'limit=0', /'limit' takes a whole number from 1 to \d+$/],
+    [`${P}/releases`, `limit=${'1'.repeat(40)}`, /'limit' takes a whole number from 1 to \d+$/],
+    ['/v1/audit', 'before=x', /'before' takes a whole number, 1 or more$/],
+    [`${P}/logs`, `level=${'x'.repeat(400)}`, /'level' takes at most \d+ bytes/],
+  ])
+    assert.match((await ok(400, c, 'GET', path, ['fake'], { query: `?${bad}` })).body.detail, says);
   const audit = (await ok(200, c, 'GET', '/v1/audit', [], { query: '?limit=3' })).body;
   assert.deepEqual([audit.data.length, audit.has_more], [3, true]);
   assert.equal((await ok(200, c, 'GET', '/v1/audit', [], { query: `?limit=1&before=${audit.data[2].seq}` })).body.data[0].seq, audit.data[2].seq - 1);
