@@ -2,6 +2,7 @@
 /* karta config: a project's config vars. A change makes a new release of the live code. */
 #include "cmd/cmd.h"
 
+#include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -187,6 +188,14 @@ static enum kt_code value_of(const char *text, struct kt_buf *out, struct kt_err
 	return KT_OK;
 }
 
+/* What the server would refuse, too: known here already, it is wrong usage. */
+static enum kt_code check_name(const char *name, struct kt_err *err)
+{
+	if (kt_env_name_ok(name))
+		return KT_OK;
+	return kt_fail(err, KT_EINVAL, 0, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
+}
+
 static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
@@ -199,7 +208,9 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 		return kt_hint(err, "karta config set GREETING='Good morning'");
 	}
 	name = kt_strndup(pair, (size_t)(eq - pair));
-	rc = value_of(eq + 1, &value, err);
+	rc = check_name(name, err);
+	if (rc == KT_OK)
+		rc = value_of(eq + 1, &value, err);
 	if (rc == KT_OK)
 		kt_jw_strn(w, name, value.ptr, value.len);
 	explicit_bzero(value.ptr, value.len);
@@ -331,14 +342,19 @@ static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_er
 	const struct unset_args *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
 	struct kt_jw w;
+	enum kt_code rc = KT_OK;
 
 	kt_jw_init(&w, &body);
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "unset");
-	for (size_t i = 0; i < a->names.len; i++)
+	for (size_t i = 0; i < a->names.len && rc == KT_OK; i++) {
+		rc = check_name(a->names.items[i], err);
 		kt_jw_str(&w, NULL, a->names.items[i]);
+	}
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
+	if (rc != KT_OK)
+		return rc;
 	return change(ctx, body.ptr, a->no_wait, err);
 }
 

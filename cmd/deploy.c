@@ -5,6 +5,7 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -93,6 +94,11 @@ static enum kt_code check_env(const struct deploy_args *a, struct kt_err *err)
 		/* Not the whole: what stands behind the sign may be a secret. */
 		if (!eq || eq == e)
 			return kt_fail(err, KT_EINVAL, 0, "--env takes NAME=VALUE");
+		KT_AUTOFREE char *name = kt_strndup(e, (size_t)(eq - e));
+
+		if (!kt_env_name_ok(name))
+			return kt_fail(err, KT_EINVAL, 0,
+				"--env: '%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
 	}
 	return KT_OK;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define MAX_NAME_BYTES 128
+
 static const struct kt_env_var table[] = {
 	{ "KARTA_API_KEY", "key that signs in to the server" },
 	{ "KARTA_SERVER", "address of the server" },
@@ -128,4 +130,15 @@ char **kt_env_all(void)
 	static char *none[] = { NULL };
 
 	return environ ? environ : none;
+}
+
+bool kt_env_name_ok(const char *name)
+{
+	size_t len = strspn(
+		name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+	if (len == 0 || name[len] || len > MAX_NAME_BYTES || (*name >= '0' && *name <= '9'))
+		return false;
+	/* The server's own, and those that make the dynamic loader run something else. */
+	return !kt_str_starts(name, "KARTA_") && !kt_str_starts(name, "LD_");
 }

@@ -6,29 +6,17 @@
  */
 #include "control/work_private.h"
 
+#include "base/env.h"
 #include "base/limits.h"
 #include "base/str.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_NAME_BYTES 128
-
 const char *kt_config_context(
 	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name)
 {
 	return kt_arena_printf(arena, "config/%s/%s/%s", org_id, project_id, name);
-}
-
-bool kt_config_name_ok(const char *name)
-{
-	size_t len = strspn(
-		name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
-
-	if (len == 0 || name[len] || len > MAX_NAME_BYTES || (*name >= '0' && *name <= '9'))
-		return false;
-	/* The server's own, and those that make the dynamic loader run something else. */
-	return !kt_str_starts(name, "KARTA_") && !kt_str_starts(name, "LD_");
 }
 
 /* --- show -------------------------------------------------------------------------------- */
@@ -342,11 +330,8 @@ static bool bad(struct kt_op *op, const char *fmt, ...)
 
 static bool take_name(struct kt_op *op, struct change *c, const char *name)
 {
-	if (!kt_config_name_ok(name))
-		return bad(op,
-			"'%.80s' cannot be set: letters, digits and _, not beginning with a digit, "
-			"KARTA_ or LD_",
-			name);
+	if (!kt_env_name_ok(name))
+		return bad(op, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
 	if (var_of(c, name))
 		return bad(op, "'%s' is both set and unset", name);
 	c->vars[c->n++].name = kt_arena_strdup(op->arena, name);

@@ -459,8 +459,6 @@ bool kt_fetches_full(const struct kt_control *ctl);
 bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr);
 /* Give up all: downloads that run end soon, the others at once. */
 void kt_fetches_stop(struct kt_control *ctl);
-/* A name a config var may have. */
-bool kt_config_name_ok(const char *name);
 /* Context under which a config var's value is sealed. In arena. */
 const char *kt_config_context(
 	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name);

@@ -6,6 +6,7 @@
  */
 #include "control/work_private.h"
 
+#include "base/env.h"
 #include "base/limits.h"
 #include "base/str.h"
 
@@ -34,7 +35,7 @@ enum kt_code kt_env_seal(const struct kt_control *ctl, struct kt_arena *arena, c
 		KT_AUTO_BUF struct kt_buf sealed = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES + 64);
 		KT_AUTO_BUF struct kt_buf hex = KT_BUF_INIT(2 * (KT_MAX_CONFIG_VALUE_BYTES + 64));
 
-		if (!kt_config_name_ok(v->string))
+		if (!kt_env_name_ok(v->string))
 			return kt_fail(err, KT_EINVAL, 0, "'%.100s' cannot be a variable's name",
 				v->string);
 		if (!cJSON_IsString(v))

@@ -50,8 +50,10 @@ test_expect_success 'unset; what changes nothing is no release' '
 
 test_expect_success 'names that are none' '
 	for pair in 1A=x A-B=x KARTA_X=x LD_PRELOAD=x "A B=x"; do
-		test_must_exit 1 "$KARTA" config set "$pair" 2>err && test_grep "cannot be set" err || return 1
+		test_must_exit 2 "$KARTA" config set "$pair" 2>err && test_grep "cannot be set: letters, digits and _" err &&
+		test_must_exit 2 "$KARTA" config unset "${pair%=x}" 2>err && test_grep "cannot be set: letters, digits and _" err || return 1
 	done &&
+	serve_call PATCH /agent_projects/bot/config "{\"set\":{\"1A\":\"x\"}}" >out; test_grep "cannot be set: letters, digits and _" out &&
 	test_must_exit 2 "$KARTA" config set A && test_must_exit 2 "$KARTA" config set =x &&
 	test_must_exit 2 "$KARTA" config set && test_must_exit 2 "$KARTA" config unset &&
 	head -c 70000 /dev/zero | tr "\0" x >big && ! "$KARTA" config set BIG=@big 2>err && test_grep "^karta: " err

@@ -92,7 +92,8 @@ test_expect_success 'a dry run publishes nothing' '
 
 test_expect_success 'variables for one release; a value never shows in an error' '
 	cd shop && "$KARTA" deploy -q --env A=1 -e B=x=y >out 2>err &&
-	test_must_exit 2 "$KARTA" deploy --env topsecret >out 2>err && test_grep -v topsecret err
+	test_must_exit 2 "$KARTA" deploy --env topsecret >out 2>err && test_grep -v topsecret err &&
+	test_must_exit 2 "$KARTA" deploy --env 1A=topsecret >out 2>err && test_grep "cannot be set: letters, digits" err && test_grep -v topsecret err
 '
 
 test_expect_success 'a commit that the server has, from anywhere' '

@@ -89,12 +89,26 @@ static void test_unknown_name(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+static void test_name_ok(void **state)
+{
+	char longest[130];
+
+	memset(longest, 'A', sizeof(longest));
+	longest[129] = '\0';
+	assert_false(kt_env_name_ok(longest));
+	longest[128] = '\0';
+	assert_true(kt_env_name_ok(longest));
+	assert_true(kt_env_name_ok("_") && kt_env_name_ok("a1_B") && kt_env_name_ok("KARTA"));
+	assert_false(kt_env_name_ok("") || kt_env_name_ok("1A") || kt_env_name_ok("A-B"));
+	assert_false(kt_env_name_ok("A ") || kt_env_name_ok("KARTA_X") || kt_env_name_ok("LD_X"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),          cmocka_unit_test(test_get),
 		cmocka_unit_test(test_no_environment), cmocka_unit_test(test_flag),
-		cmocka_unit_test(test_unknown_name),
+		cmocka_unit_test(test_unknown_name),   cmocka_unit_test(test_name_ok),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
