@@ -385,6 +385,11 @@ KT_MUST_CHECK enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op,
 	const char *project_id, const char *label, bool builds, struct kt_err *err);
 /* Something that would become this preview is queued or being built. On the loop. */
 bool kt_preview_building(const struct kt_project_mem *p, const char *label);
+/*
+ * Label of the preview that may be on its way from a ref or pull request (0 = none); "" when
+ * another one has that label: two branches may make the same. out: 64 bytes.
+ */
+void kt_preview_coming(const struct kt_project_mem *p, const char *ref, int64_t pr, char *out);
 /* End a preview with its builds, in a transaction of its own. On the loop. */
 void kt_preview_close(struct kt_control *ctl, const struct kt_project_mem *p, const char *label);
 /* Label of a preview: "<slug>-pr-7" or "<slug>-<branch as a slug>", cut to 63. out: 64 bytes. */

@@ -564,7 +564,7 @@ static void take_labels(struct kt_op *op, struct hook *h)
 				m->labels[n++] = kt_arena_strdup(op->arena, r->label);
 		}
 		if (p)
-			kt_preview_label(p->label, NULL, h->meta.pr, m->building);
+			kt_preview_coming(p, NULL, h->meta.pr, m->building);
 	}
 }
 

@@ -116,6 +116,18 @@ bool kt_preview_building(const struct kt_project_mem *p, const char *label)
 	return false;
 }
 
+void kt_preview_coming(const struct kt_project_mem *p, const char *ref, int64_t pr, char *out)
+{
+	kt_preview_label(p->label, ref, pr, out);
+	for (size_t i = 0; i < p->previews.len; i++) {
+		const struct kt_release_mem *r = p->previews.items[i];
+
+		if (kt_str_eq(r->label, out) && !(ref && kt_str_eq(r->ref, ref)) &&
+			!(pr && r->pr == pr))
+			out[0] = '\0';
+	}
+}
+
 struct closing {
 	char project_id[KT_ID_MAX];
 	char label[64];

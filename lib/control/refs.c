@@ -181,7 +181,7 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 		if (kt_str_eq(r->ref, name) || (pr && r->pr == pr))
 			d->labels[n++] = kt_arena_strdup(op->arena, r->label);
 	}
-	kt_preview_label(p->label, name, pr, d->building);
+	kt_preview_coming(p, name, pr, d->building);
 	op->data = d;
 	kt_op_write(op, delete_work, delete_after);
 }

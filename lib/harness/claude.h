@@ -192,10 +192,13 @@ bool kt_claude_was_refused(struct kt_claude *c, const cJSON *line);
 /* Forget what hooks said in the turn. */
 void kt_claude_hooks_clear(struct kt_claude *c);
 
-/* claude_trust.c: see the ops of these names in driver.h. */
+/* claude_trust.c */
 
+/* The op `grants` of driver.h. */
 char *kt_claude_grants(const char *dir, struct kt_buf *out_words);
+/* The op `trusts`. */
 bool kt_claude_trusts(const char *dir);
+/* The op `prepare`. */
 enum kt_code kt_claude_prepare(const struct kt_driver_config *cfg, struct kt_err *err);
 
 /* claude_system.c */

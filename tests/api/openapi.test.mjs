@@ -101,7 +101,7 @@ test('docs/errors.md has every code, with its status, and no others', () => {
     /kt_conn_refuse\(c, \d+, "(\w+)"/g, /status == \d+ \? "(\w+)"/g, /status == 431 \? "\w+" : "(\w+)"/g));
   for (const c of literals(sources('lib/http'), /\.code = "(\w+)"/g)) problems.add(c);
   const control = sources('lib/control');
-  for (const c of literals(control + sources('lib/http'), /, [45]\d\d, "(\w+)"/g, /poll_answer\(op, "(\w+)"/g)) problems.add(c);
+  for (const c of literals(control + sources('lib/http'), /, [45]\d\d, "(\w+)"/g, /poll_answer\(op, "(\w+)"/g, /\.code = \w+ \? "(\w+)"\s*: \w+ +\? "(\w+)"\s*: "(\w+)"/g)) problems.add(c);
   assert.ok(turn.size > 15 && problems.size > 25, `${turn.size} and ${problems.size} codes`);
 
   const text = read('docs/errors.md');
