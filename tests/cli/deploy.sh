@@ -40,7 +40,7 @@ live() {
 }
 # change: one more commit here.
 change() {
-	echo more >>CLAUDE.md && git commit -qam more
+	text="more $(git rev-list --all --count)" && echo "$text" >>CLAUDE.md && git commit -qam "$text"
 }
 
 test_expect_success 'a commit goes live; the URL is all of stdout' '

@@ -38,9 +38,10 @@ app() {
 	git -C "$1" remote add karta "karta::$url/${2:-$1}"
 }
 
-# change [TEXT]: one more commit here.
+# change [TEXT]: one more commit here, another one than any before, also within the same second.
 change() {
-	echo "${1:-more}" >>CLAUDE.md && git commit -qam "${1:-more}"
+	text=${1:-more $(git rev-list --all --count)}
+	echo "$text" >>CLAUDE.md && git commit -qam "$text"
 }
 
 test_expect_success 'the first push makes the project, the release and its URL' '
