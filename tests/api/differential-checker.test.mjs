@@ -159,6 +159,19 @@ function silent(lines, result, must) {
   return !must.some((i) => (i.kind === 'text' || i.kind === 'reasoning') && i.text.includes(text));
 }
 
+test('ACP: a line that is late is still of the model call that said it', () => {
+  const line = (at, dir, json) => ({ at, dir, line: JSON.stringify(json) });
+  const update = (at, u) => line(at, 'out', { method: 'session/update', params: { update: u } });
+  const chunk = (at, messageId, text) => update(at, { sessionUpdate: 'agent_message_chunk', messageId, content: { type: 'text', text } });
+  const records = [line(0, 'in', { id: 3, method: 'session/prompt' }),
+    chunk(2, 'm1', 'I '), chunk(2, 'm1', 'look. '), update(2, { sessionUpdate: 'tool_call', toolCallId: 't', title: 'bash', rawInput: { command: 'x' }, status: 'failed' }),
+    // Both calls were made again and done when these came.
+    chunk(6, 'm1', 'I '), chunk(6, 'm1', 'look. '), chunk(7, 'm2', 'end'), line(8, 'out', { id: 3, result: { stopReason: 'end_turn' } })];
+  const calls = [{ at: 1, key: 'a' }, { at: 4, key: 'a' }, { at: 5, key: 'b' }];
+  const said = (keep) => expectAcp(records, { calls, keep }).filter((i) => i.kind === 'text').map((i) => i.text);
+  assert.deepEqual([said('first'), said('last')], [['I look. ', '', 'end'], ['', 'I look. ', 'end']]);
+});
+
 /* ---- The tee ---- */
 
 async function run(args, input, act = () => {}) {

@@ -31,8 +31,7 @@ export function recordsOf(dir, session) {
   // What is behind the last line's end is still being written.
   return readdirSync(dir).map((name) => readFileSync(path.join(dir, name), 'utf8').split('\n').slice(0, -1).map((l) => JSON.parse(l)))
     .filter((records) => records[0]?.session === session)
-    .sort((a, b) => a[0].started - b[0].started)
-    .map((records) => records.map((r) => ({ ...r, at: records[0].started / 1000 + r.t })));
+    .sort((a, b) => a[0].at - b[0].at);
 }
 
 /** What came since a mark in the newest process of a session, and what this process said before. */

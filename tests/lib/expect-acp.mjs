@@ -36,13 +36,12 @@ const lastCost = (messages) => messages.filter((m) => m.dir === 'out').map((m) =
 export function expectAcp(records, { before = [], thinking = false, calls = [], keep = 'first' } = {}) {
   const messages = messagesOf(records);
   const prompt = messages.find((m) => m.dir === 'in' && m.json.method === 'session/prompt')?.json.id;
-  const state = { items: [], calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, cancelled: false };
-  const callAt = callsOf(calls);
+  const state = { items: [], modelCall: modelCallsOf(calls), calls: new Map(), asks: new Map(), denied: new Set(), messageIds: new Set(), open: null, cancelled: false };
   let answer = null;
 
   const from = messages.findIndex((m) => m.dir === 'in' && m.json.method === 'session/prompt');
   for (const { at, dir, json } of messages.slice(from)) {
-    state.call = callAt(at);
+    state.at = at;
     if (dir === 'out' && json.id === prompt && !json.method) {
       answer = json;
       break;
@@ -67,9 +66,10 @@ function update(state, u) {
 function chunk(state, kind, u) {
   const text = u.content?.type === 'text' ? u.content.text : '';
   const id = u.messageId ?? null;
+  const by = state.modelCall(state.at, id);
   if (kind === 'text') state.messageIds.add(id);
-  if (state.open?.kind !== kind || state.open.of !== id || state.open.call !== state.call) {
-    state.open = { kind, parent: null, text: '', of: id, call: state.call };
+  if (state.open?.kind !== kind || state.open.of !== id || state.open.call !== by) {
+    state.open = { kind, parent: null, text: '', of: id, call: by };
     state.items.push(state.open);
   }
   state.open.text += text;
@@ -112,10 +112,18 @@ function decided(state, json) {
   if (outcome?.outcome !== 'selected' || /reject|deny|abort/.test(outcome.optionId)) state.denied.add(state.asks.get(json.id));
 }
 
-/** Which model call a moment belongs to: {key, attempt}. */
-function callsOf(calls) {
+/**
+ * Which model call a chunk of a moment is of: {key, attempt}. A line may be late, and the next call made before it
+ * is written; but a message is of one call, or of those that made it once more.
+ */
+function modelCallsOf(calls) {
   const list = calls.map((c, n) => ({ ...c, attempt: calls.slice(0, n).filter((x) => x.key === c.key).length }));
-  return (at) => list.findLast((c) => c.at <= at);
+  const keys = new Map();
+  return (at, message) => {
+    const call = list.findLast((c) => c.at <= at && (!keys.has(message) || c.key === keys.get(message)));
+    if (call) keys.set(message, call.key);
+    return call;
+  };
 }
 
 /* What a broken call said is said by the call that was made again: it stands once. */

@@ -8,7 +8,8 @@
 //
 //   tee.mjs DIRECTORY PROGRAM [ARGUMENT...]        writes DIRECTORY/<pid>.jsonl
 //
-// A record is {"t","dir","line"}: seconds since the start, `in` or `out`, the line without its end.
+// A record is {"at","dir","line"}: seconds of the clock that everybody reads (a request to the model that is before
+// a line must have a time before it), `in` or `out`, the line without its end.
 // "open": true, a last line that had no end; "base64" in place of "line", bytes that are no UTF-8. The
 // first records are `meta` (argv, session, cwd; the pid), the last one `exit` (the status or signal). A record is on
 // disk before its line goes on: who has seen what a line caused finds the line in the file.
@@ -18,13 +19,12 @@ import { mkdirSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
 const [dir, program, ...args] = process.argv.slice(2);
-const start = performance.now();
 
 mkdirSync(dir, { recursive: true });
 const file = openSync(path.join(dir, `${process.pid}.jsonl`), 'a');
 
 function record(entry) {
-  const bytes = Buffer.from(`${JSON.stringify({ t: Math.round(performance.now() - start) / 1000, ...entry })}\n`);
+  const bytes = Buffer.from(`${JSON.stringify({ at: Date.now() / 1000, ...entry })}\n`);
   for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
 }
 
@@ -58,7 +58,7 @@ function pass(from, to, dir, { recorded = () => {} } = {}) {
   to.on('error', () => from.resume());
 }
 
-record({ dir: 'meta', started: Date.now(), argv: [program, ...args], session: process.env.KARTA_SESSION_ID ?? null, cwd: process.cwd() });
+record({ dir: 'meta', argv: [program, ...args], session: process.env.KARTA_SESSION_ID ?? null, cwd: process.cwd() });
 const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
 if (child.pid) record({ dir: 'meta', pid: child.pid });
 child.on('error', (e) => {
