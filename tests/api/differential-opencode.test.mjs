@@ -29,7 +29,6 @@ const BEHAVIOURS = [
   { name: 'odd characters', text: blocks({ text: ['a\u0000b', '\u001b[31mred', '\u2028\u2029', 'x\r\n\ty ', '\ufeff\u200b\u202e', ' \ud800 alone'] }) },
   { name: 'blank pieces first', text: blocks({ text: ['\n', '\n', 'The answer.'] }) },
   { name: 'a thousand small pieces', text: blocks({ text: 'abc ', repeat: 250, n: 1000 }) },
-  { name: 'a reply of 1.2 MB', text: blocks({ text: 'word ', repeat: 250000, n: 20 }) },
   { name: 'chunks nobody knows', reply: ['onetwo'], text: blocks({ text: 'one' }, { chunk: { mystery: 'x' } }, { chunk: { content: null } }, { text: 'two' }) },
   { name: 'no words', text: '[[empty]]' },
   { name: 'cut at the limit', text: '[[maxtokens:This is cut]]' },
@@ -62,7 +61,6 @@ const BEHAVIOURS = [
   { name: 'a tool that is not there', text: blocks(tool('frobnicate', { a: [1, { b: null }] })) + then('ok') },
   { name: 'a call that fails', text: blocks(tool('read', { filePath: 'nothing.txt' })) + then('ok') },
   { name: 'a command that fails', text: blocks(bash('echo out; echo err >&2; exit 3')) + then('ok'), inputs: once },
-  { name: 'a long result', text: blocks(bash('echo; seq 1 20000')) + then('ok'), inputs: once },
   { name: 'odd bytes in a result', text: blocks(bash("echo; printf 'a\\377b\\000c\\033[31mred\\r\\n\\303'")) + then('ok'), inputs: once },
   { name: 'a file elsewhere', text: blocks(tool('read', { filePath: '/etc/hostname' })) + then('ok'), inputs: ['deny'] },
   { name: 'an image in a result', text: blocks(tool('read', { filePath: 'dot.png' })) },
@@ -96,6 +94,10 @@ const BEHAVIOURS = [
   { name: 'a command of the application', text: '/hi bob' },
   { name: 'a command that is none', text: '/nosuch thing' },
   { name: 'a path', text: '/etc/hosts is a file' },
+
+  // Sizes, in the end: OpenCode sends all that was said with every call to the model.
+  { name: 'a long result', text: blocks(bash('echo; seq 1 20000')) + then('ok'), inputs: once },
+  { name: 'a reply of 1.2 MB', text: blocks({ text: 'word ', repeat: 250000, n: 20 }) },
 ];
 
 function writeApp(dir) {

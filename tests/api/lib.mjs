@@ -81,6 +81,8 @@ export function harnessEnv(model, home) {
     ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'dummy', CLAUDE_CODE_MAX_RETRIES: '1',
     KARTA_CLAUDE: CLAUDE, KARTA_OPENCODE: OPENCODE,
     OPENCODE_DISABLE_MODELS_FETCH: '1', OPENCODE_DISABLE_LSP_DOWNLOAD: '1', OPENCODE_DISABLE_DEFAULT_PLUGINS: '1',
+    // It would install a package of its own into every folder of settings: seconds of work each.
+    npm_config_offline: 'true',
     OPENCODE_CONFIG_CONTENT: JSON.stringify({
       model: 'standin/standin-1', small_model: 'standin/standin-1', autoupdate: false, share: 'disabled', enabled_providers: ['standin'],
       provider: { standin: { npm: '@ai-sdk/openai-compatible', name: 'Stand-in', options: { baseURL: `${model.url}/v1`, apiKey: 'dummy' },

@@ -248,7 +248,7 @@ class OpenCode extends Peer {
 			OPENCODE_CONFIG_CONTENT: opencodeConfig(base),
 			OPENCODE_DISABLE_AUTOUPDATE: "1", OPENCODE_DISABLE_MODELS_FETCH: "1",
 			OPENCODE_DISABLE_LSP_DOWNLOAD: "1", OPENCODE_DISABLE_DEFAULT_PLUGINS: "1",
-			OPENCODE_DISABLE_SHARE: "1", OPENCODE_SERVER_PASSWORD: "dummy" } });
+			OPENCODE_DISABLE_SHARE: "1", npm_config_offline: "true", OPENCODE_SERVER_PASSWORD: "dummy" } });
 		this.id = 0;
 		this.asked = [];
 		this.onLine = (line) => {

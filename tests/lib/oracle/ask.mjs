@@ -14,10 +14,11 @@ export const BUILT_IN = {
   opencode: new Set(['build', 'plan', 'general', 'explore', 'compaction', 'title', 'summary']),
 };
 
+/* OpenCode installs a package of its own into every folder of settings it meets (seconds of work each): not from offline. */
 const base = (home) => ({ PATH: process.env.PATH, HOME: home, TMPDIR: process.env.TMPDIR ?? '/tmp' });
 const openEnv = (home) => ({ ...base(home), XDG_DATA_HOME: path.join(home, 'data'), XDG_CONFIG_HOME: path.join(home, 'config'), XDG_STATE_HOME: path.join(home, 'state'),
   XDG_CACHE_HOME: path.join(home, 'cache'), OPENCODE_DISABLE_MODELS_FETCH: '1', OPENCODE_DISABLE_LSP_DOWNLOAD: '1', OPENCODE_DISABLE_DEFAULT_PLUGINS: '1',
-  OPENCODE_DISABLE_AUTOUPDATE: '1' });
+  OPENCODE_DISABLE_AUTOUPDATE: '1', npm_config_offline: 'true' });
 
 /** Run a program to its end; {code, out, err}. */
 function run(program, args, options) {
