@@ -13,6 +13,12 @@
 #define KT_MAX_HTTP_BODY_BYTES (1024 * 1024) /* a long prompt with pasted files */
 #define KT_MAX_HTTP_CONNS 10000 /* per server; half of a usual hard limit of 20,000 open files */
 #define KT_MAX_HTTP_CONNS_PER_IP 2048 /* one browser or test client, not a flood */
+#define KT_MAX_INFLIGHT_BYTES (192 * 1024 * 1024) /* all that waits for clients in memory, in sum */
+#define KT_MAX_INFLIGHT_ORG_BYTES (96 * 1024 * 1024) /* of it for one organization: half */
+#define KT_MAX_INFLIGHT_KEY_BYTES (64 * 1024 * 1024) /* for one key: two of the largest documents */
+#define KT_MAX_INFLIGHT_ADDRESS_BYTES (96 * 1024 * 1024) /* for one address or IPv6 /64 */
+#define KT_MAX_STRANGERS_BYTES (16 * 1024 * 1024) /* without a key, in sum: 4,000 logins */
+#define KT_MAX_STRANGERS_ADDRESS_BYTES (4 * 1024 * 1024) /* of it from one address or IPv6 /64 */
 #define KT_HTTP_HEAD_MS 10000 /* whole head, from its first byte (slow loris) */
 #define KT_HTTP_BODY_MS 60000 /* whole body */
 #define KT_HTTP_IDLE_MS 60000 /* keep-alive between requests */

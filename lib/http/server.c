@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "net/budget.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -83,24 +84,11 @@ static void run_later(void *arg)
 	}
 }
 
-/* The address that a client is counted under: IPv6 hosts own a /64 at least. */
-static void ip_key(const char *peer, char *out, size_t size)
-{
-	struct in6_addr a;
-
-	if (strchr(peer, ':') && inet_pton(AF_INET6, peer, &a) == 1) {
-		memset(a.s6_addr + 8, 0, 8);
-		if (inet_ntop(AF_INET6, &a, out, (socklen_t)size))
-			return;
-	}
-	(void)kt_str_copy(out, size, peer);
-}
-
 static size_t count_ip(struct kt_http_server *s, const char *peer, int change)
 {
-	char key[INET6_ADDRSTRLEN + 1];
+	char key[KT_BUDGET_ADDRESS_SIZE];
 
-	ip_key(peer, key, sizeof(key));
+	kt_budget_address(peer, key);
 	uintptr_t n = (uintptr_t)kt_map_get(&s->per_ip, key);
 	if (change < 0 && n <= 1)
 		(void)kt_map_del(&s->per_ip, key);
