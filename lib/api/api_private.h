@@ -215,6 +215,17 @@ void kt_evpipe_stop_here(struct kt_evpipe *p);
 void kt_evpipe_stop_after(struct kt_evpipe *p, uint64_t seq);
 /* The log goes away: let go of it now, and end. */
 void kt_evpipe_drop(struct kt_evpipe *p);
+/* evpage.c: a page of a log as JSON */
+struct kt_page_of {
+	struct kt_evlog *log;
+	uint64_t after;
+	size_t max_events;
+	struct kt_session *session; /* whose log it is, or NULL */
+	bool session_too; /* {"events":..,"session":{..}} instead of {"data":..} */
+	bool growing; /* more will come, so there is more */
+};
+/* Answer with whole events of at most KT_MAX_PAGE_BYTES, as the client takes them. */
+void kt_api_page_of_log(struct kt_call *c, const struct kt_page_of *of);
 /* True when the answer should be an event stream. */
 bool kt_api_wants_stream(const struct kt_request *rq);
 /*

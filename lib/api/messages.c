@@ -252,25 +252,17 @@ void kt_api_interrupt(struct kt_call *c, const struct kt_params *p)
 
 static void events_as_json(struct kt_call *c, struct kt_session *s, uint64_t after)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(32 * 1024 * 1024);
+	struct kt_page_of page = { .session = s, .after = after };
 	struct kt_err err = KT_ERR_INIT;
-	struct kt_evlog *log;
-	uint64_t last = after;
 	int64_t limit = 1000;
-	size_t n;
 
 	if (!kt_api_query_int(c, "limit", 1, 10000, &limit))
 		return;
-	kt_buf_adds(&b, "{\"data\":[");
-	if (kt_session_log(s, &log, &err) != KT_OK ||
-		kt_evlog_read(log, after, (size_t)limit, 16 * 1024 * 1024, &b, &n, &last, &err) !=
-			KT_OK) {
+	page.max_events = (size_t)limit;
+	if (kt_session_log(s, &page.log, &err) != KT_OK)
 		kt_api_fail_err(c, &err);
-		return;
-	}
-	kt_buf_addf(&b, "],\"has_more\":%s,\"last_seq\":%llu}",
-		last < kt_evlog_last_seq(log) ? "true" : "false", (unsigned long long)last);
-	kt_respond_json(c->ex, 200, &b);
+	else
+		kt_api_page_of_log(c, &page);
 }
 
 void kt_api_events(struct kt_call *c, const struct kt_params *p)

@@ -12,7 +12,6 @@
 #define LIST_DEFAULT 20
 #define LIST_MAX 200
 #define LOOK_MS 2000 /* between two looks whether a silent build is over */
-#define LOG_BYTES (16 * 1024 * 1024)
 
 void kt_api_releases_list(struct kt_call *c, const struct kt_params *p)
 {
@@ -216,27 +215,16 @@ void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release
 
 void kt_api_releases_log(struct kt_call *c, const struct kt_params *p)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * LOG_BYTES);
-	struct kt_err err = KT_ERR_INIT;
-	struct kt_evlog *log;
-	uint64_t after, last;
+	struct kt_page_of page = { .max_events = SIZE_MAX };
 	bool over, given;
-	size_t n;
 
 	if (kt_api_wants_stream(c->rq)) {
 		kt_api_build_stream(c, p->value[0], p->value[1]);
 		return;
 	}
-	if (!kt_api_cursor(c, &after, &given) ||
-		!open_log(c, p->value[0], p->value[1], &log, &over))
+	if (!kt_api_cursor(c, &page.after, &given) ||
+		!open_log(c, p->value[0], p->value[1], &page.log, &over))
 		return;
-	kt_buf_adds(&b, "{\"data\":[");
-	if (kt_evlog_read(log, after, SIZE_MAX, LOG_BYTES, &b, &n, &last, &err) != KT_OK) {
-		kt_api_fail_err(c, &err);
-		return;
-	}
-	kt_buf_addf(&b, "],\"has_more\":%s,\"last_seq\":%llu}",
-		!over || last < kt_evlog_last_seq(log) ? "true" : "false",
-		(unsigned long long)last);
-	kt_respond_json(c->ex, 200, &b);
+	page.growing = !over;
+	kt_api_page_of_log(c, &page);
 }

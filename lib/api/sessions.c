@@ -251,7 +251,8 @@ static const struct kt_session *older(const struct kt_call *c, const struct kt_s
 
 void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 * 1024 * 1024);
+	/* One session may pass the page's size: metadata, and the input that it waits for. */
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT((size_t)3 * KT_MAX_PAGE_BYTES);
 	struct kt_sessions *reg = c->api->cfg.sessions;
 	const struct kt_session *s = NULL;
 	char text[64], ref[64];
@@ -277,7 +278,7 @@ void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p)
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "data");
 	s = older(c, s);
-	for (; s && n < limit; n++, s = older(c, s)) {
+	for (; s && n < limit && b.len < KT_MAX_PAGE_BYTES; n++, s = older(c, s)) {
 		kt_jw_obj(&w, NULL);
 		kt_api_write_session(&w, c, s);
 		kt_jw_obj_end(&w);

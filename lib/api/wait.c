@@ -326,28 +326,15 @@ static void answer_turn(
 
 static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ANSWER_BYTES);
+	struct kt_page_of page = {
+		.session = s, .session_too = true, .after = after_seq, .max_events = SIZE_MAX
+	};
 	struct kt_err err = KT_ERR_INIT;
-	struct kt_evlog *log;
-	struct kt_jw w;
-	uint64_t last;
-	size_t n;
 
-	kt_buf_adds(&b, "{\"events\":[");
-	if (kt_session_log(s, &log, &err) != KT_OK ||
-		kt_evlog_read(log, after_seq, SIZE_MAX, ANSWER_BYTES / 2, &b, &n, &last, &err) !=
-			KT_OK) {
+	if (kt_session_log(s, &page.log, &err) != KT_OK)
 		kt_api_fail_err(c, &err);
-		return;
-	}
-	kt_buf_addf(&b,
-		"],\"has_more\":%s,\"session\":", last < kt_evlog_last_seq(log) ? "true" : "false");
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_api_write_session(&w, c, s);
-	kt_jw_obj_end(&w);
-	kt_buf_addc(&b, '}');
-	kt_respond_json(c->ex, 200, &b);
+	else
+		kt_api_page_of_log(c, &page);
 }
 
 /* --- waiting ----------------------------------------------------------------------------- */

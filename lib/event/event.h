@@ -171,6 +171,33 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
 typedef bool (*kt_evframe_fn)(void *arg, const struct kt_evframe *f);
 void kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, kt_evframe_fn fn, void *arg);
 /*
+ * How much a page has of whole events after after_seq: at most max_events, and max_bytes of
+ * envelopes with commas between, but always one event when there is one. A gap counts as an event.
+ * Looks at what the page has and no more; copies nothing. Returns KT_OK or KT_EIO (damaged).
+ */
+struct kt_evpage {
+	size_t n, bytes;
+	uint64_t last; /* number of the last event of the page */
+};
+KT_MUST_CHECK enum kt_code kt_evpage_measure(struct kt_evlog *log, uint64_t after_seq,
+	size_t max_events, size_t max_bytes, struct kt_evpage *out, struct kt_err *err);
+/*
+ * Takes the envelopes out of the bytes of frames, which may come in any pieces. Begin with zeros.
+ */
+struct kt_evenv {
+	uint64_t seq; /* of the frame */
+	size_t n; /* envelopes that began */
+	size_t bytes; /* kt_evpage_measure()'s own */
+	uint8_t skip;
+	char line; /* what the line begins with; 0: at its start */
+	bool bad; /* these are no frames */
+};
+/*
+ * Length of the next run of p (len > 0): of one envelope, or of what is beside envelopes. The part
+ * of an envelope's run that was not taken may be given again.
+ */
+size_t kt_evenv_next(struct kt_evenv *e, const char *p, size_t len, bool *out_envelope);
+/*
  * Read whole frames after after_seq until max_events or max_bytes, appending to b the envelopes as
  * a JSON array's inside ("{...},{...}"). *out_n events, *out_last = last seq read. A gap is given
  * as a gap event first.
