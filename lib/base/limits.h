@@ -72,6 +72,10 @@
 #define KT_UNPACK_MS 60000 /* unpacking one archive */
 #define KT_MAX_MANIFEST_BYTES (32 * 1024 * 1024) /* 20,000 files with the longest paths */
 #define KT_MAX_DOCUMENTS_BYTES (256 * 1024 * 1024) /* published documents that wait in memory */
+#define KT_MAX_WORK_JOBS 4096 /* that wait for a thread or have one, per server */
+#define KT_MAX_WORK_JOBS_EACH 512 /* of those, of one organization */
+#define KT_MAX_WORK_BYTES (96 * 1024 * 1024) /* memory that these hold, per server */
+#define KT_MAX_WORK_BYTES_EACH (40 * 1024 * 1024) /* and of one organization: one document */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
 #define KT_MAX_ARCHIVES 2 /* archives being made for one organization: half of the workers */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */

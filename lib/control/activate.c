@@ -294,7 +294,9 @@ static void found(void *arg, enum kt_code rc, const struct kt_err *err)
 	} else if (kt_layout_ready(op->ctl, m->project.org_id, m->target.digest)) {
 		kt_op_write(op, move_work, moved);
 	} else {
-		kt_task_run(op->ctl, layout_work, laid_out, op);
+		kt_task_run(op->ctl,
+			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
+			layout_work, laid_out, op);
 	}
 }
 

@@ -590,7 +590,8 @@ static void start(struct kt_build *b)
 	w->pending = marked_already ? 1 : 2;
 	if (!marked_already)
 		kt_store_write(b->ctl->store, mark_building, marked, b);
-	kt_task_run(b->ctl, check_work, checked, b);
+	kt_task_run(b->ctl, &(struct kt_task_for){ p->org->id, KT_WORK_LONG, 0, true }, check_work,
+		checked, b);
 }
 
 static void run_next(struct kt_project_mem *p)

@@ -113,7 +113,7 @@ struct kt_control {
 	struct kt_map opened; /* release id -> struct kt_open_release */
 	struct kt_map sessions; /* release id -> count, as struct kt_count */
 	uint64_t next_hold;
-	struct kt_works *works; /* task.c: the thread pool, unpackers, collecting garbage */
+	struct kt_works *works; /* task.c: work on threads, unpackers, collecting garbage */
 	struct kt_timer *drain; /* looks whether the builds are over */
 	int64_t drain_until_ms;
 	kt_loop_fn drained;

@@ -394,7 +394,8 @@ static void run_next(struct kt_control *ctl)
 			continue;
 		}
 		f->state = KT_FETCH_RUNS;
-		kt_task_run(ctl, fetch_work, fetch_done, f);
+		kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_WAIT, 0, true }, fetch_work,
+			fetch_done, f);
 	}
 }
 

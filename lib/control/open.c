@@ -24,6 +24,8 @@ struct kt_open_release {
 	struct kt_vec env; /* char *: "NAME=value" */
 	bool ready;
 	bool pending; /* being opened */
+	bool layout_due; /* its files have to be laid out, as the second step */
+	bool damaged; /* they cannot be */
 	struct kt_vec waiting; /* struct waiter * */
 	struct kt_vec holds; /* uint64_t * */
 	struct kt_release_row row;
@@ -144,8 +146,19 @@ static enum kt_code open_work(void *arg, struct kt_err *err)
 	if (o->target.folder)
 		return KT_OK;
 	o->dir = kt_layout_path(o->ctl, o->target.org_id, r->digest);
-	rc = kt_layout_make(o->ctl, o->target.org_id, r->digest, err);
-	if (rc == KT_ENOTFOUND || rc == KT_EPROTO)
+	o->layout_due = !kt_layout_ready(o->ctl, o->target.org_id, r->digest);
+	return KT_OK;
+}
+
+/* Its files are not there any more (or not yet): seconds of work. */
+static enum kt_code layout_work(void *arg, struct kt_err *err)
+{
+	struct kt_open_release *o = arg;
+	const struct kt_release_row *r = &o->row;
+	enum kt_code rc = kt_layout_make(o->ctl, o->target.org_id, r->digest, err);
+
+	o->damaged = rc == KT_ENOTFOUND || rc == KT_EPROTO;
+	if (o->damaged)
 		return kt_fail(err, KT_EUNAVAIL, 0, "the files of v%lld are damaged or gone",
 			(long long)r->version);
 	return rc;
@@ -217,11 +230,18 @@ static void opened(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_open_release *o = arg;
 
+	if (rc == KT_OK && o->layout_due) {
+		o->layout_due = false;
+		kt_task_run(o->ctl,
+			&(struct kt_task_for){ o->target.org_id, KT_WORK_LONG, 0, false },
+			layout_work, opened, o);
+		return;
+	}
 	o->pending = false;
 	if (rc != KT_OK) {
 		/* One who asks again from the callback begins anew. */
 		(void)kt_map_del(&o->ctl->opened, o->key);
-		if (rc == KT_EUNAVAIL)
+		if (o->damaged)
 			tell_damage(o);
 		answer_all(o, rc, err);
 		o->key[0] = '\0';
@@ -288,7 +308,8 @@ void kt_control_release_open(
 	kt_vec_push(&o->waiting, w);
 	if (!o->pending) {
 		o->pending = true;
-		kt_task_run(ctl, open_work, opened, o);
+		kt_task_run(ctl, &(struct kt_task_for){ o->target.org_id, KT_WORK_SHORT, 0, false },
+			open_work, opened, o);
 	}
 }
 

@@ -745,7 +745,9 @@ static void on_unpacked(
 
 	if (rc == KT_OK) {
 		p->unpacked = *u;
-		kt_task_run(op->ctl, prepare, prepared, op);
+		kt_task_run(op->ctl,
+			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false }, prepare,
+			prepared, op);
 		return;
 	}
 	if (rc == KT_EIO || rc == KT_EUNAVAIL || rc == KT_ECANCEL)
@@ -832,7 +834,9 @@ static void publish(struct kt_control *ctl, const struct kt_actor *a, const char
 	} else if (doc) {
 		p->held = doc_len;
 		ctl->documents += doc_len;
-		kt_task_run(ctl, prepare, prepared, op);
+		kt_task_run(ctl,
+			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, doc_len, false },
+			prepare, prepared, op);
 	} else {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "nothing was sent");
 	}

@@ -287,7 +287,8 @@ static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
 	}
 	if (org)
 		org->archives++;
-	kt_task_run(op->ctl, archive_work, archive_done, op);
+	kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
+		archive_work, archive_done, op);
 }
 
 void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

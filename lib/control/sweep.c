@@ -53,6 +53,8 @@ struct sweep {
 	size_t deleted;
 };
 
+static const struct kt_task_for own = { .org_id = "", .kind = KT_WORK_LONG, .admitted = true };
+
 static struct sweep *sweep_new(struct kt_control *ctl)
 {
 	struct sweep *s = kt_calloc(1, sizeof(*s));
@@ -289,7 +291,7 @@ static void trees_seen(void *arg, enum kt_code rc, const struct kt_err *err)
 		if (!kt_map_get(&s->named, blob_key(key, t->org_id, t->digest)))
 			take_away(s, t);
 	}
-	kt_task_run(s->ctl, remove_away, trees_removed, s);
+	kt_task_run(s->ctl, &own, remove_away, trees_removed, s);
 }
 
 /* --- blobs ------------------------------------------------------------------------------- */
@@ -376,7 +378,7 @@ static void start_trees(struct kt_works *w)
 {
 	struct sweep *s = sweep_new(w->ctl);
 
-	kt_task_run(w->ctl, look_trees, trees_seen, s);
+	kt_task_run(w->ctl, &own, look_trees, trees_seen, s);
 }
 
 static void start_blobs(struct kt_works *w)
@@ -386,7 +388,7 @@ static void start_blobs(struct kt_works *w)
 	note_used(s, &w->ctl->sessions);
 	note_used(s, &w->ctl->opened);
 	note_used(s, &w->ctl->builds);
-	kt_task_run(w->ctl, sweep_blobs, blobs_swept, s);
+	kt_task_run(w->ctl, &own, sweep_blobs, blobs_swept, s);
 }
 
 /* --- when -------------------------------------------------------------------------------- */

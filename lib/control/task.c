@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work beside the loop: tasks on libuv's thread pool, and operations whose transaction is followed
+ * Work beside the loop: tasks on threads (net/work.h), and operations whose transaction is followed
  * by more.
  *
- * A task belongs to the loop; its state alone is shared with the worker, guarded by one mutex. At
- * the end of the server those that have not begun are dropped, and the ones that run are waited
- * for, so that nothing looks at the store or the blobs afterwards.
+ * At the end of the server the tasks that have not begun are dropped, and the ones that run are
+ * waited for, so that nothing looks at the store or the blobs afterwards.
  */
 #include "control/work_private.h"
 
-#include <pthread.h>
-
-enum task_state { QUEUED, RUNNING, DONE, DROPPED };
-
 struct kt_task {
-	uv_work_t uv;
-	struct kt_works *works; /* NULL: answered already, only this shell is left */
+	struct kt_work job;
+	struct kt_works *works;
 	kt_task_fn work;
 	kt_task_done_fn done;
 	void *arg;
 	enum kt_code rc;
 	struct kt_err err;
-	enum task_state state; /* guarded by task_mutex */
+	struct kt_defer refused;
 	struct kt_task *next, **at;
 };
-
-static pthread_mutex_t task_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t task_cond = PTHREAD_COND_INITIALIZER;
 
 struct kt_works *kt_works_get(struct kt_control *ctl)
 {
@@ -66,38 +58,32 @@ static void unlink_task(struct kt_task *t)
 	t->works = NULL;
 }
 
-static void on_work(uv_work_t *uv)
+static void run_task(struct kt_work *job)
 {
-	struct kt_task *t = uv->data;
-	bool go;
+	struct kt_task *t = kt_container_of(job, struct kt_task, job);
 
-	pthread_mutex_lock(&task_mutex);
-	go = t->state == QUEUED;
-	if (go)
-		t->state = RUNNING;
-	pthread_mutex_unlock(&task_mutex);
-	if (!go)
-		return;
 	t->rc = t->work(t->arg, &t->err);
-	pthread_mutex_lock(&task_mutex);
-	t->state = DONE;
-	pthread_cond_broadcast(&task_cond);
-	pthread_mutex_unlock(&task_mutex);
 }
 
-static void on_worked(uv_work_t *uv, int status)
+static void end_task(struct kt_task *t)
 {
-	struct kt_task *t = uv->data;
-
-	(void)status;
-	if (t->works) {
-		unlink_task(t);
-		t->done(t->arg, t->rc, &t->err);
-	}
+	unlink_task(t);
+	t->done(t->arg, t->rc, &t->err);
 	free(t);
 }
 
-void kt_task_run(struct kt_control *ctl, kt_task_fn work, kt_task_done_fn done, void *arg)
+static void task_done(struct kt_work *job)
+{
+	end_task(kt_container_of(job, struct kt_task, job));
+}
+
+static void task_refused(void *arg)
+{
+	end_task(arg);
+}
+
+void kt_task_run(struct kt_control *ctl, const struct kt_task_for *who, kt_task_fn work,
+	kt_task_done_fn done, void *arg)
 {
 	struct kt_works *w = kt_works_get(ctl);
 	struct kt_err err = KT_ERR_INIT;
@@ -109,33 +95,32 @@ void kt_task_run(struct kt_control *ctl, kt_task_fn work, kt_task_done_fn done, 
 		return;
 	}
 	t = kt_calloc(1, sizeof(*t));
-	t->uv.data = t;
+	t->job.run = run_task;
+	t->job.done = task_done;
+	t->job.bytes = who->bytes;
 	t->work = work;
 	t->done = done;
 	t->arg = arg;
 	link_task(w, t);
-	/* Fails for a missing callback only. */
-	kt_assert(uv_queue_work(kt_loop_uv(ctl->loop), &t->uv, on_work, on_worked) == 0);
+	if (who->admitted) {
+		kt_work_add(ctl->loop, who->kind, who->org_id, &t->job);
+	} else if (kt_work_start(ctl->loop, who->kind, who->org_id, &t->job, &err) != KT_OK) {
+		t->rc = kt_fail(&t->err, KT_EUNAVAIL, 0, "%s; try again later", err.msg);
+		t->refused = (struct kt_defer){ .fn = task_refused, .arg = t };
+		kt_loop_defer(ctl->loop, &t->refused);
+	}
 }
 
-/* Answer a task now; its shell is freed when libuv gives it back. */
-static void end_task(struct kt_task *t)
+/* Answer a task now. */
+static void stop_task(struct kt_control *ctl, struct kt_task *t)
 {
-	struct kt_err err = KT_ERR_INIT;
-	bool dropped;
-
-	unlink_task(t);
-	pthread_mutex_lock(&task_mutex);
-	while (t->state == RUNNING)
-		pthread_cond_wait(&task_cond, &task_mutex);
-	dropped = t->state == QUEUED;
-	if (dropped)
-		t->state = DROPPED;
-	pthread_mutex_unlock(&task_mutex);
-	(void)uv_cancel((uv_req_t *)&t->uv);
-	if (dropped)
-		t->rc = kt_fail(&err, KT_ECANCEL, 0, "the server is shutting down");
-	t->done(t->arg, t->rc, dropped ? &err : &t->err);
+	if (t->refused.queued) {
+		kt_loop_undefer(ctl->loop, &t->refused);
+	} else if (!kt_work_end(ctl->loop, &t->job)) {
+		t->err = (struct kt_err)KT_ERR_INIT;
+		t->rc = kt_fail(&t->err, KT_ECANCEL, 0, "the server is shutting down");
+	}
+	end_task(t);
 }
 
 void kt_builds_stop(struct kt_control *ctl)
@@ -145,7 +130,7 @@ void kt_builds_stop(struct kt_control *ctl)
 	w->stopped = true;
 	kt_unpacks_stop(w);
 	while (w->tasks)
-		end_task(w->tasks);
+		stop_task(ctl, w->tasks);
 }
 
 /* --- operations with more than one step -------------------------------------------------- */

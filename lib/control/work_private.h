@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What publishing, building, activating and sweeping share inside of lib/control: work on the
- * thread pool, the unpacker, the laid-out trees, a build's own state.
+ * threads, the unpacker, the laid-out trees, a build's own state.
  */
 #ifndef KT_CONTROL_WORK_PRIVATE_H
 #define KT_CONTROL_WORK_PRIVATE_H
 
 #include "control/control_private.h"
+#include "net/work.h"
 
 /* --- work beside the loop (task.c) ------------------------------------------------------- */
 
@@ -33,8 +34,18 @@ struct kt_works *kt_works_get(struct kt_control *ctl);
 typedef enum kt_code (*kt_task_fn)(void *arg, struct kt_err *err);
 /* On the loop. KT_ECANCEL: the server ends, work may not have been called. */
 typedef void (*kt_task_done_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
-/* Run work(arg) on the pool, then done(arg, ...) once on the loop, in a later tick. */
-void kt_task_run(struct kt_control *ctl, kt_task_fn work, kt_task_done_fn done, void *arg);
+struct kt_task_for {
+	const char *org_id; /* "": the server itself */
+	enum kt_work_kind kind;
+	size_t bytes; /* held meanwhile */
+	bool admitted; /* by another bound: it is never refused */
+};
+/*
+ * Run work(arg) on a thread when it is the organization's turn, then done(arg, ...) once on the
+ * loop, in a later tick; with KT_EUNAVAIL when too much of the organization waits.
+ */
+void kt_task_run(struct kt_control *ctl, const struct kt_task_for *who, kt_task_fn work,
+	kt_task_done_fn done, void *arg);
 
 /* Run work as a write (or read) of the store with op as its argument; then done(op, ...). */
 void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done);

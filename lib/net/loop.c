@@ -4,11 +4,15 @@
  * handle's memory goes in its close callback, so that callers can free at any time, also inside
  * the handle's own callback. One thread.
  */
-#include "net/loop.h"
+#include "net/loop_private.h"
 
 #include "base/base.h"
+#include "base/env.h"
+#include "base/str.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 struct kt_loop {
 	uv_loop_t uv;
@@ -22,6 +26,8 @@ struct kt_loop {
 	uv_idle_t idle;
 	struct kt_defer *head;
 	struct kt_defer **tail;
+	struct kt_works_of_loop *works; /* work.c */
+	uv_work_t first_work;
 };
 
 struct kt_timer {
@@ -93,6 +99,43 @@ static int init_uv(uv_loop_t *uv)
 	return rc;
 }
 
+static void on_no_work(uv_work_t *req)
+{
+	(void)req;
+}
+
+static void on_no_work_done(uv_work_t *req, int status)
+{
+	(void)req;
+	(void)status;
+}
+
+/*
+ * libuv reads the number of its threads from the environment when they are first needed, and four
+ * are too few for the kinds of work. So they are needed now, while there is no other thread that
+ * could read the environment; what the user has set is there again afterwards, for the children.
+ */
+static void start_threads(struct kt_loop *loop)
+{
+	static const char name[] = "UV_THREADPOOL_SIZE";
+	KT_AUTOFREE char *given = NULL;
+	char n[24];
+
+	for (char **e = kt_env_all(); *e && !given; e++) {
+		if (kt_str_starts(*e, "UV_THREADPOOL_SIZE="))
+			given = kt_strdup(*e + sizeof(name));
+	}
+	(void)snprintf(n, sizeof(n), "%zu", kt_work_threads());
+	if (setenv(name, n, 1) != 0)
+		return; /* fewer threads, and more waiting */
+	/* Fails for a missing callback only. */
+	kt_assert(uv_queue_work(&loop->uv, &loop->first_work, on_no_work, on_no_work_done) == 0);
+	if (given)
+		(void)setenv(name, given, 1);
+	else
+		(void)unsetenv(name);
+}
+
 enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
 {
 	struct kt_loop *loop = kt_calloc(1, sizeof(*loop));
@@ -112,8 +155,14 @@ enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
 	kt_assert(uv_check_start(&loop->check, on_check) == 0);
 	uv_unref((uv_handle_t *)&loop->prepare);
 	uv_unref((uv_handle_t *)&loop->check);
+	start_threads(loop);
 	*out = loop;
 	return KT_OK;
+}
+
+struct kt_works_of_loop **kt_loop_works(struct kt_loop *loop)
+{
+	return &loop->works;
 }
 
 static void on_handle_closed(uv_handle_t *h)
@@ -137,9 +186,10 @@ void kt_loop_free(struct kt_loop *loop)
 	if (loop == NULL)
 		return;
 	uv_walk(&loop->uv, close_left, NULL);
-	/* Only close callbacks are left to run; closed streams' requests end, canceled. */
+	/* Close callbacks are left to run, and jobs; closed streams' requests end, canceled. */
 	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);
 	kt_assert(uv_loop_close(&loop->uv) == 0);
+	kt_works_of_loop_free(loop->works);
 	free(loop);
 }
 

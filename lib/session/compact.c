@@ -135,7 +135,7 @@ static void whole(struct kt_sessions *reg)
 	}
 	sync->job.run = run_sync;
 	sync->job.done = on_synced;
-	kt_job_start(reg, &sync->job);
+	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
 static void walk(void *arg)

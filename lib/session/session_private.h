@@ -6,6 +6,7 @@
 #include "session/session.h"
 
 #include "base/buf.h"
+#include "net/work.h"
 
 #include <cjson/cJSON.h>
 #include <stdatomic.h>
@@ -44,18 +45,17 @@ struct kt_pin {
 };
 
 /*
- * Work for libuv's threads. run() is on such a thread and sees the job only; done() is on the loop
+ * Work for a thread. run() is on such a thread and sees the job only; done() is on the loop
  * and frees the job. When the registry ends first, canceled is set, orphaned() (or NULL) is called,
  * and reg is NULL in done().
  */
 struct kt_job {
-	uv_work_t req;
+	struct kt_work work;
 	struct kt_sessions *reg;
 	struct kt_job *prev, *next;
 	void (*run)(struct kt_job *job);
 	void (*done)(struct kt_job *job);
 	void (*orphaned)(struct kt_job *job);
-	atomic_bool canceled;
 };
 
 /* A key that a request uses just now. */
@@ -165,8 +165,9 @@ void kt_copy_forget(struct kt_sessions *reg, const struct kt_session *s);
 /* End of the tick: write, and let who waits for the disk wait for it. */
 void kt_sessions_tick(void *arg);
 void kt_sync_release(struct kt_sessions *reg);
-/* Give a job to a thread. TAKES job. */
-void kt_job_start(struct kt_sessions *reg, struct kt_job *job);
+/* Give a job of an organization ("": of the server) to a thread. TAKES job. */
+void kt_job_start(
+	struct kt_sessions *reg, enum kt_work_kind kind, const char *org, struct kt_job *job);
 /* Take a job that is done off the registry's list. */
 void kt_job_end(struct kt_job *job);
 

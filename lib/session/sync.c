@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * On disk: one fdatasync at a time, on a thread of libuv's, serves all who waited when it began.
- * Also the jobs for those threads.
+ * On disk: one fdatasync at a time, on a thread, serves all who waited when it began.
+ * Also the jobs for threads.
  */
 #include "session/session_private.h"
 
@@ -28,21 +28,22 @@ struct sync_job {
 
 /* --- jobs -------------------------------------------------------------------------------- */
 
-static void on_work(uv_work_t *req)
+static void on_work(struct kt_work *work)
 {
-	struct kt_job *job = kt_container_of(req, struct kt_job, req);
+	struct kt_job *job = kt_container_of(work, struct kt_job, work);
 
 	job->run(job);
 }
 
-static void on_worked(uv_work_t *req, int status)
+static void on_worked(struct kt_work *work)
 {
-	struct kt_job *job = kt_container_of(req, struct kt_job, req);
+	struct kt_job *job = kt_container_of(work, struct kt_job, work);
 
 	job->done(job);
 }
 
-void kt_job_start(struct kt_sessions *reg, struct kt_job *job)
+void kt_job_start(
+	struct kt_sessions *reg, enum kt_work_kind kind, const char *org, struct kt_job *job)
 {
 	job->reg = reg;
 	job->prev = NULL;
@@ -50,8 +51,9 @@ void kt_job_start(struct kt_sessions *reg, struct kt_job *job)
 	if (job->next)
 		job->next->prev = job;
 	reg->jobs = job;
-	/* It fails for a missing function only. */
-	kt_assert(uv_queue_work(kt_loop_uv(reg->loop), &job->req, on_work, on_worked) == 0);
+	job->work.run = on_work;
+	job->work.done = on_worked;
+	kt_work_add(reg->loop, kind, org, &job->work);
 }
 
 void kt_job_end(struct kt_job *job)
@@ -178,7 +180,7 @@ static void start_sync(struct kt_sessions *reg)
 	sync->job.run = run_sync;
 	sync->job.done = on_synced;
 	reg->syncing = true;
-	kt_job_start(reg, &sync->job);
+	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
 void kt_sessions_tick(void *arg)
@@ -219,7 +221,7 @@ void kt_sync_release(struct kt_sessions *reg)
 	while (reg->jobs) {
 		struct kt_job *job = reg->jobs;
 
-		atomic_store(&job->canceled, true);
+		atomic_store(&job->work.canceled, true);
 		if (job->orphaned)
 			job->orphaned(job);
 		kt_job_end(job);

@@ -194,7 +194,7 @@ static enum kt_code make_workspace(struct copy_job *copy)
 {
 	KT_AUTOFREE char *part = kt_asprintf("%s.part", copy->to);
 	KT_AUTOFREE char *claude = kt_path_join(copy->home, ".claude");
-	struct copier c = { .canceled = &copy->job.canceled };
+	struct copier c = { .canceled = &copy->job.work.canceled };
 	struct kt_err *err = &copy->err;
 	enum kt_code rc = kt_fs_mkdirs(claude, 0700, err);
 
@@ -261,7 +261,7 @@ void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref,
 	copy->job.run = run_copy;
 	copy->job.done = on_copied;
 	copy->job.orphaned = copy_orphaned;
-	kt_job_start(s->reg, &copy->job);
+	kt_job_start(s->reg, KT_WORK_LONG, s->pin ? s->pin->target.org_id : "", &copy->job);
 }
 
 /* --- removing ---------------------------------------------------------------------------- */
@@ -300,7 +300,7 @@ static void remove_later(struct kt_sessions *reg, char *path)
 	rm->path = path;
 	rm->job.run = run_remove;
 	rm->job.done = on_removed;
-	kt_job_start(reg, &rm->job);
+	kt_job_start(reg, KT_WORK_LONG, "", &rm->job);
 }
 
 /* Put the folder of a session that is no more into the trash, and empty that on a thread. */
@@ -403,5 +403,5 @@ void kt_trash_empty(struct kt_sessions *reg)
 	look->path = kt_path_join(reg->data_dir, "sessions");
 	look->job.run = run_look;
 	look->job.done = on_looked;
-	kt_job_start(reg, &look->job);
+	kt_job_start(reg, KT_WORK_LONG, "", &look->job);
 }
