@@ -177,7 +177,7 @@ static void print_text(const struct kt_ctx *ctx, const struct kt_app *app)
 
 	kt_app_findings_add(&b, app);
 	if (b.len)
-		kt_say(app->n_errors ? &loud : ctx, "%s", b.ptr);
+		kt_say_built(app->n_errors ? &loud : ctx, &b);
 	kt_buf_clear(&b);
 	if (app->instructions || app->n_agents || app->n_skills || app->n_commands) {
 		add_agents(&b, ctx, app);

@@ -3,6 +3,7 @@
 #include "cmd/ci.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/rand.h"
@@ -126,7 +127,7 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 	rest = text + skip;
 	if (kt_str_starts(rest, level) && kt_str_starts(rest + strlen(level), ": "))
 		rest += strlen(level) + 2;
-	kt_buf_addf(&b, "::%s title=", level);
+	kt_clean_addf(&b, "::%s title=", level);
 	add_escaped(&b, title, strlen(title), true);
 	if (skip) {
 		kt_buf_adds(&b, ",file=");
@@ -135,13 +136,13 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 			kt_buf_addc(&b, '/');
 		}
 		add_escaped(&b, text, file, true);
-		kt_buf_addf(&b, ",line=%.*s", (int)strspn(line, "0123456789"), line);
+		kt_clean_addf(&b, ",line=%.*s", (int)strspn(line, "0123456789"), line);
 		if (col)
-			kt_buf_addf(&b, ",col=%.*s", (int)strspn(col, "0123456789"), col);
+			kt_clean_addf(&b, ",col=%.*s", (int)strspn(col, "0123456789"), col);
 	}
 	kt_buf_adds(&b, "::");
 	add_escaped(&b, rest, strlen(rest), false);
-	kt_say(&loud, "%s", b.ptr);
+	kt_say_built(&loud, &b);
 }
 
 void kt_ci_defuse(char *line)

@@ -57,20 +57,33 @@ enum kt_code kt_plugin_exec(
 	const char *name, const char *path, int argc, char *const *argv, struct kt_err *err);
 
 /*
- * Write len bytes to stdout, all of them. A broken pipe ends the program quietly; another error
- * ends it with a message and status 1.
+ * Write len bytes of rendered text or JSON to stdout, all of them, through kt_term_pass(): whatever
+ * is in it, a terminal only gets text and styles. A broken pipe ends the program quietly; another
+ * error ends it with a message and status 1.
  */
 void kt_out(const char *data, size_t len);
-/* Write all of it to standard error; what cannot be written is dropped. */
+/*
+ * As kt_out() with the bytes as they are: for what is no text, or moves the cursor. Each caller is
+ * listed with its reason in scripts/check-output.
+ */
+void kt_out_raw(const char *data, size_t len);
+/* Write text to standard error as kt_out() does; what cannot be written is dropped. */
 void kt_side(const char *data, size_t len);
+/* Whether styles may pass to stdout and stderr. Call before anything is written. */
+void kt_out_styles(bool out, bool err);
 /* End as a broken pipe does when nobody reads stdout any more: for who waits for what to print. */
 void kt_out_check(void);
 /* Write text; with --json as {"schema_version":1,"text":...}. */
 void kt_out_text(const struct kt_ctx *ctx, const char *text);
-/* As kt_out() with a format. */
+/* As kt_out() with a format; what %s names is cleaned as one line (kt_clean_addf()). */
 void kt_outf(const char *fmt, ...) KT_PRINTF(1, 2);
-/* Talk (progress, warnings) on stderr, a line end is added; silent with --quiet. */
+/*
+ * Talk (progress, warnings) on stderr, a line end is added; silent with --quiet. What %s names is
+ * cleaned as one line.
+ */
 void kt_say(const struct kt_ctx *ctx, const char *fmt, ...) KT_PRINTF(2, 3);
+/* As kt_say() with text that was rendered: lines and styles stay. */
+void kt_say_built(const struct kt_ctx *ctx, const struct kt_buf *b);
 void kt_warn(const struct kt_ctx *ctx, const char *fmt, ...) KT_PRINTF(2, 3);
 
 #endif

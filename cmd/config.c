@@ -2,6 +2,7 @@
 /* karta config: a project's config vars. A change makes a new release of the live code. */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -67,6 +68,15 @@ static void add_quoted(struct kt_buf *b, const char *s)
 	kt_buf_addc(b, '\'');
 }
 
+/* What is read by a shell must not hold a command of the server's. */
+static bool is_name(const char *s)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+
+	return *s && !(*s >= '0' && *s <= '9') && !s[strspn(s, letters)];
+}
+
 static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct show_args *a = args;
@@ -89,15 +99,20 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 		const char *value = cJSON_IsString(v) ? v->valuestring : NULL;
 
 		hidden = hidden || !value;
-		if (a->shell && value) {
-			kt_buf_addf(&b, "%s=", v->string);
+		if (a->shell && value && !is_name(v->string)) {
+			kt_warn(ctx, "'%s' is no name that a shell takes", v->string);
+		} else if (a->shell && value) {
+			kt_clean_addf(&b, "%s=", v->string);
 			add_quoted(&b, value);
 			kt_buf_addc(&b, '\n');
 		} else if (!a->shell) {
-			kt_buf_addf(&b, "%s: %s\n", v->string, value ? value : "(hidden)");
+			kt_clean_addf(&b, "%s: %s\n", v->string, value ? value : "(hidden)");
 		}
 	}
-	kt_remote_text(ctx, b.ptr, b.len);
+	if (a->shell)
+		kt_remote_exact(ctx, b.ptr, b.len);
+	else
+		kt_remote_text(b.ptr, b.len);
 	if (hidden)
 		kt_say(ctx, "values are shown to keys with scope admin only");
 	return KT_OK;
@@ -131,7 +146,7 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 		kt_remote_json(ctx, one);
 		return KT_OK;
 	}
-	kt_remote_text(ctx, v->valuestring, strlen(v->valuestring));
+	kt_remote_exact(ctx, v->valuestring, strlen(v->valuestring));
 	kt_out("\n", 1);
 	return KT_OK;
 }

@@ -5,6 +5,7 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -324,7 +325,7 @@ static void ci_results(const struct deploy *d, const char *project, const cJSON 
 	kt_ci_output("release", kt_json_str_or(r, "id", ""));
 	kt_ci_output("version", version);
 	kt_ci_output("commit", kt_json_str_or(r, "commit_sha", d->sha));
-	kt_buf_addf(&b,
+	kt_clean_addf(&b,
 		"| Project | Release | State | URL |\n| --- | --- | --- | --- |\n"
 		"| %s | %s | %s | %s |\n\n",
 		project, version, kt_json_str_or(r, "state", ""), url);
@@ -556,14 +557,14 @@ static void print_result(const struct deploy *d)
 		kt_jw_json(&w, d->args->dry_run ? "plan" : "release", first);
 		kt_jw_json(&w, d->args->dry_run ? "plans" : "releases", d->results);
 		kt_jw_obj_end(&w);
-		kt_remote_line(d->ctx, b.ptr, b.len);
+		kt_remote_json_line(b.ptr, b.len);
 		return;
 	}
 	cJSON_ArrayForEach (r, d->results) {
 		const char *url = kt_json_str(r, "url");
 
 		if (url)
-			kt_remote_line(d->ctx, url, strlen(url));
+			kt_outf("%s\n", url);
 	}
 }
 

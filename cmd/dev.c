@@ -272,7 +272,7 @@ static void tell_findings(const struct kt_ctx *ctx, const struct kt_app *app)
 		if (f->severity == KT_NOTE)
 			continue;
 		kt_finding_add(&b, f);
-		kt_say(ctx, "%s", b.ptr);
+		kt_say_built(ctx, &b);
 		if (f->fix)
 			kt_say(ctx, "  fix: %s", f->fix);
 	}

@@ -2,6 +2,7 @@
 /* The log of `karta dev`. One per process, as kt_log() has one sink. */
 #include "cmd/devlog.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/time.h"
 
@@ -63,7 +64,7 @@ static void sink(void *arg, enum kt_log_level level, const char *source, const c
 	char at[16];
 
 	clock_text(at, sizeof(at));
-	kt_buf_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
+	kt_clean_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
 	write_line(devlog.fd, &b);
 	if (!devlog.on_console)
 		return;
@@ -71,7 +72,7 @@ static void sink(void *arg, enum kt_log_level level, const char *source, const c
 	kt_term_add(&b, &devlog.console, KT_STYLE_DIM, at);
 	kt_buf_addc(&b, ' ');
 	kt_term_add(&b, &devlog.console, level_style(level), source);
-	kt_buf_addf(&b, " %s\n", text);
+	kt_clean_addf(&b, " %s\n", text);
 	write_line(STDERR_FILENO, &b);
 }
 

@@ -7,6 +7,7 @@
 
 #include "app/app.h"
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -557,12 +558,12 @@ static void print_text(const struct kt_ctx *ctx, const struct doctor *d)
 			continue;
 		kt_term_add(&b, &ctx->out, marks[c->status].style,
 			ctx->out.utf8 ? marks[c->status].mark : marks[c->status].ascii);
-		kt_buf_addf(&b, " %-10s ", c->topic);
-		kt_term_clean(&b, c->text, strlen(c->text), true);
+		kt_clean_addf(&b, " %-10s ", c->topic);
+		kt_clean_add(&b, c->text, strlen(c->text), true);
 		kt_buf_addc(&b, '\n');
 		if (c->fix) {
 			kt_buf_adds(&b, "             fix: ");
-			kt_term_clean(&b, c->fix, strlen(c->fix), true);
+			kt_clean_add(&b, c->fix, strlen(c->fix), true);
 			kt_buf_addc(&b, '\n');
 		}
 	}

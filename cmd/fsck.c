@@ -2,6 +2,7 @@
 /* karta fsck: checks a data folder; says what is wrong and changes nothing. */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "cmd/serveconf.h"
 #include "control/control.h"
@@ -42,7 +43,7 @@ static void print_json(const struct kt_buf *b, size_t n)
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(2 * FINDINGS_BYTES);
 	bool first = true;
 
-	kt_buf_addf(&out, "{\"schema_version\":1,\"ok\":%s,\"findings\":[", n ? "false" : "true");
+	kt_clean_addf(&out, "{\"schema_version\":1,\"ok\":%s,\"findings\":[", n ? "false" : "true");
 	for (const char *at = b->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
 		if (!first)
 			kt_buf_addc(&out, ',');

@@ -6,6 +6,7 @@
  */
 #include "cmd/git_remote.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -13,7 +14,6 @@
 #include "cmd/remote.h"
 #include "net/curl.h"
 #include "net/url.h"
-#include "text/clean.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ static void complain(const struct kt_err *err)
 		kt_buf_adds(&b, "\nhint: ");
 		kt_clean_add(&b, err->hint, strlen(err->hint), true);
 	}
-	kt_say(&loud, "%s", b.ptr);
+	kt_say_built(&loud, &b);
 }
 
 /* One line from stdin without its end. False at the end of input; a line that is none fails. */
@@ -285,7 +285,7 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 		kt_buf_addf(&b, "%s %s\n", ref->valuestring, ref->string);
 	}
 	kt_buf_addc(&b, '\n');
-	kt_out(b.ptr, b.len);
+	kt_out_raw(b.ptr, b.len);
 	return KT_OK;
 }
 
@@ -321,7 +321,7 @@ static void set_option(struct helper *h, const char *text)
 		 * checks again that they are still there. */
 		answer = "unsupported\n";
 	}
-	kt_out(answer, strlen(answer));
+	kt_out_raw(answer, strlen(answer));
 }
 
 /* --- push -------------------------------------------------------------------------------- */
@@ -365,7 +365,7 @@ static void answer_pushes(const struct push *list, size_t n)
 		kt_buf_addc(&b, '\n');
 	}
 	kt_buf_addc(&b, '\n');
-	kt_out(b.ptr, b.len);
+	kt_out_raw(b.ptr, b.len);
 }
 
 /* The batch that begins with this line, up to the blank one. */
@@ -414,7 +414,7 @@ static enum kt_code serve(struct helper *h, struct kt_err *err)
 		if (kt_str_eq(line.ptr, "capabilities")) {
 			static const char list[] = "option\npush\n\n";
 
-			kt_out(list, sizeof(list) - 1);
+			kt_out_raw(list, sizeof(list) - 1);
 		} else if (kt_str_starts(line.ptr, "option ")) {
 			set_option(h, line.ptr + strlen("option "));
 		} else if (kt_str_eq(line.ptr, "list for-push")) {
@@ -441,6 +441,7 @@ static void init_ctx(struct helper *h)
 	c->server = h->server;
 	kt_term_init(&c->out, STDOUT_FILENO, KT_COLOR_NEVER);
 	kt_term_init(&c->errt, STDERR_FILENO, KT_COLOR_AUTO);
+	kt_out_styles(c->out.color, c->errt.color);
 	if (timeout && !kt_str_duration_ms(timeout, &c->timeout_ms))
 		c->timeout_ms = 0;
 	h->verbosity = 1;

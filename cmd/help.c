@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -82,7 +83,7 @@ static void add_plugins(struct kt_buf *b, const struct kt_term *t)
 	kt_buf_adds(b, "\n");
 	for (size_t i = 0; i < names.len; i++) {
 		kt_buf_adds(b, "  ");
-		kt_term_clean(b, names.items[i], strlen(names.items[i]), true);
+		kt_clean_add(b, names.items[i], strlen(names.items[i]), true);
 		kt_buf_adds(b, "\n");
 		free(names.items[i]);
 	}
@@ -95,9 +96,9 @@ static void add_dump(struct kt_buf *b, const char *prog)
 {
 	kt_help_dump(b, prog, kt_commands, kt_global_opts);
 	for (const struct kt_env_var *v = kt_env_table(); v->name; v++)
-		kt_buf_addf(b, "env\t%s\t%s\n", v->name, v->help);
+		kt_clean_addf(b, "env\t%s\t%s\n", v->name, v->help);
 	for (int code = 0; code < KT_CODE_COUNT_; code++)
-		kt_buf_addf(b, "exit\t%d\t%s\n", kt_code_exit((enum kt_code)code),
+		kt_clean_addf(b, "exit\t%d\t%s\n", kt_code_exit((enum kt_code)code),
 			kt_code_name((enum kt_code)code));
 }
 

@@ -7,6 +7,7 @@
 
 #include "app/app.h"
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -69,7 +70,7 @@ static void add_list(struct kt_buf *b, const struct kt_term *t, const char *word
 	for (; *files; files++) {
 		kt_term_add(b, t, style, word);
 		kt_buf_addc(b, ' ');
-		kt_term_clean(b, *files, strlen(*files), true);
+		kt_clean_add(b, *files, strlen(*files), true);
 		kt_buf_addc(b, '\n');
 	}
 }
@@ -221,7 +222,7 @@ static void print_remote(const struct kt_ctx *ctx, const struct remote *r)
 			: r->changed ? "moved"
 				     : "kept ");
 	kt_buf_adds(&b, " git remote " REMOTE " ");
-	kt_term_clean(&b, url, strlen(url), true);
+	kt_clean_add(&b, url, strlen(url), true);
 	kt_buf_addc(&b, '\n');
 	kt_out(b.ptr, b.len);
 	if (r->kept)
@@ -270,7 +271,7 @@ static void add_dir(struct kt_buf *b, const char *dir)
 	for (const char *p = dir; *p;) {
 		size_t n = strcspn(p, "'");
 
-		kt_term_clean(b, p, n, true);
+		kt_clean_add(b, p, n, true);
 		p += n;
 		if (*p == '\'') {
 			kt_buf_adds(b, "'\\''");
@@ -289,7 +290,7 @@ static void print_below(
 
 	for (size_t i = 0; res->below[i]; i++) {
 		kt_buf_adds(&b, i ? ", " : "");
-		kt_term_clean(&b, res->below[i], strlen(res->below[i]), true);
+		kt_clean_add(&b, res->below[i], strlen(res->below[i]), true);
 	}
 	kt_say(ctx, "The applications are in %s; this folder is none and has no karta.toml.",
 		b.ptr);
@@ -318,7 +319,7 @@ static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	/* What is still missing, each with what to do; a folder that is fine has nothing here. */
 	kt_app_findings_add(&b, app);
 	if (b.len)
-		kt_say(ctx, "%s", b.ptr);
+		kt_say_built(ctx, &b);
 	if (app->n_errors)
 		return;
 	kt_buf_clear(&b);

@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -149,6 +150,7 @@ static void init_terms(struct run *r)
 		mode = KT_COLOR_NEVER;
 	kt_term_init(&r->ctx.out, STDOUT_FILENO, mode);
 	kt_term_init(&r->ctx.errt, STDERR_FILENO, mode);
+	kt_out_styles(r->ctx.out.color, r->ctx.errt.color);
 }
 
 /* What the environment says is the default of the options. */
@@ -421,20 +423,20 @@ static void print_error(struct run *r, bool json, enum kt_code code, const struc
 
 	kt_term_add(&b, t, KT_STYLE_RED, "karta:");
 	kt_buf_addc(&b, ' ');
-	kt_term_clean(&b, err->msg[0] ? err->msg : kt_code_name(code),
+	kt_clean_add(&b, err->msg[0] ? err->msg : kt_code_name(code),
 		strlen(err->msg[0] ? err->msg : kt_code_name(code)), true);
 	if (err->hint[0]) {
 		kt_buf_addc(&b, '\n');
 		kt_term_add(&b, t, KT_STYLE_YELLOW, "hint:");
 		kt_buf_addc(&b, ' ');
-		kt_term_clean(&b, err->hint, strlen(err->hint), true);
+		kt_clean_add(&b, err->hint, strlen(err->hint), true);
 	}
 	if (r->usage_error && r->depth) {
 		kt_buf_addc(&b, '\n');
 		kt_help_usage_folded(&b, t, r->ctx.prog, r->path, r->depth);
-		kt_buf_truncate(&b, b.len - 1); /* kt_say() ends the line */
+		kt_buf_truncate(&b, b.len - 1); /* kt_say_built() ends the line */
 	}
-	kt_say(&loud, "%s", b.ptr);
+	kt_say_built(&loud, &b);
 	if (json)
 		print_error_json(&r->ctx.turn, code, err);
 }

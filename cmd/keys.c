@@ -2,6 +2,7 @@
 /* karta keys: API keys of the organization. */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/remote.h"
@@ -33,7 +34,7 @@ static void scopes_text(const cJSON *key, struct kt_buf *b)
 	const cJSON *it;
 
 	cJSON_ArrayForEach (it, kt_json_arr(key, "scopes"))
-		kt_buf_addf(
+		kt_clean_addf(
 			b, "%s%s", b->len ? "," : "", cJSON_IsString(it) ? it->valuestring : "?");
 }
 

@@ -5,10 +5,10 @@
  */
 #include "cmd/lineedit.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,6 +5,7 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -54,7 +55,7 @@ static enum kt_code read_key(char *out, size_t size, struct kt_err *err)
 		hidden = shown;
 		hidden.c_lflag &= ~(tcflag_t)ECHO;
 		hidden.c_lflag |= ECHONL;
-		(void)fprintf(stderr, "Key: ");
+		kt_side("Key: ", 5);
 		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	}
 	while (n + 1 < size && (got = read(STDIN_FILENO, out + n, 1)) == 1 && out[n] != '\n')
@@ -408,7 +409,7 @@ static enum kt_code run_whoami(struct kt_ctx *ctx, const void *args, struct kt_e
 	} else if (rc == KT_OK) {
 		key = kt_json_obj(me, "key");
 		cJSON_ArrayForEach (it, kt_json_arr(key, "scopes"))
-			kt_buf_addf(&scopes, "%s%s", scopes.len ? ", " : "",
+			kt_clean_addf(&scopes, "%s%s", scopes.len ? ", " : "",
 				cJSON_IsString(it) ? it->valuestring : "?");
 		kt_remote_field(&b, ctx, "server", kt_client_url(c));
 		kt_remote_field(&b, ctx, "org", kt_json_str(kt_json_obj(me, "org"), "slug"));

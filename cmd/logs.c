@@ -5,10 +5,10 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/remote.h"
-#include "text/clean.h"
 
 #include <string.h>
 
@@ -79,9 +79,9 @@ static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *e
 	char at[64];
 
 	kt_time_iso(ev->time_ms * 1000, true, at, sizeof(at));
-	kt_buf_addf(&head, "%s %s", at, kt_json_str_or(ev->data, "source", "?"));
+	kt_clean_addf(&head, "%s %s", at, kt_json_str_or(ev->data, "source", "?"));
 	if (release || session)
-		kt_buf_addf(&head, "[%s%s%s]", release ? release : "",
+		kt_clean_addf(&head, "[%s%s%s]", release ? release : "",
 			release && session ? " " : "", session ? session : "");
 	kt_buf_addc(&head, ':');
 	kt_term_add(&b, &ctx->out, KT_STYLE_DIM, head.ptr);
@@ -103,7 +103,7 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	const struct follow *f = arg;
 
 	if (f->ctx->json)
-		kt_remote_line(f->ctx, ev->json, ev->json_len);
+		kt_remote_json_line(ev->json, ev->json_len);
 	else if (kt_str_eq(ev->type, "gap"))
 		kt_warn(f->ctx, "lines %lld to %lld are no longer kept",
 			(long long)kt_json_int(ev->data, "first", 0),

@@ -62,7 +62,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
 	else
-		kt_remote_line(ctx, url, strlen(url));
+		kt_outf("%s\n", url);
 	return KT_OK;
 }
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing to stdout and stderr. Straight to the descriptor: a stream's line is out when it is
- * written, and a full disk or a closed stdout is noticed where it happens.
+ * Writing to stdout and stderr: the one way out. Straight to the descriptor: a stream's line is out
+ * when it is written, and a full disk or a closed stdout is noticed where it happens. What others
+ * said is cleaned where it is formatted, and all is looked at once more here; scripts/check-output
+ * sees to it that nobody goes around.
  */
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define PASS_MAX_BYTES (SIZE_MAX / 2) /* what is written was bounded where it was made */
 
 /* End as the default action of SIGPIPE would, also when the signal is ignored (the server does). */
 KT_NORETURN static void die_by_pipe(void)
@@ -52,7 +56,15 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-void kt_out(const char *data, size_t len)
+static bool out_styles, err_styles; /* set before threads start */
+
+void kt_out_styles(bool out, bool err)
+{
+	out_styles = out;
+	err_styles = err;
+}
+
+void kt_out_raw(const char *data, size_t len)
 {
 	int e = write_all(STDOUT_FILENO, data, len);
 
@@ -68,9 +80,21 @@ void kt_out(const char *data, size_t len)
 	}
 }
 
+void kt_out(const char *data, size_t len)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(PASS_MAX_BYTES);
+
+	kt_term_pass(&b, data, len, out_styles);
+	kt_out_raw(b.ptr, b.len);
+}
+
 void kt_side(const char *data, size_t len)
 {
-	(void)write_all(STDERR_FILENO, data, len);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(PASS_MAX_BYTES);
+
+	kt_term_pass(&b, data, len, err_styles);
+	/* A closed stderr is no reason to stop the work. */
+	(void)write_all(STDERR_FILENO, b.ptr, b.len);
 }
 
 void kt_out_check(void)
@@ -105,9 +129,18 @@ void kt_outf(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	kt_buf_vaddf(&b, fmt, ap);
+	kt_clean_vaddf(&b, fmt, ap);
 	va_end(ap);
 	kt_out(b.ptr, b.len);
+}
+
+void kt_say_built(const struct kt_ctx *ctx, const struct kt_buf *b)
+{
+	if (ctx->quiet)
+		return;
+	kt_side(b->ptr, b->len);
+	if (!b->len || b->ptr[b->len - 1] != '\n')
+		kt_side("\n", 1);
 }
 
 static void talk(const char *prefix, const char *fmt, va_list ap) KT_PRINTF(2, 0);
@@ -116,11 +149,10 @@ static void talk(const char *prefix, const char *fmt, va_list ap)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 
 	kt_buf_adds(&b, prefix);
-	kt_buf_vaddf(&b, fmt, ap);
+	kt_clean_vaddf(&b, fmt, ap);
 	if (!b.len || b.ptr[b.len - 1] != '\n')
 		kt_buf_addc(&b, '\n');
-	/* A closed stderr is no reason to stop the work. */
-	(void)write_all(STDERR_FILENO, b.ptr, b.len);
+	kt_side(b.ptr, b.len);
 }
 
 void kt_say(const struct kt_ctx *ctx, const char *fmt, ...)

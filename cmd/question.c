@@ -3,8 +3,8 @@
  */
 #include "cmd/question.h"
 
+#include "base/clean.h"
 #include "base/str.h"
-#include "text/clean.h"
 
 #include <string.h>
 
@@ -173,7 +173,7 @@ void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const stru
 	if (!is_question(q))
 		return;
 	kt_clean_add(&head, text, strlen(text), false);
-	kt_term_add(b, t, KT_STYLE_YELLOW, head.ptr);
+	kt_term_add_text(b, t, KT_STYLE_YELLOW, head.ptr);
 	kt_buf_addc(b, '\n');
 	cJSON_ArrayForEach (it, kt_json_arr(step, "options")) {
 		const char *label = label_of(it), *more = kt_json_str(it, "description");

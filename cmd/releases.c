@@ -2,6 +2,7 @@
 /* karta releases, rollback, activate: what was shipped, and which of it is live. */
 #include "cmd/releases.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/rand.h"
@@ -262,7 +263,7 @@ static enum kt_code print_files(const struct kt_ctx *ctx, struct kt_client *c, c
 		return rc;
 	kt_manifest_render(m, &b);
 	kt_manifest_free(m);
-	kt_remote_text(ctx, b.ptr, b.len);
+	kt_remote_text(b.ptr, b.len);
 	return KT_OK;
 }
 
@@ -313,7 +314,7 @@ static void add_change(struct kt_buf *b, struct kt_jw *w, const struct kt_ctx *c
 		return;
 	}
 	kt_term_add(b, &ctx->out, style, mark);
-	kt_buf_adds(b, path);
+	kt_clean_add(b, path, strlen(path), true);
 	kt_buf_addc(b, '\n');
 }
 
@@ -412,6 +413,14 @@ static enum kt_code download_to(
 	return rc;
 }
 
+static void print_file(const struct kt_ctx *ctx, const char *file)
+{
+	KT_AUTO_JSON cJSON *doc = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(doc, "file", file);
+	kt_remote_json(ctx, doc);
+}
+
 static enum kt_code run_download(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct download_args *a = args;
@@ -422,8 +431,14 @@ static enum kt_code run_download(struct kt_ctx *ctx, const void *args, struct kt
 	KT_AUTOFREE char *path = NULL;
 	KT_AUTOFREE char *file = NULL;
 	struct kt_client *c;
-	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+	enum kt_code rc;
 
+	if (kt_str_eq(a->output, "-") && (ctx->json || ctx->out.is_tty)) {
+		(void)kt_fail(err, KT_EINVAL, 0, "an archive is no %s",
+			ctx->json ? "JSON" : "text for a terminal");
+		return kt_hint(err, "--output FILE writes it to a file");
+	}
+	rc = kt_remote_start(ctx, NULL, &c, &project, err);
 	if (rc != KT_OK)
 		return rc;
 	path = release_path(project, version, below);
@@ -433,7 +448,9 @@ static enum kt_code run_download(struct kt_ctx *ctx, const void *args, struct kt
 	else
 		rc = download_to(c, path, file, err);
 	kt_client_free(c);
-	if (rc == KT_OK && !kt_str_eq(file, "-"))
+	if (rc == KT_OK && ctx->json)
+		print_file(ctx, file);
+	else if (rc == KT_OK && !kt_str_eq(file, "-"))
 		kt_outf("%s\n", file);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include "cmd/remote.h"
 
 #include "app/app.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -10,7 +11,6 @@
 #include "base/time.h"
 #include "cmd/devdir.h"
 #include "cmd/profile.h"
-#include "text/clean.h"
 #include "text/toml.h"
 
 #include <ctype.h>
@@ -387,7 +387,7 @@ void kt_remote_json(const struct kt_ctx *ctx, const cJSON *doc)
 	for (const cJSON *m = doc ? doc->child : NULL; m; m = m->next)
 		kt_jw_json(&w, m->string, m);
 	kt_jw_obj_end(&w);
-	kt_remote_line(ctx, b.ptr, b.len);
+	kt_remote_json_line(b.ptr, b.len);
 }
 
 void kt_remote_field(
@@ -470,27 +470,34 @@ enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const
 	return KT_OK;
 }
 
-static void print(const struct kt_ctx *ctx, const char *text, size_t len, bool one_line)
+void kt_remote_text(const char *text, size_t len)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * TEXT_MAX_BYTES);
 
-	if (!ctx->out.is_tty) {
-		kt_out(text, len);
-		return;
-	}
-	kt_clean_add(&b, text, len, one_line);
+	kt_clean_add(&b, text, len, false);
 	kt_out(b.ptr, b.len);
 }
 
-void kt_remote_text(const struct kt_ctx *ctx, const char *text, size_t len)
+void kt_remote_exact(const struct kt_ctx *ctx, const char *text, size_t len)
 {
-	print(ctx, text, len, false);
+	if (ctx->out.is_tty)
+		kt_remote_text(text, len);
+	else
+		kt_out_raw(text, len);
 }
 
-void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len)
+void kt_remote_json_line(const char *json, size_t len)
 {
-	print(ctx, text, len, true);
-	kt_out("\n", 1);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * TEXT_MAX_BYTES);
+
+	kt_buf_add(&b, json, len);
+	/* Inside a string it would be an escape: what is between values stays on the line. */
+	for (size_t i = 0; i < b.len; i++) {
+		if (b.ptr[i] == '\n' || b.ptr[i] == '\r' || b.ptr[i] == '\t')
+			b.ptr[i] = ' ';
+	}
+	kt_buf_addc(&b, '\n');
+	kt_out(b.ptr, b.len);
 }
 
 static void on_int(int signum)

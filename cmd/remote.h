@@ -71,12 +71,12 @@ KT_MUST_CHECK enum kt_code kt_remote_check_mode(
 KT_MUST_CHECK enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what,
 	const char *name, const char *given, struct kt_err *err);
 
-/*
- * Print len bytes and a line end on stdout: as they are to a file or pipe, sanitized to a terminal.
- */
-void kt_remote_line(const struct kt_ctx *ctx, const char *text, size_t len);
-/* As kt_remote_line() with several lines and no line end added. */
-void kt_remote_text(const struct kt_ctx *ctx, const char *text, size_t len);
+/* Print a JSON document of len bytes as one line on stdout; what a terminal obeys is escaped. */
+void kt_remote_json_line(const char *json, size_t len);
+/* Print len bytes of text on stdout, cleaned; LF and TAB stay. */
+void kt_remote_text(const char *text, size_t len);
+/* Print a value on stdout: to a terminal as kt_remote_text(), to a file or pipe as it is. */
+void kt_remote_exact(const struct kt_ctx *ctx, const char *text, size_t len);
 
 /* Count SIGINT from now on instead of dying of it. */
 void kt_remote_catch_int(void);

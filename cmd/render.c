@@ -6,9 +6,9 @@
  */
 #include "cmd/render.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "event/event.h"
-#include "text/clean.h"
 
 #include <string.h>
 
@@ -217,7 +217,7 @@ static void render_reasoning(struct kt_render *r, const struct kt_client_event *
 	if (enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", "")) && r->mid_line)
 		kt_buf_addc(r->cfg.side, '\n');
 	kt_clean_add(&clean, text, strlen(text), false);
-	kt_term_add(r->cfg.side, r->cfg.side_term, KT_STYLE_DIM, clean.ptr);
+	kt_term_add_text(r->cfg.side, r->cfg.side_term, KT_STYLE_DIM, clean.ptr);
 	if (clean.len)
 		r->mid_line = clean.ptr[clean.len - 1] != '\n';
 }
@@ -443,7 +443,7 @@ static void render_resolved(struct kt_render *r, const cJSON *data)
 
 	if (!r->cfg.inputs)
 		return;
-	kt_buf_addf(&b, "%s, by %s", kt_json_str_or(data, "decision", "answered"), by);
+	kt_clean_addf(&b, "%s, by %s", kt_json_str_or(data, "decision", "answered"), by);
 	kt_render_close(r);
 	add_note(r, KT_STYLE_YELLOW, "answered: ", b.ptr);
 }
@@ -452,7 +452,7 @@ static void render_handoff(struct kt_render *r, const cJSON *data)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 
-	kt_buf_addf(
+	kt_clean_addf(
 		&b, "%s to %s", kt_json_str_or(data, "from", "?"), kt_json_str_or(data, "to", "?"));
 	kt_render_close(r);
 	add_note(r, KT_STYLE_DIM, "agent: ", b.ptr);
@@ -492,7 +492,7 @@ static void render_error(struct kt_render *r, const struct kt_client_event *ev)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 
-	kt_buf_addf(&b, "%s (%s)", kt_json_str_or(ev->data, "message", "something went wrong"),
+	kt_clean_addf(&b, "%s (%s)", kt_json_str_or(ev->data, "message", "something went wrong"),
 		kt_json_str_or(ev->data, "code", "error"));
 	kt_render_close(r);
 	add_note(r, ev->parent ? KT_STYLE_DIM : KT_STYLE_RED,
@@ -511,7 +511,7 @@ static void render_done(struct kt_render *r, const struct kt_client_event *ev)
 	}
 	kt_render_close(r);
 	if (!kt_str_eq(stop, "end_turn") && !kt_str_eq(stop, "error"))
-		kt_buf_addf(&b, "%s  ", stop);
+		kt_clean_addf(&b, "%s  ", stop);
 	kt_render_figures(&b, r->cfg.side_term, ev->data);
 	if (b.len)
 		add_note(r, KT_STYLE_DIM, "", b.ptr);

@@ -6,13 +6,13 @@
  */
 #include "cmd/screen.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/lineedit.h"
 #include "cmd/remote.h"
-#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +101,7 @@ enum kt_code kt_screen_open(struct kt_ctx *ctx, struct kt_screen **out, struct k
 		return err ? err->code : KT_EIO;
 	}
 	if (s->raw)
-		kt_out(PASTE_ON, strlen(PASTE_ON));
+		kt_out_raw(PASTE_ON, strlen(PASTE_ON));
 	*out = s;
 	return KT_OK;
 }
@@ -114,9 +114,9 @@ void kt_screen_close(struct kt_screen *s)
 	s->state[0] = '\0';
 	kt_screen_update(s);
 	if (s->mid_line)
-		kt_out("\n", 1);
+		kt_out_raw("\n", 1);
 	if (s->raw) {
-		kt_out(PASTE_OFF, strlen(PASTE_OFF));
+		kt_out_raw(PASTE_OFF, strlen(PASTE_OFF));
 		kt_tty_restore(STDIN_FILENO, &s->saved);
 	}
 	if (s->fd)
@@ -187,7 +187,7 @@ void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, .
 		fold(clean.ptr, clean.len, (size_t)s->ctx->out.columns);
 	if (s->out.len ? s->out.ptr[s->out.len - 1] != '\n' : s->mid_line)
 		kt_buf_addc(&s->out, '\n');
-	kt_term_add(&s->out, &s->ctx->out, style, clean.ptr);
+	kt_term_add_text(&s->out, &s->ctx->out, style, clean.ptr);
 	kt_buf_addc(&s->out, '\n');
 }
 
@@ -232,7 +232,7 @@ static void take_output(struct kt_screen *s, struct kt_buf *b)
 	if (!n)
 		return;
 	clear_bottom(s, b);
-	kt_buf_add(b, s->out.ptr, n);
+	kt_term_pass(b, s->out.ptr, n, s->ctx->out.color);
 	s->mid_line = s->out.ptr[n - 1] != '\n';
 	kt_buf_drop(&s->out, n);
 	s->out.overflow = false;
@@ -289,7 +289,7 @@ void kt_screen_update(struct kt_screen *s)
 	if (!s->prompt && s->raw)
 		draw_state(s, &b);
 	if (b.len)
-		kt_out(b.ptr, b.len);
+		kt_out_raw(b.ptr, b.len);
 }
 
 /* --- input ------------------------------------------------------------------------------- */
@@ -331,7 +331,7 @@ static void finish_line(struct kt_screen *s)
 	if (s->raw)
 		kt_lineedit_leave(s->edit, &b);
 	if (b.len)
-		kt_out(b.ptr, b.len);
+		kt_out_raw(b.ptr, b.len);
 	s->prompt_drawn = false;
 	kt_lineedit_set(s->edit, "");
 }
@@ -344,11 +344,11 @@ static void suspend(struct kt_screen *s)
 
 	clear_bottom(s, &b);
 	kt_buf_adds(&b, PASTE_OFF);
-	kt_out(b.ptr, b.len);
+	kt_out_raw(b.ptr, b.len);
 	kt_tty_restore(s->fd, &s->saved);
 	(void)kill(0, SIGTSTP);
 	if (kt_tty_raw(s->fd, &now, NULL) == KT_OK)
-		kt_out(PASTE_ON, strlen(PASTE_ON));
+		kt_out_raw(PASTE_ON, strlen(PASTE_ON));
 	s->prompt_stale = true;
 }
 
@@ -375,7 +375,7 @@ static enum kt_screen_key read_edited(struct kt_screen *s)
 			suspend(s);
 			break;
 		case KT_LINE_CLEAR:
-			kt_out("\033[H\033[2J", 7);
+			kt_out_raw("\033[H\033[2J", 7);
 			break;
 		case KT_LINE_MORE:
 			break;

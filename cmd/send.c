@@ -5,6 +5,7 @@
  */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -12,7 +13,6 @@
 #include "cmd/remote.h"
 #include "cmd/render.h"
 #include "event/assembly.h"
-#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +148,7 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	if (ev->turn_id && !kt_str_eq(ev->turn_id, s->follow.turn_id))
 		return true;
 	if (s->args->stream) {
-		kt_remote_line(s->ctx, ev->json, ev->json_len);
+		kt_remote_json_line(ev->json, ev->json_len);
 	} else if (draws(s)) {
 		kt_render_event(s->render, ev);
 		flush(s);
@@ -358,7 +358,7 @@ static enum kt_code print_answer(const struct sending *s, struct kt_err *err)
 {
 	if (s->ctx->out.is_tty)
 		return KT_OK; /* drawn already */
-	kt_out(s->answer.ptr, s->answer.len);
+	kt_remote_text(s->answer.ptr, s->answer.len);
 	if (s->answer.len && s->answer.ptr[s->answer.len - 1] != '\n')
 		kt_out("\n", 1);
 	if (s->whole || kt_assembly_whole(&s->reply))
@@ -386,7 +386,7 @@ static enum kt_code print_json(struct sending *s, struct kt_err *err)
 	if (!kt_buf_ok(&b))
 		return kt_fail(
 			err, KT_ELIMIT, 0, "the answer is larger than %zu bytes (fixed)", b.max);
-	kt_remote_line(s->ctx, b.ptr, b.len);
+	kt_remote_json_line(b.ptr, b.len);
 	return KT_OK;
 }
 

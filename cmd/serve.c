@@ -6,6 +6,7 @@
 #include "cmd/cmd.h"
 
 #include "api/api.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -20,7 +21,6 @@
 #include "net/url.h"
 #include "pack/pack.h"
 #include "session/session.h"
-#include "text/clean.h"
 #include "text/json.h"
 
 #include <arpa/inet.h>
@@ -657,7 +657,7 @@ static bool damage_text(const char *line, size_t len, bool *out_member, struct k
 		name = kt_json_str_or(doc, "object", "?");
 	/* Names in workspaces are whatever a harness made of them. */
 	kt_clean_add(out, name, strlen(name), true);
-	kt_buf_addf(out, ": %s", kt_json_str_or(doc, "message", ""));
+	kt_clean_addf(out, ": %s", kt_json_str_or(doc, "message", ""));
 	return true;
 }
 

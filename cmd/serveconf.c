@@ -3,6 +3,7 @@
 #include "cmd/serveconf.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -323,7 +324,7 @@ void kt_serve_settings_print(const struct kt_serve_settings *s, bool json)
 
 		add_value(&v, &s->conf, &settings[i]);
 		if (!json) {
-			kt_buf_addf(&b, "%-18s = %-30s # %s\n", settings[i].name, v.ptr,
+			kt_clean_addf(&b, "%-18s = %-30s # %s\n", settings[i].name, v.ptr,
 				s->origins[i].text);
 			continue;
 		}

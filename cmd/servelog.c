@@ -3,6 +3,7 @@
 #include "cmd/servelog.h"
 
 #include "base/buf.h"
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/time.h"
 #include "text/json.h"
@@ -42,7 +43,7 @@ static void sink_text(void *arg, enum kt_log_level level, const char *source, co
 	char at[64];
 
 	kt_time_iso(kt_time_us(), true, at, sizeof(at));
-	kt_buf_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
+	kt_clean_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
 	put(&b);
 }
 

@@ -2,6 +2,7 @@
 /* karta sessions: list, show, tail, export and delete the sessions of a server. */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
@@ -161,7 +162,7 @@ static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 
 	snprintf(turns, sizeof(turns), "%lld", (long long)kt_json_int(s, "turns", 0));
 	cJSON_ArrayForEach (p, kt_json_arr(s, "participants"))
-		kt_buf_addf(&people, "%s%s (%s)", people.len ? ", " : "",
+		kt_clean_addf(&people, "%s%s (%s)", people.len ? ", " : "",
 			kt_json_str_or(p, "name", "?"), kt_json_str_or(p, "type", "?"));
 	kt_remote_field(&b, ctx, "id", kt_json_str(s, "id"));
 	kt_remote_field(&b, ctx, "title", kt_json_str(s, "title"));
@@ -275,7 +276,7 @@ static void tail_event(void *arg, const struct kt_client_event *ev)
 	struct tail *t = arg;
 
 	if (t->ctx->json) {
-		kt_remote_line(t->ctx, ev->json, ev->json_len);
+		kt_remote_json_line(ev->json, ev->json_len);
 		return;
 	}
 	kt_render_event(t->render, ev);
@@ -379,14 +380,14 @@ static void export_defaults(void *p)
 
 static void export_line(void *arg, const struct kt_client_event *ev)
 {
-	kt_remote_line(arg, ev->json, ev->json_len);
+	kt_remote_json_line(ev->json, ev->json_len);
 }
 
 static void add_tool(struct kt_buf *b, const cJSON *data)
 {
 	if (!kt_str_eq(kt_json_str(data, "state"), "running"))
 		return;
-	kt_buf_addf(b, "- `%s` ", kt_json_str_or(data, "tool_name", "tool"));
+	kt_clean_addf(b, "- `%s` ", kt_json_str_or(data, "tool_name", "tool"));
 	kt_render_gist(b, kt_json_get(data, "tool_input"), 200);
 	kt_buf_addc(b, '\n');
 }
@@ -403,7 +404,7 @@ static void add_reply(struct kt_buf *b, const struct markdown *md, const cJSON *
 
 	if (!*text)
 		return;
-	kt_buf_addf(b, "\n## %s\n\n", kt_json_str_or(data, "agent", "assistant"));
+	kt_clean_addf(b, "\n## %s\n\n", kt_json_str_or(data, "agent", "assistant"));
 	if (!kt_json_bool(m, "truncated", false))
 		kt_buf_adds(b, text);
 	else
@@ -431,21 +432,22 @@ static void export_markdown(void *arg, const struct kt_client_event *ev)
 	} else if (kt_str_eq(ev->type, "tool_use")) {
 		add_tool(&b, ev->data);
 	} else if (kt_str_eq(ev->type, "error")) {
-		kt_buf_addf(&b, "\n**Error:** %s (%s)\n\n", kt_json_str_or(ev->data, "message", ""),
+		kt_clean_addf(&b, "\n**Error:** %s (%s)\n\n",
+			kt_json_str_or(ev->data, "message", ""),
 			kt_json_str_or(ev->data, "code", "error"));
 	} else if (kt_str_eq(ev->type, "done")) {
 		add_reply(&b, md, ev->data);
 	}
-	kt_remote_text(md->ctx, b.ptr, b.len);
+	kt_remote_text(b.ptr, b.len);
 }
 
 static void export_head(const struct kt_ctx *ctx, const cJSON *doc, const char *id)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 
-	kt_buf_addf(&b, "# %s\n\nSession `%s`, %s\n\n", kt_json_str_or(doc, "title", id), id,
+	kt_clean_addf(&b, "# %s\n\nSession `%s`, %s\n\n", kt_json_str_or(doc, "title", id), id,
 		kt_json_str_or(doc, "created_at", ""));
-	kt_remote_text(ctx, b.ptr, b.len);
+	kt_remote_text(b.ptr, b.len);
 }
 
 static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_err *err)

@@ -3,13 +3,13 @@
 #include "cmd/ship.h"
 
 #include "app/app.h"
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/ci.h"
 #include "cmd/remote.h"
-#include "text/clean.h"
 #include "text/toml.h"
 
 #include <signal.h>
@@ -263,11 +263,11 @@ static void put_line(struct kt_talk *t, enum kt_style style, const char *text)
 
 	if (t->progress)
 		kt_progress_clear(t->progress);
-	kt_term_clean(&clean, text, strlen(text), true);
+	kt_clean_add(&clean, text, strlen(text), true);
 	kt_ci_defuse(clean.ptr);
 	kt_buf_adds(&b, t->prefix);
 	kt_term_add(&b, &t->ctx->errt, style, clean.ptr);
-	kt_say(&loud, "%s", b.ptr);
+	kt_say_built(&loud, &b);
 }
 
 void kt_talk_say(struct kt_talk *t, const char *fmt, ...)

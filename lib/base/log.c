@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -30,8 +31,8 @@ void kt_log_set(kt_log_fn fn, void *arg, enum kt_log_level lowest)
 }
 
 /*
- * Copy text so that it is one line and cannot drive a terminal: control characters (C0, DEL, C1)
- * and bytes that are not UTF-8 come out as \n, \r, \t or \xNN.
+ * Copy text so that it is one line and cannot drive a terminal: control characters, those that
+ * reorder or hide text, and bytes that are not UTF-8 come out as \n, \r, \t or \xNN.
  */
 static void escape(char *out, size_t size, const char *text, size_t len)
 {
@@ -43,7 +44,7 @@ static void escape(char *out, size_t size, const char *text, size_t len)
 		unsigned char c = (unsigned char)text[i];
 		char code[8];
 
-		if (used && cp >= 0x20 && (cp < 0x7f || cp >= 0xa0)) {
+		if (used && cp >= 0x20 && cp != 0x7f && !kt_clean_is_unsafe(cp)) {
 			if (n + used >= size)
 				break;
 			memcpy(out + n, text + i, used);

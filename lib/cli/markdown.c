@@ -7,6 +7,7 @@
  */
 #include "cli/markdown.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "cli/fold_private.h"
@@ -187,7 +188,7 @@ static void add_inline(struct kt_buf *b, const char *s, size_t len)
 
 		while (n < len && s[n] != '\t' && s[n] != '\n' && s[n] != '\r')
 			n++;
-		kt_term_clean(b, s, n, true);
+		kt_clean_add(b, s, n, true);
 		if (n < len) {
 			kt_buf_addc(b, ' ');
 			n++;
@@ -254,7 +255,7 @@ static void add_entity(struct kt_buf *b, const char *s, size_t len)
 		struct kt_buf one = KT_BUF_INIT(8);
 
 		kt_utf8_add(&one, cp);
-		kt_term_clean(b, one.ptr, one.len, true);
+		kt_clean_add(b, one.ptr, one.len, true);
 		kt_buf_release(&one);
 		return;
 	}
@@ -386,7 +387,7 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 		break;
 	case MD_TEXT_CODE:
 		if (d->in_code) {
-			kt_term_clean(&d->text, s, len, false);
+			kt_clean_add(&d->text, s, len, false);
 			break;
 		}
 		add_inline(&d->text, s, len);
@@ -771,7 +772,7 @@ void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *m
 	if (!copy || md_parse(copy, (MD_SIZE)len + 1, &parser, &d) != 0) {
 		/* Out of memory: the words are worth more than their looks. */
 		kt_buf_truncate(b, before);
-		kt_term_clean(b, md, len, false);
+		kt_clean_add(b, md, len, false);
 	}
 	clear_table(&d);
 	kt_buf_release(&d.text);

@@ -3,6 +3,7 @@
  * One line of progress, redrawn in place. Drawn by the caller's updates only: no thread, no timer,
  * so nothing is left behind when the caller is killed. Write errors are ignored: progress is talk.
  */
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -70,7 +71,7 @@ void kt_progress_update(struct kt_progress *p, const char *text)
 		return;
 	if (p->drawn_us && now - p->drawn_us < EACH_US)
 		return;
-	kt_term_clean(&clean, text, strlen(text), true);
+	kt_clean_add(&clean, text, strlen(text), true);
 	kt_buf_adds(&line, "\r\033[K");
 	kt_term_add(&line, &p->t, KT_STYLE_CYAN,
 		p->t.utf8 ? dots[p->frame % KT_ARRAY_LEN(dots)]

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Questions on a terminal. Asks only where somebody can answer; never guesses an answer. */
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/term.h"
@@ -38,7 +39,7 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 		(void)kt_fail(err, KT_ECONFIRM, 0, "a confirmation is needed: %s", question);
 		return kt_hint(err, "there is no terminal to ask on; say %s to confirm", flag_name);
 	}
-	kt_term_clean(&text, question, strlen(question), true);
+	kt_clean_add(&text, question, strlen(question), true);
 	kt_buf_adds(&text, " [y/N] ");
 	code = kt_fs_write_all(out_fd, text.ptr, text.len, err);
 	if (code == KT_OK)

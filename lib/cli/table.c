@@ -3,6 +3,7 @@
  * Tables for listings: columns as wide as their widest cell, two blanks between. Cells come from
  * anywhere (file names, model output), so each is cleaned when it is added.
  */
+#include "base/clean.h"
 #include "base/str.h"
 #include "cli/term.h"
 
@@ -31,7 +32,7 @@ void kt_table_row(struct kt_table *tb, const char *const *cells)
 		const char *text = cells[i] ? cells[i] : "";
 		struct kt_buf b = KT_BUF_INIT(CELL_MAX_BYTES);
 
-		kt_term_clean(&b, text, strlen(text), true);
+		kt_clean_add(&b, text, strlen(text), true);
 		kt_vec_push(&tb->cells, kt_buf_take(&b));
 	}
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a terminal can do, styles, widths, and text made safe to print. Renders into buffers only.
- * The escapes equal those of text/clean.h, which stands beside this module and cannot be used here.
+ * What a terminal can do, styles, widths, and the last look at text on its way out. Renders into
+ * buffers only.
  */
 #include "cli/term.h"
 
+#include "base/clean.h"
 #include "base/env.h"
 #include "base/str.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#define SGR_END "\033[0m"
+#define STYLE_MAX_BYTES 24 /* every style at once */
 
 static bool env_utf8(void)
 {
@@ -78,15 +82,95 @@ const char *kt_term_sgr(enum kt_style style)
 	return sgr[style];
 }
 
-void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s)
+static void add_styled(struct kt_buf *b, const struct kt_term *t, enum kt_style style,
+	const char *s, bool one_line)
 {
 	bool styled = t->color && style != KT_STYLE_NONE && *s;
 
 	if (styled)
 		kt_buf_adds(b, kt_term_sgr(style));
-	kt_buf_adds(b, s);
+	kt_clean_add(b, s, strlen(s), one_line);
 	if (styled)
-		kt_buf_adds(b, "\033[0m");
+		kt_buf_adds(b, SGR_END);
+}
+
+void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s)
+{
+	add_styled(b, t, style, s, true);
+}
+
+void kt_term_add_text(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s)
+{
+	add_styled(b, t, style, s, false);
+}
+
+/* Bytes of the style at s as this module and Markdown make them (none hides text); 0 = it is none.
+ */
+static size_t style_len(const char *s, size_t len)
+{
+	static const char codes[] = " 0 1 2 3 4 9 31 32 33 34 35 36 ";
+	char code[5] = " ";
+	size_t n = 1;
+
+	if (len < 3 || s[1] != '[')
+		return 0;
+	for (size_t i = 2; i < len && i < STYLE_MAX_BYTES; i++) {
+		if (s[i] >= '0' && s[i] <= '9' && n < sizeof(code) - 2) {
+			code[n++] = s[i];
+			continue;
+		}
+		code[n] = ' ';
+		code[n + 1] = '\0';
+		if (n == 1 || (s[i] != ';' && s[i] != 'm') || !strstr(codes, code))
+			return 0;
+		if (s[i] == 'm')
+			return i + 1;
+		n = 1;
+	}
+	return 0;
+}
+
+static void add_escape(struct kt_buf *b, uint32_t cp)
+{
+	if (cp >= 0x10000)
+		kt_buf_addf(b, "\\u%04x\\u%04x", (unsigned)(0xd800 + ((cp - 0x10000) >> 10)),
+			(unsigned)(0xdc00 + ((cp - 0x10000) & 0x3ff)));
+	else
+		kt_buf_addf(b, "\\u%04x", (unsigned)cp);
+}
+
+void kt_term_pass(struct kt_buf *b, const char *s, size_t len, bool styles)
+{
+	for (size_t i = 0; i < len;) {
+		size_t from = i, n = 0;
+		uint32_t cp = 0;
+
+		while (i < len && (unsigned char)s[i] >= 0x20 && (unsigned char)s[i] < 0x7f)
+			i++;
+		kt_buf_add(b, s + from, i - from);
+		if (i == len)
+			break;
+		if (s[i] == '\033' && styles)
+			n = style_len(s + i, len - i);
+		if (!n && (unsigned char)s[i] < 0x80) {
+			cp = (unsigned char)s[i];
+			if (cp == '\n' || cp == '\t')
+				n = 1;
+		} else if (!n) {
+			n = kt_utf8_decode(s + i, len - i, &cp);
+			if (!n)
+				cp = 0xfffd;
+			else if (kt_clean_is_unsafe(cp))
+				from = i + n, n = 0;
+		}
+		if (n) {
+			kt_buf_add(b, s + i, n);
+			i += n;
+		} else {
+			add_escape(b, cp);
+			i = from > i ? from : i + 1;
+		}
+	}
 }
 
 /* Bytes of the escape sequence at s (ESC [ ... final byte), 0 when it is none. */
@@ -122,34 +206,4 @@ size_t kt_term_width(const char *s)
 		i += n ? n : 1;
 	}
 	return width;
-}
-
-/* Characters that reorder text and so make it show what it is not (Unicode TR 36). */
-static bool is_bidi(uint32_t cp)
-{
-	return cp == 0x061c || cp == 0x200e || cp == 0x200f || (cp >= 0x202a && cp <= 0x202e) ||
-		(cp >= 0x2066 && cp <= 0x2069);
-}
-
-void kt_term_clean(struct kt_buf *b, const char *s, size_t len, bool one_line)
-{
-	for (size_t i = 0; i < len;) {
-		uint32_t cp;
-		size_t n = kt_utf8_decode(s + i, len - i, &cp);
-
-		if (!n) {
-			kt_buf_addf(b, "\\x%02x", (unsigned char)s[i]);
-			n = 1;
-		} else if (!one_line && (cp == '\n' || cp == '\t')) {
-			kt_buf_addc(b, s[i]);
-		} else if (cp < 0x20 || cp == 0x7f) {
-			kt_buf_addf(b, "\\x%02x", (unsigned)cp);
-		} else if ((cp >= 0x80 && cp < 0xa0) || is_bidi(cp) || cp == 0x2028 ||
-			cp == 0x2029) {
-			kt_buf_addf(b, "\\u%04x", (unsigned)cp);
-		} else {
-			kt_buf_add(b, s + i, n);
-		}
-		i += n;
-	}
 }

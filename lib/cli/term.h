@@ -39,13 +39,17 @@ enum kt_style {
 	KT_STYLE_ITALIC,
 	KT_STYLE_UNDERLINE,
 };
-/* Append s in a style; plain without color. */
+/* Append s, cleaned as one line (base/clean.h), in a style; plain without color. */
 void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s);
+/* As kt_term_add(), with LF and TAB as they are. */
+void kt_term_add_text(
+	struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s);
 /*
- * Append len bytes of text of unknown origin, safe to print: control and bidirectional characters
- * and invalid UTF-8 become visible escapes. LF and TAB stay unless one_line.
+ * The last look at what is written: append len bytes of rendered text. LF, TAB and (with `styles`)
+ * the styles that this module makes pass; every other character that a terminal obeys becomes
+ * \uXXXX, which is also right inside a JSON string. What comes out passes unchanged again.
  */
-void kt_term_clean(struct kt_buf *b, const char *s, size_t len, bool one_line);
+void kt_term_pass(struct kt_buf *b, const char *s, size_t len, bool styles);
 /* The escape sequence of a style ("" for KT_STYLE_NONE). */
 const char *kt_term_sgr(enum kt_style style);
 /* Columns that s takes (escape sequences not counted). */

@@ -13,6 +13,7 @@
  */
 #include "session/session_private.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -20,7 +21,6 @@
 #include "crypto/crypto.h"
 #include "harness/harness_env.h"
 #include "proc/proc.h"
-#include "text/clean.h"
 #include "text/redact.h"
 
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sanitizer and redaction: cleaned text is valid UTF-8 without control or bidirectional
- * characters (but LF and TAB), and cleaning it again changes nothing. Redacted text never grows
+ * Sanitizer and redaction: cleaned text is valid UTF-8 without control characters (but LF and
+ * TAB) and without those that reorder or hide text, and cleaning it again changes nothing. Redacted text never grows
  * by more than its marks and redacting does not crash.
  */
 #include "base/str.h"
-#include "text/clean.h"
+#include "base/clean.h"
 #include "text/redact.h"
 
 #include <stdlib.h>
@@ -26,8 +26,8 @@ static void check(const char *s, size_t len, bool one_line)
 
 		if (n == 0 || (cp < 0x20 && (one_line || (cp != '\n' && cp != '\t'))) ||
 			(cp >= 0x7f && cp < 0xa0) || (cp >= 0x2028 && cp <= 0x202e) ||
-			(cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f ||
-			cp == 0x61c)
+			(cp >= 0x2060 && cp <= 0x206f) || cp == 0x200b || cp == 0x200e ||
+			cp == 0x200f || cp == 0x61c || cp == 0xfeff)
 			abort();
 		i += n;
 	}

@@ -102,25 +102,43 @@ static void test_add_and_width(void **state)
 	assert_int_equal(kt_term_width("\033["), 0);
 }
 
-static void clean_is(const char *in, size_t len, bool one_line, const char *want)
+static void pass_is(const char *in, bool styles, const char *want)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	KT_AUTO_BUF struct kt_buf again = KT_BUF_INIT(1024);
 
-	kt_term_clean(&b, in, len, one_line);
+	kt_term_pass(&b, in, strlen(in), styles);
 	assert_string_equal(b.ptr, want);
+	kt_term_pass(&again, b.ptr, b.len, styles);
+	assert_string_equal(again.ptr, want);
 }
 
-static void test_clean(void **state)
+static void test_pass(void **state)
 {
-	clean_is("a\nb\tc", 5, false, "a\nb\tc");
-	clean_is("a\nb\tc", 5, true, "a\\x0ab\\x09c");
-	clean_is("\033[31m\r\x7f", 7, false, "\\x1b[31m\\x0d\\x7f");
-	clean_is("a\0b", 3, false, "a\\x00b");
-	clean_is("\xff\xc3", 2, false, "\\xff\\xc3");
-	clean_is("\xc2\x9b", 2, false, "\\u009b");
-	clean_is("\xe2\x80\xae", 3, false, "\\u202e");
-	clean_is("\xe2\x81\xa6", 3, false, "\\u2066");
-	clean_is("\xf0\x9f\x90\x9b", 4, true, "\xf0\x9f\x90\x9b");
+	pass_is("a\n\tb", false, "a\n\tb");
+	pass_is("\033[31mred\033[0m", true, "\033[31mred\033[0m");
+	pass_is("\033[0;1;3;36mx\033[0m", true, "\033[0;1;3;36mx\033[0m");
+	pass_is("\033[31mred", false, "\\u001b[31mred");
+	/* What hides, colors the ground, or is no style at all. */
+	pass_is("\033[8mx", true, "\\u001b[8mx");
+	pass_is("\033[31;7mx", true, "\\u001b[31;7mx");
+	pass_is("\033[41mx\033[2Jy", true, "\\u001b[41mx\\u001b[2Jy");
+	pass_is("\033[;mx\033[mx", true, "\\u001b[;mx\\u001b[mx");
+	pass_is("\033[0001mx\033[", true, "\\u001b[0001mx\\u001b[");
+	pass_is("\033]0;t\007\r\x7f", true, "\\u001b]0;t\\u0007\\u000d\\u007f");
+	pass_is("\xc2\x9b" "1m\xe2\x80\xae\xff", true, "\\u009b1m\\u202e\\ufffd");
+	pass_is("\xf3\xa0\x81\x81", true, "\\udb40\\udc41");
+	pass_is("\xf0\x9f\x90\x9b", true, "\xf0\x9f\x90\x9b");
+}
+
+static void test_add_cleans(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	const struct kt_term t = { .color = true };
+
+	kt_term_add(&b, &t, KT_STYLE_RED, "a\n\033[0m");
+	kt_term_add_text(&b, &t, KT_STYLE_NONE, "a\n\033[0m");
+	assert_string_equal(b.ptr, "\033[31ma\\n\\x1b[0m\033[0ma\n\\x1b[0m");
 }
 
 static void test_table(void **state)
@@ -244,7 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_init),
 		cmocka_unit_test(test_add_and_width),
-		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_pass),
+		cmocka_unit_test(test_add_cleans),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_confirm),
