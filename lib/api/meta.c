@@ -318,10 +318,16 @@ void kt_api_healthz(struct kt_call *c, const struct kt_params *p)
 void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 {
 	static const char ready[] = "{\"status\":\"ready\"}\n";
+	struct kt_err err = KT_ERR_INIT;
 
 	if (c->api->draining) {
 		kt_exchange_header(c->ex, "Retry-After", "5");
 		kt_api_fail(c, 503, "draining", "the server is shutting down", NULL);
+		return;
+	}
+	if (kt_sessions_health(c->api->cfg.sessions, &err) != KT_OK) {
+		kt_exchange_header(c->ex, "Retry-After", "5");
+		kt_api_fail(c, 503, "storage_failed", err.msg, NULL);
 		return;
 	}
 	kt_respond_static(c->ex, 200, "application/json", ready, sizeof(ready) - 1);

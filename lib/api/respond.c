@@ -2,6 +2,7 @@
 /* Reading bodies, writing answers and problems. */
 #include "api/api_private.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
@@ -81,6 +82,14 @@ void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)
 		if (map[i].status == 503 || map[i].status == 429)
 			kt_exchange_header(c->ex, "Retry-After", "1");
 		kt_api_fail(c, map[i].status, map[i].name, err->msg, NULL);
+		return;
+	}
+	if (err->code == KT_EIO && kt_errno_disk(err->sys)) {
+		kt_exchange_header(c->ex, "Retry-After", "5");
+		if (kt_errno_full(err->sys))
+			kt_api_fail(c, 507, "storage_full", err->msg, NULL);
+		else
+			kt_api_fail(c, 503, "storage_failed", err->msg, NULL);
 		return;
 	}
 	kt_api_fail(c, kt_code_http(err->code), kt_code_name(err->code), err->msg, NULL);

@@ -305,9 +305,15 @@ static void send_deleted(struct kt_call *c, void *data)
 void kt_api_sessions_delete(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_session *s = kt_api_session(c, p->value[0]);
+	struct kt_err err = KT_ERR_INIT;
 
 	if (!s)
 		return;
+	/* Nobody could be told that it is done. */
+	if (c->by && kt_sessions_health(c->api->cfg.sessions, &err) != KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
 	kt_session_delete(s);
 	kt_api_durable(c, send_deleted, NULL, NULL);
 }

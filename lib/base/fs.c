@@ -185,6 +185,17 @@ enum kt_code kt_fs_read(const char *path, struct kt_buf *b, struct kt_err *err)
 	return code;
 }
 
+bool kt_errno_full(int sys)
+{
+	return sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
+}
+
+bool kt_errno_disk(int sys)
+{
+	return sys == EIO || sys == EROFS || sys == ENODEV || sys == ENXIO || sys == ESTALE ||
+		kt_errno_full(sys);
+}
+
 enum kt_code kt_fs_write_all(int fd, const void *data, size_t len, struct kt_err *err)
 {
 	const char *p = data;

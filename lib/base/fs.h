@@ -37,6 +37,9 @@ KT_MUST_CHECK enum kt_code kt_fs_write_atomic(const char *path, const void *data
 /* Create path with the content; KT_ECONFLICT when it exists already. */
 KT_MUST_CHECK enum kt_code kt_fs_write_new(
 	const char *path, const void *data, size_t len, mode_t mode, struct kt_err *err);
+/* What an errno says of the disk: it has no room (or a quota or limit has none), it fails. */
+bool kt_errno_full(int sys);
+bool kt_errno_disk(int sys);
 /* Write all of len bytes to fd, through short writes and EINTR. */
 KT_MUST_CHECK enum kt_code kt_fs_write_all(
 	int fd, const void *data, size_t len, struct kt_err *err);

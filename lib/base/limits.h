@@ -57,6 +57,8 @@
 #define KT_TURN_FIRST_EVENT_MS 120000 /* prompt until the first event */
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */
 #define KT_TURN_CANCEL_MS 5000 /* interrupt until the turn's end, then the process is killed */
+#define KT_MEND_MS 5000 /* a disk that failed or was full is tried again after that at most */
+#define KT_REWRITE_PAUSE_MS 60000 /* after a rewrite of the session journal that failed */
 #define KT_SETUP_MS 600000 /* a setup script, which may install packages */
 #define KT_MAX_NOISE_LINES 1000 /* of the stderr of a harness in one turn that go to the log */
 #define KT_MAX_SETUP_LINES 1000 /* of a setup script's output that go to the log */

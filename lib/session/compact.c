@@ -12,7 +12,9 @@
 #include "session/session_private.h"
 
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +79,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	}
 	(void)close(reg->journal_fd);
 	reg->journal_fd = KT_STEAL_FD(fd);
+	reg->journal_torn = false;
 	reg->journal_size = size;
 	reg->journal_lines = reg->n_sessions + reg->idem_order.len + reg->journal_damaged;
 	return KT_OK;
@@ -92,8 +95,15 @@ struct sync_job {
 
 static void give_up(struct kt_sessions *reg, const char *why)
 {
-	kt_log(KT_LOG_ERROR, "session", "the session journal cannot be rewritten: %s", why);
-	kt_copy_drop(reg);
+	/* Of one that is broken the log was told, and the next try comes soon. */
+	if (!reg->journal_broken)
+		kt_log(KT_LOG_ERROR, "session", "the session journal cannot be rewritten: %s", why);
+	reg->copy_after_us = kt_mono_us() + (int64_t)KT_REWRITE_PAUSE_MS * 1000;
+	/* Its name may be the journal's already. */
+	if (reg->placing)
+		reg->copy->lost = true;
+	else
+		kt_copy_drop(reg);
 }
 
 static void run_sync(struct kt_job *job)
@@ -164,7 +174,7 @@ void kt_copy_begin(struct kt_sessions *reg)
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_copy *copy;
 
-	if (reg->copy)
+	if (reg->copy || reg->placing)
 		return;
 	copy = kt_calloc(1, sizeof(*copy));
 	KT_AUTOFREE char *path = kt_journal_path(reg);
@@ -187,6 +197,11 @@ void kt_copy_flush(struct kt_sessions *reg)
 	struct kt_copy *copy = reg->copy;
 	struct kt_err err = KT_ERR_INIT;
 
+	if (copy->lost) {
+		copy->lines.overflow = false;
+		kt_buf_clear(&copy->lines);
+		return;
+	}
 	if (!kt_buf_ok(&copy->lines)) {
 		give_up(reg, "out of memory");
 		return;
@@ -211,16 +226,19 @@ bool kt_copy_is_due(const struct kt_sessions *reg)
 	return reg->copy && reg->copy->durable;
 }
 
-void kt_copy_swap(struct kt_sessions *reg)
+bool kt_copy_swap(struct kt_sessions *reg)
 {
 	struct kt_copy *copy = reg->copy;
+	bool lost = copy->lost;
 
 	(void)close(reg->journal_fd);
 	reg->journal_fd = KT_STEAL_FD(copy->fd);
 	reg->journal_size = copy->size;
 	reg->journal_lines = copy->n_lines;
+	reg->journal_torn = lost && ftruncate(reg->journal_fd, copy->size) != 0;
 	free(KT_STEAL(copy->path)); /* it has another name now */
 	kt_copy_drop(reg);
+	return !lost;
 }
 
 void kt_copy_drop(struct kt_sessions *reg)

@@ -150,21 +150,47 @@ static void maybe_compact(struct kt_sessions *reg)
 	struct kt_err err = KT_ERR_INIT;
 	size_t live = reg->n_sessions + reg->idem_order.len;
 
-	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING)
+	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING ||
+		kt_mono_us() < reg->copy_after_us)
 		return;
-	if (reg->control)
+	if (reg->control) {
 		kt_copy_begin(reg);
-	else if (kt_journal_compact(reg, &err) != KT_OK)
+	} else if (kt_journal_compact(reg, &err) != KT_OK) {
 		kt_log(KT_LOG_ERROR, "session", "%s", err.msg);
+		reg->copy_after_us = kt_mono_us() + (int64_t)KT_REWRITE_PAUSE_MS * 1000;
+	}
 }
 
 /* Half a line must not stay in front of the next one. */
 static void cut_back(struct kt_sessions *reg)
 {
-	if (ftruncate(reg->journal_fd, reg->journal_size) == 0)
-		return;
-	kt_log(KT_LOG_ERROR, "session", "cannot mend the session journal: %s", strerror(errno));
-	reg->journal_broken = true;
+	if (ftruncate(reg->journal_fd, reg->journal_size) != 0)
+		reg->journal_torn = true;
+}
+
+/*
+ * Write lines into the file. One that is broken will be replaced; until then it gets what it takes,
+ * for a server that is killed before.
+ */
+static bool write_lines(struct kt_sessions *reg, struct kt_err *err)
+{
+	struct kt_buf *b = &reg->lines;
+
+	if (reg->journal_torn)
+		return false;
+	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, err) != KT_OK) {
+		cut_back(reg);
+		return false;
+	}
+	reg->journal_size += (int64_t)b->len;
+	return true;
+}
+
+/* A file that only lacked room has all that it had: the lines wait. A local server has one line,
+ * and writes everything anew. */
+static bool may_wait(const struct kt_sessions *reg, int error)
+{
+	return reg->control && !reg->journal_torn && kt_errno_full(error);
 }
 
 void kt_journal_flush(struct kt_sessions *reg)
@@ -176,22 +202,21 @@ void kt_journal_flush(struct kt_sessions *reg)
 		kt_copy_flush(reg);
 	if (!b->len)
 		return;
-	if (kt_fs_write_all(reg->journal_fd, b->ptr, b->len, &err) != KT_OK) {
-		kt_log(KT_LOG_ERROR, "session", "cannot write the session journal: %s", err.msg);
-		cut_back(reg);
-		reg->journal_failed = true;
-		/* A local server goes on without; a hosting one tries them again. */
-		if (!reg->control)
-			kt_buf_clear(b);
-		return;
+	if (!write_lines(reg, &err) && !reg->journal_broken) {
+		reg->journal_failed = may_wait(reg, err.sys);
+		kt_journal_trouble(reg, !reg->journal_failed, err.sys, "write");
+		if (reg->journal_failed)
+			return;
 	}
-	reg->journal_failed = false;
-	reg->journal_size += (int64_t)b->len;
 	reg->written += b->len;
 	if (b->cap > LINES_KEEP_BYTES * (reg->control ? 64 : 1))
 		kt_buf_release(b);
 	else
 		kt_buf_clear(b);
+	if (reg->journal_broken)
+		return;
+	if (reg->journal_failed)
+		kt_journal_mended(reg);
 	maybe_compact(reg);
 }
 
@@ -203,10 +228,12 @@ static void line_end(struct kt_sessions *reg, size_t from, bool copied)
 	kt_buf_addc(b, '\n');
 	if (!kt_buf_ok(b) || b->len - from > LINE_MAX_BYTES) {
 		kt_log(KT_LOG_ERROR, "session", "a journal line is too long and was not written");
-		if (!kt_buf_ok(b))
-			reg->journal_broken = true;
+		bool full = !kt_buf_ok(b);
+
 		b->overflow = false;
 		kt_buf_truncate(b, from);
+		if (full)
+			kt_journal_trouble(reg, true, 0, "keep what waits for");
 		return;
 	}
 	reg->journal_lines++;
@@ -429,6 +456,7 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_journal_path(reg);
 	KT_AUTOFD int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	struct kt_err failed = KT_ERR_INIT;
 	int64_t whole = 0;
 	struct stat st;
 
@@ -444,7 +472,10 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 		return kt_fail(err, KT_EIO, errno, "cannot mend '%s'", path);
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_size = whole;
-	if (reg->journal_lines > reg->n_sessions + reg->idem_order.len + COMPACT_LINES)
-		return kt_journal_compact(reg, err);
+	/* One that is long is no reason not to start. */
+	if (reg->journal_lines > reg->n_sessions + reg->idem_order.len + COMPACT_LINES &&
+		kt_journal_compact(reg, &failed) != KT_OK)
+		kt_log(KT_LOG_ERROR, "session", "the session journal cannot be rewritten: %s",
+			failed.msg);
 	return KT_OK;
 }

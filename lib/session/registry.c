@@ -18,7 +18,6 @@
 #define SWEEP_MS (10 * 60 * 1000)
 #define SWEEP_SESSIONS 500 /* looked at in one go */
 #define RETENTION_MS (24 * 3600 * 1000) /* while the release's own setting is not known */
-#define STUCK_BYTES (16 * 1024 * 1024) /* of journal lines that cannot be written */
 
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg)
 {
@@ -175,10 +174,7 @@ static enum kt_code check_new(
 	if (n->parent_id && !may_be_parent(reg, n->parent_id, n->target))
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no session '%s' to be the parent",
 			n->parent_id);
-	if (reg->control &&
-		(reg->journal_broken || (reg->journal_failed && reg->lines.len > STUCK_BYTES)))
-		return kt_fail(err, KT_EIO, 0, "the session journal cannot be written");
-	return KT_OK;
+	return reg->control ? kt_sessions_health(reg, err) : KT_OK;
 }
 
 enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_new *n,
@@ -517,6 +513,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_sync_release(reg);
 	kt_doomed_release(reg);
 	kt_copy_drop(reg);
+	kt_journal_last_chance(reg);
 	kt_setups_release(reg);
 	while (reg->newest) {
 		struct kt_session *s = reg->newest;
@@ -528,6 +525,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_apps_release(reg);
 	kt_loop_undefer(reg->loop, &reg->tick);
 	kt_timer_free(reg->sweep);
+	kt_timer_free(reg->mend);
 	kt_timer_free(reg->drain_timer);
 	kt_idem_release(reg);
 	kt_map_release(&reg->by_id);

@@ -187,6 +187,12 @@ const struct kt_target *kt_session_target(const struct kt_session *s);
  * fdatasync, off the loop, serves all who wait). On a local server fn is called at once.
  */
 void kt_sessions_sync(struct kt_sessions *reg, kt_prepared_fn fn, void *arg);
+/*
+ * Whether the journal can be written. While it cannot (full or failing disk), it is tried again and
+ * again; with control no session is made and no message taken until then, without it things go on
+ * in memory. Returns KT_OK or KT_EIO (err->sys: errno).
+ */
+KT_MUST_CHECK enum kt_code kt_sessions_health(const struct kt_sessions *reg, struct kt_err *err);
 
 /* The Idempotency-Key of a request that makes something. */
 struct kt_request_key {

@@ -72,6 +72,7 @@ struct kt_copy {
 	struct kt_session *at; /* the next to be written */
 	bool whole; /* everything is in it; what is new goes to both files */
 	bool durable; /* and on disk, but for what came meanwhile */
+	bool lost; /* writing failed while it was put in place */
 	struct kt_buf lines; /* what came meanwhile and belongs into it */
 	size_t n_lines;
 	int64_t size;
@@ -111,12 +112,18 @@ struct kt_sessions {
 	size_t journal_damaged; /* how many */
 	struct kt_defer tick; /* writes them, with control */
 	bool journal_failed; /* the last write failed; `lines` are tried again */
-	bool journal_broken; /* lines were lost, or the disk forgot some: nothing is durable */
+	bool journal_broken; /* what the file has is not known: it is rewritten from memory */
+	bool journal_torn; /* the file ends in half a line: nothing may follow */
+	struct kt_err trouble; /* why nothing is durable now; code KT_OK: it is. See mend.c */
+	struct kt_timer *mend; /* tries again, or NULL */
+	int64_t mend_ms;
 	uint64_t written, synced; /* counts of bytes, to know whether a sync would do anything */
 	struct kt_vec waiting; /* struct sync_waiter of sync.c */
 	bool syncing;
+	bool placing; /* the sync puts the rewrite in the journal's place */
 	struct kt_vec doomed; /* char *: deleted sessions whose folders go when that is on disk */
 	struct kt_copy *copy; /* or NULL */
+	int64_t copy_after_us; /* one failed: none before that, unless the journal is broken */
 	uint32_t copies; /* numbers the rewrites, for kt_session.copied */
 	struct kt_timer *sweep; /* event retention, unused releases */
 	struct kt_session *sweep_at; /* where the pass over the sessions goes on, or NULL */
@@ -132,7 +139,7 @@ KT_MUST_CHECK enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_er
 /* The state of a session; with what kt_used_begin() said, when that is of this session. */
 void kt_journal_session(struct kt_sessions *reg, struct kt_session *s);
 void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s);
-/* Write what waits; sets journal_failed (and tells the log) when that fails. */
+/* Write what waits; tells mend.c when that fails. */
 void kt_journal_flush(struct kt_sessions *reg);
 /* Write to b: the line of a session (used: what its request's key was used for, or NULL); those of
  * all keys; those that were damaged. */
@@ -155,11 +162,20 @@ void kt_copy_flush(struct kt_sessions *reg);
 bool kt_copy_has(const struct kt_sessions *reg, const struct kt_session *s);
 /* It has all and is durable: the next sync may put it in the journal's place. */
 bool kt_copy_is_due(const struct kt_sessions *reg);
-/* It is in its place now. */
-void kt_copy_swap(struct kt_sessions *reg);
+/* It is in its place now. False: what came meanwhile could not be written into it. */
+KT_MUST_CHECK bool kt_copy_swap(struct kt_sessions *reg);
 void kt_copy_drop(struct kt_sessions *reg);
 /* A session goes away. */
 void kt_copy_forget(struct kt_sessions *reg, const struct kt_session *s);
+
+/* mend.c */
+/* The journal could not be written or synced (error: errno). broken: the file is not known any
+ * more. */
+void kt_journal_trouble(struct kt_sessions *reg, bool broken, int error, const char *doing);
+/* It is written again. */
+void kt_journal_mended(struct kt_sessions *reg);
+/* The registry ends: what only memory has goes to the disk if it can. */
+void kt_journal_last_chance(struct kt_sessions *reg);
 
 /* sync.c */
 /* End of the tick: write, and let who waits for the disk wait for it. */

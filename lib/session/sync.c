@@ -23,6 +23,7 @@ struct sync_job {
 	struct kt_vec waiters;
 	uint64_t written; /* what will be on disk then */
 	char *from, *to, *folder; /* also put a rewritten journal in its place; or NULL */
+	bool renamed; /* it is there, on disk or not */
 	int error;
 };
 
@@ -84,24 +85,24 @@ static void tell(struct kt_vec *waiters, enum kt_code rc, const struct kt_err *e
 }
 
 /* TAKES the items of waiters; who is told may wait anew. */
-static void fail_all(struct kt_vec *waiters, int error)
+static void fail_all(struct kt_vec *waiters, const struct kt_err *why)
 {
 	struct kt_vec all = *waiters;
-	struct kt_err err = KT_ERR_INIT;
+	struct kt_err err = *why;
 
 	*waiters = (struct kt_vec)KT_VEC_INIT;
-	(void)kt_fail(&err, KT_EIO, error, "the session journal cannot be written");
-	tell(&all, KT_EIO, &err);
+	tell(&all, err.code, &err);
 }
 
 /* A rename is on disk when its folder is. */
-static int put_in_place(const struct sync_job *sync)
+static int put_in_place(struct sync_job *sync)
 {
 	KT_AUTOFD int folder = open(sync->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (folder < 0 || rename(sync->from, sync->to) != 0 || fsync(folder) != 0)
+	if (folder < 0 || rename(sync->from, sync->to) != 0)
 		return errno;
-	return 0;
+	sync->renamed = true;
+	return fsync(folder) != 0 ? errno : 0;
 }
 
 static void run_sync(struct kt_job *job)
@@ -126,6 +127,25 @@ static void job_free(struct sync_job *sync)
 	free(sync);
 }
 
+static void settle(struct kt_sessions *reg, const struct sync_job *sync)
+{
+	bool whole = true;
+
+	if (sync->renamed)
+		whole = kt_copy_swap(reg);
+	else if (sync->from)
+		kt_copy_drop(reg);
+	/* What the kernel had is not known to be on disk by any later sync. */
+	if (sync->error)
+		kt_journal_trouble(reg, true, sync->error, "sync");
+	else
+		reg->synced = sync->written;
+	if (!whole)
+		kt_journal_trouble(reg, true, EIO, "write");
+	else if (sync->renamed && !sync->error && reg->journal_broken)
+		kt_journal_mended(reg);
+}
+
 static void on_synced(struct kt_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
@@ -140,17 +160,11 @@ static void on_synced(struct kt_job *job)
 	waiters = sync->waiters;
 	sync->waiters = (struct kt_vec)KT_VEC_INIT;
 	reg->syncing = false;
-	if (!sync->error) {
-		reg->synced = sync->written;
-		if (sync->from && reg->copy)
-			kt_copy_swap(reg);
-	} else {
-		/* What the kernel had is not known to be on disk by any later sync. */
-		reg->journal_broken = true;
-	}
+	reg->placing = false;
+	settle(reg, sync);
 	kt_loop_defer(reg->loop, &reg->tick);
 	if (sync->error)
-		fail_all(&waiters, sync->error);
+		fail_all(&waiters, &reg->trouble);
 	else
 		tell(&waiters, KT_OK, &no_error);
 	job_free(sync);
@@ -163,10 +177,11 @@ static void start_sync(struct kt_sessions *reg)
 
 	sync->fd = fcntl(place ? reg->copy->fd : reg->journal_fd, F_DUPFD_CLOEXEC, 0);
 	if (sync->fd < 0) {
-		int error = errno;
+		struct kt_err err = KT_ERR_INIT;
 
+		(void)kt_fail(&err, KT_EIO, errno, "the session journal cannot be synced");
 		free(sync);
-		fail_all(&reg->waiting, error);
+		fail_all(&reg->waiting, &err);
 		return;
 	}
 	if (place) {
@@ -180,6 +195,7 @@ static void start_sync(struct kt_sessions *reg)
 	sync->job.run = run_sync;
 	sync->job.done = on_synced;
 	reg->syncing = true;
+	reg->placing = place;
 	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
@@ -188,11 +204,9 @@ void kt_sessions_tick(void *arg)
 	struct kt_sessions *reg = arg;
 
 	kt_journal_flush(reg);
-	if (reg->syncing || (!reg->waiting.len && !kt_copy_is_due(reg)))
-		return;
-	if (reg->journal_failed || reg->journal_broken)
-		fail_all(&reg->waiting, 0);
-	else
+	if (reg->trouble.code != KT_OK && reg->waiting.len)
+		fail_all(&reg->waiting, &reg->trouble);
+	if (!reg->syncing && (reg->waiting.len || kt_copy_is_due(reg)))
 		start_sync(reg);
 }
 

@@ -331,6 +331,9 @@ static enum kt_code check_message(
 	if (m->participant_name && strlen(m->participant_name) > KT_MAX_NAME_BYTES)
 		return kt_fail(err, KT_EINVAL, 0,
 			"'participant_name' is longer than %d bytes (fixed)", KT_MAX_NAME_BYTES);
+	/* Nobody could be told that it was taken. */
+	if (s->pin && kt_sessions_health(s->reg, err) != KT_OK)
+		return KT_EIO;
 	app = s->pin ? kt_sessions_app_of(s->reg, &s->pin->target) : kt_sessions_app(s->reg);
 	return app && m->agent ? check_agent(app, m->agent, err) : KT_OK;
 }
