@@ -315,6 +315,21 @@ void kt_api_healthz(struct kt_call *c, const struct kt_params *p)
 	kt_respond_static(c->ex, 200, "application/json", ok, sizeof(ok) - 1);
 }
 
+/* Whether what has to be on disk gets there. */
+static bool is_well(struct kt_api *api, struct kt_err *err)
+{
+	size_t n = kt_evlogs_failed();
+
+	if (kt_sessions_health(api->cfg.sessions, err) != KT_OK ||
+		(api->cfg.control && kt_control_health(api->cfg.control, err) != KT_OK))
+		return false;
+	if (n > 0)
+		(void)kt_fail(err, KT_EIO, 0,
+			"events of %zu log%s are in memory only: writing them failed", n,
+			n == 1 ? "" : "s");
+	return n == 0;
+}
+
 void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 {
 	static const char ready[] = "{\"status\":\"ready\"}\n";
@@ -325,7 +340,7 @@ void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 		kt_api_fail(c, 503, "draining", "the server is shutting down", NULL);
 		return;
 	}
-	if (kt_sessions_health(c->api->cfg.sessions, &err) != KT_OK) {
+	if (!is_well(c->api, &err)) {
 		kt_exchange_header(c->ex, "Retry-After", "5");
 		kt_api_fail(c, 503, "storage_failed", err.msg, NULL);
 		return;

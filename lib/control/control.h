@@ -63,6 +63,11 @@ KT_MUST_CHECK enum kt_code kt_control_open(
  * were not done); no callback is called afterwards. NULL is fine.
  */
 void kt_control_free(struct kt_control *ctl);
+/*
+ * Whether the database and the data folder take what is written. While they do not, that is tried
+ * again and again. Returns KT_OK or KT_EIO (err->sys: errno).
+ */
+KT_MUST_CHECK enum kt_code kt_control_health(struct kt_control *ctl, struct kt_err *err);
 /* No new publishes (KT_EUNAVAIL); done(arg) when running builds have ended, at most limit_ms. */
 void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done, void *arg);
 

@@ -131,6 +131,13 @@ struct kt_control {
 	void *revoke_arg;
 	/* log.c */
 	int64_t log_pass_ms; /* loop time of the last look at every log file */
+	/* disk.c */
+	struct {
+		struct kt_err trouble; /* of the last file that failed; code KT_OK: none since */
+		struct kt_timer *timer; /* tries again, or NULL */
+		int64_t ms;
+		bool probing;
+	} disk;
 	/* github.c */
 	struct kt_vec fetches; /* struct kt_fetch *, in the order of their deliveries */
 };

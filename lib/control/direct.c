@@ -251,6 +251,7 @@ void kt_control_free(struct kt_control *ctl)
 	ctl->closing = true;
 	kt_timer_free(ctl->sweep);
 	kt_timer_free(ctl->drain);
+	kt_timer_free(ctl->disk.timer);
 	kt_fetches_stop(ctl);
 	kt_builds_stop(ctl);
 	/* Writes that were accepted are finished, and their answers given, before anything goes. */

@@ -3,8 +3,9 @@
  * Operations: from the call, over a transaction, to the one answer. Also what every change shares:
  * the audit row, the precondition, and the record that makes a repeated request harmless.
  */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -106,9 +107,22 @@ void kt_ops_flush(struct kt_control *ctl)
 	kt_vec_release(&ctl->ended);
 }
 
+/* What the disk did is told as such, whatever was being done. */
+static void disk_failed(struct kt_op *op, const struct kt_err *err)
+{
+	if (err->code != KT_EIO || !kt_errno_disk(err->sys) || op->status)
+		return;
+	kt_disk_note(op->ctl, err);
+	(void)(kt_errno_full(err->sys) ? kt_op_code(op, KT_EIO, 507, "storage_full")
+				       : kt_op_code(op, KT_EIO, 503, "storage_failed"));
+}
+
 void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_control *ctl = op->ctl;
+
+	if (rc != KT_OK && err)
+		disk_failed(op, err);
 
 	if (rc == KT_OK && !kt_buf_ok(&op->json)) {
 		rc = KT_ELIMIT;

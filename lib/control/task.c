@@ -67,6 +67,7 @@ static void run_task(struct kt_work *job)
 
 static void end_task(struct kt_task *t)
 {
+	kt_disk_note(t->works->ctl, &t->err);
 	unlink_task(t);
 	t->done(t->arg, t->rc, &t->err);
 	free(t);

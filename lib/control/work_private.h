@@ -47,6 +47,9 @@ struct kt_task_for {
 void kt_task_run(struct kt_control *ctl, const struct kt_task_for *who, kt_task_fn work,
 	kt_task_done_fn done, void *arg);
 
+/* disk.c: something of the server's own failed, perhaps because of the disk. */
+void kt_disk_note(struct kt_control *ctl, const struct kt_err *err);
+
 /* Run work as a write (or read) of the store with op as its argument; then done(op, ...). */
 void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done);
 

@@ -81,9 +81,12 @@ KT_MUST_CHECK enum kt_code kt_evlog_open(struct kt_loop *loop, const struct kt_e
 void kt_evlog_free(struct kt_evlog *log);
 /*
  * Append; returns the sequence number (from 1). Readers are woken once at the end of the tick,
- * after the bytes are in the file. A write error is logged once, and the log goes on in memory.
+ * after the bytes are in the file. A write error is logged once, and the log goes on in memory; the
+ * file is tried again until it takes what memory has.
  */
 uint64_t kt_evlog_append(struct kt_evlog *log, const struct kt_event_draft *ev);
+/* How many logs wait for their disk, in this process. On the loop's thread. */
+size_t kt_evlogs_failed(void);
 /* Last sequence number, 0 when empty; first that is still kept. */
 uint64_t kt_evlog_last_seq(const struct kt_evlog *log);
 uint64_t kt_evlog_first_seq(const struct kt_evlog *log);

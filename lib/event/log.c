@@ -22,14 +22,97 @@
 /* Two ids of 512 bytes and the session's, each escaped sixfold at worst, and what is fixed. */
 #define ENVELOPE_BYTES 16384
 #define MAX_IOV 64
+#define RETRY_MS 250 /* after the first failure */
 
 /* --- file side --------------------------------------------------------------------------- */
+
+/* Logs whose disk failed and that are not written again yet; of the loop's thread. */
+static size_t n_failed;
+
+size_t kt_evlogs_failed(void)
+{
+	return n_failed;
+}
+
+static void on_retry(void *arg);
 
 static void file_failed(struct kt_evlog *log, const struct kt_err *err)
 {
 	log->has_file = false;
-	kt_log(KT_LOG_ERROR, "event", "%s: events stay in memory: %s", kt_evlog_session(log),
-		err->msg);
+	if (!log->failed)
+		kt_log(KT_LOG_ERROR, "event", "%s: events stay in memory: %s",
+			kt_evlog_session(log), err->msg);
+	/* A file that somebody else changed is not ours to mend. */
+	if (err->code != KT_EIO)
+		return;
+	n_failed += !log->failed;
+	log->retry_ms = log->failed ? KT_MIN(log->retry_ms * 2, (int64_t)KT_MEND_MS) : RETRY_MS;
+	log->failed = true;
+	if (!log->retry)
+		log->retry = kt_timer_new(log->loop, on_retry, log);
+	kt_timer_start(log->retry, log->retry_ms, 0);
+}
+
+/* It is written again, or nobody wants it to be. */
+static void end_failed(struct kt_evlog *log)
+{
+	n_failed -= log->failed;
+	log->failed = false;
+	kt_timer_free(log->retry);
+	log->retry = NULL;
+}
+
+/*
+ * What memory had to give up is in no file. A new one begins with what memory has: after a gap
+ * nothing older could be found in it.
+ */
+static enum kt_code begin_anew(struct kt_evlog *log, struct kt_err *err)
+{
+	char header[KT_EVLOG_HEADER_BYTES];
+	uint64_t base = log->head->first_seq - 1;
+	size_t len = kt_evfile_header(base, header);
+	enum kt_code code = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false, err);
+	if (code != KT_OK)
+		return code;
+	kt_evreaders_lose(log, 0, log->head->off);
+	kt_evlog_release_file(log);
+	log->base_seq = base;
+	log->file_start = log->head->off;
+	log->file_delta = log->head->off - len;
+	log->saved_off = log->head->off;
+	log->saved_seq = base;
+	return KT_OK;
+}
+
+/* Try the file again. Returns false when it fails still. */
+static bool try_file(struct kt_evlog *log)
+{
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code code = KT_OK;
+	off_t size = (off_t)(log->saved_off - log->file_delta);
+	if (log->saved_off < log->end && log->saved_off < kt_evlog_mem_off(log))
+		code = begin_anew(log, &err);
+	else if (log->can_read && truncate(kt_evlog_path(log), size) != 0)
+		/* Half a frame may be there yet. */
+		code = kt_fail(&err, KT_EIO, errno, "cannot cut '%s'", kt_evlog_path(log));
+	if (code != KT_OK) {
+		file_failed(log, &err);
+		return false;
+	}
+	log->has_file = true;
+	kt_evlog_save(log);
+	return log->has_file;
+}
+
+static void on_retry(void *arg)
+{
+	struct kt_evlog *log = arg;
+	if (!try_file(log))
+		return;
+	end_failed(log);
+	kt_log(KT_LOG_INFO, "event", "%s: events are written again", kt_evlog_session(log));
+	if (log->idle)
+		kt_evlog_idle(log);
 }
 
 /* Write the unsaved bytes of all segments. Returns false with errno set. */
@@ -231,7 +314,11 @@ void kt_evlog_free(struct kt_evlog *log)
 		return;
 	kt_assert(log->readers == NULL);
 	kt_loop_undefer(log->loop, &log->tick);
-	kt_evlog_save(log);
+	if (log->failed)
+		(void)try_file(log);
+	else
+		kt_evlog_save(log);
+	end_failed(log);
 	while (log->head != NULL)
 		drop_head(log);
 	kt_evlog_release_file(log);
@@ -299,6 +386,8 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 	forget(log);
 	/* A file that failed before starts anew. */
 	log->has_file = log->has_file || log->can_read;
+	if (log->has_file)
+		end_failed(log);
 	log->file_start = log->end;
 	log->file_delta = log->end - len;
 	log->saved_off = log->end;
@@ -323,6 +412,7 @@ enum kt_code kt_evlog_skip_to(struct kt_evlog *log, uint64_t seq, struct kt_err 
 void kt_evlog_detach(struct kt_evlog *log)
 {
 	kt_evlog_save(log);
+	end_failed(log);
 	if (log->can_read)
 		kt_evreaders_lose(log, 0, kt_evlog_mem_off(log));
 	kt_evlog_release_file(log);

@@ -66,6 +66,9 @@ struct kt_evlog {
 	uint32_t epoch; /* grows when bytes pointed to may be gone */
 	int fd; /* -1 = closed */
 	bool has_file; /* false: memory only, or detached, or writing failed */
+	bool failed; /* the disk did, and it is tried again */
+	struct kt_timer *retry; /* or NULL */
+	int64_t retry_ms;
 	bool can_read; /* the file may be read */
 	bool idle; /* keep nothing open */
 	uint16_t path_len; /* 0 = none */
@@ -112,7 +115,8 @@ static inline const char *kt_evlog_path(const struct kt_evlog *log)
 	return log->names + strlen(log->names) + 1;
 }
 
-/* Write what is not in the file yet. Failing turns has_file off, and is logged. */
+/* Write what is not in the file yet. Failing turns has_file off until a later try, and is logged.
+ */
 void kt_evlog_save(struct kt_evlog *log);
 /* The log is idle and nobody reads from the file any more: close what is open. */
 void kt_evlog_release_file(struct kt_evlog *log);

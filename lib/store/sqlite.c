@@ -9,6 +9,7 @@
 #include "base/dl.h"
 #include "base/time.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -91,14 +92,26 @@ static enum kt_code code_of(int rc)
 	}
 }
 
+/* SQLite does not keep the errno of each of its failures: of these it is the disk's anyway. */
+static int disk_errno(struct kt_db *db)
+{
+	int sys = kt_sqlite.system_errno(db->db);
+
+	return sys > 0 ? sys : EIO;
+}
+
 enum kt_code kt_db_fail(struct kt_db *db, int rc, struct kt_err *err)
 {
 	enum kt_code code = code_of(rc);
 	int primary = rc & 0xff;
 	int sys = 0;
 
-	if (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN)
+	if (primary == SQLITE_IOERR)
+		sys = disk_errno(db);
+	else if (primary == SQLITE_CANTOPEN)
 		sys = kt_sqlite.system_errno(db->db);
+	else if (primary == SQLITE_FULL)
+		sys = ENOSPC;
 	kt_fail(err, code, sys, "database: %s", kt_sqlite.errmsg(db->db));
 	if (code == KT_EPROTO)
 		kt_hint(err, "it is damaged: look with karta fsck, put a backup in its place");

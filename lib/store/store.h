@@ -57,6 +57,11 @@ typedef void (*kt_tx_done_fn)(void *arg, enum kt_code rc, const struct kt_err *e
 void kt_store_write(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
 /* Queue a read, in the same way. It sees what is committed when it begins. */
 void kt_store_read(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
+/*
+ * Whether the last commit reached the disk. While it did not, an entry is written and removed every
+ * few seconds to see whether the next one would. Returns KT_OK or KT_EIO. On the loop's thread.
+ */
+KT_MUST_CHECK enum kt_code kt_store_health(struct kt_store *st, struct kt_err *err);
 /* Run fn now on the calling thread (its own connection), for start-up, commands and workers. */
 KT_MUST_CHECK enum kt_code kt_store_do(
 	struct kt_store *st, bool write, kt_tx_fn fn, void *arg, struct kt_err *err);

@@ -162,6 +162,8 @@ struct kt_store {
 	struct kt_jobs writes, reads, finished;
 	bool stop;
 	uint64_t n_commits; /* of the writer's groups; for tests */
+	struct kt_err trouble; /* of the last commit; code KT_OK: it is on disk */
+	struct kt_timer *probe; /* tries again meanwhile, or NULL; the loop's thread only */
 };
 
 /* Start the threads, their connections are there. */

@@ -7,10 +7,12 @@
 #include "store/store_private.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 
 #include <signal.h>
 #include <uv.h>
 
+#define PROBE_MS 1000 /* between two tries of a disk that failed */
 #define GROUP_MAX 256 /* a group takes some 10 ms then; who comes later waits that long at most */
 
 /* --- queues ------------------------------------------------------------------------------ */
@@ -82,6 +84,23 @@ static void run_savepoint(struct kt_db *db, struct kt_job *j)
 		kt_db_rollback(db);
 }
 
+/* What the group's end says of the disk; a job that failed by itself says nothing. */
+static void note_commit(struct kt_store *st, const struct kt_err *err)
+{
+	bool was, is = err->code == KT_EIO;
+
+	if (!is && err->code != KT_OK)
+		return;
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	was = st->trouble.code != KT_OK;
+	st->trouble = *err;
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	if (is && !was)
+		kt_log(KT_LOG_ERROR, "store", "nothing can be stored: %s", err->msg);
+	else if (was && !is)
+		kt_log(KT_LOG_INFO, "store", "the database is written again");
+}
+
 /*
  * Run jobs in one transaction; returns the first that was not reached, NULL when all were. When the
  * transaction is lost on the way (full disk), all that were in it have failed, and the rest goes
@@ -90,7 +109,7 @@ static void run_savepoint(struct kt_db *db, struct kt_job *j)
 static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 {
 	struct kt_db *db = st->writer;
-	struct kt_err err = KT_ERR_INIT;
+	struct kt_err err = KT_ERR_INIT, none = KT_ERR_INIT;
 	struct kt_job *rest = NULL, *j;
 	enum kt_code code = kt_db_begin(db, true, &err);
 
@@ -110,9 +129,11 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 		code = kt_db_commit(db, &err);
 		if (code == KT_OK) {
 			__atomic_add_fetch(&st->n_commits, 1, __ATOMIC_RELAXED);
+			note_commit(st, &none);
 			return NULL;
 		}
 	}
+	note_commit(st, &err);
 	for (j = first; j != rest; j = j->next)
 		if (j->code == KT_OK)
 			job_fail(j, code, &err);
@@ -198,13 +219,60 @@ static void *read_thread(void *arg)
 
 /* --- on the loop ------------------------------------------------------------------------- */
 
+/* Pages that are really written: a commit of nothing proves nothing. */
+static enum kt_code probe_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	const struct kt_idem_row row = {
+		.org_id = "", .scope = "probe", .key = "", .fingerprint = ""
+	};
+	struct kt_idem_row there;
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	enum kt_code code = kt_tx_idem_begin(tx, arena, &row, &there, err);
+
+	return code == KT_OK ? kt_tx_idem_forget(tx, "", "probe", "", err) : code;
+}
+
+static void on_probe(void *arg)
+{
+	kt_store_write(arg, probe_work, NULL, NULL);
+}
+
+enum kt_code kt_store_health(struct kt_store *st, struct kt_err *err)
+{
+	struct kt_err why;
+
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	why = st->trouble;
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	if (err && why.code != KT_OK)
+		*err = why;
+	return why.code;
+}
+
+/* A job's failure or success was noted: begin or end to try by ourselves. */
+static void set_probe(struct kt_store *st, bool on)
+{
+	if (on == (st->probe != NULL) || st->closing)
+		return;
+	if (on) {
+		st->probe = kt_timer_new(st->loop, on_probe, st);
+		kt_timer_start(st->probe, PROBE_MS, PROBE_MS);
+	} else {
+		kt_timer_free(st->probe);
+		st->probe = NULL;
+	}
+}
+
 static void deliver(struct kt_store *st)
 {
 	struct kt_job *list;
+	bool trouble;
 
 	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
 	list = jobs_take(&st->finished, SIZE_MAX);
+	trouble = st->trouble.code != KT_OK;
 	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	set_probe(st, trouble);
 	while (list) {
 		struct kt_job *j = list;
 		static const struct kt_err none = KT_ERR_INIT;
@@ -338,6 +406,7 @@ void kt_store_stop(struct kt_store *st)
 	kt_assert(pthread_cond_broadcast(&st->write_cond) == 0);
 	kt_assert(pthread_cond_broadcast(&st->read_cond) == 0);
 	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	set_probe(st, false);
 	st->closing = true;
 	for (size_t i = 0; i < st->n_threads; i++)
 		kt_assert(pthread_join(st->threads[i], NULL) == 0);

@@ -648,8 +648,7 @@ static void full_disk_leaves_whole_frames(void **state)
 	for (int i = 0; i < 30; i++)
 		add(log, 500);
 	tick();
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+	assert_int_equal(kt_evlogs_failed(), 1);
 	for (int i = 0; i < 10; i++)
 		add(log, 500);
 	tick();
@@ -661,7 +660,91 @@ static void full_disk_leaves_whole_frames(void **state)
 	whole(log, 0, &b, 400);
 	assert_int_equal(check_frames(&b, 1, 1060), 1);
 	assert_non_null(strstr(b.ptr, "\"data\":{\"first\":21,"));
+	/* There is room again: what memory has is written, and the gap stays a gap. */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+	while (kt_evlogs_failed() > 0)
+		tick();
+	for (int i = 0; i < 10; i++)
+		add(log, 500);
+	tick();
+	uint64_t first = kt_evlog_first_seq(log);
+	assert_true(first > 21);
 	kt_evlog_free(log);
+	log = open_log(path, 200000);
+	assert_int_equal(kt_evlog_last_seq(log), 1070);
+	assert_int_equal(kt_evlog_first_seq(log), first);
+	kt_evlog_free(log);
+}
+
+/* Nothing is lost by a disk that was full for a while, also of a log that is idle by then. */
+static void full_disk_for_a_while(void **state)
+{
+	(void)state;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
+	struct rlimit was;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	struct sigaction sa = { .sa_handler = SIG_IGN };
+	struct sigaction old;
+	assert_int_equal(sigaction(SIGXFSZ, &sa, &old), 0);
+	/* From the first byte on, and in the middle of a frame. */
+	static const rlim_t limits[] = { 0, 20000 };
+	for (size_t i = 0; i < KT_ARRAY_LEN(limits); i++) {
+		struct rlimit small = { .rlim_cur = limits[i], .rlim_max = was.rlim_max };
+		(void)unlink(path);
+		struct kt_evlog *log = open_log(path, 200000);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		for (int j = 0; j < 60; j++) {
+			add(log, 500);
+			tick();
+		}
+		kt_evlog_idle(log);
+		assert_int_equal(kt_evlogs_failed(), 1);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		while (kt_evlogs_failed() > 0)
+			tick();
+		assert_int_equal(kt_evlog_memory(log), 0);
+		whole(log, 0, &b, 400);
+		assert_int_equal(check_frames(&b, 1, 60), 0);
+		/* Deleted while it fails: nothing is left that would try again. */
+		small.rlim_cur = 0;
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		add(log, 500);
+		tick();
+		assert_int_equal(kt_evlogs_failed(), 1);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		kt_evlog_free(log);
+		assert_int_equal(kt_evlogs_failed(), 0);
+		log = open_log(path, 200000);
+		assert_int_equal(kt_evlog_last_seq(log), 61);
+		kt_evlog_free(log);
+	}
+	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+}
+
+/* The disk is full to the end: the file ends at a whole frame. */
+static void full_disk_and_restart(void **state)
+{
+	(void)state;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
+	struct rlimit was;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+	struct sigaction sa = { .sa_handler = SIG_IGN };
+	struct sigaction old;
+	assert_int_equal(sigaction(SIGXFSZ, &sa, &old), 0);
+	struct kt_evlog *log = open_log(path, 200000);
+	for (int i = 0; i < 20; i++)
+		add(log, 500);
+	tick();
+	struct rlimit small = { .rlim_cur = 20000, .rlim_max = was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	for (int i = 0; i < 30; i++)
+		add(log, 500);
+	tick();
+	kt_evlog_free(log);
+	assert_int_equal(kt_evlogs_failed(), 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
 	log = open_log(path, 200000);
 	assert_int_equal(kt_evlog_last_seq(log), 20);
 	whole(log, 0, &b, 0);
@@ -750,6 +833,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(file_as_it_should_be, setup, teardown),
 		cmocka_unit_test_setup_teardown(unwritable_goes_on_in_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk_leaves_whole_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_disk_for_a_while, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_disk_and_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_is_small, setup, teardown),
 		cmocka_unit_test_setup_teardown(speed, setup, teardown),
 	};
