@@ -48,9 +48,11 @@ static void answer_turn(struct kt_call *c, struct kt_session *s, enum answer how
 	}
 }
 
-static void send_failed(struct kt_call *c, const struct kt_err *err)
+static void send_failed(struct kt_call *c, struct kt_session *s, const struct kt_err *err)
 {
-	if (err->code == KT_ECONFLICT) {
+	if (err->code == KT_ECONFLICT && kt_session_is_full(s)) {
+		kt_api_fail(c, 409, "session_too_large", err->msg, NULL);
+	} else if (err->code == KT_ECONFLICT) {
 		kt_exchange_header(c->ex, "Retry-After", "1");
 		kt_api_fail(c, 409, "turn_running", err->msg, NULL);
 	} else if (err->code == KT_ELIMIT) {
@@ -160,7 +162,7 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 	}
 	m.key = (struct kt_request_key){ s->id, key.key, key.fingerprint };
 	if (kt_session_send(s, &m, &sent, &err) != KT_OK) {
-		send_failed(c, &err);
+		send_failed(c, s, &err);
 		return;
 	}
 	answer_sent(c, s, how, &sent);

@@ -181,6 +181,7 @@ static int status_of(const char *code)
 		{ "no_rehearsal", 422 },
 		{ "input_required", 422 },
 		{ "prompt_too_long", 422 },
+		{ "session_too_large", 409 },
 		{ "refused", 422 },
 		{ "max_turns", 422 },
 		{ "budget_exceeded", 402 },

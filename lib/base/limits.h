@@ -35,6 +35,10 @@
 #define KT_MAX_AGENT_FILE_BYTES (1024 * 1024) /* an agent's or skill's Markdown */
 #define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* a written file comes thrice in one line */
 #define KT_MAX_EVENT_BYTES (1024 * 1024) /* one event; longer strings in it are cut and marked */
+#define KT_GATHER_MS 4 /* pieces of text that come closer together are one event */
+#define KT_MAX_TURN_EVENTS 200000 /* of one turn: an hour of text as fast as a model writes it */
+#define KT_MAX_TURN_BYTES (128 * 1024 * 1024) /* of its events; the largest seen have some MiB */
+#define KT_MAX_SESSION_BYTES (512 * 1024 * 1024) /* events of one session that are kept */
 #define KT_MAX_PAGE_BYTES (1024 * 1024) /* events or sessions in one answer; has_more tells */
 #define KT_MAX_REPLY_BYTES (16 * 1024 * 1024) /* text of one unary answer; events have the rest */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */

@@ -135,6 +135,10 @@ struct kt_prompt {
 	uint32_t position; /* turn number in the session, from 1 */
 };
 
+/* Copy with all strings; kt_prompt_clear() frees them (a zeroed one is fine). */
+void kt_prompt_copy(const struct kt_prompt *from, struct kt_prompt *to);
+void kt_prompt_clear(struct kt_prompt *p);
+
 struct kt_driver; /* each driver's own state begins with this */
 
 struct kt_driver_ops {

@@ -7,6 +7,8 @@
 
 #include "base/str.h"
 
+#include <string.h>
+
 const struct kt_driver_ops *kt_driver_for(enum kt_harness_type type)
 {
 	switch (type) {
@@ -40,6 +42,22 @@ void kt_driver_config_copy(
 	to->model = copy(arena, from->model);
 	to->home = copy(arena, from->home);
 	to->settings = copy(arena, from->settings);
+}
+
+void kt_prompt_copy(const struct kt_prompt *from, struct kt_prompt *to)
+{
+	*to = *from;
+	to->text = from->text ? kt_strdup(from->text) : NULL;
+	to->agent = from->agent ? kt_strdup(from->agent) : NULL;
+	to->participant_name = from->participant_name ? kt_strdup(from->participant_name) : NULL;
+}
+
+void kt_prompt_clear(struct kt_prompt *p)
+{
+	free((char *)(uintptr_t)p->text);
+	free((char *)(uintptr_t)p->agent);
+	free((char *)(uintptr_t)p->participant_name);
+	memset(p, 0, sizeof(*p));
 }
 
 enum kt_code kt_driver_check_mode(const struct kt_app *app, const char *mode, struct kt_err *err)

@@ -11,6 +11,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "harness/dues.h"
+#include "harness/gather.h"
 #include "harness/harness_env.h"
 #include "harness/harness_tail.h"
 #include "harness/record.h"
@@ -28,7 +29,7 @@ enum {
 };
 
 /* What may be due; see due_act(). */
-enum due { DUE_START, DUE_FIRST, DUE_SILENCE, DUE_CANCEL, DUE_STOP, DUE_DRIVER, DUE_COUNT_ };
+enum due { DUE_START, DUE_FIRST, DUE_SILENCE, DUE_CANCEL, DUE_STOP, DUE_DRIVER, DUE_TEXT, DUE_N_ };
 
 /* Steps of a polite stop. */
 enum stop { STOP_NOT, STOP_TURN, STOP_EOF, STOP_TERM, STOP_KILLED };
@@ -56,8 +57,9 @@ struct kt_harness {
 	bool start_retried; /* a start that failed for a passing cause was made again */
 	bool waits; /* another first start is on the way; see starts.h */
 	enum stop stop;
-	struct kt_prompt prompt; /* copies; kept to the end of the turn */
-	char *prompt_text, *prompt_agent, *prompt_name;
+	struct kt_prompt prompt; /* a copy; kept to the end of the turn */
+	struct kt_gather gather;
+	bool deaf; /* what it still says is not read any more */
 	struct kt_map tools, asks; /* ids that are open; values mean nothing */
 	/* Why we ended the turn: goes before what the driver says. */
 	const char *why_code;
@@ -123,19 +125,14 @@ static void set_why(struct kt_harness *h, const char *code, char *message)
 	h->why_message = message;
 }
 
-static void prompt_clear(struct kt_harness *h)
-{
-	free(h->prompt_text);
-	free(h->prompt_agent);
-	free(h->prompt_name);
-	h->prompt_text = h->prompt_agent = h->prompt_name = NULL;
-}
-
 static void stop_next(struct kt_harness *h);
+static void give_text(struct kt_harness *h);
 
 static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 {
 	struct kt_turn_result r = *given;
+
+	give_text(h);
 	KT_AUTOFREE char *why = KT_STEAL(h->why_message);
 
 	if (!h->in_turn)
@@ -144,7 +141,8 @@ static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 		r.stop_reason = "error";
 		r.error_code = h->why_code;
 		r.error_message = why;
-		r.retryable = strcmp(h->why_code, "line_too_long") != 0;
+		r.retryable = !kt_str_ends(h->why_code, "_too_long") &&
+			!kt_str_ends(h->why_code, "_too_large");
 	} else if (h->stop != STOP_NOT && r.error_code) {
 		/* That it died in the middle is what its owner asked for. */
 		r.stop_reason = "interrupted";
@@ -155,7 +153,7 @@ static void turn_end(struct kt_harness *h, const struct kt_turn_result *given)
 	h->in_turn = h->prompt_given = false;
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
-	prompt_clear(h);
+	kt_prompt_clear(&h->prompt);
 	h->dues.at_ms[DUE_FIRST] = h->dues.at_ms[DUE_SILENCE] = h->dues.at_ms[DUE_CANCEL] = 0;
 	kt_dues_schedule(&h->dues);
 	if (!r.text)
@@ -244,42 +242,54 @@ static void sink_ready(void *arg, const char *session)
 		give_prompt(h);
 }
 
-/* Which tools run: while one does, silence is no sign of trouble. */
-static void count_tools(struct kt_harness *h, const struct kt_event_draft *ev)
+static void give_event(struct kt_harness *h, const struct kt_event_draft *ev)
 {
-	KT_AUTO_JSON cJSON *data = NULL;
-	const char *id;
+	/* While a tool runs, silence is no sign of trouble. */
+	if (h->in_turn)
+		kt_tools_count(&h->tools, ev, h);
+	touch(h);
+	kt_record_event(h->record, ev);
+	TELL(h, event, ev);
+}
 
-	if (ev->type != KT_EV_TOOL_USE && ev->type != KT_EV_TOOL_RESULT)
+/* Give on text that waits: whatever comes next comes after it. */
+static void give_text(struct kt_harness *h)
+{
+	struct kt_event_draft ev;
+	struct kt_gather held;
+
+	if (h->dead || !kt_gather_waits(&h->gather))
 		return;
-	if (kt_json_parse(ev->data, ev->data_len, KT_JSON_LENIENT, &data, NULL) != KT_OK)
-		return;
-	id = kt_json_str(data, "tool_use_id");
-	if (!id)
-		return;
-	if (ev->type == KT_EV_TOOL_RESULT)
-		kt_map_del(&h->tools, id);
-	else if (kt_str_eq(kt_json_str(data, "state"), "running"))
-		kt_map_set(&h->tools, id, h);
+	kt_dues_clear(&h->dues, DUE_TEXT);
+	h->gather.sent_ms = kt_loop_now_ms(h->env->loop);
+	kt_gather_out(&h->gather, &held, &ev);
+	give_event(h, &ev);
+	kt_gather_release(&held);
 }
 
 static void sink_event(void *arg, const struct kt_event_draft *ev)
 {
 	struct kt_harness *h = arg;
+	/* A rehearsal is played as it was written. */
+	bool may_wait = h->ops->has_process && !h->dead;
+	bool waited = kt_gather_waits(&h->gather);
 
-	if (h->dead)
+	if (may_wait && kt_gather_take(&h->gather, ev, kt_loop_now_ms(h->env->loop))) {
+		touch(h);
+		if (!waited)
+			kt_dues_set(&h->dues, DUE_TEXT, KT_GATHER_MS);
 		return;
-	if (h->in_turn)
-		count_tools(h, ev);
-	touch(h);
-	kt_record_event(h->record, ev);
-	TELL(h, event, ev);
+	}
+	give_text(h);
+	if (!h->dead)
+		give_event(h, ev);
 }
 
 static void sink_unsolicited(void *arg)
 {
 	struct kt_harness *h = arg;
 
+	give_text(h);
 	if (h->dead)
 		return;
 	h->in_turn = h->prompt_given = true;
@@ -291,6 +301,7 @@ static void sink_ask(void *arg, const struct kt_ask *ask)
 {
 	struct kt_harness *h = arg;
 
+	give_text(h);
 	if (h->dead)
 		return;
 	kt_map_set(&h->asks, ask->id, h);
@@ -303,6 +314,7 @@ static void sink_ask_withdrawn(void *arg, const char *ask_id)
 {
 	struct kt_harness *h = arg;
 
+	give_text(h);
 	if (h->dead)
 		return;
 	kt_map_del(&h->asks, ask_id);
@@ -334,6 +346,7 @@ static void sink_resume_failed(void *arg, const char *why)
 {
 	struct kt_harness *h = arg;
 
+	give_text(h);
 	if (h->dead)
 		return;
 	TELL(h, resume_failed, why);
@@ -373,6 +386,7 @@ static const char *fresh_id(struct kt_arena *arena)
 /* It is over: the owner hears of it, and h goes with the last one out. */
 static void finish(struct kt_harness *h)
 {
+	give_text(h);
 	if (h->in_turn) {
 		KT_AUTOFREE char *tail = kt_tail_text(&h->tail);
 		KT_AUTOFREE char *message = kt_asprintf("the harness %s%s%s",
@@ -435,7 +449,7 @@ static void on_line(void *arg, char *line, size_t len)
 {
 	struct kt_harness *h = arg;
 
-	if (h->dead || h->restart || !h->driver)
+	if (h->dead || h->restart || h->deaf || !h->driver)
 		return;
 	touch(h);
 	h->ops->line(h->driver, line, len);
@@ -529,29 +543,18 @@ static void start_turn(void *who)
 static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 {
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
-	struct kt_vec argv = KT_VEC_INIT;
-	struct kt_vec of_driver = KT_VEC_INIT;
-	struct kt_vec env = KT_VEC_INIT;
-	enum kt_code code;
-
-	h->ops->command(&h->cfg, arena, &argv, &of_driver);
-	kt_vec_push(&argv, NULL);
 	const struct kt_harness_env_parts parts = {
 		.shared = h->env->extra_env,
 		.extra = h->cfg.extra_env,
-		.of_driver = &of_driver,
 		.project = h->project,
 		.session_id = h->session_id,
 		.sealed = h->cfg.sealed,
 		.home = h->cfg.home,
 	};
-	kt_harness_env_build(arena, &parts, &env);
-	const struct kt_child_spec spec = {
-		.argv = (char *const *)argv.items,
-		.envp = (char *const *)env.items,
-		.cwd = h->cfg.cwd,
-	};
+	struct kt_child_spec spec;
+	enum kt_code code;
 
+	kt_harness_spec(arena, h->ops, &h->cfg, &parts, &spec);
 	KT_AUTOFREE char *file = h->ops->first_start_file ? h->ops->first_start_file(spec.envp)
 							  : NULL;
 
@@ -561,9 +564,6 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 	} else {
 		code = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
 	}
-	kt_vec_release(&argv);
-	kt_vec_release(&of_driver);
-	kt_vec_release(&env);
 	return code;
 }
 
@@ -690,8 +690,9 @@ static void harness_free(struct kt_harness *h)
 	kt_tail_clear(&h->tail);
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
+	kt_gather_release(&h->gather);
 	kt_record_free(h->record);
-	prompt_clear(h);
+	kt_prompt_clear(&h->prompt);
 	free(h->harness_session);
 	free(h->why_message);
 	kt_arena_free(h->arena);
@@ -739,7 +740,10 @@ static void due_act(struct kt_harness *h, enum due which)
 	case DUE_DRIVER:
 		h->ops->timer(h->driver);
 		break;
-	case DUE_COUNT_:
+	case DUE_TEXT:
+		give_text(h);
+		break;
+	case DUE_N_:
 		break;
 	}
 }
@@ -750,7 +754,7 @@ static void on_timer(void *arg)
 	int64_t now = kt_loop_now_ms(h->env->loop);
 
 	enter(h);
-	for (size_t i = 0; i < DUE_COUNT_ && !h->dead; i++) {
+	for (size_t i = 0; i < DUE_N_ && !h->dead; i++) {
 		if (!h->dues.at_ms[i] || h->dues.at_ms[i] > now)
 			continue;
 		h->dues.at_ms[i] = 0;
@@ -762,11 +766,6 @@ static void on_timer(void *arg)
 }
 
 /* --- public ------------------------------------------------------------------------------ */
-
-static char *dup_or_null(const char *s)
-{
-	return s ? kt_strdup(s) : NULL;
-}
 
 static const char *arena_dup(struct kt_harness *h, const char *s)
 {
@@ -790,6 +789,7 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->arena = kt_arena_new();
 	h->session_id = arena_dup(h, start->session_id);
 	h->project = arena_dup(h, start->project ? start->project : app->name);
+	kt_gather_init(&h->gather);
 	h->dues.loop = env->loop;
 	h->dues.fn = on_timer;
 	h->dues.arg = h;
@@ -847,11 +847,8 @@ void kt_harness_prompt(struct kt_harness *h, const struct kt_prompt *p)
 {
 	kt_assert(!h->in_turn && !h->dead);
 	enter(h);
-	prompt_clear(h);
-	h->prompt = *p;
-	h->prompt.text = h->prompt_text = kt_strdup(p->text);
-	h->prompt.agent = h->prompt_agent = dup_or_null(p->agent);
-	h->prompt.participant_name = h->prompt_name = dup_or_null(p->participant_name);
+	kt_prompt_clear(&h->prompt);
+	kt_prompt_copy(p, &h->prompt);
 	h->in_turn = true;
 	h->prompt_given = false;
 	if (h->ready && !h->restart)
@@ -863,6 +860,7 @@ void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decisio
 	const char *answers, const char *note)
 {
 	enter(h);
+	give_text(h);
 	if (h->driver && kt_map_del(&h->asks, ask_id)) {
 		kt_record_answer(h->record, ask_id, decision, answers);
 		touch(h);
@@ -872,11 +870,22 @@ void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decisio
 	leave(h);
 }
 
+void kt_harness_fail(struct kt_harness *h, const char *code, const char *message)
+{
+	if (h->dead || h->deaf)
+		return;
+	enter(h);
+	h->deaf = true;
+	kill_because(h, code, kt_strdup(message));
+	leave(h);
+}
+
 void kt_harness_interrupt(struct kt_harness *h)
 {
 	if (!h->in_turn || h->dead)
 		return;
 	enter(h);
+	give_text(h);
 	if (!h->prompt_given) {
 		turn_abort(h, "interrupted", NULL, NULL);
 	} else if (!h->dues.at_ms[DUE_CANCEL]) {

@@ -80,6 +80,11 @@ void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decisio
  * turn ends with "unresponsive".
  */
 void kt_harness_interrupt(struct kt_harness *h);
+/*
+ * Kill it, and read nothing that it still says: its turn ends with this code (a constant) and
+ * message. Also from within a callback.
+ */
+void kt_harness_fail(struct kt_harness *h, const char *code, const char *message);
 /* Stop politely (close stdin, then SIGTERM, then kill the tree); gone follows. */
 void kt_harness_stop(struct kt_harness *h);
 /* Kill the tree now; no callback is called any more. */

@@ -113,3 +113,34 @@ void kt_harness_env_build(
 		env_put(env, kt_arena_printf(arena, "KARTA_SESSION_ID=%s", parts->session_id));
 	kt_vec_push(env, NULL);
 }
+
+/* The items of v in arena; v is released. */
+static char *const *harness_items(struct kt_arena *arena, struct kt_vec *v)
+{
+	char **items = kt_arena_alloc(arena, v->len * sizeof(*items));
+
+	memcpy(items, v->items, v->len * sizeof(*items));
+	kt_vec_release(v);
+	return items;
+}
+
+void kt_harness_spec(struct kt_arena *arena, const struct kt_driver_ops *ops,
+	const struct kt_driver_config *cfg, const struct kt_harness_env_parts *parts,
+	struct kt_child_spec *out)
+{
+	struct kt_harness_env_parts all = *parts;
+	struct kt_vec argv = KT_VEC_INIT;
+	struct kt_vec of_driver = KT_VEC_INIT;
+	struct kt_vec env = KT_VEC_INIT;
+
+	ops->command(cfg, arena, &argv, &of_driver);
+	kt_vec_push(&argv, NULL);
+	all.of_driver = &of_driver;
+	kt_harness_env_build(arena, &all, &env);
+	kt_vec_release(&of_driver);
+	*out = (struct kt_child_spec){
+		.argv = harness_items(arena, &argv),
+		.envp = harness_items(arena, &env),
+		.cwd = cfg->cwd,
+	};
+}

@@ -5,11 +5,13 @@
 
 #include "base/arena.h"
 #include "base/vec.h"
+#include "harness/driver.h"
+#include "proc/proc.h"
 
 struct kt_harness_env_parts {
 	char *const *shared; /* of all harnesses: "NAME=value", NULL-terminated, or NULL */
 	char *const *extra; /* of this one, as above */
-	const struct kt_vec *of_driver;
+	const struct kt_vec *of_driver; /* kt_harness_spec()'s own */
 	const char *project, *session_id; /* KARTA_PROJECT, KARTA_SESSION_ID; or NULL */
 	bool sealed; /* of our own environment only an allow-list */
 	const char *home; /* HOME, with the places below it that programs look for; or NULL */
@@ -22,5 +24,9 @@ struct kt_harness_env_parts {
  */
 void kt_harness_env_build(
 	struct kt_arena *arena, const struct kt_harness_env_parts *parts, struct kt_vec *env);
+/* What the driver runs and with which environment; lives as long as arena, and BORROWS as above. */
+void kt_harness_spec(struct kt_arena *arena, const struct kt_driver_ops *ops,
+	const struct kt_driver_config *cfg, const struct kt_harness_env_parts *parts,
+	struct kt_child_spec *out);
 
 #endif

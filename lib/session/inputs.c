@@ -167,6 +167,8 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	struct kt_input *in;
 	const char *by;
 
+	if (!kt_session_may_log(s, KT_EV_INPUT_REQUIRED, ask->input_len))
+		return;
 	if (policy_decides(s, ask, memory, &decision, &by)) {
 		auto_answer(s, ask, decision, by);
 		if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn &&

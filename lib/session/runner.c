@@ -39,7 +39,7 @@ static void on_event(void *arg, const struct kt_event_draft *draft)
 		if (s->turn->state == KT_TURN_STARTING)
 			s->turn->state = KT_TURN_RUNNING;
 	}
-	if (kt_session_log(s, &log, NULL) == KT_OK)
+	if (kt_session_may_log(s, ev.type, ev.data_len) && kt_session_log(s, &log, NULL) == KT_OK)
 		s->last_seq = kt_evlog_append(log, &ev);
 }
 

@@ -56,6 +56,9 @@ struct kt_turn {
 	bool held; /* begins when the harness that is being stopped is gone */
 	const char *stop_code; /* error code to report instead of "interrupted", or NULL */
 	uint64_t first_seq; /* of its first event */
+	uint64_t bytes; /* of its events, about */
+	uint32_t events;
+	bool over; /* it passed a limit, and its harness is being stopped */
 	int64_t started_us;
 };
 
@@ -249,8 +252,8 @@ struct kt_sent {
 };
 /*
  * Send a message: start a turn or queue it.
- * Returns KT_OK, KT_EINVAL (text, agent), KT_ECONFLICT (busy and `reject`), KT_ELIMIT (queue full),
- * KT_EUNAVAIL (draining).
+ * Returns KT_OK, KT_EINVAL (text, agent), KT_ECONFLICT (busy and `reject`, or full), KT_ELIMIT
+ * (queue full), KT_EUNAVAIL (draining).
  */
 KT_MUST_CHECK enum kt_code kt_session_send(
 	struct kt_session *s, const struct kt_message *m, struct kt_sent *out, struct kt_err *err);
@@ -271,6 +274,8 @@ KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *r
 	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
 	struct kt_err *err);
 
+/* Its events have KT_MAX_SESSION_BYTES: it can be read, but takes no message. */
+bool kt_session_is_full(struct kt_session *s);
 /* The log, opened when needed. Returns KT_OK or KT_EIO. */
 KT_MUST_CHECK enum kt_code kt_session_log(
 	struct kt_session *s, struct kt_evlog **out, struct kt_err *err);

@@ -284,6 +284,13 @@ void kt_session_arm_idle(struct kt_session *s);
 void kt_session_pump(void *arg);
 extern const struct kt_harness_cbs kt_session_harness_cbs;
 
+/* caps.c */
+/*
+ * May an event of the harness with len bytes of data be logged? Counts it, and stops a harness
+ * whose turn or session passes its limit; then only what closes the turn is logged.
+ */
+KT_MUST_CHECK bool kt_session_may_log(struct kt_session *s, enum kt_event_type type, size_t len);
+
 /* ask.c */
 /* The data of an input_required event, the caller's; sets in->whole when it shows a part only. */
 KT_MUST_CHECK char *kt_input_render(struct kt_input *in, const struct kt_ask *ask);

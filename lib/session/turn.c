@@ -365,6 +365,10 @@ enum kt_code kt_session_send(
 		return rc;
 	if (busy && m->on_busy == KT_BUSY_REJECT)
 		return kt_fail(err, KT_ECONFLICT, 0, "a turn is running in this session");
+	if (kt_session_is_full(s))
+		return kt_fail(err, KT_ECONFLICT, 0,
+			"the events of this session have %d MiB (fixed): go on in a new session",
+			KT_MAX_SESSION_BYTES / (1024 * 1024));
 	if (s->queue.len >= KT_MAX_TURN_QUEUE)
 		return kt_fail(err, KT_ELIMIT, 0,
 			"%d messages are waiting in this session already (fixed)",

@@ -3,9 +3,10 @@
 // pages that nobody takes, lines of the largest size, endless small ones, keys of others.
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { readdirSync, statSync } from 'node:fs';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { KARTA, LONG, call, eventually, fakeApp, newSession, readFileSync, seconds, startKarta, tempDir, textOf } from './lib.mjs';
+import { KARTA, LONG, call, fakeApp, doneOf, newSession, path, readFileSync, seconds, startKarta, tempDir, textOf, turn } from './lib.mjs';
 
 const MIB = 1024 * 1024;
 const SANITIZED = /__[at]san_init/.test(readFileSync(KARTA, 'latin1'));
@@ -15,8 +16,14 @@ const rssKiB = (karta) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${kar
 async function setUp(t) {
   const dir = tempDir(t, 'flow');
   fakeApp(dir);
-  return startKarta(t, dir);
+  return startKarta(t, dir, { env: { FAKE_AGENT_STATE: tempDir(t, 'agent') } });
 }
+
+/** Bytes of a session's log. */
+const logBytes = (karta, id) => {
+  const file = readdirSync(karta.data, { recursive: true }).find((f) => f.endsWith(`${id}/events.log`));
+  return statSync(path.join(karta.data, file)).size;
+};
 
 /** Half and almost all of n answers of /healthz took at most that long, in ms. */
 async function pulse(karta, n, during = async () => {}) {
@@ -90,4 +97,52 @@ test('a page is cut when its session is deleted meanwhile', seconds(5), async (t
   assert.match(text, /^HTTP\/1\.1 200/);
   assert.ok(text.length < MIB && !text.includes('"last_seq"'), 'the document has no end');
   assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).status, 404);
+});
+
+test('chunks of one letter do not cost a frame each', seconds(20), async (t) => {
+  const karta = await setUp(t);
+  const id = await newSession(karta);
+  const n = LONG ? 500000 : 30000;
+  const events = await turn(karta, id, `[[tiny:${n}]]`);
+  const text = textOf(events);
+  assert.equal(text.length, n);
+  assert.equal(text.slice(0, 26), 'abcdefghijklmnopqrstuvwxyz');
+  assert.ok(text.startsWith(text.slice(-26 * 100 - (n % 26), -(n % 26) || undefined).slice(0, 26)));
+  assert.equal(doneOf(events).message.text, text);
+  const size = logBytes(karta, id);
+  t.diagnostic(`${n} chunks: ${events.length} events, ${size} bytes`);
+  // The text is in the log twice: in its pieces and in `done`.
+  assert.ok(size < n * 20, `${size} bytes for ${n} letters`);
+});
+
+test('a turn that writes without end is ended with a name, and its session goes on', seconds(40), async (t) => {
+  const karta = await setUp(t);
+  const id = await newSession(karta);
+  const { status, body } = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[flood:200]]' });
+  assert.equal(status, 502);
+  assert.equal(body.code, 'turn_too_large');
+  assert.match(body.detail, /128 MiB .*stopped/);
+  const size = logBytes(karta, id);
+  assert.ok(size > 100 * MIB && size < 135 * MIB, `${size} bytes`);
+  const last = (await call(karta, 'GET', `/v1/sessions/${id}`)).body.last_seq;
+  const tail = await call(karta, 'GET', `/v1/sessions/${id}/events?after=${last - 2}`, undefined, JSON_PAGE);
+  assert.deepEqual(tail.body.data.map((e) => [e.type, e.data.code ?? e.data.stop_reason, e.data.retryable]),
+    [['error', 'turn_too_large', false], ['done', 'error', undefined]]);
+  const next = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'and now?' });
+  assert.equal(next.status, 200, JSON.stringify(next.body));
+  assert.match(next.body.text, /and now\?/);
+});
+
+test('a session that is full can be read and takes no message', { ...seconds(300), skip: !LONG && 'half a gigabyte (make check-long)' }, async (t) => {
+  const karta = await setUp(t);
+  const id = await newSession(karta);
+  for (let i = 0; i < 4; i++) await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[flood:120]]' });
+  const { body } = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[flood:120]]' });
+  assert.equal(body.code, 'session_too_large');
+  const next = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'more' });
+  assert.equal(next.status, 409);
+  assert.equal(next.body.code, 'session_too_large');
+  const page = await call(karta, 'GET', `/v1/sessions/${id}/events?limit=5`, undefined, JSON_PAGE);
+  assert.equal(page.body.data.length, 5);
+  assert.equal((await call(karta, 'DELETE', `/v1/sessions/${id}`)).status, 204);
 });

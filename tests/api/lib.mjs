@@ -136,6 +136,17 @@ export async function call(karta, method, route, body, headers = {}) {
   return { status: r.status, body: parsed, headers: r.headers };
 }
 
+/** All events of a session, page by page. */
+export async function eventsOf(karta, id) {
+  const all = [];
+  for (let after = 0; ;) {
+    const { body } = await call(karta, 'GET', `/v1/sessions/${id}/events?after=${after}`, undefined, { accept: 'application/json' });
+    all.push(...body.data);
+    if (!body.has_more) return all;
+    after = body.last_seq;
+  }
+}
+
 export const newSession = async (karta, body = {}) => (await call(karta, 'POST', '/v1/sessions', body)).body.id;
 
 export function parseFrames(text) {

@@ -2,7 +2,7 @@
 // Edges of the session protocol: restarts, lost places, very long replies, limits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { call, doneOf, eventually, fakeApp, newSession, openStream, processesWith, startKarta, tempDir } from './lib.mjs';
+import { call, doneOf, eventsOf, eventually, fakeApp, newSession, openStream, processesWith, startKarta, tempDir } from './lib.mjs';
 
 const ASYNC = { prefer: 'respond-async' };
 const JSON_ONLY = { accept: 'application/json' };
@@ -30,7 +30,7 @@ test('a reply of more than 1 MiB keeps its end: 200, stop_reason, usage', async 
   const id = await newSession(k);
   const r = await post(k, id, { text: '[[big:1200000]]' });
   assert.equal(r.status, 200, r.body.code);
-  const all = (await call(k, 'GET', `/v1/sessions/${id}/events`, undefined, JSON_ONLY)).body.data;
+  const all = await eventsOf(k, id);
   assert.equal(doneOf(all).stop_reason, 'end_turn');
 });
 test('the list keeps its order over a restart', async (t) => {

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { KARTA, call, doneOf, fakeApp, newSession, openStream, path, readFileSync, startKarta, tempDir, textOf, turn } from './lib.mjs';
+import { KARTA, call, doneOf, eventsOf, fakeApp, newSession, openStream, path, readFileSync, startKarta, tempDir, textOf, turn } from './lib.mjs';
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
@@ -14,16 +14,6 @@ async function setUp(t) {
   const dir = tempDir(t, 'sizes');
   fakeApp(dir);
   return { dir, karta: await startKarta(t, dir) };
-}
-
-async function eventsOf(karta, id) {
-  const all = [];
-  for (let after = 0; ;) {
-    const { body } = await call(karta, 'GET', `/v1/sessions/${id}/events?after=${after}`, undefined, { accept: 'application/json' });
-    all.push(...body.data);
-    if (!body.has_more) return all;
-    after = body.last_seq;
-  }
 }
 
 const karta_ = async (karta, dir, ...args) => {

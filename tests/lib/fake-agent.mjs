@@ -10,6 +10,8 @@
 //   [[stubborn]]          takes a second to end when its input is closed
 //   [[error:words]]       a JSON-RPC error        [[big:100000]] one chunk of that many bytes
 //   [[write:2000000]]     a "Write" of that many bytes to big.txt, asked first
+//   [[tiny:20000]]        that many chunks of one letter, as fast as they go
+//   [[flood:200]]         that many chunks of 1 MiB
 //   [[env:NAME]]          the variable's value    [[cat:FILE]]   a file of the working folder
 //   [[stderr:words]]      a line on stderr
 // Several directives are done in order; without any the text is echoed with the number of the turn.
@@ -19,6 +21,7 @@ import { createInterface } from 'node:readline';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
 const out = (m) => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...m }) + '\n');
+const drained = () => new Promise((r) => { if (process.stdout.writableNeedDrain) process.stdout.once('drain', r); else setImmediate(r); });
 const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
 const now = () => (BigInt(Date.now()) * 1000000n + (process.hrtime.bigint() % 1000000n)).toString();
 const sessions = new Map();
@@ -100,7 +103,13 @@ async function prompt(id, { sessionId, prompt: blocks }) {
     if (what === 'text') chunk(arg);
     else if (what === 'think') chunk(arg, 'agent_thought_chunk');
     else if (what === 'big') chunk('x'.repeat(Number(arg)));
-    else if (what === 'write') chunk(await askWrite(sessionId, Number(arg)));
+    else if (what === 'tiny') for (let i = 0; i < Number(arg) && !s.cancelled; i++) {
+      chunk('abcdefghijklmnopqrstuvwxyz'[i % 26]);
+      if (i % 1000 === 999) await drained();
+    } else if (what === 'flood') for (let i = 0; i < Number(arg) && !s.cancelled; i++) {
+      chunk('x'.repeat(1024 * 1024));
+      await drained();
+    } else if (what === 'write') chunk(await askWrite(sessionId, Number(arg)));
     else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
     else if (what === 'cat') chunk(existsSync(arg) ? readFileSync(arg, 'utf8') : '(no such file)');
     else if (what === 'stderr') process.stderr.write(`${arg}\n`);
