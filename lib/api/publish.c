@@ -20,7 +20,7 @@ enum body { BODY_DOCUMENT, BODY_BUNDLE, BODY_ARCHIVE, BODY_UNKNOWN };
 struct publish {
 	char ref[64];
 	char release[KT_ID_MAX];
-	char *path; /* of the received archive, ours to remove; or NULL */
+	char *path; /* of the received archive or document, ours to remove; or NULL */
 	bool stream, async;
 };
 
@@ -103,30 +103,6 @@ static bool query_document(struct kt_call *c, struct kt_buf *out)
 	return true;
 }
 
-/* The document of a publish: of the body, or of its file when it was large. */
-static bool read_document(struct kt_call *c, struct kt_buf *out)
-{
-	const struct kt_request *rq = c->rq;
-	struct kt_err err = KT_ERR_INIT;
-	char detail[512];
-
-	if (!rq->body_path) {
-		kt_buf_add(out, rq->body, rq->body_len);
-	} else if (kt_fs_read(rq->body_path, out, &err) == KT_ELIMIT) {
-		kt_api_fail(c, 413, "archive_too_large",
-			"the document is larger than a manifest can be, which is fixed", NULL);
-		return false;
-	} else if (err.code != KT_OK) {
-		kt_api_fail_err(c, &err);
-		return false;
-	}
-	if (kt_json_check(out->ptr, out->len, KT_JSON_STRICT, &err) == KT_OK)
-		return true;
-	snprintf(detail, sizeof(detail), "the body is not valid JSON: %s", err.msg);
-	kt_api_fail(c, 400, "bad_json", detail, NULL);
-	return false;
-}
-
 /* --- answers ----------------------------------------------------------------------------- */
 
 /* Where the release is: "<base>/agent_projects/x/releases/rel_...". */
@@ -202,7 +178,7 @@ static void taken(void *arg, const struct kt_result *r)
 
 void kt_api_releases_publish(struct kt_call *c, const struct kt_params *p)
 {
-	KT_AUTO_BUF struct kt_buf doc = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES + 1024 * 1024);
+	KT_AUTO_BUF struct kt_buf doc = KT_BUF_INIT(KT_MAX_HTTP_BODY_BYTES);
 	enum body kind = body_kind(c->rq);
 	struct publish *pb;
 	struct kt_pre pre;
@@ -219,19 +195,23 @@ void kt_api_releases_publish(struct kt_call *c, const struct kt_params *p)
 		kt_api_fail(c, 422, "validation_failed", "the body is empty", NULL);
 		return;
 	}
-	if ((kind == BODY_DOCUMENT && !read_document(c, &doc)) ||
-		(kind == BODY_ARCHIVE && !query_document(c, &doc)) ||
+	if (kind == BODY_DOCUMENT && !c->rq->body_path)
+		kt_buf_add(&doc, c->rq->body, c->rq->body_len);
+	if ((kind == BODY_ARCHIVE && !query_document(c, &doc)) ||
 		!kt_api_pre(c, "publish", p->value[0], &pre))
 		return;
 	pb = kt_calloc(1, sizeof(*pb));
 	kt_str_copy(pb->ref, sizeof(pb->ref), p->value[0]);
 	pb->async = kt_api_async(c->rq);
 	pb->stream = kt_api_wants_stream(c->rq);
-	/* The client may leave before the archive was read. */
-	if (kind != BODY_DOCUMENT)
-		pb->path = kt_exchange_take_body(c->ex);
+	/* The client may leave before it was read. */
+	pb->path = kt_exchange_take_body(c->ex);
 	l = kt_api_later(c, pb, publish_free);
-	kt_control_publish(c->api->cfg.control, &l->actor, p->value[0],
-		kind == BODY_BUNDLE ? NULL : doc.ptr, kind == BODY_BUNDLE ? 0 : doc.len, pb->path,
-		&pre.pre, taken, l);
+	if (kind == BODY_DOCUMENT && pb->path)
+		kt_control_publish_file(
+			c->api->cfg.control, &l->actor, p->value[0], pb->path, &pre.pre, taken, l);
+	else
+		kt_control_publish(c->api->cfg.control, &l->actor, p->value[0],
+			kind == BODY_BUNDLE ? NULL : doc.ptr, kind == BODY_BUNDLE ? 0 : doc.len,
+			pb->path, &pre.pre, taken, l);
 }

@@ -28,6 +28,8 @@
 #define KT_SSE_RETRY_MS 1000 /* reconnect delay told to EventSource */
 #define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to one reader at a time */
 #define KT_MAX_JSON_DEPTH 64 /* request bodies nest a handful */
+#define KT_MAX_JSON_NODES 100000 /* values of one text that becomes a tree: 64 bytes each */
+#define KT_MAX_BODY_NODES 20000 /* the same of a request: 3 MiB with its strings' overhead */
 #define KT_MAX_TOML_BYTES (256 * 1024) /* a configuration file */
 #define KT_MAX_CONFIG_BYTES (256 * 1024) /* karta.jsonc */
 #define KT_MAX_HARNESS_CONFIG_BYTES (4 * 1024 * 1024) /* Claude Code's .claude.json */
@@ -77,13 +79,12 @@
 #define KT_MAX_PACK_DEPTH 32 /* folders in folders */
 #define KT_UNPACK_MS 60000 /* unpacking one archive */
 #define KT_MAX_MANIFEST_BYTES (32 * 1024 * 1024) /* 20,000 files with the longest paths */
-#define KT_MAX_DOCUMENTS_BYTES (256 * 1024 * 1024) /* published documents that wait in memory */
 #define KT_MAX_WORK_JOBS 4096 /* that wait for a thread or have one, per server */
 #define KT_MAX_WORK_JOBS_EACH 512 /* of those, of one organization */
 #define KT_MAX_WORK_BYTES (96 * 1024 * 1024) /* memory that these hold, per server */
 #define KT_MAX_WORK_BYTES_EACH (40 * 1024 * 1024) /* and of one organization: one document */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
-#define KT_MAX_ARCHIVES 2 /* archives being made for one organization: half of the workers */
+#define KT_MAX_ARCHIVES 2 /* archives being made for one organization, of three at once */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
 #define KT_MAX_FETCHES 2 /* archives fetched from GitHub at once */
 #define KT_MAX_FETCHES_QUEUED 200 /* archives that wait for it, per server */

@@ -237,6 +237,9 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *doc, size_t doc_len, const char *body_path, const struct kt_precond *pre,
 	kt_result_fn fn, void *arg);
+/* The same of a document alone that is in a file, which must be there until fn is called. */
+void kt_control_publish_file(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *doc_path, const struct kt_precond *pre, kt_result_fn fn, void *arg);
 /* Make a release of a commit the server has: {"commit_sha", "message"?, "activate"?}. */
 void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *doc, size_t doc_len, const struct kt_precond *pre, kt_result_fn fn, void *arg);

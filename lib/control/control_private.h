@@ -97,7 +97,6 @@ struct kt_control {
 	struct kt_blobs *blobs;
 	struct kt_master *master;
 	int lock_fd;
-	size_t documents; /* bytes of published documents that wait to be read */
 	bool draining, closing;
 	/* index.c */
 	struct kt_map orgs, orgs_by_slug; /* id / slug -> struct kt_org_mem */

@@ -46,7 +46,7 @@ enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id, const 
 	any.max_files = INT64_MAX;
 	any.max_bytes = INT64_MAX;
 	any.max_file_bytes = INT64_MAX;
-	rc = kt_manifest_parse(text.ptr, text.len, &any, &m, err);
+	rc = kt_manifest_take(&text, &any, &m, err);
 	if (rc != KT_OK)
 		return rc == KT_ENOMEM ? rc : kt_fail(err, KT_EPROTO, 0, "its manifest is damaged");
 	if (strcmp(m->digest, digest) != 0) {

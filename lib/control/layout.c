@@ -58,7 +58,7 @@ enum kt_code kt_layout_manifest(const struct kt_control *ctl, const char *org_id
 	any.max_files = INT64_MAX;
 	any.max_bytes = INT64_MAX;
 	any.max_file_bytes = INT64_MAX;
-	rc = kt_manifest_parse(text.ptr, text.len, &any, &m, err);
+	rc = kt_manifest_take(&text, &any, &m, err);
 	if (rc != KT_OK)
 		return kt_fail(err, KT_EPROTO, 0, "the manifest %.12s is damaged", digest);
 	if (strcmp(m->digest, digest) != 0) {

@@ -287,7 +287,7 @@ static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
 	}
 	if (org)
 		org->archives++;
-	kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
+	kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_PACK, 0, false },
 		archive_work, archive_done, op);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Work beside the loop: the one way to hand something to a thread and come back.
  *
- * There are four kinds, each with threads of its own, so that what takes long never keeps what is
+ * There are some kinds, each with threads of its own, so that what takes long never keeps what is
  * short from a thread. Of each kind the organizations take turns: a hundred jobs of one do not
  * delay another's one by more than the job that runs. What waits is bounded in jobs and in bytes,
  * for each organization and for all. All functions are for the loop's thread.
@@ -17,7 +17,8 @@
 enum kt_work_kind {
 	KT_WORK_DISK, /* one sync to the disk */
 	KT_WORK_SHORT, /* reading what a client sent, looking at a few files: well below a second */
-	KT_WORK_LONG, /* archives, trees, scans: as long as the limits of a release allow */
+	KT_WORK_LONG, /* publishes, trees, scans: as long as the limits of a release allow */
+	KT_WORK_PACK, /* archives for clients, as many as they ask for */
 	KT_WORK_WAIT, /* waits for another server */
 	KT_WORK_KINDS,
 };

@@ -51,6 +51,7 @@ void kt_manifest_free(struct kt_manifest *m)
 	if (m == NULL)
 		return;
 	struct kt_arena *arena = m->arena; /* m is in it */
+	free(m->text);
 	kt_arena_free(arena);
 }
 
@@ -113,6 +114,11 @@ static enum kt_code check_names(const struct kt_manifest *m, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SIZE_MAX / 2);
 	KT_AUTOFREE struct folded *keys = kt_calloc(m->n_files + 1, sizeof(*keys));
+	size_t size = 0;
+
+	for (size_t i = 0; i < m->n_files; i++)
+		size += strlen(m->files[i].path) + 1;
+	(void)kt_buf_reserve(&text, size);
 	for (size_t i = 0; i < m->n_files; i++) {
 		size_t before = text.len;
 		kt_unicode_fold(m->files[i].path, strlen(m->files[i].path), &text);
@@ -227,6 +233,13 @@ static void add_line(struct kt_buf *out, const struct kt_file *f)
 
 void kt_manifest_render(const struct kt_manifest *m, struct kt_buf *out)
 {
+	size_t size = 0;
+
+	/* At once: doubling would take three times as much. */
+	for (size_t i = 0; i < m->n_files; i++)
+		size += strlen(m->files[i].path) + LINE_EXTRA_BYTES;
+	if (size < out->max - out->len)
+		(void)kt_buf_reserve(out, size);
 	for (size_t i = 0; i < m->n_files; i++)
 		add_line(out, &m->files[i]);
 }
@@ -283,26 +296,25 @@ static size_t count_lines(const char *text, size_t len)
 	return n;
 }
 
-enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pack_limits *l,
+/* TAKES text. */
+static enum kt_code parse_text(char *text, size_t len, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err)
 {
-	if (len > KT_MAX_MANIFEST_BYTES)
-		return kt_fail(err, KT_ELIMIT, 0,
-			"the manifest is over the fixed limit of %d bytes", KT_MAX_MANIFEST_BYTES);
-	if (len > 0 && text[len - 1] != '\n')
-		return kt_fail(err, KT_EPROTO, 0, "the manifest does not end with a line feed");
 	size_t n = count_lines(text, len);
+	struct kt_manifest *m = new_manifest((int64_t)n > l->max_files ? 0 : n);
+	enum kt_code code = KT_OK;
+
+	m->text = text;
 	if ((int64_t)n > l->max_files)
-		return kt_fail(err, KT_ELIMIT, 0,
+		code = kt_fail(err, KT_ELIMIT, 0,
 			"%zu files are over the limit max_release_files of %lld", n,
 			(long long)l->max_files);
-	struct kt_manifest *m = new_manifest(n);
-	char *copy = kt_arena_strndup(m->arena, text, len);
-	enum kt_code code = KT_OK;
+	else
+		kt_sha256_of(text, len, m->digest);
 	for (size_t at = 0; at < len && code == KT_OK; m->n_files++) {
-		size_t line = (size_t)((char *)memchr(copy + at, '\n', len - at) - (copy + at));
+		size_t line = (size_t)((char *)memchr(text + at, '\n', len - at) - (text + at));
 		struct kt_file *f = &m->files[m->n_files];
-		code = parse_line(copy + at, line, m->n_files + 1, l, f, err);
+		code = parse_line(text + at, line, m->n_files + 1, l, f, err);
 		if (code == KT_OK && m->n_files > 0 && strcmp(f[-1].path, f->path) >= 0)
 			code = bad_line(m->n_files + 1,
 				strcmp(f[-1].path, f->path) == 0 ? "the path is there twice"
@@ -316,9 +328,35 @@ enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pac
 		kt_manifest_free(m);
 		return code;
 	}
-	kt_sha256_of(text, len, m->digest);
 	*out = m;
 	return KT_OK;
+}
+
+static enum kt_code check_text(const char *text, size_t len, struct kt_err *err)
+{
+	if (len > KT_MAX_MANIFEST_BYTES)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the manifest is over the fixed limit of %d bytes", KT_MAX_MANIFEST_BYTES);
+	if (len > 0 && text[len - 1] != '\n')
+		return kt_fail(err, KT_EPROTO, 0, "the manifest does not end with a line feed");
+	return KT_OK;
+}
+
+enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pack_limits *l,
+	struct kt_manifest **out, struct kt_err *err)
+{
+	enum kt_code code = check_text(text, len, err);
+
+	return code == KT_OK ? parse_text(kt_strndup(text, len), len, l, out, err) : code;
+}
+
+enum kt_code kt_manifest_take(struct kt_buf *text, const struct kt_pack_limits *l,
+	struct kt_manifest **out, struct kt_err *err)
+{
+	size_t len = text->len;
+	enum kt_code code = check_text(text->ptr, len, err);
+
+	return code == KT_OK ? parse_text(kt_buf_take(text), len, l, out, err) : code;
 }
 
 /* --- making ------------------------------------------------------------------------------ */
@@ -457,8 +495,13 @@ enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta
 			KT_MAX_MANIFEST_BYTES);
 	if (len > 0 && delta[len - 1] != '\n')
 		return kt_fail(err, KT_EPROTO, 0, "the delta does not end with a line feed");
-	KT_AUTOFREE char *copy = kt_strndup(delta, len);
 	size_t n_lines = count_lines(delta, len);
+	/* All files of the base go, and as many come as may be. */
+	if (n_lines > base->n_files && (int64_t)(n_lines - base->n_files) > l->max_files)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"%zu lines of the delta are over the limit max_release_files of %lld",
+			n_lines, (long long)l->max_files);
+	KT_AUTOFREE char *copy = kt_strndup(delta, len);
 	KT_AUTOFREE struct kt_file *files = kt_calloc(base->n_files + n_lines + 1, sizeof(*files));
 	struct applying a = { .base = base, .l = l, .files = files };
 	size_t number = 1;

@@ -51,6 +51,7 @@ struct kt_manifest {
 	size_t n_files;
 	int64_t n_bytes; /* sum of sizes */
 	char digest[KT_DIGEST_MAX];
+	char *text; /* that the paths are in, or NULL */
 };
 void kt_manifest_free(struct kt_manifest *m); /* NULL is fine */
 /*
@@ -68,6 +69,9 @@ KT_MUST_CHECK enum kt_code kt_pack_path_check(
  */
 KT_MUST_CHECK enum kt_code kt_manifest_parse(const char *text, size_t len,
 	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
+/* The same without a copy: TAKES what text holds, which is empty afterwards. */
+KT_MUST_CHECK enum kt_code kt_manifest_take(struct kt_buf *text, const struct kt_pack_limits *l,
+	struct kt_manifest **out, struct kt_err *err);
 /* Sort, check as above and make a manifest of n files (copied). */
 KT_MUST_CHECK enum kt_code kt_manifest_make(const struct kt_file *files, size_t n,
 	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);

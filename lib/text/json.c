@@ -2,6 +2,7 @@
 /* Parsing through the validator, and typed getters. No state; thread-safe. */
 #include "text/json.h"
 
+#include "base/limits.h"
 #include "text/json_check.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@ enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *
 {
 	struct kt_json_faults faults;
 
-	return kt_json_check_faults(s, len, flags, &faults, err);
+	return kt_json_check_faults(s, len, flags, SIZE_MAX, &faults, err);
 }
 
 /* cJSON keeps doubles only: above this, and when infinite, the text of a number is kept too. */
@@ -81,13 +82,19 @@ static bool keep_numbers(cJSON *v, const char **p, const char *end)
 
 enum kt_code kt_json_parse(const char *s, size_t len, int flags, cJSON **out, struct kt_err *err)
 {
+	return kt_json_parse_max(s, len, flags, KT_MAX_JSON_NODES, out, err);
+}
+
+enum kt_code kt_json_parse_max(
+	const char *s, size_t len, int flags, size_t max_nodes, cJSON **out, struct kt_err *err)
+{
 	const char *text = s, *end = s + len;
 	KT_AUTOFREE char *copy = NULL;
 	enum kt_code code;
 	struct kt_json_faults faults;
 	cJSON *doc;
 
-	code = kt_json_check_faults(s, len, flags, &faults, err);
+	code = kt_json_check_faults(s, len, flags, max_nodes, &faults, err);
 	if (code != KT_OK)
 		return code;
 	if (faults.any) {

@@ -37,11 +37,37 @@ enum {
 KT_MUST_CHECK enum kt_code kt_json_check(const char *s, size_t len, int flags, struct kt_err *err);
 
 /*
- * As kt_json_check(), then parse; *out is the caller's, cJSON_Delete(). A number that a double does
- * not hold keeps its text (as valuestring), so that kt_json_add() writes what was read.
+ * As kt_json_check(), then parse; a text of more than KT_MAX_JSON_NODES values is refused with
+ * KT_ELIMIT before there is a tree (a value is 64 bytes and its strings). *out is the caller's,
+ * cJSON_Delete(). A number that a double does not hold keeps its text (as valuestring), so that
+ * kt_json_add() writes what was read.
  */
 KT_MUST_CHECK enum kt_code kt_json_parse(
 	const char *s, size_t len, int flags, cJSON **out, struct kt_err *err);
+/* The same with another bound, where the memory of a site asks for one. */
+KT_MUST_CHECK enum kt_code kt_json_parse_max(
+	const char *s, size_t len, int flags, size_t max_nodes, cJSON **out, struct kt_err *err);
+
+/*
+ * Large documents, without a tree. Check a text (a NUL follows it) strictly, with max_nodes values
+ * at most, which has to be an object, then call fn with each of its members. The key is decoded, the
+ * value raw; fn may write to it, as kt_json_member_str() does. Returns as kt_json_parse(), KT_EPROTO
+ * for anything but an object, or what fn returned.
+ */
+struct kt_json_member {
+	const char *key; /* NUL-terminated, in the text */
+	char *value;
+	size_t len;
+};
+typedef enum kt_code (*kt_json_member_fn)(
+	void *arg, const struct kt_json_member *m, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_json_members(
+	char *s, size_t len, size_t max_nodes, kt_json_member_fn fn, void *arg, struct kt_err *err);
+/*
+ * Decode a string value of such a member in place; a NUL follows it. Returns its beginning; NULL
+ * when the value is no string.
+ */
+char *kt_json_member_str(const struct kt_json_member *m, size_t *out_len);
 
 /* Cleanup for locals: KT_AUTO_JSON cJSON *doc = NULL; */
 void kt_json_cleanup(cJSON **p);

@@ -37,6 +37,7 @@ struct check {
 	const unsigned char *s, *p, *end;
 	int flags;
 	int depth, max_depth;
+	size_t nodes, max_nodes;
 	uint64_t is_obj[DEEP_MAX / 64];
 	struct kt_json_faults faults;
 	enum kt_code code;
@@ -308,6 +309,53 @@ static void close_container(struct check *c)
 	}
 }
 
+static size_t put_utf8(char *out, uint32_t cp)
+{
+	size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+
+	for (size_t i = n; i-- > 1; cp >>= 6)
+		out[i] = (char)(0x80 | (cp & 0x3f));
+	out[0] = (char)(n == 1 ? cp : (0xf00u >> n & 0xf0u) | cp);
+	return n;
+}
+
+char *kt_json_unquote(char *s, size_t len, size_t *out_len)
+{
+	static const char from[] = "bfnrt";
+	static const char to[] = "\b\f\n\r\t";
+	const unsigned char *p = (unsigned char *)s + 1, *end = (unsigned char *)s + len - 1;
+	char *out = s + 1;
+
+	while (p < end) {
+		const unsigned char *esc = memchr(p, '\\', (size_t)(end - p));
+		size_t plain = (size_t)((esc ? esc : end) - p);
+		int32_t v, low;
+
+		memmove(out, p, plain);
+		out += plain;
+		if (!esc)
+			break;
+		p = esc + 2;
+		if (esc[1] != 'u') {
+			const char *at = strchr(from, esc[1]);
+
+			*out++ = at ? to[at - from] : (char)esc[1];
+			continue;
+		}
+		v = hex4(p, end);
+		p += 4;
+		if (v >= 0xd800 && v <= 0xdbff && (low = low_half(p, end)) >= 0) {
+			v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
+			p += 6;
+		}
+		/* Never longer than its escape. */
+		out += put_utf8(out, (uint32_t)v);
+	}
+	*out = '\0';
+	*out_len = (size_t)(out - (s + 1));
+	return s + 1;
+}
+
 /* Append the text of a checked string without its quotes; NUL becomes U+FFFD as in the parse. */
 static void add_decoded(struct kt_buf *b, const unsigned char *p, const unsigned char *end)
 {
@@ -429,6 +477,12 @@ static bool check_value(struct check *c, bool *out_open)
 	skip_blanks(c);
 	if (c->p >= c->end)
 		return fail_here(c, "value");
+	if (c->nodes++ >= c->max_nodes) {
+		c->code = kt_fail(c->err, KT_ELIMIT, 0,
+			"the JSON text has over %zu values, which is the limit (fixed)",
+			c->max_nodes);
+		return false;
+	}
 	switch (*c->p) {
 	case '{':
 	case '[':
@@ -489,8 +543,8 @@ static bool check_text(struct check *c)
 	return true;
 }
 
-enum kt_code kt_json_check_faults(
-	const char *s, size_t len, int flags, struct kt_json_faults *out_faults, struct kt_err *err)
+enum kt_code kt_json_check_faults(const char *s, size_t len, int flags, size_t max_nodes,
+	struct kt_json_faults *out_faults, struct kt_err *err)
 {
 	struct check c = {
 		.s = (const unsigned char *)s,
@@ -498,6 +552,7 @@ enum kt_code kt_json_check_faults(
 		.end = (const unsigned char *)s + len,
 		.flags = flags,
 		.max_depth = flags & KT_JSON_DEEP ? DEEP_MAX : KT_MAX_JSON_DEPTH,
+		.max_nodes = max_nodes,
 		.err = err,
 		.names = KT_BUF_INIT(SIZE_MAX / 4),
 	};

@@ -11,9 +11,16 @@ struct kt_json_faults {
 	size_t controls; /* control characters in strings; each may grow by two bytes */
 };
 
-/* As kt_json_check(); *out_faults is written on success. */
+/*
+ * As kt_json_check(), of a text with max_nodes values at most (else KT_ELIMIT, before anything was
+ * allocated for more); *out_faults is written on success.
+ */
 KT_MUST_CHECK enum kt_code kt_json_check_faults(const char *s, size_t len, int flags,
-	struct kt_json_faults *out_faults, struct kt_err *err);
+	size_t max_nodes, struct kt_json_faults *out_faults, struct kt_err *err);
+/*
+ * Decode a checked string at its opening quote in place; a NUL follows it. Returns where it begins.
+ */
+char *kt_json_unquote(char *s, size_t len, size_t *out_len);
 /*
  * Write a checked text to out so that cJSON reads it right; out has room for len + 2 * controls
  * and a NUL. Returns its length.

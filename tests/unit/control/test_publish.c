@@ -253,6 +253,57 @@ static void test_bundle(void **state)
 	answer_clear(&a);
 }
 
+static void send_doc_file(struct rig *r, struct answer *a, const char *doc, size_t len)
+{
+	KT_AUTOFREE char *path = kt_asprintf("%s/doc", r->dir);
+
+	assert_int_equal(kt_fs_write_atomic(path, doc, len, 0600, false, NULL), KT_OK);
+	RUN(r, a, kt_control_publish_file(r->ctl, &r->actor, "beans", path, NULL, on_answer, a));
+	assert_int_equal(unlink(path), 0);
+}
+
+/* A large one comes in a file, and is read on a thread; only its small members become a tree. */
+static void test_document_in_a_file(void **state)
+{
+	struct rig *r = *state;
+	KT_AUTOFREE char *doc = doc_of(some, 3, "\"message\":\"by file\"");
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
+	struct answer a = { 0 };
+
+	put_blobs(r, some, 3);
+	send_doc_file(r, &a, doc, strlen(doc));
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "message", "by file");
+	/* Not JSON; no object; too many values; too much beside the files; too large. */
+	send_doc_file(r, &a, "{\"manifest\":", 12);
+	ASSERT_STATUS(&a, 400);
+	assert_string_equal(a.code, "bad_json");
+	send_doc_file(r, &a, "[]", 2);
+	ASSERT_STATUS(&a, 422);
+	kt_buf_adds(&b, "{\"manifest\":\"\",\"x\":[");
+	for (int i = 0; i < KT_MAX_BODY_NODES; i++)
+		kt_buf_adds(&b, "[],");
+	kt_buf_adds(&b, "1]}");
+	send_doc_file(r, &a, b.ptr, b.len);
+	ASSERT_STATUS(&a, 413);
+	assert_string_equal(a.code, "too_large");
+	assert_non_null(strstr(a.message, "over 20000 values"));
+	kt_buf_clear(&b);
+	kt_buf_adds(&b, "{\"message\":\"");
+	memset(kt_buf_reserve(&b, 50 << 20), 'm', 50 << 20);
+	kt_buf_commit(&b, 9 << 20);
+	kt_buf_adds(&b, "\"}");
+	send_doc_file(r, &a, b.ptr, b.len);
+	ASSERT_STATUS(&a, 413);
+	assert_non_null(strstr(a.message, "beside its files"));
+	memset(kt_buf_reserve(&b, 41 << 20), ' ', 41 << 20);
+	kt_buf_commit(&b, 41 << 20);
+	send_doc_file(r, &a, b.ptr, b.len);
+	ASSERT_STATUS(&a, 413);
+	assert_string_equal(a.code, "archive_too_large");
+	answer_clear(&a);
+}
+
 /* Send a bundle of one file; its outcome is asserted. */
 static void send_bundle(struct rig *r, struct answer *a, const char *content)
 {
@@ -500,6 +551,7 @@ int main(int argc, char **argv)
 		T(test_delta_and_digest),
 		T(test_refusals),
 		T(test_bundle),
+		T(test_document_in_a_file),
 		T(test_unpacker_ahead),
 		T(test_whole_archive),
 		T(test_bad_archive),

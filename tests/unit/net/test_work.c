@@ -160,13 +160,13 @@ static void long_work_leaves_a_thread_for_another_organization(void **state)
 static void kinds_do_not_wait_for_each_other(void **state)
 {
 	struct kt_loop *loop = new_loop();
-	struct job *held[20], *quick[KT_WORK_KINDS];
+	struct job *held[24], *quick[KT_WORK_KINDS];
 	const char *orgs[] = { "a", "b", "c", "d", "e" };
 
 	(void)state;
 	for (int k = 0; k < KT_WORK_KINDS; k++) {
 		/* All other kinds are full, of five organizations. */
-		for (int i = 0; i < 20; i++) {
+		for (int i = 0; i < 24; i++) {
 			held[i] = job_of("x", true);
 			start(loop,
 				(enum kt_work_kind)((k + 1 + i % (KT_WORK_KINDS - 1)) % KT_WORK_KINDS),
@@ -181,7 +181,7 @@ static void kinds_do_not_wait_for_each_other(void **state)
 		set_gate(true);
 		kt_loop_run(loop);
 		set_gate(false);
-		for (int i = 0; i < 20; i++) {
+		for (int i = 0; i < 24; i++) {
 			assert_true(held[i]->done);
 			free(held[i]);
 		}

@@ -2,6 +2,8 @@
 /* The JSON validator against a table of right and wrong texts; getters; the writer. */
 #include "text/json.h"
 
+#include "base/limits.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -195,6 +197,90 @@ static void test_keys_linear(void **state)
 		kt_buf_addf(&b, "%s\"key%d\":0", i ? "," : "", i);
 	kt_buf_addc(&b, '}');
 	assert_int_equal(kt_json_check(b.ptr, b.len, 0, NULL), KT_OK);
+}
+
+/* A text of too many values never becomes a tree, nor anything else that grows with them. */
+static void test_values_are_counted(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	cJSON *doc = NULL;
+	struct kt_err err = KT_ERR_INIT;
+
+	kt_buf_addc(&b, '[');
+	for (int i = 0; i < 9; i++)
+		kt_buf_adds(&b, i % 2 ? "1," : "{\"k\":[]},");
+	kt_buf_adds(&b, "null]");
+	/* The array, five objects with an array each, four numbers and the null. */
+	assert_int_equal(kt_json_parse_max(b.ptr, b.len, 0, 16, &doc, &err), KT_OK);
+	cJSON_Delete(doc);
+	doc = NULL;
+	assert_int_equal(kt_json_parse_max(b.ptr, b.len, 0, 15, &doc, &err), KT_ELIMIT);
+	assert_null(doc);
+	assert_string_equal(err.msg, "the JSON text has over 15 values, which is the limit (fixed)");
+	kt_buf_clear(&b);
+	kt_buf_addc(&b, '[');
+	for (int i = 0; i < KT_MAX_JSON_NODES - 2; i++)
+		kt_buf_adds(&b, "1,");
+	kt_buf_adds(&b, "1]");
+	assert_int_equal(kt_json_parse(b.ptr, b.len, KT_JSON_HARNESS, &doc, &err), KT_OK);
+	cJSON_Delete(doc);
+	doc = NULL;
+	b.ptr[b.len - 1] = ',';
+	kt_buf_adds(&b, "1]");
+	assert_int_equal(kt_json_parse(b.ptr, b.len, KT_JSON_HARNESS, &doc, &err), KT_ELIMIT);
+}
+
+static enum kt_code note_member(void *arg, const struct kt_json_member *m, struct kt_err *err)
+{
+	struct kt_buf *b = arg;
+	size_t len = 0;
+	const char *s = kt_json_member_str(m, &len);
+
+	if (!strcmp(m->key, "stop"))
+		return kt_fail(err, KT_ECANCEL, 0, "enough");
+	kt_buf_adds(b, m->key);
+	kt_buf_addc(b, s ? '~' : '=');
+	kt_buf_add(b, s ? s : m->value, s ? len : m->len);
+	assert_true(!s || s[len] == '\0');
+	kt_buf_addc(b, ';');
+	return KT_OK;
+}
+
+static void test_members(void **state)
+{
+	static const struct {
+		const char *text, *members, *error;
+	} cases[] = {
+		{ "{}", "", NULL },
+		{ " { } ", "", NULL },
+		{ "{\"a\":1}", "a=1;", NULL },
+		{ "\n{ \"a\" : -1.5e3 , \"b\":null,\"c\" :true}\n", "a=-1.5e3;b=null;c=true;", NULL },
+		{ "{\"a\":[1,{\"b\":\"]}\"}] ,\"d\":{\"e\":[\"\\\"}\"]}}",
+			"a=[1,{\"b\":\"]}\"}];d={\"e\":[\"\\\"}\"]};", NULL },
+		{ "{\"a\":\"x\\ny\\\\\\\"\\/\",\"b\":\"\"}", "a~x\ny\\\"/;b~;", NULL },
+		{ "{\"\\u0061\":\"\\u00e9\\ud83d\\ude00\\u20ac\\u0041\"}", "a~\xc3\xa9\xf0\x9f\x98\x80\xe2\x82\xac" "A;", NULL },
+		{ "{\"a\":\"\\\\\",\"b\":\"c\"}", "a~\\;b~c;", NULL },
+		{ "[1]", "", "the document must be an object" },
+		{ "\"s\"", "", "the document must be an object" },
+		{ "{\"a\":1,\"a\":2}", "", "1:8: duplicate key 'a'" },
+		{ "{\"a\":1", "", "1:7: ',' or '}' expected, not the end of the text" },
+		{ "{\"a\":1,\"stop\":2,\"b\":3}", "a=1;", "enough" },
+		{ "{\"a\":[1,2,3,4,5,6,7,8]}", "",
+			"the JSON text has over 8 values, which is the limit (fixed)" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1000);
+		KT_AUTOFREE char *text = kt_strdup(cases[i].text);
+		struct kt_err err = KT_ERR_INIT;
+		enum kt_code rc =
+			kt_json_members(text, strlen(text), 8, note_member, &b, &err);
+
+		assert_string_equal(b.ptr, cases[i].members);
+		assert_int_equal(rc == KT_OK, cases[i].error == NULL);
+		if (cases[i].error)
+			assert_string_equal(err.msg, cases[i].error);
+	}
 }
 
 static void test_message_is_one_line(void **state)
@@ -399,6 +485,8 @@ int main(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_many_keys),
 		cmocka_unit_test(test_keys_linear),
+		cmocka_unit_test(test_values_are_counted),
+		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_message_is_one_line),
 		cmocka_unit_test(test_fixes),
 		cmocka_unit_test(test_bad_bytes),
