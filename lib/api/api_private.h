@@ -26,6 +26,7 @@ struct kt_api {
 	char *base_url; /* public_url without a slash at its end, or NULL */
 	char *prefix; /* "/base" or "" */
 	struct kt_later *laters;
+	struct kt_parse *parses;
 	struct kt_creation *creations; /* sessions on their way, with their idempotency keys */
 	struct kt_guard *guards;
 	struct kt_timer *guard_timer;
@@ -47,6 +48,7 @@ struct kt_call {
 	const struct kt_request *rq;
 	bool project; /* reached by the project family: answers name the project */
 	struct kt_caller *by; /* NULL on a local server */
+	struct kt_parse *parsed; /* the body, when a thread has parsed it; or NULL */
 };
 
 typedef void (*kt_call_fn)(struct kt_call *c, const struct kt_params *p);
@@ -140,6 +142,23 @@ struct kt_pre {
 /* `what` is the operation, ref its object. Answers 400 itself and returns false. */
 KT_MUST_CHECK bool kt_api_pre(
 	struct kt_call *c, const char *what, const char *ref, struct kt_pre *out);
+
+/* parse.c: bodies that a thread parses */
+/*
+ * Have a large body parsed on a thread, after which the request is handled again; also answers the
+ * call itself when that cannot be. False: go on, there is nothing to wait for.
+ */
+KT_MUST_CHECK bool kt_api_parse_ahead(struct kt_call *c);
+/* What came of it; *out is the caller's. */
+KT_MUST_CHECK enum kt_code kt_api_parse_take(
+	struct kt_parse *p, cJSON **out, struct kt_err *err);
+/* Parse the text of a body here and now. Thread-safe. */
+KT_MUST_CHECK enum kt_code kt_api_parse_text(
+	const char *s, size_t len, cJSON **out, struct kt_err *err);
+/* End those under way. */
+void kt_api_parses_end(struct kt_api *api);
+/* routes.c: handle a request whose body was parsed. */
+void kt_api_handle_parsed(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed);
 
 /* respond.c */
 /* Answer with a problem: code is stable, detail a sentence. extra: further members or NULL. */

@@ -22,6 +22,7 @@ struct kt_later *kt_api_later(struct kt_call *c, void *data, void (*free_data)(v
 	struct kt_later *l = kt_calloc(1, sizeof(*l));
 
 	l->c = *c;
+	l->c.parsed = NULL;
 	l->c.rq = kt_exchange_request(c->ex);
 	l->data = data;
 	l->free_data = free_data;

@@ -152,6 +152,7 @@ bool kt_api_body(struct kt_call *c, cJSON **out)
 	struct kt_err err = KT_ERR_INIT;
 	cJSON *doc = NULL;
 	char detail[512];
+	enum kt_code rc;
 
 	if (!rq->body_len) {
 		*out = cJSON_CreateObject();
@@ -160,7 +161,13 @@ bool kt_api_body(struct kt_call *c, cJSON **out)
 		kt_api_fail(c, 503, "no_memory", "the server is out of memory", NULL);
 		return false;
 	}
-	if (kt_json_parse(rq->body, rq->body_len, KT_JSON_STRICT, &doc, &err) != KT_OK) {
+	rc = c->parsed ? kt_api_parse_take(c->parsed, &doc, &err)
+		       : kt_api_parse_text(rq->body, rq->body_len, &doc, &err);
+	if (rc == KT_ELIMIT) {
+		kt_api_fail(c, 413, "too_large", err.msg, NULL);
+		return false;
+	}
+	if (rc != KT_OK) {
 		snprintf(detail, sizeof(detail), "the body is not valid JSON: %s", err.msg);
 		kt_api_fail(c, 400, "bad_json", detail, NULL);
 		return false;

@@ -197,6 +197,7 @@ void kt_api_free(struct kt_api *api)
 {
 	if (!api)
 		return;
+	kt_api_parses_end(api);
 	while (api->laters)
 		kt_api_later_free(api->laters);
 	kt_timer_free(api->guard_timer);
@@ -250,6 +251,13 @@ static void not_found(struct kt_call *c, unsigned allow)
 	kt_method_names(allow, names, sizeof(names));
 	kt_exchange_header(c->ex, "Allow", names);
 	kt_api_fail(c, 405, "method_not_allowed", "this path does not take this method", NULL);
+}
+
+/* The body of such a route is JSON, which its handler gets parsed. */
+static bool reads_json(const struct kt_route *r)
+{
+	return r->fn != route_releases_publish && r->fn != route_github &&
+		(r->methods & (KT_POST | KT_PUT | KT_PATCH));
 }
 
 /* --- a local server ---------------------------------------------------------------------- */
@@ -318,9 +326,10 @@ static int strip_project(struct kt_call *c, char *out, size_t size)
 	return 1;
 }
 
-static void handle_local(struct kt_api *api, struct kt_exchange *ex, const struct kt_request *rq)
+static void handle_local(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
 {
-	struct kt_call c = { api, ex, rq, false, NULL };
+	const struct kt_request *rq = kt_exchange_request(ex);
+	struct kt_call c = { api, ex, rq, false, NULL, parsed };
 	struct kt_request rewritten = *rq;
 	const struct kt_table *t = &api->own;
 	const struct kt_route *r;
@@ -342,10 +351,12 @@ static void handle_local(struct kt_api *api, struct kt_exchange *ex, const struc
 		t = &api->project;
 	}
 	r = kt_route_find(t->routes, t->n, &rewritten, &params, scratch, sizeof(scratch), &allow);
-	if (r)
-		r->fn(&c, ex, rq, &params);
-	else if (allow || !kt_api_page(&c, NULL))
+	if (r) {
+		if (!reads_json(r) || !kt_api_parse_ahead(&c))
+			r->fn(&c, ex, rq, &params);
+	} else if (allow || !kt_api_page(&c, NULL)) {
 		not_found(&c, allow);
+	}
 }
 
 /* --- a hosting server -------------------------------------------------------------------- */
@@ -385,9 +396,10 @@ bool kt_api_is_publish(const struct kt_route *r)
 	return r->fn == route_releases_publish;
 }
 
-static void handle_hosted(struct kt_api *api, struct kt_exchange *ex, const struct kt_request *rq)
+static void handle_hosted(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
 {
-	struct kt_call c = { api, ex, rq, false, NULL };
+	const struct kt_request *rq = kt_exchange_request(ex);
+	struct kt_call c = { api, ex, rq, false, NULL, parsed };
 	struct way way = { .allow = 0 };
 
 	if (!find_way(&c, &way))
@@ -400,7 +412,9 @@ static void handle_hosted(struct kt_api *api, struct kt_exchange *ex, const stru
 	if (way.scope != OPEN &&
 		(!kt_api_authorize(&c, way.scope) || !kt_api_resolve(&c, &way.place)))
 		return;
-	if (kt_api_is_publish(way.route) || admit_type(&c))
+	if (!kt_api_is_publish(way.route) && !admit_type(&c))
+		return;
+	if (!reads_json(way.route) || !kt_api_parse_ahead(&c))
 		way.route->fn(&c, ex, rq, &way.params);
 }
 
@@ -419,7 +433,7 @@ enum kt_spool_answer kt_api_spool(
 	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out)
 {
 	struct kt_api *api = arg;
-	struct kt_call c = { api, ex, rq, false, NULL };
+	struct kt_call c = { api, ex, rq, false, NULL, NULL };
 	struct way way = { .allow = 0 };
 
 	/* Only a publish has the slash in it; everything else need not be looked at twice. */
@@ -443,12 +457,16 @@ enum kt_spool_answer kt_api_spool(
 	return KT_SPOOL_FILE;
 }
 
+void kt_api_handle_parsed(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
+{
+	if (api->cfg.control)
+		handle_hosted(api, ex, parsed);
+	else
+		handle_local(api, ex, parsed);
+}
+
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
 {
-	struct kt_api *api = arg;
-
-	if (api->cfg.control)
-		handle_hosted(api, ex, rq);
-	else
-		handle_local(api, ex, rq);
+	(void)rq;
+	kt_api_handle_parsed(arg, ex, NULL);
 }
