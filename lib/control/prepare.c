@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,10 +39,13 @@ static void enter_gate(struct publish *p, int64_t bytes)
 	p->large = true;
 }
 
+/* Also give back what the heaps keep between small pieces: it would stay for good. */
 static void leave_gate(struct publish *p)
 {
-	if (p->large)
-		pthread_mutex_unlock(&large_gate);
+	if (!p->large)
+		return;
+	(void)malloc_trim(0);
+	pthread_mutex_unlock(&large_gate);
 	p->large = false;
 }
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
 import { Client } from './document.mjs';
-import { archive, publish, startServe } from './serve.mjs';
+import { archive, publish, secondOrganization, startServe } from './serve.mjs';
 
 const P = '/agent_projects/{project_ref}';
 const LARGE = 'x'.repeat(30000);
@@ -66,4 +66,26 @@ test('clients leave and keys are revoked while bodies are parsed', async (t) => 
   assert.equal((await other.call('PATCH', `${P}/config`, ['bot'], { raw: body })).status, 401);
   assert.ok((await c.call('GET', `${P}/config`, ['bot'])).body.version >= before);
   assert.equal((await c.call('GET', '/healthz')).status, 200);
+});
+
+test('forty bodies of one organization do not delay the one of another', async (t) => {
+  const first = await startServe(t, { args: ['--offline'] });
+  const theirs = (await new Client(first, first.key).call('POST', '/v1/keys', [], { body: { name: 'other', scopes: ['read', 'write', 'admin'] } })).body;
+  await first.stop();
+  secondOrganization(first.data, [theirs.id]);
+  const k = await startServe(t, { data: first.home, args: ['--offline'] });
+  const [c, o] = [new Client(k, k.key), new Client(k, theirs.key)];
+  // Each is read and refused, and takes a thread for a while.
+  const raw = `{"x":[${'"y",'.repeat(19000)}${JSON.stringify('z'.repeat(400000))}],"set":1}`;
+  for (const [who, name] of [[c, 'ours'], [o, 'theirs']]) assert.equal((await publish(who, name, archive(t))).status, 201);
+  const send = (who, name = who === c ? 'ours' : 'theirs') => who.call('PATCH', `${P}/config`, [name], { raw });
+  let n = 0;
+  const many = Array.from({ length: 40 }, () => send(c).then((r) => { n++; return r.status; }));
+  await Promise.race(many);
+  const began = n;
+  assert.equal((await send(o)).status, 422);
+  const meanwhile = n - began;
+  assert.deepEqual([...new Set(await Promise.all(many))], [422]);
+  // Its turn comes after those that have a thread, not after all that wait.
+  assert.ok(meanwhile < 25, `${meanwhile} of 40 were answered before it, ${began} when it was sent`);
 });
