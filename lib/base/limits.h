@@ -64,6 +64,8 @@
 #define KT_TURN_FIRST_EVENT_MS 120000 /* prompt until the first event */
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */
 #define KT_TURN_CANCEL_MS 5000 /* interrupt until the turn's end, then the process is killed */
+#define KT_MAX_DELIVERIES 1000 /* of webhooks whose digest is remembered, per project */
+#define KT_MAX_HEARD 1000 /* pull requests whose newest event is remembered, per project */
 #define KT_MEND_MS 5000 /* a disk that failed or was full is tried again after that at most */
 #define KT_REWRITE_PAUSE_MS 60000 /* after a rewrite of the session journal that failed */
 #define KT_SETUP_MS 600000 /* a setup script, which may install packages */
@@ -71,6 +73,7 @@
 #define KT_MAX_SETUP_LINES 1000 /* of a setup script's output that go to the log */
 #define KT_APPROVAL_MS 3600000 /* an unanswered approval */
 
+#define KT_MAX_TREE_ENTRIES 1000000 /* of a commit that are looked at; under a second */
 #define KT_MAX_PACK_FILES 20000 /* of one release; a large repository has some thousand */
 #define KT_MAX_PACK_BYTES (512 * 1024 * 1024) /* of one release, unpacked */
 #define KT_MAX_PACK_FILE_BYTES (256 * 1024 * 1024) /* one file of a release */

@@ -425,7 +425,8 @@ struct kt_fetch {
 	char request_id[KT_ID_MAX], remote_ip[64];
 	const char *base_url, *project_id, *url;
 	char *token; /* "" = none; wiped at the end */
-	const char *delivery, *idem_scope; /* NULL: not remembered */
+	const char *digest; /* of the delivery; NULL: there is none */
+	struct kt_heard_row heard; /* what it told */
 	struct kt_publish_meta meta;
 	/* fetch.c */
 	enum kt_fetch_state {
@@ -449,7 +450,8 @@ struct kt_fetch {
 /* Where a commit is fetched from, and for whom. */
 struct kt_fetch_from {
 	const char *org_id, *project_id, *repo_url, *token; /* token "" = none */
-	const char *delivery, *idem_scope; /* or NULL */
+	const char *digest; /* of the delivery, or NULL */
+	const struct kt_heard_row *heard; /* with digest: what it told */
 	const struct kt_principal *who; /* NULL: the webhook */
 	const struct kt_publish_meta *meta;
 	const struct kt_precond *pre; /* or NULL */

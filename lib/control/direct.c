@@ -122,9 +122,10 @@ static enum kt_code open_store(struct kt_control *ctl, struct kt_err *err)
 static enum kt_code expire_idempotency(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	bool running = arg != NULL;
-
-	return kt_tx_idem_expire(
+	enum kt_code rc = kt_tx_idem_expire(
 		tx, kt_time_us() - (int64_t)KT_IDEMPOTENCY_MS * 1000, running, err);
+
+	return rc == KT_OK && running ? kt_tx_deliveries_recover(tx, err) : rc;
 }
 
 static void expired(void *arg, enum kt_code rc, const struct kt_err *err)

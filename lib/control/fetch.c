@@ -231,17 +231,9 @@ static void fetch_free(struct kt_fetch *f)
 static enum kt_code end_delivery(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	const struct kt_fetch *f = arg;
-	struct kt_idem_row row = {
-		.org_id = f->who.org_id,
-		.scope = f->idem_scope,
-		.key = f->delivery,
-		.status = 202,
-	};
 
 	/* One that failed may be delivered again. */
-	if (!f->published)
-		return kt_tx_idem_forget(tx, f->who.org_id, f->idem_scope, f->delivery, err);
-	return kt_tx_idem_end(tx, &row, err);
+	return kt_delivery_end(tx, f->digest, &f->heard, f->published, err);
 }
 
 static void delivery_ended(void *arg, enum kt_code rc, const struct kt_err *err)
@@ -249,14 +241,14 @@ static void delivery_ended(void *arg, enum kt_code rc, const struct kt_err *err)
 	struct kt_fetch *f = arg;
 
 	if (rc != KT_OK)
-		kt_log(KT_LOG_WARN, "github", "delivery %s: %s", f->delivery, err->msg);
+		kt_log(KT_LOG_WARN, "github", "delivery of %s: %s", f->heard.commit_sha, err->msg);
 	fetch_free(f);
 }
 
 static void fetch_end(struct kt_fetch *f)
 {
 	f->state = KT_FETCH_ENDS;
-	if (!f->delivery || !f->ctl->store || f->ctl->closing)
+	if (!f->digest || !f->ctl->store || f->ctl->closing)
 		fetch_free(f);
 	else
 		kt_store_write(f->ctl->store, end_delivery, delivery_ended, f);

@@ -21,31 +21,32 @@
 /* Hashing done for one delivery at most: 6,000 bound projects with an ordinary push. */
 #define MAX_HASH_BYTES ((size_t)64 * 1024 * 1024)
 #define MAX_MATCHES 32
+#define NO_COMMIT "0000000000000000000000000000000000000000"
 #define MAX_SECRET_BYTES 4096
-#define MAX_CLOSED 4096 /* pull requests whose end is remembered */
 
 /* A project whose secret signed the delivery. */
 struct match {
 	const char *org_id, *project_id, *slug, *repo_url, *production_ref;
 	char *token;
-	const char *scope; /* of the record that this delivery was seen */
+	struct kt_heard_row heard; /* what the delivery tells */
 	bool wanted; /* its repository is the one */
-	bool seen; /* this delivery was worked on before, or is */
+	enum kt_verdict verdict;
 	const char **labels; /* previews to end; NULL-terminated */
 	char building[64]; /* label of the one that may be on its way */
 };
 
 struct hook {
-	const char *event, *signature, *delivery;
+	const char *event, *signature;
 	const char *body;
 	size_t len;
-	char fingerprint[KT_DIGEST_MAX];
+	char digest[KT_DIGEST_MAX]; /* of the body: X-GitHub-Delivery is not signed */
 	struct match matches[MAX_MATCHES];
 	size_t n;
 	bool gave_up;
 	/* From the body. */
-	bool fetch, end_preview;
-	int64_t updated_us; /* of the pull request, 0 = not told */
+	bool fetch, end_preview, end_branch;
+	const char *target, *commit, *before; /* see kt_heard_row; before may be NULL */
+	int64_t at_us;
 	struct kt_publish_meta meta;
 	const char *ignored; /* why nothing is done */
 };
@@ -80,7 +81,6 @@ static enum kt_code add_match(
 		.slug = p->slug,
 		.repo_url = p->repo_url,
 		.production_ref = p->production_ref,
-		.scope = kt_arena_printf(op->arena, "github/%s", p->id),
 	};
 	h->n++;
 	return kt_project_unseal(
@@ -188,13 +188,24 @@ static char *first_line(struct kt_arena *arena, const char *s)
 	return kt_arena_strdup(arena, line);
 }
 
+/* Seconds since 1970, as a push has it, or a date. 0 = not told. */
+static int64_t time_of(const cJSON *obj, const char *key)
+{
+	int64_t us = 0, s = kt_json_int(obj, key, 0);
+
+	if (s > 0 && s < INT64_MAX / 1000000)
+		return s * 1000000;
+	return kt_time_parse(kt_json_str_or(obj, key, ""), &us) ? us : 0;
+}
+
 static void read_push(struct kt_op *op, struct hook *h, const cJSON *doc)
 {
 	const char *ref = kt_json_str(doc, "ref");
 	const char *sha = kt_json_str(doc, "after");
+	bool deleted = kt_json_bool(doc, "deleted", false);
 	size_t production = 0;
 
-	if (!ref || kt_json_bool(doc, "deleted", false) || !sha_ok(sha)) {
+	if (!ref || (!deleted && !sha_ok(sha))) {
 		h->ignored = "nothing was pushed";
 		return;
 	}
@@ -208,52 +219,21 @@ static void read_push(struct kt_op *op, struct hook *h, const cJSON *doc)
 		h->ignored = "not the production branch";
 		return;
 	}
+	h->target = kt_arena_strdup(op->arena, ref);
+	h->before = kt_arena_strdup(op->arena, kt_json_str_or(doc, "before", ""));
+	h->at_us = time_of(kt_json_obj(doc, "repository"), "pushed_at");
+	/* Nothing is to be done, but what was pushed before is old from now on. */
+	if (deleted) {
+		h->end_branch = true;
+		h->commit = NO_COMMIT;
+		return;
+	}
 	h->fetch = true;
 	h->meta.commit_sha = kt_arena_strdup(op->arena, sha);
-	h->meta.ref = kt_arena_strdup(op->arena, ref);
+	h->commit = h->meta.commit_sha;
+	h->meta.ref = h->target;
 	h->meta.message = first_line(
 		op->arena, kt_json_str(kt_json_obj(doc, "head_commit"), "message"));
-}
-
-static int64_t time_of(const cJSON *obj, const char *key)
-{
-	int64_t us = 0;
-
-	return kt_time_parse(kt_json_str_or(obj, key, ""), &us) ? us : 0;
-}
-
-/* Deliveries may overtake each other: when each pull request was closed, as far as was heard. */
-static char *closed_key(struct kt_op *op, const struct match *m, int64_t pr)
-{
-	return kt_arena_printf(op->arena, "%s/%lld", m->project_id, (long long)pr);
-}
-
-static void note_closed(struct kt_op *op, const struct hook *h, const struct match *m)
-{
-	struct kt_map *closed = &kt_works_get(op->ctl)->closed;
-	int64_t *at = kt_malloc(sizeof(*at));
-
-	*at = h->updated_us;
-	if (closed->len >= MAX_CLOSED)
-		kt_works_forget(closed);
-	free(kt_map_set(closed, closed_key(op, m, h->meta.pr), at));
-}
-
-/* What the delivery tells is older than the end of its pull request, for every match. */
-static bool is_late(struct kt_op *op, struct hook *h)
-{
-	const struct kt_map *closed = &kt_works_get(op->ctl)->closed;
-	size_t n = 0;
-
-	for (size_t i = 0; i < h->n; i++) {
-		struct match *m = &h->matches[i];
-		const int64_t *at = m->wanted ? kt_map_get(closed, closed_key(op, m, h->meta.pr))
-					      : NULL;
-
-		m->wanted = m->wanted && (!at || !h->updated_us || h->updated_us > *at);
-		n += m->wanted;
-	}
-	return n == 0;
 }
 
 static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc)
@@ -270,7 +250,10 @@ static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc
 		return;
 	}
 	h->meta.pr = number;
-	h->updated_us = time_of(pr, "updated_at");
+	h->target = kt_arena_printf(op->arena, "pull/%lld", (long long)number);
+	h->before = kt_arena_strdup(op->arena, kt_json_str_or(doc, "before", ""));
+	h->at_us = time_of(pr, "updated_at");
+	h->commit = kt_arena_strdup(op->arena, sha_ok(sha) ? sha : NO_COMMIT);
 	if (strcmp(action, "closed") == 0) {
 		h->end_preview = true;
 		return;
@@ -280,7 +263,7 @@ static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc
 		h->ignored = "nothing changed in the code";
 		return;
 	}
-	if (kt_str_eq(kt_json_str(pr, "state"), "closed") || is_late(op, h)) {
+	if (kt_str_eq(kt_json_str(pr, "state"), "closed")) {
 		h->ignored = "the pull request was closed";
 		return;
 	}
@@ -289,7 +272,7 @@ static void read_pull_request(struct kt_op *op, struct hook *h, const cJSON *doc
 		return;
 	}
 	h->fetch = true;
-	h->meta.commit_sha = kt_arena_strdup(op->arena, sha);
+	h->meta.commit_sha = h->commit;
 	h->meta.ref = kt_arena_printf(op->arena, "refs/pull/%lld/head", (long long)number);
 	h->meta.message = first_line(op->arena, kt_json_str(pr, "title"));
 	/* Also when the fork is gone by now: what is not surely our own gets no secrets. */
@@ -339,18 +322,21 @@ static enum kt_code begin_delivery(
 	struct kt_tx *tx, struct kt_op *op, struct match *m, struct kt_err *err)
 {
 	const struct hook *h = op->data;
-	struct kt_idem_row seen;
-	struct kt_idem_row row = {
-		.org_id = m->org_id,
-		.scope = m->scope,
-		.key = h->delivery,
-		.fingerprint = h->fingerprint,
-		.created_us = kt_time_us(),
-	};
-	enum kt_code rc = kt_tx_idem_begin(tx, op->arena, &row, &seen, err);
+	enum kt_code rc;
 
-	m->seen = rc == KT_ECONFLICT;
-	return m->seen ? KT_OK : rc;
+	m->heard = (struct kt_heard_row){
+		.org_id = m->org_id,
+		.project_id = m->project_id,
+		.target = h->target,
+		.commit_sha = h->commit,
+		.at_us = h->at_us,
+		.closed = h->end_preview,
+	};
+	rc = kt_delivery_begin(tx, op->arena, h->digest, &m->heard, h->before, &m->verdict, err);
+	/* Of what is not fetched this transaction is all. */
+	if (rc == KT_OK && m->verdict == KT_DELIVERY_NEW && !h->fetch)
+		rc = kt_delivery_end(tx, h->digest, &m->heard, true, err);
+	return rc;
 }
 
 static enum kt_code end_previews(
@@ -379,9 +365,8 @@ static enum kt_code act_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 		if (!m->wanted)
 			continue;
-		if (h->fetch && h->delivery)
-			rc = begin_delivery(tx, op, m, err);
-		else if (h->end_preview)
+		rc = begin_delivery(tx, op, m, err);
+		if (rc == KT_OK && h->end_preview && m->verdict == KT_DELIVERY_NEW)
 			rc = end_previews(tx, op, m, err);
 	}
 	return rc;
@@ -440,9 +425,13 @@ bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
 	f->project_id = kt_arena_strdup(arena, from->project_id);
 	f->url = url;
 	f->token = kt_arena_strdup(arena, from->token);
-	if (from->delivery) {
-		f->delivery = kt_arena_strdup(arena, from->delivery);
-		f->idem_scope = kt_arena_strdup(arena, from->idem_scope);
+	if (from->digest) {
+		f->digest = kt_arena_strdup(arena, from->digest);
+		f->heard = *from->heard;
+		f->heard.org_id = kt_arena_strdup(arena, f->heard.org_id);
+		f->heard.project_id = f->project_id;
+		f->heard.target = kt_arena_strdup(arena, f->heard.target);
+		f->heard.commit_sha = kt_arena_strdup(arena, f->heard.commit_sha);
 	}
 	f->meta = *meta;
 	f->meta.commit_sha = kt_arena_strdup(arena, meta->commit_sha);
@@ -468,8 +457,8 @@ static bool start_fetch(struct kt_op *op, const struct hook *h, const struct mat
 		.project_id = m->project_id,
 		.repo_url = m->repo_url,
 		.token = m->token,
-		.delivery = h->delivery,
-		.idem_scope = m->scope,
+		.digest = h->digest,
+		.heard = &m->heard,
 		.meta = &h->meta,
 	};
 
@@ -511,18 +500,42 @@ static void wipe_tokens(struct hook *h)
 		kt_secret_wipe(h->matches[i].token, strlen(h->matches[i].token));
 }
 
+/* Who waits for it must be able to find out why it does not come. */
+static void tell_ignored(struct kt_op *op, const struct hook *h, const struct match *m)
+{
+	KT_AUTOFREE char *text = kt_asprintf("GitHub: %.80s of %.100s was not deployed: %s",
+		h->commit, h->target, kt_verdict_text(m->verdict));
+	const struct kt_log_line line = {
+		.project_id = m->project_id,
+		.level = "warn",
+		.source = "build",
+		.request_id = op->request_id[0] ? op->request_id : NULL,
+		.text = text,
+	};
+
+	if (m->verdict != KT_DELIVERY_SEEN && !h->end_preview && !h->end_branch)
+		kt_control_log(op->ctl, &line);
+}
+
 static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct hook *h = op->data;
 	const struct match *accepted = NULL;
-	const char *ignored = h->end_preview ? "there is no preview" : "this delivery was seen";
+	const char *ignored = h->end_preview ? "there is no preview" : "nothing was pushed";
 
 	for (size_t i = 0; rc == KT_OK && i < h->n; i++) {
 		const struct match *m = &h->matches[i];
 		struct kt_project_mem *p = kt_map_get(&op->ctl->projects, m->project_id);
 
-		if (!m->wanted || m->seen || !p)
+		if (!m->wanted || !p)
+			continue;
+		if (m->verdict != KT_DELIVERY_NEW) {
+			ignored = kt_verdict_text(m->verdict);
+			tell_ignored(op, h, m);
+			continue;
+		}
+		if (h->end_branch)
 			continue;
 		if (h->end_preview) {
 			bool fetching = kt_fetches_close(op->ctl, m->project_id, h->meta.pr);
@@ -532,7 +545,6 @@ static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 			for (const char **l = m->labels; *l; l++)
 				kt_index_preview_drop(op->ctl, p, *l);
 			kt_index_preview_drop(op->ctl, p, m->building);
-			note_closed(op, h, m);
 			if (m->labels[0] || fetching || building)
 				accepted = m;
 		} else if (start_fetch(op, h, m)) {
@@ -634,10 +646,8 @@ void kt_control_github(struct kt_control *ctl, const struct kt_actor *a, const c
 	webhook_principal(ctl, "", &op->who);
 	h->event = kt_arena_strdup(op->arena, event);
 	h->signature = kt_arena_strdup(op->arena, signature + 7);
-	if (delivery && *delivery && strlen(delivery) <= KT_MAX_IDEMPOTENCY_KEY_BYTES)
-		h->delivery = kt_arena_strdup(op->arena, delivery);
 	h->body = kt_arena_strndup(op->arena, body, len);
 	h->len = len;
-	kt_sha256_of(body, len, h->fingerprint);
+	kt_sha256_of(body, len, h->digest);
 	kt_op_store(op, false, check_work, checked);
 }

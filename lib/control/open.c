@@ -408,7 +408,6 @@ void kt_builds_free(struct kt_control *ctl)
 	free_all(&ctl->sessions, free);
 	if (ctl->works) {
 		kt_works_forget(&ctl->works->arrived);
-		kt_works_forget(&ctl->works->closed);
 	}
 	free(ctl->works);
 	ctl->works = NULL;

@@ -23,7 +23,6 @@ struct kt_works {
 	bool sweeping; /* trees or blobs are being looked through */
 	int64_t trees_due_ms, blobs_due_ms; /* loop time */
 	struct kt_map arrived; /* int64_t by organization and digest: see publish.c */
-	struct kt_map closed; /* int64_t by project and pull request: see github.c */
 };
 /* Free what such a map holds, and empty it. */
 void kt_works_forget(struct kt_map *numbers);
@@ -49,6 +48,28 @@ void kt_task_run(struct kt_control *ctl, const struct kt_task_for *who, kt_task_
 
 /* disk.c: something of the server's own failed, perhaps because of the disk. */
 void kt_disk_note(struct kt_control *ctl, const struct kt_err *err);
+
+/* delivery.c */
+enum kt_verdict {
+	KT_DELIVERY_NEW,
+	KT_DELIVERY_SEEN,
+	KT_DELIVERY_OLD,
+	KT_DELIVERY_CLOSED, /* old, of a pull request that was closed since */
+	KT_DELIVERY_UNPROVEN
+};
+/* Why nothing is done, "" of a new one. */
+const char *kt_verdict_text(enum kt_verdict v);
+/* What `now` is beside the newest that is known of the same target; before: the commit that it says
+ * it follows, or NULL. */
+enum kt_verdict kt_delivery_judge(
+	const struct kt_heard_row *known, const struct kt_heard_row *now, const char *before);
+/* In a write: judge a delivery; a new one is remembered. kt_delivery_end() follows. */
+KT_MUST_CHECK enum kt_code kt_delivery_begin(struct kt_tx *tx, struct kt_arena *arena,
+	const char *digest, const struct kt_heard_row *now, const char *before,
+	enum kt_verdict *out, struct kt_err *err);
+/* It was worked on, or failed and may come again. */
+KT_MUST_CHECK enum kt_code kt_delivery_end(struct kt_tx *tx, const char *digest,
+	const struct kt_heard_row *now, bool done, struct kt_err *err);
 
 /* Run work as a write (or read) of the store with op as its argument; then done(op, ...). */
 void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done);

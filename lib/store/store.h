@@ -302,6 +302,40 @@ KT_MUST_CHECK enum kt_code kt_tx_audit_verify(
 KT_MUST_CHECK enum kt_code kt_tx_audit_hash(
 	struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err);
 
+/* --- deliveries of webhooks -------------------------------------------------------------- */
+
+/* Bodies that were worked on, or are; of each project the last KT_MAX_DELIVERIES. */
+KT_MUST_CHECK enum kt_code kt_tx_delivery_seen(struct kt_tx *tx, const char *project_id,
+	const char *digest, bool *out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_tx_delivery_add(struct kt_tx *tx, const char *org_id,
+	const char *project_id, const char *digest, int64_t at_us, struct kt_err *err);
+/* Its work is over: done, or (it failed) forgotten, so that it may come again. */
+KT_MUST_CHECK enum kt_code kt_tx_delivery_end(struct kt_tx *tx, const char *project_id,
+	const char *digest, bool done, struct kt_err *err);
+/* At start-up: what a server that ended left half-done may come again. */
+KT_MUST_CHECK enum kt_code kt_tx_deliveries_recover(struct kt_tx *tx, struct kt_err *err);
+
+/* The newest that was heard of a branch or pull request. */
+struct kt_heard_row {
+	const char *org_id, *project_id;
+	const char *target; /* "refs/heads/main", "pull/7" */
+	const char *commit_sha;
+	int64_t at_us; /* as the sender says; 0 = not told */
+	bool closed; /* a pull request's end */
+	bool done; /* it was worked on */
+};
+/* At its time, and what is not newer: pull requests that were forgotten. */
+#define KT_HEARD_FORGOTTEN "pull/*"
+/* Returns KT_ENOTFOUND. */
+KT_MUST_CHECK enum kt_code kt_tx_heard(struct kt_tx *tx, struct kt_arena *arena,
+	const char *project_id, const char *target, struct kt_heard_row *out, struct kt_err *err);
+/* Set it. Of more than KT_MAX_HEARD pull requests the oldest is forgotten. */
+KT_MUST_CHECK enum kt_code kt_tx_heard_put(struct kt_tx *tx, struct kt_arena *arena,
+	const struct kt_heard_row *row, struct kt_err *err);
+/* It was worked on, when it is the newest still. */
+KT_MUST_CHECK enum kt_code kt_tx_heard_done(
+	struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err);
+
 /* --- idempotency ------------------------------------------------------------------------- */
 
 struct kt_idem_row {

@@ -18,13 +18,15 @@ const SECRET = "It's a Secret to Everybody"; // that of GitHub's own documentati
 const TOKEN = ['github', 'pat', '11TESTTOKEN0123456789'].join('_');
 const ZERO = '0'.repeat(40);
 
-/* A repository with commits to be pushed. */
+let repos = 0;
+
+/* A repository with commits to be pushed, which no other has. */
 class Repo {
   constructor(t, name = 'bot', files = {}) {
     this.dir = tempDir(t, 'repo');
     this.name = name;
     this.env = { PATH: process.env.PATH, HOME: this.dir, GIT_CONFIG_NOSYSTEM: '1', GIT_AUTHOR_NAME: 'A', GIT_AUTHOR_EMAIL: 'a@example.com',
-      GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.com' };
+      GIT_COMMITTER_NAME: 'A', GIT_COMMITTER_EMAIL: 'a@example.com', GIT_COMMITTER_DATE: `${1.7e9 + ++repos} +0000` };
     this.git('init', '-q', '-b', 'main');
     fakeApp(this.dir, files);
     this.head = this.commit('first');
@@ -86,12 +88,18 @@ async function deliver(karta, event, payload, { secret = SECRET, id = randomUUID
 }
 
 const repository = (name) => ({ id: 1, full_name: `acme/${name}`, clone_url: `https://github.com/acme/${name}.git`, html_url: `https://github.com/acme/${name}` });
-const pushed = (after, { name = 'bot', ref = 'refs/heads/main', before = ZERO, message = 'a push', ...more } = {}) => ({
+/* What happens has a time of its own, the same in each delivery of it. */
+const times = new Map();
+const timeOf = (what) => {
+  if (!times.has(what)) times.set(what, Math.floor(Date.now() / 1000) + times.size);
+  return times.get(what);
+};
+const pushed = (after, { name = 'bot', ref = 'refs/heads/main', before = ZERO, message = 'a push', at = timeOf(`${name} ${ref} ${after}`), ...more } = {}) => ({
   ref, before, after, deleted: after === ZERO, forced: false, head_commit: after === ZERO ? null : { id: after, message: `${message}\n\nMore.` },
-  repository: repository(name), ...more });
+  repository: { ...repository(name), pushed_at: at }, ...more });
 const pulled = (action, number, sha, { name = 'bot', head = `acme/${name}`, branch = 'feature', title = 'A title' } = {}) => ({
   action, number, repository: repository(name),
-  pull_request: { number, title, head: { ref: branch, sha, repo: head && { full_name: head } }, base: { ref: 'main', sha: ZERO, repo: { full_name: `acme/${name}` } } } });
+  pull_request: { number, title, updated_at: new Date(timeOf(`${name} ${action} ${number} ${sha}`) * 1000).toISOString(), head: { ref: branch, sha, repo: head && { full_name: head } }, base: { ref: 'main', sha: ZERO, repo: { full_name: `acme/${name}` } } } });
 
 function karta(server, args, input = '', env = {}) {
   return new Promise((resolve) => {
@@ -279,7 +287,7 @@ test('a pull request: opened, synchronized, closed', async (t) => {
   await accepted(s.server, 'pull_request', pulled('closed', 7, two));
   assert.deepEqual((await s.project()).previews.map((p) => p.label), ['bot-pr-8']);
   assert.equal((await s.releases()).find((r) => r.version === 'v3').state, 'expired');
-  await ignored(/no preview/, s.server, 'pull_request', pulled('closed', 7, two));
+  await ignored(/was seen/, s.server, 'pull_request', pulled('closed', 7, two));
   assert.equal((await s.c.call('POST', '/v1/projects/{project_ref}/sessions', ['bot-pr-7'], { body: {} })).status, 404);
   assert.equal((await s.c.call('GET', '/v1/sessions/{session_id}', [session.id])).status, 200);
   assert.equal((await s.c.call('POST', '/v1/sessions/{session_id}/messages', [session.id], { body: { text: '[[text:still here]]' } })).status, 200);
@@ -424,10 +432,10 @@ test('a delivery that is replayed does nothing twice; one that failed may be del
   await ignored(/was seen/, s.server, 'push', pushed(s.repo.head), { id });
   await s.release(s.repo.head, 'active');
   await eventually(async () => (await deliver(s.server, 'push', pushed(s.repo.head), { id })).body.ignored, 'seen');
-  // The same id with another body is no new delivery either.
-  const next = s.repo.commit('next');
-  await ignored(/was seen/, s.server, 'push', pushed(next), { id });
+  // The id is not signed: another one makes no new delivery.
+  await ignored(/was seen/, s.server, 'push', pushed(s.repo.head));
   assert.equal((await s.releases()).length, 1);
+  const next = s.repo.commit('next');
 
   // GitHub has a bad day: what it was is in the log, the delivery can be sent again.
   const again = randomUUID();
@@ -441,6 +449,11 @@ test('a delivery that is replayed does nothing twice; one that failed may be del
   await onceMore(s.server, 'push', pushed(next), { id: again });
   await s.release(next, 'active');
   await ignored(/was seen/, s.server, 'push', pushed(next), { id: again });
+  // An old one that somebody kept puts nothing old live, also as a push that looks like another.
+  await ignored(/was seen/, s.server, 'push', pushed(s.repo.head));
+  await ignored(/newer state/, s.server, 'push', pushed(s.repo.head, { message: 'as captured elsewhere' }));
+  await s.said(new RegExp(`${s.repo.head} of refs/heads/main was not deployed: a newer state is known`));
+  assert.deepEqual((await s.releases()).filter((r) => r.state === 'active').map((r) => r.commit_sha), [next]);
 
   // A server that dies while it fetches forgets nothing that was not done.
   const last = s.repo.commit('last');
@@ -591,7 +604,7 @@ test('a slow GitHub: pushes go live in their order, and nothing else waits for i
   // A pull request that is closed while it is fetched gets no preview.
   await accepted(s.server, 'pull_request', pulled('closed', 100, hanging[0]));
   await s.said(new RegExp(`${hanging[0]} was not deployed: .*closed`));
-  await ignored(/no preview/, s.server, 'pull_request', pulled('closed', 100, hanging[0]));
+  await ignored(/was seen/, s.server, 'pull_request', pulled('closed', 100, hanging[0]));
 
   // And the server ends: what runs is given up after the time it has for that.
   assert.equal(await s.server.stop(), 0, s.server.err);
@@ -630,7 +643,8 @@ test('bind: what it takes, and what has to be entered at GitHub', async (t) => {
   }
   // A repository that is no owner/name of a GitHub cannot be fetched, and says so.
   await s.c.call('PATCH', P, ['bot'], { body: { repo_url: 'https://git.example.com/a/b/c', webhook_secret: SECRET } });
-  await ignored(/owner\/name/, s.server, 'push', { ...pushed(s.repo.head), repository: { ...repository('bot'), clone_url: 'https://git.example.com/a/b/c.git' } });
+  await ignored(/owner\/name/, s.server, 'push',
+    { ...pushed('a'.repeat(40)), repository: { ...repository('bot'), clone_url: 'https://git.example.com/a/b/c.git', pushed_at: timeOf('elsewhere') } });
 });
 
 test('a public repository needs no token', async (t) => {

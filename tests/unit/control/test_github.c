@@ -199,23 +199,30 @@ static int forge_stop(void **state)
 
 static struct kt_spawner *spawner;
 
-static int setup(void **state)
+static void connect_forge(struct rig *r)
 {
-	struct rig *r;
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (n < 0 || rig_setup(state) != 0)
-		return -1;
+	assert_true(n > 0);
 	self[n] = '\0';
-	r = *state;
 	free(r->ctl->self);
 	r->ctl->self = kt_strdup(self);
 	r->ctl->github_url = kt_asprintf("http://127.0.0.1:%d/", forge.port[0]);
+	r->ctl->cfg.spawner = spawner;
+}
+
+static int setup(void **state)
+{
+	struct rig *r;
+
+	if (rig_setup(state) != 0)
+		return -1;
+	r = *state;
 	if (kt_spawner_start(&spawner, NULL) != KT_OK ||
 		kt_spawner_attach(spawner, r->loop, NULL) != KT_OK)
 		return -1;
-	r->ctl->cfg.spawner = spawner;
+	connect_forge(r);
 	forge.api = forge.files = 0;
 	forge.api_token = forge.files_token = false;
 	return 0;
@@ -255,16 +262,24 @@ static void deliver(struct rig *r, struct answer *a, const char *event, const ch
 			  a));
 }
 
-#define REPO                                                                                       \
-	"\"repository\":{\"full_name\":\"acme/bot\",\"clone_url\":\"https://github.com/acme/bot.git\","\
-	"\"html_url\":\"https://github.com/acme/bot\"}"
-#define PUSH(ref, sha)                                                                             \
-	"{\"ref\":\"" ref "\",\"after\":\"" sha "\",\"deleted\":false,"                            \
-	"\"head_commit\":{\"message\":\"Better beans\\n\\nMore.\"}," REPO "}"
-#define PULL(action, sha, head)                                                                    \
-	"{\"action\":\"" action "\",\"number\":7,\"pull_request\":{\"title\":\"Try\",\"head\":"    \
+#define REPO_MEMBERS                                                                               \
+	"\"full_name\":\"acme/bot\",\"clone_url\":\"https://github.com/acme/bot.git\","            \
+	"\"html_url\":\"https://github.com/acme/bot\""
+#define REPO "\"repository\":{" REPO_MEMBERS "}"
+#define ZERO "0000000000000000000000000000000000000000"
+#define PUSH_OF(ref, before, sha, repo)                                                            \
+	"{\"ref\":\"" ref "\",\"before\":\"" before "\",\"after\":\"" sha                       \
+	"\",\"deleted\":false,\"head_commit\":{\"message\":\"Better beans\\n\\nMore.\"}," repo "}"
+/* at: seconds since 1970, of one digit: long ago. */
+#define AT(at) "\"repository\":{\"pushed_at\":170000000" #at "," REPO_MEMBERS "}"
+#define PUSH_AT(before, sha, at) PUSH_OF("refs/heads/main", before, sha, AT(at))
+#define PUSH(ref, sha) PUSH_OF(ref, ZERO, sha, AT(1))
+#define PULL_AT(action, sha, head, at)                                                             \
+	"{\"action\":\"" action "\",\"number\":7,\"pull_request\":{\"title\":\"Try\","            \
+	"\"updated_at\":\"2026-01-01T00:00:0" #at "Z\",\"head\":"                                  \
 	"{\"ref\":\"main\",\"sha\":\"" sha "\",\"repo\":" head "},\"base\":{\"ref\":\"main\","     \
 	"\"repo\":{\"full_name\":\"acme/bot\"}}}," REPO "}"
+#define PULL(action, sha, head) PULL_AT(action, sha, head, 1)
 
 /* Until the fetches are over, their publishes accepted and the builds done. */
 static void settle_down(struct rig *r)
@@ -406,7 +421,7 @@ static void test_pull_request(void **state)
 	struct answer a = { 0 };
 	struct kt_target t;
 	const char *own = PULL("opened", SHA_A, "{\"full_name\":\"acme/bot\"}");
-	const char *fork = PULL("synchronize", SHA_B, "{\"full_name\":\"evil/bot\"}");
+	const char *fork = PULL_AT("synchronize", SHA_B, "{\"full_name\":\"evil/bot\"}", 2);
 
 	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
 	deliver(r, &a, "pull_request", "d1", own, SECRET);
@@ -427,7 +442,7 @@ static void test_pull_request(void **state)
 	assert_true(kt_json_bool(a.doc, "fork", false));
 	/* Production has nothing of it. */
 	assert_null(project_mem(r, "bot")->current);
-	deliver(r, &a, "pull_request", "d3", PULL("closed", SHA_B, "null"), SECRET);
+	deliver(r, &a, "pull_request", "d3", PULL_AT("closed", SHA_B, "null", 3), SECRET);
 	ASSERT_STATUS(&a, 202);
 	assert_int_equal(kt_control_target_host(r->ctl, "bot-pr-7", &t, NULL), KT_ENOTFOUND);
 	rig_restart(r);
@@ -442,8 +457,8 @@ static void test_failures(void **state)
 		const char *body, *why;
 	} cases[] = {
 		{ PUSH("refs/heads/main", LOOP_SHA), "redirects too often" },
-		{ PUSH("refs/heads/main", GONE_SHA), "answered 404" },
-		{ PUSH("refs/heads/main", BIG_SHA), "larger than 200000 bytes" },
+		{ PUSH_AT(ZERO, GONE_SHA, 2), "answered 404" },
+		{ PUSH_AT(ZERO, BIG_SHA, 3), "larger than 200000 bytes" },
 	};
 	struct rig *r = *state;
 	struct answer a = { 0 };
@@ -508,14 +523,191 @@ static void test_end_while_fetching(void **state)
 
 	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
 	for (int i = 0; i < 8; i++) {
-		char id[16];
+		KT_AUTOFREE char *body = kt_strdup(PUSH("refs/heads/main", SHA_A));
+		char *digit = strstr(body, "1700000001");
 
-		(void)snprintf(id, sizeof(id), "d%d", i);
-		deliver(r, &a, "push", id, PUSH("refs/heads/main", SHA_A), SECRET);
+		digit[9] = (char)('1' + i);
+		deliver(r, &a, "push", "d1", body, SECRET);
 		ASSERT_STATUS(&a, 202);
 	}
 	rig_restart(r);
 	answer_clear(&a);
+}
+
+/* --- deliveries that are sent again, by whom ever ------------------------------------------------------------------ */
+
+/* X-GitHub-Delivery is what the sender of a copy likes it to be. */
+static const char *other_id(void)
+{
+	static char id[16];
+	static int n;
+
+	(void)snprintf(id, sizeof(id), "copy%d", ++n);
+	return id;
+}
+
+static void taken(struct rig *r, const char *event, const char *body)
+{
+	struct answer a = { 0 };
+
+	deliver(r, &a, event, other_id(), body, SECRET);
+	ASSERT_STATUS(&a, 202);
+	settle_down(r);
+	answer_clear(&a);
+}
+
+static void refused(struct rig *r, const char *event, const char *body, const char *why)
+{
+	struct answer a = { 0 };
+	int asked = forge.api;
+
+	deliver(r, &a, event, other_id(), body, SECRET);
+	ASSERT_STATUS(&a, 200);
+	if (!strstr(text_of(&a, "ignored"), why))
+		fail_msg("'%s' instead of '%s'", text_of(&a, "ignored"), why);
+	settle_down(r);
+	assert_int_equal(forge.api, asked);
+	answer_clear(&a);
+}
+
+static void live(struct rig *r, const char *sha)
+{
+	struct answer a = { 0 };
+
+	show(r, &a, "bot", "current");
+	ASSERT_STATUS(&a, 200);
+	assert_text(&a, "commit_sha", sha);
+	answer_clear(&a);
+}
+
+static enum kt_code forget_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	char digest[KT_DIGEST_MAX];
+	struct rig *r = ((void **)arg)[0];
+	const char *body = ((void **)arg)[1];
+
+	kt_sha256_of(body, strlen(body), digest);
+	return kt_tx_delivery_end(tx, project_mem(r, "bot")->id, digest, false, err);
+}
+
+/* So many came since that its digest is not remembered any more. */
+static void forget(struct rig *r, const char *body)
+{
+	void *arg[] = { r, kt_strdup(body) };
+
+	assert_int_equal(kt_store_do(r->ctl->store, true, forget_work, arg, NULL), KT_OK);
+	free(arg[1]);
+}
+
+static void test_old_push_again(void **state)
+{
+	static const char first[] = PUSH_AT(ZERO, SHA_A, 1), second[] = PUSH_AT(SHA_A, SHA_B, 2),
+			  forced[] = PUSH_AT(SHA_B, SHA_C, 5);
+	struct rig *r = *state;
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	taken(r, "push", first);
+	taken(r, "push", second);
+	live(r, SHA_B);
+	/* A copy of either, at once, after a restart, and when its digest is long forgotten. */
+	for (int i = 0; i < 3; i++) {
+		refused(r, "push", first, i < 2 ? "was seen" : "newer state");
+		refused(r, "push", second, "was seen");
+		if (i == 0) {
+			rig_restart(r);
+			connect_forge(r);
+		} else {
+			forget(r, first);
+			forget(r, second);
+		}
+	}
+	live(r, SHA_B);
+	/* A newer one fails: it may come again, and what was before it may not. */
+	for (int i = 0; i < 2; i++) {
+		taken(r, "push", PUSH_AT(SHA_B, GONE_SHA, 3));
+		refused(r, "push", second, "newer state");
+	}
+	/* One that overtook the one before it, a forced one, one whose predecessor never came. */
+	taken(r, "push", forced); /* its predecessor is unknown */
+	refused(r, "push", PUSH_AT(SHA_B, SHA_A, 4), "newer state");
+	live(r, SHA_C);
+	taken(r, "push", PUSH_AT("dddddddddddddddddddddddddddddddddddddddd", SHA_A, 6));
+	live(r, SHA_A);
+	/* Of the same second: the chain of commits tells. */
+	taken(r, "push", PUSH_AT(SHA_A, SHA_B, 6));
+	refused(r, "push", PUSH_AT(SHA_C, SHA_A, 6), "newer state");
+	live(r, SHA_B);
+	/* Without a time nothing else does. */
+	refused(r, "push", PUSH_OF("refs/heads/main", SHA_A, SHA_C, REPO), "cannot be told");
+	taken(r, "push", PUSH_OF("refs/heads/main", SHA_B, SHA_C, REPO));
+	live(r, SHA_C);
+}
+
+static void test_deleted_and_again(void **state)
+{
+	static const char first[] = PUSH_AT(ZERO, SHA_A, 1);
+	struct rig *r = *state;
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	taken(r, "push", first);
+	refused(r, "push",
+		"{\"ref\":\"refs/heads/main\",\"deleted\":true,\"before\":\"" SHA_A
+		"\",\"after\":\"" ZERO "\"," AT(2) "}",
+		"nothing was pushed");
+	forget(r, first);
+	refused(r, "push", first, "newer state");
+	taken(r, "push", PUSH_AT(ZERO, SHA_B, 3));
+	live(r, SHA_B);
+}
+
+/* What was moved by another way is known from then on. */
+static void test_moved_otherwise(void **state)
+{
+	static const char old[] = PUSH_AT(ZERO, SHA_A, 1);
+	const struct file f[] = { { "CLAUDE.md", "by hand\n", 0 } };
+	struct rig *r = *state;
+	struct answer a = { 0 };
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	taken(r, "push", old);
+	deploy(r, &a, "bot", f, 1, "\"ref\":\"refs/heads/main\",\"commit_sha\":\"" SHA_C "\"");
+	settle_down(r);
+	live(r, SHA_C);
+	forget(r, old);
+	refused(r, "push", old, "newer state");
+	refused(r, "push", PUSH_AT(SHA_A, SHA_B, 2), "newer state");
+	live(r, SHA_C);
+	/* A time is to come: 2033. */
+	taken(r, "push",
+		PUSH_OF("refs/heads/main", SHA_C, SHA_B,
+			"\"repository\":{\"pushed_at\":2000000000," REPO_MEMBERS "}"));
+	live(r, SHA_B);
+	answer_clear(&a);
+}
+
+static void test_old_pull_request_again(void **state)
+{
+	static const char opened[] = PULL_AT("opened", SHA_A, "null", 1),
+			  synced[] = PULL_AT("synchronize", SHA_B, "null", 2),
+			  closed[] = PULL_AT("closed", SHA_B, "null", 3),
+			  reopened[] = PULL_AT("reopened", SHA_B, "null", 4);
+	struct rig *r = *state;
+	struct kt_target t;
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	taken(r, "pull_request", opened);
+	taken(r, "pull_request", synced);
+	refused(r, "pull_request", opened, "was seen");
+	forget(r, opened);
+	refused(r, "pull_request", opened, "newer state");
+	taken(r, "pull_request", closed);
+	assert_int_equal(kt_control_target_host(r->ctl, "bot-pr-7", &t, NULL), KT_ENOTFOUND);
+	forget(r, synced);
+	refused(r, "pull_request", synced, "was closed");
+	taken(r, "pull_request", reopened);
+	forget(r, closed);
+	refused(r, "pull_request", closed, "newer state");
+	assert_int_equal(kt_control_target_host(r->ctl, "bot-pr-7", &t, NULL), KT_OK);
 }
 
 int main(int argc, char **argv)
@@ -530,6 +722,10 @@ int main(int argc, char **argv)
 		T(test_failures),
 		T(test_two_organizations),
 		T(test_end_while_fetching),
+		T(test_old_push_again),
+		T(test_deleted_and_again),
+		T(test_moved_otherwise),
+		T(test_old_pull_request_again),
 	};
 
 	if (!strcmp(argv[0], "karta-unpack"))

@@ -2,6 +2,8 @@
 /* Every operation: what is put is what comes back, and what must not be is refused. */
 #include "store_test.h"
 
+#include "base/limits.h"
+
 #define OK(call)                                                                                   \
 	do {                                                                                       \
 		enum kt_code c_ = (call);                                                          \
@@ -531,6 +533,62 @@ static void config(void **state)
 	kt_store_close(st);
 }
 
+/* Too many pull requests: the oldest is forgotten, and stays old. Digests are as many. */
+static enum kt_code heard_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_heard_row row = { .org_id = "org_1", .project_id = "proj_1" }, got;
+	bool seen;
+	int n = 0;
+
+	(void)arg;
+	for (int i = 1; i <= KT_MAX_HEARD + 5; i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "pull/%d", i);
+		row.target = text;
+		row.commit_sha = "abc";
+		row.at_us = i * 10;
+		OK(kt_tx_heard_put(tx, arena, &row, err));
+		(void)snprintf(text, sizeof(text), "digest%d", i);
+		OK(kt_tx_delivery_add(tx, "org_1", "proj_1", text, i, err));
+	}
+	row.target = "refs/heads/main";
+	row.at_us = 1; /* the oldest: not a pull request */
+	OK(kt_tx_heard_put(tx, arena, &row, err));
+	OK(kt_tx_heard(tx, arena, "proj_1", "refs/heads/main", &got, err));
+	for (int i = 1; i <= 6; i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text), "pull/%d", i);
+		n += kt_tx_heard(tx, arena, "proj_1", text, &got, NULL) == KT_ENOTFOUND;
+		(void)snprintf(text, sizeof(text), "digest%d", i);
+		OK(kt_tx_delivery_seen(tx, "proj_1", text, &seen, err));
+		assert_int_equal(seen, i == 6);
+	}
+	assert_int_equal(n, 5);
+	OK(kt_tx_heard(tx, arena, "proj_1", KT_HEARD_FORGOTTEN, &got, err));
+	assert_int_equal(got.at_us, 50);
+	/* Another project knows nothing of it. */
+	assert_int_equal(kt_tx_heard(tx, arena, "proj_2", "pull/900", &got, NULL), KT_ENOTFOUND);
+	OK(kt_tx_delivery_end(tx, "proj_1", "digest900", true, err));
+	OK(kt_tx_deliveries_recover(tx, err));
+	OK(kt_tx_delivery_seen(tx, "proj_1", "digest900", &seen, err));
+	assert_true(seen);
+	OK(kt_tx_delivery_seen(tx, "proj_1", "digest901", &seen, err));
+	assert_false(seen);
+	return KT_OK;
+}
+
+static void heard(void **state)
+{
+	struct kt_store *st = open_store(NULL);
+
+	(void)state;
+	run(st, true, make_base);
+	run(st, true, heard_work);
+	kt_store_close(st);
+}
+
 static enum kt_code idem_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_idem_row row = { .org_id = "org_1", .scope = "POST /x", .key = "k1",
@@ -638,6 +696,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lists, setup, teardown),
 		cmocka_unit_test_setup_teardown(refs, setup, teardown),
 		cmocka_unit_test_setup_teardown(config, setup, teardown),
+		cmocka_unit_test_setup_teardown(heard, setup, teardown),
 		cmocka_unit_test_setup_teardown(idempotency, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_text, setup, teardown),
 	};
