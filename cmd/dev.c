@@ -3,6 +3,7 @@
  * karta dev: serves the folder on loopback. The server is this process; the chat in the terminal
  * is another one, `karta chat`, so that both live through the same protocol as any other client.
  */
+#include "cmd/browser.h"
 #include "cmd/cmd.h"
 
 #include "api/api.h"
@@ -316,14 +317,9 @@ static enum kt_code launch(const char *path, char *const *argv, pid_t *out, stru
 
 static void open_page(struct dev *d)
 {
-	const char *browser = kt_env_get("BROWSER");
-	KT_AUTOFREE char *path = kt_fs_which(browser ? browser : "xdg-open");
-	char *argv[] = { path, d->url, NULL };
 	struct kt_err err = KT_ERR_INIT;
 
-	if (!path)
-		kt_warn(d->ctx, "no browser found; open %s yourself", d->url);
-	else if (launch(path, argv, &d->browser, &err) != KT_OK)
+	if (kt_browser_open(d->url, &d->browser, &err) != KT_OK)
 		kt_warn(d->ctx, "%s", err.msg);
 }
 

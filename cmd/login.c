@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/browser.h"
 #include "cmd/profile.h"
 #include "cmd/remote.h"
 
@@ -23,10 +24,12 @@
 
 #define KEY_LINE_MAX 256
 #define POLL_S_DEFAULT 2
+#define NAME_MAX_BYTES 100 /* of a key */
 
 struct login_args {
 	bool with_key;
 	bool read_only;
+	bool admin;
 	bool no_browser;
 	const char *name;
 };
@@ -36,6 +39,8 @@ static const struct kt_opt login_opts[] = {
 		0, "with-key", struct login_args, with_key, "read the key from standard input"),
 	KT_OPT_FLAG_(
 		0, "read-only", struct login_args, read_only, "ask for a key that may read only"),
+	KT_OPT_FLAG_(0, "admin", struct login_args, admin,
+		"ask for a key that may administer too: keys, the audit log, deleting"),
 	KT_OPT_FLAG_(0, "no-browser", struct login_args, no_browser, "only print the address"),
 	KT_OPT_STR_(0, "name", struct login_args, name, "NAME",
 		"name of the profile (default: the server's host)"),
@@ -91,19 +96,6 @@ static enum kt_code who(
 	return rc;
 }
 
-static void open_browser(const char *url)
-{
-	const char *browser = kt_env_get("BROWSER");
-	KT_AUTOFREE char *path = kt_fs_which(browser ? browser : "xdg-open");
-	KT_AUTOFREE char *copy = kt_strdup(url);
-	char *argv[] = { path, copy, NULL };
-	pid_t pid;
-
-	/* Without one the printed address does. */
-	if (path && posix_spawn(&pid, path, NULL, NULL, argv, kt_env_all()))
-		return;
-}
-
 static enum kt_code not_approved(struct kt_err *err)
 {
 	kt_fail(err, KT_ETIMEOUT, 0, "nobody approved the login in time");
@@ -151,42 +143,81 @@ static enum kt_code wait_for_approval(
 	}
 }
 
-static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args *a,
-	const char *server, cJSON **out, struct kt_err *err)
+/* The name of this machine as a key may have it: nothing unseen, no blanks at its ends. */
+static void machine_name(char *out, size_t size)
 {
-	const struct kt_client_config cfg = { .url = server, .timeout_ms = ctx->timeout_ms };
-	KT_AUTO_JSON cJSON *code = NULL;
-	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
-	struct kt_client *c;
-	struct kt_jw w;
-	char host[256] = "this machine";
-	const char *url;
-	int64_t until_us = ctx->timeout_ms ? kt_mono_us() + ctx->timeout_ms * 1000 : 0;
-	enum kt_code rc = kt_client_new(&cfg, &c, err);
+	char host[256] = "";
+	size_t n = 0;
 
-	if (rc != KT_OK)
-		return rc;
 	if (gethostname(host, sizeof(host)))
-		kt_str_copy(host, sizeof(host), "this machine");
+		host[0] = '\0';
 	host[sizeof(host) - 1] = '\0';
+	for (const char *p = host; *p && n + 1 < size; p++)
+		out[n++] = *p > ' ' && *p < 0x7f ? *p : '-';
+	out[n] = '\0';
+	if (!n)
+		kt_str_copy(out, size, "this machine");
+}
+
+static enum kt_code ask(
+	const struct login_args *a, struct kt_client *c, cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
+	char host[NAME_MAX_BYTES + 1];
+	struct kt_jw w;
+
+	machine_name(host, sizeof(host));
 	kt_jw_init(&w, &body);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "client_name", host);
 	kt_jw_arr(&w, "scopes");
 	kt_jw_str(&w, NULL, "read");
-	if (!a->read_only) {
+	if (!a->read_only)
 		kt_jw_str(&w, NULL, "write");
+	if (a->admin)
 		kt_jw_str(&w, NULL, "admin");
-	}
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
-	rc = kt_client_call(c, "POST", "/v1/device/code", body.ptr, &code, err);
+	return kt_client_call(c, "POST", "/v1/device/code", body.ptr, out, err);
+}
+
+/* The page shows the same: who compares it approves no login of somebody else. */
+static void show_asked(const struct kt_ctx *ctx, const struct login_args *a, const cJSON *code)
+{
+	const char *address = kt_json_str(code, "address");
+	const char *at = kt_json_str(code, "created_at");
+
+	kt_say(ctx, "Open %s", kt_json_str_or(code, "verification_uri_complete", ""));
+	kt_say(ctx, "and approve the code %s.", kt_json_str_or(code, "user_code", "?"));
+	if (address && at)
+		kt_say(ctx, "The page names this login: %s, from %s, asked at %s, to %s.",
+			kt_json_str_or(code, "client_name", "?"), address, at,
+			a->admin               ? "read, write and administer"
+				: a->read_only ? "read"
+					       : "read and write");
+}
+
+static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args *a,
+	const char *server, cJSON **out, struct kt_err *err)
+{
+	const struct kt_client_config cfg = { .url = server, .timeout_ms = ctx->timeout_ms };
+	KT_AUTO_JSON cJSON *code = NULL;
+	struct kt_client *c;
+	int64_t until_us = ctx->timeout_ms ? kt_mono_us() + ctx->timeout_ms * 1000 : 0;
+	enum kt_code rc = kt_client_new(&cfg, &c, err);
+
+	if (rc != KT_OK)
+		return rc;
+	rc = ask(a, c, &code, err);
 	if (rc == KT_OK) {
-		url = kt_json_str_or(code, "verification_uri_complete", "");
-		kt_say(ctx, "Open %s", url);
-		kt_say(ctx, "and approve the code %s.", kt_json_str_or(code, "user_code", "?"));
-		if (!a->no_browser && ctx->errt.is_tty)
-			open_browser(url);
+		const char *url = kt_json_str_or(code, "verification_uri_complete", "");
+		struct kt_err none = KT_ERR_INIT;
+
+		show_asked(ctx, a, code);
+		/* Without a browser the printed address does. */
+		if (!a->no_browser && ctx->errt.is_tty &&
+			kt_browser_open(url, NULL, &none) == KT_EPROTO)
+			kt_warn(ctx, "%s", none.msg);
 		rc = wait_for_approval(c, code, until_us, out, err);
 	}
 	kt_client_free(c);
@@ -196,15 +227,10 @@ static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args
 /* The server that is signed in to. */
 static enum kt_code login_server(const struct kt_ctx *ctx, char **out, struct kt_err *err)
 {
-	struct kt_client *c;
-	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+	enum kt_code rc = kt_remote_server(ctx, out, err);
 
-	if (rc != KT_OK)
+	if (rc != KT_OK || !kt_remote_is_plain(*out))
 		return rc;
-	*out = kt_strdup(kt_client_url(c));
-	kt_client_free(c);
-	if (!kt_remote_is_plain(*out))
-		return KT_OK;
 	kt_fail(err, KT_EDENIED, 0, "a key is not sent over plain http to '%s'", *out);
 	return kt_hint(err, "use an https address");
 }
@@ -244,6 +270,12 @@ static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJS
 		kt_remote_json(ctx, me);
 	kt_say(ctx, "Signed in to %s as '%s' of %s.", p->server, kt_json_str_or(key, "name", "?"),
 		p->org ? p->org : "?");
+	if (p->expires_us) {
+		char at[64];
+
+		kt_time_iso(p->expires_us, false, at, sizeof(at));
+		kt_say(ctx, "The key ends at %s; karta login makes a new one.", at);
+	}
 	if (p->secret_service)
 		kt_say(ctx, "The key is kept by the Secret Service.");
 	else
@@ -252,10 +284,33 @@ static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJS
 		kt_warn(ctx, "KARTA_API_KEY is set and goes before this key");
 }
 
+/* Revoke a key that login made, with itself. */
+static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
+{
+	const struct kt_client_config cfg = {
+		.url = p->server, .api_key = p->key, .timeout_ms = 5000
+	};
+	KT_AUTOFREE char *path = kt_asprintf("/v1/keys/%s", p->key_id ? p->key_id : "");
+	KT_AUTO_JSON cJSON *none = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_client *c;
+
+	enum kt_code rc;
+
+	if (!p->minted || !p->key || !p->key_id || kt_client_new(&cfg, &c, &err) != KT_OK)
+		return;
+	rc = kt_client_call(c, "DELETE", path, NULL, &none, &err);
+	/* One that is not taken any more need not be revoked. */
+	if (rc != KT_OK && rc != KT_EAUTH)
+		kt_warn(ctx, "the key is still valid on %s: %s", p->server, err.msg);
+	kt_client_free(c);
+}
+
 static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct login_args *a = args;
 	KT_AUTO_PROFILE struct kt_profile p = { 0 };
+	KT_AUTO_PROFILE struct kt_profile old = { 0 };
 	KT_AUTO_JSON cJSON *granted = NULL;
 	KT_AUTO_JSON cJSON *me = NULL;
 	char line[KEY_LINE_MAX] = "";
@@ -267,6 +322,8 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 		kt_fail(err, KT_ECONFIRM, 0, "signing in needs a person, and there is no terminal");
 		return kt_hint(err, "karta login --with-key <keyfile, or set KARTA_API_KEY");
 	}
+	if (a->admin && a->read_only)
+		return kt_fail(err, KT_EINVAL, 0, "--admin and --read-only exclude each other");
 	rc = login_server(ctx, &p.server, err);
 	if (rc == KT_OK)
 		rc = choose_name(a->name ? a->name : ctx->profile, p.server, &p.name, err);
@@ -286,9 +343,18 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 		p.minted = !a->with_key;
 		p.org = org ? kt_strdup(org) : NULL;
 		p.key_id = id ? kt_strdup(id) : NULL;
+		if (!kt_time_parse(kt_json_str_or(kt_json_obj(me, "key"), "expires_at", ""),
+			    &p.expires_us))
+			p.expires_us = 0;
+		if (kt_profile_find(p.name, NULL, &old, NULL) != KT_OK)
+			old.minted = false;
 		rc = kt_profile_save(&p, err);
 	}
 	explicit_bzero(line, sizeof(line));
+	/* The key that this one replaces is nobody's any more. */
+	if (rc == KT_OK && old.minted && kt_str_eq(old.server, p.server) &&
+		!kt_str_eq(old.key_id, p.key_id))
+		revoke_key(ctx, &old);
 	if (rc == KT_OK)
 		tell(ctx, &p, me);
 	return rc;
@@ -316,28 +382,6 @@ static const struct kt_opt logout_opts[] = {
 		"do not revoke the key that login made for this machine"),
 	KT_OPT_END,
 };
-
-/* Revoke a key that login made with itself, when its scopes allow it. */
-static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
-{
-	const struct kt_client_config cfg = {
-		.url = p->server, .api_key = p->key, .timeout_ms = 5000
-	};
-	KT_AUTOFREE char *path = kt_asprintf("/v1/keys/%s", p->key_id ? p->key_id : "");
-	KT_AUTO_JSON cJSON *none = NULL;
-	struct kt_err err = KT_ERR_INIT;
-	struct kt_client *c;
-
-	enum kt_code rc;
-
-	if (!p->minted || !p->key || !p->key_id || kt_client_new(&cfg, &c, &err) != KT_OK)
-		return;
-	rc = kt_client_call(c, "DELETE", path, NULL, &none, &err);
-	/* One that is not taken any more need not be revoked. */
-	if (rc != KT_OK && rc != KT_EAUTH)
-		kt_warn(ctx, "the key is still valid on %s: %s", p->server, err.msg);
-	kt_client_free(c);
-}
 
 static enum kt_code run_logout(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
@@ -416,6 +460,7 @@ static enum kt_code run_whoami(struct kt_ctx *ctx, const void *args, struct kt_e
 		kt_remote_field(&b, ctx, "key", kt_json_str(key, "name"));
 		kt_remote_field(&b, ctx, "ends with", kt_json_str(key, "last4"));
 		kt_remote_field(&b, ctx, "may", scopes.ptr);
+		kt_remote_field(&b, ctx, "ends", kt_json_str(key, "expires_at"));
 		kt_remote_field(&b, ctx, "from",
 			kt_env_get("KARTA_API_KEY") ? "KARTA_API_KEY" : "the profile");
 		kt_out(b.ptr, b.len);

@@ -2,12 +2,10 @@
 /* karta open: the page of a project in a browser. */
 #include "cmd/cmd.h"
 
-#include "base/env.h"
-#include "base/fs.h"
 #include "base/str.h"
+#include "cmd/browser.h"
 #include "cmd/remote.h"
 
-#include <spawn.h>
 #include <string.h>
 
 struct open_args {
@@ -24,15 +22,12 @@ static const struct kt_opt opts[] = {
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct open_args *a = args;
-	const char *browser = kt_env_get("BROWSER");
-	KT_AUTOFREE char *program = NULL;
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
 	KT_AUTOFREE char *url = NULL;
 	KT_AUTOFREE char *pin = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
-	pid_t pid;
 	enum kt_code rc = kt_remote_start(ctx, a->name, &c, &project, err);
 
 	if (rc != KT_OK)
@@ -44,18 +39,17 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		return rc;
 	url = kt_strdup(kt_json_str_or(doc, "url", ""));
 	/* What a browser is started with must be a web address, whatever the server says. */
-	if (!kt_str_starts(url, "http://") && !kt_str_starts(url, "https://"))
-		return kt_fail(err, KT_EPROTO, 0, "the server gave no web address");
-	if (!a->print)
-		program = kt_fs_which(browser ? browser : "xdg-open");
-	if (program) {
-		char *argv[] = { program, url, NULL };
-
-		if (posix_spawn(&pid, program, NULL, NULL, argv, kt_env_all()))
-			return kt_fail(err, KT_EIO, 0, "cannot start '%s'", program);
-	} else if (!a->print) {
-		kt_warn(ctx, "no browser found; open the address yourself");
+	if (!kt_browser_may_open(url)) {
+		(void)kt_fail(err, KT_EPROTO, 0, "the server gave no web address to open: %s", url);
+		return kt_hint(err,
+			"it must be https, or http on this machine; karta projects show has "
+			"what the server says");
 	}
+	rc = a->print ? KT_OK : kt_browser_open(url, NULL, err);
+	if (rc == KT_ENOTFOUND)
+		kt_warn(ctx, "%s", err->msg);
+	else if (rc != KT_OK)
+		return rc;
 	pin = kt_remote_pin(doc);
 	if (pin)
 		kt_say(ctx, "%s is pinned, %s", project, pin);

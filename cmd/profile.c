@@ -269,6 +269,8 @@ enum kt_code kt_profile_find(
 		.minted = kt_json_bool(entry, "minted", false),
 		.secret_service = kt_str_eq(kt_json_str(entry, "store"), "secret-service"),
 	};
+	if (!kt_time_parse(kt_json_str_or(entry, "expires_at", ""), &out->expires_us))
+		out->expires_us = 0;
 	if (out->secret_service && !out->key)
 		out->key = key_from_helper(out);
 	return KT_OK;
@@ -287,6 +289,7 @@ enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err)
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(HELPER_OUT_BYTES);
 	enum kt_code rc = load(&doc, err);
 	cJSON *all, *entry;
+	char expires[64];
 
 	if (rc != KT_OK)
 		return rc;
@@ -300,6 +303,9 @@ enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err)
 	set_member(entry, "server", p->server);
 	set_member(entry, "org", p->org);
 	set_member(entry, "key_id", p->key_id);
+	if (p->expires_us)
+		kt_time_iso(p->expires_us, false, expires, sizeof(expires));
+	set_member(entry, "expires_at", p->expires_us ? expires : NULL);
 	if (p->minted)
 		kt_assert(cJSON_AddTrueToObject(entry, "minted"));
 	set_member(entry, "store", p->secret_service ? "secret-service" : "file");

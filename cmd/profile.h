@@ -16,6 +16,7 @@ struct kt_profile {
 	char *key; /* NULL: none is stored */
 	char *org; /* slug, or NULL */
 	char *key_id; /* or NULL */
+	int64_t expires_us; /* of the key, 0 = never or not known */
 	bool minted; /* the key was made for this machine by `karta login` */
 	bool secret_service; /* the key is there, else in the file */
 };

@@ -23,6 +23,8 @@
 #define TEXT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define GIT_CONFIG_BYTES ((size_t)1024 * 1024)
 #define DEFAULT_URL "http://localhost:8000"
+#define DAY_US (24 * 3600 * (int64_t)1000000)
+#define SOON_US (7 * DAY_US) /* before the end of a key its user is told */
 
 static volatile sig_atomic_t ints;
 
@@ -204,6 +206,22 @@ static enum kt_code find_server(const struct kt_ctx *ctx, bool dev, struct kt_pr
 	return rc;
 }
 
+/* The key that a login made ends: whoever uses it hears of it in time, and why it is refused. */
+static void warn_of_end(const struct kt_ctx *ctx, const struct kt_profile *p)
+{
+	int64_t left = p->expires_us - kt_time_us();
+	char at[64];
+
+	if (!p->expires_us || kt_env_get("KARTA_API_KEY") || left > SOON_US)
+		return;
+	kt_time_iso(p->expires_us, false, at, sizeof(at));
+	if (left <= 0)
+		kt_warn(ctx, "the key for %s ended at %s; a new one: karta login", p->server, at);
+	else
+		kt_warn(ctx, "the key for %s ends in %lld days, at %s; a new one: karta login",
+			p->server, (long long)(left / DAY_US), at);
+}
+
 /* The client of a server, or of one project there. */
 static enum kt_code open_client(const struct kt_ctx *ctx, const struct kt_profile *found,
 	const char *project, struct kt_client **out, struct kt_err *err)
@@ -286,6 +304,7 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 	if (!project && kt_remote_project(ctx, NULL, &named, NULL) == KT_OK &&
 		(many || has_projects(ctx, &found)))
 		project = named;
+	warn_of_end(ctx, &found);
 	return open_client(ctx, &found, project, out, err);
 }
 
@@ -296,7 +315,31 @@ enum kt_code kt_remote_open_host(
 	bool many;
 	enum kt_code rc = find_server(ctx, false, &found, &many, err);
 
-	return rc == KT_OK ? open_client(ctx, &found, NULL, out, err) : rc;
+	if (rc != KT_OK)
+		return rc;
+	warn_of_end(ctx, &found);
+	return open_client(ctx, &found, NULL, out, err);
+}
+
+enum kt_code kt_remote_server(const struct kt_ctx *ctx, char **out, struct kt_err *err)
+{
+	KT_AUTO_PROFILE struct kt_profile found = { 0 };
+	struct kt_client *c;
+	bool many;
+	enum kt_code rc = find_server(ctx, false, &found, &many, err);
+
+	if (rc != KT_OK)
+		return rc;
+	/* A key that cannot be had is no reason not to ask for another one. */
+	free(found.key);
+	found.key = NULL;
+	found.secret_service = false;
+	rc = open_client(ctx, &found, NULL, &c, err);
+	if (rc != KT_OK)
+		return rc;
+	*out = kt_strdup(kt_client_url(c));
+	kt_client_free(c);
+	return KT_OK;
 }
 
 /* --- the project ------------------------------------------------------------------------- */

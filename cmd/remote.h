@@ -22,6 +22,9 @@ bool kt_remote_is_plain(const char *url);
 /* As kt_remote_open(), but never the server of `karta dev`: for projects and releases. */
 KT_MUST_CHECK enum kt_code kt_remote_open_host(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
+/* URL of the server that kt_remote_open_host() means; *out is the caller's. Needs no key. */
+KT_MUST_CHECK enum kt_code kt_remote_server(
+	const struct kt_ctx *ctx, char **out, struct kt_err *err);
 /*
  * Server and project of a remote's URL: "karta::https://host/base/project" or
  * "karta://host/project" (https; http for loopback names). Either out may be NULL; the caller's.

@@ -163,7 +163,7 @@ _karta_lists()
 	'sessions tail') subs='' opts=' --after --follow -f' ;;
 	'sessions export') subs='' opts=' --format' ;;
 	'sessions delete') subs='' opts='' ;;
-	'login') subs='' opts=' --with-key --read-only --no-browser --name' ;;
+	'login') subs='' opts=' --with-key --read-only --admin --no-browser --name' ;;
 	'logout') subs='' opts=' --keep-key' ;;
 	'whoami') subs='' opts='' ;;
 	'keys') subs='list create revoke' opts=' --all' ;;

@@ -158,6 +158,7 @@ complete -c karta -n '__karta_at "sessions"' -a delete -d 'delete sessions with 
 complete -c karta -n '__karta_at ""' -a login -d 'sign in to a server'
 complete -c karta -n '__karta_at "login"' -l with-key -d 'read the key from standard input'
 complete -c karta -n '__karta_at "login"' -l read-only -d 'ask for a key that may read only'
+complete -c karta -n '__karta_at "login"' -l admin -d 'ask for a key that may administer too: keys, the audit log, deleting'
 complete -c karta -n '__karta_at "login"' -l no-browser -d 'only print the address'
 complete -c karta -n '__karta_at "login"' -l name -x -d 'name of the profile (default: the server\'s host)'
 complete -c karta -n '__karta_at ""' -a logout -d 'forget the key of a server'

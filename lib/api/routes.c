@@ -148,7 +148,7 @@ static const struct rule rules[] = {
 	{ { KT_GET, "/v1/whoami", route_whoami, "whoAmI" }, ANY_KEY, HOST },
 	{ { KT_GET, "/v1/keys", route_keys_list, "listKeys" }, READ, HOST },
 	{ { KT_POST, "/v1/keys", route_keys_create, "createKey" }, ADMIN, HOST },
-	{ { KT_DELETE, "/v1/keys/{key_id}", route_keys_revoke, "revokeKey" }, ADMIN, HOST },
+	{ { KT_DELETE, "/v1/keys/{key_id}", route_keys_revoke, "revokeKey" }, ANY_KEY, HOST },
 	{ { KT_GET, "/v1/audit", route_audit_list, "listAudit" }, ADMIN, HOST },
 	{ { KT_GET, "/v1/audit/verify", route_audit_verify, "verifyAudit" }, ADMIN, HOST },
 	{ { KT_POST, "/v1/device/code", route_device_code, "beginDevice" }, OPEN, HOST },

@@ -103,8 +103,9 @@
 #define KT_MAX_PROJECTS 10000 /* per organization */
 #define KT_MAX_KEYS 1000 /* per organization */
 #define KT_DEVICE_CODE_MS 600000 /* a login waits for its approval */
-#define KT_MAX_DEVICE_CODES 1000 /* logins that wait, per server */
-#define KT_MAX_DEVICE_CODES_PER_IP 50 /* of those, asked for by one address */
+#define KT_MAX_DEVICE_CODES 1000 /* logins that wait; then the oldest of the fullest goes */
+#define KT_MAX_DEVICE_CODES_PER_IP 20 /* of one address or IPv6 /64; then its oldest one goes */
+#define KT_LOGIN_KEY_S (90 * 24 * 3600) /* a key that a login made; then another login */
 #define KT_DEVICE_POLL_MS 2000 /* between two polls of a login */
 #define KT_HTTP_UPLOAD_GRACE_MS 5000 /* then an upload has to be faster than the next line */
 #define KT_MIN_UPLOAD_BYTES_PER_S 1024 /* slower uploads are closed */

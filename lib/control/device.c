@@ -5,13 +5,18 @@
  * its own.
  *
  * What waits is in memory only: a restart of the server ends it, and the machine asks again. The
- * key is made when the machine fetches it, so that no key exists that nobody holds.
+ * key is made when the machine fetches it, so that no key exists that nobody holds; it ends after
+ * KT_LOGIN_KEY_S.
+ *
+ * Who asks has no key, so nobody is refused for what others ask: an address has a few places, all
+ * together have many, and where there is none left the oldest login that nobody has approved goes.
  */
 #include "control/work_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "net/budget.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -36,7 +41,8 @@ struct kt_device {
 	char code[DEVICE_CODE_BYTES + 1];
 	char user_code[USER_CODE_LEN + 1];
 	char *client_name;
-	char peer[64]; /* address that asks */
+	char peer[KT_BUDGET_ADDRESS_SIZE]; /* address that asks, as it is shown */
+	char home[KT_BUDGET_ADDRESS_SIZE]; /* what that counts as */
 	unsigned scopes;
 	int64_t created_us;
 	int64_t expires_ms, polled_ms; /* loop time */
@@ -140,6 +146,12 @@ static void make_codes(struct kt_control *ctl, struct kt_device *d)
 	} while (by_user_code(ctl, d->user_code));
 }
 
+/* "BCDF-GHJK". */
+static const char *shown_code(struct kt_op *op, const struct kt_device *d)
+{
+	return kt_arena_printf(op->arena, "%.4s-%s", d->user_code, d->user_code + 4);
+}
+
 static void render_begin(struct kt_op *op, const struct kt_device *d)
 {
 	size_t len = strlen(op->base_url);
@@ -149,7 +161,7 @@ static void render_begin(struct kt_op *op, const struct kt_device *d)
 	while (len > 0 && op->base_url[len - 1] == '/')
 		len--;
 	base = kt_arena_strndup(op->arena, op->base_url, len);
-	code = kt_arena_printf(op->arena, "%.4s-%s", d->user_code, d->user_code + 4);
+	code = shown_code(op, d);
 	uri = kt_arena_printf(op->arena, "%s/device", base);
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
@@ -160,24 +172,97 @@ static void render_begin(struct kt_op *op, const struct kt_device *d)
 		kt_arena_printf(op->arena, "%s?code=%s", uri, code));
 	kt_jw_int(&w, "expires_in", KT_DEVICE_CODE_MS / 1000);
 	kt_jw_int(&w, "interval", KT_DEVICE_POLL_MS / 1000);
+	/* What the person who approves is shown, to be compared. */
+	kt_jw_str(&w, "client_name", d->client_name);
+	kt_jw_str(&w, "address", d->peer[0] ? d->peer : NULL);
+	kt_write_time(&w, "created_at", d->created_us);
 	kt_jw_obj_end(&w);
 }
 
-/* Nobody has signed in yet: one address must not use up what is there for all. */
-static bool too_many(struct kt_control *ctl, const char *peer)
+/* Nobody has decided about it: it may go for another one. */
+static bool may_go(const struct kt_device *d)
+{
+	return d->state == DEVICE_WAITING || d->state == DEVICE_DENIED;
+}
+
+/* Logins of an address, and the oldest of them that may go. */
+static size_t of_home(struct kt_control *ctl, const char *home, struct kt_device **out_oldest)
 {
 	size_t pos = 0, n = 0;
 	const char *key;
 	void *value;
 
-	if (ctl->devices.len >= KT_MAX_DEVICE_CODES)
-		return true;
-	while (*peer && kt_map_next(&ctl->devices, &pos, &key, &value)) {
-		const struct kt_device *d = value;
+	*out_oldest = NULL;
+	while (kt_map_next(&ctl->devices, &pos, &key, &value)) {
+		struct kt_device *d = value;
 
-		n += strcmp(d->peer, peer) == 0;
+		if (strcmp(d->home, home) != 0)
+			continue;
+		n++;
+		if (may_go(d) && (!*out_oldest || d->created_us < (*out_oldest)->created_us))
+			*out_oldest = d;
 	}
-	return n >= KT_MAX_DEVICE_CODES_PER_IP;
+	return n;
+}
+
+/* The oldest login that may go of the address that has most of them; of several such, the oldest.
+ */
+static struct kt_device *of_fullest(struct kt_control *ctl)
+{
+	KT_AUTOFREE size_t *counts = kt_calloc(ctl->devices.len + 1, sizeof(*counts));
+	struct kt_device *found = NULL;
+	struct kt_map homes = KT_MAP_INIT;
+	size_t pos = 0, n_homes = 0, most = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&ctl->devices, &pos, &key, &value)) {
+		const struct kt_device *d = value;
+		size_t *count = kt_map_get(&homes, d->home);
+
+		if (!count) {
+			count = &counts[n_homes++];
+			(void)kt_map_set(&homes, d->home, count);
+		}
+		(*count)++;
+	}
+	for (pos = 0; kt_map_next(&ctl->devices, &pos, &key, &value);) {
+		struct kt_device *d = value;
+		size_t n = *(size_t *)kt_map_get(&homes, d->home);
+
+		if (may_go(d) && (n > most || (n == most && d->created_us < found->created_us))) {
+			most = n;
+			found = d;
+		}
+	}
+	kt_map_release(&homes);
+	return found;
+}
+
+static void drop(struct kt_control *ctl, struct kt_device *d)
+{
+	(void)kt_map_del(&ctl->devices, d->code);
+	device_free(d);
+}
+
+/* Make room for one more login of home; false when all that is there was approved. */
+static bool make_room(struct kt_control *ctl, const char *home)
+{
+	struct kt_device *oldest;
+
+	kt_devices_sweep(ctl);
+	if (of_home(ctl, home, &oldest) >= KT_MAX_DEVICE_CODES_PER_IP) {
+		if (!oldest)
+			return false;
+		drop(ctl, oldest);
+	}
+	if (ctl->devices.len >= KT_MAX_DEVICE_CODES) {
+		oldest = of_fullest(ctl);
+		if (!oldest)
+			return false;
+		drop(ctl, oldest);
+	}
+	return true;
 }
 
 void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
@@ -189,6 +274,7 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 	const cJSON *list;
 	struct kt_device *d;
 	unsigned scopes = KT_SCOPE_READ | KT_SCOPE_WRITE;
+	char home[KT_BUDGET_ADDRESS_SIZE];
 
 	if (!kt_op_doc(op, doc, doc_len, members, &root))
 		return;
@@ -196,18 +282,19 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 	if (!kt_key_name_ok(kt_json_str(root, "client_name")) ||
 		(list && !cJSON_IsNull(list) && !kt_scopes_parse(list, &scopes))) {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
-			"'client_name' must have 1 to 100 bytes, 'scopes' be a list of read, write "
-			"and "
-			"admin");
+			"'client_name' must have 1 to 100 bytes, all of them visible, 'scopes' be "
+			"a list of read, write and admin");
 		return;
 	}
-	kt_devices_sweep(ctl);
-	if (too_many(ctl, op->remote_ip)) {
+	kt_budget_address(op->remote_ip, home);
+	if (!make_room(ctl, home)) {
 		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL,
-			"too many logins wait (fixed); try again later");
+			"too many approved logins wait for their machines (fixed); try again "
+			"later");
 		return;
 	}
 	d = kt_calloc(1, sizeof(*d));
+	(void)kt_str_copy(d->home, sizeof(d->home), home);
 	d->client_name = kt_strdup(kt_json_str(root, "client_name"));
 	(void)kt_str_copy(d->peer, sizeof(d->peer), op->remote_ip);
 	d->scopes = scopes;
@@ -260,6 +347,7 @@ static void mint_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	kt_jw_str(&w, "org", op->who.org_slug);
 	kt_jw_str(&w, "name", m->key->row.name);
 	kt_write_scopes(&w, "scopes", m->key->row.scopes);
+	kt_write_time(&w, "expires_at", m->key->row.expires_us);
 	kt_jw_obj_end(&w);
 	kt_secret_wipe(m->key->text, sizeof(m->key->text));
 	kt_op_end(op, KT_OK, NULL);
@@ -280,7 +368,8 @@ static void mint(struct kt_op *op, struct kt_device *d)
 	/* Who approved is who makes the key. */
 	op->who = d->by;
 	(void)kt_str_copy(m->code, sizeof(m->code), d->code);
-	m->key = kt_key_prepare(op, d->client_name, d->scopes, true, 0, "login");
+	m->key = kt_key_prepare(op, d->client_name, d->scopes, true,
+		kt_time_us() + KT_LOGIN_KEY_S * (int64_t)1000000, "login");
 	op->data = m;
 	kt_op_store(op, true, mint_work, mint_done);
 }
@@ -357,16 +446,19 @@ void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a, co
 		return;
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "user_code", shown_code(op, d));
 	kt_jw_str(&w, "client_name", d->client_name);
+	kt_jw_str(&w, "address", d->peer[0] ? d->peer : NULL);
 	kt_write_scopes(&w, "scopes", d->scopes);
 	kt_write_time(&w, "created_at", d->created_us);
+	kt_write_time(&w, "key_expires_at", kt_time_us() + KT_LOGIN_KEY_S * (int64_t)1000000);
 	kt_jw_obj_end(&w);
 	kt_op_end(op, KT_OK, NULL);
 }
 
 struct decision {
 	char user_code[USER_CODE_LEN + 1];
-	const char *client_name;
+	const char *client_name, *address;
 	bool approve;
 };
 
@@ -377,7 +469,9 @@ static enum kt_code decide_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 	op->status = 204;
 	return kt_op_audit(tx, op, x->approve ? "login.approve" : "login.deny", "login",
-		kt_json_pairs(op->arena, "client_name", x->client_name, NULL), err);
+		kt_json_pairs(
+			op->arena, "client_name", x->client_name, "address", x->address, NULL),
+		err);
 }
 
 static void decided(void *arg, enum kt_code rc, const struct kt_err *err)
@@ -408,6 +502,7 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	x = kt_arena_alloc(op->arena, sizeof(*x));
 	memcpy(x->user_code, d->user_code, sizeof(x->user_code));
 	x->client_name = kt_arena_strdup(op->arena, d->client_name);
+	x->address = kt_arena_strdup(op->arena, d->peer[0] ? d->peer : "unknown");
 	x->approve = approve;
 	op->data = x;
 	/* Whoever is first decides; for others nothing waits any more. */

@@ -2,6 +2,7 @@
 /* API keys: who am I, list, make, revoke. The key itself is in one answer and nowhere else. */
 #include "control/control_private.h"
 
+#include "base/clean.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -58,6 +59,7 @@ void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_resu
 	kt_jw_str(&w, "prefix", k->prefix);
 	kt_jw_str(&w, "last4", k->last4);
 	kt_write_scopes(&w, "scopes", k->who.scopes);
+	kt_write_time(&w, "expires_at", k->expires_us);
 	kt_jw_obj_end(&w);
 	kt_jw_obj(&w, "server");
 	kt_jw_str(&w, "version", KT_VERSION);
@@ -127,8 +129,14 @@ bool kt_key_name_ok(const char *name)
 
 	if (len == 0 || len > MAX_KEY_NAME_BYTES || !kt_utf8_valid(name, len))
 		return false;
-	for (; *name; name++) {
-		if ((unsigned char)*name < ' ' || *name == 0x7f)
+	/* Names are compared by eye: by who approves a login, by who revokes a key. */
+	if (name[0] == ' ' || name[len - 1] == ' ')
+		return false;
+	for (size_t i = 0; i < len;) {
+		uint32_t cp = 0;
+
+		i += kt_utf8_decode(name + i, len - i, &cp);
+		if (cp < ' ' || cp == 0x7f || kt_clean_is_hidden(cp))
 			return false;
 	}
 	return true;
@@ -166,15 +174,22 @@ struct kt_new_key *kt_key_prepare(struct kt_op *op, const char *name, unsigned s
 	return k;
 }
 
+/* It is taken. */
+static bool opens(const struct kt_key_row *k, int64_t now)
+{
+	return k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now);
+}
+
 enum kt_code kt_key_add(
 	struct kt_tx *tx, struct kt_op *op, const struct kt_new_key *k, struct kt_err *err)
 {
 	struct kt_key_row *keys;
 	size_t n, valid = 0;
+	int64_t now = kt_time_us();
 	enum kt_code rc = kt_tx_keys(tx, op->arena, op->who.org_id, &keys, &n, err);
 
 	for (size_t i = 0; rc == KT_OK && i < n; i++)
-		valid += keys[i].revoked_us == 0;
+		valid += opens(&keys[i], now);
 	if (rc == KT_OK && valid >= KT_MAX_KEYS)
 		return kt_op_code(op,
 			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys (fixed)",
@@ -262,7 +277,9 @@ void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, con
 	test = kt_json_get(root, "test");
 	if (!kt_key_name_ok(kt_json_str(root, "name"))) {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
-			"'name' must have 1 to %d bytes on one line", MAX_KEY_NAME_BYTES);
+			"'name' must have 1 to %d bytes on one line, all of them visible, and no "
+			"blank at its ends",
+			MAX_KEY_NAME_BYTES);
 		return;
 	}
 	if (!kt_scopes_parse(kt_json_get(root, "scopes"), &scopes)) {
@@ -289,11 +306,6 @@ struct revoke {
 	const char *id; /* NULL: it was revoked before */
 	int64_t at_us;
 };
-
-static bool opens(const struct kt_key_row *k, int64_t now)
-{
-	return k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now);
-}
 
 /* The key of an id, or the only valid one of a prefix. */
 static const struct kt_key_row *find(
@@ -385,6 +397,12 @@ void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, con
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	struct revoke *r = kt_arena_alloc(op->arena, sizeof(*r));
 
+	/* A machine signs itself out; the keys of others are for administrators. */
+	if (!(op->who.scopes & KT_SCOPE_ADMIN) && (!id || strcmp(id, op->who.key_id) != 0)) {
+		kt_op_fail(op, KT_EDENIED, 403, "forbidden", NULL,
+			"revoking another key needs a key with scope admin");
+		return;
+	}
 	r->word = kt_arena_strdup(op->arena, id ? id : "");
 	r->at_us = kt_time_us();
 	op->data = r;

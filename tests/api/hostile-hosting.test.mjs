@@ -215,10 +215,58 @@ test('without a key: no trick of path, method, header or host opens anything', a
 test('without a key: one address cannot fill up the logins that wait', async (t) => {
   const k = await startServe(t, { args: ['--offline', '--trust-proxy'] });
   const from = (ip) => new Client(k).call('POST', '/v1/device/code', [], { body: { client_name: 'flood' }, headers: { 'x-forwarded-for': ip } });
-  const flood = await Promise.all([...Array(1100)].map(() => from('192.0.2.66')));
-  const said = tally(flood.map((r) => r.status));
-  assert.ok(said[429] > 900 && said[200] >= 10, JSON.stringify(said));
-  assert.equal((await from('192.0.2.7')).status, 200, 'somebody else may sign in');
+  const c = new Client(k, k.key);
+  const waits = async (rs) => (await Promise.all(rs.map((r) => c.call('GET', '/v1/device/{user_code}', [r.body.user_code])))).filter((r) => r.status === 200).length;
+  const mine = await from('192.0.2.7');
+  // One address has its own places: its oldest goes, nobody else's.
+  const flood = await Promise.all([...Array(300)].map(() => from('192.0.2.66')));
+  assert.deepEqual(tally(flood.map((r) => r.status)), { 200: 300 });
+  assert.equal(await waits(flood), 20);
+  // A whole /64 is one address.
+  const six = await Promise.all([...Array(60)].map((_, i) => from(`2001:db8:0:7::${(i + 1).toString(16)}`)));
+  assert.equal(await waits(six), 20);
+  assert.equal(await waits(await Promise.all([from('2001:db8:0:8::1')])), 1);
+  // Sixty addresses fill the table; who waits with one login keeps it, and one that was approved stays.
+  const approved = await from('192.0.2.8');
+  assert.equal((await c.call('POST', '/v1/device/{user_code}', [approved.body.user_code], { body: { approve: true } })).status, 204);
+  for (let i = 0; i < 60; i++) await Promise.all([...Array(20)].map(() => from(`198.51.100.${i}`)));
+  assert.equal(await waits([mine]), 1, 'mine still waits');
+  assert.equal(await waits([await from('192.0.2.9')]), 1, 'somebody else may sign in');
+  assert.match((await c.call('POST', '/v1/device/token', [], { body: { device_code: approved.body.device_code } })).body.key, /^kt_live_/);
+});
+
+test('signing in a machine: what the person who approves sees, and the key that ends', async (t) => {
+  const k = await startServe(t, { args: ['--offline', '--trust-proxy'] });
+  const c = new Client(k, k.key);
+  const begin = (client_name, more = {}) => new Client(k).call('POST', '/v1/device/code', [], { body: { client_name, ...more }, headers: { 'x-forwarded-for': '203.0.113.9' } });
+  for (const name of ['', ' ', '  ', '\u00a0', '\u3164', '\u200b', 'a\u200bb', 'a\u202eb', '\u2066a', 'a\u00adb', 'a\ufe0f', 'a\u{e0041}', 'a\u0007', 'a\u009b', ' a', 'a ', 'a\nb', 'x'.repeat(101)]) {
+    assert.equal((await begin(name)).status, 422, JSON.stringify(name));
+    assert.equal((await c.call('POST', '/v1/keys', [], { body: { name, scopes: ['read'] } })).status, 422, JSON.stringify(name));
+  }
+  const codes = (await begin('Zoë’s laptop 💻')).body;
+  assert.equal(codes.address, '203.0.113.9');
+  for (const code of [codes.user_code, codes.user_code.toLowerCase(), codes.user_code.replace('-', ' ')]) {
+    const asked = (await c.call('GET', '/v1/device/{user_code}', [code])).body;
+    assert.deepEqual({ ...asked, key_expires_at: null }, { user_code: codes.user_code, client_name: 'Zoë’s laptop 💻', address: '203.0.113.9', scopes: ['read', 'write'], created_at: codes.created_at, key_expires_at: null });
+  }
+  // What only looks like it is another code: Greek, Cyrillic, full width, with something unseen inside.
+  for (const [a, b] of [['B', '\u0392'], ['C', '\u0421'], ['H', '\u041d'], ['K', '\uff2b'], ['-', '\u2010'], ['-', '\u200b-']]) {
+    const code = codes.user_code.replace(a, b);
+    if (code !== codes.user_code) assert.equal((await c.call('GET', '/v1/device/{user_code}', [code])).status, 404, JSON.stringify(code));
+  }
+  await c.call('POST', '/v1/device/{user_code}', [codes.user_code], { body: { approve: true } });
+  assert.deepEqual((await audit(c, 1))[0].detail, { client_name: 'Zoë’s laptop 💻', address: '203.0.113.9' });
+  const got = (await new Client(k).call('POST', '/v1/device/token', [], { body: { device_code: codes.device_code } })).body;
+  const days = (Date.parse(got.expires_at) - Date.now()) / 86400e3;
+  assert.ok(days > 89.9 && days < 90.1, got.expires_at);
+  const machine = new Client(k, got.key);
+  assert.equal((await machine.call('GET', '/v1/whoami')).body.key.expires_at, got.expires_at);
+  assert.equal((await machine.call('GET', '/v1/audit')).status, 403);
+  // It revokes itself, and no other one.
+  const other = await newKey(c, ['read']);
+  assert.equal((await machine.call('DELETE', '/v1/keys/{key_id}', [other.id])).status, 403);
+  assert.equal((await machine.call('DELETE', '/v1/keys/{key_id}', [got.id])).status, 204);
+  assert.equal((await machine.call('GET', '/v1/whoami')).status, 401);
 });
 
 /* --- more than a key may ----------------------------------------------------------------- */

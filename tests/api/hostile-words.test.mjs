@@ -96,7 +96,7 @@ function answer({ mode, asks }, method, url, headers) {
   if (!route) return [404, 'application/problem+json', JSON.stringify({ ...problem, status: 404 })];
   const [status, node] = Object.entries(route.op.responses).find(([s]) => s[0] === '2');
   const content = resolve(node).content ?? {};
-  if (at.endsWith('/manifest')) return [200, 'text/plain', `${EVIL} 100644 3 ${'a'.repeat(64)}\n`];
+  if (at.endsWith('/manifest')) return [200, 'text/plain', `100644 3 ${(/v2/.test(at) ? 'b' : 'a').repeat(64)} ${shaped ? 'evil.md' : EVIL}\n`];
   if (/events$|\/log$|\/logs$|messages$/.test(at) && (/event-stream/.test(headers.accept ?? '') || /logs$/.test(at))) {
     const list = events(/log/.test(at) ? 'LogEvent' : 'Event', shaped, asks);
     return [200, 'text/event-stream', `:${'\x1b]0;t\x07'}\n\n${list.map((e) => `id: ${e.seq}\nevent: ${e.type}\ndata: ${JSON.stringify(e)}\n\n`).join('')}`];
@@ -156,16 +156,16 @@ async function hostileServer(t) {
 /* --- the commands ------------------------------------------------------------------------------- */
 
 const S = `sess_${'0'.repeat(22)}`;
-/* Words for each command; null and the reason where it is no matter of a server. */
+/* Words for each command; null: below. */
 const WORDS = {
-  deploy: ['--dir', '@APP', '--dirty', 'shop'], releases: [], 'releases list': [], 'releases show': ['v1'], 'releases diff': ['v1', 'v2'],
+  deploy: ['--dir', '@PLAIN', '--dirty', '--unpin', 'shop'], releases: [], 'releases list': [], 'releases show': ['v1'], 'releases diff': ['v1', 'v2'],
   'releases download': ['--output', 'x.tar.gz', 'v1'], 'releases activate': ['v1'], 'releases pin': [], 'releases unpin': [],
   rollback: ['--to', 'v1'], config: [], 'config list': [], 'config get': ['NAME'], 'config set': ['A=1'], 'config unset': ['A'],
   logs: [], projects: [], 'projects list': [], 'projects show': [], 'projects create': ['shop'], 'projects add': ['@APP', 'disk'],
   'projects rename': ['shop', 'store'], 'projects delete': ['--confirm', 'shop', 'shop'], 'projects link': ['--force', 'shop'],
   'projects bind': ['--repo', 'https://github.com/a/b', 'shop'], 'projects releases': [], open: ['--print'], chat: ['--session', S],
   send: ['--session', S, 'hello'], sessions: [], 'sessions list': [], 'sessions show': [S], 'sessions tail': [S],
-  'sessions export': ['--format', 'markdown', S], 'sessions delete': ['--yes', S], login: ['--no-browser'], logout: [], whoami: [],
+  'sessions export': ['--format', 'markdown', S], 'sessions delete': ['--yes', S], login: ['--no-browser'], logout: null, whoami: [],
   keys: ['--all'], 'keys list': ['--all'], 'keys create': ['ci'], 'keys revoke': ['key_1'], audit: [], 'audit list': [], 'audit verify': [],
   // These read a folder, and theirs is hostile too.
   init: ['--no-remote', '@APP'], agents: ['--dir', '@APP'], doctor: ['--dir', '@APP'],
@@ -201,7 +201,11 @@ function folder(t) {
   writeFileSync(path.join(app, '.claude/agents', name), `---\nname: "\\e[31mx"\ndescription: "${'\\e]0;t\\a\\u202e'}"\nmodel: "\\e[2J"\n---\n${EVIL}\n`);
   writeFileSync(path.join(app, `.claude/skills/\x1b[2Jskill/SKILL.md`), `---\nname: \x1b[31mx\ndescription: \u202e${EVIL}\n---\n`);
   writeFileSync(path.join(app, 'karta.toml'), `name = "shop"\n"\\u001b[31mkey\\u202e" = "\\u001b]0;t\\u0007"\n`);
-  return { dir, app };
+  const plain = path.join(dir, 'plain');
+  mkdirSync(plain);
+  writeFileSync(path.join(plain, 'CLAUDE.md'), 'Hello.\n');
+  writeFileSync(path.join(plain, 'karta.toml'), 'name = "shop"\n');
+  return { dir, app, plain };
 }
 
 function environment(dir, url) {
@@ -257,20 +261,21 @@ test('every command of the table is known here', async () => {
   assert.deepEqual([...known].filter((c) => !commands.includes(c)), [], 'gone commands');
 });
 
-for (const mode of ['shaped', 'fails', 'wild', 'breaks', 'bytes']) {
+for (const mode of ['shaped', 'fails', 'wild', ...(LONG ? ['breaks'] : []), 'bytes']) {
   test(`${mode}: no command prints what drives a terminal`, async (t) => {
     const server = await hostileServer(t);
-    const { dir, app } = folder(t);
+    const { dir, app, plain } = folder(t);
     const env = environment(dir, server.url);
     const bad = [], ended = {};
     server.mode = mode;
     await run(['git', 'init', '-q', dir], env);
-    const jobs = Object.entries(WORDS).flatMap(([name, words]) => (mode === 'shaped' || mode === 'fails' || LONG ? [[], ['--json'], ['--color', 'always']] : [[]])
+    const ways = LONG || mode === 'shaped' ? [[], ['--json'], ['--color', 'always']] : mode === 'fails' ? [[], ['--json']] : [[]];
+    const jobs = Object.entries(WORDS).filter(([, words]) => words).flatMap(([name, words]) => ways
       .map((more) => async () => {
         if (name === 'sessions export' && more[0] === '--json') return;
         const cwd = name === 'projects link' ? path.join(dir, `link${more.length}${more[0]}`) : dir;
         if (cwd !== dir) await run(['git', 'init', '-q', cwd], env);
-        const argv = [KARTA, ...name.split(' '), ...more, '--timeout', '5s', ...words.map((w) => (w === '@APP' ? app : w))];
+        const argv = [KARTA, ...name.split(' '), ...more, '--timeout', '5s', ...words.map((w) => ({ '@APP': app, '@PLAIN': plain })[w] ?? w)];
         const what = `${name} ${more.join(' ')}`.trim();
         const r = await run(argv, env, { cwd });
         ended[what] = [r.code, r.err.toString()];
@@ -289,7 +294,15 @@ for (const mode of ['shaped', 'fails', 'wild', 'breaks', 'bytes']) {
     assert.deepEqual(bad, []);
     // The answers must be good enough to get to what prints.
     if (mode === 'shaped') {
-      for (const [what, [code, err]] of Object.entries(ended)) if (code) t.diagnostic(`${what}: ${code} ${err.slice(0, 300)}`);
+      const said = Object.entries(ended).filter(([what, [code]]) => code && !/^(doctor|chat --json)/.test(what)).map(([what, [code, err]]) => `${what}: ${code} ${err.slice(0, 300)}`);
+      assert.deepEqual(said, []);
+    }
+    // After a login there is something to sign out of.
+    for (const name of ['login', 'logout']) {
+      if (mode !== 'shaped') break;
+      const r = await run([KARTA, name, ...(WORDS[name] ?? [])], env, { cwd: dir });
+      assert.equal(r.code, 0, `${name}: ${r.err}`);
+      assert.equal(drives(Buffer.concat([r.out, r.err])), null, name);
     }
   });
 }

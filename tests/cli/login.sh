@@ -61,11 +61,37 @@ approve() {
 
 test_expect_success 'approved in a browser: a key of this machine'"'"'s own' '
 	rm -f err; "$KARTA" login --no-browser >out 2>err & pid=$! && test_background "$pid" &&
-	approve true && test_json asked "\"admin\" in d[\"scopes\"] and d[\"client_name\"]" &&
+	approve true && test_json asked "d[\"scopes\"] == [\"read\", \"write\"] and d[\"client_name\"]" &&
 	wait "$pid" && test_empty out && test_grep "^Open $SERVE_URL/device\?code=" err &&
 	test_grep "^Signed in to $SERVE_URL as " err &&
-	"$KARTA" whoami --json >out && test_json out "d[\"key\"][\"name\"] != \"admin\" and len(d[\"key\"][\"scopes\"]) == 3" &&
-	"$KARTA" audit --json >out && test_json out "d[\"data\"][0][\"action\"].startswith(\"key.\") or d[\"data\"][1][\"action\"].startswith(\"key.\")"
+	"$KARTA" whoami --json >out && test_json out "d[\"key\"][\"name\"] != \"admin\" and len(d[\"key\"][\"scopes\"]) == 2" &&
+	test_grep "^The page names this login: .*, from 127\.0\.0\.1, asked at 20[0-9T:.-]*Z, to read and write\.$" err &&
+	test_grep "^The key ends at 20.*; karta login makes a new one\.$" err && "$KARTA" whoami >out && test_grep "^ends  *20" out &&
+	test_must_exit 4 "$KARTA" audit && KARTA_API_KEY=$SERVE_KEY "$KARTA" audit --json >out && test_json out "d[\"data\"][0][\"action\"].startswith(\"key.\") or d[\"data\"][1][\"action\"].startswith(\"key.\")"
+'
+
+test_expect_success 'a second login takes the place of the first one, whose key ends' '
+	"$KARTA" whoami --json >first && rm -f err; "$KARTA" login --no-browser --admin >out 2>err & pid=$! && test_background "$pid" &&
+	approve true && test_json asked "len(d[\"scopes\"]) == 3" && wait "$pid" && test_grep -v warning err &&
+	"$KARTA" keys --all --json >out && test_json out "[k for k in d[\"data\"] if k[\"id\"] == \"$(python3 -c "import json; print(json.load(open(\"first\"))[\"key\"][\"id\"])")\"][0][\"revoked_at\"]" &&
+	test_must_exit 2 "$KARTA" login --no-browser --admin --read-only
+'
+
+# ends WHEN: the profile says so, the key is what it is.
+ends() {
+	python3 - "$credentials" "$1" <<-'EOT'
+	import datetime, json, sys
+	d = json.load(open(sys.argv[1]))
+	at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=float(sys.argv[2]))
+	d["profiles"][d["default"]]["expires_at"] = at.isoformat(timespec="seconds")
+	json.dump(d, open(sys.argv[1], "w"))
+	EOT
+}
+
+test_expect_success 'a key that ends soon, or has ended, is spoken of' '
+	"$KARTA" whoami 2>err && test_empty err && ends 3.5 && "$KARTA" whoami >out 2>err && test_grep "^warning: the key for $SERVE_URL ends in 3 days, at .*: karta login$" err &&
+	"$KARTA" -q whoami 2>err && test_empty err && KARTA_API_KEY=$SERVE_KEY "$KARTA" whoami 2>err && test_empty err &&
+	ends -1 && "$KARTA" whoami 2>err && test_grep "^warning: the key for $SERVE_URL ended at .*: karta login$" err && ends 60
 '
 
 test_expect_success 'a key that may read only' '

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sanitizer and redaction: cleaned text is valid UTF-8 without control characters (but LF and
- * TAB) and without those that reorder or hide text, and cleaning it again changes nothing. Redacted text never grows
- * by more than its marks and redacting does not crash.
+ * Sanitizer and redaction: cleaned text is valid UTF-8 without control characters (but LF and TAB)
+ * and without those that reorder or hide text, and cleaning it again changes nothing. Redacted text
+ * never grows by more than its marks and redacting does not crash.
  */
-#include "base/str.h"
 #include "base/clean.h"
+#include "base/str.h"
 #include "text/redact.h"
 
 #include <stdlib.h>

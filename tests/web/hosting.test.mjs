@@ -79,6 +79,13 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
     await page.keyboard.press('Enter');
     await page.getByText('<b>a laptop</b>').waitFor();
     await serious(page);
+    const shown = await page.locator('#asked dl').innerText();
+    for (const word of [codes.user_code, '127.0.0.1', codes.created_at.replace(/\.\d+/, ''), 'read']) assert.ok(shown.includes(word), `${word}: ${shown}`);
+    // An Enter that is held, or pressed once more, approves nothing.
+    assert.equal(await page.evaluate('document.activeElement.id'), 'asked-title');
+    for (let i = 0; i < 5; i++) await page.keyboard.press('Enter');
+    await page.keyboard.press(' ');
+    assert.equal((await c.call('GET', '/v1/device/{user_code}', [codes.user_code])).status, 200, 'still waits');
     await page.getByRole('button', { name: approve ? 'Approve' : 'Deny' }).click();
     await page.getByText(approve ? 'Approved.' : 'Denied.').waitFor();
     const last = await eventually(async () => {

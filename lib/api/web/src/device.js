@@ -6,6 +6,11 @@
 
 const by = (id) => document.getElementById(id);
 
+const WORDS = { read: "read", write: "change projects and talk", admin: "administer: keys, audit, deleting" };
+
+/* The server's words and this machine's. */
+const when = (iso) => iso ? `${iso.replace(/\.\d+/, "")} (${new Date(iso).toLocaleString()})` : "";
+
 function say(text, isBad = false) {
 	by("said").textContent = text;
 	by("said").className = isBad ? "bad" : "";
@@ -47,13 +52,17 @@ by("ask").addEventListener("submit", (event) => {
 	event.preventDefault();
 	attempt(async () => {
 		const asked = await call("GET");
-		by("asked-code").textContent = by("code").value.trim().toUpperCase();
+		// As the server has it: what was typed may look like it and be another one.
+		by("asked-code").textContent = asked.user_code ?? "";
 		by("asked-name").textContent = asked.client_name ?? "";
-		by("asked-scopes").textContent = (asked.scopes ?? []).join(", ");
-		by("asked-time").textContent = asked.created_at ? new Date(asked.created_at).toLocaleString() : "";
+		by("asked-address").textContent = asked.address ?? "not known";
+		by("asked-time").textContent = when(asked.created_at);
+		by("asked-scopes").textContent = (asked.scopes ?? []).map((s) => WORDS[s] ?? s).join(", ");
+		by("asked-end").textContent = when(asked.key_expires_at);
 		by("ask").hidden = true;
 		by("asked").hidden = false;
-		by("approve").focus();
+		// Never a button: the Enter that sent the key must not approve.
+		by("asked-title").focus();
 	});
 });
 
@@ -68,5 +77,5 @@ function decide(approve) {
 
 by("approve").addEventListener("click", () => decide(true));
 by("deny").addEventListener("click", () => decide(false));
-by("code").value = new URLSearchParams(location.search).get("code") ?? "";
+by("code").value = (new URLSearchParams(location.search).get("code") ?? "").toUpperCase().replace(/[^A-Z-]/g, "").slice(0, 9);
 (by("code").value ? by("key") : by("code")).focus();
