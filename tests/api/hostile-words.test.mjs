@@ -292,9 +292,9 @@ for (const mode of ['shaped', 'fails', 'wild', ...(LONG ? ['breaks'] : []), 'byt
       }));
     await each(jobs);
     assert.deepEqual(bad, []);
-    // The answers must be good enough to get to what prints.
+    // The answers must be good enough to get to what prints. (An evil address is not opened.)
     if (mode === 'shaped') {
-      const said = Object.entries(ended).filter(([what, [code]]) => code && !/^(doctor|chat --json)/.test(what)).map(([what, [code, err]]) => `${what}: ${code} ${err.slice(0, 300)}`);
+      const said = Object.entries(ended).filter(([what, [code]]) => code && !/^(doctor|deploy|open|chat --json)/.test(what)).map(([what, [code, err]]) => `${what}: ${code} ${err.slice(0, 300)}`);
       assert.deepEqual(said, []);
     }
     // After a login there is something to sign out of.
