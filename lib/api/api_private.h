@@ -276,7 +276,7 @@ bool kt_api_is_publish(const struct kt_route *r);
 /* The build's log as a stream; answers the call. release is an id or "v7". */
 void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release);
 
-/* sessions.c, messages.c, meta.c: handlers */
+/* sessions.c, messages.c, approvals.c, meta.c: handlers */
 void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_get(struct kt_call *c, const struct kt_params *p);
@@ -284,6 +284,9 @@ void kt_api_sessions_delete(struct kt_call *c, const struct kt_params *p);
 void kt_api_messages_send(struct kt_call *c, const struct kt_params *p);
 void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p);
 void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p);
+void kt_api_approvals_list(struct kt_call *c, const struct kt_params *p);
+void kt_api_approvals_revoke(struct kt_call *c, const struct kt_params *p);
+void kt_api_approvals_clear(struct kt_call *c, const struct kt_params *p);
 void kt_api_interrupt(struct kt_call *c, const struct kt_params *p);
 void kt_api_events(struct kt_call *c, const struct kt_params *p);
 void kt_api_agents(struct kt_call *c, const struct kt_params *p);

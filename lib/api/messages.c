@@ -210,7 +210,9 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 		return;
 	if (!word || !kt_decision_parse(word, &decision)) {
 		kt_api_fail(c, 422, "validation_failed",
-			"'decision' must be approve_once, approve_session, deny or answer", NULL);
+			"'decision' must be approve_once, approve_session, approve_command, "
+			"approve_file, approve_folder, deny or answer",
+			NULL);
 		return;
 	}
 	given = kt_json_obj(body, "answers");

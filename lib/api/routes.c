@@ -49,6 +49,9 @@ ROUTE(sessions_delete)
 ROUTE(messages_send)
 ROUTE(inputs_get)
 ROUTE(inputs_put)
+ROUTE(approvals_list)
+ROUTE(approvals_revoke)
+ROUTE(approvals_clear)
 ROUTE(interrupt)
 ROUTE(events)
 ROUTE(agents)
@@ -109,6 +112,11 @@ static const struct rule rules[] = {
 		READ, EVERY },
 	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" },
 		WRITE, EVERY },
+	{ { KT_GET, S "/{session_id}/approvals", route_approvals_list, "listApprovals" }, READ, EVERY },
+	{ { KT_DELETE, S "/{session_id}/approvals", route_approvals_clear, "revokeApprovals" },
+		WRITE, EVERY },
+	{ { KT_DELETE, S "/{session_id}/approvals/{approval_id}", route_approvals_revoke,
+		"revokeApproval" }, WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/interrupt", route_interrupt, "interruptTurn" }, WRITE, EVERY },
 	{ { KT_GET, S "/{session_id}/events", route_events, "readEvents" }, READ, EVERY },
 	{ { KT_GET, "/v1/agents", route_agents, "listAgents" }, READ, EVERY },

@@ -55,8 +55,8 @@
 #define KT_MAX_SESSIONS 1000000 /* per data directory; 0.6 KiB each in memory */
 #define KT_MAX_PARTICIPANTS 100 /* per session */
 #define KT_MAX_NAME_BYTES 200 /* a participant's or agent's name */
-#define KT_MAX_REMEMBERED 1000 /* approvals remembered in one session */
-#define KT_MAX_REMEMBERED_BYTES 4096 /* a longer tool input is asked for each time */
+#define KT_MAX_REMEMBERED 256 /* approvals remembered in one session; 1 KiB each */
+#define KT_MAX_REMEMBERED_BYTES 65536 /* a longer tool input is asked for each time */
 #define KT_MAX_IDEMPOTENCY_KEY_BYTES 255 /* as other APIs */
 #define KT_IDEMPOTENCY_MS (24 * 3600 * 1000) /* a client's retries end well before */
 #define KT_MAX_IDEMPOTENCY_KEYS 10000 /* per server */

@@ -807,13 +807,17 @@ static bool acp_err_line(struct kt_driver *d, const char *line)
 	return kt_acp_log_line(acp_of(d), line);
 }
 
-/* The agent tells no commands. */
+/* The agent tells no commands; or not what a call that it asks for is. */
 static void acp_timer(struct kt_driver *d)
 {
 	struct acp *a = acp_of(d);
 
+	if (a->prompted) {
+		kt_acp_raise_held(a, NULL);
+		return;
+	}
 	a->commands_awaited = true;
-	if (a->turn && !a->prompted)
+	if (a->turn)
 		advance(a);
 }
 

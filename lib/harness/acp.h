@@ -23,6 +23,7 @@ enum {
 	ACP_MODES_ARE_PERMISSIONS = 64, /* session modes say what is asked, they are no agents */
 	ACP_SWALLOWS_SLASH = 256, /* words that begin with '/' and name no command are lost */
 	ACP_ERROR_AS_TEXT = 128, /* the text of an API error also comes as a message chunk */
+	ACP_ASKS_EARLY = 512, /* a request may overtake the report with the whole input */
 };
 
 /* The request of ours that is on its way. */
@@ -66,6 +67,8 @@ struct acp_ask {
 	char *tool_use_id;
 	char *allow; /* optionId, or NULL when there is none of that kind */
 	char *reject;
+	cJSON *held; /* the request's call, while the report with its input is waited for; or NULL
+		      */
 };
 
 struct acp {
@@ -213,6 +216,8 @@ void kt_acp_usage_update(struct acp *a, const cJSON *update);
 
 /* acp_update.c: session/update and session/request_permission. */
 void kt_acp_update(struct acp *a, const cJSON *update);
+/* The report that requests of tool_id waited for is there; NULL: of all, and it does not come. */
+void kt_acp_raise_held(struct acp *a, const char *tool_id);
 void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params);
 /* Close tools without a result; status "cancelled" (denied ones are "rejected"). */
 void kt_acp_close_tools(struct acp *a);

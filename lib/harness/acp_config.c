@@ -28,7 +28,7 @@ unsigned kt_acp_quirks(const char *name)
 		unsigned quirks;
 	} known[] = {
 		{ "opencode",
-			ACP_LOGS_CALLS | ACP_USAGE_LAST_CALL | ACP_TITLE_IS_NAME |
+			ACP_LOGS_CALLS | ACP_USAGE_LAST_CALL | ACP_TITLE_IS_NAME | ACP_ASKS_EARLY |
 				ACP_SWALLOWS_SLASH },
 		{ "claude-agent-acp", ACP_MODES_ARE_PERMISSIONS | ACP_ERROR_AS_TEXT },
 		{ "claude-code-acp", ACP_MODES_ARE_PERMISSIONS | ACP_ERROR_AS_TEXT },

@@ -5,10 +5,14 @@
  */
 #include "harness/acp.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 
 #include <string.h>
+
+/* A report that a request overtook is in the same pipe already. */
+#define EARLY_MS 1000
 
 static void set_str(char **slot, const char *s)
 {
@@ -249,6 +253,8 @@ static void tool_report(struct acp *a, const cJSON *update)
 
 	if (begun || changed || running != t->running)
 		emit_use(a, t, running);
+	if (running)
+		kt_acp_raise_held(a, id);
 	if (!completed && !failed)
 		return;
 	KT_AUTO_JSON cJSON *output = kt_acp_output(update, t->content, failed);
@@ -273,6 +279,7 @@ void kt_acp_ask_free(struct acp_ask *ask)
 	free(ask->tool_use_id);
 	free(ask->allow);
 	free(ask->reject);
+	cJSON_Delete(ask->held);
 	free(ask);
 }
 
@@ -289,56 +296,57 @@ static char *option_of(const cJSON *options, const char *kind)
 	return NULL;
 }
 
-/* The shell command of an input: a string, or argv of "sh -c COMMAND". NULL when unclear. */
-static const char *command_of(const cJSON *input)
+/* All that is known of what would run: the call's own input, and what the request adds to it. */
+static void add_missing(cJSON *to, const cJSON *raw, bool *partial)
 {
-	const cJSON *command = kt_json_get(input, "command");
+	const cJSON *m;
 
-	if (cJSON_IsString(command))
-		return command->valuestring;
-	if (cJSON_IsArray(command) && cJSON_GetArraySize(command) == 3) {
-		const cJSON *flag = cJSON_GetArrayItem(command, 1);
-		const cJSON *text = cJSON_GetArrayItem(command, 2);
+	cJSON_ArrayForEach (m, raw) {
+		const cJSON *own = m->string ? kt_json_get(to, m->string) : NULL;
 
-		if (cJSON_IsString(flag) && cJSON_IsString(text) && flag->valuestring[0] == '-' &&
-			kt_str_ends(flag->valuestring, "c"))
-			return text->valuestring;
-	}
-	return NULL;
-}
+		/* Two words for one thing: nobody knows which of them counts. */
+		if (own && !cJSON_Compare(own, m, true))
+			*partial = true;
+		if (own || !m->string)
+			continue;
+		cJSON *copy = cJSON_Duplicate(m, true);
 
-/* What approve_session remembers. Names differ by agent, so shells and edits get karta's own. */
-static void ask_key(const struct acp_tool *t, const cJSON *input, struct kt_buf *out)
-{
-	const char *command = command_of(input);
-	KT_AUTO_JSON cJSON *plain = cJSON_CreateObject();
-
-	kt_assert(plain);
-	if (kt_str_eq(t->kind, "execute") && command) {
-		kt_assert(cJSON_AddStringToObject(plain, "command", command));
-		kt_ask_key("Bash", plain, out);
-	} else if (kt_str_eq(t->kind, "edit") && t->path) {
-		kt_assert(cJSON_AddStringToObject(plain, "file_path", t->path));
-		kt_ask_key("Edit", plain, out);
-	} else {
-		kt_ask_key(t->name, input, out);
+		kt_assert(copy && cJSON_AddItemToObject(to, m->string, copy));
 	}
 }
 
 /*
- * The exact input to show: an edit's as the model gave it; else that of the request; and where an
- * agent gives none (gemini), what the request says in other words. The caller's.
+ * The exact input to show: the call's as the model gave it, with what is asked besides (OpenCode
+ * asks for a folder outside and for the command in it apart); else that of the request; and where
+ * an agent gives none (gemini), what the request says in other words. The caller's.
  */
-static cJSON *ask_input(const struct acp_tool *t, const cJSON *call)
+static cJSON *ask_input(const struct acp *a, const struct acp_tool *t, const cJSON *call,
+	const char *asked_kind, bool *partial)
 {
 	const cJSON *raw = kt_json_get(call, "rawInput");
+	bool own = !is_empty(t->input) && cJSON_IsObject(t->input);
+	bool same = kt_str_eq(t->kind, asked_kind);
 	cJSON *made;
 
-	if (is_empty(raw) || (kt_str_eq(t->kind, "edit") && !is_empty(t->input)))
-		raw = t->input;
-	made = is_empty(raw) ? cJSON_CreateObject() : cJSON_Duplicate(raw, true);
+	if ((a->quirks & ACP_ASKS_EARLY) && !t->running)
+		*partial = true;
+	/* Of an edit the request has the difference, which is the same in other words. */
+	if (own && (is_empty(raw) || t->running || (same && kt_str_eq(t->kind, "edit")))) {
+		made = cJSON_Duplicate(t->input, true);
+		kt_assert(made);
+		if (cJSON_IsObject(raw) && (!same || !kt_str_eq(t->kind, "edit")))
+			add_missing(made, raw, partial);
+		return made;
+	}
+	if (!is_empty(raw)) {
+		made = cJSON_Duplicate(raw, true);
+		kt_assert(made);
+		return made;
+	}
+	*partial = true;
+	made = is_empty(t->input) ? cJSON_CreateObject() : cJSON_Duplicate(t->input, true);
 	kt_assert(made);
-	if (!is_empty(raw))
+	if (!is_empty(made))
 		return made;
 	if (t->title)
 		kt_assert(cJSON_AddStringToObject(made, "title", t->title));
@@ -350,6 +358,18 @@ static cJSON *ask_input(const struct acp_tool *t, const cJSON *call)
 		kt_assert(copy && cJSON_AddItemToObject(made, "content", copy));
 	}
 	return made;
+}
+
+/* Where a call runs: where its input says, else in the folder of the conversation. */
+static char *ask_cwd(const struct acp *a, const cJSON *input)
+{
+	const cJSON *named = kt_json_get(input, "workdir");
+
+	if (!named)
+		named = kt_json_get(input, "cwd");
+	if (!a->cfg.cwd || (named && !cJSON_IsString(named)))
+		return NULL;
+	return kt_path_join(a->cfg.cwd, named ? named->valuestring : "");
 }
 
 static char *ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
@@ -368,27 +388,58 @@ static char *ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
 static void raise_ask(
 	struct acp *a, const struct acp_ask *ask, const struct acp_tool *t, const cJSON *call)
 {
-	bool plan = kt_str_eq(t->kind, "switch_mode");
-	KT_AUTO_JSON cJSON *input = ask_input(t, call);
+	bool plan = kt_str_eq(t->kind, "switch_mode"), partial = false;
+	const char *asked_kind = kt_json_str_or(call, "kind", t->kind);
+	KT_AUTO_JSON cJSON *input = ask_input(a, t, call, asked_kind, &partial);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
-	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTOFREE char *message = ask_message(t, call, plan);
+	KT_AUTOFREE char *cwd = ask_cwd(a, input);
 
 	kt_json_add(&text, input);
-	ask_key(t, input, &key);
-	const struct kt_ask out = {
+	struct kt_ask out = {
 		.id = ask->id,
 		.kind = plan ? "plan" : "tool_use",
 		.tool = t->name,
 		.tool_use_id = t->id,
 		.parent_tool_use_id = t->parent,
 		.message = message,
-		.key = key.ptr,
 		.input = text.ptr,
 		.input_len = text.len,
+		.partial = partial,
+		.cwd = cwd,
 	};
 
+	/* Asked for something else (a folder outside): the same call is more than it says. */
+	if (!partial && kt_str_eq(t->kind, asked_kind))
+		kt_ask_shape(&out, t->name, input);
 	a->d.sink.ask(a->d.sink.arg, &out);
+}
+
+static struct acp_ask *held_ask(const struct acp *a, const char *tool_id)
+{
+	for (size_t i = 0; i < a->asks.len; i++) {
+		struct acp_ask *ask = a->asks.items[i];
+
+		if (ask->held && (!tool_id || !strcmp(ask->tool_use_id, tool_id)))
+			return ask;
+	}
+	return NULL;
+}
+
+void kt_acp_raise_held(struct acp *a, const char *tool_id)
+{
+	struct acp_ask *ask;
+
+	/* Whoever is told may answer at once, and the list is another. */
+	while ((ask = held_ask(a, tool_id)) != NULL) {
+		KT_AUTO_JSON cJSON *call = KT_STEAL(ask->held);
+		const struct acp_tool *t = find_tool(a, ask->tool_use_id);
+
+		if (!held_ask(a, NULL))
+			a->d.sink.set_timer(a->d.sink.arg, -1);
+		if (t)
+			raise_ask(a, ask, t, call);
+	}
 }
 
 void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
@@ -398,6 +449,8 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 	const char *tool_id = kt_json_str(call, "toolCallId");
 	KT_AUTO_BUF struct kt_buf raw = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	struct acp_tool *t = find_tool(a, tool_id);
+	/* Of the calls of a sub-agent there are no reports to wait for. */
+	bool early = (a->quirks & ACP_ASKS_EARLY) && t && !t->running;
 	struct acp_ask *ask;
 
 	kt_json_add(&raw, id);
@@ -423,6 +476,12 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 	ask->allow = option_of(options, "allow_once");
 	ask->reject = option_of(options, "reject_once");
 	kt_vec_push(&a->asks, ask);
+	if (early) {
+		ask->held = cJSON_Duplicate(call, true);
+		kt_assert(ask->held);
+		a->d.sink.set_timer(a->d.sink.arg, EARLY_MS);
+		return;
+	}
 	raise_ask(a, ask, t, call);
 }
 

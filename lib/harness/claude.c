@@ -422,6 +422,8 @@ static void control_request(struct kt_claude *c, const cJSON *line)
 		kt_claude_can_use_tool(c, id, request);
 	else if (!strcmp(subtype, "elicitation"))
 		kt_claude_elicitation(c, id, request);
+	else if (!strcmp(subtype, "hook_callback"))
+		kt_claude_place(c, id, request);
 	else
 		refuse_request(c, id, subtype);
 }
@@ -565,6 +567,7 @@ static void claude_start(struct kt_driver *d)
 	c->state = CLAUDE_STARTING;
 	request_begin(c, &w, &b, "initialize", c->initialize_id, sizeof(c->initialize_id));
 	kt_jw_bool(&w, "forwardSubagentText", true);
+	kt_claude_place_hooks(&w);
 	request_end(c, &w);
 }
 
@@ -626,6 +629,7 @@ static void claude_close(struct kt_driver *d)
 		kt_claude_ask_remove(c, c->asks.items[0]);
 	kt_vec_release(&c->asks);
 	kt_claude_forget_tools(c);
+	kt_claude_places_clear(c);
 	for (size_t pos = 0; kt_map_next(&c->tasks, &pos, &key, &value);)
 		free(value);
 	kt_map_release(&c->tasks);

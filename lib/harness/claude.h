@@ -104,6 +104,7 @@ struct kt_claude {
 
 	struct kt_vec tools; /* claude_tool */
 	struct kt_vec asks; /* claude_ask */
+	struct kt_vec places; /* of claude_place.c: where calls are about to run */
 	struct kt_map tasks; /* task id -> tool_use id of the sub-agent's Task call (malloc) */
 	struct claude_totals totals;
 };
@@ -191,6 +192,17 @@ bool kt_claude_was_denied(
 bool kt_claude_was_refused(struct kt_claude *c, const cJSON *line);
 /* Forget what hooks said in the turn. */
 void kt_claude_hooks_clear(struct kt_claude *c);
+
+/* claude_place.c */
+
+/* Write the member of `initialize` by which the harness tells where a call will run. */
+void kt_claude_place_hooks(struct kt_jw *w);
+/* A `hook_callback` request with this request id: takes it and answers. */
+void kt_claude_place(struct kt_claude *c, const char *id, const cJSON *request);
+/* The folder that a call will run in, NULL when the harness did not tell. BORROWS until the next
+ * line. */
+const char *kt_claude_cwd(const struct kt_claude *c, const char *tool, const char *tool_use_id);
+void kt_claude_places_clear(struct kt_claude *c);
 
 /* claude_trust.c */
 

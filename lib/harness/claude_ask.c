@@ -220,7 +220,6 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 	const char *parent = agent_id ? kt_map_get(&c->tasks, agent_id) : NULL;
 	const char *kind = ask_kind(tool);
 	KT_AUTO_BUF struct kt_buf message = KT_BUF_INIT(MESSAGE_MAX_BYTES);
-	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 	KT_AUTOFREE char *questions = NULL;
 
 	if (kt_claude_ask(c, id))
@@ -236,21 +235,20 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 	if (question)
 		questions = questions_text(input);
 	ask_message(request, tool, kind, &message);
-	kt_ask_key(tool, input, &key);
-	const struct kt_ask ask = {
+	struct kt_ask ask = {
 		.id = a->id,
 		.kind = kind,
 		.tool = tool,
 		.tool_use_id = tool_use_id,
 		.parent_tool_use_id = parent,
 		.message = message.ptr,
-		/* A key that did not fit would stand for too much: then the call is its own. */
-		.key = kt_buf_ok(&key) && key.len ? key.ptr : tool_use_id,
 		.input = a->input,
 		.input_len = strlen(a->input),
+		.cwd = kt_claude_cwd(c, tool, tool_use_id),
 		.questions = questions,
 	};
 
+	kt_ask_shape(&ask, tool, input);
 	c->d.sink.ask(c->d.sink.arg, &ask);
 }
 

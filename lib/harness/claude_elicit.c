@@ -218,7 +218,6 @@ void kt_claude_elicitation(struct kt_claude *c, const char *id, const cJSON *req
 		.kind = "question",
 		.tool = "elicitation",
 		.message = message.ptr,
-		.key = a->id, /* never remembered */
 		.input = a->input,
 		.input_len = strlen(a->input),
 		.questions = questions,

@@ -60,15 +60,26 @@ struct kt_ask {
 	const char *tool_use_id; /* or NULL */
 	const char *parent_tool_use_id; /* or NULL */
 	const char *message; /* one sentence: "Allow Bash: touch out/b.txt?" */
-	const char *key; /* what approve_session remembers: "Bash:touch out", "Edit:src/" */
 	const char *input; /* exact tool input as JSON text */
 	size_t input_len;
+	bool partial; /* the input is not all that tells what would run */
+	const char *cwd; /* folder it would run in, absolute; NULL = the harness does not tell */
+	const char *command; /* of a shell, when the rest of the input changes nothing; or NULL */
+	const char *path; /* the one file it would write, and nothing else; or NULL */
 	const char *questions; /* kind question: [{question, header, options:[{label,description}],
 				  multi}] JSON, or NULL */
 };
 
-enum kt_decision { KT_APPROVE_ONCE, KT_APPROVE_SESSION, KT_DENY, KT_ANSWER };
-/* "approve_once", "approve_session", "deny", "answer". */
+enum kt_decision {
+	KT_APPROVE_ONCE,
+	KT_APPROVE_SESSION, /* this exact call, from now on */
+	KT_APPROVE_COMMAND, /* this command with whatever only reads inside of the folder */
+	KT_APPROVE_FILE, /* every edit of this file */
+	KT_APPROVE_FOLDER, /* every edit of a file that is directly in this folder */
+	KT_DENY,
+	KT_ANSWER,
+};
+/* "approve_once", "approve_session", "approve_command", ..., "deny", "answer". */
 const char *kt_decision_name(enum kt_decision d);
 /* Parse, also the aliases "allow" and "once" / "session". False when unknown. */
 KT_MUST_CHECK bool kt_decision_parse(const char *s, enum kt_decision *out);
@@ -190,7 +201,7 @@ struct kt_driver_ops {
 	bool (*err_line)(struct kt_driver *d, const char *line);
 	/* Only when ready and no turn runs. */
 	void (*prompt)(struct kt_driver *d, const struct kt_prompt *p);
-	/* Answer an ask. APPROVE_SESSION is never passed on: the runner's owner answers ONCE.
+	/* Answer an ask. Of approvals only ONCE is passed on: what is remembered is karta's.
 	 * answers: JSON object question -> answer for KT_ANSWER, else NULL. note: why, for deny. */
 	void (*answer)(struct kt_driver *d, const char *ask_id, enum kt_decision decision,
 		const char *answers, const char *note);
@@ -232,11 +243,10 @@ KT_MUST_CHECK enum kt_code kt_driver_check_mode(
 	const struct kt_app *app, const char *mode, struct kt_err *err);
 
 /*
- * Normalised key that approve_session remembers: "Bash:" + the first two words (never a command
- * with ; & | ` $( > <, newline: then the whole text), "Edit:" + the file's folder, else the tool's
- * name and its whole input. Written into out.
+ * Set ask->command or ask->path when tool is one of the shells or editors of the harnesses and
+ * input has members that are known only. BORROWS from input.
  */
-void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out);
+void kt_ask_shape(struct kt_ask *ask, const char *tool, const cJSON *input);
 
 /* Free what emit.c keeps for d; each driver's close() calls it. */
 void kt_emit_release(struct kt_driver *d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What all drivers share: rendering an event's data and handing it to the sink, the words of
- * decisions, usage, and the key that "approve for the session" remembers. Strings that would make
+ * decisions, usage, and what an approval is about. Strings that would make
  * an event larger than KT_MAX_EVENT_BYTES are cut here and marked, so that the log never has to
  * replace an event as a whole. No state.
  */
@@ -24,7 +24,6 @@ enum {
 	EMIT_STRING_SMALL_BYTES = 1024,
 	/* Room for the envelope around the data. */
 	EMIT_ENVELOPE_BYTES = 4096,
-	KEY_MAX_BYTES = 16 * 1024,
 };
 
 /* --- decisions --------------------------------------------------------------------------- */
@@ -36,6 +35,12 @@ const char *kt_decision_name(enum kt_decision d)
 		return "approve_once";
 	case KT_APPROVE_SESSION:
 		return "approve_session";
+	case KT_APPROVE_COMMAND:
+		return "approve_command";
+	case KT_APPROVE_FILE:
+		return "approve_file";
+	case KT_APPROVE_FOLDER:
+		return "approve_folder";
 	case KT_DENY:
 		return "deny";
 	case KT_ANSWER:
@@ -55,6 +60,9 @@ bool kt_decision_parse(const char *s, enum kt_decision *out)
 		{ "once", KT_APPROVE_ONCE },
 		{ "approve_session", KT_APPROVE_SESSION },
 		{ "session", KT_APPROVE_SESSION },
+		{ "approve_command", KT_APPROVE_COMMAND },
+		{ "approve_file", KT_APPROVE_FILE },
+		{ "approve_folder", KT_APPROVE_FOLDER },
 		{ "deny", KT_DENY },
 		{ "answer", KT_ANSWER },
 	};
@@ -68,96 +76,59 @@ bool kt_decision_parse(const char *s, enum kt_decision *out)
 	return false;
 }
 
-/* --- the key of an approval -------------------------------------------------------------- */
+/* --- what an approval is about ----------------------------------------------------------- */
 
-static bool is_any(const char *word, const char *const *names)
+static bool is_one_of(const char *word, const char *const *names)
 {
 	for (; *names; names++) {
-		if (kt_str_ieq(word, *names))
+		if (kt_str_eq(word, *names))
 			return true;
 	}
 	return false;
 }
 
-/*
- * True when the first two words of a shell command do not tell what it does: several commands,
- * expansions, or a program that runs what its arguments say ("sh -c ...", "sudo ...", "X=1 ...").
- */
-static bool is_opaque(const char *command)
+/* Every member is one of names, and there once. */
+static bool has_only(const cJSON *input, const char *const *names)
 {
-	static const char *const runners[] = { "sh", "bash", "zsh", "dash", "ksh", "fish", "env",
-		"sudo", "doas", "su", "eval", "exec", "command", "builtin", "source", ".", "xargs",
-		"nohup", "time", "timeout", "nice", "setsid", "ssh", "python", "python3", "node",
-		"perl", "ruby", "php", "awk", "find", "busybox", "docker", "npx", NULL };
-	char word[32];
-	size_t n = strcspn(command, " \t");
+	const cJSON *m;
 
-	if (strpbrk(command, ";&|`<>$\n\r\\(){}") || memchr(command, '=', n))
-		return true;
-	if (n >= sizeof(word))
-		return false;
-	memcpy(word, command, n);
-	word[n] = '\0';
-	const char *slash = strrchr(word, '/');
-
-	return is_any(slash ? slash + 1 : word, runners);
+	cJSON_ArrayForEach (m, input) {
+		if (!is_one_of(m->string, names) || kt_json_get(input, m->string) != m)
+			return false;
+	}
+	return true;
 }
 
-static void bash_key(const char *command, struct kt_buf *out)
+void kt_ask_shape(struct kt_ask *ask, const char *tool, const cJSON *input)
 {
-	const char *p = command + strspn(command, " \t");
-
-	kt_buf_adds(out, "Bash:");
-	if (is_opaque(p)) {
-		kt_buf_adds(out, p);
-		return;
-	}
-	for (int word = 0; word < 2 && *p; word++) {
-		size_t n = strcspn(p, " \t");
-
-		if (word)
-			kt_buf_addc(out, ' ');
-		kt_buf_add(out, p, n);
-		p += n;
-		p += strspn(p, " \t");
-	}
-}
-
-void kt_ask_key(const char *tool, const cJSON *input, struct kt_buf *out)
-{
-	static const char *const shells[] = { "Bash", "shell", "execute", NULL };
-	static const char *const editors[] = { "Edit", "Write", "MultiEdit", "NotebookEdit", NULL };
-	static const char *const paths[] = { "file_path", "filePath", "notebook_path", "path",
+	static const char *const shells[] = { "Bash", "bash", NULL };
+	/* The driver knows what the last two mean; it has set ask->cwd. */
+	static const char *const shell_members[] = { "command", "description", "timeout", "cwd",
+		"workdir", NULL };
+	static const char *const editors[] = { "Edit", "Write", "MultiEdit", "NotebookEdit", "edit",
+		"write", NULL };
+	static const char *const editor_members[] = { "file_path", "filePath", "notebook_path",
+		"content", "old_string", "new_string", "replace_all", "edits", "oldString",
+		"newString", "replaceAll", "new_source", "cell_id", "cell_type", "edit_mode",
 		NULL };
-	const char *command = kt_json_str(input, "command");
-	const char *path = NULL;
+	static const char *const paths[] = { "file_path", "filePath", "notebook_path", NULL };
 
-	if (!tool)
-		tool = "tool";
-	if (command && is_any(tool, shells)) {
-		bash_key(command, out);
+	if (!cJSON_IsObject(input))
 		return;
-	}
-	for (size_t i = 0; !path && paths[i]; i++)
-		path = kt_json_str(input, paths[i]);
-	if (path && is_any(tool, editors)) {
-		const char *slash = strrchr(path, '/');
+	if (is_one_of(tool, shells) && has_only(input, shell_members)) {
+		ask->command = kt_json_str(input, "command");
+	} else if (is_one_of(tool, editors) && has_only(input, editor_members)) {
+		for (size_t i = 0; paths[i]; i++) {
+			const char *path = kt_json_str(input, paths[i]);
 
-		kt_buf_adds(out, "Edit:");
-		/* A path that climbs may leave the folder: then only this very file is meant. */
-		if (strstr(path, ".."))
-			kt_buf_adds(out, path);
-		else
-			kt_buf_add(out, path, slash ? (size_t)(slash - path) + 1 : 0);
-		return;
-	}
-	kt_buf_adds(out, tool);
-	if (input && input->child) {
-		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KEY_MAX_BYTES);
-
-		kt_buf_addc(out, ':');
-		kt_json_add(&text, input);
-		kt_buf_add(out, text.ptr, text.len);
+			/* Two paths: nobody knows which of them counts. */
+			if (path && ask->path) {
+				ask->path = NULL;
+				return;
+			}
+			if (path)
+				ask->path = path;
+		}
 	}
 }
 

@@ -865,7 +865,8 @@ void kt_harness_answer(struct kt_harness *h, const char *ask_id, enum kt_decisio
 		kt_record_answer(h->record, ask_id, decision, answers);
 		touch(h);
 		h->ops->answer(h->driver, ask_id,
-			decision == KT_APPROVE_SESSION ? KT_APPROVE_ONCE : decision, answers, note);
+			decision == KT_DENY || decision == KT_ANSWER ? decision : KT_APPROVE_ONCE,
+			answers, note);
 	}
 	leave(h);
 }

@@ -155,7 +155,6 @@ void kt_record_ask(struct kt_record *r, const struct kt_ask *ask)
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "parent", ask->parent_tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
-	kt_jw_str(&w, "key", ask->key);
 	kt_jw_raw(&w, "input", ask->input, ask->input_len);
 	if (ask->questions)
 		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));

@@ -7,6 +7,7 @@
  */
 #include "harness/rehearsal.h"
 
+#include "base/fs.h"
 #include "base/limits.h"
 #include "base/rand.h"
 #include "base/str.h"
@@ -203,6 +204,9 @@ static char group_of(const char *word)
 	switch (d) {
 	case KT_APPROVE_ONCE:
 	case KT_APPROVE_SESSION:
+	case KT_APPROVE_COMMAND:
+	case KT_APPROVE_FILE:
+	case KT_APPROVE_FOLDER:
 		return 'a';
 	case KT_DENY:
 		return 'd';
@@ -352,8 +356,8 @@ static void play_ask(struct rehearsal *r, const cJSON *ask)
 	const char *tool = kt_json_str_or(ask, "tool", "tool");
 	KT_AUTO_BUF struct kt_buf in = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf qs = KT_BUF_INIT(KT_MAX_LINE_BYTES);
-	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTOFREE char *message = kt_asprintf("Allow %s?", tool);
+	KT_AUTOFREE char *cwd = kt_path_join(r->dir, kt_json_str_or(ask, "cwd", ""));
 
 	if (input)
 		kt_json_add(&in, input);
@@ -361,25 +365,22 @@ static void play_ask(struct rehearsal *r, const cJSON *ask)
 		kt_buf_adds(&in, "{}");
 	if (questions)
 		kt_json_add(&qs, questions);
-	if (kt_json_str(ask, "key"))
-		kt_buf_adds(&key, kt_json_str(ask, "key"));
-	else
-		kt_ask_key(tool, input, &key);
 	r->ask = ask;
 	r->ask_id = kt_asprintf("%s-%u", r->nonce, ++r->asks_made);
-	const struct kt_ask out = {
+	struct kt_ask out = {
 		.id = r->ask_id,
 		.kind = kt_json_str_or(ask, "kind", "tool_use"),
 		.tool = tool,
 		.tool_use_id = kt_json_str(ask, "tool_use_id"),
 		.parent_tool_use_id = kt_json_str(ask, "parent"),
 		.message = kt_json_str_or(ask, "message", message),
-		.key = key.ptr,
 		.input = in.ptr,
 		.input_len = in.len,
+		.cwd = cwd,
 		.questions = questions ? qs.ptr : NULL,
 	};
 
+	kt_ask_shape(&out, tool, input);
 	r->d.sink.ask(r->d.sink.arg, &out);
 }
 

@@ -27,16 +27,27 @@ static void write_part(
 	kt_jw_str(w, "tool_input_sha256", digest);
 }
 
-static void write_options(struct kt_jw *w, bool question)
+/* The decisions that are taken, and of those that are remembered what they cover. */
+static void write_options(struct kt_jw *w, const struct kt_input *in)
 {
 	kt_jw_arr(w, "options");
-	if (question) {
-		kt_jw_str(w, NULL, "answer");
-	} else {
-		kt_jw_str(w, NULL, "approve_once");
-		kt_jw_str(w, NULL, "approve_session");
+	kt_jw_str(w, NULL, in->question ? "answer" : "approve_once");
+	for (size_t i = 0; i < in->offers.len; i++) {
+		const struct kt_approval *a = in->offers.items[i];
+
+		kt_jw_str(w, NULL, kt_decision_name(a->decision));
 	}
 	kt_jw_str(w, NULL, "deny");
+	kt_jw_arr_end(w);
+	kt_jw_arr(w, "remembers");
+	for (size_t i = 0; i < in->offers.len; i++) {
+		const struct kt_approval *a = in->offers.items[i];
+
+		kt_jw_obj(w, NULL);
+		kt_jw_str(w, "decision", kt_decision_name(a->decision));
+		kt_jw_str(w, "words", a->words);
+		kt_jw_obj_end(w);
+	}
 	kt_jw_arr_end(w);
 }
 
@@ -62,7 +73,7 @@ static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct 
 		kt_jw_null(&w, "tool_input");
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
-	write_options(&w, in->question);
+	write_options(&w, in);
 	if (ask->questions)
 		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));
 	kt_jw_str(&w, "expires_at", iso);
@@ -97,6 +108,7 @@ char *kt_input_render(struct kt_input *in, const struct kt_ask *ask)
 	if (kt_buf_ok(&b) || write_large(&b, in, ask))
 		return kt_buf_take(&b);
 	/* What cannot be shown must not be approved unseen: only its size is told. */
+	in->deny_only = true;
 	kt_buf_clear(&b);
 	kt_buf_addf(&b, "{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":", in->request_id);
 	if (ask->tool && strlen(ask->tool) <= KT_MAX_NAME_BYTES)
@@ -105,7 +117,8 @@ char *kt_input_render(struct kt_input *in, const struct kt_ask *ask)
 		kt_buf_adds(&b, "null");
 	kt_buf_addf(&b,
 		",\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
-		"\"the input of this tool call is too large to show\",\"options\":[\"deny\"]}",
+		"\"the input of this tool call is too large to "
+		"show\",\"options\":[\"deny\"],\"remembers\":[]}",
 		ask->input_len);
 	return kt_buf_take(&b);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inputs: questions of the harness to a person. approve_session is karta's own memory, kept per
- * session as tool and key; the harness only ever hears "once", because what harnesses do with
- * "always" ranges from one pattern to switching every question off.
+ * Inputs: questions of the harness to a person. What is allowed beyond one call is karta's own
+ * memory (approvals.c); the harness only ever hears "once", because what harnesses do with "always"
+ * ranges from one pattern to switching every question off.
  */
+#include "session/approvals.h"
 #include "session/session_private.h"
 
 #include "base/limits.h"
@@ -18,23 +19,14 @@ static void input_free(struct kt_input *in)
 {
 	kt_timer_free(in->expiry);
 	free(in->ask_id);
-	free(in->memory);
+	kt_approvals_release(&in->offers);
 	free(in->json);
 	free(in->whole);
 	free(in);
 }
 
-static bool remembered(const struct kt_session *s, const char *memory)
-{
-	for (size_t i = 0; i < s->remembered.len; i++) {
-		if (kt_str_eq(s->remembered.items[i], memory))
-			return true;
-	}
-	return false;
-}
-
-static void emit_resolved(
-	struct kt_session *s, const char *request_id, const char *decision, const char *by)
+static void emit_resolved(struct kt_session *s, const char *request_id, const char *decision,
+	const char *by, const struct kt_approval *made)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	struct kt_jw w;
@@ -45,6 +37,10 @@ static void emit_resolved(
 	kt_jw_str(&w, "request_id", request_id);
 	kt_jw_str(&w, "decision", decision);
 	kt_jw_str(&w, "by", by);
+	if (made) {
+		kt_jw_str(&w, "approval_id", made->id);
+		kt_jw_str(&w, "remembers", made->words);
+	}
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
 }
@@ -68,16 +64,14 @@ static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision 
 {
 	const char *note = kt_str_eq(by, "expired") ? "Nobody answered in time."
 						    : "The user said no.";
+	struct kt_approval *chosen = kt_approvals_find(&in->offers, decision);
+	const struct kt_approval *made = NULL;
 
 	kt_vec_remove_ptr(&s->inputs, in);
 	keep_answer(s, in, decision, by);
-	if (decision == KT_APPROVE_SESSION && !remembered(s, in->memory) &&
-		strlen(in->memory) <= KT_MAX_REMEMBERED_BYTES &&
-		s->remembered.len < KT_MAX_REMEMBERED) {
-		kt_vec_push(&s->remembered, kt_strdup(in->memory));
-		kt_journal_session(s->reg, s);
-	}
-	emit_resolved(s, in->request_id, kt_decision_name(decision), by);
+	if (chosen)
+		made = kt_approvals_add(s, &in->offers, chosen);
+	emit_resolved(s, in->request_id, kt_decision_name(decision), by, made);
 	if (s->turn && !s->inputs.len)
 		s->turn->state = KT_TURN_RUNNING;
 	if (s->harness)
@@ -99,21 +93,11 @@ static void expired(void *arg)
 	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired");
 }
 
-static char *memory_of(const struct kt_ask *ask)
-{
-	return kt_asprintf("%s\x1f%s", ask->tool ? ask->tool : "", ask->key ? ask->key : "");
-}
-
-static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask, const char *memory,
+static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
 	enum kt_decision *out, const char **out_by)
 {
 	enum kt_input_policy p = s->app ? s->app->app->input_policy : KT_INPUT_PROMPT;
 
-	if (remembered(s, memory)) {
-		*out = KT_APPROVE_ONCE;
-		*out_by = "session";
-		return true;
-	}
 	*out_by = "policy";
 	if (p == KT_INPUT_PROMPT)
 		return false;
@@ -125,8 +109,8 @@ static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
 	return *out == KT_DENY || !kt_str_eq(ask->kind, "question");
 }
 
-static void auto_answer(
-	struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision, const char *by)
+static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision,
+	const char *by, const struct kt_approval *allowed)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
@@ -138,6 +122,10 @@ static void auto_answer(
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
 	kt_jw_str(&w, "by", by);
+	if (allowed) {
+		kt_jw_str(&w, "approval_id", allowed->id);
+		kt_jw_str(&w, "remembers", allowed->words);
+	}
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
 	kt_harness_answer(s->harness, ask->id, decision, NULL,
@@ -159,31 +147,49 @@ static void emit_input(struct kt_session *s, const struct kt_input *in, const st
 		s->last_seq = kt_evlog_append(log, &ev);
 }
 
+/* True when nobody has to be asked. */
+static bool decided(
+	struct kt_session *s, const struct kt_ask *ask, const struct kt_approval *allowed)
+{
+	enum kt_decision decision;
+	const char *by;
+
+	if (allowed) {
+		auto_answer(s, ask, KT_APPROVE_ONCE, "session", allowed);
+		return true;
+	}
+	if (!policy_decides(s, ask, &decision, &by))
+		return false;
+	auto_answer(s, ask, decision, by, NULL);
+	if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn) {
+		s->turn->stop_code = "input_required";
+		kt_session_interrupt(s);
+	}
+	return true;
+}
+
 void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 {
-	KT_AUTOFREE char *memory = memory_of(ask);
 	int64_t wait_ms = s->app ? s->app->app->approval_timeout_ms : KT_APPROVAL_MS;
-	enum kt_decision decision;
+	struct kt_vec offers = KT_VEC_INIT;
 	struct kt_input *in;
-	const char *by;
 
 	if (!kt_session_may_log(s, KT_EV_INPUT_REQUIRED, ask->input_len))
 		return;
-	if (policy_decides(s, ask, memory, &decision, &by)) {
-		auto_answer(s, ask, decision, by);
-		if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn &&
-			!kt_str_eq(by, "session")) {
-			s->turn->stop_code = "input_required";
-			kt_session_interrupt(s);
-		}
+	kt_approvals_offer(s, ask, &offers);
+	if (decided(s, ask, kt_approvals_match(s, &offers))) {
+		kt_approvals_release(&offers);
 		return;
 	}
+	/* What would not be kept is not offered. */
+	if (s->approvals.len >= KT_MAX_REMEMBERED)
+		kt_approvals_release(&offers);
 	in = kt_calloc(1, sizeof(*in));
 	kt_rand_id("req_", in->request_id);
 	in->session = s;
 	in->question = kt_str_eq(ask->kind, "question");
 	in->ask_id = kt_strdup(ask->id);
-	in->memory = KT_STEAL(memory);
+	in->offers = offers;
 	in->expires_us = kt_time_us() + wait_ms * 1000;
 	in->json = kt_input_render(in, ask);
 	in->expiry = kt_timer_new(s->reg->loop, expired, in);
@@ -204,7 +210,7 @@ void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id)
 			continue;
 		kt_vec_remove(&s->inputs, i);
 		keep_answer(s, in, KT_DENY, "withdrawn");
-		emit_resolved(s, in->request_id, "canceled", "harness");
+		emit_resolved(s, in->request_id, "canceled", "harness", NULL);
 		input_free(in);
 		if (s->turn && !s->inputs.len)
 			s->turn->state = KT_TURN_RUNNING;
@@ -219,7 +225,7 @@ void kt_session_drop_inputs(struct kt_session *s, const char *by)
 
 		keep_answer(s, in, KT_DENY, "withdrawn");
 		if (by)
-			emit_resolved(s, in->request_id, "canceled", by);
+			emit_resolved(s, in->request_id, "canceled", by, NULL);
 		input_free(in);
 	}
 }
@@ -238,21 +244,29 @@ static enum kt_code already_answered(struct kt_session *s, const char *request_i
 	return kt_input_outcome(s, request_id, out_first, err);
 }
 
+static bool is_option(
+	const struct kt_session *s, const struct kt_input *in, enum kt_decision decision)
+{
+	if (decision == KT_DENY)
+		return true;
+	if (in->question || in->deny_only || decision == KT_ANSWER)
+		return in->question && decision == KT_ANSWER;
+	if (decision == KT_APPROVE_ONCE)
+		return true;
+	/* Of many open ones each was offered the last place. */
+	return kt_approvals_find(&in->offers, decision) && s->approvals.len < KT_MAX_REMEMBERED;
+}
+
 enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
 	struct kt_err *err)
 {
 	for (size_t i = 0; i < s->inputs.len; i++) {
 		struct kt_input *in = s->inputs.items[i];
-		KT_AUTO_JSON cJSON *doc = NULL;
-		bool deny_only;
 
 		if (!kt_str_eq(in->request_id, request_id))
 			continue;
-		if (kt_json_parse(in->json, strlen(in->json), KT_JSON_LENIENT, &doc, err) != KT_OK)
-			return kt_wrap(err, "open input");
-		deny_only = cJSON_GetArraySize(kt_json_arr(doc, "options")) == 1;
-		if (decision != KT_DENY && (deny_only || in->question != (decision == KT_ANSWER)))
+		if (!is_option(s, in, decision))
 			return kt_fail(err, KT_EINVAL, 0,
 				"decision '%s' is not one of this input's options",
 				kt_decision_name(decision));

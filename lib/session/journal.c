@@ -10,6 +10,7 @@
  * killed server. A hosting server writes once a tick, and whoever has to be told waits for the disk
  * besides (sync.c).
  */
+#include "session/approvals.h"
 #include "session/session_private.h"
 
 #include "base/fs.h"
@@ -28,7 +29,7 @@
 #include <unistd.h>
 
 #define READ_BYTES (1024 * 1024)
-#define LINE_MAX_BYTES (4 * 1024 * 1024) /* metadata, remembered approvals, participants */
+#define LINE_MAX_BYTES (4 * 1024 * 1024) /* metadata, approvals, participants */
 #define LINES_MAX_BYTES (64 * 1024 * 1024) /* of one tick, or kept while the disk is full */
 #define LINES_KEEP_BYTES                                                                           \
 	(64 * 1024) /* memory that stays for the next tick; local: for the next line */
@@ -108,10 +109,7 @@ void kt_journal_write_session(
 		kt_jw_obj_end(&w);
 	}
 	kt_jw_arr_end(&w);
-	kt_jw_arr(&w, "remembered");
-	for (size_t i = 0; i < s->remembered.len; i++)
-		kt_jw_str(&w, NULL, s->remembered.items[i]);
-	kt_jw_arr_end(&w);
+	kt_approvals_save(&w, s);
 	if (used) {
 		kt_jw_obj(&w, "used");
 		write_idem(&w, used->key->scope, used->key->key, &used->what);
@@ -291,10 +289,7 @@ static void load_lists(struct kt_session *s, const cJSON *doc)
 		if (cJSON_IsString(it))
 			kt_vec_push(&s->interrupted, kt_strdup(it->valuestring));
 	}
-	cJSON_ArrayForEach (it, kt_json_arr(doc, "remembered")) {
-		if (cJSON_IsString(it))
-			kt_vec_push(&s->remembered, kt_strdup(it->valuestring));
-	}
+	kt_approvals_load(s, doc);
 }
 
 /* The release of a session, as the line says; false when it names none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The registry: all sessions, retention, draining. */
+#include "session/approvals.h"
 #include "session/session_private.h"
 
 #include "base/fs.h"
@@ -76,7 +77,7 @@ void kt_session_clear(struct kt_session *s)
 		free(p->type);
 	}
 	free_strings(&s->participants);
-	free_strings(&s->remembered);
+	kt_approvals_release(&s->approvals);
 	free_strings(&s->interrupted);
 	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
 		free(*strings[i]);

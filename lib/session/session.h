@@ -62,14 +62,26 @@ struct kt_turn {
 	int64_t started_us;
 };
 
+/* What a person allowed beyond one call. */
+struct kt_approval {
+	char id[KT_ID_MAX]; /* "" = only offered */
+	enum kt_decision decision; /* the kind of it: exact call, command, file, folder */
+	char *key; /* what it covers has the same */
+	char *tool; /* that was asked for */
+	char *words; /* what it covers, for a person */
+	char *by; /* who allowed it, or NULL: whoever is at this machine */
+	int64_t at_us;
+};
+
 /* An open question to a person. */
 struct kt_input {
 	char request_id[KT_ID_MAX];
 	char *ask_id; /* the driver's */
-	char *memory; /* "tool<US>key": what approve_session remembers */
+	struct kt_vec offers; /* struct kt_approval *: what an answer may cover besides */
 	char *json; /* data of its input_required event */
 	char *whole; /* the exact tool input as JSON, when `json` shows it in part; else NULL */
 	bool question; /* wants an answer, not a yes */
+	bool deny_only; /* it could not be shown */
 	struct kt_timer *expiry;
 	int64_t expires_us;
 	struct kt_session *session;
@@ -120,7 +132,7 @@ struct kt_session {
 	struct kt_session *older_of, *newer_of; /* of its project; with a pin only */
 	uint32_t copied; /* the last rewrite of the journal that has it already */
 	struct kt_vec participants; /* of struct kt_participant */
-	struct kt_vec remembered; /* char *: memory of approve_session */
+	struct kt_vec approvals; /* struct kt_approval *, oldest first */
 	struct kt_evlog *log; /* NULL until needed */
 	uint64_t last_seq; /* as far as known while log is NULL */
 	struct kt_harness *harness;
@@ -276,6 +288,15 @@ KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *r
 
 /* Its events have KT_MAX_SESSION_BYTES: it can be read, but takes no message. */
 bool kt_session_is_full(struct kt_session *s);
+
+/* Write what is allowed in s beyond single calls, as an array. */
+void kt_session_write_approvals(struct kt_jw *w, const char *key, const struct kt_session *s);
+/*
+ * Take back the approval id, or all of them (NULL): the next such call asks again. Returns how many
+ * there were; that they are gone is journaled.
+ */
+size_t kt_session_revoke(struct kt_session *s, const char *id);
+
 /* The log, opened when needed. Returns KT_OK or KT_EIO. */
 KT_MUST_CHECK enum kt_code kt_session_log(
 	struct kt_session *s, struct kt_evlog **out, struct kt_err *err);

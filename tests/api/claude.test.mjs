@@ -2,8 +2,8 @@
 // The real Claude Code through the HTTP API; only the model is a stand-in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLAUDE, call, doneOf, errorOf, eventually, existsSync, harnessEnv, newSession, openStream, path, processesWith,
-  startKarta, startModel, tempDir, textOf, turn, writeFileSync, writeFiles } from './lib.mjs';
+import { CLAUDE, call, doneOf, errorOf, eventually, existsSync, harnessEnv, newSession, openStream, pairs, path, processesWith,
+  seconds, startKarta, startModel, symlinkSync, tempDir, textOf, turn, writeFileSync, writeFiles } from './lib.mjs';
 
 const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
@@ -62,9 +62,42 @@ test('tool with approval: once, session, deny', { skip }, async (t) => {
 
   const three = await ask(tool('mkdir -p three'));
   await answer(three.pending_input.request_id, 'approve_session');
+  const again = await ask(tool('mkdir -p three'));
+  assert.equal(again.stop_reason, 'end_turn', 'the same call is remembered');
   const four = await ask(tool('mkdir -p four'));
-  assert.equal(four.stop_reason, 'end_turn', 'similar commands are remembered');
-  assert.ok(existsSync(path.join(dir, 'four')));
+  assert.equal(four.stop_reason, 'requires_action', 'a similar one is not');
+  await answer(four.pending_input.request_id, 'deny');
+  assert.equal(existsSync(path.join(dir, 'four')), false);
+});
+
+test('an approval covers what it said', { skip, ...seconds(90) }, async (t) => {
+  const { karta, dir } = await setUp(t, { files: { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n',
+    '.claude/settings.json': JSON.stringify({ permissions: { ask: ['Bash', 'Write'] } }) } });
+  symlinkSync(path.join(dir, 'sub'), path.join(dir, 'sublink'));
+  symlinkSync('/etc', path.join(dir, 'etc'));
+  const bash = (command, more) => `[[tool:Bash ${JSON.stringify({ command, description: 'd', ...more })}]]`;
+  const write = (file, content = 'x') => `[[tool:Write ${JSON.stringify({ file_path: path.join(dir, file), content })}]]`;
+  await pairs(karta, [
+    ['approve_session', bash('rm -rf build'), bash('rm -rf build'), false],
+    ['approve_session', bash('rm -rf build'), bash('rm -rf /nowhere/me'), true],
+    ['approve_session', bash('rm -rf build'), bash('cd sub') + bash('rm -rf build'), true, 'in another folder'],
+    ['approve_session', bash('curl -s http://127.0.0.1:9/a'), bash('curl -s http://127.0.0.1:9/b -d @notes.txt'), true],
+    ['approve_session', bash('git -C . status'), bash('git -c core.fsmonitor=x status'), true],
+    ['approve_session', bash('sleep 0'), bash('sleep 0', { run_in_background: true }), true],
+    ['approve_session', write('one.txt'), write('one.txt', 'y'), true],
+    ['approve_command', bash('cat notes.txt'), bash('cat sub/x'), false],
+    ['approve_command', bash('cat notes.txt'), bash('cat notes.txt; rm notes.txt'), true],
+    ['approve_command', bash('cat notes.txt'), bash('cat etc/hostname'), true],
+    ['approve_command', bash('ls'), bash('cd sub') + bash('ls'), false],
+    ['approve_command', bash('git status'), bash('git status --short'), false],
+    ['approve_command', bash('git diff'), bash('git diff --output=x'), true],
+    ['approve_file', write('sub/two.txt'), write('sub/three.txt'), true],
+    ['approve_folder', write('sub/four.txt'), write('sub/five.txt'), false],
+    ['approve_folder', write('sub/six.txt'), write('sublink/seven.txt'), true],
+    ['approve_folder', write('eight.txt'), write('.claude/settings.local.json', '{}'), true],
+  ]);
+  assert.ok(existsSync(path.join(dir, 'sub/five.txt')));
+  assert.ok(existsSync(path.join(dir, 'notes.txt')));
 });
 
 test('interrupt while streaming and while a tool runs', { skip }, async (t) => {

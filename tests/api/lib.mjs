@@ -2,7 +2,7 @@
 // What the API tests share: a karta server on loopback, a stand-in model, SSE and JSON helpers.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -235,4 +235,38 @@ export function processesWith(text) {
   }).map(Number);
 }
 
-export { cpSync, path, readFileSync, rmSync, writeFileSync, existsSync };
+/**
+ * Pairs of [decision, call, later, must ask, why]: the first is approved with the decision, then `later`, whose last
+ * step is the call in question, asks or does not. One session; what is remembered is revoked between the pairs.
+ */
+export async function pairs(karta, table) {
+  const id = await newSession(karta);
+  const send = async (text) => (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: `${text} [[text:end]]` })).body;
+  const answer = async (pending, decision) => {
+    const r = await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${pending.request_id}`, { decision });
+    if (r.status !== 200) throw new Error(`${decision}: ${r.status} ${JSON.stringify(r.body)} for ${JSON.stringify(pending)}`);
+    return r.body.session.pending_input;
+  };
+  const approvals = `/v1/sessions/${id}/approvals`;
+  for (const [decision, first, later, must, why = ''] of table) {
+    const what = `${decision} of ${first}, then ${later} ${why}`;
+    let pending = (await send(first)).pending_input;
+    if (!pending) throw new Error(`${what}: the first was not asked`);
+    const words = pending.remembers.find((r) => r.decision === decision)?.words;
+    for (pending = await answer(pending, decision); pending; pending = await answer(pending, 'approve_once')) ;
+    const list = (await call(karta, 'GET', approvals)).body.data;
+    if (list.length !== 1 || list[0].words !== words) throw new Error(`${what}: ${JSON.stringify(list)} is not ${words}`);
+    const last = JSON.parse(/.*\[\[tool:\w+ (.*)\]\]/.exec(later)[1]);
+    const same = (input) => Object.keys(last).every((k) => JSON.stringify(input[k]) === JSON.stringify(last[k]));
+    let asked = false;
+    for (pending = (await send(later)).pending_input; pending;) {
+      asked ||= same(pending.tool_input);
+      pending = await answer(pending, same(pending.tool_input) ? 'deny' : 'approve_once');
+    }
+    if (asked !== must) throw new Error(`${what}: ${asked ? 'asked' : 'not asked'}`);
+    const revoked = (await call(karta, 'DELETE', list.length > 1 || asked ? approvals : `${approvals}/${list[0].id}`)).body.revoked;
+    if (revoked !== 1) throw new Error(`${what}: ${revoked} revoked`);
+  }
+}
+
+export { cpSync, path, readFileSync, rmSync, symlinkSync, writeFileSync, existsSync };

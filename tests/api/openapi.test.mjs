@@ -184,6 +184,12 @@ async function conversation(c, prefix, own) {
   await ok(200, 'PUT', INPUT, [id, pending], { body: { decision: 'approve_session' } });
   assert.equal((await ok(409, 'PUT', INPUT, [id, pending], { body: { decision: 'deny' } })).body.decision, 'approve_session');
   await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:touch one]]' } });
+  const APPROVALS = `${ONE}/approvals`;
+  const approved = (await ok(200, 'GET', APPROVALS, [id])).body.data;
+  assert.equal(approved.length, 1);
+  assert.equal((await ok(200, 'DELETE', `${APPROVALS}/{approval_id}`, [id, approved[0].id])).body.revoked, 1);
+  await ok(404, 'DELETE', `${APPROVALS}/{approval_id}`, [id, approved[0].id]);
+  assert.equal((await ok(200, 'DELETE', APPROVALS, [id])).body.revoked, 0);
   const again = await ok(200, 'POST', SEND, [id], { body: { text: '[[ask:make two]]' } });
   await ok(202, 'PUT', INPUT, [id, again.body.pending_input.request_id], { body: { decision: 'deny' }, headers: ASYNC });
   // Nobody waited for that turn: its end must be there before the next message, or the interrupt below hits it.

@@ -2,7 +2,7 @@
 // The real OpenCode (over ACP) through the HTTP API; only the model is a stand-in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, path, processesWith, seconds, startKarta, startModel,
+import { OPENCODE, call, doneOf, errorOf, existsSync, harnessEnv, newSession, openStream, pairs, path, processesWith, seconds, startKarta, startModel, symlinkSync,
   tempDir, textOf, turn, writeFiles } from './lib.mjs';
 
 const skip = existsSync(OPENCODE) ? false : 'OpenCode is not installed for this processor';
@@ -46,9 +46,33 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
     assert.equal(existsSync(path.join(dir, 'two.txt')), false);
     const three = await send(id, tool('mkdir -p three'));
     await answer(id, three.pending_input.request_id, 'approve_session');
+    assert.equal((await send(id, tool('mkdir -p three'))).stop_reason, 'end_turn');
     const four = await send(id, tool('mkdir -p four'));
-    assert.equal(four.stop_reason, 'end_turn');
-    assert.ok(existsSync(path.join(dir, 'four')));
+    assert.equal(four.stop_reason, 'requires_action');
+    await answer(id, four.pending_input.request_id, 'deny');
+    assert.equal(existsSync(path.join(dir, 'four')), false);
+  });
+  await t.test('an approval covers what it said', async () => {
+    writeFiles(dir, { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n' });
+    symlinkSync(path.join(dir, 'sub'), path.join(dir, 'sublink'));
+    const bash = (command, more) => `[[tool:bash ${JSON.stringify({ command, description: 'd', ...more })}]]`;
+    const write = (file) => `[[tool:write ${JSON.stringify({ filePath: path.join(dir, file), content: 'x' })}]]`;
+    await pairs(karta, [
+      ['approve_session', bash('rm -rf build'), bash('rm -rf build'), false],
+      ['approve_session', bash('rm -rf build'), bash('rm -rf /nowhere/me'), true],
+      ['approve_session', bash('rm -rf build'), bash('rm -rf build', { workdir: 'sub' }), true],
+      ['approve_session', bash('rm -rf build'), bash('rm -rf build', { workdir: '/etc' }), true],
+      ['approve_session', bash('git -C . status'), bash('git -c core.fsmonitor=x status'), true],
+      ['approve_command', bash('cat notes.txt'), bash('cat sub/x'), false],
+      ['approve_command', bash('cat notes.txt'), bash('cat notes.txt; rm notes.txt'), true],
+      ['approve_command', bash('cat notes.txt'), bash('cat hostname', { workdir: '/etc' }), true],
+      ['approve_command', bash('git diff'), bash('git diff --output=x'), true],
+      ['approve_file', write('sub/two.txt'), write('sub/three.txt'), true],
+      ['approve_folder', write('sub/four.txt'), write('sub/five.txt'), false],
+      ['approve_folder', write('sub/six.txt'), write('sublink/seven.txt'), true],
+    ]);
+    assert.ok(existsSync(path.join(dir, 'sub/five.txt')));
+    assert.ok(existsSync(path.join(dir, 'notes.txt')));
   });
   await t.test('a slash begins a command, or words', async () => {
     assert.match((await send(other, '/etc/hosts is what?')).text, /^You said: \/etc\/hosts is what\? \(message 1\)/);

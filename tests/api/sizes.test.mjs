@@ -89,7 +89,7 @@ test('a Write over 1 MiB is shown in part, with its digest, and whole on demand'
   assert.equal(asked.tool_input.file_path, 'big.txt');
   assert.ok(content.startsWith(asked.tool_input.content.slice(0, 60000)));
   assert.match(asked.tool_input.content, /more bytes were cut/);
-  assert.deepEqual(asked.options, ['approve_once', 'approve_session', 'deny']);
+  assert.deepEqual(asked.options, ['approve_once', 'approve_file', 'approve_folder', 'deny'], 'too long for the exact call');
   const raw = await fetch(`${karta.url}/v1/sessions/${id}/inputs/${asked.request_id}`);
   const text = await raw.text();
   const whole = JSON.parse(text);

@@ -212,7 +212,9 @@ static KT_UNUSED void w_ask(void *arg, const struct kt_ask *ask)
 	assert_int_equal(kt_json_parse(ask->input, ask->input_len, KT_JSON_STRICT, &input, NULL), KT_OK);
 	assert_true(cJSON_IsObject(input));
 	assert_true(!strcmp(ask->kind, "tool_use") || !strcmp(ask->kind, "plan"));
-	kt_buf_addf(&w->asks, " ask(%s|%s|%s)", ask->tool, ask->message, ask->key);
+	/* What it is about; "?" when that is not certain. */
+	kt_buf_addf(&w->asks, " ask(%s|%s|%s)", ask->tool, ask->message,
+		ask->partial ? "?" : ask->command ? ask->command : ask->path ? ask->path : "-");
 	w->asks_made++;
 	set(&w->ask_id, ask->id);
 	kt_buf_addf(&w->ask_ids, "%s ", ask->id);

@@ -27,7 +27,7 @@ struct bench {
 	struct kt_vec part_order;
 	struct kt_vec sent; /* cJSON of each line sent */
 	struct kt_vec asks; /* ids that are open */
-	struct kt_buf last_ask; /* kind|tool|message|key|questions */
+	struct kt_buf last_ask; /* kind|tool|message|command or path|questions */
 	char session[64];
 	bool ready, in_turn;
 	int64_t timer_ms;
@@ -180,12 +180,12 @@ static void on_ask(void *arg, const struct kt_ask *ask)
 
 	assert_true(b->in_turn);
 	assert_non_null(ask->id);
-	assert_true(ask->key && *ask->key);
 	assert_int_equal(kt_json_check(ask->input, ask->input_len, 0, NULL), KT_OK);
 	kt_vec_push(&b->asks, kt_strdup(ask->id));
 	trace(b, ask->parent_tool_use_id, 'A');
 	kt_buf_clear(&b->last_ask);
-	kt_buf_addf(&b->last_ask, "%s|%s|%s|%s|%s", ask->kind, ask->tool, ask->message, ask->key,
+	kt_buf_addf(&b->last_ask, "%s|%s|%s|%s|%s", ask->kind, ask->tool, ask->message,
+		ask->command ? ask->command : ask->path ? ask->path : "-",
 		ask->questions ? ask->questions : "-");
 }
 

@@ -141,6 +141,7 @@ static void replay(struct replay *r, const char *name, const char *resume_id)
 		.resume_id = resume_id };
 	KT_AUTOFREE char *path = kt_asprintf("tests/captures/%s.jsonl", name);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(16 << 20);
+	cJSON *early = NULL;
 
 	world_open(&r->w, &cfg);
 	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
@@ -153,12 +154,20 @@ static void replay(struct replay *r, const char *name, const char *resume_id)
 		const char *dir = kt_json_str(doc, "dir");
 		double t = kt_json_num(doc, "t", 0);
 
-		if (!strcmp(dir, "in"))
+		/* The answer came before the report that the question waits for. */
+		if (!strcmp(dir, "in") && r->w.timer_ms > 0 && !kt_json_get(msg, "method")) {
+			early = cJSON_DetachItemFromObjectCaseSensitive(doc, "line");
+		} else if (!strcmp(dir, "in")) {
 			replay_in(r, msg);
-		else if (!strcmp(dir, "out"))
+		} else if (!strcmp(dir, "out")) {
 			replay_out(r, msg, t);
-		else if (!strcmp(dir, "err"))
+			if (early)
+				replay_in(r, early);
+			cJSON_Delete(early);
+			early = NULL;
+		} else if (!strcmp(dir, "err")) {
 			(void)r->w.d->ops->err_line(r->w.d, kt_json_str(doc, "line"));
+		}
 		r->last_t = t;
 		p += n + 1;
 	}

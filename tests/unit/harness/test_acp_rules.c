@@ -343,7 +343,7 @@ static void test_deny_without_option(void **state)
 		 "\"params\":{\"sessionId\":\"s1\",\"toolCall\":{\"toolCallId\":\"t\",\"kind\":\"edit\","
 		 "\"title\":\"Write a\",\"locations\":[{\"path\":\"/app/src/a.c\"}]},"
 		 "\"options\":[{\"optionId\":\"o\",\"kind\":\"allow_once\"}]}}");
-	assert_non_null(strstr(w.asks.ptr, "ask(edit|Allow edit: Write a?|Edit:/app/src/)"));
+	assert_non_null(strstr(w.asks.ptr, "ask(edit|Allow edit: Write a?|?)"));
 	assert_string_equal(w.input, "{\"title\":\"Write a\",\"path\":\"/app/src/a.c\"}");
 	w.d->ops->answer(w.d, w.ask_id, KT_DENY, NULL, "no");
 	const cJSON *out = sent(&w);

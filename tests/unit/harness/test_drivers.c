@@ -413,11 +413,11 @@ static void test_ask_says_what(void **state)
 	replay(&r, "claude-03-permission-once", true);
 	assert_string_equal(r.b.last_ask.ptr,
 		"tool_use|Bash|Allow Bash: mkdir -p out && echo hi > out/a.txt?|"
-		"Bash:mkdir -p out && echo hi > out/a.txt|-");
+		"mkdir -p out && echo hi > out/a.txt|-");
 	replay_end(&r);
 	replay(&r, "claude-51-ask-user-question", true);
 	assert_true(kt_str_starts(r.b.last_ask.ptr,
-		"question|AskUserQuestion|Which colour?|AskUserQuestion:"));
+		"question|AskUserQuestion|Which colour?|-|"));
 	assert_true(kt_str_ends(r.b.last_ask.ptr,
 		"|[{\"question\":\"Which colour?\",\"header\":\"Colour\",\"options\":"
 		"[{\"label\":\"Red\",\"description\":\"r\"},"

@@ -57,51 +57,39 @@ static void test_decisions(void **state)
 	assert_false(kt_decision_parse(NULL, &d));
 }
 
-static void test_keys(void **state)
+static void test_shapes(void **state)
 {
 	static const struct {
-		const char *tool, *input, *key;
+		const char *tool, *input, *command, *path;
 	} cases[] = {
-		{ "Bash", "{\"command\":\"touch out/b.txt\"}", "Bash:touch out/b.txt" },
-		{ "Bash", "{\"command\":\"  git   status  -s\"}", "Bash:git status" },
-		{ "Bash", "{\"command\":\"ls\"}", "Bash:ls" },
-		{ "bash", "{\"command\":\"npm test -- x\"}", "Bash:npm test" },
-		/* What follows the first words would be approved unseen. */
-		{ "Bash", "{\"command\":\"git status; rm -rf x\"}", "Bash:git status; rm -rf x" },
-		{ "Bash", "{\"command\":\"git log && rm x\"}", "Bash:git log && rm x" },
-		{ "Bash", "{\"command\":\"git log | sh\"}", "Bash:git log | sh" },
-		{ "Bash", "{\"command\":\"echo `id` x\"}", "Bash:echo `id` x" },
-		{ "Bash", "{\"command\":\"echo a $(id)\"}", "Bash:echo a $(id)" },
-		{ "Bash", "{\"command\":\"echo a > b\"}", "Bash:echo a > b" },
-		{ "Bash", "{\"command\":\"echo a\\nrm b\"}", "Bash:echo a\nrm b" },
-		{ "Bash", "{\"command\":\"sh -c 'rm x'\"}", "Bash:sh -c 'rm x'" },
-		{ "Bash", "{\"command\":\"/usr/bin/env rm x\"}", "Bash:/usr/bin/env rm x" },
-		{ "Bash", "{\"command\":\"A=1 rm x y\"}", "Bash:A=1 rm x y" },
-		{ "Bash", "{\"command\":\"sudo rm x y\"}", "Bash:sudo rm x y" },
-		{ "Edit", "{\"file_path\":\"/app/src/a.c\"}", "Edit:/app/src/" },
-		{ "Write", "{\"file_path\":\"/app/src/b.c\",\"content\":\"x\"}", "Edit:/app/src/" },
-		{ "edit", "{\"filePath\":\"src/a.c\"}", "Edit:src/" },
-		{ "Edit", "{\"file_path\":\"src/../../x\"}", "Edit:src/../../x" },
-		{ "Read", "{\"file_path\":\"/etc/x\"}", "Read:{\"file_path\":\"/etc/x\"}" },
-		{ "mcp__a__b", "{}", "mcp__a__b" },
-		{ "WebFetch", "{\"url\":\"http://x\"}", "WebFetch:{\"url\":\"http://x\"}" },
-		{ "Bash", "{\"command\":7}", "Bash:{\"command\":7}" },
+		{ "Bash", "{\"command\":\"ls\",\"description\":\"d\"}", "ls", NULL },
+		{ "bash", "{\"command\":\"ls\",\"workdir\":\"x\"}", "ls", NULL },
+		{ "Bash", "{\"command\":\"ls\",\"run_in_background\":true}", NULL, NULL },
+		{ "Bash", "{\"command\":7}", NULL, NULL },
+		{ "execute", "{\"command\":\"ls\"}", NULL, NULL },
+		{ "Write", "{\"file_path\":\"a\",\"content\":\"x\"}", NULL, "a" },
+		{ "edit", "{\"filePath\":\"a\",\"oldString\":\"x\"}", NULL, "a" },
+		{ "NotebookEdit", "{\"notebook_path\":\"a\"}", NULL, "a" },
+		{ "Write", "{\"file_path\":\"a\",\"filePath\":\"b\"}", NULL, NULL },
+		{ "Write", "{\"file_path\":\"a\",\"to\":\"b\"}", NULL, NULL },
+		{ "apply_patch", "{\"file_path\":\"a\"}", NULL, NULL },
+		{ "Read", "{\"file_path\":\"a\"}", NULL, NULL },
+		{ "Bash", "[]", NULL, NULL },
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
-		KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(1000);
 		KT_AUTO_JSON cJSON *input = NULL;
+		struct kt_ask ask = { 0 };
 
 		assert_int_equal(kt_json_parse(cases[i].input, strlen(cases[i].input), 0, &input,
 					 NULL),
 			KT_OK);
-		kt_ask_key(cases[i].tool, input, &key);
-		assert_string_equal(key.ptr, cases[i].key);
+		kt_ask_shape(&ask, cases[i].tool, input);
+		if (!kt_str_eq(ask.command, cases[i].command) && (ask.command || cases[i].command))
+			fail_msg("%s: command %s", cases[i].input, ask.command);
+		if (!kt_str_eq(ask.path, cases[i].path) && (ask.path || cases[i].path))
+			fail_msg("%s: path %s", cases[i].input, ask.path);
 	}
-	KT_AUTO_BUF struct kt_buf key = KT_BUF_INIT(1000);
-
-	kt_ask_key("Thing", NULL, &key);
-	assert_string_equal(key.ptr, "Thing");
 }
 
 static void test_usage(void **state)
@@ -290,7 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decisions),
-		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_shapes),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_long_text),
 		cmocka_unit_test(test_long_tool),

@@ -93,7 +93,8 @@ static void w_ask(void *arg, const struct kt_ask *ask)
 {
 	struct world *w = arg;
 
-	kt_buf_addf(&w->log, "<ask %s %s %s %s>", ask->kind, ask->tool, ask->key, ask->message);
+	kt_buf_addf(&w->log, "<ask %s %s %s %s>", ask->kind, ask->tool,
+		ask->command ? ask->command : ask->path ? ask->path : "-", ask->message);
 	set(&w->ask_id, ask->id);
 	assert_true(ask->input_len > 1);
 }
@@ -313,7 +314,7 @@ static void test_bursts(void **state)
 #define RESULT(t, when, status)                                                                    \
 	"{\"t\":" t "," when "\"type\":\"tool_result\",\"data\":{\"tool_use_id\":\"t1\","              \
 	"\"output\":\"x\",\"is_error\":false,\"status\":\"" status "\"}}\n"
-#define ASKED "<ask tool_use Bash Bash:ls Allow Bash: ls?>"
+#define ASKED "<ask tool_use Bash ls Allow Bash: ls?>"
 
 static void decide(struct world *w, enum kt_decision d)
 {
@@ -387,12 +388,12 @@ static void test_question(void **state)
 	world_open(&w, 0);
 	file(&w, "a.jsonl", HEAD("\"text\":\"*\"")
 			    "{\"t\":1,\"ask\":{\"id\":\"Q\",\"kind\":\"question\",\"tool\":\"AskUserQuestion\","
-			    "\"key\":\"k\",\"message\":\"Which?\",\"input\":{},\"questions\":[{\"question\":"
+			    "\"message\":\"Which?\",\"input\":{},\"questions\":[{\"question\":"
 			    "\"Which?\",\"options\":[]}]}}\n"
 			    "{\"t\":2,\"answer\":{\"id\":\"Q\",\"decision\":\"answer\"}}\n"
 			    SAY("3", "Blue it is.") END("4"));
 	play(&w, "x", 1);
-	assert_string_equal(w.log.ptr, "<ask question AskUserQuestion k Which?>");
+	assert_string_equal(w.log.ptr, "<ask question AskUserQuestion - Which?>");
 	decide(&w, KT_ANSWER);
 	assert_true(kt_str_ends(w.log.ptr, "Blue it is.<end end_turn ->"));
 	world_close(&w);
