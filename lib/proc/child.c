@@ -59,6 +59,8 @@ struct kt_child {
 	bool leaving; /* ops->gone is running */
 	bool finished; /* nothing but closing is left */
 	bool close_stdin; /* after what is queued */
+	bool paused; /* its output is not read */
+	struct kt_defer resume; /* reads on */
 	int exit_code;
 	int term_signal;
 	struct kt_timer *grace;
@@ -155,6 +157,8 @@ static void unlink_child(struct kt_child *c)
 		c->sp->children = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
+	if (c->sp != NULL)
+		kt_loop_undefer(c->sp->loop, &c->resume);
 	if (c->sp != NULL && c->sp->children == NULL)
 		uv_unref((uv_handle_t *)&c->sp->poll);
 	c->prev = NULL;
@@ -218,7 +222,12 @@ static void gone_if_read(struct kt_child *c)
 
 static void on_grace(void *arg)
 {
-	gone(arg, 0);
+	struct kt_child *c = arg;
+	/* What is not read is not a descendant's. */
+	if (c->paused)
+		kt_timer_start(c->grace, GRACE_MS, 0);
+	else
+		gone(c, 0);
 }
 
 /* --- pipes ------------------------------------------------------------------------------- */
@@ -234,6 +243,24 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(c->sp->read_buf, READ_BYTES);
 }
 
+static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf);
+
+/* Read what is to be read, or nothing. */
+static void read_pipes(struct kt_child *c, bool on)
+{
+	for (int i = PIPE_OUT; i <= PIPE_ERR; i++) {
+		if (c->open[i] && !on)
+			(void)uv_read_stop((uv_stream_t *)&c->pipes[i]);
+		else if (c->open[i] && !c->paused && c->ops != NULL)
+			(void)uv_read_start((uv_stream_t *)&c->pipes[i], on_alloc, on_read);
+	}
+}
+
+static void on_resume(void *arg)
+{
+	read_pipes(arg, true);
+}
+
 static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 {
 	struct kt_child *c = h->data;
@@ -247,6 +274,10 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 	if (n < 0) {
 		close_pipe(c, which);
 		gone_if_read(c);
+	} else if (n == READ_BYTES && !c->finished) {
+		/* libuv would read on, 32 times: others get their turn first. */
+		read_pipes(c, false);
+		kt_loop_defer(c->sp->loop, &c->resume);
 	}
 }
 
@@ -549,6 +580,8 @@ enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *s
 	struct kt_child *c = kt_calloc(1, sizeof(*c));
 	c->sp = sp;
 	c->id = id;
+	c->resume.fn = on_resume;
+	c->resume.arg = c;
 	c->ops = ops;
 	c->arg = arg;
 	kt_buf_init(&c->early, KT_MAX_CHILD_QUEUE_BYTES);
@@ -585,6 +618,12 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
 	}
 	return KT_OK;
+}
+
+void kt_child_pause(struct kt_child *c, bool paused)
+{
+	c->paused = paused;
+	read_pipes(c, !paused);
 }
 
 void kt_child_close_stdin(struct kt_child *c)

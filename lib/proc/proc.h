@@ -69,6 +69,8 @@ KT_MUST_CHECK enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt
  */
 KT_MUST_CHECK enum kt_code kt_child_write(
 	struct kt_child *c, const char *data, size_t len, struct kt_err *err);
+/* Read nothing of its output until told otherwise; it waits when its pipes are full. */
+void kt_child_pause(struct kt_child *c, bool paused);
 /* Close its stdin after what is queued. */
 void kt_child_close_stdin(struct kt_child *c);
 /* Send a signal to the child only. */

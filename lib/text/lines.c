@@ -92,6 +92,11 @@ enum kt_code kt_lines_feed(struct kt_lines *l, const char *data, size_t len, kt_
 	return KT_OK;
 }
 
+char *kt_lines_take(struct kt_lines *l)
+{
+	return kt_buf_take(&l->buf);
+}
+
 void kt_lines_end(struct kt_lines *l, kt_line_fn fn, void *arg)
 {
 	if (!l->buf.overflow && l->buf.len > 0)

@@ -28,6 +28,8 @@ void kt_lines_clear(struct kt_lines *l);
  */
 KT_MUST_CHECK enum kt_code kt_lines_feed(struct kt_lines *l, const char *data, size_t len,
 	kt_line_fn fn, void *arg, struct kt_err *err);
+/* Within fn: keep the line that was given. The caller's, NUL-terminated. */
+KT_MUST_CHECK char *kt_lines_take(struct kt_lines *l);
 /* At end of input: gives what is left without a LF, if anything. */
 void kt_lines_end(struct kt_lines *l, kt_line_fn fn, void *arg);
 

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { readdirSync, statSync } from 'node:fs';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { KARTA, LONG, call, fakeApp, doneOf, newSession, path, readFileSync, seconds, startKarta, tempDir, textOf, turn } from './lib.mjs';
+import { KARTA, LONG, SLOW, call, eventsOf, fakeApp, doneOf, eventually, newSession, path, readFileSync, seconds, sleep, startKarta, tempDir, textOf, turn } from './lib.mjs';
 
 const MIB = 1024 * 1024;
 const SANITIZED = /__[at]san_init/.test(readFileSync(KARTA, 'latin1'));
@@ -145,4 +145,56 @@ test('a session that is full can be read and takes no message', { ...seconds(300
   const page = await call(karta, 'GET', `/v1/sessions/${id}/events?limit=5`, undefined, JSON_PAGE);
   assert.equal(page.body.data.length, 5);
   assert.equal((await call(karta, 'DELETE', `/v1/sessions/${id}`)).status, 204);
+});
+
+test('a line of the largest size holds up nobody else', seconds(60), async (t) => {
+  const karta = await setUp(t);
+  const other = await newSession(karta);
+  await call(karta, 'POST', `/v1/sessions/${other}/messages`, { text: 'hi' });
+  const id = await newSession(karta);
+  await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'hi' });
+  const before = rssKiB(karta);
+  const quiet = await pulse(karta, 200);
+  const bytes = 60 * 1000 * 1000;
+  let ended;
+  const busy = await pulse(karta, 50, async () => {
+    ended = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: `[[result:${bytes}]][[nodes:20000000]][[text:done]]` });
+    assert.equal(ended.status, 200, JSON.stringify(ended.body));
+    assert.equal(ended.body.text, 'done');
+  });
+  t.diagnostic(`healthz quiet ${JSON.stringify(quiet)}, busy ${JSON.stringify(busy)}`);
+  const events = await eventsOf(karta, id);
+  const result = events.find((e) => e.type === 'tool_result' && e.data.truncated);
+  assert.match(JSON.stringify(result.data.output).slice(-60), /more bytes were cut/);
+  const [after, peak] = [rssKiB(karta), Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${karta.pid}/status`, 'utf8'))[1])];
+  t.diagnostic(`memory before ${before} KiB, peak ${peak}, after ${after}`);
+  // Half of a second for each line was seen when the loop read them, and 4.6 GiB.
+  assert.ok(busy.most < quiet.most * 2 + 100 * SLOW, 'others are answered meanwhile');
+  if (SANITIZED) return;
+  assert.ok(peak - before < 256 * 1024, `${peak - before} KiB above idle`);
+  assert.ok(after < before * 1.1 + 16 * 1024, 'and given back');
+});
+
+test('while a large line is read its session is interrupted, answered, deleted; the server stops', seconds(30), async (t) => {
+  const karta = await setUp(t);
+  const size = 20 * 1000 * 1000;
+  const begin = async (text) => {
+    const id = await newSession(karta);
+    await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'hi' });
+    await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text }, { prefer: 'respond-async' });
+    return id;
+  };
+  const [interrupted, deleted] = [await begin(`[[result:${size}]]`.repeat(5)), await begin(`[[result:${size}]]`.repeat(5))];
+  await sleep(300 * SLOW);
+  assert.equal((await call(karta, 'POST', `/v1/sessions/${interrupted}/interrupt`)).status, 202);
+  assert.equal((await call(karta, 'DELETE', `/v1/sessions/${deleted}`)).status, 204);
+  const done = (await eventually(async () => {
+    const all = await eventsOf(karta, interrupted);
+    return all.filter((e) => e.type === 'done').length === 2 && all;
+  }, 'the turn ends')).at(-1);
+  assert.ok(['interrupted', 'end_turn'].includes(done.data.stop_reason), done.data.stop_reason);
+  assert.equal((await call(karta, 'POST', `/v1/sessions/${interrupted}/messages`, { text: 'well' })).status, 200);
+  await begin(`[[result:${size}]]`.repeat(5));
+  await sleep(200 * SLOW);
+  assert.equal(await karta.stop(), 0, karta.err.slice(-2000));
 });

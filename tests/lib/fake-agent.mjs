@@ -12,6 +12,8 @@
 //   [[write:2000000]]     a "Write" of that many bytes to big.txt, asked first
 //   [[tiny:20000]]        that many chunks of one letter, as fast as they go
 //   [[flood:200]]         that many chunks of 1 MiB
+//   [[result:60000000]]   a tool call whose result has that many bytes, in one line
+//   [[nodes:2000000]]     the same with that many numbers
 //   [[env:NAME]]          the variable's value    [[cat:FILE]]   a file of the working folder
 //   [[stderr:words]]      a line on stderr
 // Several directives are done in order; without any the text is echoed with the number of the turn.
@@ -103,7 +105,13 @@ async function prompt(id, { sessionId, prompt: blocks }) {
     if (what === 'text') chunk(arg);
     else if (what === 'think') chunk(arg, 'agent_thought_chunk');
     else if (what === 'big') chunk('x'.repeat(Number(arg)));
-    else if (what === 'tiny') for (let i = 0; i < Number(arg) && !s.cancelled; i++) {
+    else if (what === 'result' || what === 'nodes') {
+      const toolCallId = `call_${next++}`;
+      const rawOutput = what === 'result' ? { output: 'y'.repeat(Number(arg)) } : { output: Array(Number(arg)).fill(1) };
+      out({ method: 'session/update', params: { sessionId, update: { sessionUpdate: 'tool_call', toolCallId, title: 'Read', kind: 'read', status: 'in_progress', rawInput: { path: 'a' } } } });
+      out({ method: 'session/update', params: { sessionId, update: { sessionUpdate: 'tool_call_update', toolCallId, status: 'completed', rawOutput } } });
+      await drained();
+    } else if (what === 'tiny') for (let i = 0; i < Number(arg) && !s.cancelled; i++) {
       chunk('abcdefghijklmnopqrstuvwxyz'[i % 26]);
       if (i % 1000 === 999) await drained();
     } else if (what === 'flood') for (let i = 0; i < Number(arg) && !s.cancelled; i++) {

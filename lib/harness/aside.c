@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * While the thread has the driver, its sink is a recorder: each call becomes a `told`, with copies
+ * of what it was given. Back on the loop they are played in their order, SLICE_BYTES or SLICE_CALLS
+ * in a tick, so that a line of the largest size stops nobody for longer than a read does.
+ */
+#include "harness/aside.h"
+
+#include "base/str.h"
+#include "net/work.h"
+
+#include <string.h>
+
+#define SLICE_BYTES (512 * 1024)
+#define SLICE_CALLS 256
+
+enum tell {
+	TELL_SEND,
+	TELL_READY,
+	TELL_SESSION,
+	TELL_EVENT,
+	TELL_UNSOLICITED,
+	TELL_ASK,
+	TELL_WITHDRAWN,
+	TELL_TURN_END,
+	TELL_TIMER,
+	TELL_RESUME_FAILED,
+};
+
+/* One call of the driver; strings are copies. */
+struct told {
+	struct told *next;
+	enum tell what;
+	size_t bytes;
+	char *text; /* the string of most; the data of an event; the input of an ask */
+	size_t len;
+	char *more[8]; /* further strings */
+	int64_t number;
+	struct kt_turn_result result;
+	enum kt_event_type type;
+};
+
+struct kt_aside {
+	struct kt_loop *loop;
+	struct kt_driver *driver;
+	struct kt_driver_sink sink; /* the driver's own */
+	char *line;
+	size_t len;
+	struct kt_work work;
+	bool read; /* the thread is done with the driver */
+	bool playing, freed;
+	struct told *first, **last;
+	struct kt_timer *next; /* the next slice */
+	struct kt_aside_owner owner;
+};
+
+/* --- writing down ------------------------------------------------------------------------ */
+
+static char *told_copy(struct told *t, const char *s)
+{
+	if (!s)
+		return NULL;
+	t->bytes += strlen(s);
+	return kt_strdup(s);
+}
+
+static struct told *tell(void *arg, enum tell what, const char *text)
+{
+	struct kt_aside *a = arg;
+	struct told *t = kt_calloc(1, sizeof(*t));
+
+	t->what = what;
+	t->text = told_copy(t, text);
+	*a->last = t;
+	a->last = &t->next;
+	return t;
+}
+
+static void told_free(struct told *t)
+{
+	free(t->text);
+	for (size_t i = 0; i < KT_ARRAY_LEN(t->more); i++)
+		free(t->more[i]);
+	free(t);
+}
+
+static void set_bytes(struct told *t, const char *data, size_t len)
+{
+	t->text = data ? kt_strndup(data, len) : NULL;
+	t->len = len;
+	t->bytes += len;
+}
+
+static void tell_send(void *arg, const char *line, size_t len)
+{
+	set_bytes(tell(arg, TELL_SEND, NULL), line, len);
+}
+
+static void tell_ready(void *arg, const char *session)
+{
+	(void)tell(arg, TELL_READY, session);
+}
+
+static void tell_session(void *arg, const char *session)
+{
+	(void)tell(arg, TELL_SESSION, session);
+}
+
+static void tell_event(void *arg, const struct kt_event_draft *ev)
+{
+	struct told *t = tell(arg, TELL_EVENT, NULL);
+
+	t->type = ev->type;
+	set_bytes(t, ev->data, ev->data_len);
+	t->more[0] = told_copy(t, ev->parent_tool_use_id);
+	t->more[1] = ev->raw ? kt_strndup(ev->raw, ev->raw_len) : NULL;
+	t->number = (int64_t)ev->raw_len;
+}
+
+static void tell_unsolicited(void *arg)
+{
+	(void)tell(arg, TELL_UNSOLICITED, NULL);
+}
+
+static void tell_ask(void *arg, const struct kt_ask *ask)
+{
+	struct told *t = tell(arg, TELL_ASK, NULL);
+
+	set_bytes(t, ask->input, ask->input_len);
+	t->more[0] = told_copy(t, ask->id);
+	t->more[1] = told_copy(t, ask->kind);
+	t->more[2] = told_copy(t, ask->tool);
+	t->more[3] = told_copy(t, ask->tool_use_id);
+	t->more[4] = told_copy(t, ask->parent_tool_use_id);
+	t->more[5] = told_copy(t, ask->message);
+	t->more[6] = told_copy(t, ask->key);
+	t->more[7] = told_copy(t, ask->questions);
+}
+
+static void tell_withdrawn(void *arg, const char *ask_id)
+{
+	(void)tell(arg, TELL_WITHDRAWN, ask_id);
+}
+
+static void tell_turn_end(void *arg, const struct kt_turn_result *r)
+{
+	struct told *t = tell(arg, TELL_TURN_END, r->text);
+
+	t->result = *r;
+	t->more[0] = told_copy(t, r->stop_reason);
+	t->more[1] = told_copy(t, r->error_code);
+	t->more[2] = told_copy(t, r->error_message);
+}
+
+static void tell_timer(void *arg, int64_t delay_ms)
+{
+	tell(arg, TELL_TIMER, NULL)->number = delay_ms;
+}
+
+static void tell_resume_failed(void *arg, const char *why)
+{
+	(void)tell(arg, TELL_RESUME_FAILED, why);
+}
+
+static const struct kt_driver_sink recorder = {
+	.send = tell_send,
+	.ready = tell_ready,
+	.session_id = tell_session,
+	.event = tell_event,
+	.unsolicited = tell_unsolicited,
+	.ask = tell_ask,
+	.ask_withdrawn = tell_withdrawn,
+	.turn_end = tell_turn_end,
+	.set_timer = tell_timer,
+	.resume_failed = tell_resume_failed,
+};
+
+/* --- playing ----------------------------------------------------------------------------- */
+
+static void play_event(const struct kt_driver_sink *s, const struct told *t)
+{
+	const struct kt_event_draft ev = {
+		.type = t->type,
+		.parent_tool_use_id = t->more[0],
+		.data = t->text,
+		.data_len = t->len,
+		.raw = t->more[1],
+		.raw_len = (size_t)t->number,
+	};
+
+	s->event(s->arg, &ev);
+}
+
+static void play_ask(const struct kt_driver_sink *s, const struct told *t)
+{
+	const struct kt_ask ask = {
+		.id = t->more[0],
+		.kind = t->more[1],
+		.tool = t->more[2],
+		.tool_use_id = t->more[3],
+		.parent_tool_use_id = t->more[4],
+		.message = t->more[5],
+		.key = t->more[6],
+		.questions = t->more[7],
+		.input = t->text,
+		.input_len = t->len,
+	};
+
+	s->ask(s->arg, &ask);
+}
+
+static void play_turn_end(const struct kt_driver_sink *s, const struct told *t)
+{
+	struct kt_turn_result r = t->result;
+
+	r.text = t->text;
+	r.stop_reason = t->more[0];
+	r.error_code = t->more[1];
+	r.error_message = t->more[2];
+	s->turn_end(s->arg, &r);
+}
+
+static void play(const struct kt_driver_sink *s, const struct told *t)
+{
+	switch (t->what) {
+	case TELL_SEND:
+		s->send(s->arg, t->text, t->len);
+		break;
+	case TELL_READY:
+		s->ready(s->arg, t->text);
+		break;
+	case TELL_SESSION:
+		s->session_id(s->arg, t->text);
+		break;
+	case TELL_EVENT:
+		play_event(s, t);
+		break;
+	case TELL_UNSOLICITED:
+		s->unsolicited(s->arg);
+		break;
+	case TELL_ASK:
+		play_ask(s, t);
+		break;
+	case TELL_WITHDRAWN:
+		s->ask_withdrawn(s->arg, t->text);
+		break;
+	case TELL_TURN_END:
+		play_turn_end(s, t);
+		break;
+	case TELL_TIMER:
+		s->set_timer(s->arg, t->number);
+		break;
+	case TELL_RESUME_FAILED:
+		s->resume_failed(s->arg, t->text);
+		break;
+	}
+}
+
+static void aside_end(struct kt_aside *a)
+{
+	while (a->first) {
+		struct told *t = a->first;
+
+		a->first = t->next;
+		told_free(t);
+	}
+	kt_timer_free(a->next);
+	free(a->line);
+	free(a);
+}
+
+/* Play up to so much. The sink may free a: then the last one out does. False: that happened. */
+static bool play_some(struct kt_aside *a, size_t max_bytes, size_t max_calls)
+{
+	const struct kt_aside_owner owner = a->owner;
+	bool freed;
+	size_t bytes = 0;
+
+	owner.enter(owner.arg);
+	a->playing = true;
+	for (size_t n = 0; a->first && !a->freed && n < max_calls && bytes < max_bytes; n++) {
+		struct told *t = a->first;
+
+		a->first = t->next;
+		bytes += t->bytes;
+		play(&a->sink, t);
+		told_free(t);
+	}
+	a->playing = false;
+	freed = a->freed;
+	if (freed)
+		aside_end(a);
+	owner.leave(owner.arg);
+	return !freed;
+}
+
+static void aside_slice(void *arg)
+{
+	struct kt_aside *a = arg;
+
+	if (!play_some(a, SLICE_BYTES, SLICE_CALLS))
+		return;
+	if (a->first)
+		kt_timer_start(a->next, 0, 0);
+	else
+		a->owner.over(a->owner.arg);
+}
+
+/* --- reading ----------------------------------------------------------------------------- */
+
+static void aside_run(struct kt_work *w)
+{
+	struct kt_aside *a = kt_container_of(w, struct kt_aside, work);
+
+	a->driver->ops->line(a->driver, a->line, a->len);
+}
+
+static void aside_was_read(struct kt_aside *a)
+{
+	a->read = true;
+	a->driver->sink = a->sink;
+	free(KT_STEAL(a->line));
+}
+
+static void aside_done(struct kt_work *w)
+{
+	struct kt_aside *a = kt_container_of(w, struct kt_aside, work);
+
+	aside_was_read(a);
+	aside_slice(a);
+}
+
+struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_driver *d,
+	char *line, size_t len, const struct kt_aside_owner *owner)
+{
+	struct kt_aside *a = kt_calloc(1, sizeof(*a));
+
+	a->loop = loop;
+	a->driver = d;
+	a->sink = d->sink;
+	a->line = line;
+	a->len = len;
+	a->last = &a->first;
+	a->next = kt_timer_new(loop, aside_slice, a);
+	a->owner = *owner;
+	d->sink = recorder;
+	d->sink.arg = a;
+	a->work.run = aside_run;
+	a->work.done = aside_done;
+	kt_work_add(loop, KT_WORK_SHORT, org, &a->work);
+	return a;
+}
+
+void kt_aside_finish(struct kt_aside *a)
+{
+	if (!a->read) {
+		if (!kt_work_end(a->loop, &a->work))
+			aside_run(&a->work);
+		aside_was_read(a);
+	}
+	if (play_some(a, SIZE_MAX, SIZE_MAX))
+		aside_end(a);
+}
+
+void kt_aside_free(struct kt_aside *a)
+{
+	if (!a)
+		return;
+	if (a->playing) {
+		a->freed = true;
+		return;
+	}
+	if (!a->read) {
+		(void)kt_work_end(a->loop, &a->work);
+		aside_was_read(a);
+	}
+	aside_end(a);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the process of a harness writes: bytes to lines, lines to the driver. A line that takes
+ * longer than a tick may is read on a thread (aside.c). Until that is over the driver is the
+ * thread's: nothing more is read of the process, and what others want of the driver waits.
+ */
+#include "harness/harness_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <string.h>
+
+/* --- beside the loop --------------------------------------------------------------------- */
+
+/* An answer that came while the driver was away. */
+struct held_answer {
+	char *ask_id, *answers, *note;
+	enum kt_decision decision;
+};
+
+void kt_harness_hold_answer(struct kt_harness *h, const char *ask_id, enum kt_decision decision,
+	const char *answers, const char *note)
+{
+	struct held_answer *held = kt_calloc(1, sizeof(*held));
+
+	held->ask_id = kt_strdup(ask_id);
+	held->answers = answers ? kt_strdup(answers) : NULL;
+	held->note = note ? kt_strdup(note) : NULL;
+	held->decision = decision;
+	kt_vec_push(&h->answers, held);
+}
+
+static void held_free(struct held_answer *held)
+{
+	free(held->ask_id);
+	free(held->answers);
+	free(held->note);
+	free(held);
+}
+
+/* What others wanted of the driver meanwhile, in the order that matters. */
+static void give_held(struct kt_harness *h)
+{
+	while (h->answers.len && !h->dead) {
+		struct held_answer *held = kt_vec_remove(&h->answers, 0);
+
+		kt_harness_answer(h, held->ask_id, held->decision, held->answers, held->note);
+		held_free(held);
+	}
+	kt_harness_give_prompt(h);
+	if (h->interrupt_waits)
+		kt_harness_interrupt(h);
+	h->interrupt_waits = false;
+	if (h->stop_waits)
+		kt_harness_stop(h);
+	h->stop_waits = false;
+}
+
+/* The line is read, and all that it caused was told: those that came with it are next. */
+static void line_over(struct kt_harness *h)
+{
+	struct kt_buf lines = h->lines;
+
+	h->aside = NULL;
+	kt_buf_init(&h->lines, KT_MAX_LINE_BYTES);
+	for (size_t at = 0; at < lines.len;) {
+		char *line = lines.ptr + at;
+		size_t n = (size_t)((char *)memchr(line, '\n', lines.len - at) - line);
+
+		line[n] = '\0';
+		at += n + 1;
+		kt_harness_line(h, line, n);
+	}
+	kt_buf_release(&lines);
+	give_held(h);
+}
+
+static void on_line_over(void *arg)
+{
+	struct kt_harness *h = arg;
+
+	kt_harness_enter(h);
+	kt_aside_free(h->aside);
+	line_over(h);
+	if (h->child && !h->dead && !h->aside)
+		kt_child_pause(h->child, false);
+	kt_harness_leave(h);
+}
+
+static void aside_enter(void *arg)
+{
+	kt_harness_enter(arg);
+}
+
+static void aside_leave(void *arg)
+{
+	kt_harness_leave(arg);
+}
+
+void kt_harness_read_out(struct kt_harness *h)
+{
+	if (!h->aside)
+		return;
+	kt_aside_finish(h->aside);
+	line_over(h);
+}
+
+void kt_harness_read_drop(struct kt_harness *h)
+{
+	kt_aside_free(KT_STEAL(h->aside));
+	while (h->answers.len)
+		held_free(kt_vec_remove(&h->answers, h->answers.len - 1));
+	kt_vec_release(&h->answers);
+	kt_buf_release(&h->lines);
+}
+
+/* --- lines ------------------------------------------------------------------------------- */
+
+void kt_harness_line(void *arg, char *line, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	if (h->dead || h->restart || h->deaf || !h->driver)
+		return;
+	if (h->aside) {
+		kt_buf_add(&h->lines, line, len);
+		kt_buf_addc(&h->lines, '\n');
+		return;
+	}
+	kt_harness_touch(h);
+	if (len <= KT_MAX_TICK_LINE_BYTES || !h->child || line != h->out.buf.ptr) {
+		h->ops->line(h->driver, line, len);
+		return;
+	}
+	const struct kt_aside_owner owner = { on_line_over, aside_enter, aside_leave, h };
+
+	kt_child_pause(h->child, true);
+	h->aside = kt_aside_new(h->env->loop, h->project ? h->project : "", h->driver,
+		kt_lines_take(&h->out), len, &owner);
+}
+
+void kt_harness_out(void *arg, const char *data, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	kt_harness_enter(h);
+	if (kt_lines_feed(&h->out, data, len, kt_harness_line, h, NULL) != KT_OK && !h->why_code)
+		kt_harness_kill_because(h, "line_too_long",
+			kt_asprintf("the harness wrote a line of over %d MiB, which is more than "
+				    "karta reads (fixed); it was stopped",
+				KT_MAX_LINE_BYTES / (1024 * 1024)));
+	kt_harness_leave(h);
+}
+
+void kt_harness_err_line(void *arg, char *line, size_t len)
+{
+	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT((size_t)8 * KT_STDERR_LINE_BYTES);
+	struct kt_harness *h = arg;
+
+	if (h->dead || len == 0)
+		return;
+	if (h->driver && h->ops->err_line && h->ops->err_line(h->driver, line))
+		return;
+	kt_tail_add(&h->tail, line, len, &shown);
+	KT_TELL(h, stderr_line, shown.ptr);
+}
+
+void kt_harness_err(void *arg, const char *data, size_t len)
+{
+	struct kt_harness *h = arg;
+
+	kt_harness_enter(h);
+	/* An endless line is dropped; what comes after it is read again. */
+	if (kt_lines_feed(&h->err, data, len, kt_harness_err_line, h, NULL) != KT_OK) {
+		kt_lines_release(&h->err);
+		kt_lines_init(&h->err, KT_STDERR_LINE_BYTES);
+	}
+	kt_harness_leave(h);
+}
