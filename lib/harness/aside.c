@@ -34,7 +34,7 @@ struct told {
 	size_t bytes;
 	char *text; /* the string of most; the data of an event; the input of an ask */
 	size_t len;
-	char *more[8]; /* further strings */
+	char *more[10]; /* further strings */
 	int64_t number;
 	struct kt_turn_result result;
 	enum kt_event_type type;
@@ -133,8 +133,11 @@ static void tell_ask(void *arg, const struct kt_ask *ask)
 	t->more[3] = told_copy(t, ask->tool_use_id);
 	t->more[4] = told_copy(t, ask->parent_tool_use_id);
 	t->more[5] = told_copy(t, ask->message);
-	t->more[6] = told_copy(t, ask->key);
-	t->more[7] = told_copy(t, ask->questions);
+	t->more[6] = told_copy(t, ask->questions);
+	t->more[7] = told_copy(t, ask->cwd);
+	t->more[8] = told_copy(t, ask->command);
+	t->more[9] = told_copy(t, ask->path);
+	t->number = ask->partial;
 }
 
 static void tell_withdrawn(void *arg, const char *ask_id)
@@ -200,8 +203,11 @@ static void play_ask(const struct kt_driver_sink *s, const struct told *t)
 		.tool_use_id = t->more[3],
 		.parent_tool_use_id = t->more[4],
 		.message = t->more[5],
-		.key = t->more[6],
-		.questions = t->more[7],
+		.questions = t->more[6],
+		.cwd = t->more[7],
+		.command = t->more[8],
+		.path = t->more[9],
+		.partial = t->number != 0,
 		.input = t->text,
 		.input_len = t->len,
 	};

@@ -41,7 +41,8 @@ static void driver_line(struct kt_driver *d, char *line, size_t len)
 {
 	const struct kt_driver_sink *s = &d->sink;
 	const struct kt_ask ask = { .id = "a1", .kind = "tool_use", .tool = "T", .message = "m?",
-		.key = "k", .input = "{\"x\":1}", .input_len = 7 };
+		.input = "{\"x\":1}", .input_len = 7, .partial = true, .cwd = "/w",
+		.command = "c", .path = "p", .questions = "[]" };
 	const struct kt_turn_result r = { .stop_reason = "error", .error_code = "e",
 		.error_message = "em", .text = "words", .usage = KT_USAGE_INIT };
 	char data[32];
@@ -119,8 +120,9 @@ static void on_ask(void *arg, const struct kt_ask *ask)
 {
 	(void)arg;
 	assert_null(ask->tool_use_id);
-	kt_buf_addf(&heard, "ask %s %s %s %s %s %.*s\n", ask->id, ask->kind, ask->tool,
-		ask->message, ask->key, (int)ask->input_len, ask->input);
+	kt_buf_addf(&heard, "ask %s %s %s %s %.*s %d %s %s %s %s\n", ask->id, ask->kind, ask->tool,
+		ask->message, (int)ask->input_len, ask->input, ask->partial, ask->cwd, ask->command,
+		ask->path, ask->questions);
 }
 
 static void on_withdrawn(void *arg, const char *id)
@@ -152,7 +154,7 @@ static const struct kt_driver_sink sink = { NULL, on_send, on_ready, on_session,
 	on_unsolicited, on_ask, on_withdrawn, on_turn_end, on_timer, on_resume_failed };
 
 static const char all[] = "ready id\nsession -\nparent parent\nsend lin\nunsolicited -\n"
-			  "ask a1 tool_use T m? k {\"x\":1}\nwithdrawn a1\ntimer -1\nfailed why\n"
+			  "ask a1 tool_use T m? {\"x\":1} 1 /w c p []\nwithdrawn a1\ntimer -1\nfailed why\n"
 			  "end error e em words -1\n";
 
 static void over(void *arg)
