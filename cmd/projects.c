@@ -386,7 +386,8 @@ static enum kt_code webhook_secret(
 static void tell_bound(const struct kt_ctx *ctx, const struct bind_args *a, const char *server,
 	const char *secret, cJSON *doc)
 {
-	KT_AUTOFREE char *hook = kt_asprintf("%s/webhooks/github", server);
+	KT_AUTOFREE char *hook = kt_asprintf(
+		"%s/webhooks/github/%s", server, kt_json_str_or(doc, "id", ""));
 	bool made = !a->none && !a->secret_file;
 
 	if (ctx->json) {

@@ -164,6 +164,7 @@ static const struct rule rules[] = {
 	{ { KT_GET, "/v1/device/{user_code}", route_device_get, "getDevice" }, ADMIN, HOST },
 	{ { KT_POST, "/v1/device/{user_code}", route_device_decide, "decideDevice" }, ADMIN, HOST },
 	{ { KT_POST, "/webhooks/github", route_github, "receiveGithub" }, OPEN, HOST },
+	{ { KT_POST, "/webhooks/github/{project_id}", route_github, "receiveGithubOf" }, OPEN, HOST },
 };
 /* clang-format on */
 

@@ -326,10 +326,15 @@ void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t 
 void kt_control_audit_verify(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
 
-/* Signature checked (X-Hub-Signature-256) before anything is parsed. */
-void kt_control_github(struct kt_control *ctl, const struct kt_actor *a, const char *event,
-	const char *signature, const char *delivery, const char *body, size_t len, kt_result_fn fn,
-	void *arg);
+struct kt_github_delivery {
+	const char *project; /* id that the address names, or NULL: of any bound project */
+	const char *event, *signature; /* X-GitHub-Event, X-Hub-Signature-256; or NULL */
+	const char *body;
+	size_t len;
+};
+/* The signature is checked before anything is parsed. */
+void kt_control_github(struct kt_control *ctl, const struct kt_actor *a,
+	const struct kt_github_delivery *d, kt_result_fn fn, void *arg);
 
 /* --- the project's log ------------------------------------------------------------------- */
 

@@ -22,6 +22,7 @@ static const size_t threads[KT_WORK_KINDS] = {
 	[KT_WORK_SHORT] = 2,
 	[KT_WORK_LONG] = 3,
 	[KT_WORK_PACK] = 3,
+	[KT_WORK_STRANGER] = 1,
 	[KT_WORK_WAIT] = KT_MAX_FETCHES,
 };
 /* Of those, by one organization: another finds one free when there is more than one. */
@@ -30,6 +31,7 @@ static const size_t threads_each[KT_WORK_KINDS] = {
 	[KT_WORK_SHORT] = 2,
 	[KT_WORK_LONG] = 2,
 	[KT_WORK_PACK] = KT_MAX_ARCHIVES,
+	[KT_WORK_STRANGER] = 1,
 	[KT_WORK_WAIT] = KT_MAX_FETCHES,
 };
 

@@ -79,11 +79,12 @@ async function startGithub(t, repos) {
 const sign = (body, secret) => `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 
 /* A delivery as GitHub makes it. */
-async function deliver(karta, event, payload, { secret = SECRET, id = randomUUID(), signature, raw } = {}) {
+async function deliver(karta, event, payload, { secret = SECRET, id = randomUUID(), signature, raw, project } = {}) {
   const body = raw ?? JSON.stringify(payload);
   const headers = { 'x-github-event': event, 'x-github-delivery': id, 'user-agent': 'GitHub-Hookshot/1', 'content-type': 'application/json' };
   const signed = signature === undefined ? sign(body, secret) : signature;
   if (signed !== null) headers['x-hub-signature-256'] = signed;
+  if (project) return new Client(karta).call('POST', '/webhooks/github/{project_id}', [project], { raw: body, headers });
   return new Client(karta).call('POST', '/webhooks/github', [], { raw: body, headers });
 }
 
@@ -121,7 +122,7 @@ async function start(t, { files, repos = {}, env = {}, token = TOKEN } = {}) {
   assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'bot' } })).status, 201);
   const bound = await karta(server, ['projects', 'bind', 'bot', '--repo', 'https://github.com/acme/bot', '--token-stdin', '--secret-file', secret], `${token}\n`);
   assert.equal(bound.code, 0, bound.stderr);
-  assert.match(bound.stdout, new RegExp(`^url +${server.url}/webhooks/github$`, 'm'));
+  assert.match(bound.stdout, new RegExp(`^url +${server.url}/webhooks/github/proj_\\w+$`, 'm'));
   assert.ok(!(bound.stdout + bound.stderr).includes(SECRET) && !(bound.stdout + bound.stderr).includes(token), 'secrets stay where they are');
   const s = { repo, gh, server, c, secret };
   s.releases = async (project = 'bot') => (await c.call('GET', `${P}/releases`, [project])).body.data;
@@ -211,6 +212,11 @@ test('signatures: good, bad, missing, another project\'s', async (t) => {
   assert.equal((await deliver(s.server, 'push', null, { raw: '{', signature: good })).body.code, 'bad_signature');
   assert.equal((await deliver(s.server, 'push', null, { raw: '{' })).body.code, 'bad_json');
   assert.equal((await deliver(s.server, 'push', null, { raw: '[]' })).status, 400);
+  // The address of a project takes what its secret has signed, and nothing else.
+  const { id } = await s.project();
+  for (const [project, more] of [['proj_none', {}], [id, { secret: 'other' }], ['..%2f..', {}]])
+    assert.equal((await deliver(s.server, 'ping', { zen: 'x' }, { project, ...more })).status, 401, project);
+  assert.equal((await deliver(s.server, 'ping', { zen: 'x' }, { project: id })).status, 200);
 
   // Another project's secret speaks for that project alone, and each project for its repository alone.
   await s.c.call('POST', '/agent_projects', [], { body: { slug: 'other' } });
@@ -623,14 +629,14 @@ test('bind: what it takes, and what has to be entered at GitHub', async (t) => {
   const json = await karta(s.server, ['projects', 'bind', 'bot', '--repo', 'https://github.com/acme/bot', '--json']);
   assert.equal(json.code, 0, json.stderr);
   const doc = JSON.parse(json.stdout);
-  assert.equal(doc.webhook_url, `${s.server.url}/webhooks/github`);
+  assert.equal(doc.webhook_url, `${s.server.url}/webhooks/github/${doc.id}`);
   assert.match(doc.webhook_secret, /^whsec_\w{20,}$/);
   // The new secret counts, the token stays.
   assert.equal((await deliver(s.server, 'push', pushed(s.repo.head))).status, 401);
   await accepted(s.server, 'push', pushed(s.repo.head), { secret: doc.webhook_secret });
   await s.release(s.repo.head, 'active');
   const text = await karta(s.server, ['projects', 'bind', 'bot', '--repo', 'https://github.com/acme/bot']);
-  assert.match(text.stdout, /^url +http.*\/webhooks\/github\nsecret +whsec_\w+\n$/);
+  assert.match(text.stdout, /^url +http.*\/webhooks\/github\/proj_\w+\nsecret +whsec_\w+\n$/);
   assert.match(text.stderr, /push and pull_request.*application\/json/);
 
   for (const [args, code, input = ''] of [[['bot'], 2], [['bot', '--repo', 'x', '--none'], 2], [['bot', '--repo', 'https://github.com/acme/bot', '--token-stdin'], 2],

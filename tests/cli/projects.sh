@@ -89,10 +89,10 @@ test_expect_success 'delete wants the name again' '
 '
 
 test_expect_success 'bind prints what GitHub needs, the secret once' '
-	"$KARTA" projects bind bot --repo https://github.com/acme/bot >out 2>err && test_grep "^url  *$SERVE_URL/webhooks/github$" out &&
+	"$KARTA" projects bind bot --repo https://github.com/acme/bot >out 2>err && test_grep "^url  *$SERVE_URL/webhooks/github/proj_[A-Za-z0-9]*$" out &&
 	test_grep "^secret  *whsec_" out && "$KARTA" projects show bot >out && test_grep "^repository  *https://github.com/acme/bot$" out &&
 	test_grep -v whsec_ out && echo token | "$KARTA" projects bind bot --repo https://github.com/acme/bot --token-stdin --json >out &&
-	test_json out "d[\"webhook_url\"].endswith(\"/webhooks/github\") and d[\"webhook_secret\"].startswith(\"whsec_\")" &&
+	test_json out "d[\"webhook_url\"].endswith(\"/webhooks/github/\" + d[\"id\"]) and d[\"webhook_secret\"].startswith(\"whsec_\")" &&
 	echo my-own-secret-0123456789 >secret && "$KARTA" projects bind bot --repo https://github.com/acme/bot --secret-file secret >out &&
 	test_grep -v secret out && test_grep -v my-own out && "$KARTA" projects bind bot --none --json >out && test_json out "d[\"repo_url\"] is None" &&
 	test_must_exit 2 "$KARTA" projects bind bot && test_must_exit 2 "$KARTA" projects bind bot --none --repo x &&

@@ -251,15 +251,24 @@ static void bind_repo(struct rig *r, const struct kt_actor *who, const char *slu
 	answer_clear(&a);
 }
 
-static void deliver(struct rig *r, struct answer *a, const char *event, const char *id,
+/* To the address of a project, or (NULL) to the one that names none. */
+static void deliver_to(struct rig *r, struct answer *a, const char *project, const char *event,
 	const char *body, const char *secret)
 {
 	char sig[7 + KT_DIGEST_MAX] = "sha256=";
 	struct kt_actor nobody = { .remote_ip = "127.0.0.1", .request_id = "req_hook" };
+	struct kt_github_delivery d = { .project = project, .event = event, .signature = sig,
+		.body = body, .len = strlen(body) };
 
 	kt_hmac_sha256_hex(secret, strlen(secret), body, strlen(body), sig + 7);
-	RUN(r, a, kt_control_github(r->ctl, &nobody, event, sig, id, body, strlen(body), on_answer,
-			  a));
+	RUN(r, a, kt_control_github(r->ctl, &nobody, &d, on_answer, a));
+}
+
+static void deliver(struct rig *r, struct answer *a, const char *event, const char *id,
+	const char *body, const char *secret)
+{
+	(void)id;
+	deliver_to(r, a, NULL, event, body, secret);
 }
 
 #define REPO_MEMBERS                                                                               \
@@ -328,8 +337,10 @@ static void test_signature(void **state)
 	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
 	make_project(r, &r->actor, "unbound");
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
-		RUN(r, &a, kt_control_github(r->ctl, &nobody, "push", bad[i], "d1", body,
-				   strlen(body), on_answer, &a));
+		struct kt_github_delivery d = { .event = "push", .signature = bad[i], .body = body,
+			.len = strlen(body) };
+
+		RUN(r, &a, kt_control_github(r->ctl, &nobody, &d, on_answer, &a));
 		ASSERT_STATUS(&a, 401);
 		assert_string_equal(a.code, "bad_signature");
 	}
@@ -512,6 +523,58 @@ static void test_two_organizations(void **state)
 	ASSERT_STATUS(&a, 202);
 	assert_text(&a, "project", "bot");
 	settle_down(r);
+	answer_clear(&a);
+}
+
+/* The address names the project: nobody else's secret is tried, and nothing is told of who is there. */
+static void test_named(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char bot[KT_ID_MAX], theirs[KT_ID_MAX];
+	const char *body = PUSH("refs/heads/main", SHA_A);
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	bind_repo(r, &r->stranger, "theirs", "https://github.com/acme/bot", "their own secret");
+	make_project(r, &r->actor, "unbound");
+	(void)kt_str_copy(bot, sizeof(bot), project_mem(r, "bot")->id);
+	(void)kt_str_copy(theirs, sizeof(theirs),
+		kt_index_project(r->ctl, r->stranger.who->org_id, "theirs")->id);
+	deliver_to(r, &a, theirs, "push", body, SECRET);
+	ASSERT_STATUS(&a, 401);
+	deliver_to(r, &a, project_mem(r, "unbound")->id, "push", body, SECRET);
+	ASSERT_STATUS(&a, 401);
+	deliver_to(r, &a, "proj_none", "push", body, SECRET);
+	ASSERT_STATUS(&a, 401);
+	assert_string_equal(a.code, "bad_signature");
+	deliver_to(r, &a, bot, "push", body, SECRET);
+	ASSERT_STATUS(&a, 202);
+	assert_text(&a, "project", "bot");
+	settle_down(r);
+	answer_clear(&a);
+}
+
+#define MANY 300 /* over what is tried for an address that names no project */
+
+static void test_many_bound(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char id[KT_ID_MAX], slug[16];
+	const char *body = PUSH("refs/heads/other", SHA_A);
+
+	for (int i = 0; i < MANY; i++) {
+		(void)snprintf(slug, sizeof(slug), "bot%d", i);
+		bind_repo(r, &r->actor, slug, "https://github.com/acme/bot", "some other secret");
+	}
+	deliver(r, &a, "push", "d1", body, SECRET);
+	ASSERT_STATUS(&a, 503);
+	assert_non_null(strstr(a.message, "the address that names the project"));
+	bind_repo(r, &r->actor, "last", "https://github.com/acme/bot", SECRET);
+	(void)kt_str_copy(id, sizeof(id), project_mem(r, "last")->id);
+	deliver_to(r, &a, id, "push", body, SECRET);
+	ASSERT_STATUS(&a, 200);
+	assert_text(&a, "ignored", "not the production branch");
 	answer_clear(&a);
 }
 
@@ -721,6 +784,8 @@ int main(int argc, char **argv)
 		T(test_pull_request),
 		T(test_failures),
 		T(test_two_organizations),
+		T(test_named),
+		T(test_many_bound),
 		T(test_end_while_fetching),
 		T(test_old_push_again),
 		T(test_deleted_and_again),
