@@ -150,8 +150,7 @@ KT_MUST_CHECK bool kt_api_pre(
  */
 KT_MUST_CHECK bool kt_api_parse_ahead(struct kt_call *c);
 /* What came of it; *out is the caller's. */
-KT_MUST_CHECK enum kt_code kt_api_parse_take(
-	struct kt_parse *p, cJSON **out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_api_parse_take(struct kt_parse *p, cJSON **out, struct kt_err *err);
 /* Parse the text of a body here and now. Thread-safe. */
 KT_MUST_CHECK enum kt_code kt_api_parse_text(
 	const char *s, size_t len, cJSON **out, struct kt_err *err);
