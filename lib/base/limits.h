@@ -89,6 +89,9 @@
 #define KT_MAX_WORK_BYTES (96 * 1024 * 1024) /* memory that these hold, per server */
 #define KT_MAX_WORK_BYTES_EACH (40 * 1024 * 1024) /* and of one organization: one document */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
+#define KT_MAX_UNPACKERS 3 /* processes that read archives at once, per server */
+#define KT_MAX_UNPACKERS_EACH 2 /* of those, for one organization: another finds one */
+#define KT_MAX_UNPACKS_WAITING 100 /* uploads of one organization, as files */
 #define KT_MAX_ARCHIVES 2 /* archives being made for one organization, of three at once */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
 #define KT_MAX_FETCHES 2 /* archives fetched from GitHub at once */

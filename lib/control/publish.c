@@ -320,7 +320,7 @@ static void unpack(struct kt_op *op)
 		return;
 	}
 	p->staging = staging;
-	kt_unpack_start(op->ctl, p->body_path, staging, on_unpacked, op);
+	kt_unpack_start(op->ctl, op->who.org_id, p->body_path, staging, on_unpacked, op);
 }
 
 /* What can be said before anything is read. */

@@ -25,6 +25,8 @@
 
 struct kt_unpack {
 	struct kt_works *works;
+	char org_id[KT_ID_MAX]; /* who has to wait for whom */
+	bool runs; /* its turn has come */
 	struct kt_child *child;
 	struct kt_timer *deadline;
 	struct kt_buf out, errs;
@@ -47,14 +49,18 @@ static void free_unpack(struct kt_unpack *u)
 	free(u);
 }
 
+static void run_next(struct kt_works *w);
+
 static void answer(struct kt_unpack *u, enum kt_code rc, const struct kt_unpacked *res,
 	const struct kt_err *err)
 {
 	kt_unpack_fn fn = u->fn;
+	struct kt_works *w = u->works;
 	void *arg = u->arg;
 
 	free_unpack(u);
 	fn(arg, rc, res, err);
+	run_next(w);
 }
 
 static enum kt_code code_of(const char *word)
@@ -266,18 +272,33 @@ void kt_unpack_ahead(struct kt_control *ctl)
 	kt_timer_start(u->deadline, MOMENT_MS, 0);
 }
 
-void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
-	kt_unpack_fn fn, void *arg)
+/* The one that was started ahead is taken instead: it has no owner yet. */
+static void take_ahead(struct kt_unpack *u)
 {
-	struct kt_works *w = kt_works_get(ctl);
-	struct kt_unpack *u = w->ahead ? w->ahead : new_unpack(w);
+	struct kt_unpack *ahead = u->works->ahead;
+
+	u->works->ahead = NULL;
+	memcpy(ahead->org_id, u->org_id, sizeof(ahead->org_id));
+	ahead->fn = u->fn;
+	ahead->arg = u->arg;
+	ahead->job = KT_STEAL(u->job);
+	kt_vec_push(&ahead->works->unpacks, ahead);
+	free_unpack(u);
+}
+
+static void run(struct kt_unpack *u)
+{
+	struct kt_control *ctl = u->works->ctl;
 	struct kt_err err = KT_ERR_INIT;
 
-	w->ahead = NULL;
-	u->fn = fn;
-	u->arg = arg;
-	u->job = make_job(archive, staging, &ctl->limits);
-	kt_vec_push(&w->unpacks, u);
+	if (u->works->ahead && !u->ahead) {
+		struct kt_unpack *ahead = u->works->ahead;
+
+		take_ahead(u);
+		u = ahead;
+	}
+	u->runs = true;
+	(void)kt_str_copy(u->works->unpacked_last, sizeof(u->works->unpacked_last), u->org_id);
 	if (!u->child && spawn(u, &err) != KT_OK) {
 		kt_timer_free(u->deadline);
 		u->deadline = kt_timer_new(ctl->loop, on_start_failed, u);
@@ -287,6 +308,82 @@ void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *st
 	kt_timer_start(u->deadline, ctl->limits.max_ms + GRACE_MS, 0);
 	/* What cannot be given shows when the process is gone. */
 	(void)give_job(u, NULL);
+}
+
+static size_t count(const struct kt_works *w, const char *org_id, bool run_only)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->unpacks.len; i++) {
+		const struct kt_unpack *u = w->unpacks.items[i];
+
+		n += (!run_only || u->runs) && (!org_id || !strcmp(u->org_id, org_id));
+	}
+	return n;
+}
+
+/*
+ * The one whose turn it is, or NULL: the oldest of an organization that may have another process,
+ * and was not the last to get one, if there is such.
+ */
+static struct kt_unpack *next_of(const struct kt_works *w)
+{
+	struct kt_unpack *found = NULL;
+
+	for (size_t i = 0; i < w->unpacks.len; i++) {
+		struct kt_unpack *u = w->unpacks.items[i];
+
+		if (u->runs || count(w, u->org_id, true) >= KT_MAX_UNPACKERS_EACH)
+			continue;
+		if (strcmp(u->org_id, w->unpacked_last) != 0)
+			return u;
+		if (!found)
+			found = u;
+	}
+	return found;
+}
+
+static void run_next(struct kt_works *w)
+{
+	struct kt_unpack *u;
+
+	while (!w->stopped && count(w, NULL, true) < KT_MAX_UNPACKERS && (u = next_of(w)))
+		run(u);
+}
+
+static void on_too_many(void *arg)
+{
+	struct kt_unpack *u = arg;
+	struct kt_err err = KT_ERR_INIT;
+
+	answer(u,
+		kt_fail(&err, KT_EUNAVAIL, 0,
+			"%d uploads of this organization wait to be unpacked already (fixed)",
+			KT_MAX_UNPACKS_WAITING),
+		NULL, &err);
+}
+
+void kt_unpack_start(struct kt_control *ctl, const char *org_id, const char *archive,
+	const char *staging, kt_unpack_fn fn, void *arg)
+{
+	struct kt_works *w = kt_works_get(ctl);
+	struct kt_unpack *u = new_unpack(w);
+	bool full = count(w, org_id, false) >= KT_MAX_UNPACKS_WAITING;
+
+	u->fn = fn;
+	u->arg = arg;
+	u->job = make_job(archive, staging, &ctl->limits);
+	kt_vec_push(&w->unpacks, u);
+	if (full) {
+		kt_timer_free(u->deadline);
+		u->deadline = kt_timer_new(ctl->loop, on_too_many, u);
+		kt_timer_start(u->deadline, 0, 0);
+		/* Of nobody, so that it waits for nothing and nobody for it. */
+		u->runs = true;
+		return;
+	}
+	(void)kt_str_copy(u->org_id, sizeof(u->org_id), org_id);
+	run_next(w);
 }
 
 void kt_unpacks_stop(struct kt_works *w)

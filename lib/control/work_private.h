@@ -18,6 +18,7 @@ struct kt_works {
 	struct kt_control *ctl;
 	struct kt_task *tasks; /* queued or running */
 	struct kt_vec unpacks; /* struct kt_unpack * */
+	char unpacked_last[KT_ID_MAX]; /* the organization that got the last process */
 	struct kt_unpack *ahead; /* started, without a job; or NULL */
 	bool stopped;
 	bool sweeping; /* trees or blobs are being looked through */
@@ -81,9 +82,12 @@ typedef void (*kt_unpack_fn)(
 	void *arg, enum kt_code rc, const struct kt_unpacked *u, const struct kt_err *err);
 /* Start the process of the next kt_unpack_start() now; it waits some seconds. For who will push. */
 void kt_unpack_ahead(struct kt_control *ctl);
-/* Unpack archive into the empty folder staging in a process of its own. */
-void kt_unpack_start(struct kt_control *ctl, const char *archive, const char *staging,
-	kt_unpack_fn fn, void *arg);
+/*
+ * Unpack archive into the empty folder staging in a process of its own, when it is the
+ * organization's turn. KT_EUNAVAIL: too many of it wait.
+ */
+void kt_unpack_start(struct kt_control *ctl, const char *org_id, const char *archive,
+	const char *staging, kt_unpack_fn fn, void *arg);
 /* Kill it and answer KT_ECANCEL. */
 void kt_unpacks_stop(struct kt_works *w);
 

@@ -343,6 +343,78 @@ static void wait_for_child(struct rig *r, bool there)
 	RIG_WHILE(r, (child_of_spawner() != 0) != there);
 }
 
+static size_t children_of_spawner(void)
+{
+	KT_AUTOFREE char *path = kt_asprintf("/proc/%d/task/%d/children",
+		(int)kt_spawner_pid(spawner), (int)kt_spawner_pid(spawner));
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+	size_t n = 0;
+
+	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
+	for (size_t k = 0; k < text.len; k++)
+		n += text.ptr[k] == ' ';
+	return n;
+}
+
+struct unpacking {
+	char staging[4096];
+	enum kt_code rc;
+	bool done;
+};
+
+static void on_one_unpacked(
+	void *arg, enum kt_code rc, const struct kt_unpacked *u, const struct kt_err *err)
+{
+	struct unpacking *one = arg;
+
+	(void)u;
+	(void)err;
+	one->rc = rc;
+	one->done = true;
+}
+
+static void start_one(struct rig *r, struct unpacking *one, const char *org, const char *archive)
+{
+	(void)snprintf(one->staging, sizeof(one->staging), "%s/tmp/one-XXXXXX", r->dir);
+	assert_non_null(mkdtemp(one->staging));
+	one->done = false;
+	kt_unpack_start(r->ctl, org, archive, one->staging, on_one_unpacked, one);
+}
+
+/* What one organization sends takes two processes, however much it is; another's finds one. */
+static void test_unpackers_take_turns(void **state)
+{
+	struct rig *r = *state;
+	KT_AUTOFREE char *fifo = kt_asprintf("%s/held", r->dir);
+	KT_AUTOFREE char *file = kt_asprintf("%s/file", r->dir);
+	static struct unpacking many[KT_MAX_UNPACKS_WAITING + 1], other[2];
+	int held;
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	held = open(fifo, O_RDWR | O_CLOEXEC);
+	assert_true(held >= 0);
+	assert_int_equal(kt_fs_write_atomic(file, "no archive", 10, 0600, false, NULL), KT_OK);
+	for (size_t k = 0; k < KT_ARRAY_LEN(many); k++)
+		start_one(r, &many[k], "org_one", fifo);
+	/* One more than may wait. */
+	RIG_WHILE(r, !many[KT_MAX_UNPACKS_WAITING].done);
+	assert_int_equal(many[KT_MAX_UNPACKS_WAITING].rc, KT_EUNAVAIL);
+	for (size_t k = 0; k < 2; k++) {
+		start_one(r, &other[k], "org_two", file);
+		RIG_WHILE(r, !other[k].done);
+		assert_int_equal(other[k].rc, KT_EPROTO);
+	}
+	RIG_WHILE(r, children_of_spawner() != KT_MAX_UNPACKERS_EACH);
+	for (size_t k = 0; k < KT_MAX_UNPACKS_WAITING; k++)
+		assert_false(many[k].done);
+	/* The end answers them all. */
+	kt_control_free(r->ctl);
+	r->ctl = NULL;
+	for (size_t k = 0; k < KT_MAX_UNPACKS_WAITING; k++)
+		assert_int_equal(many[k].rc, KT_ECANCEL);
+	(void)close(held);
+}
+
 /* Who asks for refs and may push gets an unpacker that is started ahead, and used once. */
 static void test_unpacker_ahead(void **state)
 {
@@ -552,6 +624,7 @@ int main(int argc, char **argv)
 		T(test_refusals),
 		T(test_bundle),
 		T(test_document_in_a_file),
+		T(test_unpackers_take_turns),
 		T(test_unpacker_ahead),
 		T(test_whole_archive),
 		T(test_bad_archive),
