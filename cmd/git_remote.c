@@ -285,6 +285,11 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 		kt_buf_addf(&b, "%s %s\n", ref->valuestring, ref->string);
 	}
 	kt_buf_addc(&b, '\n');
+	/* A list without its end is one that git waits for. */
+	if (!kt_buf_ok(&b))
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the server lists more branches than fit into %zu bytes (fixed)",
+			TEXT_MAX_BYTES);
 	kt_out_raw(b.ptr, b.len);
 	return KT_OK;
 }
@@ -352,7 +357,7 @@ static void free_pushes(struct push *list, size_t n)
 	free(list);
 }
 
-static void answer_pushes(const struct push *list, size_t n)
+static enum kt_code answer_pushes(const struct push *list, size_t n, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 
@@ -365,7 +370,10 @@ static void answer_pushes(const struct push *list, size_t n)
 		kt_buf_addc(&b, '\n');
 	}
 	kt_buf_addc(&b, '\n');
+	if (!kt_buf_ok(&b))
+		return kt_fail(err, KT_ELIMIT, 0, "the answers for %zu branches are too long", n);
 	kt_out_raw(b.ptr, b.len);
+	return KT_OK;
 }
 
 /* The batch that begins with this line, up to the blank one. */
@@ -376,7 +384,13 @@ static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_
 	enum kt_code rc = KT_OK;
 
 	do {
-		if (!kt_str_starts(line->ptr, "push ") || n == PUSHES_MAX) {
+		if (n == PUSHES_MAX) {
+			rc = kt_fail(err, KT_ELIMIT, 0,
+				"more than %d branches in one push (fixed): push some of them",
+				PUSHES_MAX);
+			break;
+		}
+		if (!kt_str_starts(line->ptr, "push ")) {
 			rc = kt_fail(err, KT_EPROTO, 0, "git sent a push that cannot be read");
 			break;
 		}
@@ -395,7 +409,7 @@ static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_
 	} while (line->len);
 	if (rc == KT_OK) {
 		kt_helper_push(h, list, n);
-		answer_pushes(list, n);
+		rc = answer_pushes(list, n, err);
 	}
 	free_pushes(list, n);
 	return rc;

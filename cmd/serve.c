@@ -190,6 +190,7 @@ static struct kt_control_config control_config(struct server *s)
 		.max_log_bytes = s->conf->max_log_bytes,
 		.max_log_ms = s->conf->log_retention_ms,
 		.github_url = s->conf->github_url,
+		.private_hosts = s->conf->private_hosts,
 		.harness_program = s->conf->harness_program,
 		.offline = s->conf->offline,
 		.first_key = give_key,

@@ -43,6 +43,7 @@ static const struct setting settings[] = {
 	{ "offline", T_BOOL, AT(offline), "false", 0, 0 },
 	{ "harness_program", T_STR, AT(harness_program), NULL, 0, 0 },
 	{ "github_url", T_STR, AT(github_url), NULL, 0, 0 },
+	{ "private_hosts", T_STR, AT(private_hosts), NULL, 0, 0 },
 	{ "log", T_STR, AT(log_level), "info", 0, 0 },
 	{ "log_format", T_STR, AT(log_format), "auto", 0, 0 },
 	{ "drain", T_TIME, AT(drain_ms), "30s", 0, 3600 * 1000 },

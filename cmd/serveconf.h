@@ -19,6 +19,7 @@ struct kt_serve_conf {
 	bool offline;
 	const char *harness_program; /* or NULL */
 	const char *github_url; /* or NULL */
+	const char *private_hosts; /* or NULL */
 	const char *log_level;
 	const char *log_format; /* "text", "json" or "auto" */
 	int64_t drain_ms;

@@ -32,6 +32,7 @@ static const struct kt_env_var table[] = {
 	{ "KARTA_OFFLINE", "1 replays rehearsals instead of running harnesses in karta serve" },
 	{ "KARTA_HARNESS_PROGRAM", "program of the harness in karta serve" },
 	{ "KARTA_GITHUB_URL", "address of GitHub's API for karta serve" },
+	{ "KARTA_PRIVATE_HOSTS", "hosts that are not public which karta serve may fetch from" },
 	{ "KARTA_LOG_FORMAT", "log lines of karta serve: text, json or auto" },
 	{ "KARTA_DRAIN", "time that running turns get when karta serve is stopped" },
 	{ "KARTA_PREVIEW_LIFE", "time after which a preview ends" },

@@ -238,6 +238,8 @@ static enum kt_code read_reply(
 	rc = kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, out, err);
 	if (rc == KT_OK)
 		return KT_OK;
+	if (rc == KT_ELIMIT)
+		return kt_wrap(err, "the server's answer");
 	(void)kt_fail(err, KT_EPROTO, 0, "the server's answer is not JSON");
 	return kt_hint(err, "is this the address of a karta server?");
 }

@@ -198,6 +198,8 @@ static enum kt_code set_ref(
 	rc = kt_tx_ref_set(tx, &ref, w->expected, err);
 	if (rc == KT_ECONFLICT)
 		(void)kt_op_code(b->op, rc, 409, "ref_moved");
+	else if (rc == KT_ELIMIT)
+		(void)kt_op_code(b->op, rc, 422, "too_many_refs");
 	return rc;
 }
 

@@ -39,6 +39,8 @@ struct kt_control_config {
 	int64_t retention_ms; /* files of releases no longer used; 0 = KT_RELEASE_RETENTION_MS */
 	int64_t max_log_bytes, max_log_ms; /* of a project's log; 0 = limits.h */
 	const char *github_url; /* base for tarballs, or NULL: from the bound repository's URL */
+	const char
+		*private_hosts; /* that may be asked besides public ones (net/reach.h), or NULL */
 	/* Which harness programs are there is asked of lib/app; a program to use whatever: */
 	const char *harness_program; /* or NULL */
 	bool offline; /* every harness is the rehearsal: nothing needs to be installed */

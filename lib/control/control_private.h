@@ -91,6 +91,7 @@ struct kt_label_mem {
 struct kt_control {
 	struct kt_control_config cfg; /* strings owned below */
 	char *data_dir, *public_url, *self, *github_url, *harness_program;
+	struct kt_reach *reach; /* what clients may make the server ask */
 	struct kt_pack_limits limits;
 	struct kt_loop *loop;
 	struct kt_store *store;

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "net/reach.h"
+#include "net/url.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -212,6 +214,26 @@ static struct kt_control *control_new(const struct kt_control_config *cfg)
 	return ctl;
 }
 
+/* Where the operator says that GitHub is may be asked, wherever that is. */
+static enum kt_code set_reach(struct kt_control *ctl, struct kt_err *err)
+{
+	enum kt_code rc = kt_reach_new(ctl->cfg.private_hosts, &ctl->reach, err);
+	struct kt_url u;
+
+	ctl->cfg.private_hosts = NULL;
+	if (rc != KT_OK)
+		return kt_wrap(err, "private_hosts");
+	if (!ctl->github_url)
+		return KT_OK;
+	rc = kt_url_parse(ctl->github_url, &u, err);
+	if (rc != KT_OK)
+		return kt_wrap(err, "github_url");
+	if (!u.ipv6)
+		rc = kt_reach_add_name(ctl->reach, u.host, err);
+	kt_url_release(&u);
+	return rc;
+}
+
 enum kt_code kt_control_open(
 	const struct kt_control_config *cfg, struct kt_control **out, struct kt_err *err)
 {
@@ -221,7 +243,9 @@ enum kt_code kt_control_open(
 	if (rc != KT_OK)
 		return rc;
 	ctl = control_new(cfg);
-	rc = kt_fs_mkdirs(ctl->data_dir, 0700, err);
+	rc = set_reach(ctl, err);
+	if (rc == KT_OK)
+		rc = kt_fs_mkdirs(ctl->data_dir, 0700, err);
 	if (rc == KT_OK)
 		rc = check_folder(ctl->data_dir, err);
 	if (rc == KT_OK)
@@ -275,6 +299,7 @@ void kt_control_free(struct kt_control *ctl)
 	free(ctl->public_url);
 	free(ctl->self);
 	free(ctl->github_url);
+	kt_reach_free(ctl->reach);
 	free(ctl->harness_program);
 	free(ctl);
 }

@@ -104,7 +104,7 @@ static enum kt_code ask(struct download *d, const char *url, bool with_token,
 	if (with_token && d->f->token[0])
 		headers[3] = bearer;
 	d->last_us = kt_mono_us();
-	rc = kt_http_do(&call, reply, err);
+	rc = kt_http_do_for_client(&call, d->f->ctl->reach, reply, err);
 	kt_secret_wipe(bearer, strlen(bearer));
 	if (d->too_large)
 		return kt_fail(err, KT_ELIMIT, 0,

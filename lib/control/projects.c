@@ -10,6 +10,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "net/reach.h"
 #include "net/url.h"
 
 #include <stdio.h>
@@ -516,17 +517,20 @@ static bool take_repo(struct kt_op *op, const char *url, const char **out)
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_url u;
 	size_t len = strlen(url);
-	bool ok;
+	bool ok, https;
 
 	if (len > 0) {
 		if (len > 1024 || kt_url_parse(url, &u, &err) != KT_OK)
 			return invalid(op, "'repo_url' must be an https URL without user name");
-		/* This machine's own services are not for whoever may write to a project. */
-		ok = u.https && !u.loopback;
+		/* What is not public is not for whoever may write to a project. What the name leads
+		 * to shows when it is asked (fetch.c). */
+		ok = kt_reach_url(op->ctl->reach, &u, &err) == KT_OK;
+		https = u.https;
 		kt_url_release(&u);
+		if (!https)
+			return invalid(op, "'repo_url' must begin with https://");
 		if (!ok)
-			return invalid(
-				op, "'repo_url' must begin with https:// and name another machine");
+			return invalid(op, kt_arena_printf(op->arena, "'repo_url': %s", err.msg));
 	}
 	while (len > 0 && url[len - 1] == '/')
 		len--;

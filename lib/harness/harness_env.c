@@ -55,6 +55,22 @@ static bool is_harmless(const char *entry)
 	return false;
 }
 
+/*
+ * The entry of a proxy without user name and password, wherever its '@' is: the address stays, so
+ * that who has to use the proxy is told so by it and does not go around it.
+ */
+static const char *without_password(struct kt_arena *arena, const char *entry)
+{
+	const char *eq = strchr(entry, '='), *at = strrchr(entry, '@'), *scheme;
+
+	if (!eq || !at || eq - entry < 6 || strncasecmp(eq - 6, "_proxy", 6) != 0)
+		return entry;
+	scheme = strstr(eq, "://");
+	if (!scheme || scheme > at)
+		return kt_arena_printf(arena, "%.*s%s", (int)(eq + 1 - entry), entry, at + 1);
+	return kt_arena_printf(arena, "%.*s%s", (int)(scheme + 3 - entry), entry, at + 1);
+}
+
 /* Whose home it is: where log-ins are found. */
 static bool is_of_home(const char *entry)
 {
@@ -99,7 +115,7 @@ void kt_harness_env_build(
 	for (char **e = kt_env_all(); e && *e; e++) {
 		if (parts->sealed ? is_harmless(*e) || (!parts->home && is_of_home(*e))
 				  : !is_withheld(*e))
-			env_put(env, *e);
+			env_put(env, parts->sealed ? without_password(arena, *e) : *e);
 	}
 	put_all(env, parts->shared);
 	put_all(env, parts->extra);

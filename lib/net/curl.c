@@ -9,6 +9,8 @@
 #include "base/dl.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "net/proxy.h"
+#include "net/reach.h"
 #include "net/url.h"
 
 #include <curl/curl.h>
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +122,10 @@ struct work {
 	bool waiting; /* for body_fd to have more */
 	bool body_failed; /* it could not be read */
 	bool stopped; /* on_data() said stop */
+	const struct kt_reach *reach; /* NULL: anywhere */
+	struct kt_proxy *proxy; /* with reach: what is connected to instead, or NULL */
+	bool named; /* the operator allows the host by its name */
+	bool refused; /* an address was */
 	char text[CURL_ERROR_SIZE];
 };
 
@@ -301,6 +308,30 @@ static void set_options(struct work *w, const struct kt_url *url)
 		SET(w, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
+/* --- where a connection may lead -------------------------------------------------------------- */
+
+/* With reach: before each connect, with the address itself. */
+static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+	struct work *w = arg;
+	bool ok = w->named || kt_reach_address(w->reach, &a->addr) ||
+		kt_proxy_is_at(w->proxy, &a->addr);
+	if (purpose != CURLSOCKTYPE_IPCXN || !ok) {
+		w->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
+/* An operator who allows a host by its name has it reached directly, not through the proxy. */
+static void guard(struct work *w)
+{
+	SET(w, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	SET(w, CURLOPT_OPENSOCKETDATA, w);
+	if (w->named || w->proxy == NULL)
+		SET(w, CURLOPT_PROXY, "");
+}
+
 /* Turn a CURLcode into our error. */
 static enum kt_code failed(
 	struct work *w, const struct kt_url *url, CURLcode rc, struct kt_err *err)
@@ -308,6 +339,9 @@ static enum kt_code failed(
 	const char *why = w->text[0] != '\0' ? w->text : api.strerror(rc);
 	enum kt_code code = KT_EIO;
 	const char *hint = NULL;
+	if (w->refused)
+		return kt_fail(err, KT_EDENIED, 0,
+			"%s leads to this machine or to a network that is not public", url->host);
 	switch ((int)rc) {
 	case CURLE_COULDNT_CONNECT:
 		code = KT_EUNAVAIL;
@@ -434,6 +468,8 @@ static enum kt_code perform(
 	if (code != KT_OK)
 		return code;
 	set_options(w, url);
+	if (w->reach != NULL)
+		guard(w);
 	code = run(w, &rc, err);
 	if (code != KT_OK)
 		return code;
@@ -453,13 +489,19 @@ static enum kt_code perform(
 	return KT_OK;
 }
 
-enum kt_code kt_http_do(
-	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err)
+static enum kt_code do_call(const struct kt_http_call *call, const struct kt_reach *reach,
+	struct kt_http_reply *out, struct kt_err *err)
 {
 	struct kt_url url;
 	enum kt_code code = kt_url_parse(call->url, &url, err);
 	if (code != KT_OK)
 		return code;
+	if (reach != NULL)
+		code = kt_reach_url(reach, &url, err);
+	if (code != KT_OK) {
+		kt_url_release(&url);
+		return code;
+	}
 	(void)pthread_once(&api_once, load_api);
 	if (api_code != KT_OK) {
 		kt_url_release(&url);
@@ -468,7 +510,11 @@ enum kt_code kt_http_do(
 		return api_code;
 	}
 	size_t max = call->max_body_bytes > 0 ? call->max_body_bytes : MAX_BODY_BYTES;
-	struct work w = { .call = call, .reply = { .retry_after_s = -1 } };
+	struct work w = { .call = call, .reach = reach, .reply = { .retry_after_s = -1 } };
+	if (reach != NULL) {
+		w.named = kt_reach_names(reach, url.host);
+		w.proxy = kt_proxy_of(&url);
+	}
 	kt_buf_init(&w.reply.body, call->on_data != NULL ? KT_MIN(max, MAX_ERROR_BODY_BYTES) : max);
 	w.easy = api.easy_init();
 	w.multi = take_multi();
@@ -477,8 +523,21 @@ enum kt_code kt_http_do(
 	else
 		code = perform(&w, &url, out, err);
 	end_work(&w);
+	kt_proxy_free(w.proxy);
 	kt_url_release(&url);
 	return code;
+}
+
+enum kt_code kt_http_do(
+	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err)
+{
+	return do_call(call, NULL, out, err);
+}
+
+enum kt_code kt_http_do_for_client(const struct kt_http_call *call, const struct kt_reach *reach,
+	struct kt_http_reply *out, struct kt_err *err)
+{
+	return do_call(call, reach, out, err);
 }
 
 void kt_http_load(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outgoing HTTP for the command line, over libcurl. The library is loaded on first use through a
+ * Outgoing HTTP, over libcurl. The library is loaded on first use through a
  * table of function pointers: linking it would cost every start of the program 4 to 5 ms and 5 MiB,
  * also those that need no network. Blocking; one thread at a time.
  *
@@ -49,6 +49,8 @@ struct kt_http_call {
 	int watch_fd; /* also wake on_poll for this descriptor; 0 or less = none (stdin: dup it) */
 };
 
+struct kt_reach;
+
 struct kt_http_reply {
 	int status;
 	char etag[128]; /* or "" */
@@ -68,6 +70,14 @@ struct kt_http_reply {
  */
 KT_MUST_CHECK enum kt_code kt_http_do(
 	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err);
+/*
+ * The same on behalf of a client of a server: the only way out of one. Connects to no address that
+ * reach refuses, whatever the URL's host is or resolves to. Through a proxy of the environment,
+ * which the operator chose, the proxy resolves names, and what is refused is what the URL says.
+ * Returns as kt_http_do(), and KT_EDENIED.
+ */
+KT_MUST_CHECK enum kt_code kt_http_do_for_client(const struct kt_http_call *call,
+	const struct kt_reach *reach, struct kt_http_reply *out, struct kt_err *err);
 /*
  * Load the library now, for what can be done meanwhile by another thread: of two libraries one
  * waits for the other. A failure shows in the first call.

@@ -2,6 +2,7 @@
 /* The files of a commit, from its trees: nothing is checked out, and no content is read. */
 #include "pack/git_private.h"
 
+#include "base/limits.h"
 #include "pack/ignore_private.h"
 
 #include <string.h>
@@ -21,6 +22,7 @@ struct walk {
 	struct kt_files *files;
 	git_oid *oids;
 	size_t oids_cap;
+	size_t looked; /* entries so far */
 	struct kt_buf path; /* of the folder that is being walked, with '/' at its end, or "" */
 };
 
@@ -100,6 +102,19 @@ static bool concerns_sub(const struct walk *w, const char *path, size_t len, boo
 		(w->sub[len] == '/' || w->sub[len] == '\0');
 }
 
+/* A few repeated folders make a tree of any size: what is left out counts as well. */
+static enum kt_code count_entries(size_t *looked, const git_tree *tree, struct kt_err *err)
+{
+	*looked += kt_git->tree_entrycount(tree) + 1;
+	if (*looked <= KT_MAX_TREE_ENTRIES)
+		return KT_OK;
+	(void)kt_fail(err, KT_ELIMIT, 0,
+		"the commit has more than %d files and folders (fixed), also counting what is left "
+		"out",
+		KT_MAX_TREE_ENTRIES);
+	return kt_hint(err, "deploy a folder of it: karta deploy DIR");
+}
+
 static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, struct kt_err *err);
 
 static enum kt_code walk_entry(
@@ -138,7 +153,9 @@ static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, 
 	if (rc < 0)
 		return kt_git_fail(err, rc == GIT_ENOTFOUND ? KT_ENOTFOUND : KT_EIO,
 			"cannot read the folder '%s' of the commit", w->path.ptr);
-	enum kt_code code = enter(w, tree, err);
+	enum kt_code code = count_entries(&w->looked, tree, err);
+	if (code == KT_OK)
+		code = enter(w, tree, err);
 	size_t n = kt_git->tree_entrycount(tree);
 	for (size_t i = 0; i < n && code == KT_OK; i++)
 		code = walk_entry(w, kt_git->tree_entry_byindex(tree, i), depth, err);
@@ -208,20 +225,27 @@ enum kt_code kt_git_walk(git_repository *repo, git_commit *commit, const char *s
 
 /* --- applications ------------------------------------------------------------------------ */
 
-static enum kt_code walk_apps(git_repository *repo, const git_oid *oid, struct kt_buf *path,
-	size_t depth, struct kt_files *files, struct kt_err *err)
+struct apps {
+	git_repository *repo;
+	struct kt_buf *path;
+	struct kt_files *files;
+	size_t looked;
+};
+
+static enum kt_code walk_apps(struct apps *a, const git_oid *oid, size_t depth, struct kt_err *err)
 {
+	struct kt_buf *path = a->path;
 	git_tree *tree = NULL;
 	if (depth > MAX_TREE_DEPTH)
 		return KT_OK; /* deeper than any release may be */
-	if (kt_git->tree_lookup(&tree, repo, oid) < 0)
+	if (kt_git->tree_lookup(&tree, a->repo, oid) < 0)
 		return kt_git_fail(
 			err, KT_EIO, "cannot read the folder '%s' of the commit", path->ptr);
-	enum kt_code code = KT_OK;
+	enum kt_code code = count_entries(&a->looked, tree, err);
 	size_t before = path->len;
 	const git_tree_entry *toml = kt_git->tree_entry_byname(tree, "karta.toml");
 	if (toml != NULL && (kt_git->tree_entry_filemode_raw(toml) & S_IFMT) == S_IFREG)
-		(void)kt_files_add(files, path->ptr, before, KT_MODE_FILE, 0);
+		(void)kt_files_add(a->files, path->ptr, before, KT_MODE_FILE, 0);
 	size_t n = kt_git->tree_entrycount(tree);
 	for (size_t i = 0; i < n && code == KT_OK; i++) {
 		const git_tree_entry *e = kt_git->tree_entry_byindex(tree, i);
@@ -231,8 +255,7 @@ static enum kt_code walk_apps(git_repository *repo, const git_oid *oid, struct k
 			kt_buf_addc(path, '/');
 		kt_buf_adds(path, kt_git->tree_entry_name(e));
 		if (kt_buf_ok(path))
-			code = walk_apps(
-				repo, kt_git->tree_entry_id(e), path, depth + 1, files, err);
+			code = walk_apps(a, kt_git->tree_entry_id(e), depth + 1, err);
 		path->overflow = false;
 		kt_buf_truncate(path, before);
 	}
@@ -247,8 +270,8 @@ enum kt_code kt_git_walk_apps(
 	git_tree *root = NULL;
 	if (kt_git->commit_tree(&root, commit) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the commit's tree");
-	enum kt_code code = walk_apps(
-		repo, kt_git->object_id((git_object *)root), &path, 0, files, err);
+	struct apps a = { .repo = repo, .path = &path, .files = files };
+	enum kt_code code = walk_apps(&a, kt_git->object_id((git_object *)root), 0, err);
 	kt_git->tree_free(root);
 	return code;
 }

@@ -2,6 +2,8 @@
 /* Operations on releases and refs. */
 #include "store/store_private.h"
 
+#include "base/limits.h"
+
 #include "base/str.h"
 
 #include <string.h>
@@ -347,6 +349,25 @@ static enum kt_code check_ref(
 	return code;
 }
 
+/* Who lists them gets all, so there must be an end. What was set in vain goes with the transaction.
+ */
+static enum kt_code check_ref_count(struct kt_tx *tx, const char *project_id, struct kt_err *err)
+{
+	struct kt_q q;
+	int64_t n = 0;
+	enum kt_code code;
+
+	kt_q_open(&q, tx, "SELECT count(*) FROM refs WHERE project_id = $1", err);
+	kt_q_text(&q, 1, project_id);
+	if (kt_q_row(&q))
+		n = kt_q_num(&q, 0);
+	code = kt_q_end(&q);
+	if (code == KT_OK && n > KT_MAX_REFS)
+		code = kt_fail(err, KT_ELIMIT, 0,
+			"the project has %d branches already (fixed); delete some", KT_MAX_REFS);
+	return code;
+}
+
 enum kt_code kt_tx_ref_set(
 	struct kt_tx *tx, const struct kt_ref_row *row, const char *expected, struct kt_err *err)
 {
@@ -365,7 +386,8 @@ enum kt_code kt_tx_ref_set(
 	kt_q_text(&q, 2, row->name);
 	kt_q_text(&q, 3, row->commit_sha);
 	kt_q_text(&q, 4, row->release_id);
-	return kt_q_run_one(&q, "no such project");
+	code = kt_q_run_one(&q, "no such project");
+	return code == KT_OK ? check_ref_count(tx, row->project_id, err) : code;
 }
 
 enum kt_code kt_tx_ref_delete(

@@ -239,7 +239,7 @@ KT_MUST_CHECK enum kt_code kt_tx_refs(struct kt_tx *tx, struct kt_arena *arena,
 	const char *project_id, struct kt_ref_row **out, size_t *out_n, struct kt_err *err);
 /*
  * Set name when its commit is `expected` now ("" = does not exist; NULL = whatever it is).
- * Returns KT_ECONFLICT when it is another.
+ * Returns KT_ECONFLICT when it is another, KT_ELIMIT when there are KT_MAX_REFS others.
  */
 KT_MUST_CHECK enum kt_code kt_tx_ref_set(
 	struct kt_tx *tx, const struct kt_ref_row *row, const char *expected, struct kt_err *err);

@@ -115,7 +115,7 @@ async function start(t, { files, repos = {}, env = {}, token = TOKEN } = {}) {
   const repo = new Repo(t, 'bot', files);
   const all = { bot: repo, ...repos };
   const gh = await startGithub(t, all);
-  const server = await startServe(t, { env: { KARTA_GITHUB_URL: gh.url, ...env } });
+  const server = await startServe(t, { env: { KARTA_GITHUB_URL: gh.url, KARTA_PRIVATE_HOSTS: 'localhost', ...env } });
   const c = new Client(server, server.key);
   const secret = path.join(server.home, 'secret');
   writeFileSync(secret, `${SECRET}\n`);
@@ -469,7 +469,7 @@ test('a delivery that is replayed does nothing twice; one that failed may be del
   await eventually(() => s.gh.requests.some((r) => r.url.endsWith(last)), 'a request that hangs');
   await s.server.stop('SIGKILL');
   s.gh.hooks.delete(last);
-  const server = await startServe(t, { data: s.server.home, env: { KARTA_GITHUB_URL: s.gh.url } });
+  const server = await startServe(t, { data: s.server.home, env: { KARTA_GITHUB_URL: s.gh.url, KARTA_PRIVATE_HOSTS: 'localhost' } });
   await accepted(server, 'push', pushed(last), { id: third });
   const c = new Client(server, s.server.key);
   await eventually(async () => (await c.call('GET', P, ['bot'])).body.current.version === 'v3', 'it is live');

@@ -339,6 +339,11 @@ test_expect_success 'a lost answer and a restart are repaired' '
 	git push "karta::$fake/busy" main 2>err && test_grep "Released v1 of busy" err
 '
 
+test_expect_success 'more branches than a list may have are an error, and git does not wait' '
+	cd shop && ! git push "karta::$fake/many" main 2>err &&
+	test_grep "lists more branches than fit into [0-9]* bytes" err
+'
+
 test_expect_success 'a ref that moved meanwhile asks to fetch first' '
 	cd shop && test_must_exit 1 git push "karta::$fake/moved" main 2>err &&
 	test_grep "! \[rejected\] +main -> main \(fetch first\)" err

@@ -7,6 +7,7 @@
 //	cut      the log breaks off twice          evil     a log full of control characters
 //	moved    the ref is elsewhere by now       denied   403          busy   503 once, then it works
 //	hang     never answers a publish           lost     closes the connection of the first publish
+//	many     lists 40,000 branches of long names
 //
 // `node fake-platform.mjs` prints its URL; requests go to $FAKE_LOG, a line of JSON each.
 import { appendFileSync } from 'node:fs'
@@ -115,9 +116,12 @@ function route(req, res, body) {
 	if (top !== 'agent_projects' || !name)
 		return problem(res, 404, 'not_found', 'no such thing')
 	if (what === 'refs' && req.method === 'GET') {
-		if (!projects.has(name))
+		if (!projects.has(name) && name !== 'many')
 			return problem(res, 404, 'project_not_found', 'no such project')
 		const p = project(name)
+		if (p.name === 'many')
+			for (let i = 0; i < 40000; i++)
+				p.refs[`refs/heads/${'b'.repeat(480)}${i}`] = 'a'.repeat(40)
 		return json(res, 200, { refs: p.refs, live: p.live, production_ref: 'refs/heads/main', pinned: false, limits: {} })
 	}
 	const p = project(name)

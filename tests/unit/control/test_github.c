@@ -5,6 +5,8 @@
  */
 #include "work.h"
 
+#include "net/reach.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -210,6 +212,8 @@ static void connect_forge(struct rig *r)
 	r->ctl->self = kt_strdup(self);
 	r->ctl->github_url = kt_asprintf("http://127.0.0.1:%d/", forge.port[0]);
 	r->ctl->cfg.spawner = spawner;
+	kt_reach_free(r->ctl->reach);
+	assert_int_equal(kt_reach_new("127.0.0.1", &r->ctl->reach, NULL), KT_OK);
 }
 
 static int setup(void **state)
@@ -773,6 +777,32 @@ static void test_old_pull_request_again(void **state)
 	assert_int_equal(kt_control_target_host(r->ctl, "bot-pr-7", &t, NULL), KT_OK);
 }
 
+/* The API redirects to a machine that is not public: nothing is sent there. */
+static void test_redirect_to_private(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	struct kt_evlog *log;
+	uint64_t last;
+	size_t n;
+
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	/* The address that is connected to counts: "localhost" is allowed by no name here. */
+	kt_reach_free(r->ctl->reach);
+	assert_int_equal(kt_reach_new("", &r->ctl->reach, NULL), KT_OK);
+	assert_int_equal(kt_reach_add_name(r->ctl->reach, "localhost", NULL), KT_OK);
+	free(r->ctl->github_url);
+	r->ctl->github_url = kt_asprintf("http://localhost:%d", forge.port[0]);
+	taken(r, "push", PUSH("refs/heads/main", SHA_A));
+	assert_int_equal(forge.api, 1);
+	assert_int_equal(forge.files, 0);
+	assert_int_equal(kt_control_project_log(r->ctl, &r->actor, "bot", &log, NULL), KT_OK);
+	assert_int_equal(kt_evlog_read(log, 0, 1000, 1 << 20, &b, &n, &last, NULL), KT_OK);
+	assert_non_null(strstr(b.ptr, "in a network that is not public"));
+	answer_clear(&a);
+}
+
 int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -787,6 +817,7 @@ int main(int argc, char **argv)
 		T(test_named),
 		T(test_many_bound),
 		T(test_end_while_fetching),
+		T(test_redirect_to_private),
 		T(test_old_push_again),
 		T(test_deleted_and_again),
 		T(test_moved_otherwise),

@@ -247,7 +247,15 @@ static void test_bind(void **state)
 			  secret[] = "hook-secret-0123456789";
 	static const char *const bad[] = { "ftp://example.com/x", "http://example.com/a/b",
 		"https://user:pw@example.com/a/b", "nonsense", "http://localhost:9/a/b",
-		"https://127.0.0.1/a/b", "https://[::1]/a/b" };
+		"https://127.0.0.1/a/b", "https://[::1]/a/b",
+		/* The same in other spellings, and what else is not public. */
+		"https://2130706433/a/b", "https://0x7f000001/a/b", "https://0177.0.0.1/a/b",
+		"https://127.1/a/b", "https://0/a/b", "https://0x7f.1/a/b",
+		"https://[::ffff:127.0.0.1]/a/b", "https://[::ffff:7f00:1]/a/b",
+		"https://[::127.0.0.1]/a/b", "https://localhost./a/b", "https://LOCALHOST/a/b",
+		"https://x.localhost./a/b", "https://127.0.0.1./a/b", "https://10.0.0.1/a/b",
+		"https://169.254.169.254/a/b", "https://[fd00:ec2::254]/a/b",
+		"https://[64:ff9b::a9fe:a9fe]/a/b", "https://[fe80::1]/a/b" };
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct kt_project_change ch = { .repo_url = "https://github.com/acme/bot/",

@@ -225,6 +225,40 @@ static void test_partial_clone(void **state)
 	expect_refused("partial", "HEAD", KT_ENOTFOUND, "content of 'a' is not in the repository");
 }
 
+/* A few objects that are ten thousand million files: it ends with a reason, whatever is left out. */
+static void test_repeated_trees(void **state)
+{
+	(void)state;
+	sh(".",
+		"git init -q bomb && cd bomb\n"
+		"b=$(echo x | git hash-object -w --stdin)\n"
+		"make() {\n"
+		"	t=$(printf '100644 blob %s\\t%s\\n' $b $1 | git mktree)\n"
+		"	for i in 1 2 3 4 5 6 7 8 9; do\n"
+		"		t=$(for n in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\\td%s\\n' $t $n; done |\n"
+		"			git mktree)\n"
+		"	done\n"
+		"	r=$(echo file | git hash-object -w --stdin)\n"
+		"	t=$( (printf '100644 blob %s\\t.kartaignore\\n' $r; git ls-tree $t) | git mktree)\n"
+		"	git tag $1 $(git commit-tree -m bomb $t)\n"
+		"}\n"
+		"make shown; make file\n"
+		"t=$(printf '100644 blob %s\\tf\\n' $b | git mktree)\n"
+		"for i in $(seq 300); do t=$(printf '040000 tree %s\\td\\n' $t | git mktree); done\n"
+		"git tag deep $(git commit-tree -m deep $t)");
+	expect_refused("bomb", "shown", KT_ELIMIT, "max_release_files");
+	/* Each of the files is ignored. */
+	expect_refused("bomb", "file", KT_ELIMIT, "1000000 files and folders");
+	expect_refused("bomb", "deep", KT_ELIMIT, "deeper");
+	/* Looking for applications in it. */
+	KT_AUTOFREE char *dir = kt_path_join(place, "bomb");
+	struct kt_err err = KT_ERR_INIT;
+	char **names = NULL;
+	size_t n = 0;
+	assert_int_equal(kt_git_apps(dir, "shown", &names, &n, &err), KT_ELIMIT);
+	assert_non_null(strstr(err.msg, "1000000 files and folders"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_refused_repositories),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_partial_clone),
+		cmocka_unit_test(test_repeated_trees),
 	};
 
 	return cmocka_run_group_tests(tests, set_up_place, tear_down_place);
