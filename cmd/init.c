@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clean.h"
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "cmd/profile.h"
@@ -121,14 +122,16 @@ static enum kt_code read_name(struct kt_arena *arena, const struct kt_buf *text,
 static enum kt_code set_name(struct kt_arena *arena, const char *dir, const char *name,
 	bool *changed, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(dir, "karta.toml");
+	KT_AUTOFD int top = -1;
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
 	KT_AUTO_BUF struct kt_buf made = KT_BUF_INIT(KT_MAX_TOML_BYTES);
 	const char *old;
 	int line;
 	size_t from, to;
-	enum kt_code rc = kt_fs_read(path, &text, err);
+	enum kt_code rc = kt_inside_open(dir, &top, err);
 
+	if (rc == KT_OK)
+		rc = kt_inside_read(top, "karta.toml", &text, err);
 	if (rc == KT_OK)
 		rc = read_name(arena, &text, &old, &line, err);
 	if (rc != KT_OK || kt_str_eq(old, name))
@@ -144,9 +147,9 @@ static enum kt_code set_name(struct kt_arena *arena, const char *dir, const char
 	if (!kt_buf_ok(&made) || read_name(arena, &made, &old, &line, err) != KT_OK ||
 		!kt_str_eq(old, name))
 		return kt_fail(
-			err, KT_EINVAL, 0, "cannot change the name in '%s' to '%s'", path, name);
+			err, KT_EINVAL, 0, "cannot change the name in karta.toml to '%s'", name);
 	*changed = true;
-	return kt_fs_write_atomic(path, made.ptr, made.len, 0644, false, err);
+	return kt_inside_replace(top, "karta.toml", made.ptr, made.len, 0644, err);
 }
 
 /* --- the remote --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -26,6 +27,7 @@ void kt_app_set_starter(const struct kt_asset *files)
 struct init {
 	struct kt_arena *arena;
 	const char *dir;
+	int top; /* dir, opened: what is written goes through it and through no link */
 	const char *name;
 	enum kt_harness_type harness;
 	const char *type; /* of karta.toml, for the harness */
@@ -37,15 +39,9 @@ struct init {
 static enum kt_code put(
 	struct init *in, const char *file, const void *data, size_t len, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(in->dir, file);
-	KT_AUTOFREE char *dir = kt_path_dir(path);
-	bool there;
-	enum kt_code code = kt_fs_mkdirs(dir, 0755, err);
+	enum kt_code code = kt_inside_write_new(in->top, file, data, len, 0644, err);
+	bool there = code == KT_ECONFLICT;
 
-	if (code != KT_OK)
-		return code;
-	code = kt_fs_write_new(path, data, len, 0644, err);
-	there = code == KT_ECONFLICT;
 	if (code != KT_OK && !there)
 		return code;
 	kt_vec_push(there ? &in->kept : &in->written, kt_arena_strdup(in->arena, file));
@@ -271,41 +267,42 @@ static void drop_name(struct kt_vec *v, const char *name)
 	}
 }
 
+/* A missing one is empty. */
+static enum kt_code read_gitignore(const struct init *in, struct kt_buf *b, struct kt_err *err)
+{
+	enum kt_code code = kt_inside_read(in->top, ".gitignore", b, err);
+
+	return code == KT_ENOTFOUND ? KT_OK : code;
+}
+
 static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
 {
 	static const char *const patterns[] = { ".karta/", ".env", ".claude/settings.local.json" };
-	KT_AUTOFREE char *path = kt_path_join(in->dir, ".gitignore");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	KT_AUTO_BUF struct kt_buf add = KT_BUF_INIT(256);
-	KT_AUTOFD int fd = -1;
-	enum kt_code code = kt_fs_read(path, &text, err);
+	size_t head;
+	enum kt_code code = read_gitignore(in, &text, err);
 
-	if (code != KT_OK && code != KT_ENOTFOUND)
+	if (code != KT_OK)
 		return code;
+	if (text.len && text.ptr[text.len - 1] != '\n')
+		kt_buf_addc(&add, '\n');
+	head = add.len;
 	for (size_t i = 0; i < KT_ARRAY_LEN(patterns); i++) {
 		if (!has_pattern(text.ptr, text.len, patterns[i]))
 			kt_buf_addf(&add, "%s\n", patterns[i]);
 	}
-	if (!add.len || has_name(&in->written, ".gitignore")) {
+	if (add.len == head || has_name(&in->written, ".gitignore")) {
 		if (!has_name(&in->written, ".gitignore") && !has_name(&in->kept, ".gitignore"))
 			kt_vec_push(&in->kept, kt_arena_strdup(in->arena, ".gitignore"));
 	} else {
 		drop_name(&in->kept, ".gitignore");
 		kt_vec_push(&in->written, kt_arena_strdup(in->arena, ".gitignore"));
 	}
-	if (!add.len)
+	if (add.len == head)
 		return KT_OK;
-	/* Appended in place, so that links, modes and a reader's open file stay as they are. */
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot write '%s'", path);
-	if (text.len && text.ptr[text.len - 1] != '\n')
-		code = kt_fs_write_all(fd, "\n", 1, err);
-	else
-		code = KT_OK;
-	if (code == KT_OK)
-		code = kt_fs_write_all(fd, add.ptr, add.len, err);
-	return code;
+	/* Appended in place, so that its mode and a reader's open file stay as they are. */
+	return kt_inside_append(in->top, ".gitignore", add.ptr, add.len, 0644, err);
 }
 
 /* --- all of it --------------------------------------------------------------------------- */
@@ -377,7 +374,12 @@ static void find_below(struct init *in, const char *below, int depth)
 static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf toml = KT_BUF_INIT(4096);
-	enum kt_code code = is_empty(in->dir, out_starter, err);
+	KT_AUTO_BUF struct kt_buf ignore = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
+	/* What cannot be written at the end is told before anything is. */
+	enum kt_code code = read_gitignore(in, &ignore, err);
+
+	if (code == KT_OK)
+		code = is_empty(in->dir, out_starter, err);
 
 	if (code != KT_OK)
 		return code;
@@ -406,6 +408,7 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 	const char *harness, struct kt_init_result *out, struct kt_err *err)
 {
 	struct init in = { .arena = arena,
+		.top = -1,
 		.harness = KT_HARNESS_CLAUDE,
 		.type = kt_harness_name(KT_HARNESS_CLAUDE) };
 	struct kt_init_result res = { 0 };
@@ -426,6 +429,8 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 	if (code == KT_OK)
 		code = choose_name(&in, dir, name, err);
 	if (code == KT_OK)
+		code = kt_inside_open(in.dir, &in.top, err);
+	if (code == KT_OK)
 		code = lay_out(&in, &res.starter, err);
 	if (code == KT_OK) {
 		res.name = in.name;
@@ -434,6 +439,8 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 		res.below = list_of(arena, &in.below);
 		*out = res;
 	}
+	if (in.top >= 0)
+		close(in.top);
 	kt_vec_release(&in.written);
 	kt_vec_release(&in.kept);
 	kt_vec_release(&in.below);

@@ -165,12 +165,16 @@ enum kt_code kt_fs_read(const char *path, struct kt_buf *b, struct kt_err *err)
 {
 	/* Non-blocking, or opening a pipe that somebody put there would wait for its writer. */
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd < 0 ? fail_path(err, errno, "open", path) : kt_fs_read_fd(fd, path, b, err);
+}
+
+enum kt_code kt_fs_read_fd(int fd, const char *path, struct kt_buf *b, struct kt_err *err)
+{
 	size_t before = b->len;
 	enum kt_code code;
 	struct stat st;
 
-	if (fd < 0)
-		return fail_path(err, errno, "open", path);
 	if (fstat(fd, &st) != 0)
 		return fail_path(err, errno, "read", path);
 	if (!S_ISREG(st.st_mode))

@@ -28,6 +28,9 @@ KT_MUST_CHECK enum kt_code kt_fs_mkdirs(const char *path, mode_t mode, struct kt
  * Returns KT_OK, KT_ENOTFOUND, KT_ELIMIT (larger than b allows) or KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_fs_read(const char *path, struct kt_buf *b, struct kt_err *err);
+/* As kt_fs_read() from a descriptor, which stays open; path is for errors. */
+KT_MUST_CHECK enum kt_code kt_fs_read_fd(
+	int fd, const char *path, struct kt_buf *b, struct kt_err *err);
 /*
  * Replace path by len bytes: temporary name beside it, optional fsync of file and folder, rename.
  * Either the old or the new content is there, whatever happens.

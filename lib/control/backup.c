@@ -202,7 +202,7 @@ static enum kt_code add_all(struct backup *b)
 {
 	static const char *const folders[] = { "sessions", "builds", "logs" };
 	KT_AUTOFREE char *list = kt_path_join(b->work, "list");
-	KT_AUTOFD int fd = open(list, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	KT_AUTOFD int fd = open(list, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	enum kt_code rc;
 
 	if (fd < 0)
@@ -253,7 +253,7 @@ static int rename_new(const char *from, const char *to)
 
 static enum kt_code write_tar(struct backup *b, const char *tar)
 {
-	KT_AUTOFD int fd = open(tar, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	KT_AUTOFD int fd = open(tar, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	enum kt_code rc;
 
 	if (fd < 0)

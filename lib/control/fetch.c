@@ -185,7 +185,7 @@ static enum kt_code fetch_work(void *arg, struct kt_err *err)
 	struct download d = { .f = f, .err = KT_ERR_INIT };
 	enum kt_code rc;
 
-	d.fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	d.fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (d.fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", f->path);
 	rc = fetch_to(&d, err);

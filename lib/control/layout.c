@@ -245,7 +245,7 @@ static enum kt_code place(const struct kt_control *ctl, const char *org_id, cons
 		if (rename(temp, path) != 0)
 			return kt_fail(err, KT_EIO, errno, "cannot rename '%s'", temp);
 	}
-	fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	fd = open(marker, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", marker);
 	(void)close(fd);

@@ -3,6 +3,7 @@
 #include "harness/record.h"
 
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -186,15 +187,19 @@ void kt_record_answer(
 
 static enum kt_code write_file(const struct kt_record *r, struct kt_err *err)
 {
+	KT_AUTOFREE char *parent = kt_path_dir(r->dir);
+	KT_AUTOFREE char *base = kt_path_base(r->dir);
+	KT_AUTOFD int top = -1;
+
 	if (!kt_buf_ok(&r->lines))
 		return kt_fail(err, KT_ELIMIT, 0, "the turn is too long to be recorded (fixed)");
-	if (kt_fs_mkdirs(r->dir, 0755, err) != KT_OK)
+	/* The folder may be anybody's: what is written there stays in it. */
+	if (kt_inside_open(parent, &top, err) != KT_OK)
 		return err->code;
 	for (int n = 1; n < RECORD_MAX_FILES; n++) {
-		KT_AUTOFREE char *name = kt_asprintf("%s-%d.jsonl", r->slug, n);
-		KT_AUTOFREE char *path = kt_path_join(r->dir, name);
+		KT_AUTOFREE char *name = kt_asprintf("%s/%s-%d.jsonl", base, r->slug, n);
 
-		if (kt_fs_write_new(path, r->lines.ptr, r->lines.len, 0644, err) == KT_OK)
+		if (kt_inside_write_new(top, name, r->lines.ptr, r->lines.len, 0644, err) == KT_OK)
 			return KT_OK;
 		if (err->code != KT_ECONFLICT)
 			return err->code;

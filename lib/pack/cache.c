@@ -10,16 +10,22 @@
 #include "pack/cache_private.h"
 
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/limits.h"
 #include "pack/manifest_private.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAGIC "karta-digests 1\n"
 #define HEAD_BYTES (sizeof(MAGIC) - 1 + KT_DIGEST_MAX)
 #define MAX_RECORDS 200000 /* 12.8 MB: ten of the largest releases without a common file */
 #define MAX_MANIFESTS 16
+#define DIGESTS "karta/digests" /* inside of GIT_DIR */
+#define MANIFESTS "karta/manifests"
 
 struct record {
 	unsigned char id[KT_BLOB_ID_BYTES];
@@ -30,7 +36,7 @@ struct record {
 _Static_assert(sizeof(struct record) == 64, "records are written as they are");
 
 struct kt_digests {
-	char *dir; /* GIT_DIR/karta */
+	char *git_dir; /* it may have come in an archive: nothing is followed in it */
 	struct kt_buf file; /* as read; empty when there is none */
 	const struct record *old; /* in file, sorted by id */
 	size_t n_old;
@@ -56,10 +62,11 @@ static bool is_whole(const struct kt_buf *b)
 struct kt_digests *kt_digests_open(const char *git_dir)
 {
 	struct kt_digests *d = kt_calloc(1, sizeof(*d));
-	d->dir = kt_path_join(git_dir, "karta");
+	d->git_dir = kt_strdup(git_dir);
 	kt_buf_init(&d->file, HEAD_BYTES + MAX_RECORDS * sizeof(struct record));
-	KT_AUTOFREE char *path = kt_path_join(d->dir, "digests");
-	if (kt_fs_read(path, &d->file, NULL) == KT_OK && is_whole(&d->file)) {
+	KT_AUTOFD int top = -1;
+	if (kt_inside_open(git_dir, &top, NULL) == KT_OK &&
+		kt_inside_read(top, DIGESTS, &d->file, NULL) == KT_OK && is_whole(&d->file)) {
 		/* Records are bytes only, so any address will do. */
 		d->old = (const struct record *)(const void *)(d->file.ptr + HEAD_BYTES);
 		d->n_old = (d->file.len - HEAD_BYTES) / sizeof(struct record);
@@ -135,7 +142,7 @@ void kt_digests_save(struct kt_digests *d)
 	if (d->n_added == 0)
 		return;
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(d->file.max);
-	KT_AUTOFREE char *path = kt_path_join(d->dir, "digests");
+	KT_AUTOFD int top = -1;
 	qsort(d->added, d->n_added, sizeof(*d->added), compare_ids);
 	(void)kt_buf_reserve(&out, HEAD_BYTES + (d->n_old + d->n_added) * sizeof(struct record));
 	out.overflow = false;
@@ -147,8 +154,8 @@ void kt_digests_save(struct kt_digests *d)
 	kt_sha256_of(out.ptr + HEAD_BYTES, out.len - HEAD_BYTES, digest);
 	memcpy(out.ptr + sizeof(MAGIC) - 1, digest, KT_DIGEST_MAX - 1);
 	/* A failure is no failure: the next time reads the blobs again. */
-	if (kt_fs_mkdirs(d->dir, 0777, NULL) == KT_OK &&
-		kt_fs_write_atomic(path, out.ptr, out.len, 0644, false, NULL) == KT_OK)
+	if (kt_inside_open(d->git_dir, &top, NULL) == KT_OK &&
+		kt_inside_replace(top, DIGESTS, out.ptr, out.len, 0644, NULL) == KT_OK)
 		d->n_added = 0;
 }
 
@@ -158,52 +165,64 @@ void kt_digests_free(struct kt_digests *d)
 		return;
 	kt_buf_release(&d->file);
 	free(d->added);
-	free(d->dir);
+	free(d->git_dir);
 	free(d);
 }
 
 /* --- manifests --------------------------------------------------------------------------- */
 
-/* Remove the oldest until max are left. */
-static void drop_old(const char *dir, size_t max)
+/* The oldest file of a manifest in the folder; false when there is none that can be looked at. */
+static bool oldest_of(int dir, char **names, size_t n, const char **out)
 {
+	struct timespec oldest_at = { .tv_sec = INT64_MAX };
+	*out = NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct stat st;
+		if (!kt_digest_ok(names[i]) ||
+			fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+			st.st_mtim.tv_sec > oldest_at.tv_sec ||
+			(st.st_mtim.tv_sec == oldest_at.tv_sec &&
+				st.st_mtim.tv_nsec >= oldest_at.tv_nsec))
+			continue;
+		oldest_at = st.st_mtim;
+		*out = names[i];
+	}
+	return *out != NULL;
+}
+
+/* Remove the oldest until max are left. */
+static void drop_old(int dir, size_t max)
+{
+	char path[64];
 	char **names = NULL;
-	size_t n = 0;
-	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
+	size_t n = 0, left = 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	if (kt_fs_list(path, &names, &n, NULL) != KT_OK)
 		return;
-	for (size_t left = n; left > max; left--) {
-		struct timespec oldest_at = { .tv_sec = INT64_MAX };
-		char *oldest = NULL;
-		for (size_t i = 0; i < n; i++) {
-			struct stat st;
-			KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
-			if (lstat(path, &st) != 0 || st.st_mtim.tv_sec > oldest_at.tv_sec ||
-				(st.st_mtim.tv_sec == oldest_at.tv_sec &&
-					st.st_mtim.tv_nsec >= oldest_at.tv_nsec))
-				continue;
-			oldest_at = st.st_mtim;
-			free(oldest);
-			oldest = KT_STEAL(path);
-		}
-		if (oldest == NULL || unlink(oldest) != 0)
-			left = max + 1; /* not ours to remove */
-		free(oldest);
+	for (size_t i = 0; i < n; i++)
+		left += kt_digest_ok(names[i]);
+	for (const char *oldest; left > max && oldest_of(dir, names, n, &oldest); left--) {
+		if (unlinkat(dir, oldest, 0) != 0)
+			break; /* not ours to remove */
 	}
 	kt_fs_names_free(names, n);
 }
 
 void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m)
 {
-	KT_AUTOFREE char *dir = kt_path_join(git_dir, "karta/manifests");
-	KT_AUTOFREE char *path = kt_path_join(dir, m->digest);
-	if (kt_fs_is_file(path) || kt_fs_mkdirs(dir, 0777, NULL) != KT_OK)
+	KT_AUTOFD int top = -1;
+	KT_AUTOFD int dir = -1;
+	struct stat st;
+	if (kt_inside_open(git_dir, &top, NULL) != KT_OK ||
+		kt_inside_dir(top, MANIFESTS, true, &dir, NULL) != KT_OK ||
+		fstatat(dir, m->digest, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return;
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
 	kt_manifest_render(m, &text);
 	if (!kt_buf_ok(&text))
 		return;
 	drop_old(dir, MAX_MANIFESTS - 1);
-	if (kt_fs_write_atomic(path, text.ptr, text.len, 0644, false, NULL) != KT_OK)
+	if (kt_inside_replace(dir, m->digest, text.ptr, text.len, 0644, NULL) != KT_OK)
 		return; /* a cache */
 }
 
@@ -213,17 +232,19 @@ enum kt_code kt_manifest_cache_get(
 	struct kt_manifest *m = NULL;
 	if (!kt_digest_ok(digest))
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is no digest", digest);
-	KT_AUTOFREE char *dir = kt_path_join(git_dir, "karta/manifests");
-	KT_AUTOFREE char *path = kt_path_join(dir, digest);
+	KT_AUTOFD int top = -1;
+	KT_AUTOFD int dir = -1;
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
-	if (kt_fs_read(path, &text, NULL) == KT_OK) {
+	if (kt_inside_open(git_dir, &top, NULL) == KT_OK &&
+		kt_inside_dir(top, MANIFESTS, false, &dir, NULL) == KT_OK &&
+		kt_inside_read(dir, digest, &text, NULL) == KT_OK) {
 		if (kt_manifest_parse(text.ptr, text.len, &kt_pack_no_limits, &m, NULL) == KT_OK &&
 			strcmp(m->digest, digest) == 0) {
 			*out = m;
 			return KT_OK;
 		}
 		kt_manifest_free(m);
-		(void)unlink(path); /* damaged */
+		(void)unlinkat(dir, digest, 0); /* damaged */
 	}
 	return kt_fail(err, KT_ENOTFOUND, 0, "no manifest %s is remembered", digest);
 }

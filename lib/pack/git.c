@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 void kt_git_repo_cleanup(git_repository **repo)
 {
@@ -292,6 +293,25 @@ enum kt_code kt_git_remote_url(const char *dir, const char *name, char **out, st
 	return code;
 }
 
+/*
+ * The file that is written must be the repository's own: an archive can bring a .git whose config
+ * is a link, which libgit2 would follow.
+ */
+static enum kt_code check_config_file(const char *dir, struct kt_err *err)
+{
+	KT_AUTO_REPO git_repository *repo = NULL;
+	struct stat st;
+	enum kt_code code = kt_git_open(dir, true, &repo, err);
+	if (code != KT_OK)
+		return code;
+	KT_AUTOFREE char *path = kt_path_join(kt_git->repository_commondir(repo), "config");
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+		(void)kt_fail(err, KT_EDENIED, 0, "'%s' is a link, which is not followed", path);
+		return kt_hint(err, "put a file of its own there");
+	}
+	return KT_OK;
+}
+
 static enum kt_code write_remote(
 	git_config *config, const char *name, const char *url, bool is_new, struct kt_err *err)
 {
@@ -312,7 +332,9 @@ enum kt_code kt_git_remote_set(
 {
 	git_config *config = NULL;
 	KT_AUTOFREE char *old = NULL;
-	enum kt_code code = open_config(dir, &config, err);
+	enum kt_code code = check_config_file(dir, err);
+	if (code == KT_OK)
+		code = open_config(dir, &config, err);
 	if (code != KT_OK)
 		return code;
 	code = read_url(config, name, &old, err);

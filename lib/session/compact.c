@@ -26,7 +26,7 @@
 
 static int create(const char *path, struct kt_err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		(void)kt_fail(err, KT_EIO, errno, "cannot write '%s'", path);

@@ -450,7 +450,7 @@ static enum kt_code load_lines(
 enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_journal_path(reg);
-	KT_AUTOFD int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	KT_AUTOFD int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct kt_err failed = KT_ERR_INIT;
 	int64_t whole = 0;
 	struct stat st;

@@ -395,7 +395,7 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_path_join(reg->data_dir, "lock");
 
-	reg->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	reg->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (reg->lock_fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
 	if (flock(reg->lock_fd, LOCK_EX | LOCK_NB)) {

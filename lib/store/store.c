@@ -298,7 +298,7 @@ enum kt_code kt_store_backup(struct kt_store *st, const char *path, struct kt_er
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", dir);
 	if (unlink(temp) != 0 && errno != ENOENT)
 		return kt_fail(err, KT_EIO, errno, "cannot remove '%s'", temp);
-	fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", temp);
 	code = copy_and_check(st, temp, err);

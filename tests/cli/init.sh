@@ -135,8 +135,30 @@ if command -v git >/dev/null; then
 		git init -q alone && "$KARTA" init alone --no-remote >out 2>err && test_grep -v remote out &&
 		! git -C alone config remote.karta.url && "$KARTA" init nogit >out 2>err && test_grep -v remote out
 	'
+
+	test_expect_success 'a configuration of the repository that is a link is not written' '
+		git init -q linked && mv linked/.git/config "$TEST_DIR/away" && ln -s "$TEST_DIR/away" linked/.git/config && cp "$TEST_DIR/away" before &&
+		test_must_exit 4 "$KARTA" init linked >out 2>err && test_grep "config. is a link, which is not followed" err &&
+		test_cmp before "$TEST_DIR/away" && test -L linked/.git/config
+	'
 else
 	test_skip 'the git remote' 'git is not installed'
 fi
+
+test_expect_success 'a link that was planted is not followed' '
+	for how in file dangling loop; do
+		mkdir "trap-$how" && rm -rf out-there && mkdir out-there && echo kept >out-there/file && echo x >"trap-$how/CLAUDE.md" &&
+		case $how in
+		file) ln -s ../out-there/file "trap-$how/.gitignore" ;;
+		dangling) ln -s ../out-there/none "trap-$how/.gitignore" ;;
+		loop) ln -s .gitignore "trap-$how/.gitignore" ;;
+		esac &&
+		test_must_exit 4 "$KARTA" init "trap-$how" >out 2>err && test_empty out && test_grep "^karta: .\.gitignore. is a link, which is not followed$" err &&
+		test_grep "^hint: " err && test "$(cat out-there/file)" = kept && test "$(ls out-there)" = file &&
+		test ! -e "trap-$how/karta.toml" || return 1
+	done &&
+	mkdir trap-toml && echo "name = \"mine\"" >out-there/toml && cp out-there/toml before && ln -s ../out-there/toml trap-toml/karta.toml && echo x >trap-toml/CLAUDE.md &&
+	test_must_exit 4 "$KARTA" init trap-toml --project other >out 2>err && test_cmp before out-there/toml && test -L trap-toml/karta.toml
+'
 
 test_done

@@ -487,6 +487,15 @@ static void test_manifest_cache(void **state)
 	kt_manifest_cache_put(dir, m[19]);
 	assert_int_equal(kt_manifest_cache_get(dir, m[19]->digest, &got, NULL), KT_OK);
 	kt_manifest_free(got);
+	/* A link that came with the repository: nothing is put, or dropped, where it leads. */
+	sh(".", "mkdir mine && for i in $(seq 40); do echo x >mine/$i; done && rm -r mc/karta && "
+		"mkdir mc/karta && ln -s ../../mine mc/karta/manifests");
+	for (int i = 0; i < 20; i++)
+		kt_manifest_cache_put(dir, m[i]);
+	assert_int_equal(kt_manifest_cache_get(dir, m[19]->digest, &got, NULL), KT_ENOTFOUND);
+	sh(".", "test $(ls mine | wc -l) -eq 40 && rm -r mc/karta && ln -s ../mine mc/karta");
+	kt_manifest_cache_put(dir, m[0]);
+	sh(".", "test $(ls mine | wc -l) -eq 40");
 	for (int i = 0; i < 20; i++)
 		kt_manifest_free(m[i]);
 }
