@@ -6,6 +6,7 @@
 #include "base/clean.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* An input has 64 MiB at most, and each byte of it may be spelled out. */
@@ -56,6 +57,37 @@ static bool allows(const struct kt_question *q, const char *option)
 			return true;
 	}
 	return false;
+}
+
+/* What may be said to an approval, in the order of the prompt; `deny` is the last. */
+static const struct choice {
+	const char *decision, *shown;
+	const char *words[3];
+	bool covers_more; /* than this call */
+} choices[] = {
+	{ "approve_once", "[o]nce", { "o", "once", "approve_once" }, false },
+	{ "approve_session", "[s]ession", { "s", "session", "approve_session" }, true },
+	{ "approve_command", "[c]ommand", { "c", "command", "approve_command" }, true },
+	{ "approve_file", "[f]ile", { "f", "file", "approve_file" }, true },
+	{ "approve_folder", "fo[l]der", { "l", "folder", "approve_folder" }, true },
+	{ "deny", "[d]eny", { "d", "deny", "/deny" }, false },
+};
+
+const char *kt_question_covers(const struct kt_question *q, const char *decision)
+{
+	const cJSON *it;
+
+	cJSON_ArrayForEach (it, kt_json_arr(q->data, "remembers")) {
+		if (kt_str_eq(kt_json_str(it, "decision"), decision))
+			return kt_json_str(it, "words");
+	}
+	return NULL;
+}
+
+/* What covers more can be chosen when it was said what it covers. */
+static bool takes(const struct kt_question *q, const struct choice *c)
+{
+	return allows(q, c->decision) && (!c->covers_more || kt_question_covers(q, c->decision));
 }
 
 /* --- showing ----------------------------------------------------------------------------- */
@@ -126,6 +158,22 @@ void kt_question_whole(struct kt_question *q, const cJSON *data)
 	q->data = whole;
 }
 
+/* What each choice covers that is remembered: read before it is chosen. */
+static void add_covers(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
+		const char *words = kt_question_covers(q, choices[i].decision);
+
+		if (!choices[i].covers_more || !takes(q, &choices[i]))
+			continue;
+		kt_buf_adds(b, "  ");
+		kt_term_add(b, t, KT_STYLE_YELLOW, choices[i].shown);
+		kt_buf_adds(b, ", from now on in this session: ");
+		kt_clean_add(b, words, strlen(words), true);
+		kt_buf_addc(b, '\n');
+	}
+}
+
 void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
 {
 	const char *message = kt_json_str(q->data, "message");
@@ -156,6 +204,7 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 	} else if (input && !cJSON_IsNull(input)) {
 		add_block(b, t, exact.ptr, exact.len);
 	}
+	add_covers(b, t, q);
 }
 
 static const char *label_of(const cJSON *option)
@@ -199,14 +248,26 @@ void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const stru
 
 const char *kt_question_prompt(const struct kt_question *q)
 {
+	/* One for each set of decisions: a prompt stays where it is while it is on the screen. */
+	static char prompts[1 << (KT_ARRAY_LEN(choices) + 1)][128];
+	size_t set = is_part(q), n = 0;
+	char *out;
+
 	if (is_question(q))
 		return "answer> ";
-	if (!allows(q, "approve_once"))
-		return "[d]eny> ";
-	if (!allows(q, "approve_session"))
-		return is_part(q) ? "[a]ll of it / [o]nce / [d]eny> " : "[o]nce / [d]eny> ";
-	return is_part(q) ? "[a]ll of it / [o]nce / [s]ession / [d]eny> "
-			  : "[o]nce / [s]ession / [d]eny> ";
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++)
+		set |= (size_t)takes(q, &choices[i]) << (i + 1);
+	out = prompts[set];
+	if (out[0])
+		return out;
+	if ((set & 1) && set >> 2)
+		n += (size_t)snprintf(out, sizeof(prompts[0]), "[a]ll of it / ");
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
+		if (set & ((size_t)2 << i))
+			n += (size_t)snprintf(out + n, sizeof(prompts[0]) - n, "%s%s",
+				choices[i].shown, i + 1 < KT_ARRAY_LEN(choices) ? " / " : "> ");
+	}
+	return out;
 }
 
 /* --- answering --------------------------------------------------------------------------- */
@@ -225,20 +286,13 @@ static void add_decision(struct kt_buf *body, const char *decision, const cJSON 
 
 bool kt_question_decide(const struct kt_question *q, const char *word, struct kt_buf *body)
 {
-	static const struct {
-		const char *words[4];
-		const char *decision;
-	} map[] = {
-		{ { "o", "once", "approve_once" }, "approve_once" },
-		{ { "s", "session", "approve_session" }, "approve_session" },
-		{ { "d", "deny", "/deny" }, "deny" },
-	};
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
+		const struct choice *c = &choices[i];
 
-	for (size_t i = 0; i < KT_ARRAY_LEN(map); i++) {
-		for (size_t k = 0; map[i].words[k]; k++) {
-			if (!kt_str_ieq(word, map[i].words[k]) || !allows(q, map[i].decision))
+		for (size_t k = 0; takes(q, c) && k < KT_ARRAY_LEN(c->words); k++) {
+			if (!kt_str_ieq(word, c->words[k]))
 				continue;
-			add_decision(body, map[i].decision, NULL);
+			add_decision(body, c->decision, NULL);
 			return true;
 		}
 	}

@@ -48,4 +48,7 @@ enum kt_question_take kt_question_take(
 KT_MUST_CHECK bool kt_question_decide(
 	const struct kt_question *q, const char *word, struct kt_buf *body);
 
+/* What a decision covers beyond this call, as the server says it; NULL: nothing. BORROWS. */
+const char *kt_question_covers(const struct kt_question *q, const char *decision);
+
 #endif

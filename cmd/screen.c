@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
@@ -437,6 +438,9 @@ void kt_screen_set_aside(struct kt_screen *s, bool aside)
 		return;
 	if (aside) {
 		fill(s);
+		/* Where the system edits lines, one that was begun cannot be read, but dropped. */
+		if (!s->raw && s->fd)
+			(void)tcflush(s->fd, TCIFLUSH);
 		kt_buf_add(&s->aside, s->keys.ptr, s->keys.len);
 		kt_buf_clear(&s->keys);
 		return;

@@ -185,17 +185,19 @@ static void ask(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2); /* the input has its own limit */
 
-	/* What was typed before the question was seen does not answer it. */
-	if (!s->asking) {
-		(void)tcflush(STDIN_FILENO, TCIFLUSH);
-		kt_buf_clear(&s->typed);
-	}
-	if (!s->asking && s->question->step == 0)
+	bool shown = s->asking;
+
+	if (!shown && s->question->step == 0)
 		kt_question_show(&b, &s->ctx->errt, s->question);
 	kt_question_show_step(&b, &s->ctx->errt, s->question);
 	kt_buf_adds(&b, kt_question_prompt(s->question));
 	kt_side(b.ptr, b.len);
 	s->asking = true;
+	/* What was typed before the question was seen does not answer it. */
+	if (shown)
+		return;
+	(void)tcflush(STDIN_FILENO, TCIFLUSH);
+	kt_buf_clear(&s->typed);
 }
 
 /* Give the answer to the server. One that came from elsewhere meanwhile is as good. */
@@ -220,6 +222,20 @@ static enum kt_code stop_turn(struct sending *s, struct kt_err *err)
 	return kt_client_interrupt(s->client, s->follow.session_id, &was, err);
 }
 
+/* --approve session: what that covers from now on. */
+static void tell_covers(const struct sending *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
+	const char *words = kt_str_eq(s->args->approve, "session")
+		? kt_question_covers(s->question, "approve_session")
+		: NULL;
+
+	if (!words)
+		return;
+	kt_clean_add(&b, words, strlen(words), true);
+	kt_say(s->ctx, "from now on in this session: %s", b.ptr);
+}
+
 /* The turn waits: answer as told, ask, or give up. */
 static enum kt_code answer(struct sending *s, struct kt_err *err)
 {
@@ -230,6 +246,7 @@ static enum kt_code answer(struct sending *s, struct kt_err *err)
 	kt_clean_add(&what, message, KT_MIN(strlen(message), 1000), true);
 	if (s->args->approve && kt_question_decide(s->question, s->args->approve, &body)) {
 		kt_say(s->ctx, "%s %s", what.ptr, s->args->approve);
+		tell_covers(s);
 		return give(s, body.ptr, err);
 	}
 	if (!s->ctx->no_input) {

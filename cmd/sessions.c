@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* karta sessions: list, show, tail, export and delete the sessions of a server. */
+/* karta sessions: list, show, tail, export and delete the sessions of a server. What they may do
+ * without asking is in approvals.c. */
 #include "cmd/cmd.h"
 
 #include "base/clean.h"
@@ -16,7 +17,7 @@
 #define EVENTS_PAGE 1000
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
-extern const struct kt_cmd kt_cmd_sessions;
+extern const struct kt_cmd kt_cmd_sessions, kt_cmd_sessions_approvals;
 
 struct list_args {
 	int64_t limit;
@@ -579,7 +580,7 @@ static const struct kt_cmd delete_cmd = {
 };
 
 static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &tail_cmd, &export_cmd,
-	&delete_cmd, NULL };
+	&kt_cmd_sessions_approvals, &delete_cmd, NULL };
 
 const struct kt_cmd kt_cmd_sessions = {
 	.name = "sessions",

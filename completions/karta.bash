@@ -86,6 +86,8 @@ _karta_kind()
 	'sessions tail #0') kind='any' ;;
 	'sessions export --format') kind='words jsonl markdown' ;;
 	'sessions export #0') kind='any' ;;
+	'sessions approvals --revoke') kind='any' ;;
+	'sessions approvals #0') kind='any' ;;
 	'sessions delete #'*) kind='any' ;;
 	'login --name') kind='any' ;;
 	'keys create --scopes') kind='any' ;;
@@ -157,11 +159,12 @@ _karta_lists()
 	'open') subs='' opts=' --print' ;;
 	'chat') subs='' opts=' --session -s --agent -a --permission-mode --thinking' ;;
 	'send') subs='' opts=' --session -s --agent -a --permission-mode --thinking --stream --on-busy --idempotency-key --approve' ;;
-	'sessions') subs='list show tail export delete' opts=' --limit' ;;
+	'sessions') subs='list show tail export approvals delete' opts=' --limit' ;;
 	'sessions list') subs='' opts=' --limit' ;;
 	'sessions show') subs='' opts='' ;;
 	'sessions tail') subs='' opts=' --after --follow -f' ;;
 	'sessions export') subs='' opts=' --format' ;;
+	'sessions approvals') subs='' opts=' --revoke --all' ;;
 	'sessions delete') subs='' opts='' ;;
 	'login') subs='' opts=' --with-key --read-only --admin --no-browser --name' ;;
 	'logout') subs='' opts=' --keep-key' ;;

@@ -6,11 +6,11 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
 				set path $try
 			end
 		end
@@ -154,6 +154,9 @@ complete -c karta -n '__karta_at "sessions tail"' -l after -x -d 'only events af
 complete -c karta -n '__karta_at "sessions tail"' -s f -l follow -d 'go on with what comes, until Ctrl-C'
 complete -c karta -n '__karta_at "sessions"' -a export -d 'print a whole session for keeping'
 complete -c karta -n '__karta_at "sessions export"' -l format -x -a 'jsonl markdown' -d 'jsonl: every event; markdown: what was said'
+complete -c karta -n '__karta_at "sessions"' -a approvals -d 'show what a session may do without asking, or revoke it'
+complete -c karta -n '__karta_at "sessions approvals"' -l revoke -x -d 'ask again for what this approval covers'
+complete -c karta -n '__karta_at "sessions approvals"' -l all -d 'revoke all of them'
 complete -c karta -n '__karta_at "sessions"' -a delete -d 'delete sessions with their events'
 complete -c karta -n '__karta_at ""' -a login -d 'sign in to a server'
 complete -c karta -n '__karta_at "login"' -l with-key -d 'read the key from standard input'

@@ -419,6 +419,32 @@ enum kt_code kt_client_input(struct kt_client *c, const char *id, const char *re
 	return client_call(c, &rq, out, err);
 }
 
+enum kt_code kt_client_approvals(
+	struct kt_client *c, const char *id, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "/approvals");
+	const struct client_request rq = { .method = "GET", .path = path };
+
+	return call_object(c, &rq, out, err);
+}
+
+enum kt_code kt_client_revoke(struct kt_client *c, const char *id, const char *approval_id,
+	cJSON **out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf rest = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES / 2);
+	struct client_request rq = { .method = "DELETE" };
+	KT_AUTOFREE char *path = NULL;
+	int status;
+
+	kt_buf_adds(&rest, approval_id ? "/approvals/" : "/approvals");
+	if (approval_id)
+		kt_url_add_segment(&rest, approval_id);
+	rq.path = path = client_session_path(id, rest.ptr);
+
+	/* Once: a repetition of one that worked would say that there is no such approval. */
+	return client_call_once(c, &rq, out, &status, err);
+}
+
 enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *request_id,
 	const char *body, struct kt_err *err)
 {

@@ -66,6 +66,12 @@ KT_MUST_CHECK enum kt_code kt_client_interrupt(
 /* An open input with its tool_input whole: the data of its input_required event. KT_ENOTFOUND. */
 KT_MUST_CHECK enum kt_code kt_client_input(struct kt_client *c, const char *id,
 	const char *request_id, cJSON **out, struct kt_err *err);
+/* What a session may do without asking: {data}. */
+KT_MUST_CHECK enum kt_code kt_client_approvals(
+	struct kt_client *c, const char *id, cJSON **out, struct kt_err *err);
+/* Revoke one approval, or all of them (NULL): {revoked}. Returns KT_ENOTFOUND. */
+KT_MUST_CHECK enum kt_code kt_client_revoke(struct kt_client *c, const char *id,
+	const char *approval_id, cJSON **out, struct kt_err *err);
 /*
  * Answer an input with a body like {"decision":"approve_once"}; does not wait for what follows.
  * Returns KT_ENOTFOUND (never asked) or KT_ECONFLICT (answered already).

@@ -132,7 +132,10 @@ test_expect_success 'greeting, reply, commands, leaving' '
 test_expect_success 'approvals: once, for the session, no' '
 	drive <<-\EOT
 	expect("> "); send(REFUND + "\r")
-	shown = expect("[o]nce / [s]ession / [d]eny> ")
+	shown = expect("[o]nce / [s]ession / [f]ile / fo[l]der / [d]eny> ")
+	assert "from now on in this session: this exact call of Write: {" in shown, shown
+	assert "from now on in this session: every edit of the file orders.csv" in shown, shown
+	assert "from now on in this session: every edit of a file that is directly in" in shown, shown
 	for row in open("app/orders.csv"):
 	    row = row.strip().replace("31.40,shipped", "31.40,refunded")
 	    assert row in shown, (row, shown)
@@ -149,11 +152,11 @@ test_expect_success 'approvals: once, for the session, no' '
 test_expect_success 'an input over 1 MiB is shown in part, and whole when asked for' '
 	drive <<-\EOT
 	expect("> "); send("large\r")
-	shown = expect("[a]ll of it / [o]nce / [s]ession / [d]eny> ")
+	shown = expect("[a]ll of it / [o]nce / [f]ile / fo[l]der / [d]eny> ")
 	assert "tool: Write" in shown and "shown in part" in shown and "sha256: " in shown, shown[:300]
 	assert "row 0000001" in shown and "more bytes were cut" in shown and "row 0069999" not in shown
 	send("a\r")
-	shown = expect("row 0069999"); expect("[o]nce / [s]ession / [d]eny> ")
+	shown = expect("row 0069999"); expect("[o]nce / [f]ile / fo[l]der / [d]eny> ")
 	assert "row 0000001" in shown and "shown in part" not in shown
 	send("o\r"); expect("That was large."); expect("> ")
 	send("\x04"); leave(); restored()
@@ -165,6 +168,28 @@ test_expect_success 'keys typed before the question do not answer it' '
 	expect("> "); send(REFUND + "\ro\r"); expect("[d]eny> "); time.sleep(1); pump(0.5)
 	assert b"All done" not in log
 	send("d\r"); expect("not able to finish"); expect("rehearsal")
+	send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'a held Enter approves nothing' '
+	drive <<-\EOT
+	expect("> "); send(REFUND + "\r" + "\r" * 50); expect("[d]eny> ")
+	for i in range(20):
+	    send("\r" * 5); pump(0.05)
+	send(" \r"); expect("please answer"); pump(0.5)
+	assert b"All done" not in log
+	send("d\r"); expect("not able to finish"); expect("> ")
+	send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'half a line that was typed before the question is no part of the answer' '
+	TERM=dumb drive <<-\EOT
+	expect("> "); send(REFUND + "\no"); expect("[d]eny> "); pump(0.5)
+	send("\n"); expect("please answer"); pump(0.5)
+	assert b"All done" not in log
+	send("d\n"); expect("not able to finish"); expect("> ")
 	send("\x04"); leave()
 	EOT
 '

@@ -40,6 +40,24 @@ test_expect_success 'show' '
 	test_must_exit 5 "$KARTA" sessions show sess_none 2>err && test_grep "sess_none" err
 '
 
+test_expect_success 'approvals are listed in words and revoked' '
+	refund="My mug came broken, I'"'"'d like a refund for NB-1042" &&
+	"$KARTA" send "$refund" --approve session >/dev/null 2>err &&
+	test_grep "from now on in this session: this exact call of Write" err &&
+	asked=$(sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err) &&
+	"$KARTA" sessions approvals "$asked" >out && test_grep "^appr_.*this exact call of Write" out &&
+	"$KARTA" sessions approvals "$asked" --json >out &&
+	test_json out "len(d[\"data\"]) == 1 and d[\"data\"][0][\"decision\"] == \"approve_session\"" &&
+	approval=$(python3 -c "import json; print(json.load(open(\"out\"))[\"data\"][0][\"id\"])") &&
+	test_must_exit 5 "$KARTA" sessions approvals "$asked" --revoke appr_none 2>err && test_grep appr_none err &&
+	test_must_exit 2 "$KARTA" sessions approvals "$asked" --revoke "$approval" --all &&
+	"$KARTA" sessions approvals "$asked" --revoke "$approval" 2>err && test_grep "revoked: 1" err &&
+	test_must_exit 9 "$KARTA" send "$refund" --session "$asked" >/dev/null 2>err &&
+	"$KARTA" sessions approvals "$asked" 2>err >out && test_empty out && test_grep "without asking" err &&
+	"$KARTA" sessions approvals "$asked" --all --json >out && test_json out "d[\"revoked\"] == 0" &&
+	"$KARTA" sessions delete --yes "$asked"
+'
+
 test_expect_success 'tail prints the conversation, or the events' '
 	"$KARTA" sessions tail "$id" >out && test_grep "^user> Hello" out && test_grep Beans out &&
 	"$KARTA" sessions tail "$id" --json >events && head -1 events >one.json &&

@@ -132,7 +132,7 @@ const SCRIPTS = {
 			kind: "tool_use", tool: "Write", message: "Allow Write: big.txt?",
 			tool_input: { ...whole, content: whole.content.slice(0, 1600) + "\n[... 1118400 more bytes were cut]" },
 			truncated: true, tool_input_bytes: 1190041, tool_input_sha256: "ab".repeat(32),
-			options: ["approve_once", "approve_session", "deny"],
+			options: ["approve_once", "deny"], remembers: [],
 		}, whole);
 		if (!turn.stopped)
 			await say(turn, decision.decision === "deny" ? "Not written." : "Written.");
@@ -143,7 +143,8 @@ const SCRIPTS = {
 		use(turn, "t1", "Bash", input);
 		const decision = await turn.ask({
 			kind: "tool_use", tool: "Bash", tool_input: input, message: "Allow running a command?",
-			options: ["approve_once", "approve_session", "deny"],
+			options: ["approve_once", "approve_session", "approve_folder", "deny"],
+			remembers: [{ decision: "approve_session", words: "this exact call of Bash: {\u202e}" }],
 		});
 		if (turn.stopped)
 			return;

@@ -155,6 +155,39 @@ test("an approval is clicked and the turn goes on", async (t) => {
 	clean(other);
 });
 
+test("what is remembered is said before it is chosen, and is no choice without words", mockOnly, async (t) => {
+	const page = await openPage(t);
+	await say(page, "approve");
+	const card = page.locator(".input.is-open");
+	await card.waitFor();
+	assert.match(await card.innerText(), /Approve for session, from now on in this session: this exact call of Bash: \{\\u202e\}/);
+	assert.equal(await card.locator("[data-decision=approve_session]").count(), 1);
+	assert.equal(await card.locator("[data-decision=approve_folder]").count(), 0);
+	await card.locator("[data-decision=deny]").click();
+	await finished(page);
+	clean(page);
+});
+
+test("a key that is held presses no approval", mockOnly, async (t) => {
+	const page = await openPage(t);
+	await page.waitForFunction(() => document.activeElement?.id === "composer-text");
+	await page.keyboard.type("approve");
+	/* The second press of a key that is down is a repetition. */
+	await page.keyboard.down("Enter");
+	const card = page.locator(".input.is-open");
+	await card.waitFor();
+	assert.equal(await page.evaluate(() => document.activeElement?.closest(".input") ?? null), null, "nothing in the card has the focus");
+	await card.locator("[data-decision=approve_once]").focus();
+	for (let i = 0; i < 5; i++)
+		await page.keyboard.down("Enter");
+	await page.keyboard.up("Enter");
+	assert.equal(await card.count(), 1, "still open");
+	await page.keyboard.press("Enter");
+	await page.locator(".input.is-closed").first().waitFor();
+	await finished(page);
+	clean(page);
+});
+
 test("what is approved is shown whole, with hidden characters spelled out", mockOnly, async (t) => {
 	const page = await openPage(t);
 	await say(page, "approve");

@@ -10,11 +10,16 @@ import { inputSize, inputView } from "./tool.js";
 import { clock, count, visible } from "./text.js";
 
 const LABELS = {
-	tool_use: { approve_once: "Approve once", approve_session: "Approve for session", deny: "Deny" },
+	tool_use: {
+		approve_once: "Approve once", approve_session: "Approve for session", approve_command: "Approve the command",
+		approve_file: "Approve the file", approve_folder: "Approve the folder", deny: "Deny",
+	},
 	plan: { approve_once: "Approve the plan", approve_session: "Approve for session", deny: "Keep planning" },
 };
 const DECIDED = {
 	approve_once: "Approved once", approve_session: "Approved for this session", deny: "Denied",
+	approve_command: "Command approved for this session", approve_file: "File approved for this session",
+	approve_folder: "Folder approved for this session",
 	answer: "Answered", expired: "Not answered", canceled: "No longer needed",
 	auto_approved: "Approved without asking", auto_denied: "Denied without asking",
 };
@@ -78,16 +83,33 @@ function approvalBody(card, item, send, whole) {
 	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region",
 		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, inputView(item.input));
 	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
+	const covers = new Map(item.remembers.map(({ decision, words }) => [decision, words]));
 	const options = item.options.map(optionOf).filter((option) => option.id !== "");
-	const list = options.length > 0 ? options : Object.keys(LABELS.tool_use).map((id) => ({ id, label: null }));
+	/* What covers more than this call can be chosen when it was said what it covers. */
+	const list = (options.length > 0 ? options : [{ id: "deny", label: null }])
+		.filter(({ id }) => id === "approve_once" || !id.startsWith("approve_") || covers.has(id));
 	card.buttons = list.map(({ id, label }) => h("button", {
 		type: "button",
 		class: id === "deny" ? "button danger-quiet" : id === "approve_once" ? "button primary" : "button",
 		"data-decision": id,
+		"aria-describedby": covers.has(id) ? `${item.requestId}-${id}` : null,
+		onkeydown: heldPressesNothing,
 		onclick: () => send({ decision: id }),
 	}, labels[id] ?? visible(label ?? id)));
 	return [message, box, item.part ? partNote(card, item, box, whole) : h("p", { class: "quiet" }, `Complete input: ${size}`),
-		h("div", { class: "input-row" }, ...card.buttons)];
+		...coverNotes(item, list, labels, covers), h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* A key that was held since before the button had the focus says nothing about it. */
+function heldPressesNothing(event) {
+	if (event.repeat && (event.key === "Enter" || event.key === " "))
+		event.preventDefault();
+}
+
+/* What each choice covers from now on, before it is chosen. */
+function coverNotes(item, list, labels, covers) {
+	return list.filter(({ id }) => covers.has(id)).map(({ id }) => h("p", { class: "input-covers", id: `${item.requestId}-${id}` },
+		h("strong", null, labels[id] ?? visible(id)), `, from now on in this session: ${visible(covers.get(id))}`));
 }
 
 /* What is shown of a large input, and the button that shows all of it. */
@@ -239,7 +261,9 @@ function drawClosed(card, item, hadFocus) {
 	card.el.className = denied ? "input is-closed is-denied" : "input is-closed";
 	card.el.removeAttribute("aria-label");
 	card.buttons = [];
-	card.el.replaceChildren(h("details", null, head, message, inputView(item.input)));
+	const covers = item.covers === null ? null
+		: h("p", { class: "input-covers" }, `Not asked for any more in this session: ${visible(item.covers)}`);
+	card.el.replaceChildren(h("details", null, head, message, covers, inputView(item.input)));
 	if (hadFocus)
 		card.el.dispatchEvent(new CustomEvent("karta-answered", { bubbles: true }));
 }

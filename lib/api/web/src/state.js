@@ -16,7 +16,7 @@
  *     tool      {id, name, input, state, output, isError, awaits, items}; awaits is the
  *               request an approval of this call waits for, or null
  *               state: pending, running, completed, failed, cancelled, rejected, ended
- *     input     {requestId, inputKind, tool, input, part, message, options, questions,
+ *     input     {requestId, inputKind, tool, input, part, message, options, remembers, questions,
  *                expiresAt, decision, by}; decision is null while it waits; part is null, or
  *                {bytes, sha256} of the whole input when `input` has only a part of it
  *     error     {message, code}
@@ -271,8 +271,10 @@ function inputRequired(turn, event, data) {
 		inputKind: word(data.kind) ?? "tool_use", tool: word(data.tool), input: data.tool_input ?? null,
 		part: word(data.tool_input_sha256) === null ? null : { bytes: data.tool_input_bytes, sha256: data.tool_input_sha256 },
 		message: word(data.message), options: Array.isArray(data.options) ? data.options : [],
+		remembers: (Array.isArray(data.remembers) ? data.remembers : [])
+			.filter((r) => typeof r?.decision === "string" && typeof r.words === "string"),
 		questions: Array.isArray(data.questions) ? data.questions : null,
-		expiresAt: data.expires_at ?? null, decision: null, by: null,
+		expiresAt: data.expires_at ?? null, decision: null, by: null, covers: null,
 	};
 	const next = inContainer(turn, event.parent_tool_use_id, (items) =>
 		[...(awaiting(items, item, data.tool_use_id) ?? items), item]);
@@ -291,7 +293,8 @@ function awaiting(items, input, id) {
 function decidedAlone(turn, event, data) {
 	const item = {
 		key: `input:${event.seq}`, kind: "input", requestId: null, inputKind: "tool_use", tool: word(data.tool),
-		input: null, part: null, message: word(data.message), options: [], questions: null, expiresAt: null,
+		input: null, part: null, message: word(data.message), options: [], remembers: [], questions: null, expiresAt: null,
+		covers: word(data.remembers),
 		decision: data.state, by: word(data.by),
 	};
 	return inContainer(turn, event.parent_tool_use_id, (items) => [...items, item]);
@@ -299,7 +302,7 @@ function decidedAlone(turn, event, data) {
 
 function inputResolved(state, data) {
 	const resolve = (items) => mapItem(items, (item) => item.kind === "input" && item.requestId === data.request_id,
-		(item) => ({ ...item, decision: word(data.decision) ?? "answered", by: word(data.by) }));
+		(item) => ({ ...item, decision: word(data.decision) ?? "answered", by: word(data.by), covers: word(data.remembers) }));
 	for (let at = state.turns.length - 1; at >= 0; at--) {
 		const turn = state.turns[at];
 		const found = resolve(turn.items);
