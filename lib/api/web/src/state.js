@@ -17,7 +17,7 @@
  *               request an approval of this call waits for, or null
  *               state: pending, running, completed, failed, cancelled, rejected, ended
  *     input     {requestId, inputKind, tool, input, part, message, options, remembers, questions,
- *                expiresAt, decision, by}; decision is null while it waits; part is null, or
+ *                expiresAt, decision, by, covers}; decision is null while it waits; part is null, or
  *                {bytes, sha256} of the whole input when `input` has only a part of it
  *     error     {message, code}
  *     gap       {first, last}
