@@ -213,18 +213,47 @@ void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release
 	kt_evpipe_begin(&bs->pipe);
 }
 
-void kt_api_releases_log(struct kt_call *c, const struct kt_params *p)
+/* Which log a call wants, until it is known to be there. */
+struct wanted_log {
+	char ref[64], release[KT_ID_MAX];
+};
+
+static void log_found(void *arg, const struct kt_result *r)
 {
+	struct kt_later *l = arg;
+	const struct wanted_log *want = l->data;
 	struct kt_page_of page = { .max_events = SIZE_MAX };
 	bool over, given;
 
-	if (kt_api_wants_stream(c->rq)) {
-		kt_api_build_stream(c, p->value[0], p->value[1]);
+	if (!l->c.ex || r->rc != KT_OK) {
+		kt_api_answered(l, r);
 		return;
 	}
-	if (!kt_api_cursor(c, &page.after, &given) ||
-		!open_log(c, p->value[0], p->value[1], &page.log, &over))
+	kt_exchange_on_close(l->c.ex, NULL, NULL);
+	if (kt_api_wants_stream(l->c.rq)) {
+		kt_api_build_stream(&l->c, want->ref, want->release);
+	} else if (kt_api_cursor(&l->c, &page.after, &given) &&
+		open_log(&l->c, want->ref, want->release, &page.log, &over)) {
+		page.growing = !over;
+		kt_api_page_of_log(&l->c, &page);
+	}
+	kt_api_later_free(l);
+}
+
+void kt_api_releases_log(struct kt_call *c, const struct kt_params *p)
+{
+	struct wanted_log *want;
+	struct kt_later *l;
+
+	if (strlen(p->value[0]) >= sizeof(want->ref) ||
+		strlen(p->value[1]) >= sizeof(want->release)) {
+		kt_api_fail(c, 404, "release_not_found", "there is no such release", NULL);
 		return;
-	page.growing = !over;
-	kt_api_page_of_log(c, &page);
+	}
+	want = kt_calloc(1, sizeof(*want));
+	(void)kt_str_copy(want->ref, sizeof(want->ref), p->value[0]);
+	(void)kt_str_copy(want->release, sizeof(want->release), p->value[1]);
+	l = kt_api_later(c, want, free);
+	kt_control_build_find(
+		c->api->cfg.control, &l->actor, want->ref, want->release, log_found, l);
 }

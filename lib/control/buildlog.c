@@ -235,7 +235,6 @@ void kt_build_free(struct kt_build *b)
 /* --- asking ------------------------------------------------------------------------------ */
 
 struct find {
-	struct kt_op *op;
 	const char *project_id, *word;
 	struct kt_project_row project;
 	struct kt_release_row row;
@@ -243,12 +242,13 @@ struct find {
 
 static enum kt_code find_release(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
-	struct find *f = arg;
-	enum kt_code rc = kt_project_find(tx, f->op, f->project_id, &f->project, err);
+	struct kt_op *op = arg;
+	struct find *f = op->data;
+	enum kt_code rc = kt_project_find(tx, op, f->project_id, &f->project, err);
 
 	if (rc != KT_OK)
 		return rc;
-	return kt_release_find(tx, f->op, &f->project, f->word, &f->row, err);
+	return kt_release_find(tx, op, &f->project, f->word, &f->row, err);
 }
 
 static bool is_build(const struct kt_build *b, const struct kt_project_mem *p, const char *word)
@@ -306,29 +306,48 @@ static enum kt_code open_old(struct kt_control *ctl, const struct kt_release_row
 	return KT_OK;
 }
 
+static void release_found(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	const struct find *f = op->data;
+	struct kt_err why = *err;
+	struct kt_build *b;
+
+	if (rc == KT_OK && !kt_map_get(&op->ctl->builds, f->row.id))
+		rc = open_old(op->ctl, &f->row, &b, &why);
+	kt_op_end(op, rc, &why);
+}
+
+void kt_control_build_find(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *release, kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct kt_project_mem *p = kt_op_project(op, ref);
+	struct find *f = kt_arena_alloc(op->arena, sizeof(*f));
+
+	if (!p)
+		return;
+	if (known_build(ctl, p, release)) {
+		kt_op_end(op, KT_OK, NULL);
+		return;
+	}
+	f->project_id = kt_arena_strdup(op->arena, p->id);
+	f->word = kt_arena_strdup(op->arena, release);
+	op->data = f;
+	kt_op_store(op, false, find_release, release_found);
+}
+
 enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *release, struct kt_evlog **out_log, bool *out_over, struct kt_err *err)
 {
 	struct kt_project_mem *p = kt_index_project(ctl, a->who ? a->who->org_id : "", ref);
-	struct find f = { .word = release };
 	struct kt_build *b;
-	enum kt_code rc = KT_OK;
 
 	if (!p)
 		return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
 	b = known_build(ctl, p, release);
-	if (!b) {
-		/* A row or two: nobody notices that the loop waits for them. */
-		f.op = kt_op_new(ctl, a, NULL, NULL, NULL);
-		f.project_id = p->id;
-		rc = kt_store_do(ctl->store, false, find_release, &f, err);
-		b = rc == KT_OK ? kt_map_get(&ctl->builds, f.row.id) : NULL;
-		if (rc == KT_OK && !b)
-			rc = open_old(ctl, &f.row, &b, err);
-		kt_op_end(f.op, KT_OK, NULL);
-	}
-	if (rc != KT_OK)
-		return rc;
+	if (!b)
+		return kt_fail(err, KT_ENOTFOUND, 0, "no such build");
 	if (!b->log)
 		return kt_fail(
 			err, KT_EIO, 0, "the log of v%lld cannot be read", (long long)b->version);

@@ -252,11 +252,16 @@ void kt_control_release_wait(struct kt_control *ctl, const struct kt_actor *a, c
  * The log of a build: `log` events {"level","text"} and one last `release` event with the release
  * object and, when it failed, "error":{"code","message"}. *out_log stays the control's; it is there
  * while a reader is attached or for KT_BUILD_LOG_MS after the build's end.
- * `release` is an id or "v7". Returns KT_OK, KT_ENOTFOUND, KT_EIO.
+ * `release` is an id or "v7". Only what is built, or was looked for by kt_control_build_find(), is
+ * found. Returns KT_OK, KT_ENOTFOUND, KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a,
 	const char *ref, const char *release, struct kt_evlog **out_log, bool *out_over,
 	struct kt_err *err);
+
+/* Look for a build that ended long ago and open its log; or 404. Nothing is answered but that. */
+void kt_control_build_find(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	const char *release, kt_result_fn fn, void *arg);
 
 /* {"data":[release,...],"has_more"}: newest first, below version `before` (0 = from the newest). */
 void kt_control_releases(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

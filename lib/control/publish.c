@@ -208,15 +208,40 @@ static void published(void *arg, enum kt_code rc, const struct kt_err *err)
 
 /* --- the way through --------------------------------------------------------------------- */
 
-static void end_publish(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
+/* A task: thousands of files perhaps. At the end of the server they stay for its next start. */
+static enum kt_code clean(void *arg, struct kt_err *err)
 {
-	/* The worker did it unless it was never called. */
-	kt_publish_remove_staging(op);
-	if (rc == KT_ECANCEL)
+	(void)err;
+	kt_publish_remove_staging(arg);
+	return KT_OK;
+}
+
+static void cleaned(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	const struct publish *p = op->data;
+
+	(void)rc;
+	(void)err;
+	if (p->rc == KT_ECANCEL)
 		kt_op_fail(
 			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
 	else
-		kt_op_end(op, rc, err);
+		kt_op_end(op, p->rc, &p->err);
+}
+
+static void end_publish(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
+{
+	struct publish *p = op->data;
+
+	p->rc = rc;
+	p->err = *err;
+	/* The worker did it unless it was never called. */
+	if (p->staging)
+		kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, true },
+			clean, cleaned, op);
+	else
+		cleaned(op, KT_OK, NULL);
 }
 
 /* Another project's host name cannot become a preview's. */

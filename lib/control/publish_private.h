@@ -38,6 +38,8 @@ struct publish {
 	int64_t n_files, n_bytes;
 	size_t n_new;
 	char label[64]; /* of a preview */
+	enum kt_code rc; /* it failed with this */
+	struct kt_err err;
 	char counted[KT_ID_MAX]; /* the project in whose `publishing` this one is */
 	struct kt_project_row project;
 	struct kt_release_row row;

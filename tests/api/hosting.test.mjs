@@ -147,6 +147,7 @@ test('every operation answers as the document says', async (t) => {
   assert.equal((await ok(200, c, 'GET', '/v1/audit/verify')).body.ok, true);
   assert.ok(Array.isArray((await ok(200, c, 'GET', '/harnesses.json')).body.harnesses));
   await ok(401, c, 'POST', '/webhooks/github', [], { body: { zen: 'x' }, headers: { 'x-github-event': 'ping' } });
+  await ok(401, c, 'POST', '/webhooks/github/{project_id}', ['proj_x'], { body: { zen: 'x' }, headers: { 'x-github-event': 'ping' } });
 
   // Logins.
   const codes = (await ok(200, c, 'POST', '/v1/device/code', [], { body: { client_name: 'a laptop', scopes: ['read'] } })).body;

@@ -134,6 +134,10 @@ static KT_UNUSED char *log_text(struct rig *r, const char *slug, const char *rel
 	bool over;
 	size_t n;
 
+	struct answer found = { 0 };
+
+	RUN(r, &found, kt_control_build_find(r->ctl, &r->actor, slug, release, on_answer, &found));
+	answer_clear(&found);
 	if (kt_control_build_log(r->ctl, &r->actor, slug, release, &log, &over, &err) != KT_OK)
 		fail_msg("%s", err.msg);
 	rig_turn(r, 1);
