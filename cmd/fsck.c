@@ -25,6 +25,15 @@ static const struct kt_opt opts[] = {
 	KT_OPT_END,
 };
 
+/* A line about what the next start removes, and no finding. */
+static bool is_left(const char *line, size_t len)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	return kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) == KT_OK &&
+		kt_json_bool(doc, "left_over", false);
+}
+
 /* Findings as lines for a person. */
 static void print_text(const struct kt_buf *b)
 {
@@ -38,18 +47,29 @@ static void print_text(const struct kt_buf *b)
 	}
 }
 
+/* The lines that are left over, or those that are not, as members of an array. */
+static void add_lines(struct kt_buf *out, const struct kt_buf *b, bool left)
+{
+	bool first = true;
+
+	for (const char *at = b->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
+		if (is_left(at, (size_t)(lf - at)) != left)
+			continue;
+		if (!first)
+			kt_buf_addc(out, ',');
+		kt_buf_add(out, at, (size_t)(lf - at));
+		first = false;
+	}
+}
+
 static void print_json(const struct kt_buf *b, size_t n)
 {
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(2 * FINDINGS_BYTES);
-	bool first = true;
 
 	kt_clean_addf(&out, "{\"schema_version\":1,\"ok\":%s,\"findings\":[", n ? "false" : "true");
-	for (const char *at = b->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
-		if (!first)
-			kt_buf_addc(&out, ',');
-		kt_buf_add(&out, at, (size_t)(lf - at));
-		first = false;
-	}
+	add_lines(&out, b, false);
+	kt_buf_adds(&out, "],\"left_over\":[");
+	add_lines(&out, b, true);
 	kt_buf_adds(&out, "]}\n");
 	kt_out(out.ptr, out.len);
 }

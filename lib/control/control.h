@@ -366,6 +366,8 @@ KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl, const 
  * complete release a project, digests of every manifest and blob (deep: every byte), versions
  * without unexplained gaps, staging, the audit chain, event logs dense. One finding a line:
  * {"invariant":"I3","object":"...","message":"..."} appended to out (NDJSON); *out_findings counts.
+ * What a killed server has left and the next start removes is a line with "left_over":true, and
+ * not counted.
  */
 KT_MUST_CHECK enum kt_code kt_control_fsck(const char *data_dir, bool deep, struct kt_buf *out,
 	size_t *out_findings, struct kt_err *err);

@@ -354,7 +354,7 @@ enum kt_code kt_fsck_staging(struct kt_fsck *f, struct kt_err *err)
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		KT_AUTOFREE char *object = kt_path_join("tmp", names[i]);
 
-		kt_fsck_say(f, "I4", object, "left over; the next start of the server removes it");
+		kt_fsck_left(f, object);
 	}
 	if (names)
 		kt_fs_names_free(names, n);

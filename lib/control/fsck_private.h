@@ -35,13 +35,19 @@ struct kt_fsck {
 void kt_fsck_say(struct kt_fsck *f, const char *invariant, const char *object, const char *fmt, ...)
 	KT_PRINTF(4, 5);
 
+/*
+ * Add a line about what a server that was killed has left: the next start removes it, so it is no
+ * finding and no damage.
+ */
+void kt_fsck_left(struct kt_fsck *f, const char *object);
+
 /* --- fsck_files.c: what is on disk. Each returns KT_OK also with findings. --------------- */
 
 /* Manifest and files of every release that may be used again; then, deep, every blob. */
 KT_MUST_CHECK enum kt_code kt_fsck_blobs(struct kt_fsck *f, struct kt_err *err);
 /* Trees that are marked complete are what their manifests say. */
 KT_MUST_CHECK enum kt_code kt_fsck_trees(struct kt_fsck *f, struct kt_err *err);
-/* Nothing is left in tmp/. */
+/* What is left in tmp/. */
 KT_MUST_CHECK enum kt_code kt_fsck_staging(struct kt_fsck *f, struct kt_err *err);
 /* May this release be used again: by a rollback, a redeploy, a session? */
 bool kt_fsck_usable(const struct kt_release_row *r);

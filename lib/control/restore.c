@@ -154,7 +154,8 @@ static void on_finding(struct restore *r, const char *line, size_t len)
 	KT_AUTO_JSON cJSON *doc = NULL;
 	const char *invariant, *object;
 
-	if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+	if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK ||
+		kt_json_bool(doc, "left_over", false))
 		return;
 	invariant = kt_json_str_or(doc, "invariant", "?");
 	object = kt_json_str_or(doc, "object", "?");

@@ -11,7 +11,7 @@ start_serve && serve_publish bot || exit 1
 test_expect_success 'in order, while serving and after' '
 	"$KARTA" fsck --data "$SERVE_DATA" >out 2>err && test_empty out && test_grep "is in order" err &&
 	"$KARTA" fsck --data "$SERVE_DATA" --quick --json >out 2>err &&
-	test_json out "d == {\"schema_version\": 1, \"ok\": True, \"findings\": []}" &&
+	test_json out "d == {\"schema_version\": 1, \"ok\": True, \"findings\": [], \"left_over\": []}" &&
 	"$KARTA" fsck --data "$SERVE_DATA" -q >out 2>err && test_empty out && test_empty err &&
 	stop_serve && "$KARTA" fsck --data "$SERVE_DATA"
 '

@@ -150,39 +150,71 @@ static void test_one_key(void **state)
 	answer_clear(&a);
 }
 
+/* A login asked for from an address; out gets its user code. */
+static void ask_from(struct rig *r, struct answer *a, const char *ip, char out[16])
+{
+	const char *doc = "{\"client_name\":\"x\"}";
+	struct kt_actor nobody = { .remote_ip = ip };
+
+	answer_clear(a);
+	kt_control_device_begin(r->ctl, &nobody, doc, strlen(doc), on_answer, a);
+	rig_wait(r, a, 1);
+	ASSERT_STATUS(a, 200);
+	assert_string_equal(kt_json_str(a->doc, "address"), ip);
+	assert_true(kt_str_copy(out, 16, kt_json_str(a->doc, "user_code")));
+}
+
+static bool waits(struct rig *r, struct answer *a, const char *code)
+{
+	RUN(r, a, kt_control_device_show(r->ctl, &r->actor, code, on_answer, a));
+	return a->status == 200;
+}
+
 static void test_bounds(void **state)
 {
 	static const char *const bad[] = { "{}", "{\"client_name\":\"\"}",
+		"{\"client_name\":\" \"}", "{\"client_name\":\"a\\u200bb\"}",
+		"{\"client_name\":\"\\u202eb\"}", "{\"client_name\":\"b \"}",
 		"{\"client_name\":\"x\",\"scopes\":[\"root\"]}", "{\"client_name\":\"x\",\"y\":1}" };
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	struct kt_actor nobody = { 0 };
-	const char *doc = "{\"client_name\":\"x\"}";
-	char ip[32];
+	char ip[64], mine[16], approved[16], first[16] = "", code[16];
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
 		RUN(r, &a, kt_control_device_begin(
 				   r->ctl, &nobody, bad[i], strlen(bad[i]), on_answer, &a));
 		ASSERT_STATUS(&a, 422);
 	}
-	for (int i = 0; i < KT_MAX_DEVICE_CODES; i++) {
-		/* The 51st of one address is refused, what others ask for is not. */
-		if (i % KT_MAX_DEVICE_CODES_PER_IP == 0) {
-			if (i > 0) {
-				RUN(r, &a, kt_control_device_begin(r->ctl, &nobody, doc,
-						   strlen(doc), on_answer, &a));
-				ASSERT_STATUS(&a, 429);
-			}
-			(void)snprintf(ip, sizeof(ip), "192.0.2.%d", i / KT_MAX_DEVICE_CODES_PER_IP);
-			nobody.remote_ip = ip;
-		}
-		answer_clear(&a);
-		kt_control_device_begin(r->ctl, &nobody, doc, strlen(doc), on_answer, &a);
-		rig_wait(r, &a, 1);
-		ASSERT_STATUS(&a, 200);
+	/* Mine waits while others fill what is there for all. */
+	ask_from(r, &a, "192.0.2.200", mine);
+	ask_from(r, &a, "2001:db8::1", approved);
+	RUN(r, &a, kt_control_device_decide(r->ctl, &r->actor, approved, true, on_answer, &a));
+	ASSERT_STATUS(&a, 204);
+	for (int i = 0; i < KT_MAX_DEVICE_CODES + 100; i++) {
+		(void)snprintf(ip, sizeof(ip), "192.0.2.%d", i / (2 * KT_MAX_DEVICE_CODES_PER_IP));
+		ask_from(r, &a, ip, code);
+		if (i == 0)
+			(void)kt_str_copy(first, sizeof(first), code);
+		/* An address has its places; then its oldest goes. */
+		assert_int_equal(waits(r, &a, first), i < KT_MAX_DEVICE_CODES_PER_IP);
+		assert_true(waits(r, &a, code));
 	}
-	RUN(r, &a, kt_control_device_begin(r->ctl, &nobody, doc, strlen(doc), on_answer, &a));
-	ASSERT_STATUS(&a, 429);
+	/* Of one /64 there are no more. */
+	ask_from(r, &a, "2001:db8:0:1::1", first);
+	for (int i = 0; i < KT_MAX_DEVICE_CODES_PER_IP; i++) {
+		(void)snprintf(ip, sizeof(ip), "2001:db8:0:1::%x", i + 2);
+		ask_from(r, &a, ip, code);
+	}
+	assert_false(waits(r, &a, first));
+	/* All is full: those go whose address has most. */
+	for (int i = 0; i < KT_MAX_DEVICE_CODES; i++) {
+		(void)snprintf(ip, sizeof(ip), "198.51.%d.%d", i / 10 / 200, i / 10 % 200);
+		ask_from(r, &a, ip, code);
+	}
+	assert_true(r->ctl->devices.len <= KT_MAX_DEVICE_CODES);
+	assert_true(waits(r, &a, mine));
+	assert_true(waits(r, &a, code));
 	RUN(r, &a, kt_control_device_poll(r->ctl, &nobody, "{\"device_code\":\"x\"}", 19, on_answer,
 			   &a));
 	assert_string_equal(a.code, "expired_token");
