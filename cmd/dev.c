@@ -88,6 +88,8 @@ static const struct kt_opt opts[] = {
 struct dev {
 	const struct kt_ctx *ctx;
 	struct kt_spawner *spawner;
+	struct kt_budget *budget;
+	size_t max_fds;
 	struct kt_loop *loop;
 	struct kt_sessions *sessions;
 	struct kt_api *api;
@@ -249,14 +251,21 @@ static enum kt_code trust_folder(struct dev *d, const struct dev_args *a, struct
 
 static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct kt_err *err)
 {
+	struct kt_budget_config bc;
 	struct kt_http_config hc;
 	struct kt_api_config ac = {
 		.pages = kt_pages, .version = KT_VERSION, .sessions = d->sessions
 	};
 	enum kt_code rc;
 
+	kt_budget_config_init(&bc);
+	ac.budget = d->budget = kt_budget_new(&bc);
 	d->api = kt_api_new(&ac);
 	kt_http_config_init(&hc);
+	kt_http_config_files(&hc, d->max_fds);
+	hc.budget = d->budget;
+	hc.spool = kt_api_spool;
+	hc.spool_arg = d->api;
 	rc = kt_http_server_new(d->loop, &hc, kt_api_handle, d->api, &d->http, err);
 	if (rc == KT_OK)
 		rc = kt_http_serve(d->http, &d->sockets, err);
@@ -344,6 +353,7 @@ static void finish(struct dev *d)
 	kt_http_server_free(d->http);
 	kt_api_free(d->api);
 	kt_sessions_free(d->sessions);
+	kt_budget_free(d->budget);
 	for (size_t i = 0; i < KT_ARRAY_LEN(d->signals); i++)
 		kt_signal_free(d->signals[i]);
 	kt_spawner_free(d->spawner);
@@ -406,6 +416,8 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		rc = kt_dev_data_dir(dir, &d.data_dir, err);
 	if (rc == KT_OK)
 		rc = kt_spawner_start(&d.spawner, err);
+	/* After it, so that harnesses have the limit that they would have by hand. */
+	d.max_fds = kt_fd_raise_limit();
 	if (rc == KT_OK)
 		rc = serve(&d, a, dir, chat, err);
 	status = d.chat_status;

@@ -87,6 +87,8 @@ struct server {
 	struct kt_serve_settings *settings;
 	const struct kt_serve_conf *conf;
 	struct kt_spawner *spawner;
+	struct kt_budget *budget;
+	size_t max_fds;
 	struct kt_loop *loop;
 	struct kt_control *control;
 	struct kt_sessions *sessions;
@@ -398,6 +400,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 {
 	struct kt_http_config hc;
 	struct kt_api_config ac = {
+		.budget = s->budget,
 		.sessions = s->sessions,
 		.pages = kt_pages,
 		.version = KT_VERSION,
@@ -413,6 +416,8 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 
 	s->api = kt_api_new(&ac);
 	kt_http_config_init(&hc);
+	kt_http_config_files(&hc, s->max_fds);
+	hc.budget = s->budget;
 	hc.spool = kt_api_spool;
 	hc.spool_arg = s->api;
 	hc.drain_ms = s->conf->drain_ms;
@@ -505,6 +510,7 @@ static void tell_start(const struct server *s)
 
 static enum kt_code start(struct server *s, struct kt_err *err)
 {
+	struct kt_budget_config bc;
 	enum kt_code rc = find_self(s, err);
 
 	if (rc == KT_OK && !s->args->init_only)
@@ -522,6 +528,8 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 	if (rc != KT_OK || s->args->init_only)
 		return rc;
 	s->upload_dir = kt_path_join(s->conf->data, "tmp");
+	kt_budget_config_init(&bc);
+	s->budget = kt_budget_new(&bc);
 	rc = start_signals(s, err);
 	if (rc == KT_OK)
 		rc = start_sessions(s, err);
@@ -540,6 +548,7 @@ static void finish(struct server *s)
 	kt_control_free(s->control);
 	/* Answers that never came are let go of when nobody can give them any more. */
 	kt_api_free(s->api);
+	kt_budget_free(s->budget);
 	for (size_t i = 0; i < KT_ARRAY_LEN(s->signals); i++)
 		kt_signal_free(s->signals[i]);
 	kt_spawner_free(s->spawner);
@@ -583,6 +592,8 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	/* Keys and configuration are in memory: no core dump, no debugger of another user. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	rc = kt_spawner_start(&s.spawner, err);
+	/* After it, so that harnesses have the limit that they would have by hand. */
+	s.max_fds = kt_fd_raise_limit();
 	if (rc == KT_OK)
 		rc = damaged_here(start(&s, err), err);
 	if (rc == KT_OK && !s.args->init_only) {

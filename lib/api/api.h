@@ -27,6 +27,7 @@ struct kt_api_config {
 	struct kt_sessions *sessions; /* BORROWS */
 	const struct kt_asset *pages; /* path, type, bytes; ends with a NULL path. BORROWS */
 	const char *version; /* of karta */
+	struct kt_budget *budget; /* that of the HTTP server, or NULL. BORROWS */
 	bool any_host; /* take any Host header; false: loopback names only (DNS rebinding) */
 
 	/* A hosting server; everything below counts only then. Strings are BORROWED. */
@@ -53,8 +54,8 @@ void kt_api_free(struct kt_api *api);
 /* The handler for kt_http_server_new(); arg is the kt_api. */
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq);
 /*
- * For kt_http_config.spool (with arg = the kt_api, before it): who may publish sends the archive
- * into a file, others are refused before they sent it.
+ * For kt_http_config.spool (with arg = the kt_api): looks at the key before a body is read, says
+ * how long that of a route may be, and sends archives into a file.
  */
 enum kt_spool_answer kt_api_spool(
 	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out);

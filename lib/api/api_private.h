@@ -13,6 +13,7 @@
 struct kt_table {
 	struct kt_route *routes;
 	unsigned *scopes; /* enum kt_scope that the route of the same index needs; 0 = none */
+	int64_t *max_body; /* bytes that its body may have */
 	size_t n;
 };
 
@@ -85,6 +86,13 @@ void kt_api_host_release(struct kt_api *api);
  * Answers 401, 403, 503 itself and returns false.
  */
 KT_MUST_CHECK bool kt_api_authorize(struct kt_call *c, unsigned scopes);
+/* False when a limit of what may be in flight refused: answers 429 or 503, naming it. */
+KT_MUST_CHECK bool kt_api_fits(struct kt_call *c, enum kt_budget_limit limit);
+/*
+ * What is kept for the call counts for this organization and key from now on (NULL on a local
+ * server). Answers 429 or 503 itself and returns false when they have too much in flight.
+ */
+KT_MUST_CHECK bool kt_api_count(struct kt_call *c, const char *org, const char *key);
 /* The project of a place, into c->by->target. Answers 404 itself and returns false. */
 KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);
 /* The project `ref` of the caller's organization. Answers 404 itself and returns false. */

@@ -48,6 +48,27 @@ static bool unauthorized(struct kt_call *c)
 	return false;
 }
 
+bool kt_api_fits(struct kt_call *c, enum kt_budget_limit limit)
+{
+	struct kt_budget_refusal r;
+	char retry[16];
+
+	if (limit == KT_BUDGET_FITS)
+		return true;
+	kt_budget_refused(c->api->cfg.budget, limit, &r);
+	(void)snprintf(retry, sizeof(retry), "%d", r.retry_after_s);
+	kt_exchange_header(c->ex, "Retry-After", retry);
+	kt_api_fail(c, r.status, r.code, r.text, NULL);
+	return false;
+}
+
+bool kt_api_count(struct kt_call *c, const char *org, const char *key)
+{
+	const char *address = c->by ? c->by->peer : c->rq->peer;
+
+	return kt_api_fits(c, kt_exchange_admit(c->ex, org, key, address));
+}
+
 bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 {
 	const char *bearer = bearer_of(c->rq);
@@ -77,7 +98,7 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		kt_api_fail(c, 403, "forbidden", detail, NULL);
 		return false;
 	}
-	return true;
+	return kt_api_count(c, c->by->who.org_id, c->by->who.key_id);
 }
 
 static bool no_project(struct kt_call *c)

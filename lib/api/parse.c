@@ -12,6 +12,7 @@
 
 struct kt_parse {
 	struct kt_work work;
+	struct kt_hold hold; /* of the copy and the tree */
 	struct kt_api *api;
 	struct kt_loop *loop;
 	struct kt_exchange *ex; /* NULL once the client has left */
@@ -32,6 +33,7 @@ static void parse_free(struct kt_parse *p)
 		p->next->prev = p->prev;
 	cJSON_Delete(p->doc);
 	free(p->text);
+	kt_hold_release(&p->hold);
 	free(p);
 }
 
@@ -91,6 +93,13 @@ bool kt_api_parse_ahead(struct kt_call *c)
 	if (c->parsed || rq->body_len <= KT_MAX_LOOP_BYTES)
 		return false;
 	p = kt_calloc(1, sizeof(*p));
+	kt_hold_like(&p->hold, kt_exchange_hold(c->ex));
+	/* The copy, and the tree, whose strings are not longer than it. */
+	if (!kt_api_fits(c, kt_hold_more(&p->hold, 2 * rq->body_len))) {
+		kt_hold_release(&p->hold);
+		free(p);
+		return true;
+	}
 	p->api = c->api;
 	p->loop = kt_sessions_loop(c->api->cfg.sessions);
 	p->ex = c->ex;
@@ -102,8 +111,7 @@ bool kt_api_parse_ahead(struct kt_call *c)
 	c->api->parses = p;
 	p->work.run = run;
 	p->work.done = done;
-	/* The copy, and the tree, whose strings are not longer than it. */
-	p->work.bytes = 2 * p->len;
+	p->work.bytes = p->hold.bytes;
 	if (kt_work_start(p->loop, KT_WORK_SHORT, org, &p->work, &err) != KT_OK) {
 		parse_free(p);
 		kt_exchange_header(c->ex, "Retry-After", "1");

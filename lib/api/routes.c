@@ -95,23 +95,29 @@ ROUTE(device_get)
 ROUTE(device_decide)
 ROUTE(github)
 
+/* The largest body of a route; SMALL where no other is named. */
+#define SMALL KT_MAX_HTTP_SMALL_BODY_BYTES
+#define DOCUMENT KT_MAX_HTTP_DOCUMENT_BYTES
+#define LARGE KT_MAX_HTTP_BODY_BYTES
+
 struct rule {
 	struct kt_route route;
 	unsigned scope; /* needed on a hosting server; exact: admin does not imply write */
 	unsigned where;
+	int64_t max_body; /* 0 = SMALL */
 };
 
 /* clang-format off */
 static const struct rule rules[] = {
-	{ { KT_POST, S, route_sessions_create, "createSession" }, WRITE, EVERY },
+	{ { KT_POST, S, route_sessions_create, "createSession" }, WRITE, EVERY, LARGE },
 	{ { KT_GET, S, route_sessions_list, "listSessions" }, READ, EVERY },
 	{ { KT_GET, S "/{session_id}", route_sessions_get, "getSession" }, READ, EVERY },
 	{ { KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" }, WRITE, EVERY },
-	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY },
+	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY, LARGE },
 	{ { KT_GET, S "/{session_id}/inputs/{request_id}", route_inputs_get, "getInput" },
 		READ, EVERY },
 	{ { KT_PUT, S "/{session_id}/inputs/{request_id}", route_inputs_put, "resolveInput" },
-		WRITE, EVERY },
+		WRITE, EVERY, LARGE },
 	{ { KT_GET, S "/{session_id}/approvals", route_approvals_list, "listApprovals" }, READ, EVERY },
 	{ { KT_DELETE, S "/{session_id}/approvals", route_approvals_clear, "revokeApprovals" },
 		WRITE, EVERY },
@@ -128,34 +134,34 @@ static const struct rule rules[] = {
 	{ { KT_GET, "/harnesses.json", route_harnesses, "getHarnesses" }, OPEN, HOST },
 	/* Projects and releases. */
 	{ { KT_GET, "/agent_projects", route_projects_list, "listProjects" }, READ, HOST },
-	{ { KT_POST, "/agent_projects", route_projects_create, "createProject" }, WRITE, HOST },
+	{ { KT_POST, "/agent_projects", route_projects_create, "createProject" }, WRITE, HOST, DOCUMENT },
 	{ { KT_GET, P, route_projects_get, "getProject" }, READ, HOST },
-	{ { KT_PATCH, P, route_projects_change, "changeProject" }, WRITE, HOST },
+	{ { KT_PATCH, P, route_projects_change, "changeProject" }, WRITE, HOST, DOCUMENT },
 	{ { KT_DELETE, P, route_projects_delete, "deleteProject" }, ADMIN, HOST },
 	{ { KT_GET, P "/refs", route_refs_list, "listRefs" }, PUSHER, HOST },
 	{ { KT_DELETE, P "/refs", route_refs_delete, "deleteRef" }, WRITE, HOST },
-	{ { KT_POST, P "/releases", route_releases_publish, "publishRelease" }, WRITE, HOST },
-	{ { KT_PUT, P "/releases", route_releases_publish, "uploadRelease" }, WRITE, HOST },
+	{ { KT_POST, P "/releases", route_releases_publish, "publishRelease" }, WRITE, HOST, LARGE },
+	{ { KT_PUT, P "/releases", route_releases_publish, "uploadRelease" }, WRITE, HOST, LARGE },
 	{ { KT_GET, P "/releases", route_releases_list, "listReleases" }, READ, HOST },
 	{ { KT_GET, V, route_releases_get, "getRelease" }, PUSHER, HOST },
 	{ { KT_GET, V "/manifest", route_releases_manifest, "getManifest" }, READ, HOST },
 	{ { KT_GET, V "/archive", route_releases_archive, "getArchive" }, READ, HOST },
 	{ { KT_GET, V "/log", route_releases_log, "readBuildLog" }, PUSHER, HOST },
-	{ { KT_POST, V "/activate", route_releases_activate, "activateRelease" }, WRITE, HOST },
-	{ { KT_POST, P "/activate", route_projects_activate, "activateVersion" }, WRITE, HOST },
-	{ { KT_POST, P "/rollback", route_projects_rollback, "rollBack" }, ADMIN, HOST },
-	{ { KT_PUT, P "/pin", route_projects_pin, "pinProject" }, ADMIN, HOST },
+	{ { KT_POST, V "/activate", route_releases_activate, "activateRelease" }, WRITE, HOST, DOCUMENT },
+	{ { KT_POST, P "/activate", route_projects_activate, "activateVersion" }, WRITE, HOST, DOCUMENT },
+	{ { KT_POST, P "/rollback", route_projects_rollback, "rollBack" }, ADMIN, HOST, DOCUMENT },
+	{ { KT_PUT, P "/pin", route_projects_pin, "pinProject" }, ADMIN, HOST, DOCUMENT },
 	{ { KT_DELETE, P "/pin", route_projects_unpin, "unpinProject" }, ADMIN, HOST },
-	{ { KT_POST, P "/deploys", route_deploys_create, "createDeploy" }, WRITE, HOST },
+	{ { KT_POST, P "/deploys", route_deploys_create, "createDeploy" }, WRITE, HOST, LARGE },
 	{ { KT_GET, P "/deploys/{version}", route_deploys_get, "getDeploy" }, PUSHER, HOST },
 	{ { KT_GET, P "/deploys/{version}/log", route_releases_log, "readDeployLog" }, PUSHER, HOST },
 	{ { KT_GET, P "/config", route_config_get, "getConfig" }, READ, HOST },
-	{ { KT_PATCH, P "/config", route_config_change, "changeConfig" }, WRITE, HOST },
+	{ { KT_PATCH, P "/config", route_config_change, "changeConfig" }, WRITE, HOST, LARGE },
 	{ { KT_GET, P "/logs", route_logs, "readLogs" }, READ, HOST },
 	/* Keys, audit, signing in. */
 	{ { KT_GET, "/v1/whoami", route_whoami, "whoAmI" }, ANY_KEY, HOST },
 	{ { KT_GET, "/v1/keys", route_keys_list, "listKeys" }, READ, HOST },
-	{ { KT_POST, "/v1/keys", route_keys_create, "createKey" }, ADMIN, HOST },
+	{ { KT_POST, "/v1/keys", route_keys_create, "createKey" }, ADMIN, HOST, DOCUMENT },
 	{ { KT_DELETE, "/v1/keys/{key_id}", route_keys_revoke, "revokeKey" }, ANY_KEY, HOST },
 	{ { KT_GET, "/v1/audit", route_audit_list, "listAudit" }, ADMIN, HOST },
 	{ { KT_GET, "/v1/audit/verify", route_audit_verify, "verifyAudit" }, ADMIN, HOST },
@@ -163,8 +169,8 @@ static const struct rule rules[] = {
 	{ { KT_POST, "/v1/device/token", route_device_token, "pollDevice" }, OPEN, HOST },
 	{ { KT_GET, "/v1/device/{user_code}", route_device_get, "getDevice" }, ADMIN, HOST },
 	{ { KT_POST, "/v1/device/{user_code}", route_device_decide, "decideDevice" }, ADMIN, HOST },
-	{ { KT_POST, "/webhooks/github", route_github, "receiveGithub" }, OPEN, HOST },
-	{ { KT_POST, "/webhooks/github/{project_id}", route_github, "receiveGithubOf" }, OPEN, HOST },
+	{ { KT_POST, "/webhooks/github", route_github, "receiveGithub" }, OPEN, HOST, LARGE },
+	{ { KT_POST, "/webhooks/github/{project_id}", route_github, "receiveGithubOf" }, OPEN, HOST, LARGE },
 };
 /* clang-format on */
 
@@ -173,11 +179,13 @@ static void make_table(struct kt_table *t, unsigned where)
 {
 	t->routes = kt_calloc(KT_ARRAY_LEN(rules), sizeof(*t->routes));
 	t->scopes = kt_calloc(KT_ARRAY_LEN(rules), sizeof(*t->scopes));
+	t->max_body = kt_calloc(KT_ARRAY_LEN(rules), sizeof(*t->max_body));
 	for (size_t i = 0; i < KT_ARRAY_LEN(rules); i++) {
 		if (!(rules[i].where & where))
 			continue;
 		t->routes[t->n] = rules[i].route;
-		t->scopes[t->n++] = rules[i].scope;
+		t->scopes[t->n] = rules[i].scope;
+		t->max_body[t->n++] = rules[i].max_body ? rules[i].max_body : SMALL;
 	}
 }
 
@@ -213,8 +221,10 @@ void kt_api_free(struct kt_api *api)
 	kt_api_host_release(api);
 	free(api->own.routes);
 	free(api->own.scopes);
+	free(api->own.max_body);
 	free(api->project.routes);
 	free(api->project.scopes);
+	free(api->project.max_body);
 	free(api);
 }
 
@@ -232,21 +242,24 @@ static bool is_json_type(const char *type)
 		(type[len] == '\0' || strchr("; \t", type[len]));
 }
 
-/* Every Content-Type counts: a second one must not slip past behind the first. */
+/* A body is JSON and says so. Every Content-Type counts: a second one must not slip past. */
 static bool admit_type(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
+	bool said = false, other = false;
 
-	for (size_t i = 0; i < rq->n_headers && rq->body_len; i++) {
+	for (size_t i = 0; i < rq->n_headers; i++) {
 		const struct kt_header *h = &rq->headers[i];
 
-		if (kt_str_eq(h->name, "content-type") && !is_json_type(h->value)) {
-			kt_api_fail(c, 415, "unsupported_media_type",
-				"send Content-Type: application/json", NULL);
-			return false;
-		}
+		if (!kt_str_eq(h->name, "content-type"))
+			continue;
+		said = true;
+		other = other || !is_json_type(h->value);
 	}
-	return true;
+	if (said && !other)
+		return true;
+	kt_api_fail(c, 415, "unsupported_media_type", "send Content-Type: application/json", NULL);
+	return false;
 }
 
 static void not_found(struct kt_call *c, unsigned allow)
@@ -272,8 +285,8 @@ static bool reads_json(const struct kt_route *r)
 /* --- a local server ---------------------------------------------------------------------- */
 
 /*
- * Answers the call itself and returns false when it must go no further. Every Origin and
- * Content-Type counts: a second one must not slip past behind the first.
+ * Answers the call itself and returns false when it must go no further. Every Origin counts: a
+ * second one must not slip past behind the first.
  */
 static bool admit(struct kt_call *c)
 {
@@ -294,7 +307,7 @@ static bool admit(struct kt_call *c)
 			return false;
 		}
 	}
-	return admit_type(c);
+	return true;
 }
 
 static const char *project_name(struct kt_call *c)
@@ -335,96 +348,91 @@ static int strip_project(struct kt_call *c, char *out, size_t size)
 	return 1;
 }
 
-static void handle_local(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
-{
-	const struct kt_request *rq = kt_exchange_request(ex);
-	struct kt_call c = { api, ex, rq, false, NULL, parsed };
-	struct kt_request rewritten = *rq;
-	const struct kt_table *t = &api->own;
-	const struct kt_route *r;
+/* A request on its way to its route. */
+struct way {
+	struct kt_caller by;
+	struct kt_place place; /* of a hosting server */
+	char path[1024]; /* of a local one, when it was rewritten */
 	struct kt_params params;
-	char path[1024], scratch[512];
-	unsigned allow = 0;
+	char scratch[512];
+	const struct kt_route *route; /* NULL when there is none */
+	unsigned scope, allow;
+	int64_t max_body;
+};
+
+static void find_route(
+	struct way *way, const struct kt_table *t, const struct kt_request *rq, const char *path)
+{
+	struct kt_request rewritten = *rq;
+
+	rewritten.path = path;
+	way->route = kt_route_find(t->routes, t->n, &rewritten, &way->params, way->scratch,
+		sizeof(way->scratch), &way->allow);
+	if (!way->route)
+		return;
+	way->scope = t->scopes[way->route - t->routes];
+	way->max_body = t->max_body[way->route - t->routes];
+}
+
+static bool find_local(struct kt_call *c, struct way *way)
+{
+	const struct kt_request *rq = c->rq;
 	int stripped;
 
-	if (!admit(&c))
-		return;
-	stripped = strlen(rq->path) < sizeof(path) ? strip_project(&c, path, sizeof(path)) : 0;
+	if (!admit(c) || !kt_api_count(c, NULL, NULL))
+		return false;
+	stripped = strlen(rq->path) < sizeof(way->path)
+		? strip_project(c, way->path, sizeof(way->path))
+		: 0;
 	if (stripped < 0) {
-		kt_api_fail(&c, 404, "project_not_found", "there is no such project here", NULL);
-		return;
+		kt_api_fail(c, 404, "project_not_found", "there is no such project here", NULL);
+		return false;
 	}
-	if (stripped) {
-		c.project = true;
-		rewritten.path = path;
-		t = &api->project;
-	}
-	r = kt_route_find(t->routes, t->n, &rewritten, &params, scratch, sizeof(scratch), &allow);
-	if (r) {
-		if (!reads_json(r) || !kt_api_parse_ahead(&c))
-			r->fn(&c, ex, rq, &params);
-	} else if (allow || !kt_api_page(&c, NULL)) {
-		not_found(&c, allow);
-	}
+	c->project = stripped;
+	way->scope = OPEN;
+	find_route(way, stripped ? &c->api->project : &c->api->own, rq,
+		stripped ? way->path : rq->path);
+	return true;
 }
 
 /* --- a hosting server -------------------------------------------------------------------- */
 
-/* A request on its way to its route. */
-struct way {
-	struct kt_caller by;
-	struct kt_place place;
-	struct kt_params params;
-	char scratch[512];
-	const struct kt_route *route;
-	unsigned scope, allow;
-};
-
-/* Host, Origin, path; false when the call was answered. route is NULL when there is none. */
-static bool find_way(struct kt_call *c, struct way *way)
+static bool find_hosted(struct kt_call *c, struct way *way)
 {
-	struct kt_request rewritten = *c->rq;
-	const struct kt_table *t;
-
 	c->by = &way->by;
 	if (!kt_api_place(c, &way->place))
 		return false;
-	t = way->place.kind == KT_PLACE_OWN ? &c->api->own : &c->api->project;
+	kt_exchange_stranger(c->ex, way->by.peer);
 	c->project = way->place.kind == KT_PLACE_REF || way->place.kind == KT_PLACE_PATH;
-	rewritten.path = way->place.path;
-	way->route = kt_route_find(t->routes, t->n, &rewritten, &way->params, way->scratch,
-		sizeof(way->scratch), &way->allow);
-	if (!way->route)
-		return true;
-	way->scope = t->scopes[way->route - t->routes];
+	find_route(way, way->place.kind == KT_PLACE_OWN ? &c->api->own : &c->api->project, c->rq,
+		way->place.path);
 	return true;
+}
+
+/* --- both -------------------------------------------------------------------------------- */
+
+/*
+ * Host, Origin, path, key, scopes, project: all that can be said before the body. False when the
+ * call was answered.
+ */
+static bool find_way(struct kt_call *c, struct way *way)
+{
+	bool hosted = c->api->cfg.control;
+
+	if (!(hosted ? find_hosted(c, way) : find_local(c, way)))
+		return false;
+	if (!way->route) {
+		if (way->allow || !kt_api_page(c, hosted ? &way->place : NULL))
+			not_found(c, way->allow);
+		return false;
+	}
+	return !hosted || way->scope == OPEN ||
+		(kt_api_authorize(c, way->scope) && kt_api_resolve(c, &way->place));
 }
 
 bool kt_api_is_publish(const struct kt_route *r)
 {
 	return r->fn == route_releases_publish;
-}
-
-static void handle_hosted(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
-{
-	const struct kt_request *rq = kt_exchange_request(ex);
-	struct kt_call c = { api, ex, rq, false, NULL, parsed };
-	struct way way = { .allow = 0 };
-
-	if (!find_way(&c, &way))
-		return;
-	if (!way.route) {
-		if (way.allow || !kt_api_page(&c, &way.place))
-			not_found(&c, way.allow);
-		return;
-	}
-	if (way.scope != OPEN &&
-		(!kt_api_authorize(&c, way.scope) || !kt_api_resolve(&c, &way.place)))
-		return;
-	if (!kt_api_is_publish(way.route) && !admit_type(&c))
-		return;
-	if (!reads_json(way.route) || !kt_api_parse_ahead(&c))
-		way.route->fn(&c, ex, rq, &way.params);
 }
 
 /* True when the body is small and JSON: it can stay in memory. */
@@ -438,40 +446,51 @@ static bool is_small_document(const struct kt_request *rq)
 		kt_str_int64(length, 0, KT_MAX_HTTP_BODY_BYTES, &n);
 }
 
+static enum kt_spool_answer spool_publish(struct kt_call *c, struct kt_spool *out)
+{
+	const struct kt_api_config *cfg = &c->api->cfg;
+
+	if (c->api->draining) {
+		kt_exchange_header(c->ex, "Retry-After", "5");
+		kt_api_fail(c, 503, "draining", "the server is shutting down", NULL);
+		return KT_SPOOL_ANSWERED;
+	}
+	if (is_small_document(c->rq) || !cfg->upload_dir)
+		return KT_SPOOL_MEMORY;
+	out->dir = cfg->upload_dir;
+	out->max_bytes = cfg->max_archive_bytes;
+	return KT_SPOOL_FILE;
+}
+
 enum kt_spool_answer kt_api_spool(
 	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out)
 {
-	struct kt_api *api = arg;
-	struct kt_call c = { api, ex, rq, false, NULL, NULL };
+	struct kt_call c = { arg, ex, rq, false, NULL, NULL };
 	struct way way = { .allow = 0 };
 
-	/* Only a publish has the slash in it; everything else need not be looked at twice. */
-	if (!api->cfg.control || !strstr(rq->path, "/releases"))
-		return KT_SPOOL_MEMORY;
 	if (!find_way(&c, &way))
 		return KT_SPOOL_ANSWERED;
-	if (!way.route || !kt_api_is_publish(way.route))
+	out->max_bytes = way.max_body;
+	if (kt_api_is_publish(way.route))
+		return spool_publish(&c, out);
+	/* A chunked body may turn out to be none, which needs no type. */
+	if (kt_request_header(rq, "transfer-encoding") || admit_type(&c))
 		return KT_SPOOL_MEMORY;
-	if (!kt_api_authorize(&c, way.scope))
-		return KT_SPOOL_ANSWERED;
-	if (api->draining) {
-		kt_exchange_header(ex, "Retry-After", "5");
-		kt_api_fail(&c, 503, "draining", "the server is shutting down", NULL);
-		return KT_SPOOL_ANSWERED;
-	}
-	if (is_small_document(rq) || !api->cfg.upload_dir)
-		return KT_SPOOL_MEMORY;
-	out->dir = api->cfg.upload_dir;
-	out->max_bytes = api->cfg.max_archive_bytes;
-	return KT_SPOOL_FILE;
+	return KT_SPOOL_ANSWERED;
 }
 
 void kt_api_handle_parsed(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
 {
-	if (api->cfg.control)
-		handle_hosted(api, ex, parsed);
-	else
-		handle_local(api, ex, parsed);
+	const struct kt_request *rq = kt_exchange_request(ex);
+	struct kt_call c = { api, ex, rq, false, NULL, parsed };
+	struct way way = { .allow = 0 };
+
+	if (!find_way(&c, &way))
+		return;
+	if (rq->body_len && !kt_api_is_publish(way.route) && !admit_type(&c))
+		return;
+	if (!reads_json(way.route) || !kt_api_parse_ahead(&c))
+		way.route->fn(&c, ex, rq, &way.params);
 }
 
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct code_info {
 	const char *name;
@@ -74,6 +75,18 @@ static void format(char *tmp, size_t size, const char *fmt, va_list ap)
 	make_one_line(tmp);
 }
 
+const char *kt_strerror(int sys, char *buf, size_t size)
+{
+	const char *text = strerror_r(sys, buf, size);
+	struct rlimit r;
+
+	if (sys != EMFILE || getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return text;
+	snprintf(buf, size, "too many open files (LimitNOFILE, 'ulimit -n' is %llu)",
+		(unsigned long long)r.rlim_cur);
+	return buf;
+}
+
 /* What the last kt_fail() of this thread returned: all that is known to a caller without a kt_err.
  */
 static _Thread_local enum kt_code last_code = KT_EINTERNAL;
@@ -84,6 +97,9 @@ enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char 
 	int saved = errno;
 	va_list ap;
 
+	/* Descriptors are there again when somebody else has let go of some. */
+	if (code == KT_EIO && (sys == EMFILE || sys == ENFILE))
+		code = KT_EUNAVAIL;
 	last_code = code;
 	if (!err)
 		return code;
@@ -91,7 +107,7 @@ enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char 
 	format(tmp, sizeof(tmp), fmt, ap);
 	va_end(ap);
 	if (sys > 0)
-		snprintf(tail, sizeof(tail), ": %s", strerror_r(sys, buf, sizeof(buf)));
+		snprintf(tail, sizeof(tail), ": %s", kt_strerror(sys, buf, sizeof(buf)));
 	err->code = code;
 	err->sys = sys;
 	err->hint[0] = '\0';

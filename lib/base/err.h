@@ -44,9 +44,12 @@ struct kt_err {
 		KT_OK, 0, "", ""                                                                   \
 	}
 
+/* Text of an errno, in buf or static; that of EMFILE says what the limit is and who sets it. */
+const char *kt_strerror(int sys, char *buf, size_t size);
+
 /*
  * Fill err (NULL allowed) and return code. When sys is an errno (> 0) its text is appended
- * after ": ".
+ * after ": ". A KT_EIO for want of descriptors becomes KT_EUNAVAIL: it passes.
  */
 enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char *fmt, ...)
 	KT_PRINTF(4, 5);

@@ -17,11 +17,13 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_NAMES 1000000 /* ten times the sessions of a data directory */
 #define MAX_OPEN_LEVELS 64 /* one descriptor each while a tree is removed */
+#define MOST_FDS (1024 * 1024) /* fs.nr_open of a Linux that was not told otherwise */
 
 char *kt_path_join(const char *a, const char *b)
 {
@@ -473,6 +475,21 @@ char *kt_fs_which(const char *name)
 		p = p[n] ? p + n + 1 : NULL;
 	}
 	return NULL;
+}
+
+size_t kt_fd_raise_limit(void)
+{
+	struct rlimit r, more;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return 1024; /* what every system gives */
+	more = (struct rlimit){ r.rlim_max, r.rlim_max };
+	/* "Unlimited" is more than the kernel takes. */
+	if (more.rlim_cur == RLIM_INFINITY)
+		more.rlim_cur = MOST_FDS;
+	if (more.rlim_cur > r.rlim_cur && setrlimit(RLIMIT_NOFILE, &more) == 0)
+		r = more;
+	return (size_t)r.rlim_cur;
 }
 
 enum kt_code kt_fd_nonblock(int fd, bool on, struct kt_err *err)

@@ -61,6 +61,12 @@ KT_MUST_CHECK char *kt_fs_which(const char *name);
 /* Non-blocking (on = true) or blocking mode of fd. */
 KT_MUST_CHECK enum kt_code kt_fd_nonblock(int fd, bool on, struct kt_err *err);
 
+/*
+ * As many descriptors as the system lets us have: the soft limit becomes the hard one. Children
+ * that are started before keep theirs. Returns how many may be open now.
+ */
+size_t kt_fd_raise_limit(void);
+
 /* XDG places, each made by nobody yet: "$XDG_..._HOME/karta" or its default under $HOME. */
 KT_MUST_CHECK char *kt_dir_config(void); /* KARTA_CONFIG_DIR first */
 KT_MUST_CHECK char *kt_dir_state(void);

@@ -11,11 +11,13 @@
 #define KT_MAX_HTTP_TARGET_BYTES 8192 /* cursors and ids are far smaller */
 #define KT_MAX_HTTP_HEADERS 64 /* browsers send about 20 */
 #define KT_MAX_HTTP_BODY_BYTES (1024 * 1024) /* a long prompt with pasted files */
+#define KT_MAX_HTTP_DOCUMENT_BYTES 16384 /* a body of a few names and sentences */
+#define KT_MAX_HTTP_SMALL_BODY_BYTES 4096 /* a body of two words, or of a route that needs none */
 #define KT_MAX_HTTP_CONNS 10000 /* per server; half of a usual hard limit of 20,000 open files */
 #define KT_MAX_HTTP_CONNS_PER_IP 2048 /* one browser or test client, not a flood */
-#define KT_MAX_INFLIGHT_BYTES (192 * 1024 * 1024) /* all that waits for clients in memory, in sum */
+#define KT_MAX_INFLIGHT_BYTES (192 * 1024 * 1024) /* all that waits for clients, in sum */
 #define KT_MAX_INFLIGHT_ORG_BYTES (96 * 1024 * 1024) /* of it for one organization: half */
-#define KT_MAX_INFLIGHT_KEY_BYTES (64 * 1024 * 1024) /* for one key: two of the largest documents */
+#define KT_MAX_INFLIGHT_KEY_BYTES (64 * 1024 * 1024) /* for one key: two large documents */
 #define KT_MAX_INFLIGHT_ADDRESS_BYTES (96 * 1024 * 1024) /* for one address or IPv6 /64 */
 #define KT_MAX_STRANGERS_BYTES (16 * 1024 * 1024) /* without a key, in sum: 4,000 logins */
 #define KT_MAX_STRANGERS_ADDRESS_BYTES (4 * 1024 * 1024) /* of it from one address or IPv6 /64 */
@@ -23,6 +25,7 @@
 #define KT_HTTP_BODY_MS 60000 /* whole body */
 #define KT_HTTP_IDLE_MS 60000 /* keep-alive between requests */
 #define KT_HTTP_STALL_MS 30000 /* a reader that takes nothing is closed; it can resume */
+#define KT_HTTP_PROBE_MS 5000 /* a client that shut its side and waits is asked if it is there */
 #define KT_HTTP_DRAIN_MS 30000 /* running requests after SIGTERM */
 #define KT_SSE_HEARTBEAT_MS 15000 /* below the usual 60 s idle limit of proxies */
 #define KT_SSE_RETRY_MS 1000 /* reconnect delay told to EventSource */

@@ -10,11 +10,10 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
-/* KT_MAX_HTTP_BODY_BYTES */
-#define BODY_LIMIT_TEXT "the request body is larger than 1 MiB, which is fixed"
 #define HELD_BYTES 65536 /* pipelined bytes kept before reading stops */
 /* One head, held bytes, and reads of one tick on top. */
 #define IN_BYTES (KT_MAX_HTTP_HEAD_BYTES + HELD_BYTES + 4 * KT_HTTP_READ_BYTES)
@@ -22,15 +21,18 @@
 #define LINGER_BYTES (16 * 1024 * 1024) /* an upload that was refused may be under way */
 #define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
+#define KEEP_BYTES 16384 /* most that a buffer is kept with for the next request */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
 
 /* A queued write with its copy of the bytes that did not go at once. */
 struct conn_write {
 	uv_write_t req;
 	struct kt_conn *c;
+	size_t size;
 	char data[];
 };
 
+static void compact(struct kt_conn *c);
 static void process(struct kt_conn *c);
 static void start_reading(struct kt_conn *c);
 
@@ -126,6 +128,7 @@ void kt_conn_close(struct kt_conn *c)
 	}
 	kt_spool_drop(c);
 	io_free(c);
+	kt_hold_release(&c->hold);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
 
@@ -163,6 +166,12 @@ void kt_conn_answered(struct kt_conn *c)
 		return;
 	}
 	c->phase = KT_CONN_IDLE;
+	if (io->body.cap > KEEP_BYTES || io->in.cap > KEEP_BYTES) {
+		c->trim = true;
+		kt_server_later(c->server, c);
+	}
+	if (c->admitted)
+		kt_conn_stranger(c);
 	c->deadline_ms = now_of(c) + c->server->cfg.idle_ms;
 	/*
 	 * The request's strings stay until the next one is parsed, so that a handler may still log
@@ -174,8 +183,27 @@ void kt_conn_answered(struct kt_conn *c)
 	}
 }
 
+/* Between two requests nothing large is kept; a handler may have looked at it until now. */
+static void trim(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	c->trim = false;
+	if (c->phase != KT_CONN_IDLE || !io)
+		return;
+	clear_request(&c->ex.rq);
+	kt_buf_release(&io->body);
+	compact(c);
+	if (io->in.len == 0)
+		kt_buf_release(&io->in);
+}
+
 void kt_conn_late(struct kt_conn *c)
 {
+	if (c->evicted && !c->doomed)
+		kt_conn_evicted(c);
+	if (c->trim && !c->doomed)
+		trim(c);
 	if (c->resume && !c->doomed) {
 		c->resume = false;
 		if (c->phase == KT_CONN_STREAM)
@@ -199,6 +227,7 @@ void kt_conn_late(struct kt_conn *c)
 			io_free(c);
 		}
 	}
+	kt_conn_settle(c);
 	/* Doomed just now means queued again: the next round closes it. */
 	if (c->doomed && !c->later)
 		kt_conn_close(c);
@@ -209,6 +238,7 @@ static void on_written(uv_write_t *req, int status)
 	struct conn_write *w = kt_container_of(req, struct conn_write, req);
 	struct kt_conn *c = w->c;
 
+	c->queued -= w->size;
 	free(w);
 	/* Also for a connection that is closing: it lives until its close callback. */
 	if (c->doomed || uv_is_closing((uv_handle_t *)&c->tcp))
@@ -225,6 +255,7 @@ static void on_written(uv_write_t *req, int status)
 		kt_conn_answered(c);
 	else if (c->phase == KT_CONN_STREAM || c->phase == KT_CONN_STREAM_END)
 		kt_stream_written(c);
+	kt_conn_settle(c);
 }
 
 ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n)
@@ -267,6 +298,7 @@ void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, b
 		at += bufs[i].len - skip[i];
 	}
 	w->c = c;
+	w->size = sizeof(*w) + copy;
 	if (copy > 0)
 		left[n_left++] = uv_buf_init(w->data, (unsigned)copy);
 	if (fixed)
@@ -278,6 +310,8 @@ void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, b
 		return;
 	}
 	c->writing = true;
+	c->queued += w->size;
+	kt_conn_settle(c);
 	c->queue_seen = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
 }
 
@@ -289,16 +323,56 @@ void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed
 		kt_conn_queue(c, bufs, n, (size_t)sent, last_fixed);
 }
 
-void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char *detail)
+void kt_conn_drop_input(struct kt_conn *c)
+{
+	struct kt_conn_io *io = c->io;
+
+	clear_request(&c->ex.rq);
+	kt_spool_drop(c);
+	if (!io)
+		return;
+	kt_head_release(&io->head);
+	kt_buf_release(&io->in);
+	kt_buf_release(&io->held);
+	kt_buf_release(&io->body);
+	io->used = io->scanned = 0;
+}
+
+void kt_conn_refuse_with(
+	struct kt_conn *c, int status, const char *code, const char *detail, const char *headers)
 {
 	struct kt_problem p = { .status = status, .code = code, .detail = detail };
+	struct kt_conn_io *io = io_get(c);
 
 	c->keep_alive = false;
-	(void)io_get(c);
+	kt_buf_clear(&io->extra);
+	kt_buf_adds(&io->extra, headers);
 	clear_request(&c->ex.rq);
 	kt_respond_id(c->server, c->ex.rq.id);
 	c->phase = KT_CONN_HANDLE;
 	kt_respond_problem(&c->ex, &p);
+}
+
+void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char *detail)
+{
+	kt_conn_refuse_with(c, status, code, detail, "");
+}
+
+static void refuse_long(struct kt_conn *c, size_t max_bytes)
+{
+	bool mib = max_bytes % (1024 * 1024) == 0, kib = max_bytes % 1024 == 0;
+	char detail[120];
+
+	(void)snprintf(detail, sizeof(detail),
+		"the request body is larger than %zu %s, which is fixed",
+		max_bytes /
+			(mib                  ? 1024 * 1024
+					: kib ? 1024
+					      : 1),
+		mib           ? "MiB"
+			: kib ? "KiB"
+			      : "bytes");
+	kt_conn_refuse(c, 413, "too_large", detail);
 }
 
 static void handle(struct kt_conn *c)
@@ -340,10 +414,13 @@ static size_t take_body(struct kt_conn *c, char *p, size_t len)
 	} else {
 		kt_buf_add(&io->body, p, body);
 		if (!kt_buf_ok(&io->body)) {
-			kt_conn_refuse(c, 413, "too_large", BODY_LIMIT_TEXT);
+			refuse_long(c, io->body.max);
 			return len;
 		}
 	}
+	kt_conn_settle(c);
+	if (c->phase != KT_CONN_BODY)
+		return len;
 	if (done)
 		handle(c);
 	return used;
@@ -354,7 +431,7 @@ static bool place_body(struct kt_conn *c)
 {
 	struct kt_http_server *s = c->server;
 	enum kt_spool_answer answer = KT_SPOOL_MEMORY;
-	struct kt_spool spool = { 0 };
+	struct kt_spool spool = { .max_bytes = (int64_t)s->cfg.max_body_bytes };
 	bool keep_alive = c->keep_alive;
 
 	if (s->cfg.spool) {
@@ -370,10 +447,12 @@ static bool place_body(struct kt_conn *c)
 	}
 	if (answer == KT_SPOOL_FILE)
 		return kt_spool_begin(c, &spool);
-	if (!c->io->head.chunked && (uint64_t)c->io->head.content_length > s->cfg.max_body_bytes) {
-		kt_conn_refuse(c, 413, "too_large", BODY_LIMIT_TEXT);
+	if (!c->io->head.chunked && c->io->head.content_length > spool.max_bytes) {
+		refuse_long(c, (size_t)spool.max_bytes);
 		return false;
 	}
+	kt_buf_release(&c->io->body); /* its memory may be more than this one may have */
+	kt_buf_init(&c->io->body, (size_t)spool.max_bytes);
 	return true;
 }
 
@@ -398,11 +477,7 @@ static void begin_request(struct kt_conn *c)
 	rq->body_len = 0;
 	rq->body_path = NULL;
 	kt_buf_clear(&io->extra);
-	/* Most bodies are small; a large one's memory is not kept for the next request. */
-	if (io->body.cap > 16384)
-		kt_buf_release(&io->body);
-	else
-		kt_buf_clear(&io->body);
+	kt_buf_clear(&io->body);
 	kt_respond_id(s, rq->id);
 	c->keep_alive = h->keep_alive;
 	if (!h->chunked && h->content_length <= 0) {
@@ -523,29 +598,29 @@ static void process(struct kt_conn *c)
 			start_reading(c);
 }
 
+/*
+ * A client may shut its side as soon as it has asked: what it asked for still goes out, also what
+ * waits pipelined behind it. One that is gone for good looks the same until it is sent something,
+ * see sweep_eof().
+ */
 static void on_eof(struct kt_conn *c)
 {
+	const struct kt_conn_io *io = c->io;
+
 	c->eof = true;
-	/* The answer of a client that shut its side early still goes out; all else is over. */
-	if (c->phase != KT_CONN_WRITE && c->phase != KT_CONN_STREAM_END)
+	c->eof_ms = now_of(c);
+	if (c->phase == KT_CONN_STREAM)
+		kt_stream_sweep(c, c->eof_ms);
+	else if (c->phase == KT_CONN_IDLE && (!io || (io->used == io->in.len && !io->held.len)))
+		kt_conn_doom(c);
+	else if (c->phase == KT_CONN_HEAD || c->phase == KT_CONN_BODY || c->phase == KT_CONN_LINGER)
 		kt_conn_doom(c);
 }
 
-static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 {
-	struct kt_conn *c = tcp->data;
+	size_t used = 0;
 
-	if (n == 0 || c->doomed)
-		return;
-	if (n < 0) {
-		stop_reading(c);
-		if (n == UV_EOF)
-			on_eof(c);
-		else
-			kt_conn_doom(c);
-		return;
-	}
-	size_t len = (size_t)n, used = 0;
 	switch (c->phase) {
 	case KT_CONN_LINGER:
 	case KT_CONN_STREAM:
@@ -580,6 +655,24 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 		stop_reading(c);
 }
 
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+	struct kt_conn *c = tcp->data;
+
+	if (n == 0 || c->doomed || c->evicted)
+		return;
+	if (n > 0) {
+		take_input(c, buf, (size_t)n);
+		kt_conn_settle(c);
+		return;
+	}
+	stop_reading(c);
+	if (n == UV_EOF)
+		on_eof(c);
+	else
+		kt_conn_doom(c);
+}
+
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
 	struct kt_conn *c = h->data;
@@ -612,6 +705,8 @@ void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refus
 		c->next->prev = c;
 	s->conns = c;
 	s->n_conns++;
+	s->most_conns = KT_MAX(s->most_conns, s->n_conns);
+	kt_conn_stranger(c);
 	if (uv_tcp_open(&c->tcp, fd) != 0) {
 		(void)close(fd);
 		kt_conn_doom(c);
@@ -619,10 +714,9 @@ void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refus
 	}
 	start_reading(c);
 	if (refuse_busy && !c->doomed) {
-		struct kt_conn_io *io = io_get(c);
-		kt_buf_adds(&io->extra, "Retry-After: 5\r\n");
-		kt_conn_refuse(c, 503, "unavailable",
-			"too many connections; how many there may be is fixed");
+		kt_conn_refuse_with(c, 503, "unavailable",
+			"too many connections; how many there may be is fixed",
+			"Retry-After: 5\r\n");
 	}
 }
 
@@ -672,10 +766,40 @@ static void sweep_body(struct kt_conn *c, int64_t now_ms)
 	io->body_mark = io->body_raw;
 }
 
+/*
+ * The client has shut its side and waits. Is it still there? Who has gone answers the next byte
+ * with a reset; any client of HTTP/1.1 takes an interim answer (RFC 9110 15.2).
+ */
+static void sweep_eof(struct kt_conn *c, int64_t now_ms)
+{
+	static char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct pollfd p = { .fd = -1 };
+
+	if (uv_fileno((uv_handle_t *)&c->tcp, &p.fd) != 0 ||
+		(poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)))) {
+		kt_conn_doom(c);
+		return;
+	}
+	if (c->probed || now_ms - c->eof_ms < c->server->cfg.probe_ms)
+		return;
+	if (c->phase == KT_CONN_HANDLE && !c->ex.rq.http10) {
+		uv_buf_t b = uv_buf_init(interim, sizeof(interim) - 1);
+		c->probed = true;
+		kt_conn_send(c, &b, 1, true);
+	} else if (c->phase == KT_CONN_STREAM && !c->event_stream) {
+		kt_conn_doom(c); /* nothing can be put between the source's bytes */
+	}
+}
+
 void kt_conn_sweep(struct kt_conn *c, int64_t now_ms)
 {
 	if (c->doomed)
 		return;
+	if (c->eof) {
+		sweep_eof(c, now_ms);
+		if (c->doomed)
+			return;
+	}
 	if (c->writing) {
 		size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
 		if (queue != c->queue_seen) {

@@ -67,6 +67,9 @@ struct kt_conn {
 	struct kt_conn_io *io; /* NULL while idle or streaming */
 	struct kt_exchange ex;
 	struct kt_spooled *spool; /* NULL = the body is in memory */
+	struct kt_hold hold; /* what is kept for it, as admit.c counts it */
+	size_t queued; /* bytes of answers that were copied for the socket to take later */
+	int64_t eof_ms; /* when the client shut its side */
 	int64_t deadline_ms; /* of the phase; 0 = none */
 	int64_t last_ms; /* last time that bytes went out */
 	size_t queue_seen; /* write queue at the last sweep, to see progress */
@@ -77,6 +80,10 @@ struct kt_conn {
 	bool later : 1; /* in server->later */
 	bool doomed : 1; /* close at the end of the tick */
 	bool shed : 1; /* free io at the end of the tick */
+	bool trim : 1; /* give large buffers back at the end of the tick */
+	bool admitted : 1; /* hold was moved for the running exchange */
+	bool evicted : 1; /* its place was given to another: answer at the end of the tick */
+	bool probed : 1; /* after its end of input it was sent something */
 	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
 	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
 };
@@ -98,7 +105,7 @@ struct kt_http_server {
 	struct kt_timer *sweep;
 	struct kt_timer *pause; /* runs while accepting is paused for want of descriptors */
 	struct kt_conn *conns; /* list */
-	struct kt_conn *later; /* list: work for the end of the tick */
+	struct kt_conn *later, *last_later; /* list: work for the end of the tick */
 	struct kt_defer defer;
 	struct kt_map per_ip; /* address -> count as a pointer */
 	struct kt_buf out; /* answers are put together here */
@@ -111,7 +118,7 @@ struct kt_http_server {
 	void *drain_arg;
 	int64_t pause_logged_ms; /* 0 = never */
 	size_t n_conns;
-	size_t most_conns; /* since the heap was trimmed last, as the sweeps saw it */
+	size_t most_conns, most_bytes; /* since the heap was trimmed last */
 	char read_buf[KT_HTTP_READ_BYTES]; /* all connections read into it, one after the other */
 };
 
@@ -142,8 +149,22 @@ void kt_conn_answered(struct kt_conn *c);
 void kt_conn_linger(struct kt_conn *c);
 /* Answer `status` for the parser or a deadline and end the connection. */
 void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char *detail);
+/* As kt_conn_refuse() with further header lines. */
+void kt_conn_refuse_with(
+	struct kt_conn *c, int status, const char *code, const char *detail, const char *headers);
+/* Free what came of a request that is not whole. */
+void kt_conn_drop_input(struct kt_conn *c);
 /* Deadlines, stalls, heartbeats: once a sweep. */
 void kt_conn_sweep(struct kt_conn *c, int64_t now_ms);
+
+/* admit.c */
+
+/* Count what the connection keeps now; one that does not fit is refused, or closed. */
+void kt_conn_settle(struct kt_conn *c);
+/* No request runs: it counts for the connection's own address. */
+void kt_conn_stranger(struct kt_conn *c);
+/* End of the tick: say that its place was given to another. */
+void kt_conn_evicted(struct kt_conn *c);
 
 /* respond.c */
 
@@ -176,7 +197,7 @@ void kt_stream_start(struct kt_exchange *ex, int status, const char *content_typ
 void kt_stream_pump(struct kt_conn *c);
 /* The queued write of a stream is done. */
 void kt_stream_written(struct kt_conn *c);
-/* Heartbeat when due. */
+/* Heartbeat when due, or at once when the client has shut its side and may be gone. */
 void kt_stream_sweep(struct kt_conn *c, int64_t now_ms);
 
 /* server.c */

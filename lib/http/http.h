@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/budget.h"
 #include "net/loop.h"
 
 enum kt_method {
@@ -63,18 +64,18 @@ KT_MUST_CHECK bool kt_request_query(
 	const struct kt_request *rq, const char *name, char *out, size_t size);
 
 enum kt_spool_answer {
-	KT_SPOOL_MEMORY, /* as usual: held in memory, max_body_bytes at most */
+	KT_SPOOL_MEMORY, /* as usual: held in memory, max_bytes at most */
 	KT_SPOOL_FILE, /* written to a file as it comes */
 	KT_SPOOL_ANSWERED, /* fn has answered ex (401, 413, ...): the body is not read */
 };
 struct kt_spool {
 	const char *dir; /* folder for the file. BORROWED during the call */
-	int64_t max_bytes; /* a longer body is refused with 413 */
+	int64_t max_bytes; /* a longer body is refused with 413; preset to max_body_bytes */
 };
 /*
  * Asked once for each request with a body, when its head is there and nothing of the body was
- * taken: where does it go? rq has no body yet. With `Expect: 100-continue` the 100 is sent only
- * after MEMORY or FILE.
+ * taken: may it come, how long may it be, and where does it go? Whoever needs a key is asked for it
+ * here. rq has no body yet. With `Expect: 100-continue` the 100 is sent only after MEMORY or FILE.
  */
 typedef enum kt_spool_answer (*kt_spool_fn)(
 	void *arg, struct kt_exchange *ex, const struct kt_request *rq, struct kt_spool *out);
@@ -82,7 +83,8 @@ typedef enum kt_spool_answer (*kt_spool_fn)(
 struct kt_http_config {
 	kt_spool_fn spool; /* NULL: bodies are held in memory */
 	void *spool_arg;
-	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES */
+	struct kt_budget *budget; /* what connections keep is counted here, or NULL. BORROWS */
+	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES; of a route: struct kt_spool */
 	size_t max_conns; /* KT_MAX_HTTP_CONNS */
 	size_t max_conns_per_ip; /* per IPv4 address or IPv6 /64; 0 = no limit of its own */
 	int64_t head_ms, body_ms, idle_ms, stall_ms, drain_ms;
@@ -90,10 +92,15 @@ struct kt_http_config {
 	 * upload_grace_ms x upload_bytes_per_s, or it is refused with 408. */
 	int64_t upload_grace_ms, upload_bytes_per_s;
 	int64_t heartbeat_ms; /* comment on silent event streams */
+	/* A client that has shut its side and waits is sent an interim answer after this: one that
+	 * is gone answers with a reset. */
+	int64_t probe_ms;
 	const char *server_headers; /* lines added to every answer ("X: y\r\n"), or NULL */
 };
 /* The defaults of limits.h. */
 void kt_http_config_init(struct kt_http_config *cfg);
+/* Caps on connections that leave some of this many descriptors for files and harnesses. */
+void kt_http_config_files(struct kt_http_config *cfg, size_t max_fds);
 
 /*
  * Called with each whole request. The handler answers now or later by kt_respond*() or
@@ -137,6 +144,18 @@ KT_MUST_CHECK enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, s
 void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg);
 /* Close everything now and free. NULL is fine. */
 void kt_http_server_free(struct kt_http_server *s);
+
+/*
+ * Who ex is for, as soon as that is known: what its connection keeps counts for org and key (NULL
+ * on a local server) and for the client's address from now on, until ex has ended. Before anything
+ * is begun for it. Returns the limit that is passed: kt_budget_refused() has the answer.
+ */
+KT_MUST_CHECK enum kt_budget_limit kt_exchange_admit(
+	struct kt_exchange *ex, const char *org, const char *key, const char *address);
+/* As kt_exchange_admit() for a request that nobody signs. */
+void kt_exchange_stranger(struct kt_exchange *ex, const char *address);
+/* What ex is counted in, for kt_hold_like(). BORROWS until ex ends. */
+const struct kt_hold *kt_exchange_hold(struct kt_exchange *ex);
 
 /*
  * The file of a spooled body as the caller's own: it is not removed with ex any more. Returns its

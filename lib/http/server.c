@@ -20,11 +20,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define TRIM_CONNS 100 /* fewer leave too little behind to look for */
+#define TRIM_CONNS 32 /* fewer leave too little behind to look for */
+#define TRIM_BYTES (512 * 1024)
 #define SWEEP_MS 500
 #define PAUSE_MS 100
 #define PAUSE_LOG_MS 10000
+#define LATE_NS 5000000 /* work put off for longer lets new input go first */
 #define ACCEPT_BURST 256 /* then let others run */
+#define SPARE_FDS 384 /* logs, database, uploads, three pipes for each of some dozen harnesses */
 #define BUSY_EXTRA 64 /* connections over the cap that still get an answer */
 #define BACKLOG 4096
 #define USER_TIMEOUT_MS 30000
@@ -51,7 +54,16 @@ void kt_http_config_init(struct kt_http_config *cfg)
 		.upload_grace_ms = KT_HTTP_UPLOAD_GRACE_MS,
 		.upload_bytes_per_s = KT_MIN_UPLOAD_BYTES_PER_S,
 		.heartbeat_ms = KT_SSE_HEARTBEAT_MS,
+		.probe_ms = KT_HTTP_PROBE_MS,
 	};
+}
+
+void kt_http_config_files(struct kt_http_config *cfg, size_t max_fds)
+{
+	size_t spare = KT_MIN(max_fds / 2, KT_MAX(max_fds / 4, (size_t)SPARE_FDS));
+
+	cfg->max_conns = KT_MIN(cfg->max_conns, max_fds - spare);
+	cfg->max_conns_per_ip = KT_MIN(cfg->max_conns_per_ip, cfg->max_conns);
 }
 
 void kt_server_later(struct kt_http_server *s, struct kt_conn *c)
@@ -59,23 +71,28 @@ void kt_server_later(struct kt_http_server *s, struct kt_conn *c)
 	if (c->later)
 		return;
 	c->later = true;
-	c->next_later = s->later;
-	s->later = c;
+	c->next_later = NULL;
+	*(s->later ? &s->last_later->next_later : &s->later) = c;
+	s->last_later = c;
 	kt_loop_defer(s->loop, &s->defer);
 }
 
 static void run_later(void *arg)
 {
 	struct kt_http_server *s = arg;
-	struct kt_conn *c = s->later;
+	struct kt_conn *last = s->last_later;
+	uint64_t until_ns = uv_hrtime() + LATE_NS;
 
-	s->later = NULL;
-	while (c) {
-		struct kt_conn *next = c->next_later;
+	/* What is put off meanwhile has its turn in the next round. */
+	for (bool more = s->later; more && uv_hrtime() < until_ns;) {
+		struct kt_conn *c = s->later;
+		more = c != last && c->next_later;
+		s->later = c->next_later;
 		c->later = false;
 		kt_conn_late(c);
-		c = next;
 	}
+	if (s->later)
+		kt_loop_defer(s->loop, &s->defer);
 	if (s->draining && s->n_conns == 0 && s->drain_fn) {
 		kt_loop_fn fn = s->drain_fn;
 		s->drain_fn = NULL;
@@ -110,17 +127,28 @@ void kt_server_forget(struct kt_http_server *s, struct kt_conn *c)
 		(void)count_ip(s, c->ex.rq.peer, -1);
 }
 
+/* Has it halved and more since the last time, from what is worth looking for? */
+static bool has_fallen(size_t *most, size_t now, size_t least)
+{
+	if (now > *most / 2 || *most - now < least)
+		return false;
+	*most = now;
+	return true;
+}
+
 /*
- * The heap does not shrink by itself when a crowd of readers has left: a small piece at its end
- * holds the rest. Once for each crowd, so it costs nothing otherwise.
+ * The heap does not shrink by itself when a crowd of readers or a flood of bodies has gone: a small
+ * piece at its end holds the rest. Once for each, so it costs nothing otherwise.
  */
 static void trim_after_crowd(struct kt_http_server *s)
 {
-	s->most_conns = KT_MAX(s->most_conns, s->n_conns);
-	if (s->n_conns > s->most_conns / 2 || s->most_conns - s->n_conns < TRIM_CONNS)
-		return;
-	s->most_conns = s->n_conns;
-	(void)malloc_trim(0);
+	size_t bytes = s->cfg.budget ? kt_budget_bytes(s->cfg.budget) : 0;
+	size_t peak = s->cfg.budget ? kt_budget_peak(s->cfg.budget) : 0;
+	bool left = has_fallen(&s->most_conns, s->n_conns, TRIM_CONNS);
+
+	s->most_bytes = KT_MAX(s->most_bytes, peak);
+	if (has_fallen(&s->most_bytes, bytes, TRIM_BYTES) || left)
+		(void)malloc_trim(0);
 }
 
 static void sweep(void *arg)
@@ -217,12 +245,15 @@ static void pause_over(void *arg)
 /* Out of descriptors: the waiting connection keeps the listener readable, so look away a while. */
 static void pause_accepting(struct kt_http_server *s, int error)
 {
+	char buf[128];
+
 	if (s->pause)
 		return;
 	/* The pauses repeat for as long as descriptors are short; the log need not. */
 	if (!s->pause_logged_ms || kt_loop_now_ms(s->loop) - s->pause_logged_ms >= PAUSE_LOG_MS) {
 		s->pause_logged_ms = kt_loop_now_ms(s->loop);
-		kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing", strerror(error));
+		kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing",
+			kt_strerror(error, buf, sizeof(buf)));
 	}
 	for (size_t i = 0; i < s->n_listeners; i++)
 		(void)uv_poll_stop(&s->listeners[i]->poll);

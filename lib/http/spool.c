@@ -16,8 +16,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static void refuse_disk(struct kt_conn *c, const char *what)
+static void refuse_disk(struct kt_conn *c, const char *what, int error)
 {
+	char detail[200], buf[128];
+
+	if (error == EMFILE || error == ENFILE) {
+		(void)snprintf(detail, sizeof(detail), "the server cannot keep this upload now: %s",
+			kt_strerror(error, buf, sizeof(buf)));
+		kt_log(KT_LOG_ERROR, "http", "%s", detail);
+		kt_conn_refuse_with(c, 503, "unavailable", detail, "Retry-After: 5\r\n");
+		return;
+	}
 	kt_log(KT_LOG_ERROR, "http", "cannot keep an upload: %s", what);
 	kt_conn_refuse(c, 507, "storage_full", "the server has no room for this upload now");
 }
@@ -45,7 +54,7 @@ bool kt_spool_begin(struct kt_conn *c, const struct kt_spool *out)
 	KT_AUTOFREE char *path = kt_path_join(out->dir, "upload-XXXXXX");
 	int fd = mkostemp(path, O_CLOEXEC); /* 0600 */
 	if (fd < 0) {
-		refuse_disk(c, strerror(errno));
+		refuse_disk(c, strerror(errno), errno);
 		return false;
 	}
 	c->spool = kt_calloc(1, sizeof(*c->spool));
@@ -65,7 +74,7 @@ bool kt_spool_add(struct kt_conn *c, const char *p, size_t len)
 		return false;
 	}
 	if (kt_fs_write_all(sp->fd, p, len, &err) != KT_OK) {
-		refuse_disk(c, err.msg);
+		refuse_disk(c, err.msg, err.sys);
 		return false;
 	}
 	sp->len += (int64_t)len;
@@ -80,7 +89,7 @@ bool kt_spool_end(struct kt_conn *c)
 	/* Some file systems tell only now that there is no room. */
 	sp->fd = -1;
 	if (close(fd) != 0 && errno != EINTR) {
-		refuse_disk(c, strerror(errno));
+		refuse_disk(c, strerror(errno), errno);
 		return false;
 	}
 	c->ex.rq.body = "";

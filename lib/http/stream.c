@@ -149,8 +149,12 @@ void kt_stream_sweep(struct kt_conn *c, int64_t now_ms)
 {
 	static const char ping[] = ": ping\n\n";
 
-	if (c->event_stream && now_ms - c->last_ms >= c->server->cfg.heartbeat_ms && boundary(c))
-		(void)send_chunk(c, ping, sizeof(ping) - 1);
+	bool due = now_ms - c->last_ms >= c->server->cfg.heartbeat_ms;
+
+	if (!c->event_stream || !(due || (c->eof && !c->probed)) || c->writing || !boundary(c))
+		return;
+	c->probed = c->eof;
+	(void)send_chunk(c, ping, sizeof(ping) - 1);
 }
 
 /* The kernel's send buffer is part of what a dead reader costs. */

@@ -25,7 +25,7 @@ struct kt_account {
 struct kt_budget {
 	struct kt_budget_config cfg;
 	struct kt_map accounts;
-	size_t bytes, stranger_bytes;
+	size_t bytes, stranger_bytes, peak;
 	struct kt_hold *oldest, *newest;
 };
 
@@ -66,6 +66,14 @@ size_t kt_budget_bytes(const struct kt_budget *b)
 size_t kt_budget_stranger_bytes(const struct kt_budget *b)
 {
 	return b->stranger_bytes;
+}
+
+size_t kt_budget_peak(struct kt_budget *b)
+{
+	size_t peak = b->peak;
+
+	b->peak = b->bytes;
+	return peak;
 }
 
 /* --- accounts ---------------------------------------------------------------------------- */
@@ -150,6 +158,7 @@ static void count_in(struct kt_hold *h, size_t bytes)
 {
 	h->bytes += bytes;
 	h->budget->bytes += bytes;
+	h->budget->peak = KT_MAX(h->budget->peak, h->budget->bytes);
 	if (h->stranger) {
 		h->budget->stranger_bytes += bytes;
 		if (h->address)
@@ -272,6 +281,24 @@ void kt_hold_stranger(struct kt_hold *h, struct kt_budget *b, const char *addres
 	queue_look(h);
 }
 
+static bool is_account(const struct kt_account *a, const char *name)
+{
+	return name && *name ? a && kt_str_eq(a->name + 1, name) : !a;
+}
+
+/* It was admitted for the same already, as a request with a body is twice. */
+static bool is_admitted(
+	const struct kt_hold *h, const char *org, const char *key, const char *address)
+{
+	char name[KT_BUDGET_ADDRESS_SIZE] = "";
+
+	if (!h->budget || h->stranger || !is_account(h->org, org) || !is_account(h->key, key))
+		return false;
+	if (address)
+		kt_budget_address(address, name);
+	return is_account(h->address, name);
+}
+
 enum kt_budget_limit kt_hold_admit(struct kt_hold *h, struct kt_budget *b, const char *org,
 	const char *key, const char *address)
 {
@@ -279,7 +306,7 @@ enum kt_budget_limit kt_hold_admit(struct kt_hold *h, struct kt_budget *b, const
 	size_t bytes = h->bytes;
 	enum kt_budget_limit limit;
 
-	if (!b)
+	if (!b || is_admitted(h, org, key, address))
 		return KT_BUDGET_FITS;
 	next.org = account_get(b, 'o', org);
 	next.key = account_get(b, 'k', key);

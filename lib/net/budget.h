@@ -55,6 +55,8 @@ void kt_budget_free(struct kt_budget *b);
 /* Bytes in flight, and how many of them are strangers'. */
 size_t kt_budget_bytes(const struct kt_budget *b);
 size_t kt_budget_stranger_bytes(const struct kt_budget *b);
+/* Most bytes that were in flight since this was asked last. */
+size_t kt_budget_peak(struct kt_budget *b);
 
 /*
  * The hold is a stranger's from now on, at this address (its text); with what it has, without a

@@ -73,7 +73,8 @@ const line = (l, rest = H + END) => `${l}\r\n${rest}`;
 const get = (target, rest = H + END) => line(`GET ${target} HTTP/1.1`, rest);
 const field = (f) => get('/healthz', `${H}${f}\r\n${END}`);
 const host = (h) => get('/healthz', `Host: ${h}\r\n${END}`);
-const post = (fields, body) => line('POST /v1/sessions HTTP/1.1', `${H}${fields}${END}${body}`);
+const J = `${H}Content-Type: application/json\r\n`;
+const post = (fields, body) => line('POST /v1/sessions HTTP/1.1', `${J}${fields}${END}${body}`);
 const length = (v, body = '{}') => post(`Content-Length:${v}\r\n`, body);
 const coding = (v, body = '2\r\n{}\r\n0\r\n\r\n') => post(`Transfer-Encoding: ${v}\r\n`, body);
 const chunks = (body) => coding('chunked', body);
@@ -145,12 +146,12 @@ const CASES = {
     [413, chunks(`100001\r\n${'x'.repeat(0x100001)}`)],
   ],
   'body and pipeline': [
-    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, /100 Continue/, '{}']],
-    [201, line('POST /v1/sessions HTTP/1.0', `${H}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`)],
+    [[100, 201], [`POST /v1/sessions HTTP/1.1\r\n${J}Content-Length: 2\r\nExpect: 100-continue\r\n${END}`, /100 Continue/, '{}']],
+    [201, line('POST /v1/sessions HTTP/1.0', `${J}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`)],
     [[200, 200], get('/healthz', H + '\r\n') + get('/healthz')], [[200, 400], get('/healthz', H + '\r\n') + 'GET\r\n\r\n'], [400, 'GET\r\n\r\n' + get('/healthz')],
-    [[201, 200], line('POST /v1/sessions HTTP/1.1', `${H}Content-Length: 2\r\n\r\n{}`) + get('/healthz')],
-    [[201, 400], line('POST /v1/sessions HTTP/1.1', `${H}Content-Length: 2\r\n\r\n{}}`) + get('/healthz')],
-    [[200, 200], get('/healthz', `${H}Content-Length: 5\r\n\r\nhello`) + get('/healthz')], [200, get('/healthz') + get('/healthz')],
+    [[201, 200], line('POST /v1/sessions HTTP/1.1', `${J}Content-Length: 2\r\n\r\n{}`) + get('/healthz')],
+    [[201, 400], line('POST /v1/sessions HTTP/1.1', `${J}Content-Length: 2\r\n\r\n{}}`) + get('/healthz')],
+    [[200, 200], get('/healthz', `${J}Content-Length: 5\r\n\r\nhello`) + get('/healthz')], [200, get('/healthz') + get('/healthz')],
     [400, post('Content-Length: 6\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\nG')], [Array(50).fill(200), get('/healthz', H + '\r\n').repeat(49) + get('/healthz')],
     ['none', 'GET /healthz HTTP/1.1\r\nHost: local'], ['none', 'G'], ['none', ''], ['none', '\r\n'], ['none', 'GET /healthz HTTP/1.1\r'],
   ],
@@ -185,9 +186,9 @@ test('malformed requests by category, each with its exact verdict', async (t) =>
 const SEEDS = [
   get('/healthz', H + '\r\n'), get('/v1/agents?x=1', `${H}Accept: */*\r\nX-A: b\r\nX-A: c\r\n\r\n`),
   line('POST /v1/sessions HTTP/1.1', `${H}Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{"metadata":5}`),
-  line('POST /v1/sessions HTTP/1.1', `${H}Transfer-Encoding: chunked\r\n\r\n7\r\n{"metad\r\n7\r\nata":5}\r\n0\r\n\r\n`),
+  line('POST /v1/sessions HTTP/1.1', `${J}Transfer-Encoding: chunked\r\n\r\n7\r\n{"metad\r\n7\r\nata":5}\r\n0\r\n\r\n`),
   get('http://localhost/healthz', `${H}Connection: keep-alive\r\n\r\n`) + get('/readyz', H + '\r\n'),
-  line('PUT /v1/sessions/sess_x/inputs/req_x HTTP/1.1', `${H}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`),
+  line('PUT /v1/sessions/sess_x/inputs/req_x HTTP/1.1', `${J}Content-Length: 2\r\nExpect: 100-continue\r\n\r\n{}`),
   line('GET /healthz HTTP/1.0', `${H}Connection: keep-alive\r\n\r\n`),
 ];
 const AWKWARD = ['\r', '\n', '\0', '\r\n', ' ', '\t', ':', '%', '\x7f', '\xff', '\x0b', ',', '0', '-', '\r\n\r\n', '\n\n', '\r\r\n',
@@ -236,7 +237,9 @@ test('thousands of mutated requests', async (t) => {
   });
   strict.on('clientError', (_e, s) => s.destroy());
   const PARSER = new Set([400, 408, 413, 414, 417, 431, 501, 505]);
-  const taken = (list) => list.filter((a) => a.status !== 100 && !(PARSER.has(a.status) && /problem:(bad_request|timeout|too_large|not_implemented|version_not_supported|expectation\w*)"/.test(a.body)));
+  /* What the head is enough for is answered at once, and the connection ended: the rest is not looked at. */
+  const early = (a) => [404, 405, 413, 415, 421].includes(a.status) && /^connection: close\r?$/im.test(a.head);
+  const taken = (list) => list.filter((a) => a.status !== 100 && !early(a) && !(PARSER.has(a.status) && /problem:(bad_request|timeout|too_large|not_implemented|version_not_supported|expectation\w*)"/.test(a.body)));
 
   /* However a good message is cut, the answers are the same. */
   const cuts = SEEDS.flatMap((s) => Array.from({ length: s.length - 1 }, (_, i) => [s, i + 1]));
@@ -306,7 +309,7 @@ test('slow and silent clients are gone after their deadline; honest ones do not 
     return a;
   };
   const heads = Array.from({ length: 100 }, () => attack('GET /healthz HTTP/1.1\r\n', 'a: b\r\n'));
-  const bodies = Array.from({ length: 20 }, () => attack(`POST /v1/sessions HTTP/1.1\r\n${H}Content-Length: 1000\r\n\r\n`, '{'));
+  const bodies = Array.from({ length: 20 }, () => attack(`POST /v1/sessions HTTP/1.1\r\n${J}Content-Length: 1000\r\n\r\n`, '{'));
   const silent = Array.from({ length: 300 }, () => attack('', null));
   /* What an honest one waits is measured before the attack and during it. */
   const times = await honest(100);

@@ -15,8 +15,8 @@ const PREFIX = { S: '/v1/sessions', P: '/agent_projects/{project_ref}', V: '/age
 /** The same of the table in lib/api/routes.c, with the project family, and the scope of each. */
 function routesOfC() {
   const text = read('lib/api/routes.c').replace(/\s+/g, ' ');
-  const rows = [...text.matchAll(/\{ \{ KT_(\w+), (?:([SPV])(?= |,))?\s*(?:"([^"]*)")?, route_\w+, "(\w+)" \}, (\w+), ([\w |]+) \}/g)]
-    .map(([, method, at, rest, id, scope, where]) => ({ method, path: (PREFIX[at] ?? '') + (rest ?? ''), id, scope, where }));
+  const rows = [...text.matchAll(/\{ \{ KT_(\w+), (?:([SPV])(?= |,))?\s*(?:"([^"]*)")?, route_\w+, "(\w+)" \}, (\w+), ([\w |]+)(?:, (LARGE|DOCUMENT))? \}/g)]
+    .map(([, method, at, rest, id, scope, where, size]) => ({ method, path: (PREFIX[at] ?? '') + (rest ?? ''), id, scope, where, size }));
   assert.equal(rows.length, [...text.matchAll(/\{ \{ KT_/g)].length);
   const projects = rows.filter((r) => /EVERY|HOST_PROJECT/.test(r.where) && r.path.startsWith('/v1/'));
   assert.ok(projects.length > 8);
@@ -44,7 +44,12 @@ test('the document is valid OpenAPI 3.1', async () => {
 test('it has the routes of lib/api/routes.c and no others', () => {
   const line = (r) => `${r.method} ${r.path} ${r.id} ${r.op ? r.op['x-karta-scope'] : SCOPES[r.scope]}`;
   assert.deepEqual(documented.map(line).sort(), routesOfC().map(line).sort());
+  const limits = read('lib/base/limits.h');
+  const bytes = (name) => Number(limits.match(new RegExp(`#define ${name} (\\d+) `))?.[1] ?? 1024 * 1024);
+  const SIZES = { LARGE: bytes('KT_MAX_HTTP_BODY_BYTES'), DOCUMENT: bytes('KT_MAX_HTTP_DOCUMENT_BYTES') };
+  const most = new Map(routesOfC().map((r) => [r.id, SIZES[r.size] ?? bytes('KT_MAX_HTTP_SMALL_BODY_BYTES')]));
   for (const { path: p, id, op } of documented) {
+    assert.equal(op['x-karta-max-body-bytes'], op.requestBody && most.get(id), id);
     const declared = (op.parameters ?? []).map(resolve).filter((x) => x.in === 'path').map((x) => x.name).sort();
     assert.deepEqual(declared, [...p.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort(), id);
   }

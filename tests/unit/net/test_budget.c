@@ -55,6 +55,8 @@ static void limits_refuse_in_their_order(void **state)
 	for (size_t i = 0; i < 5; i++)
 		kt_hold_release(&h[i]);
 	assert_int_equal(kt_budget_bytes(b), 0);
+	assert_int_equal(kt_budget_peak(b), 1000);
+	assert_int_equal(kt_budget_peak(b), 0);
 	kt_budget_free(b);
 }
 
