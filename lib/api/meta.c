@@ -283,7 +283,8 @@ void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 	static const char server[] = "\"http://localhost:8000\"";
 	const struct kt_asset *a = find_page(c->api, "/openapi.json");
 	const char *host = kt_request_header(c->rq, "host"), *at;
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * 1024 * 1024);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(
+		65536); /* up to the address, near its beginning */
 	char base[400] = "";
 	size_t n;
 
@@ -304,8 +305,8 @@ void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 	kt_buf_add(&b, a->data, n);
 	kt_json_add_str(&b, base, strlen(base));
 	n += sizeof(server) - 1;
-	kt_buf_add(&b, (const char *)a->data + n, a->len - n);
-	kt_respond(c->ex, 200, a->type, b.ptr, b.len);
+	kt_respond_static_after(
+		c->ex, 200, a->type, b.ptr, b.len, (const char *)a->data + n, a->len - n);
 }
 
 void kt_api_healthz(struct kt_call *c, const struct kt_params *p)

@@ -21,6 +21,7 @@
 #define LINGER_BYTES (16 * 1024 * 1024) /* an upload that was refused may be under way */
 #define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
+#define READS_A_ROUND 32 /* of connections that have more, so much each as fits the buffer */
 #define KEEP_BYTES 16384 /* most that a buffer is kept with for the next request */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
 
@@ -198,12 +199,26 @@ static void trim(struct kt_conn *c)
 		kt_buf_release(&io->in);
 }
 
+/* As many of those that have more as a round has room for; the others in the next. */
+static void read_on(struct kt_conn *c)
+{
+	if (++c->server->read_again > READS_A_ROUND) {
+		kt_server_later(c->server, c);
+		return;
+	}
+	c->yielded = false;
+	if (!c->reading && !c->eof && (!c->io || c->io->held.len <= HELD_BYTES))
+		start_reading(c);
+}
+
 void kt_conn_late(struct kt_conn *c)
 {
 	if (c->evicted && !c->doomed)
 		kt_conn_evicted(c);
 	if (c->trim && !c->doomed)
 		trim(c);
+	if (c->yielded && !c->doomed)
+		read_on(c);
 	if (c->resume && !c->doomed) {
 		c->resume = false;
 		if (c->phase == KT_CONN_STREAM)
@@ -655,6 +670,17 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 		stop_reading(c);
 }
 
+/*
+ * There is more, but the others come first: libuv would read up to 32 times from one connection
+ * before it looks at the next.
+ */
+static void yield(struct kt_conn *c)
+{
+	stop_reading(c);
+	c->yielded = true;
+	kt_server_later(c->server, c);
+}
+
 static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
 	struct kt_conn *c = tcp->data;
@@ -664,6 +690,12 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 	if (n > 0) {
 		take_input(c, buf, (size_t)n);
 		kt_conn_settle(c);
+		if (c->phase == KT_CONN_LINGER && !c->ex.ops) {
+			clear_request(&c->ex.rq);
+			io_free(c);
+		}
+		if ((size_t)n == buf->len && c->reading)
+			yield(c);
 		return;
 	}
 	stop_reading(c);
@@ -677,7 +709,11 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
 	struct kt_conn *c = h->data;
 
-	*out = uv_buf_init(c->server->read_buf, sizeof(c->server->read_buf));
+	/* Before the key is known no more is read than a head can be. */
+	bool head = c->phase == KT_CONN_IDLE || c->phase == KT_CONN_HEAD;
+
+	*out = uv_buf_init(
+		c->server->read_buf, head ? KT_MAX_HTTP_HEAD_BYTES : sizeof(c->server->read_buf));
 }
 
 static void start_reading(struct kt_conn *c)

@@ -82,6 +82,7 @@ struct kt_conn {
 	bool shed : 1; /* free io at the end of the tick */
 	bool trim : 1; /* give large buffers back at the end of the tick */
 	bool admitted : 1; /* hold was moved for the running exchange */
+	bool yielded : 1; /* read on at the end of the tick */
 	bool evicted : 1; /* its place was given to another: answer at the end of the tick */
 	bool probed : 1; /* after its end of input it was sent something */
 	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
@@ -107,6 +108,7 @@ struct kt_http_server {
 	struct kt_conn *conns; /* list */
 	struct kt_conn *later, *last_later; /* list: work for the end of the tick */
 	struct kt_defer defer;
+	unsigned read_again; /* connections in this round that go on reading */
 	struct kt_map per_ip; /* address -> count as a pointer */
 	struct kt_buf out; /* answers are put together here */
 	struct kt_buf common; /* header lines of every answer, with the Date of date_s */

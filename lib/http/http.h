@@ -182,6 +182,9 @@ void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
 /* Answer with bytes that live for ever (embedded pages): not copied. */
 void kt_respond_static(
 	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len);
+/* The same behind a few bytes that are copied: what differs from answer to answer. */
+void kt_respond_static_after(struct kt_exchange *ex, int status, const char *content_type,
+	const void *first, size_t first_len, const void *rest, size_t len);
 
 /*
  * Answer with the bytes of a file: its length is told, the connection closes afterwards. The file

@@ -172,8 +172,16 @@ void kt_exchange_header(struct kt_exchange *ex, const char *name, const char *va
 	kt_buf_addf(&c->io->extra, "%s: %s\r\n", name, value);
 }
 
-static void respond(struct kt_exchange *ex, int status, const char *type, const char *body,
-	size_t len, bool fixed)
+/* The bytes of an answer: `first` is small and copied, `rest` only when it is not fixed. */
+struct body {
+	const char *first;
+	size_t first_len;
+	const char *rest;
+	size_t len;
+	bool fixed;
+};
+
+static void respond(struct kt_exchange *ex, int status, const char *type, struct body body)
 {
 	struct kt_conn *c = kt_conn_of(ex);
 	struct kt_buf *b = &c->server->out;
@@ -186,29 +194,30 @@ static void respond(struct kt_exchange *ex, int status, const char *type, const 
 		return;
 	bool bodiless = status == 204 || status == 304;
 	if (bodiless)
-		len = 0;
+		body.len = body.first_len = 0;
 	kt_respond_head(ex, status, bodiless ? NULL : type);
 	if (!bodiless) {
 		kt_buf_add(b, "Content-Length: ", 16);
-		add_number(b, len);
+		add_number(b, body.first_len + body.len);
 		kt_buf_add(b, "\r\n", 2);
 	}
 	kt_buf_add(b, "\r\n", 2);
 	if (ex->rq.method == KT_HEAD)
-		len = 0;
-	bool join = len <= JOIN_BYTES;
+		body.len = body.first_len = 0;
+	bool join = body.len <= JOIN_BYTES;
+	kt_buf_add(b, body.first, body.first_len);
 	if (join)
-		kt_buf_add(b, body, len);
+		kt_buf_add(b, body.rest, body.len);
 	c->phase = KT_CONN_WRITE;
-	if (!kt_buf_ok(b) || len > UINT_MAX) {
+	if (!kt_buf_ok(b) || body.len > UINT_MAX) {
 		kt_conn_doom(c);
 		return;
 	}
 	uv_buf_t bufs[2];
 	bufs[0] = uv_buf_init(b->ptr, (unsigned)b->len);
 	/* libuv takes char * for both directions; writing does not change it. */
-	bufs[1] = uv_buf_init((char *)(uintptr_t)body, join ? 0 : (unsigned)len);
-	kt_conn_send(c, bufs, join ? 1 : 2, fixed && !join);
+	bufs[1] = uv_buf_init((char *)(uintptr_t)body.rest, join ? 0 : (unsigned)body.len);
+	kt_conn_send(c, bufs, join ? 1 : 2, body.fixed && !join);
 	if (!c->doomed && !c->writing)
 		kt_conn_answered(c);
 }
@@ -216,13 +225,19 @@ static void respond(struct kt_exchange *ex, int status, const char *type, const 
 void kt_respond(
 	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len)
 {
-	respond(ex, status, content_type, body, len, false);
+	respond(ex, status, content_type, (struct body){ .rest = body, .len = len });
 }
 
 void kt_respond_static(
 	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len)
 {
-	respond(ex, status, content_type, body, len, true);
+	kt_respond_static_after(ex, status, content_type, NULL, 0, body, len);
+}
+
+void kt_respond_static_after(struct kt_exchange *ex, int status, const char *content_type,
+	const void *first, size_t first_len, const void *rest, size_t len)
+{
+	respond(ex, status, content_type, (struct body){ first, first_len, rest, len, true });
 }
 
 void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
@@ -237,7 +252,7 @@ void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)
 		kt_respond_problem(ex, &p);
 		return;
 	}
-	respond(ex, status, "application/json", b->ptr, b->len, false);
+	kt_respond(ex, status, "application/json", b->ptr, b->len);
 }
 
 void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p)
@@ -265,5 +280,5 @@ void kt_respond_problem(struct kt_exchange *ex, const struct kt_problem *p)
 		kt_buf_adds(&b, p->extra);
 	}
 	kt_jw_obj_end(&w);
-	respond(ex, p->status, "application/problem+json", b.ptr, b.len, false);
+	kt_respond(ex, p->status, "application/problem+json", b.ptr, b.len);
 }

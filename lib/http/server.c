@@ -29,6 +29,9 @@
 #define ACCEPT_BURST 256 /* then let others run */
 #define SPARE_FDS 384 /* logs, database, uploads, three pipes for each of some dozen harnesses */
 #define BUSY_EXTRA 64 /* connections over the cap that still get an answer */
+#define SEND_BUF_BYTES                                                                             \
+	131072 /* the kernel would keep megabytes for who takes nothing, uncounted                 \
+		*/
 #define BACKLOG 4096
 #define USER_TIMEOUT_MS 30000
 #define MAX_ANSWER_BYTES (256 * 1024) /* a head and what is joined to it */
@@ -84,6 +87,7 @@ static void run_later(void *arg)
 	uint64_t until_ns = uv_hrtime() + LATE_NS;
 
 	/* What is put off meanwhile has its turn in the next round. */
+	s->read_again = 0;
 	for (bool more = s->later; more && uv_hrtime() < until_ns;) {
 		struct kt_conn *c = s->later;
 		more = c != last && c->next_later;
@@ -313,11 +317,13 @@ static void on_listener_closed(uv_handle_t *h)
 enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err)
 {
 	KT_AUTOFD int own = fd;
-	int on = 1;
+	int on = 1, send_bytes = SEND_BUF_BYTES;
 
 	if (s->n_listeners == KT_ARRAY_LEN(s->listeners))
 		return kt_fail(err, KT_ELIMIT, 0, "too many listening sockets");
-	/* Accepted sockets inherit both, which spares two calls each; AF_UNIX has neither. */
+	/* Accepted sockets inherit all of it, which spares calls for each; AF_UNIX has little of
+	 * it. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 #ifdef TCP_USER_TIMEOUT
 	unsigned timeout_ms = USER_TIMEOUT_MS;
