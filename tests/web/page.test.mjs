@@ -327,6 +327,26 @@ test("Markdown is rendered: tables, code with a copy button, links to a new tab"
 	clean(page);
 });
 
+test("blocks of raw markup are shown as the text they are", mockOnly, async (t) => {
+	const page = await openPage(t);
+	const seen = await page.evaluate(async (texts) => {
+		const { markdownView } = await import(new URL("assets/markdown.js", location.href).href);
+		return texts.map((text) => {
+			const view = markdownView();
+			view.update(text, true);
+			document.body.append(view.el);
+			return { text: view.el.innerText, tags: [...view.el.querySelectorAll("*")].map((el) => el.localName) };
+		});
+	}, ["<kbd>\nX\n</kbd>", "<code>", "<b>\n\nafter", "<details>\n<summary>More</summary>\n\n**x**\n\n</details>", "<script>\nwindow.pwned=1\n</script>",
+		"<!-- c -->", "Press <kbd>Ctrl</kbd> and <code>x</code>", "<style>\nbody{display:none}\n</style>", "<iframe src=x>\n</iframe>"]);
+	assert.deepEqual(seen.map((s) => s.text.replace(/\s+/g, " ").trim()), ["<kbd> X </kbd>", "<code>", "<b> after", "<details> <summary>More</summary> x </details>",
+		"<script> window.pwned=1 </script>", "<!-- c -->", "Press Ctrl and x", "<style> body{display:none} </style>", "<iframe src=x> </iframe>"]);
+	for (const s of seen)
+		assert.deepEqual(s.tags.filter((tag) => !["div", "p", "br", "strong", "kbd", "code"].includes(tag)), []);
+	assert.ok(seen[6].tags.includes("kbd") && seen[6].tags.includes("code"));
+	assert.equal(await page.evaluate(() => globalThis.pwned), undefined);
+});
+
 test("hostile Markdown executes nothing and loads nothing", mockOnly, async (t) => {
 	const page = await openPage(t);
 	await say(page, "hostile");

@@ -38,7 +38,10 @@ const escapeHtml = (text) => text.replace(/[&<>"']/g, (char) => escapes[char]);
 const marked = new Marked({
 	gfm: true,
 	renderer: {
-		html({ text }) {
+		/* A block of markup is text, also one that is a plain tag: that would be an element with nothing in it. */
+		html({ text, block }) {
+			if (block)
+				return `<p>${escapeHtml(text.trim()).replace(/\n/g, "<br>")}</p>`;
 			return PLAIN_TAG.test(text.trim()) ? text : escapeHtml(text);
 		},
 		image({ href, text }) {
