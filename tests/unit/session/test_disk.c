@@ -174,6 +174,43 @@ static void test_torn_and_not_cut(void **state)
 	assert_int_equal(kt_sessions_count(w->reg), 3);
 }
 
+/* A local server goes on in memory, and writes all of it when there is room again. */
+static void test_local(void **state)
+{
+	struct world *w = *state;
+	KT_AUTOFREE char *dir = kt_path_join(w->root, "rel_1");
+	KT_AUTOFREE char *data = kt_path_join(w->dir, "local");
+	struct kt_sessions_config cfg = { .loop = the_loop,
+		.spawner = spawner,
+		.dir = dir,
+		.data_dir = data,
+		.app = { .harness = "rehearsal" } };
+	const struct kt_session_new n = { .metadata = "{}" };
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_sessions *reg = NULL;
+	struct kt_session *s;
+	struct rlimit old, low;
+
+	if (kt_sessions_open(&cfg, &reg, &err) != KT_OK)
+		fail_msg("%s", err.msg);
+	assert_int_equal(kt_session_create(reg, &n, &s, NULL), KT_OK);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	low = old;
+	low.rlim_cur = 10;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(kt_session_create(reg, &n, &s, NULL), KT_OK);
+	assert_int_equal(kt_sessions_health(reg, &err), KT_EIO);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	while (kt_sessions_health(reg, NULL) != KT_OK)
+		run_ms(5);
+	assert_int_equal(kt_session_create(reg, &n, &s, NULL), KT_OK);
+	kt_sessions_free(reg);
+	assert_int_equal(kt_sessions_open(&cfg, &reg, &err), KT_OK);
+	assert_int_equal(kt_sessions_count(reg), 5);
+	kt_sessions_free(reg);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +218,7 @@ int main(int argc, char **argv)
 		CASE(test_failed_sync),
 		CASE(test_stopped_while_failing),
 		CASE(test_torn_and_not_cut),
+		CASE(test_local),
 	};
 
 	return hosting_main(argc, argv, "disk", tests, KT_ARRAY_LEN(tests));
