@@ -418,6 +418,9 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 	kt_http_config_init(&hc);
 	kt_http_config_files(&hc, s->max_fds);
 	hc.budget = s->budget;
+	/* All of them come from the proxy, which has to count its own clients. */
+	if (s->conf->trust_proxy)
+		hc.max_conns_per_ip = 0;
 	hc.spool = kt_api_spool;
 	hc.spool_arg = s->api;
 	hc.drain_ms = s->conf->drain_ms;

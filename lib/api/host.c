@@ -126,6 +126,24 @@ static bool read_authority(const char *text, struct authority *a)
 	return true;
 }
 
+/* Whoever has a proxy in front never takes a connection for one of this machine. */
+static bool is_proxied(const struct kt_call *c)
+{
+	static const char *const names[] = { "forwarded", "via", "x-real-ip", "x-client-ip",
+		"cf-connecting-ip", "true-client-ip" };
+	const struct kt_request *rq = c->rq;
+
+	for (size_t i = 0; i < rq->n_headers; i++) {
+		if (kt_str_starts(rq->headers[i].name, "x-forwarded-"))
+			return true;
+		for (size_t k = 0; k < KT_ARRAY_LEN(names); k++) {
+			if (kt_str_eq(rq->headers[i].name, names[k]))
+				return true;
+		}
+	}
+	return c->api->cfg.trust_proxy;
+}
+
 static void read_peer(struct kt_call *c, struct authority *a)
 {
 	const struct kt_request *rq = c->rq;
@@ -136,8 +154,7 @@ static void read_peer(struct kt_call *c, struct authority *a)
 	kt_str_copy(c->by->peer, sizeof(c->by->peer), rq->peer);
 	kt_str_copy(a->host, sizeof(a->host), rq->host);
 	a->port = rq->port;
-	c->by->proxied = kt_request_header(rq, "x-forwarded-for") ||
-		kt_request_header(rq, "forwarded") || kt_request_header(rq, "via");
+	c->by->proxied = is_proxied(c);
 	if (!c->api->cfg.trust_proxy)
 		return;
 	if (last_value(rq, "x-forwarded-for", text, sizeof(text)) &&

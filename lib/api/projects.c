@@ -22,7 +22,9 @@ static bool may_name_folder(struct kt_call *c)
 {
 	const char *peer = c->rq->peer;
 
+	/* A proxy that says nothing of itself still passes on the name that it was asked by. */
 	if ((c->by->who.scopes & KT_SCOPE_ADMIN) && !c->by->proxied &&
+		kt_api_is_loopback_name(c->rq->host) &&
 		(kt_str_starts(peer, "127.") || kt_str_eq(peer, "::1") ||
 			kt_str_starts(peer, "::ffff:127.")))
 		return true;

@@ -277,6 +277,52 @@ static void test_half_close(void **state)
 	rig_stop(&r);
 }
 
+/* Heads that do not end: the oldest make room for the newest, and who asks at once is served. */
+static void test_strangers(void **state)
+{
+	enum { MANY = 60, STRANGERS = 128 * 1024 };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+	struct kt_budget_config bc;
+	struct kt_http_config cfg;
+	struct rig r;
+	char part[6000];
+	int fds[MANY];
+
+	kt_budget_config_init(&bc);
+	bc.strangers = bc.stranger = STRANGERS;
+	struct kt_budget *budget = kt_budget_new(&bc);
+	kt_http_config_init(&cfg);
+	cfg.budget = budget;
+	rig_start(&r, &cfg);
+	memset(part, 'a', sizeof(part));
+	memcpy(part, "GET /x HTTP/1.1\r\nX: ", 20);
+	part[sizeof(part) - 1] = '\0';
+	for (int i = 0; i < MANY; i++) {
+		fds[i] = dial(r.port);
+		puts_to(fds[i], part);
+		/* In their order. */
+		KT_AUTOFD int fd = dial(r.port);
+		puts_to(fd, R H "\r\n");
+		kt_buf_clear(&b);
+		assert_true(read_until(fd, &b, "true}"));
+	}
+	kt_buf_clear(&b);
+	read_all(fds[0], &b);
+	assert_non_null(strstr(b.ptr, "HTTP/1.1 503 "));
+	assert_non_null(strstr(b.ptr, "Retry-After: "));
+	assert_non_null(strstr(b.ptr, "newer requests without a key"));
+	/* The newest is still waited for. */
+	puts_to(fds[MANY - 1], "\r\n" H "\r\n");
+	kt_buf_clear(&b);
+	assert_true(read_until(fds[MANY - 1], &b, "true}"));
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(close(fds[i]), 0);
+	rig_stop(&r);
+	assert_true(kt_budget_peak(budget) <= STRANGERS);
+	assert_int_equal(kt_budget_bytes(budget), 0);
+	kt_budget_free(budget);
+}
+
 static void test_caps(void **state)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
@@ -343,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_bytewise), cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_lingering), cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_caps), cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_strangers),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	free(pattern);
