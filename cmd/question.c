@@ -158,6 +158,30 @@ void kt_question_whole(struct kt_question *q, const cJSON *data)
 	q->data = whole;
 }
 
+/* Which agent asks, and for whose message when that came from elsewhere. */
+static void add_asker(struct kt_buf *b, const cJSON *data)
+{
+	const cJSON *by = kt_json_obj(data, "asked_by"), *from = kt_json_obj(by, "message_from");
+	const char *agent = kt_json_str(by, "agent"), *key = kt_json_str(from, "key");
+	const char *address = kt_json_str(from, "address");
+
+	if (!agent)
+		return;
+	kt_buf_adds(b,
+		kt_json_bool(by, "sub_agent", false) ? "  asked by a sub-agent of: "
+						     : "  asked by: ");
+	kt_clean_add(b, agent, strlen(agent), true);
+	if (key || address)
+		kt_buf_adds(b, ", for a message from ");
+	if (key)
+		kt_clean_add(b, key, strlen(key), true);
+	if (address) {
+		kt_buf_adds(b, key ? " at " : "");
+		kt_clean_add(b, address, strlen(address), true);
+	}
+	kt_buf_addc(b, '\n');
+}
+
 /* What each choice covers that is remembered: read before it is chosen. */
 static void add_covers(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
 {
@@ -188,6 +212,7 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 		kt_clean_add(&head, message, strlen(message), true);
 	kt_term_add(b, t, KT_STYLE_YELLOW, message ? head.ptr : "an answer is needed");
 	kt_buf_addc(b, '\n');
+	add_asker(b, q->data);
 	kt_json_add(&exact, input);
 	kt_buf_adds(b, "  tool: ");
 	if (tool)

@@ -27,6 +27,18 @@ static void send_accepted(
 	kt_respond_json(c->ex, 202, &b);
 }
 
+/* Who calls. What came through something in between is never from this machine. */
+static struct kt_origin origin_of(const struct kt_call *c)
+{
+	const char *peer = c->by ? c->by->peer : c->rq->peer;
+	bool here = kt_api_is_loopback_name(peer) && !(c->by && c->by->proxied);
+
+	return (struct kt_origin){
+		.who = c->by && c->by->who.key_id[0] ? c->by->who.key_name : NULL,
+		.address = here || !*peer ? NULL : peer,
+	};
+}
+
 /* How the client wants its answer. */
 enum answer { ANSWER_UNARY, ANSWER_STREAM, ANSWER_ASYNC };
 
@@ -161,6 +173,7 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	m.key = (struct kt_request_key){ s->id, key.key, key.fingerprint };
+	m.from = origin_of(c);
 	if (kt_session_send(s, &m, &sent, &err) != KT_OK) {
 		send_failed(c, s, &err);
 		return;
@@ -224,7 +237,10 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	after = kt_session_last_seq(s);
-	rc = kt_session_answer(s, p->value[1], decision, given ? answers.ptr : NULL, &first, &err);
+	const struct kt_origin from = origin_of(c);
+
+	rc = kt_session_answer(
+		s, p->value[1], decision, given ? answers.ptr : NULL, &from, &first, &err);
 	if (rc == KT_ECONFLICT)
 		answered_before(c, &err, &first);
 	else if (rc == KT_ENOTFOUND)

@@ -25,6 +25,9 @@
 enum {
 	SHOWN_INPUT_BYTES = 300, /* of an input in words; the whole is shown beside them */
 	WORDS_MAX_BYTES = 8 * 1024,
+	/* Of one that is kept: 256 of them are in each journal line of their session. */
+	KEPT_WORDS_BYTES = 1024,
+	KEPT_KEY_BYTES = 2048,
 };
 
 static void approval_free(struct kt_approval *a)
@@ -155,12 +158,18 @@ static void offer(struct kt_vec *out, const struct kt_session *s, const struct k
 	enum kt_decision decision, char *key, const struct kt_buf *words)
 {
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(2 * WORDS_MAX_BYTES);
-	struct kt_approval *a = kt_calloc(1, sizeof(*a));
+	const char *text = kt_session_plain(s, words->ptr, &plain);
+	struct kt_approval *a;
 
+	if (strlen(text) > KEPT_WORDS_BYTES || strlen(key) > KEPT_KEY_BYTES) {
+		free(key);
+		return;
+	}
+	a = kt_calloc(1, sizeof(*a));
 	a->decision = decision;
 	a->key = key;
 	a->tool = kt_strdup(ask->tool);
-	a->words = kt_strdup(kt_session_plain(s, words->ptr, &plain));
+	a->words = kt_strdup(text);
 	kt_vec_push(out, a);
 }
 

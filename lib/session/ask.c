@@ -51,6 +51,34 @@ static void write_options(struct kt_jw *w, const struct kt_input *in)
 	kt_jw_arr_end(w);
 }
 
+void kt_origin_write(struct kt_jw *w, const char *key, const struct kt_origin *o)
+{
+	kt_jw_obj(w, key);
+	kt_jw_str(w, "key", o->who);
+	kt_jw_str(w, "address", o->address);
+	kt_jw_obj_end(w);
+}
+
+/* For whom it is asked: agent, session, project, and who sent the message of the turn. */
+static void write_asker(struct kt_jw *w, const struct kt_session *s, const struct kt_ask *ask)
+{
+	const struct kt_turn *t = s->turn;
+
+	kt_jw_obj(w, "asked_by");
+	kt_jw_str(w, "agent", t && t->agent ? t->agent : s->current_agent);
+	kt_jw_bool(w, "sub_agent", ask->parent_tool_use_id != NULL);
+	kt_jw_str(w, "session_id", s->id);
+	kt_jw_str(w, "project", s->pin ? s->pin->target.project : NULL);
+	if (t) {
+		const struct kt_origin from = { t->from_who, t->from_address };
+
+		kt_origin_write(w, "message_from", &from);
+	} else {
+		kt_jw_null(w, "message_from");
+	}
+	kt_jw_obj_end(w);
+}
+
 /* input NULL: as the harness wrote it. */
 static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask,
 	const cJSON *input, size_t cut, const char *digest)
@@ -74,6 +102,7 @@ static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct 
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
 	write_options(&w, in);
+	write_asker(&w, in->session, ask);
 	if (ask->questions)
 		kt_jw_raw(&w, "questions", ask->questions, strlen(ask->questions));
 	kt_jw_str(&w, "expires_at", iso);

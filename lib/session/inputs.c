@@ -26,9 +26,9 @@ static void input_free(struct kt_input *in)
 }
 
 static void emit_resolved(struct kt_session *s, const char *request_id, const char *decision,
-	const char *by, const struct kt_approval *made)
+	const char *by, const struct kt_approval *made, const struct kt_origin *from)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(32 * 1024);
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -37,6 +37,8 @@ static void emit_resolved(struct kt_session *s, const char *request_id, const ch
 	kt_jw_str(&w, "request_id", request_id);
 	kt_jw_str(&w, "decision", decision);
 	kt_jw_str(&w, "by", by);
+	if (from)
+		kt_origin_write(&w, "decided_by", from);
 	if (made) {
 		kt_jw_str(&w, "approval_id", made->id);
 		kt_jw_str(&w, "remembers", made->words);
@@ -60,7 +62,7 @@ static void keep_answer(
 
 /* Take an input off the open list, answer the harness, tell the readers. Frees in. */
 static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision decision,
-	const char *answers, const char *by)
+	const char *answers, const char *by, const struct kt_origin *from)
 {
 	const char *note = kt_str_eq(by, "expired") ? "Nobody answered in time."
 						    : "The user said no.";
@@ -69,9 +71,11 @@ static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision 
 
 	kt_vec_remove_ptr(&s->inputs, in);
 	keep_answer(s, in, decision, by);
+	if (chosen && from && from->who)
+		chosen->by = kt_strdup(from->who);
 	if (chosen)
 		made = kt_approvals_add(s, &in->offers, chosen);
-	emit_resolved(s, in->request_id, kt_decision_name(decision), by, made);
+	emit_resolved(s, in->request_id, kt_decision_name(decision), by, made, from);
 	if (s->turn && !s->inputs.len)
 		s->turn->state = KT_TURN_RUNNING;
 	if (s->harness)
@@ -90,7 +94,7 @@ static void expired(void *arg)
 	kt_log(KT_LOG_WARN, "session",
 		"%s: nobody answered %s in time (runtime.approval_timeout_seconds)", s->id,
 		in->request_id);
-	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired");
+	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired", NULL);
 }
 
 static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
@@ -210,7 +214,7 @@ void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id)
 			continue;
 		kt_vec_remove(&s->inputs, i);
 		keep_answer(s, in, KT_DENY, "withdrawn");
-		emit_resolved(s, in->request_id, "canceled", "harness", NULL);
+		emit_resolved(s, in->request_id, "canceled", "harness", NULL, NULL);
 		input_free(in);
 		if (s->turn && !s->inputs.len)
 			s->turn->state = KT_TURN_RUNNING;
@@ -225,7 +229,7 @@ void kt_session_drop_inputs(struct kt_session *s, const char *by)
 
 		keep_answer(s, in, KT_DENY, "withdrawn");
 		if (by)
-			emit_resolved(s, in->request_id, "canceled", by, NULL);
+			emit_resolved(s, in->request_id, "canceled", by, NULL, NULL);
 		input_free(in);
 	}
 }
@@ -258,8 +262,8 @@ static bool is_option(
 }
 
 enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
-	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
-	struct kt_err *err)
+	enum kt_decision decision, const char *answers, const struct kt_origin *from,
+	struct kt_answered *out_first, struct kt_err *err)
 {
 	for (size_t i = 0; i < s->inputs.len; i++) {
 		struct kt_input *in = s->inputs.items[i];
@@ -273,7 +277,11 @@ enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 		if (decision == KT_ANSWER && !answers)
 			return kt_fail(
 				err, KT_EINVAL, 0, "'answers' is required to answer a question");
-		resolve(s, in, decision, answers, "user");
+		kt_session_tell(s, "info", "session", "'%s' was answered with %s by %s from %s",
+			request_id, kt_decision_name(decision),
+			from && from->who ? from->who : "somebody",
+			from && from->address ? from->address : "this machine");
+		resolve(s, in, decision, answers, "user", from);
 		return KT_OK;
 	}
 	return already_answered(s, request_id, out_first, err);

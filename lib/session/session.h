@@ -42,6 +42,12 @@ struct kt_sessions_config {
 
 enum kt_turn_state { KT_TURN_QUEUED, KT_TURN_STARTING, KT_TURN_RUNNING, KT_TURN_WAITING };
 
+/* Who said something to a session, and from where. Strings of at most 255 bytes are kept. */
+struct kt_origin {
+	const char *who; /* name of the key, or NULL: nobody signs in here */
+	const char *address; /* or NULL: this machine */
+};
+
 /* One message and what became of it; freed when it ends. */
 struct kt_turn {
 	char id[KT_ID_MAX];
@@ -51,6 +57,7 @@ struct kt_turn {
 	char *agent; /* or NULL: the session's */
 	char *agent_before; /* whom the turn took the session from, or NULL */
 	char *participant_name, *participant_type; /* or NULL */
+	char *from_who, *from_address; /* as struct kt_origin */
 	bool thinking, no_thinking;
 	bool interrupting;
 	bool held; /* begins when the harness that is being stopped is gone */
@@ -256,6 +263,7 @@ struct kt_message {
 	bool no_thinking; /* do not reason; neither: as the harness does, not surfaced */
 	enum kt_on_busy on_busy;
 	struct kt_request_key key; /* remembered with the turn, as above */
+	struct kt_origin from;
 };
 struct kt_sent {
 	char turn_id[KT_ID_MAX];
@@ -278,13 +286,13 @@ bool kt_session_interrupt(struct kt_session *s);
 KT_MUST_CHECK enum kt_code kt_session_input(
 	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err);
 /*
- * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL.
+ * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL. The event tells `from`.
  * Returns KT_OK, KT_ENOTFOUND (never asked), KT_ECONFLICT (answered already: *out_first says how),
  * KT_EINVAL (this decision does not fit).
  */
 KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
-	enum kt_decision decision, const char *answers, struct kt_answered *out_first,
-	struct kt_err *err);
+	enum kt_decision decision, const char *answers, const struct kt_origin *from,
+	struct kt_answered *out_first, struct kt_err *err);
 
 /* Its events have KT_MAX_SESSION_BYTES: it can be read, but takes no message. */
 bool kt_session_is_full(struct kt_session *s);

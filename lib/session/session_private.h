@@ -292,6 +292,8 @@ extern const struct kt_harness_cbs kt_session_harness_cbs;
 KT_MUST_CHECK bool kt_session_may_log(struct kt_session *s, enum kt_event_type type, size_t len);
 
 /* ask.c */
+/* {"key", "address"}: who it is, and from where when that is not this machine. */
+void kt_origin_write(struct kt_jw *w, const char *key, const struct kt_origin *o);
 /* The data of an input_required event, the caller's; sets in->whole when it shows a part only. */
 KT_MUST_CHECK char *kt_input_render(struct kt_input *in, const struct kt_ask *ask);
 

@@ -39,6 +39,8 @@ void kt_turn_free(struct kt_turn *t)
 	free(t->agent_before);
 	free(t->participant_name);
 	free(t->participant_type);
+	free(t->from_who);
+	free(t->from_address);
 	free(t);
 }
 
@@ -348,6 +350,8 @@ static struct kt_turn *turn_new(const struct kt_message *m)
 	t->agent = m->agent ? kt_strdup(m->agent) : NULL;
 	t->participant_name = m->participant_name ? kt_strdup(m->participant_name) : NULL;
 	t->participant_type = m->participant_type ? kt_strdup(m->participant_type) : NULL;
+	t->from_who = m->from.who ? kt_strdup(m->from.who) : NULL;
+	t->from_address = m->from.address ? kt_strdup(m->from.address) : NULL;
 	t->thinking = m->thinking;
 	t->no_thinking = m->no_thinking;
 	return t;

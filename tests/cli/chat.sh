@@ -134,6 +134,7 @@ test_expect_success 'approvals: once, for the session, no' '
 	expect("> "); send(REFUND + "\r")
 	shown = expect("[o]nce / [s]ession / [f]ile / fo[l]der / [d]eny> ")
 	assert "from now on in this session: this exact call of Write: {" in shown, shown
+	assert "asked by: default\r" in shown and "for a message from" not in shown, shown
 	assert "from now on in this session: every edit of the file orders.csv" in shown, shown
 	assert "from now on in this session: every edit of a file that is directly in" in shown, shown
 	for row in open("app/orders.csv"):

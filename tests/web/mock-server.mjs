@@ -144,6 +144,7 @@ const SCRIPTS = {
 		const decision = await turn.ask({
 			kind: "tool_use", tool: "Bash", tool_input: input, message: "Allow running a command?",
 			options: ["approve_once", "approve_session", "approve_folder", "deny"],
+			asked_by: { agent: "default", sub_agent: false, session_id: "sess_1", project: null, message_from: { key: "ci", address: "192.0.2.7" } },
 			remembers: [{ decision: "approve_session", words: "this exact call of Bash: {\u202e}" }],
 		});
 		if (turn.stopped)

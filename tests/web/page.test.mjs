@@ -161,6 +161,7 @@ test("what is remembered is said before it is chosen, and is no choice without w
 	const card = page.locator(".input.is-open");
 	await card.waitFor();
 	assert.match(await card.innerText(), /Approve for session, from now on in this session: this exact call of Bash: \{\\u202e\}/);
+	assert.match(await card.innerText(), /Asked by default, for a message from ci at 192\.0\.2\.7\./);
 	assert.equal(await card.locator("[data-decision=approve_session]").count(), 1);
 	assert.equal(await card.locator("[data-decision=approve_folder]").count(), 0);
 	await card.locator("[data-decision=deny]").click();

@@ -418,7 +418,7 @@ static void run(struct world *w)
 static struct kt_session *begin(struct world *w, struct kt_session *s, const char *text)
 {
 	const struct kt_session_new n = { .metadata = "{}" };
-	const struct kt_message m = { .text = text };
+	const struct kt_message m = { .text = text, .from = { "bob", "192.0.2.8" } };
 	struct kt_sent sent;
 
 	if (!s)
@@ -451,7 +451,9 @@ static enum kt_code answer(struct kt_session *s, enum kt_decision d)
 {
 	struct kt_answered first;
 
-	return kt_session_answer(s, open_input(s)->request_id, d, NULL, &first, NULL);
+	const struct kt_origin from = { "ann", "192.0.2.7" };
+
+	return kt_session_answer(s, open_input(s)->request_id, d, NULL, &from, &first, NULL);
 }
 
 static void finish(struct world *w, struct kt_session *s)
@@ -555,6 +557,11 @@ static void test_words_say_what(void **state)
 	assert_non_null(strstr(open_input(s)->json,
 		"\"remembers\":[{\"decision\":\"approve_session\",\"words\":\"this exact call of "
 		"Bash, in sub: {\\\"command\\\":\\\"make all\\\"}\"}]"));
+	KT_AUTOFREE char *asked_by = kt_asprintf("\"asked_by\":{\"agent\":\"default\",\"sub_agent\":false,"
+		"\"session_id\":\"%s\",\"project\":null,\"message_from\":{\"key\":\"bob\","
+		"\"address\":\"192.0.2.8\"}}", s->id);
+
+	assert_non_null(strstr(open_input(s)->json, asked_by));
 	assert_int_equal(answer(s, ONCE), KT_OK);
 	assert_true(is_asked(w));
 	assert_non_null(strstr(open_input(s)->json, "every edit of the file src/a.c"));
@@ -580,6 +587,7 @@ static void test_restart_and_revoke(void **state)
 	s = kt_session_get(w->reg, id);
 	assert_int_equal(s->approvals.len, 1);
 	memcpy(approval, ((struct kt_approval *)s->approvals.items[0])->id, sizeof(approval));
+	assert_string_equal(((struct kt_approval *)s->approvals.items[0])->by, "ann");
 	begin(w, s, "again");
 	assert_false(is_asked(w));
 	finish(w, s);

@@ -96,8 +96,18 @@ function approvalBody(card, item, send, whole) {
 		onkeydown: heldPressesNothing,
 		onclick: () => send({ decision: id }),
 	}, labels[id] ?? visible(label ?? id)));
-	return [message, box, item.part ? partNote(card, item, box, whole) : h("p", { class: "quiet" }, `Complete input: ${size}`),
+	return [message, ...asker(item.askedBy), box, item.part ? partNote(card, item, box, whole) : h("p", { class: "quiet" }, `Complete input: ${size}`),
 		...coverNotes(item, list, labels, covers), h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* Which agent asks, and for whose message when that came from elsewhere. */
+function asker(by) {
+	if (typeof by?.agent !== "string")
+		return [];
+	const { key, address } = by.message_from ?? {};
+	const from = [key, address].filter((word) => typeof word === "string").map(visible).join(" at ");
+	return [h("p", { class: "quiet" }, `Asked by ${by.sub_agent === true ? "a sub-agent of " : ""}${visible(by.agent)}`
+		+ `${from === "" ? "" : `, for a message from ${from}`}.`)];
 }
 
 /* A key that was held since before the button had the focus says nothing about it. */

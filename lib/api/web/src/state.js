@@ -271,6 +271,7 @@ function inputRequired(turn, event, data) {
 		inputKind: word(data.kind) ?? "tool_use", tool: word(data.tool), input: data.tool_input ?? null,
 		part: word(data.tool_input_sha256) === null ? null : { bytes: data.tool_input_bytes, sha256: data.tool_input_sha256 },
 		message: word(data.message), options: Array.isArray(data.options) ? data.options : [],
+		askedBy: data.asked_by ?? null,
 		remembers: (Array.isArray(data.remembers) ? data.remembers : [])
 			.filter((r) => typeof r?.decision === "string" && typeof r.words === "string"),
 		questions: Array.isArray(data.questions) ? data.questions : null,
