@@ -177,7 +177,14 @@ test('every operation answers as the document says', async (t) => {
     await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/messages`, [...own, s.id], { body: { text: '[[ask:touch one]]' }, headers: ASYNC });
     const asked = await eventually(async () => (await c.call('GET', `${prefix}/sessions/{session_id}`, [...own, s.id])).body.pending_input, 'an input');
     await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id]);
-    await ok(200, c, 'PUT', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id], { body: { decision: 'approve_once' } });
+    await ok(200, c, 'PUT', `${prefix}/sessions/{session_id}/inputs/{request_id}`, [...own, s.id, asked.request_id], { body: { decision: 'approve_session' } });
+    assert.equal(asked.asked_by.session_id, s.id);
+    assert.equal(asked.asked_by.message_from.address, null);
+    const [approval, ...more] = (await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/approvals`, [...own, s.id])).body.data;
+    assert.deepEqual([approval.decision, approval.approved_by, more], ['approve_session', asked.asked_by.message_from.key, []]);
+    assert.ok(approval.approved_by, 'the key is named');
+    await ok(200, c, 'DELETE', `${prefix}/sessions/{session_id}/approvals/{approval_id}`, [...own, s.id, approval.id]);
+    assert.equal((await ok(200, c, 'DELETE', `${prefix}/sessions/{session_id}/approvals`, [...own, s.id])).body.revoked, 0);
     await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/interrupt`, [...own, s.id]);
     await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/events`, [...own, s.id], { query: '?until=idle' });
     await ok(200, c, 'GET', `${prefix}/agents`, own, { query: own.length ? '' : '?project=fake' });
