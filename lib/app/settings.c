@@ -283,6 +283,9 @@ static void place(
 {
 	*line = node->line;
 	*col = node->col;
+	/* The search reads the text from its beginning: not for each of thousands of keys. */
+	if (c->ld->n_findings >= KT_APP_MAX_FINDINGS)
+		return;
 	if (c->text && !kt_jsonc_locate(c->text, c->len, shown, line, col))
 		*line = *col = 0;
 }
