@@ -592,6 +592,8 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	open_log(&s);
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	/* The end of a heap is never given back but for the first one: so there are few. */
+	(void)mallopt(M_ARENA_MAX, 3);
 	/* Keys and configuration are in memory: no core dump, no debugger of another user. */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	rc = kt_spawner_start(&s.spawner, err);

@@ -87,21 +87,29 @@ bool kt_api_parse_ahead(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
 	const char *org = c->by ? c->by->who.org_id : "";
+	struct kt_loop *loop = kt_sessions_loop(c->api->cfg.sessions);
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_parse *p;
+	size_t bytes;
 
 	if (c->parsed || rq->body_len <= KT_MAX_LOOP_BYTES)
 		return false;
+	/* The copy, and the tree, whose strings are not longer than it. */
+	bytes = 2 * rq->body_len;
+	if (kt_work_room(loop, org, bytes, &err) != KT_OK) {
+		kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, 503, "unavailable", err.msg, NULL);
+		return true;
+	}
 	p = kt_calloc(1, sizeof(*p));
 	kt_hold_like(&p->hold, kt_exchange_hold(c->ex));
-	/* The copy, and the tree, whose strings are not longer than it. */
-	if (!kt_api_fits(c, kt_hold_more(&p->hold, 2 * rq->body_len))) {
+	if (!kt_api_fits(c, kt_hold_more(&p->hold, bytes))) {
 		kt_hold_release(&p->hold);
 		free(p);
 		return true;
 	}
 	p->api = c->api;
-	p->loop = kt_sessions_loop(c->api->cfg.sessions);
+	p->loop = loop;
 	p->ex = c->ex;
 	p->text = kt_strndup(rq->body, rq->body_len);
 	p->len = rq->body_len;
@@ -111,13 +119,9 @@ bool kt_api_parse_ahead(struct kt_call *c)
 	c->api->parses = p;
 	p->work.run = run;
 	p->work.done = done;
-	p->work.bytes = p->hold.bytes;
-	if (kt_work_start(p->loop, KT_WORK_SHORT, org, &p->work, &err) != KT_OK) {
-		parse_free(p);
-		kt_exchange_header(c->ex, "Retry-After", "1");
-		kt_api_fail(c, 503, "unavailable", err.msg, NULL);
-		return true;
-	}
+	p->work.bytes = bytes;
+	/* There is room: it was looked. */
+	kt_work_add(loop, KT_WORK_SHORT, org, &p->work);
 	kt_exchange_on_close(c->ex, left, p);
 	return true;
 }

@@ -185,6 +185,7 @@ void kt_loop_free(struct kt_loop *loop)
 {
 	if (loop == NULL)
 		return;
+	kt_works_of_loop_close(loop->works);
 	uv_walk(&loop->uv, close_left, NULL);
 	/* Close callbacks are left to run, and jobs; closed streams' requests end, canceled. */
 	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);

@@ -11,9 +11,12 @@
 #include "base/str.h"
 #include "net/loop_private.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 
+#define TRIM_BYTES (16 * 1024 * 1024)
+#define TRIM_MS 500
 #define MAX_NAME_BYTES 64 /* of an organization; ids are shorter */
 
 /* Their sum is the size of libuv's pool. */
@@ -64,6 +67,9 @@ struct kt_works_of_loop {
 		size_t running;
 	} ring[KT_WORK_KINDS];
 	size_t jobs, bytes;
+	size_t passed; /* bytes of jobs that are over since the heaps were trimmed */
+	struct kt_work trim;
+	struct kt_timer *trim_timer; /* NULL when the loop ends */
 };
 
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -78,6 +84,8 @@ size_t kt_work_threads(void)
 	return n;
 }
 
+static void start_trim(void *arg);
+
 static struct kt_works_of_loop *works_of(struct kt_loop *loop)
 {
 	struct kt_works_of_loop **at = kt_loop_works(loop);
@@ -85,6 +93,7 @@ static struct kt_works_of_loop *works_of(struct kt_loop *loop)
 	if (!*at) {
 		*at = kt_calloc(1, sizeof(**at));
 		(*at)->uv = kt_loop_uv(loop);
+		(*at)->trim_timer = kt_timer_new(loop, start_trim, *at);
 		for (int k = 0; k < KT_WORK_KINDS; k++)
 			(*at)->ring[k].tail = &(*at)->ring[k].head;
 	}
@@ -142,6 +151,7 @@ static void leave(struct kt_works_of_loop *all, struct kt_work *w)
 	w->tenant = NULL;
 	all->jobs--;
 	all->bytes -= w->bytes;
+	all->passed += w->bytes;
 	t->jobs--;
 	t->bytes -= w->bytes;
 	if (t->jobs > 0)
@@ -151,6 +161,40 @@ static void leave(struct kt_works_of_loop *all, struct kt_work *w)
 }
 
 static void dispatch(struct kt_works_of_loop *all, enum kt_work_kind k);
+static void enter(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum kt_work_kind k,
+	struct kt_work *w);
+
+static void run_trim(struct kt_work *w)
+{
+	(void)w;
+	(void)malloc_trim(0);
+}
+
+static void trimmed(struct kt_work *w)
+{
+	(void)w;
+}
+
+/*
+ * What threads made and the loop freed stays in the heaps of the threads. A moment after a crowd of
+ * large jobs is over, when its requests are answered, it is given back, by a thread.
+ */
+static void trim_after_crowd(struct kt_works_of_loop *all)
+{
+	if (all->jobs == 0 && all->passed >= TRIM_BYTES && all->trim_timer)
+		kt_timer_start(all->trim_timer, TRIM_MS, 0);
+}
+
+static void start_trim(void *arg)
+{
+	struct kt_works_of_loop *all = arg;
+
+	if (all->jobs > 0)
+		return;
+	all->passed = 0;
+	all->trim = (struct kt_work){ .run = run_trim, .done = trimmed };
+	enter(all, tenant_of(all, ""), KT_WORK_SHORT, &all->trim);
+}
 
 static void on_work(uv_work_t *uv)
 {
@@ -187,6 +231,7 @@ static void on_worked(uv_work_t *uv, int status)
 	if (w) {
 		give_back(slot->all, w);
 		w->done(w);
+		trim_after_crowd(slot->all);
 	}
 	free(slot);
 }
@@ -235,22 +280,31 @@ static void enter(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum k
 	dispatch(all, k);
 }
 
+enum kt_code kt_work_room(struct kt_loop *loop, const char *org, size_t bytes, struct kt_err *err)
+{
+	const struct kt_works_of_loop *all = works_of(loop);
+	const struct kt_work_tenant *t = kt_map_get(&all->tenants, org);
+
+	if (t && (t->jobs >= KT_MAX_WORK_JOBS_EACH || t->bytes + bytes > KT_MAX_WORK_BYTES_EACH))
+		return kt_fail(err, KT_ELIMIT, 0,
+			"%zu jobs of this organization with %zu bytes wait already (fixed)",
+			t->jobs, t->bytes);
+	if (all->jobs >= KT_MAX_WORK_JOBS || all->bytes + bytes > KT_MAX_WORK_BYTES)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the server has %zu jobs with %zu bytes to do already (fixed)", all->jobs,
+			all->bytes);
+	return KT_OK;
+}
+
 enum kt_code kt_work_start(struct kt_loop *loop, enum kt_work_kind kind, const char *org,
 	struct kt_work *w, struct kt_err *err)
 {
 	struct kt_works_of_loop *all = works_of(loop);
-	const struct kt_work_tenant *t = kt_map_get(&all->tenants, org);
+	enum kt_code rc = kt_work_room(loop, org, w->bytes, err);
 
-	if (t && (t->jobs >= KT_MAX_WORK_JOBS_EACH || t->bytes + w->bytes > KT_MAX_WORK_BYTES_EACH))
-		return kt_fail(err, KT_ELIMIT, 0,
-			"%zu jobs of this organization with %zu bytes wait already (fixed)",
-			t->jobs, t->bytes);
-	if (all->jobs >= KT_MAX_WORK_JOBS || all->bytes + w->bytes > KT_MAX_WORK_BYTES)
-		return kt_fail(err, KT_ELIMIT, 0,
-			"the server has %zu jobs with %zu bytes to do already (fixed)", all->jobs,
-			all->bytes);
-	enter(all, tenant_of(all, org), kind, w);
-	return KT_OK;
+	if (rc == KT_OK)
+		enter(all, tenant_of(all, org), kind, w);
+	return rc;
 }
 
 void kt_work_add(struct kt_loop *loop, enum kt_work_kind kind, const char *org, struct kt_work *w)
@@ -307,6 +361,12 @@ size_t kt_work_count(struct kt_loop *loop)
 size_t kt_work_bytes(struct kt_loop *loop)
 {
 	return works_of(loop)->bytes;
+}
+
+void kt_works_of_loop_close(struct kt_works_of_loop *all)
+{
+	if (all)
+		kt_timer_free(KT_STEAL(all->trim_timer));
 }
 
 void kt_works_of_loop_free(struct kt_works_of_loop *all)

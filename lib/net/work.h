@@ -46,6 +46,9 @@ struct kt_work {
  */
 KT_MUST_CHECK enum kt_code kt_work_start(struct kt_loop *loop, enum kt_work_kind kind,
 	const char *org, struct kt_work *w, struct kt_err *err);
+/* Whether kt_work_start() would take a job of so many bytes now: before they are copied. */
+KT_MUST_CHECK enum kt_code kt_work_room(
+	struct kt_loop *loop, const char *org, size_t bytes, struct kt_err *err);
 /* Queue a job that was admitted before, by a bound of its own; "" is the server's own. */
 void kt_work_add(struct kt_loop *loop, enum kt_work_kind kind, const char *org, struct kt_work *w);
 /*
