@@ -22,6 +22,7 @@
 #define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
 #define READS_A_ROUND 32 /* of connections that have more, so much each as fits the buffer */
+#define SEND_A_ROUND (4 * 1024 * 1024) /* then new requests wait until others had their turn */
 #define KEEP_BYTES 16384 /* most that a buffer is kept with for the next request */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
 
@@ -281,6 +282,8 @@ ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n)
 		kt_conn_doom(c);
 		return -1;
 	}
+	if (r > 0)
+		c->server->sent_bytes += (size_t)r;
 	/* A stall is counted from the last progress, or from when it began. */
 	if (r > 0 || !c->writing)
 		c->last_ms = now_of(c);
@@ -649,7 +652,12 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 		(void)io_get(c);
 		compact(c);
 		kt_buf_add(&c->io->in, buf->base, len);
-		process(c);
+		if (c->server->sent_bytes > SEND_A_ROUND) {
+			c->resume = true;
+			kt_server_later(c->server, c);
+		} else {
+			process(c);
+		}
 		return;
 	case KT_CONN_BODY:
 		c->processing = true;

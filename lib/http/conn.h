@@ -108,6 +108,7 @@ struct kt_http_server {
 	struct kt_conn *conns; /* list */
 	struct kt_conn *later, *last_later; /* list: work for the end of the tick */
 	struct kt_defer defer;
+	size_t sent_bytes; /* in this round */
 	unsigned read_again; /* connections in this round that go on reading */
 	struct kt_map per_ip; /* address -> count as a pointer */
 	struct kt_buf out; /* answers are put together here */

@@ -88,6 +88,7 @@ static void run_later(void *arg)
 
 	/* What is put off meanwhile has its turn in the next round. */
 	s->read_again = 0;
+	s->sent_bytes = 0;
 	for (bool more = s->later; more && uv_hrtime() < until_ns;) {
 		struct kt_conn *c = s->later;
 		more = c != last && c->next_later;
