@@ -57,5 +57,14 @@ bool kt_api_key(struct kt_call *c, const char *scope, struct kt_key *out)
 			"this Idempotency-Key was used with another body", NULL);
 		return false;
 	}
+	if (!out->seen && kt_idem_is_full(c->api->cfg.sessions, scope)) {
+		kt_exchange_header(c->ex, "Retry-After", "60");
+		kt_api_fail(c, 429, "limit_reached",
+			"the Idempotency-Keys of the last 24 hours have 32 MiB (fixed): wait, or "
+			"send "
+			"fewer of them; a key that was used already still works",
+			NULL);
+		return false;
+	}
 	return true;
 }

@@ -63,7 +63,8 @@
 #define KT_MAX_REMEMBERED_BYTES 65536 /* a longer tool input is asked for each time */
 #define KT_MAX_IDEMPOTENCY_KEY_BYTES 255 /* as other APIs */
 #define KT_IDEMPOTENCY_MS (24 * 3600 * 1000) /* a client's retries end well before */
-#define KT_MAX_IDEMPOTENCY_KEYS 10000 /* per server */
+#define KT_MAX_IDEMPOTENCY_BYTES (32 * 1024 * 1024) /* of one organization: 80,000 keys a day */
+#define KT_MAX_IDEMPOTENCY_ROWS 10000 /* of one organization's changes, with their answers */
 #define KT_TURN_START_MS 60000 /* harness process until ready */
 #define KT_TURN_FIRST_EVENT_MS 120000 /* prompt until the first event */
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */

@@ -54,6 +54,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	KT_AUTOFREE char *path = kt_journal_path(reg);
 	KT_AUTOFREE char *beside = kt_asprintf("%s.new", path);
 	struct kt_session *at = reg->oldest;
+	struct kt_idem_entry *idem_at = reg->idem_first;
 	KT_AUTOFD int fd = create(beside, err);
 	enum kt_code rc = fd < 0 ? KT_EIO : KT_OK;
 	int64_t size = 0;
@@ -61,9 +62,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	reg->copies++;
 	kt_journal_write_damaged(&b, reg);
 	for (bool more = true; rc == KT_OK && more;) {
-		more = write_piece(reg, &at, &b) > 0;
-		if (!more)
-			kt_journal_write_idems(&b, reg);
+		more = write_piece(reg, &at, &b) > 0 || kt_journal_write_idems(&b, &idem_at) > 0;
 		size += (int64_t)b.len;
 		rc = kt_buf_ok(&b) ? kt_fs_write_all(fd, b.ptr, b.len, err)
 				   : kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
@@ -81,7 +80,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_torn = false;
 	reg->journal_size = size;
-	reg->journal_lines = reg->n_sessions + reg->idem_order.len + reg->journal_damaged;
+	reg->journal_lines = reg->n_sessions + reg->idem.len + reg->journal_damaged;
 	return KT_OK;
 }
 
@@ -155,11 +154,13 @@ static void walk(void *arg)
 	size_t n;
 
 	n = write_piece(reg, &copy->at, &copy->lines);
-	copy->n_lines += n;
 	if (!n) {
-		kt_journal_write_idems(&copy->lines, reg);
-		copy->n_lines += reg->idem_order.len;
+		if (!copy->idems)
+			copy->idem_at = reg->idem_first;
+		copy->idems = true;
+		n = kt_journal_write_idems(&copy->lines, &copy->idem_at);
 	}
+	copy->n_lines += n;
 	kt_copy_flush(reg);
 	if (!reg->copy)
 		return;

@@ -47,6 +47,8 @@ char *kt_session_log_path(const struct kt_session *s)
 	return kt_asprintf("%s/sessions/%s/events.log", s->reg->data_dir, s->id);
 }
 
+#define IDEMS_AT_ONCE 500 /* in one tick */
+
 char *kt_journal_path(const struct kt_sessions *reg)
 {
 	return kt_path_join(reg->data_dir, "sessions.jsonl");
@@ -119,22 +121,24 @@ void kt_journal_write_session(
 	kt_linesum_add(b, from);
 }
 
-void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg)
+size_t kt_journal_write_idems(struct kt_buf *b, struct kt_idem_entry **at)
 {
-	for (size_t i = 0; i < reg->idem_order.len; i++) {
-		const char *full = reg->idem_order.items[i];
-		const char *lf = strchr(full, '\n');
-		KT_AUTOFREE char *scope = kt_strndup(full, (size_t)(lf - full));
+	size_t n = 0;
+
+	for (; *at && n < IDEMS_AT_ONCE; *at = (*at)->next, n++) {
+		const char *lf = strchr((*at)->name, '\n');
+		KT_AUTOFREE char *scope = kt_strndup((*at)->name, (size_t)(lf - (*at)->name));
 		size_t from = b->len;
 		struct kt_jw w;
 
 		kt_jw_init(&w, b);
 		kt_jw_obj(&w, NULL);
-		write_idem(&w, scope, lf + 1, kt_map_get(&reg->idem, full));
+		write_idem(&w, scope, lf + 1, &(*at)->what);
 		kt_jw_obj_end(&w);
 		kt_linesum_add(b, from);
 		kt_buf_addc(b, '\n');
 	}
+	return n;
 }
 
 void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg)
@@ -146,7 +150,7 @@ void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg)
 static void maybe_compact(struct kt_sessions *reg)
 {
 	struct kt_err err = KT_ERR_INIT;
-	size_t live = reg->n_sessions + reg->idem_order.len;
+	size_t live = reg->n_sessions + reg->idem.len;
 
 	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING ||
 		kt_mono_us() < reg->copy_after_us)
@@ -468,7 +472,7 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_size = whole;
 	/* One that is long is no reason not to start. */
-	if (reg->journal_lines > reg->n_sessions + reg->idem_order.len + COMPACT_LINES &&
+	if (reg->journal_lines > reg->n_sessions + reg->idem.len + COMPACT_LINES &&
 		kt_journal_compact(reg, &failed) != KT_OK)
 		kt_log(KT_LOG_ERROR, "session", "the session journal cannot be rewritten: %s",
 			failed.msg);

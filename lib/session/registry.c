@@ -386,6 +386,7 @@ static void sweep(void *arg)
 
 	if (!reg->sweep_at) {
 		reg->sweep_at = reg->oldest;
+		kt_idem_expire(reg);
 		kt_apps_sweep(reg);
 	}
 	sweep_some(reg);

@@ -331,4 +331,7 @@ struct kt_idem {
 const struct kt_idem *kt_idem_get(
 	const struct kt_sessions *reg, const char *scope, const char *key);
 
+/* No new key in scope: those of its organization have KT_MAX_IDEMPOTENCY_BYTES. */
+bool kt_idem_is_full(struct kt_sessions *reg, const char *scope);
+
 #endif

@@ -58,6 +58,19 @@ struct kt_job {
 	void (*orphaned)(struct kt_job *job);
 };
 
+/* What the keys of one organization take. */
+struct kt_idem_org {
+	size_t bytes;
+};
+/* A key that is remembered. */
+struct kt_idem_entry {
+	struct kt_idem_entry *next; /* newer, of any organization */
+	struct kt_idem_org *org;
+	struct kt_idem what;
+	size_t bytes;
+	char name[]; /* "scope<LF>key" */
+};
+
 /* A key that a request uses just now. */
 struct kt_used {
 	struct kt_session *session;
@@ -70,6 +83,8 @@ struct kt_copy {
 	int fd;
 	char *path;
 	struct kt_session *at; /* the next to be written */
+	struct kt_idem_entry *idem_at; /* after the sessions; NULL: no more */
+	bool idems; /* the sessions are written */
 	bool whole; /* everything is in it; what is new goes to both files */
 	bool durable; /* and on disk, but for what came meanwhile */
 	bool lost; /* writing failed while it was put in place */
@@ -100,8 +115,9 @@ struct kt_sessions {
 	struct kt_session *oldest, *newest;
 	size_t n_sessions;
 	struct kt_vec live; /* those with a harness, the one used longest ago first */
-	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem */
-	struct kt_vec idem_order; /* char *: oldest first */
+	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem_entry */
+	struct kt_idem_entry *idem_first, *idem_last; /* oldest first */
+	struct kt_map idem_orgs; /* organization ("" on a local server) -> struct kt_idem_org */
 	int journal_fd;
 	int lock_fd;
 	size_t journal_lines; /* in the file, for compaction */
@@ -145,7 +161,8 @@ void kt_journal_flush(struct kt_sessions *reg);
  * all keys; those that were damaged. */
 void kt_journal_write_session(
 	struct kt_buf *b, const struct kt_session *s, const struct kt_used *used);
-void kt_journal_write_idems(struct kt_buf *b, const struct kt_sessions *reg);
+/* From *at on, in pieces: returns how many, 0 at the end. */
+size_t kt_journal_write_idems(struct kt_buf *b, struct kt_idem_entry **at);
 void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg);
 char *kt_journal_path(const struct kt_sessions *reg);
 char *kt_session_dir(const struct kt_session *s);
@@ -198,6 +215,8 @@ void kt_idem_put(
 void kt_used_begin(struct kt_used *used, struct kt_session *s, const struct kt_request_key *key,
 	const char *turn_id, uint64_t after_seq);
 void kt_used_end(struct kt_used *used);
+/* Forget what is older than a day. */
+void kt_idem_expire(struct kt_sessions *reg);
 void kt_idem_release(struct kt_sessions *reg);
 
 /* registry.c */

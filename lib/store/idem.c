@@ -2,6 +2,8 @@
 /* Operations on idempotency keys: what was asked under a key, and what was answered. */
 #include "store/store_private.h"
 
+#include "base/limits.h"
+
 /* Insert; *inserted is false when the key is there already. */
 static enum kt_code insert(
 	struct kt_tx *tx, const struct kt_idem_row *row, bool *inserted, struct kt_err *err)
@@ -21,6 +23,29 @@ static enum kt_code insert(
 	return *inserted ? kt_q_run(&q) : kt_q_end(&q);
 }
 
+/*
+ * Has the organization room for one more? What is remembered is not given up for it: that would do
+ * a change twice.
+ */
+static enum kt_code idem_room(struct kt_tx *tx, const char *org_id, struct kt_err *err)
+{
+	struct kt_q q;
+	int64_t n = 0;
+	enum kt_code code;
+
+	kt_q_open(&q, tx, "SELECT count(*) FROM idempotency WHERE org_id = $1", err);
+	kt_q_text(&q, 1, org_id);
+	if (kt_q_row(&q))
+		n = kt_q_num(&q, 0);
+	code = kt_q_end(&q);
+	if (code == KT_OK && n > KT_MAX_IDEMPOTENCY_ROWS)
+		code = kt_fail(err, KT_ELIMIT, 0,
+			"%d Idempotency-Keys of this organization's last 24 hours are remembered "
+			"(fixed): wait, or send fewer of them",
+			KT_MAX_IDEMPOTENCY_ROWS);
+	return code;
+}
+
 enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 	const struct kt_idem_row *row, struct kt_idem_row *out, struct kt_err *err)
 {
@@ -28,7 +53,9 @@ enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 	bool inserted = false;
 	enum kt_code code = insert(tx, row, &inserted, err);
 
-	if (code != KT_OK || inserted)
+	if (code == KT_OK && inserted)
+		return idem_room(tx, row->org_id, err);
+	if (code != KT_OK)
 		return code;
 	kt_q_open(&q, tx,
 		"SELECT org_id, scope, key, fingerprint, status, release_id, body, created_us "

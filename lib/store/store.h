@@ -348,7 +348,10 @@ struct kt_idem_row {
 	const char *body; /* the answer, or NULL */
 	int64_t created_us;
 };
-/* Insert, running. Returns KT_ECONFLICT when the key is there; then *out is what is there. */
+/*
+ * Insert, running. Returns KT_ECONFLICT when the key is there; then *out is what is there. Returns
+ * KT_ELIMIT when the organization has KT_MAX_IDEMPOTENCY_ROWS: roll back then.
+ */
 KT_MUST_CHECK enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 	const struct kt_idem_row *row, struct kt_idem_row *out, struct kt_err *err);
 /* Give the answer (status, release_id, body). */

@@ -642,12 +642,46 @@ static enum kt_code idem_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return KT_OK;
 }
 
+/* One organization's keys take nothing from another's, and are not given up for new ones. */
+static enum kt_code idem_room_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_idem_row row = { .org_id = "org_1", .scope = "s", .fingerprint = "f" };
+	struct kt_idem_row got = { 0 };
+	char key[16];
+
+	(void)arg;
+	row.key = key;
+	for (int i = 0; i < KT_MAX_IDEMPOTENCY_ROWS; i++) {
+		struct kt_q q;
+
+		(void)snprintf(key, sizeof(key), "%d", i);
+		kt_q_open(&q, tx,
+			"INSERT INTO idempotency (org_id, scope, key, fingerprint, status, "
+			"created_us) VALUES ('org_1', 's', $1, 'f', 200, 1)",
+			err);
+		kt_q_text(&q, 1, key);
+		OK(kt_q_run(&q));
+	}
+	(void)snprintf(key, sizeof(key), "0");
+	assert_int_equal(kt_tx_idem_begin(tx, arena, &row, &got, err), KT_ECONFLICT);
+	row.org_id = "org_2";
+	OK(kt_tx_idem_begin(tx, arena, &row, &got, err));
+	row.org_id = "org_1";
+	(void)snprintf(key, sizeof(key), "more");
+	assert_int_equal(kt_tx_idem_begin(tx, arena, &row, &got, err), KT_ELIMIT);
+	assert_non_null(strstr(err->msg, "10000 Idempotency-Keys"));
+	return KT_OK;
+}
+
 static void idempotency(void **state)
 {
 	struct kt_store *st = open_store(NULL);
 
 	(void)state;
 	run(st, true, idem_work);
+	kt_store_close(st);
+	st = open_store(NULL);
+	run(st, true, idem_room_work);
 	kt_store_close(st);
 }
 
