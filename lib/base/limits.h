@@ -31,7 +31,7 @@
 #define KT_SSE_RETRY_MS 1000 /* reconnect delay told to EventSource */
 #define KT_SSE_INFLIGHT_BYTES (256 * 1024) /* bytes handed to one reader at a time */
 #define KT_MAX_JSON_DEPTH 64 /* request bodies nest a handful */
-#define KT_MAX_LOOP_BYTES (64 * 1024) /* of a text that is parsed on the loop: half a millisecond */
+#define KT_MAX_LOOP_BYTES (64 * 1024) /* of a text that is parsed on the loop: half a ms */
 #define KT_MAX_JSON_NODES 100000 /* values of one text that becomes a tree: 64 bytes each */
 #define KT_MAX_BODY_NODES 20000 /* the same of a request: 3 MiB with its strings' overhead */
 #define KT_MAX_TOML_BYTES (256 * 1024) /* a configuration file */

@@ -19,6 +19,7 @@ struct kt_gather {
 	int64_t sent_ms; /* loop time of the last text that was given on */
 };
 
+/* An empty one, without memory; kt_gather_release() ends it. */
 void kt_gather_init(struct kt_gather *g);
 void kt_gather_release(struct kt_gather *g);
 /*

@@ -50,9 +50,9 @@ KT_MUST_CHECK enum kt_code kt_json_parse_max(
 
 /*
  * Large documents, without a tree. Check a text (a NUL follows it) strictly, with max_nodes values
- * at most, which has to be an object, then call fn with each of its members. The key is decoded, the
- * value raw; fn may write to it, as kt_json_member_str() does. Returns as kt_json_parse(), KT_EPROTO
- * for anything but an object, or what fn returned.
+ * at most, which has to be an object, then call fn with each of its members. The key is decoded,
+ * the value raw; fn may write to it, as kt_json_member_str() does. Returns as kt_json_parse(),
+ * KT_EPROTO for anything but an object, or what fn returned.
  */
 struct kt_json_member {
 	const char *key; /* NUL-terminated, in the text */

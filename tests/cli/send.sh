@@ -179,7 +179,7 @@ test_expect_success 'what tools are called and say cannot drive the terminal' '
 	"$KARTA" --server "$url" send evil >out 2>err &&
 	test_grep -v "$(printf "\033")" err && test_grep -v "$(printf "\342\200\256")" err &&
 	test_grep -F "\x1b[2J" err && test_grep -F "\u202e" err &&
-	printf "plain \033[1mbytes\n" >expect && test_cmp expect out
+	printf "plain %s\n" "\x1b[1mbytes" >expect && test_cmp expect out
 '
 
 test_expect_success 'tools of sub-agents stand under the call that began them' '

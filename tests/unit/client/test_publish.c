@@ -304,6 +304,7 @@ static void test_delta(void **state)
 	begin(&w);
 	KT_AUTOFREE char *git_dir = kt_path_join(w.dir, ".git");
 
+	assert_int_equal(mkdir(git_dir, 0700), 0);
 	w.p.git_dir = git_dir;
 	w.p.live_digest = kt_tree_manifest(w.tree)->digest;
 	assert_int_equal(publish(&w), KT_OK);
