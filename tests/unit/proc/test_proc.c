@@ -579,6 +579,13 @@ static void spawner_killed(void **state)
 	assert_int_equal(kt_child_spawn(sp, &spec, &ops, NULL, &c, &err), KT_EUNAVAIL);
 }
 
+/* A loop has threads, and server_killed() makes one after a fork: the sanitizer is to bear it. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 /* A server of its own, which tells by one byte that its children are up, and then is killed. */
 KT_NORETURN static void serve(int up)
 {
