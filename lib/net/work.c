@@ -17,6 +17,7 @@
 
 #define TRIM_BYTES (16 * 1024 * 1024)
 #define TRIM_MS 500
+#define TRIM_AGAIN_MS 3000 /* what slow clients held is free by then */
 #define MAX_NAME_BYTES 64 /* of an organization; ids are shorter */
 
 /* Their sum is the size of libuv's pool. */
@@ -70,6 +71,7 @@ struct kt_works_of_loop {
 	size_t passed; /* bytes of jobs that are over since the heaps were trimmed */
 	struct kt_work trim;
 	struct kt_timer *trim_timer; /* NULL when the loop ends */
+	bool trim_again;
 };
 
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -181,8 +183,10 @@ static void trimmed(struct kt_work *w)
  */
 static void trim_after_crowd(struct kt_works_of_loop *all)
 {
-	if (all->jobs == 0 && all->passed >= TRIM_BYTES && all->trim_timer)
-		kt_timer_start(all->trim_timer, TRIM_MS, 0);
+	if (all->jobs > 0 || all->passed < TRIM_BYTES || !all->trim_timer)
+		return;
+	all->trim_again = true;
+	kt_timer_start(all->trim_timer, TRIM_MS, 0);
 }
 
 static void start_trim(void *arg)
@@ -192,6 +196,9 @@ static void start_trim(void *arg)
 	if (all->jobs > 0)
 		return;
 	all->passed = 0;
+	if (all->trim_again)
+		kt_timer_start(all->trim_timer, TRIM_AGAIN_MS, 0);
+	all->trim_again = false;
 	all->trim = (struct kt_work){ .run = run_trim, .done = trimmed };
 	enter(all, tenant_of(all, ""), KT_WORK_SHORT, &all->trim);
 }

@@ -13,16 +13,16 @@ import { KARTA, PATIENCE_MS, sleep, tempDir } from './lib.mjs';
 import { archive, publish, secondOrganization, startServe } from './serve.mjs';
 
 const SCOPES = {
-  none: ['getOpenapi', 'getHealth', 'getReadiness', 'getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub'],
+  none: ['getOpenapi', 'getHealth', 'getReadiness', 'getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub', 'receiveGithubOf'],
   any: ['whoAmI', 'revokeKey'],
   read: ['listSessions', 'getSession', 'getInput', 'readEvents', 'listAgents', 'getProjectDev',
     'listProjectSessions', 'getProjectSession', 'getProjectInput', 'readProjectEvents', 'listProjectAgents',
-    'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys'],
+    'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys', 'listApprovals', 'listProjectApprovals'],
   'read or write': ['listRefs', 'getRelease', 'readBuildLog', 'getDeploy', 'readDeployLog'],
   write: ['createSession', 'deleteSession', 'sendMessage', 'resolveInput', 'interruptTurn',
     'createProjectSession', 'deleteProjectSession', 'sendProjectMessage', 'resolveProjectInput', 'interruptProjectTurn',
     'createProject', 'changeProject', 'deleteRef', 'publishRelease', 'uploadRelease', 'activateRelease', 'activateVersion',
-    'createDeploy', 'changeConfig'],
+    'createDeploy', 'changeConfig', 'revokeApprovals', 'revokeApproval', 'revokeProjectApprovals', 'revokeProjectApproval'],
   admin: ['deleteProject', 'rollBack', 'pinProject', 'unpinProject', 'createKey', 'listAudit', 'verifyAudit', 'getDevice', 'decideDevice'],
 };
 /** Of a local server only. */
@@ -34,7 +34,7 @@ const BODIES = {
   createSession: { project: 'REF' }, createProjectSession: {}, sendMessage: { text: 'x' }, sendProjectMessage: { text: 'x' },
   resolveInput: { decision: 'deny' }, resolveProjectInput: { decision: 'deny' }, changeProject: { production_ref: 'trunk' },
   activateVersion: { version: 'v1' }, rollBack: { reason: 'x' }, pinProject: { reason: 'x' }, createDeploy: { commit_sha: '1'.repeat(40) }, changeConfig: { set: { A: 'b' } },
-  decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, receiveGithub: {},
+  decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, receiveGithub: {}, receiveGithubOf: {},
 };
 const QUERY = { deleteRef: '?name=refs/heads/main', readLogs: '?follow=0', listAgents: '?project=REF', readEvents: '?until=idle', readProjectEvents: '?until=idle' };
 
