@@ -119,8 +119,12 @@ static enum kt_code run_migration(
 	return code;
 }
 
-/* One step up, in one transaction. Another process may have been here first: then nothing. */
-static enum kt_code step_up(struct kt_db *db, const struct kt_migration *m, struct kt_err *err)
+/*
+ * All steps up in one transaction: nobody meets a database between two of them, and takes it for an
+ * old one. Another process may have been here first: then nothing.
+ */
+static enum kt_code step_up(
+	struct kt_db *db, const struct kt_migration *list, size_t n, struct kt_err *err)
 {
 	int64_t version = 0;
 	enum kt_code code = kt_db_begin(db, true, err);
@@ -128,8 +132,11 @@ static enum kt_code step_up(struct kt_db *db, const struct kt_migration *m, stru
 	if (code != KT_OK)
 		return code;
 	code = kt_db_number(db, "PRAGMA user_version", &version, err);
-	if (code == KT_OK && version < m->number)
-		code = run_migration(db, m, m->number == 1, err);
+	for (size_t i = (size_t)version; code == KT_OK && i < n; i++) {
+		code = run_migration(db, &list[i], list[i].number == 1, err);
+		if (code != KT_OK)
+			kt_wrap(err, "migration %s", list[i].name);
+	}
 	if (code == KT_OK)
 		return kt_db_commit(db, err);
 	kt_db_rollback(db);
@@ -153,11 +160,8 @@ enum kt_code kt_db_migrate(struct kt_db *db, const char *path, const struct kt_m
 	/* Tables are rebuilt under their old names: references are checked at the end instead. */
 	if (code == KT_OK)
 		code = kt_db_exec(db, "PRAGMA foreign_keys = OFF", err);
-	for (size_t i = (size_t)version; code == KT_OK && i < n; i++) {
-		code = step_up(db, &list[i], err);
-		if (code != KT_OK)
-			kt_wrap(err, "migration %s", list[i].name);
-	}
+	if (code == KT_OK)
+		code = step_up(db, list, n, err);
 	/* Who gets an error closes the connection. */
 	return code == KT_OK ? kt_db_exec(db, "PRAGMA foreign_keys = ON", err) : code;
 }
