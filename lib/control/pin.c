@@ -44,7 +44,7 @@ void kt_pinned_set(const struct kt_op *op, struct kt_project_row *p, const char 
 	p->pin_next = p->next_version;
 }
 
-void kt_pinned_clear(struct kt_project_row *p)
+static void clear(struct kt_project_row *p)
 {
 	p->pin_reason = p->pin_by = NULL;
 	p->pinned_us = p->pin_next = 0;
@@ -155,7 +155,7 @@ enum kt_code kt_pinned_end(
 
 	if (!reason)
 		return KT_OK;
-	kt_pinned_clear(p);
+	clear(p);
 	rc = kt_tx_project_put(tx, p, err);
 	if (rc != KT_OK)
 		return rc;

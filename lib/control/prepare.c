@@ -429,18 +429,22 @@ static enum kt_code read_doc(struct kt_op *op, struct publish *p, cJSON **out, s
 	return rc;
 }
 
-static enum kt_code prepare_bundle(struct kt_op *op, struct publish *p, struct kt_err *err)
+/* What p->text says: of the release, and its files. */
+static enum kt_code read_text(struct kt_op *op, struct publish *p, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = read_staged(op, p, "publish.json", &p->text, err);
+	enum kt_code rc = read_doc(op, p, &doc, err);
 
 	if (rc == KT_OK)
-		rc = read_doc(op, p, &doc, err);
-	if (rc == KT_OK)
 		rc = read_meta(op, p, doc, err);
-	if (rc == KT_OK)
-		rc = read_files(op, p, doc, err);
-	return rc;
+	return rc == KT_OK ? read_files(op, p, doc, err) : rc;
+}
+
+static enum kt_code prepare_bundle(struct kt_op *op, struct publish *p, struct kt_err *err)
+{
+	enum kt_code rc = read_staged(op, p, "publish.json", &p->text, err);
+
+	return rc == KT_OK ? read_text(op, p, err) : rc;
 }
 
 static enum kt_code prepare_archive(struct kt_op *op, struct publish *p, struct kt_err *err)
@@ -463,7 +467,6 @@ static enum kt_code prepare_archive(struct kt_op *op, struct publish *p, struct 
 
 static enum kt_code prepare_doc(struct kt_op *op, struct publish *p, struct kt_err *err)
 {
-	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc = KT_OK;
 
 	if (p->doc_path) {
@@ -477,13 +480,7 @@ static enum kt_code prepare_doc(struct kt_op *op, struct publish *p, struct kt_e
 			kt_fail(err, KT_ELIMIT, 0,
 				"the document is larger than a manifest can be, which is fixed"),
 			413, "archive_too_large");
-	if (rc == KT_OK)
-		rc = read_doc(op, p, &doc, err);
-	if (rc == KT_OK)
-		rc = read_meta(op, p, doc, err);
-	if (rc == KT_OK)
-		rc = read_files(op, p, doc, err);
-	return rc;
+	return rc == KT_OK ? read_text(op, p, err) : rc;
 }
 
 static enum kt_code prepare_steps(struct kt_op *op, struct publish *p, struct kt_err *err)

@@ -60,10 +60,6 @@ enum kt_verdict {
 };
 /* Why nothing is done, "" of a new one. */
 const char *kt_verdict_text(enum kt_verdict v);
-/* What `now` is beside the newest that is known of the same target; before: the commit that it says
- * it follows, or NULL. */
-enum kt_verdict kt_delivery_judge(
-	const struct kt_heard_row *known, const struct kt_heard_row *now, const char *before);
 /* In a write: judge a delivery; a new one is remembered. kt_delivery_end() follows. */
 KT_MUST_CHECK enum kt_code kt_delivery_begin(struct kt_tx *tx, struct kt_arena *arena,
 	const char *digest, const struct kt_heard_row *now, const char *before,
@@ -218,7 +214,6 @@ const char *kt_pinned_text(struct kt_arena *arena, const struct kt_pinned *pin);
 const char *kt_pinned_reason(struct kt_op *op, const char *reason);
 /* Pin the row, or let it go, for op. The caller puts the row. */
 void kt_pinned_set(const struct kt_op *op, struct kt_project_row *p, const char *reason);
-void kt_pinned_clear(struct kt_project_row *p);
 /* As DELETE .../pin does: the row, and the audit entry. Nothing when there is no pin. */
 KT_MUST_CHECK enum kt_code kt_pinned_end(
 	struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p, struct kt_err *err);

@@ -33,6 +33,25 @@ void kt_claude_send(struct kt_claude *c, struct kt_buf *b)
 		c->d.sink.send(c->d.sink.arg, b->ptr, b->len);
 }
 
+void kt_claude_reply_begin(struct kt_jw *w, struct kt_buf *b, const char *id)
+{
+	kt_jw_init(w, b);
+	kt_jw_obj(w, NULL);
+	kt_jw_str(w, "type", "control_response");
+	kt_jw_obj(w, "response");
+	kt_jw_str(w, "subtype", "success");
+	kt_jw_str(w, "request_id", id);
+	kt_jw_obj(w, "response");
+}
+
+void kt_claude_reply_end(struct kt_claude *c, struct kt_jw *w)
+{
+	kt_jw_obj_end(w);
+	kt_jw_obj_end(w);
+	kt_jw_obj_end(w);
+	kt_claude_send(c, w->b);
+}
+
 /* Begin a control request; its id is written to id. End with request_end(). */
 static void request_begin(struct kt_claude *c, struct kt_jw *w, struct kt_buf *b,
 	const char *subtype, char *id, size_t id_size)

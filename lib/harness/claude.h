@@ -237,6 +237,12 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 
 /* Send one line; b gets its LF. */
 void kt_claude_send(struct kt_claude *c, struct kt_buf *b);
+/*
+ * Begin the answer to the harness's request `id` in b: what is written to w until
+ * kt_claude_reply_end(), which sends it, are its members.
+ */
+void kt_claude_reply_begin(struct kt_jw *w, struct kt_buf *b, const char *id);
+void kt_claude_reply_end(struct kt_claude *c, struct kt_jw *w);
 /* Ask the harness to stop the turn, again after a while. */
 void kt_claude_send_interrupt(struct kt_claude *c);
 /* Take over the slash commands that it knows now. */

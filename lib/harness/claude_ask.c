@@ -84,22 +84,13 @@ static void send_answer(struct kt_claude *c, const struct claude_ask *a, bool al
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	struct kt_jw w;
 
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "type", "control_response");
-	kt_jw_obj(&w, "response");
-	kt_jw_str(&w, "subtype", "success");
-	kt_jw_str(&w, "request_id", a->id);
-	kt_jw_obj(&w, "response");
+	kt_claude_reply_begin(&w, &b, a->id);
 	kt_jw_str(&w, "behavior", allow ? "allow" : "deny");
 	if (allow)
 		write_updated_input(&w, a, answers);
 	else
 		kt_jw_str(&w, "message", note && *note ? note : "The user said no.");
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_claude_send(c, &b);
+	kt_claude_reply_end(c, &w);
 }
 
 void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision decision,

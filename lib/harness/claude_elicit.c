@@ -174,20 +174,11 @@ static void send_action(struct kt_claude *c, const char *id, const char *server,
 			kt_emit(&c->d, KT_EV_SYSTEM, b.ptr, b.len, NULL);
 		kt_buf_clear(&b);
 	}
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "type", "control_response");
-	kt_jw_obj(&w, "response");
-	kt_jw_str(&w, "subtype", "success");
-	kt_jw_str(&w, "request_id", id);
-	kt_jw_obj(&w, "response");
+	kt_claude_reply_begin(&w, &b, id);
 	kt_jw_str(&w, "action", action);
 	if (content)
 		kt_jw_raw(&w, "content", content, strlen(content));
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_claude_send(c, &b);
+	kt_claude_reply_end(c, &w);
 }
 
 void kt_claude_elicitation(struct kt_claude *c, const char *id, const cJSON *request)

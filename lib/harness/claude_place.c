@@ -72,17 +72,8 @@ void kt_claude_place(struct kt_claude *c, const char *id, const cJSON *request)
 
 	remember(c, tool_use_id ? tool_use_id : kt_json_str(input, "tool_use_id"),
 		kt_json_str(input, "cwd"));
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "type", "control_response");
-	kt_jw_obj(&w, "response");
-	kt_jw_str(&w, "subtype", "success");
-	kt_jw_str(&w, "request_id", id);
-	kt_jw_obj(&w, "response");
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_jw_obj_end(&w);
-	kt_claude_send(c, &b);
+	kt_claude_reply_begin(&w, &b, id);
+	kt_claude_reply_end(c, &w);
 }
 
 const char *kt_claude_cwd(const struct kt_claude *c, const char *tool, const char *tool_use_id)

@@ -435,15 +435,6 @@ void kt_budget_refused(
 		of[limit].whose, whole ? most / (1024 * 1024) : most, whole ? "MiB" : "bytes");
 }
 
-enum kt_code kt_budget_fail(
-	const struct kt_budget *b, enum kt_budget_limit limit, struct kt_err *err)
-{
-	struct kt_budget_refusal r;
-
-	kt_budget_refused(b, limit, &r);
-	return kt_fail(err, r.status == 503 ? KT_EUNAVAIL : KT_ELIMIT, 0, "%s", r.text);
-}
-
 void kt_budget_address(const char *peer, char out[KT_BUDGET_ADDRESS_SIZE])
 {
 	struct in6_addr a;

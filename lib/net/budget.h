@@ -100,9 +100,6 @@ struct kt_budget_refusal {
 };
 void kt_budget_refused(
 	const struct kt_budget *b, enum kt_budget_limit limit, struct kt_budget_refusal *out);
-/* The same as an error: KT_ELIMIT or KT_EUNAVAIL with the text. Returns its code. */
-enum kt_code kt_budget_fail(
-	const struct kt_budget *b, enum kt_budget_limit limit, struct kt_err *err);
 
 /* What an address counts as: itself, or the /64 of an IPv6 address (a host owns one at least). */
 #define KT_BUDGET_ADDRESS_SIZE 64

@@ -25,7 +25,7 @@
 enum kt_file_mode { KT_MODE_FILE = 0100644, KT_MODE_EXEC = 0100755, KT_MODE_LINK = 0120000 };
 
 struct kt_file {
-	const char *path; /* relative, '/' between, UTF-8, checked by kt_path_check() */
+	const char *path; /* relative, '/' between, UTF-8, checked by kt_pack_path_check() */
 	enum kt_file_mode mode;
 	int64_t size;
 	char digest[KT_DIGEST_MAX];
