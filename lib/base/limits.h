@@ -40,6 +40,7 @@
 #define KT_MAX_GRANTS_BYTES 98304 /* of settings as an argument, which has 128 KiB */
 #define KT_MAX_AGENT_FILE_BYTES (1024 * 1024) /* an agent's or skill's Markdown */
 #define KT_MAX_LINE_BYTES (64 * 1024 * 1024) /* a written file comes thrice in one line */
+#define KT_MAX_LINE_VALUES 500000 /* of a line that is taken apart: 32 MiB and its strings */
 #define KT_MAX_TICK_LINE_BYTES 65536 /* longer lines of a harness are read on a thread */
 #define KT_MAX_EVENT_BYTES (1024 * 1024) /* one event; longer strings in it are cut and marked */
 #define KT_GATHER_MS 4 /* pieces of text that come closer together are one event */

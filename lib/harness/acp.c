@@ -690,12 +690,12 @@ static void on_update(struct acp *a, const cJSON *params)
 static void acp_line(struct kt_driver *d, char *line, size_t len)
 {
 	struct acp *a = acp_of(d);
-	KT_AUTO_JSON cJSON *msg = NULL;
+	bool refused;
+	KT_AUTO_JSON cJSON *msg = kt_parse_line(d, line, len, &refused);
 
-	if (kt_json_parse(line, len, KT_JSON_HARNESS, &msg, NULL) != KT_OK ||
-		!cJSON_IsObject(msg)) {
+	if (!msg) {
 		/* Some agents print words of their own on stdout; a message that broke is told. */
-		if (line[strspn(line, " \t")] == '{' && a->malformed++ == 0)
+		if (!refused && line[strspn(line, " \t")] == '{' && a->malformed++ == 0)
 			kt_emit_malformed(&a->d, len);
 		return;
 	}

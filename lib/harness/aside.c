@@ -25,6 +25,7 @@ enum tell {
 	TELL_TURN_END,
 	TELL_TIMER,
 	TELL_RESUME_FAILED,
+	TELL_LINE_REFUSED,
 };
 
 /* One call of the driver; strings are copies. */
@@ -165,6 +166,11 @@ static void tell_resume_failed(void *arg, const char *why)
 	(void)tell(arg, TELL_RESUME_FAILED, why);
 }
 
+static void tell_line_refused(void *arg, const char *why)
+{
+	(void)tell(arg, TELL_LINE_REFUSED, why);
+}
+
 static const struct kt_driver_sink recorder = {
 	.send = tell_send,
 	.ready = tell_ready,
@@ -176,6 +182,7 @@ static const struct kt_driver_sink recorder = {
 	.turn_end = tell_turn_end,
 	.set_timer = tell_timer,
 	.resume_failed = tell_resume_failed,
+	.line_refused = tell_line_refused,
 };
 
 /* --- playing ----------------------------------------------------------------------------- */
@@ -258,6 +265,9 @@ static void play(const struct kt_driver_sink *s, const struct told *t)
 		break;
 	case TELL_RESUME_FAILED:
 		s->resume_failed(s->arg, t->text);
+		break;
+	case TELL_LINE_REFUSED:
+		s->line_refused(s->arg, t->text);
 		break;
 	}
 }

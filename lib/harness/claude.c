@@ -489,13 +489,15 @@ static void claude_line(struct kt_driver *d, char *text, size_t len)
 		{ "rate_limit_event", rate_limit_line },
 	};
 	struct kt_claude *c = claude_of(d);
-	KT_AUTO_JSON cJSON *line = NULL;
+	bool refused;
 
 	if (c->state == CLAUDE_DEAD || len == 0)
 		return;
-	if (kt_json_parse(text, len, KT_JSON_HARNESS, &line, NULL) != KT_OK ||
-		!cJSON_IsObject(line)) {
-		malformed_line(c, len);
+	KT_AUTO_JSON cJSON *line = kt_parse_line(d, text, len, &refused);
+
+	if (!line) {
+		if (!refused)
+			malformed_line(c, len);
 		return;
 	}
 	const char *type = kt_json_str_or(line, "type", "");

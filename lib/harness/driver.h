@@ -134,6 +134,11 @@ struct kt_driver_sink {
 	 * afresh with a new harness session.
 	 */
 	void (*resume_failed)(void *arg, const char *why);
+	/*
+	 * A line was left unread, as it holds more than may be taken apart. What it said is
+	 * missing, maybe a question or the end of the turn: the process is stopped.
+	 */
+	void (*line_refused)(void *arg, const char *why);
 };
 
 /* One message to the harness. */
@@ -274,6 +279,12 @@ void kt_emit(struct kt_driver *d, enum kt_event_type type, const char *data, siz
 void kt_emit_system(struct kt_driver *d, const cJSON *data, const char *parent);
 /* Tell of a line of len bytes that could not be read: a system event, malformed_line. */
 void kt_emit_malformed(struct kt_driver *d, size_t len);
+/*
+ * Parse a line of a harness. NULL when it is none: it is no JSON object (tell of it by
+ * kt_emit_malformed()), or *out_refused, and then the sink was told.
+ */
+KT_MUST_CHECK cJSON *kt_parse_line(
+	struct kt_driver *d, const char *line, size_t len, bool *out_refused);
 struct kt_jw;
 /*
  * Write v with each string cut after max_string_bytes and marked as cut, at most 1,000 members a

@@ -520,3 +520,19 @@ void kt_emit_malformed(struct kt_driver *d, size_t len)
 
 	kt_emit(d, KT_EV_SYSTEM, data, (size_t)n, NULL);
 }
+
+cJSON *kt_parse_line(struct kt_driver *d, const char *line, size_t len, bool *out_refused)
+{
+	struct kt_err err = KT_ERR_INIT;
+	cJSON *out = NULL;
+	enum kt_code rc = kt_json_parse_max(
+		line, len, KT_JSON_HARNESS, KT_MAX_LINE_VALUES, &out, &err);
+
+	*out_refused = rc == KT_ELIMIT;
+	if (*out_refused)
+		d->sink.line_refused(d->sink.arg, err.msg);
+	if (rc == KT_OK && cJSON_IsObject(out))
+		return out;
+	cJSON_Delete(out);
+	return NULL;
+}

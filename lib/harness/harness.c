@@ -106,11 +106,16 @@ void kt_harness_abort(
 	turn_end(h, &r);
 }
 
-/* Kill it; the reason goes into the end of the turn. TAKES message. */
+/*
+ * Kill it; the reason goes into the end of the turn, which comes with the end of the process: were
+ * it heard until then, it could end the turn itself, and the next prompt would go to a dying one.
+ * TAKES message.
+ */
 void kt_harness_kill_because(struct kt_harness *h, const char *code, char *message)
 {
 	kt_log(KT_LOG_WARN, "harness", "killing %s: %s", h->ops->name, message);
 	kt_harness_set_why(h, code, message);
+	h->deaf = true;
 	if (h->child) {
 		kt_child_kill_tree(h->child);
 	} else if (!h->ops->has_process) {
@@ -290,6 +295,17 @@ static void sink_resume_failed(void *arg, const char *why)
 		kt_child_kill_tree(h->child);
 }
 
+static void sink_line_refused(void *arg, const char *why)
+{
+	struct kt_harness *h = arg;
+
+	if (!h->dead && !h->deaf)
+		kt_harness_kill_because(h, "line_too_long",
+			kt_asprintf("the harness wrote a line that karta does not take apart (%s); "
+				    "it was stopped",
+				why));
+}
+
 static const struct kt_driver_sink sink_functions = {
 	.send = sink_send,
 	.ready = sink_ready,
@@ -301,6 +317,7 @@ static const struct kt_driver_sink sink_functions = {
 	.turn_end = sink_turn_end,
 	.set_timer = sink_set_timer,
 	.resume_failed = sink_resume_failed,
+	.line_refused = sink_line_refused,
 };
 
 /* --- the process ------------------------------------------------------------------------- */
@@ -656,7 +673,6 @@ void kt_harness_fail(struct kt_harness *h, const char *code, const char *message
 	if (h->dead || h->deaf)
 		return;
 	kt_harness_enter(h);
-	h->deaf = true;
 	kt_harness_kill_because(h, code, kt_strdup(message));
 	kt_harness_leave(h);
 }

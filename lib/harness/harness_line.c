@@ -145,7 +145,7 @@ void kt_harness_out(void *arg, const char *data, size_t len)
 	struct kt_harness *h = arg;
 
 	kt_harness_enter(h);
-	if (kt_lines_feed(&h->out, data, len, kt_harness_line, h, NULL) != KT_OK && !h->why_code)
+	if (kt_lines_feed(&h->out, data, len, kt_harness_line, h, NULL) != KT_OK && !h->deaf)
 		kt_harness_kill_because(h, "line_too_long",
 			kt_asprintf("the harness wrote a line of over %d MiB, which is more than "
 				    "karta reads (fixed); it was stopped",

@@ -158,9 +158,15 @@ test('a line of the largest size holds up nobody else', seconds(60), async (t) =
   const bytes = 60 * 1000 * 1000;
   let ended;
   const busy = await pulse(karta, 50, async () => {
-    ended = await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: `[[result:${bytes}]][[nodes:20000000]][[text:done]]` });
+    const say = (text) => call(karta, 'POST', `/v1/sessions/${id}/messages`, { text });
+    ended = await say(`[[result:${bytes}]][[nodes:400000]][[text:done]]`);
     assert.equal(ended.status, 200, JSON.stringify(ended.body));
     assert.equal(ended.body.text, 'done');
+    // What is not taken apart may have been a question or the turn's end: nobody waits for it.
+    ended = await say('[[nodes:20000000]][[text:never]]');
+    assert.equal(ended.body.code, 'line_too_long', JSON.stringify(ended.body));
+    ended = await say('and now?');
+    assert.match(String(ended.body.text), /and now\?/, JSON.stringify(ended.body));
   });
   t.diagnostic(`healthz quiet ${JSON.stringify(quiet)}, busy ${JSON.stringify(busy)}`);
   const events = await eventsOf(karta, id);

@@ -63,6 +63,7 @@ static void driver_line(struct kt_driver *d, char *line, size_t len)
 	s->ask_withdrawn(s->arg, "a1");
 	s->set_timer(s->arg, -1);
 	s->resume_failed(s->arg, "why");
+	s->line_refused(s->arg, "large");
 	s->turn_end(s->arg, &r);
 	/* The line is the driver's to change. */
 	memset(line, 'z', len);
@@ -150,11 +151,18 @@ static void on_resume_failed(void *arg, const char *why)
 	on_word("failed", why);
 }
 
+static void on_line_refused(void *arg, const char *why)
+{
+	(void)arg;
+	on_word("refused", why);
+}
+
 static const struct kt_driver_sink sink = { NULL, on_send, on_ready, on_session, on_event,
-	on_unsolicited, on_ask, on_withdrawn, on_turn_end, on_timer, on_resume_failed };
+	on_unsolicited, on_ask, on_withdrawn, on_turn_end, on_timer, on_resume_failed,
+	on_line_refused };
 
 static const char all[] = "ready id\nsession -\nparent parent\nsend lin\nunsolicited -\n"
-			  "ask a1 tool_use T m? {\"x\":1} 1 /w c p []\nwithdrawn a1\ntimer -1\nfailed why\n"
+			  "ask a1 tool_use T m? {\"x\":1} 1 /w c p []\nwithdrawn a1\ntimer -1\nfailed why\nrefused large\n"
 			  "end error e em words -1\n";
 
 static void over(void *arg)
