@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "fake_control.h"
+#include "local.h"
 #include "text/json.h"
 
 #include <setjmp.h>
@@ -266,45 +267,6 @@ static const struct {
 	{ BASH_IN("/nowhere/at/all", "ls"), ONCE },
 };
 
-struct world {
-	char dir[64];
-	char *app, *data;
-	struct kt_loop *loop;
-	struct kt_sessions *reg;
-	struct kt_watch watch;
-	int ended, paused;
-	bool running; /* the loop: one that is told to stop before it runs would stop at once */
-};
-
-static void put(const char *dir, const char *name, const char *text)
-{
-	KT_AUTOFREE char *path = kt_path_join(dir, name);
-	KT_AUTOFREE char *parent = kt_path_dir(path);
-
-	assert_int_equal(kt_fs_mkdirs(parent, 0700, NULL), KT_OK);
-	assert_int_equal(kt_fs_write_atomic(path, text, strlen(text), 0600, false, NULL), KT_OK);
-}
-
-static void open_registry(struct world *w)
-{
-	struct kt_sessions_config cfg = { 0 };
-	struct kt_err err = KT_ERR_INIT;
-
-	assert_int_equal(kt_loop_new(&w->loop, &err), KT_OK);
-	cfg.loop = w->loop;
-	cfg.dir = w->app;
-	cfg.data_dir = w->data;
-	cfg.app.harness = "rehearsal";
-	if (kt_sessions_open(&cfg, &w->reg, &err) != KT_OK)
-		fail_msg("%s", err.msg);
-}
-
-static void close_registry(struct world *w)
-{
-	kt_sessions_free(w->reg);
-	kt_loop_free(w->loop);
-}
-
 static void links(struct world *w)
 {
 	static const struct {
@@ -324,14 +286,10 @@ static void links(struct world *w)
 
 static int set_up(void **state)
 {
-	struct world *w = kt_calloc(1, sizeof(*w));
+	struct world *w = world_new();
 
-	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/karta-session-XXXXXX");
-	if (!mkdtemp(w->dir))
+	if (!w)
 		return -1;
-	w->app = kt_path_join(w->dir, "app");
-	w->data = kt_path_join(w->dir, "data");
-	put(w->app, "CLAUDE.md", "x\n");
 	put(w->app, "notes.txt", "x\n");
 	put(w->app, "other.txt", "x\n");
 	put(w->app, ".env", "x\n");
@@ -344,18 +302,6 @@ static int set_up(void **state)
 	links(w);
 	open_registry(w);
 	*state = w;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct world *w = *state;
-
-	close_registry(w);
-	assert_int_equal(kt_fs_remove_tree(w->dir, NULL), KT_OK);
-	free(w->app);
-	free(w->data);
-	free(w);
 	return 0;
 }
 
