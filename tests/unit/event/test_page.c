@@ -90,6 +90,17 @@ static void take(struct kt_evlog *log, uint64_t after, uint64_t last, size_t ste
 	kt_evreader_free(r);
 }
 
+/* A gap is told when it is read: its time is another at each reading. */
+static void no_gap_time(struct kt_buf *b)
+{
+	char *p = memmem(b->ptr, b->len, "\"timestamp\":", 12);
+
+	if (!memmem(b->ptr, KT_MIN(b->len, 200), "\"type\":\"gap\"", 12) || !p)
+		return;
+	for (p += 12; *p >= '0' && *p <= '9'; p++)
+		*p = '0';
+}
+
 static void agrees(struct kt_evlog *log, size_t max_events, size_t max_bytes, size_t step)
 {
 	uint64_t after = 0, last;
@@ -112,6 +123,8 @@ static void agrees(struct kt_evlog *log, size_t max_events, size_t max_bytes, si
 			break;
 		take(log, after, pg.last, step, &got);
 		assert_int_equal(got.len, want.len);
+		no_gap_time(&want);
+		no_gap_time(&got);
 		assert_memory_equal(got.ptr, want.ptr, want.len);
 		after = last;
 	}
