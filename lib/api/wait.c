@@ -186,6 +186,7 @@ static int status_of(const char *code)
 		{ "max_turns", 422 },
 		{ "budget_exceeded", 402 },
 		{ "rate_limited", 429 },
+		{ "limit_reached", 429 },
 		{ "overloaded", 503 },
 		{ "connection_failed", 503 },
 		{ "harness_not_installed", 503 },
@@ -193,6 +194,7 @@ static int status_of(const char *code)
 		{ "release_unavailable", 503 },
 		{ "setup_failed", 503 },
 		{ "interrupted", 503 },
+		{ "unavailable", 503 },
 		{ "unresponsive", 504 },
 	};
 

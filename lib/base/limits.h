@@ -19,6 +19,8 @@
 #define KT_MAX_INFLIGHT_ORG_BYTES (96 * 1024 * 1024) /* of it for one organization: half */
 #define KT_MAX_INFLIGHT_KEY_BYTES (64 * 1024 * 1024) /* for one key: two large documents */
 #define KT_MAX_INFLIGHT_ADDRESS_BYTES (96 * 1024 * 1024) /* for one address or IPv6 /64 */
+#define KT_MAX_KEPT_BYTES (384 * 1024 * 1024) /* what sessions keep of their harnesses, in sum */
+#define KT_MAX_KEPT_ORG_BYTES (256 * 1024 * 1024) /* of one organization: one largest line */
 #define KT_MAX_STRANGERS_BYTES (16 * 1024 * 1024) /* without a key, in sum: 4,000 logins */
 #define KT_MAX_STRANGERS_ADDRESS_BYTES (4 * 1024 * 1024) /* of it from one address or IPv6 /64 */
 #define KT_HTTP_HEAD_MS 10000 /* whole head, from its first byte (slow loris) */

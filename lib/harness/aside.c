@@ -13,6 +13,7 @@
 
 #define SLICE_BYTES (512 * 1024)
 #define SLICE_CALLS 256
+#define TOLD_BYTES (512 * 1024) /* of what a line causes, besides what it says itself */
 
 enum tell {
 	TELL_SEND,
@@ -31,6 +32,7 @@ enum tell {
 /* One call of the driver; strings are copies. */
 struct told {
 	struct told *next;
+	struct kt_aside *aside;
 	enum tell what;
 	size_t bytes;
 	char *text; /* the string of most; the data of an event; the input of an ask */
@@ -50,46 +52,76 @@ struct kt_aside {
 	struct kt_work work;
 	bool read; /* the thread is done with the driver */
 	bool playing, freed;
+	bool refused; /* it caused too much: what comes now is dropped */
 	struct told *first, **last;
+	size_t told; /* bytes of these */
+	struct told *dropped; /* the last one, which its teller still fills */
 	struct kt_timer *next; /* the next slice */
 	struct kt_aside_owner owner;
 };
 
 /* --- writing down ------------------------------------------------------------------------ */
 
+size_t kt_aside_cost(size_t len)
+{
+	return 3 * len + TOLD_BYTES;
+}
+
+static void add_bytes(struct told *t, size_t n)
+{
+	t->bytes += n;
+	t->aside->told += n;
+}
+
 static char *told_copy(struct told *t, const char *s)
 {
 	if (!s)
 		return NULL;
-	t->bytes += strlen(s);
+	add_bytes(t, strlen(s));
 	return kt_strdup(s);
-}
-
-static struct told *tell(void *arg, enum tell what, const char *text)
-{
-	struct kt_aside *a = arg;
-	struct told *t = kt_calloc(1, sizeof(*t));
-
-	t->what = what;
-	t->text = told_copy(t, text);
-	*a->last = t;
-	a->last = &t->next;
-	return t;
 }
 
 static void told_free(struct told *t)
 {
+	if (!t)
+		return;
+	t->aside->told -= t->bytes;
 	free(t->text);
 	for (size_t i = 0; i < KT_ARRAY_LEN(t->more); i++)
 		free(t->more[i]);
 	free(t);
 }
 
+static void tell_line_refused(void *arg, const char *why);
+
+static struct told *tell(void *arg, enum tell what, const char *text)
+{
+	struct kt_aside *a = arg;
+	struct told *t = kt_calloc(1, sizeof(*t));
+
+	if (!a->refused && a->told > a->len + TOLD_BYTES) {
+		a->refused = true;
+		tell_line_refused(a, "it causes more than is kept of one line");
+	}
+	t->aside = a;
+	t->what = what;
+	add_bytes(t, sizeof(*t));
+	t->text = told_copy(t, text);
+	if (a->refused && what != TELL_LINE_REFUSED) {
+		told_free(a->dropped);
+		a->dropped = t;
+		return t;
+	}
+	*a->last = t;
+	a->last = &t->next;
+	return t;
+}
+
 static void set_bytes(struct told *t, const char *data, size_t len)
 {
 	t->text = data ? kt_strndup(data, len) : NULL;
 	t->len = len;
-	t->bytes += len;
+	add_bytes(t, len);
 }
 
 static void tell_send(void *arg, const char *line, size_t len)
@@ -116,6 +148,8 @@ static void tell_event(void *arg, const struct kt_event_draft *ev)
 	t->more[0] = told_copy(t, ev->parent_tool_use_id);
 	t->more[1] = ev->raw ? kt_strndup(ev->raw, ev->raw_len) : NULL;
 	t->number = (int64_t)ev->raw_len;
+	if (ev->raw)
+		add_bytes(t, ev->raw_len);
 }
 
 static void tell_unsolicited(void *arg)
@@ -280,6 +314,7 @@ static void aside_end(struct kt_aside *a)
 		a->first = t->next;
 		told_free(t);
 	}
+	told_free(a->dropped);
 	kt_timer_free(a->next);
 	free(a->line);
 	free(a);
@@ -363,8 +398,14 @@ struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_d
 	d->sink.arg = a;
 	a->work.run = aside_run;
 	a->work.done = aside_done;
+	/* Its memory is counted by who began it: there it need not wait for others' to be free. */
 	kt_work_add(loop, KT_WORK_SHORT, org, &a->work);
 	return a;
+}
+
+size_t kt_aside_bytes(const struct kt_aside *a)
+{
+	return a->read ? a->told : kt_aside_cost(a->len);
 }
 
 void kt_aside_finish(struct kt_aside *a)

@@ -406,6 +406,7 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	kt_lines_end(&h->err, kt_harness_err_line, h);
 	kt_lines_release(&h->out);
 	kt_lines_release(&h->err);
+	kt_harness_count(h, 0);
 	if (start_error && !h->dead) {
 		KT_AUTOFREE char *text = kt_asprintf(
 			"cannot start '%s': %s", h->cfg.program, strerror(start_error));
@@ -556,6 +557,7 @@ static void harness_free(struct kt_harness *h)
 	kt_prompt_clear(&h->prompt);
 	free(h->harness_session);
 	free(h->why_message);
+	kt_hold_release(&h->hold);
 	kt_arena_free(h->arena);
 	free(h);
 }
@@ -583,6 +585,9 @@ enum kt_code kt_harness_start(struct kt_harness_env *env, const struct kt_harnes
 	h->arg = arg;
 	h->arena = kt_arena_new();
 	h->session_id = arena_dup(h, start->session_id);
+	h->org = arena_dup(h, start->org);
+	/* Without a byte it always fits. */
+	kt_assert(kt_hold_admit(&h->hold, env->budget, h->org, NULL, NULL) == KT_BUDGET_FITS);
 	h->project = arena_dup(h, start->project ? start->project : app->name);
 	kt_gather_init(&h->gather);
 	kt_buf_init(&h->lines, KT_MAX_LINE_BYTES);
@@ -622,6 +627,11 @@ void kt_harness_adopt(struct kt_harness *h, const struct kt_harness_cbs *cbs, vo
 bool kt_harness_is_ready(const struct kt_harness *h)
 {
 	return h->ready;
+}
+
+const struct kt_hold *kt_harness_hold(const struct kt_harness *h)
+{
+	return &h->hold;
 }
 
 bool kt_harness_in_turn(const struct kt_harness *h)

@@ -9,6 +9,7 @@
 
 #include "harness/driver.h"
 #include "harness/starts.h"
+#include "net/budget.h"
 #include "net/loop.h"
 #include "proc/proc.h"
 
@@ -24,6 +25,7 @@ struct kt_harness_env {
 	const char *record_dir; /* write rehearsals there, or NULL */
 	char *const *extra_env; /* "NAME=value", NULL-terminated: .env of the folder, or NULL */
 	const char *settings; /* of the folder, that its owner agreed to; JSON or NULL */
+	struct kt_budget *budget; /* what is kept of what they write is counted here, or NULL */
 	struct kt_starts starts; /* the harnesses' own; zeroed */
 };
 
@@ -55,6 +57,7 @@ struct kt_harness_start {
 	struct kt_driver_config driver;
 	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in
 				   the pool */
+	const char *org; /* whose budget and turn it is; NULL: the server's own; copied */
 	const char *project; /* KARTA_PROJECT; NULL = the application's name; copied */
 };
 
@@ -67,6 +70,8 @@ KT_MUST_CHECK enum kt_code kt_harness_start(struct kt_harness_env *env,
 void kt_harness_adopt(struct kt_harness *h, const struct kt_harness_cbs *cbs, void *arg);
 bool kt_harness_is_ready(const struct kt_harness *h);
 bool kt_harness_in_turn(const struct kt_harness *h);
+/* What it is counted in, for kt_hold_like(). BORROWS until it is gone. */
+const struct kt_hold *kt_harness_hold(const struct kt_harness *h);
 /* Its own session id, NULL when not known yet. */
 const char *kt_harness_session(const struct kt_harness *h);
 pid_t kt_harness_pid(const struct kt_harness *h);

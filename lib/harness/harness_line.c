@@ -11,6 +11,41 @@
 
 #include <string.h>
 
+/* --- how much is kept ---------------------------------------------------------------------- */
+
+/* A line that is no longer than a tick may take costs nothing: every harness has one. */
+static size_t kept(const struct kt_harness *h)
+{
+	size_t bytes = h->out.buf.len + h->lines.len;
+
+	if (h->aside)
+		bytes += kt_aside_bytes(h->aside);
+	return bytes > KT_MAX_TICK_LINE_BYTES ? bytes : 0;
+}
+
+bool kt_harness_count(struct kt_harness *h, size_t more)
+{
+	enum kt_budget_limit limit = kt_hold_set(&h->hold, kept(h) + more);
+	bool own = limit == KT_BUDGET_ORG;
+	char *text;
+
+	if (limit == KT_BUDGET_FITS)
+		return true;
+	if (h->deaf || h->dead)
+		return false;
+	text = kt_asprintf(
+		"the harness wrote a line of %zu KiB or more, and what the sessions of %s keep "
+		"in memory is at its limit of %d MiB (fixed); it was stopped. Send again when "
+		"other turns have ended",
+		h->out.buf.len / 1024, own ? "this organization" : "this server",
+		(own ? KT_MAX_KEPT_ORG_BYTES : KT_MAX_KEPT_BYTES) / (1024 * 1024));
+	if (own)
+		kt_harness_kill_because(h, "limit_reached", text);
+	else
+		kt_harness_kill_because(h, "unavailable", text);
+	return false;
+}
+
 /* --- beside the loop --------------------------------------------------------------------- */
 
 /* An answer that came while the driver was away. */
@@ -73,6 +108,7 @@ static void line_over(struct kt_harness *h)
 		kt_harness_line(h, line, n);
 	}
 	kt_buf_release(&lines);
+	kt_harness_count(h, 0);
 	give_held(h);
 }
 
@@ -93,8 +129,10 @@ static void aside_enter(void *arg)
 	kt_harness_enter(arg);
 }
 
+/* Less is left of it. */
 static void aside_leave(void *arg)
 {
+	kt_harness_count(arg, 0);
 	kt_harness_leave(arg);
 }
 
@@ -129,15 +167,21 @@ void kt_harness_line(void *arg, char *line, size_t len)
 		return;
 	}
 	kt_harness_touch(h);
-	if (len <= KT_MAX_TICK_LINE_BYTES || !h->child || line != h->out.buf.ptr) {
+	/* Half of a line that its process has died over is nothing that the loop has time for. */
+	if (len > KT_MAX_TICK_LINE_BYTES && !h->child)
+		return;
+	if (len <= KT_MAX_TICK_LINE_BYTES || line != h->out.buf.ptr) {
 		h->ops->line(h->driver, line, len);
 		return;
 	}
 	const struct kt_aside_owner owner = { on_line_over, aside_enter, aside_leave, h };
 
+	/* The line itself is in the buffer still. */
+	if (!kt_harness_count(h, kt_aside_cost(len) - len))
+		return;
 	kt_child_pause(h->child, true);
-	h->aside = kt_aside_new(h->env->loop, h->project ? h->project : "", h->driver,
-		kt_lines_take(&h->out), len, &owner);
+	h->aside = kt_aside_new(
+		h->env->loop, h->org ? h->org : "", h->driver, kt_lines_take(&h->out), len, &owner);
 }
 
 void kt_harness_out(void *arg, const char *data, size_t len)
@@ -150,6 +194,11 @@ void kt_harness_out(void *arg, const char *data, size_t len)
 			kt_asprintf("the harness wrote a line of over %d MiB, which is more than "
 				    "karta reads (fixed); it was stopped",
 				KT_MAX_LINE_BYTES / (1024 * 1024)));
+	/* Who is not heard any more keeps nothing. */
+	if (!kt_harness_count(h, 0) || h->deaf) {
+		kt_lines_clear(&h->out);
+		kt_harness_count(h, 0);
+	}
 	kt_harness_leave(h);
 }
 

@@ -24,7 +24,8 @@ struct kt_harness {
 	struct kt_driver *driver;
 	struct kt_arena *arena; /* what lives as long as the harness */
 	struct kt_driver_config cfg; /* strings in arena */
-	const char *session_id, *project; /* in arena, or NULL */
+	const char *session_id, *project, *org; /* in arena, or NULL */
+	struct kt_hold hold; /* of what it wrote and nobody has taken yet; see kt_harness_count() */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
 	struct kt_tail tail;
@@ -98,6 +99,8 @@ void kt_harness_hold_answer(struct kt_harness *h, const char *ask_id, enum kt_de
 	const char *answers, const char *note);
 /* The driver is needed now, whatever is being read: wait for it. */
 void kt_harness_read_out(struct kt_harness *h);
+/* Count what is kept of its output; what does not fit stops it. False: that happened. */
+bool kt_harness_count(struct kt_harness *h, size_t more);
 /* Nothing of it is wanted any more. */
 void kt_harness_read_drop(struct kt_harness *h);
 

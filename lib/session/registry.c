@@ -434,6 +434,12 @@ static void take_up(struct kt_sessions *reg)
 
 static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *cfg)
 {
+	const struct kt_budget_config kept = {
+		.server = KT_MAX_KEPT_BYTES,
+		.org = KT_MAX_KEPT_ORG_BYTES,
+	};
+
+	reg->env.budget = kt_budget_new(&kept);
 	reg->env.loop = cfg->loop;
 	reg->env.spawner = cfg->spawner;
 	reg->env.start_ms = cfg->start_ms;
@@ -524,6 +530,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 		kt_session_free(s);
 	}
 	kt_pool_free(reg->pool);
+	kt_budget_free(reg->env.budget);
 	kt_apps_release(reg);
 	kt_loop_undefer(reg->loop, &reg->tick);
 	kt_timer_free(reg->sweep);

@@ -14,6 +14,7 @@
 //   [[flood:200]]         that many chunks of 1 MiB
 //   [[result:60000000]]   a tool call whose result has that many bytes, in one line
 //   [[nodes:2000000]]     the same with that many numbers
+//   [[open:60000000]]     so many bytes of a line that does not end; then it waits to be stopped
 //   [[env:NAME]]          the variable's value    [[cat:FILE]]   a file of the working folder
 //   [[stderr:words]]      a line on stderr
 // Several directives are done in order; without any the text is echoed with the number of the turn.
@@ -118,7 +119,10 @@ async function prompt(id, { sessionId, prompt: blocks }) {
       chunk('x'.repeat(1024 * 1024));
       await drained();
     } else if (what === 'write') chunk(await askWrite(sessionId, Number(arg)));
-    else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
+    else if (what === 'open') {
+      process.stdout.write('z'.repeat(Number(arg)));
+      await new Promise((r) => { s.release = r; });
+    } else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
     else if (what === 'cat') chunk(existsSync(arg) ? readFileSync(arg, 'utf8') : '(no such file)');
     else if (what === 'stderr') process.stderr.write(`${arg}\n`);
     else if (what === 'ask') chunk(`asked: ${await ask(sessionId, arg)}. `);

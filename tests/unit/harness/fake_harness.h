@@ -146,6 +146,15 @@ static void fake_user(const char *mode)
 	} else if (!strcmp(mode, "dump")) {
 		dump_environment();
 		say_result();
+	} else if (!strcmp(mode, "endless")) {
+		for (int i = 0; i < 1024; i++)
+			printf("%01024d", 0);
+		fflush(stdout);
+	} else if (!strcmp(mode, "large")) {
+		KT_AUTOFREE char *text = kt_asprintf("%0200000d", 0);
+
+		say_text(text);
+		say_result();
 	} else if (!strcmp(mode, "garbage")) {
 		say("this is not json");
 		say("{\"type\":");

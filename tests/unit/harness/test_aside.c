@@ -52,7 +52,7 @@ static void driver_line(struct kt_driver *d, char *line, size_t len)
 		(void)usleep(50000);
 	s->ready(s->arg, "id");
 	s->session_id(s->arg, NULL);
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < (line[0] == 'm' ? 1000000 : 1000); i++) {
 		int n = snprintf(data, sizeof(data), "{\"n\":%d}", i);
 
 		kt_emit(d, KT_EV_SYSTEM, data, (size_t)n, i ? NULL : "parent");
@@ -222,6 +222,21 @@ static void at_once_when_it_must(void **state)
 	assert_ptr_equal(d.sink.event, on_event);
 }
 
+/* Of a line that causes without end only so much is kept, and it is told that this was not all. */
+static void bounded(void **state)
+{
+	struct kt_driver d;
+
+	(void)state;
+	begin(&d, "many");
+	assert_int_equal(kt_aside_bytes(aside), kt_aside_cost(4));
+	kt_loop_run(loop);
+	assert_int_equal(overs, 1);
+	assert_in_range(events, 1000, kt_aside_cost(4) / sizeof(void *) / 10);
+	assert_string_equal(heard.ptr, "ready id\nsession -\nparent parent\nrefused it causes more "
+				       "than is kept of one line\nrefused large\n");
+}
+
 static void given_up(void **state)
 {
 	struct kt_driver d;
@@ -256,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(in_order_and_in_slices, setup, teardown),
 		cmocka_unit_test_setup_teardown(at_once_when_it_must, setup, teardown),
+		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(given_up_from_within, setup, teardown),
 	};

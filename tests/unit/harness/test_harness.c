@@ -550,9 +550,59 @@ static void test_recorded_turn_is_played(void **state)
 	}
 }
 
+/* One turn in this mode for this organization: the code of its end. */
+static const char *counted_turn(struct world *w, const char *mode, struct kt_budget *b, const char *org)
+{
+	const struct kt_harness_start start = {
+		.driver = { .app = &app, .program = self }, .session_id = "sess_1", .org = org };
+
+	world_init(w, mode);
+	w->env.budget = b;
+	assert_int_equal(kt_harness_start(&w->env, &start, &cbs, &w->o, &w->o.h, NULL), KT_OK);
+	world_prompt(w, "x");
+	run_until(&w->o, &w->o.ends, 1);
+	return w->o.code;
+}
+
+static void test_what_it_writes_is_counted(void **state)
+{
+	const struct kt_budget_config cfg = { .server = 2 << 20, .org = 512 << 10 };
+	struct kt_budget *b = kt_budget_new(&cfg);
+	struct kt_hold other = { 0 };
+	struct world w;
+
+	/* A line that does not end. */
+	assert_string_equal(counted_turn(&w, "endless", b, "o1"), "limit_reached");
+	assert_non_null(strstr(w.o.message, "this organization"));
+	run_until(&w.o, &w.o.gones, 1);
+	assert_int_equal(kt_budget_bytes(b), 0);
+	world_end(&w);
+	/* It fits as it is written, but not with what reading it takes; for the server it does. */
+	assert_string_equal(counted_turn(&w, "large", b, "o1"), "limit_reached");
+	world_end(&w);
+	assert_string_equal(counted_turn(&w, "large", b, NULL), "-");
+	assert_int_equal(w.o.text.len, 200000);
+	assert_int_equal(kt_budget_bytes(b), 0);
+	assert_in_range(kt_budget_peak(b), 3 * 200000, 2 << 20);
+	world_end(&w);
+	/* Others have it. */
+	assert_int_equal(kt_hold_admit(&other, b, "o2", NULL, NULL), KT_BUDGET_FITS);
+	assert_int_equal(kt_hold_more(&other, 300 << 10), KT_BUDGET_FITS);
+	assert_string_equal(counted_turn(&w, "normal", b, "o1"), "-");
+	world_end(&w);
+	kt_hold_release(&other);
+	assert_int_equal(kt_hold_admit(&other, b, NULL, NULL, NULL), KT_BUDGET_FITS);
+	assert_int_equal(kt_hold_more(&other, 2 << 20), KT_BUDGET_FITS);
+	assert_string_equal(counted_turn(&w, "large", b, "o1"), "unavailable");
+	world_end(&w);
+	kt_hold_release(&other);
+	kt_budget_free(b);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_it_writes_is_counted),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_sealed_environment),
