@@ -192,6 +192,31 @@ static void answered_before(
 	kt_api_fail(c, 409, "already_answered", err->msg, extra);
 }
 
+static void on_outcome(
+	void *arg, enum kt_code rc, const struct kt_answered *first, const struct kt_err *err)
+{
+	struct kt_later *l = arg;
+
+	if (l->c.ex && rc == KT_ECONFLICT)
+		answered_before(&l->c, err, first);
+	else if (l->c.ex && rc == KT_ENOTFOUND)
+		kt_api_fail(&l->c, 404, "input_not_found", err->msg, NULL);
+	else if (l->c.ex)
+		kt_api_fail_err(&l->c, err);
+	kt_api_later_free(l);
+}
+
+/* It is not open, and long ago if ever it was: the log knows. */
+static void ask_log(struct kt_call *c, struct kt_session *s, const char *request_id)
+{
+	struct kt_later *l = kt_api_later(c, NULL, NULL);
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc = kt_session_outcome(s, request_id, on_outcome, l, &err);
+
+	if (rc != KT_OK)
+		on_outcome(l, rc, NULL, &err);
+}
+
 void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_session *s = kt_api_session(c, p->value[0]);
@@ -244,7 +269,7 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 	if (rc == KT_ECONFLICT)
 		answered_before(c, &err, &first);
 	else if (rc == KT_ENOTFOUND)
-		kt_api_fail(c, 404, "input_not_found", err.msg, NULL);
+		ask_log(c, s, p->value[1]);
 	else if (rc != KT_OK)
 		kt_api_fail_err(c, &err);
 	else if (kt_api_async(c->rq))

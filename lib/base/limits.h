@@ -96,6 +96,9 @@
 #define KT_MAX_WORK_JOBS_EACH 512 /* of those, of one organization */
 #define KT_MAX_WORK_BYTES (96 * 1024 * 1024) /* memory that these hold, per server */
 #define KT_MAX_WORK_BYTES_EACH (40 * 1024 * 1024) /* and of one organization: one document */
+#define KT_MAX_SEARCHES 64 /* through logs of sessions, that wait or run, per server */
+#define KT_MAX_SEARCHES_EACH 8 /* of those, of one organization */
+#define KT_MAX_SESSION_SEARCHES 2 /* and of one session; each holds its log open */
 #define KT_MAX_STORE_QUEUE 65536 /* writes that wait for the database */
 #define KT_MAX_UNPACKERS 3 /* processes that read archives at once, per server */
 #define KT_MAX_UNPACKERS_EACH 2 /* of those, for one organization: another finds one */

@@ -60,6 +60,19 @@ void kt_rand_id(const char *prefix, char *out)
 	out[len] = '\0';
 }
 
+bool kt_rand_is_id(const char *prefix, const char *id)
+{
+	size_t len = strlen(prefix), n = 0;
+
+	if (strncmp(id, prefix, len) != 0)
+		return false;
+	for (id += len; (*id >= '0' && *id <= '9') || (*id >= 'A' && *id <= 'Z') ||
+		(*id >= 'a' && *id <= 'z');
+		id++)
+		n++;
+	return !*id && n == ID_CHARS;
+}
+
 void kt_rand_uuid(char *out)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -23,6 +23,8 @@
 #include "net/loop.h"
 #include "text/linesum.h"
 
+#include <stdatomic.h>
+
 enum kt_event_type {
 	KT_EV_TEXT, /* part{type,text}, part_id, replace? */
 	KT_EV_TOOL_USE, /* tool_name, tool_input, tool_use_id, state */
@@ -173,6 +175,30 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
  */
 typedef bool (*kt_evframe_fn)(void *arg, const struct kt_evframe *f);
 void kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, kt_evframe_fn fn, void *arg);
+/*
+ * The same for a whole log, on a thread. kt_evscan_open() notes on the loop what there is after
+ * after_seq; from then on the scan needs the log no more, which may be trimmed or deleted.
+ * kt_evscan_run() may be on any thread, once; *canceled (or NULL) ends it. There are no gaps. What
+ * is in no file is copied: kt_evlog_memory() at most.
+ */
+struct kt_evscan {
+	int fd; /* of the file, or -1 */
+	uint64_t at, end; /* in the file */
+	struct kt_buf rest;
+};
+#define KT_EVSCAN_INIT                                                                             \
+	(struct kt_evscan)                                                                         \
+	{                                                                                          \
+		.fd = -1, .rest = KT_BUF_INIT(UINT32_MAX)                                          \
+	}
+KT_MUST_CHECK enum kt_code kt_evscan_open(
+	struct kt_evlog *log, uint64_t after_seq, struct kt_evscan *out, struct kt_err *err);
+/* How much it has to read. */
+uint64_t kt_evscan_bytes(const struct kt_evscan *scan);
+/* Returns KT_OK, KT_EIO (or damaged) or KT_ECANCEL. */
+KT_MUST_CHECK enum kt_code kt_evscan_run(struct kt_evscan *scan, const atomic_bool *canceled,
+	kt_evframe_fn fn, void *arg, struct kt_err *err);
+void kt_evscan_release(struct kt_evscan *scan);
 /*
  * How much a page has of whole events after after_seq: at most max_events, and max_bytes of
  * envelopes with commas between, but always one event when there is one. A gap counts as an event.

@@ -245,7 +245,7 @@ static enum kt_code already_answered(struct kt_session *s, const char *request_i
 		*out_first = s->answered[i];
 		return kt_answered_fail(out_first, err);
 	}
-	return kt_input_outcome(s, request_id, out_first, err);
+	return kt_fail(err, KT_ENOTFOUND, 0, "input '%.60s' is not open", request_id);
 }
 
 static bool is_option(

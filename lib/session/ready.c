@@ -2,7 +2,7 @@
 /*
  * What has to be there before the harness of a session can be started: of a pinned one its release,
  * opened, and its own copy of the release's tree; then what the application's setup makes
- * (setup.c). The turn waits for all (`held`).
+ * (setup.c); then, in a session with turns, its transcript. The turn waits for all (`held`).
  */
 #include "session/session_private.h"
 
@@ -50,10 +50,17 @@ void kt_session_set_up(struct kt_session *s, enum kt_code rc, const struct kt_er
 	go_on(s, rc, "setup_failed", err);
 }
 
+void kt_session_recalled(struct kt_session *s)
+{
+	static const struct kt_err none = KT_ERR_INIT;
+
+	go_on(s, KT_OK, NULL, &none);
+}
+
 bool kt_session_is_ready(struct kt_session *s)
 {
 	struct kt_app_ref *ref;
-	bool copy, setup;
+	bool copy, setup, recall;
 
 	if (s->harness)
 		return true;
@@ -64,7 +71,8 @@ bool kt_session_is_ready(struct kt_session *s)
 	ref = s->pin ? kt_app_ref_fresh(s) : kt_app_ref_of(s);
 	copy = ref && s->pin && needs_workspace(s, ref);
 	setup = ref && !copy && kt_setup_needed(s, ref);
-	if (ref && !copy && !setup)
+	recall = ref && !copy && !setup && kt_transcript_needed(s);
+	if (ref && !copy && !setup && !recall)
 		return true;
 	s->preparing = true;
 	s->turn->held = true;
@@ -73,6 +81,8 @@ bool kt_session_is_ready(struct kt_session *s)
 		kt_workspace_make(s, ref, copied);
 	else if (setup)
 		kt_setup_run(s, ref);
+	else if (recall)
+		kt_transcript_read(s);
 	else
 		kt_session_prepare(s);
 	return false;

@@ -124,6 +124,7 @@ void kt_session_free(struct kt_session *s)
 	kt_vec_release(&s->queue);
 	kt_vec_release(&s->inputs);
 	kt_session_clear(s);
+	kt_transcript_drop(s);
 	free(s->answered);
 	free(s);
 }
@@ -541,6 +542,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_map_release(&reg->pins);
 	kt_map_release(&reg->groups);
 	kt_vec_release(&reg->live);
+	kt_vec_release(&reg->searches);
 	kt_buf_release(&reg->lines);
 	kt_buf_release(&reg->damaged);
 	if (reg->journal_fd >= 0)

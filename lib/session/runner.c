@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#define TRANSCRIPT_BYTES (64 * 1024) /* enough to recall; far below any context window */
-
 static void on_ready(void *arg, const char *harness_session)
 {
 	struct kt_session *s = arg;
@@ -134,65 +132,6 @@ const struct kt_harness_cbs kt_session_harness_cbs = {
 	.gone = on_gone,
 };
 
-/* One line of the transcript from an event's envelope; the turn that is beginning is left out. */
-static void transcript_line(
-	const struct kt_session *s, struct kt_buf *b, const char *json, size_t len)
-{
-	KT_AUTO_JSON cJSON *ev = NULL;
-	const cJSON *data, *message;
-	const char *role, *text;
-
-	if (kt_json_parse(json, len, KT_JSON_LENIENT, &ev, NULL) != KT_OK)
-		return;
-	data = kt_json_obj(ev, "data");
-	message = kt_json_obj(data, "message");
-	role = kt_json_str(message, "role");
-	text = kt_json_str(message, "text");
-	if (!role || !text || !*text || kt_str_eq(kt_json_str(data, "state"), "queued") ||
-		(s->turn && kt_str_eq(kt_json_str(ev, "turn_id"), s->turn->id)))
-		return;
-	kt_buf_addf(b, "%s: %.*s\n\n", kt_str_eq(role, "user") ? "User" : "Assistant",
-		TRANSCRIPT_BYTES / 8, text);
-	/* The newest part is what counts. */
-	if (b->len > TRANSCRIPT_BYTES) {
-		const char *cut = strstr(b->ptr + (b->len - TRANSCRIPT_BYTES), "\n\n");
-
-		kt_buf_drop(b, cut ? (size_t)(cut + 2 - b->ptr) : b->len);
-	}
-}
-
-struct transcript {
-	const struct kt_session *session;
-	struct kt_buf text;
-};
-
-static bool transcript_frame(void *arg, const struct kt_evframe *f)
-{
-	struct transcript *t = arg;
-
-	if (f->type == KT_EV_STATUS || f->type == KT_EV_DONE)
-		transcript_line(t->session, &t->text, f->json, f->json_len);
-	return true;
-}
-
-/*
- * The conversation so far as text, in case it cannot be resumed. NULL when there was none.
- */
-static char *transcript(struct kt_session *s)
-{
-	struct transcript t = { s, KT_BUF_INIT(2 * TRANSCRIPT_BYTES) };
-	struct kt_evlog *log;
-	char *text = NULL;
-
-	if (!s->prompted || !s->turns || kt_session_log(s, &log, NULL) != KT_OK)
-		return NULL;
-	kt_evlog_each(log, 0, transcript_frame, &t);
-	if (t.text.len)
-		text = kt_asprintf("The conversation so far, for your memory:\n\n%s", t.text.ptr);
-	kt_buf_release(&t.text);
-	return text;
-}
-
 /* A program of the release itself is run from the session's copy, beside which it may write. */
 static char *own_program(const struct kt_app_ref *ref, const char *workspace)
 {
@@ -241,7 +180,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 {
 	struct kt_sessions *reg = s->reg;
 	struct kt_harness_start start = { 0 };
-	KT_AUTOFREE char *past = NULL;
+	KT_AUTOFREE char *past = KT_STEAL(s->past);
 	__attribute__((cleanup(pinned_release))) struct pinned own = { 0 };
 	KT_AUTOFREE char *program = NULL;
 	struct kt_app_ref *ref;
@@ -249,6 +188,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 
 	if (s->harness)
 		return KT_OK;
+	s->recalled = false;
 	ref = kt_app_ref_of(s);
 	if (ref->problem[0])
 		return kt_fail(err, KT_ENOTFOUND, 0, "%s", ref->problem);
@@ -273,7 +213,6 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	}
 	/* Even a harness that resumes may have lost it: Claude Code writes its file with a delay.
 	 */
-	past = transcript(s);
 	start.driver.transcript = past;
 	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);
 	if (rc != KT_OK) {

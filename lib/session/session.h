@@ -154,6 +154,8 @@ struct kt_session {
 	struct kt_timer *idle; /* stops the harness */
 	struct kt_defer pump;
 	struct kt_watch *watches;
+	char *past; /* transcript for the harness that starts next, or NULL */
+	bool recalled; /* it was read */
 	struct kt_vec interrupted; /* char *: turns found unfinished at start-up */
 };
 
@@ -287,12 +289,25 @@ KT_MUST_CHECK enum kt_code kt_session_input(
 	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err);
 /*
  * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL. The event tells `from`.
- * Returns KT_OK, KT_ENOTFOUND (never asked), KT_ECONFLICT (answered already: *out_first says how),
- * KT_EINVAL (this decision does not fit).
+ * Returns KT_OK, KT_ENOTFOUND (not open, nor among the last that were: kt_session_outcome() finds
+ * out), KT_ECONFLICT (answered already: *out_first says how), KT_EINVAL (this decision does not
+ * fit).
  */
 KT_MUST_CHECK enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 	enum kt_decision decision, const char *answers, const struct kt_origin *from,
 	struct kt_answered *out_first, struct kt_err *err);
+
+/*
+ * What became of an input that kt_session_answer() does not know, read from the log on a thread.
+ * KT_OK: fn(arg, rc, first, err) is called in a later tick, also when the session is deleted
+ * meanwhile, but not when the registry is freed; rc is KT_ECONFLICT (it was open once; *first says
+ * how it ended), KT_ENOTFOUND (never asked) or KT_EIO. Else it is not called: KT_ENOTFOUND (no such
+ * id), KT_ELIMIT (too many such searches, see limits.h) or KT_EIO.
+ */
+typedef void (*kt_outcome_fn)(
+	void *arg, enum kt_code rc, const struct kt_answered *first, const struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_session_outcome(struct kt_session *s, const char *request_id,
+	kt_outcome_fn fn, void *arg, struct kt_err *err);
 
 /* Its events have KT_MAX_SESSION_BYTES: it can be read, but takes no message. */
 bool kt_session_is_full(struct kt_session *s);

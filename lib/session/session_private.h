@@ -110,6 +110,7 @@ struct kt_sessions {
 	struct kt_map pins; /* the same -> struct kt_pin */
 	struct kt_map groups; /* project id -> struct kt_group */
 	struct kt_job *jobs;
+	struct kt_vec searches; /* struct search of outcome.c, that wait or run */
 	struct kt_map setups; /* mark -> struct kt_setup of setup.c */
 	struct kt_map by_id;
 	struct kt_session *oldest, *newest;
@@ -204,6 +205,17 @@ void kt_job_start(
 /* Take a job that is done off the registry's list. */
 void kt_job_end(struct kt_job *job);
 
+/* Which threads a scan is for: a small log does not wait behind publishes. */
+enum kt_work_kind kt_scan_kind(const struct kt_evscan *scan);
+
+/* transcript.c: the conversation so far as text, in case it cannot be resumed */
+/* A harness that starts now needs it, and it was not read yet. */
+bool kt_transcript_needed(const struct kt_session *s);
+/* Read it for the turn that waits; then kt_session_recalled(), at once perhaps. */
+void kt_transcript_read(struct kt_session *s);
+/* It is of no use any more, or taken. */
+void kt_transcript_drop(struct kt_session *s);
+
 /* idem.c */
 /* Remember it, without writing it. */
 void kt_idem_put(
@@ -293,6 +305,8 @@ void kt_session_fail_turn(struct kt_session *s, const char *code, const char *me
 /* ready.c */
 /* True when the harness may be started now; else the turn waits, or was ended with an error. */
 KT_MUST_CHECK bool kt_session_is_ready(struct kt_session *s);
+/* Its transcript is read, as far as that could be. */
+void kt_session_recalled(struct kt_session *s);
 /* The release of s (NULL: it is gone) is open, or cannot be. */
 void kt_session_prepared(struct kt_session *s, enum kt_code rc, const struct kt_err *err);
 
@@ -321,12 +335,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask);
 void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id);
 void kt_session_drop_inputs(struct kt_session *s, const char *by);
 
-/*
- * outcome.c: what the log knows of an input that is not open. Returns KT_ECONFLICT (it was open
- * once; *out_first says how it ended) or KT_ENOTFOUND.
- */
-KT_MUST_CHECK enum kt_code kt_input_outcome(struct kt_session *s, const char *request_id,
-	struct kt_answered *out_first, struct kt_err *err);
+/* outcome.c */
 /* KT_ECONFLICT with what became of it. */
 KT_MUST_CHECK enum kt_code kt_answered_fail(const struct kt_answered *first, struct kt_err *err);
 

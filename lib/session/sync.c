@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define SHORT_SCAN_BYTES (4 * 1024 * 1024) /* of a log, read on the threads for what is short */
+
 static const struct kt_err no_error = KT_ERR_INIT;
 
 struct sync_waiter {
@@ -55,6 +57,11 @@ void kt_job_start(
 	job->work.run = on_work;
 	job->work.done = on_worked;
 	kt_work_add(reg->loop, kind, org, &job->work);
+}
+
+enum kt_work_kind kt_scan_kind(const struct kt_evscan *scan)
+{
+	return kt_evscan_bytes(scan) <= SHORT_SCAN_BYTES ? KT_WORK_SHORT : KT_WORK_LONG;
 }
 
 void kt_job_end(struct kt_job *job)

@@ -511,6 +511,7 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	if (!t)
 		return;
 	kt_session_drop_inputs(s, "turn_ended");
+	kt_transcript_drop(s);
 	if (t->stop_code) {
 		code = t->stop_code;
 		message = "a tool asked for an approval, and the policy is to fail then";
