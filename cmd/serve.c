@@ -18,6 +18,7 @@
 #include "control/control.h"
 #include "crypto/crypto.h"
 #include "http/http.h"
+#include "net/trust.h"
 #include "net/url.h"
 #include "pack/pack.h"
 #include "session/session.h"
@@ -45,7 +46,7 @@ struct serve_args {
 	const char *public_url;
 	const char *config;
 	const char *harness_program;
-	bool trust_proxy;
+	const char *trust_proxy; /* "" = given without addresses */
 	bool offline;
 	const char *log_format;
 	bool init_only;
@@ -66,8 +67,10 @@ static const struct kt_opt opts[] = {
 		"file with settings (TOML)", KT_OPT_FILE },
 	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct serve_args, harness_program),
 		"program of the harness, instead of the one on PATH", KT_OPT_FILE },
-	KT_OPT_FLAG_(0, "trust-proxy", struct serve_args, trust_proxy,
-		"believe the X-Forwarded headers of a proxy before it"),
+	{ KT_OPT_T_STR, 0, "trust-proxy", "ADDRESSES", offsetof(struct serve_args, trust_proxy),
+		"believe the X-Forwarded headers of a proxy on this machine or in a private "
+		"network; with =ADDRESS[/BITS],... of these",
+		KT_OPT_BARE },
 	KT_OPT_FLAG_(0, "offline", struct serve_args, offline,
 		"replay each release's rehearsals/ instead of running harnesses"),
 	KT_OPT_CHOICE_(0, "log-format", struct serve_args, log_format, "FORMAT", formats,
@@ -88,6 +91,7 @@ struct server {
 	const struct kt_serve_conf *conf;
 	struct kt_spawner *spawner;
 	struct kt_budget *budget;
+	struct kt_trust *trust; /* or NULL */
 	size_t max_fds;
 	struct kt_loop *loop;
 	struct kt_control *control;
@@ -116,7 +120,7 @@ static enum kt_code load_settings(
 		{ "data", a->data },
 		{ "public_url", a->public_url },
 		{ "harness_program", a->harness_program },
-		{ "trust_proxy", a->trust_proxy ? "true" : NULL },
+		{ "trust_proxy", a->trust_proxy && !*a->trust_proxy ? "true" : a->trust_proxy },
 		{ "offline", a->offline ? "true" : NULL },
 		{ "log_format", a->log_format },
 		{ NULL, NULL },
@@ -257,7 +261,8 @@ static void on_reload(void *arg, int signum)
 		kt_path_real(fresh->conf.data, &data, NULL) != KT_OK ||
 		!kt_str_eq(old->data, data) ||
 		!kt_str_eq(old->public_url, fresh->conf.public_url) ||
-		old->trust_proxy != fresh->conf.trust_proxy || old->offline != fresh->conf.offline)
+		!kt_str_eq(old->trust_proxy, fresh->conf.trust_proxy) ||
+		old->offline != fresh->conf.offline)
 		kt_log(KT_LOG_WARN, "serve",
 			"listen, data, public_url, trust_proxy and offline change with a restart");
 	/* The parts that run borrow the strings of the settings they were started with. */
@@ -407,7 +412,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 		.control = s->control,
 		.public_url = s->conf->public_url,
 		.path_prefix = path_prefix(s),
-		.trust_proxy = s->conf->trust_proxy,
+		.trust = s->trust,
 		.upload_dir = s->upload_dir,
 		.max_archive_bytes = s->conf->max_archive_bytes,
 		.harness_program = s->conf->harness_program,
@@ -418,9 +423,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 	kt_http_config_init(&hc);
 	kt_http_config_files(&hc, s->max_fds);
 	hc.budget = s->budget;
-	/* All of them come from the proxy, which has to count its own clients. */
-	if (s->conf->trust_proxy)
-		hc.max_conns_per_ip = 0;
+	hc.trust = s->trust;
 	hc.spool = kt_api_spool;
 	hc.spool_arg = s->api;
 	hc.drain_ms = s->conf->drain_ms;
@@ -533,7 +536,10 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 	s->upload_dir = kt_path_join(s->conf->data, "tmp");
 	kt_budget_config_init(&bc);
 	s->budget = kt_budget_new(&bc);
-	rc = start_signals(s, err);
+	if (s->conf->trust_proxy)
+		rc = kt_trust_new(s->conf->trust_proxy, &s->trust, err);
+	if (rc == KT_OK)
+		rc = start_signals(s, err);
 	if (rc == KT_OK)
 		rc = start_sessions(s, err);
 	if (rc == KT_OK)
@@ -552,6 +558,7 @@ static void finish(struct server *s)
 	/* Answers that never came are let go of when nobody can give them any more. */
 	kt_api_free(s->api);
 	kt_budget_free(s->budget);
+	kt_trust_free(s->trust);
 	for (size_t i = 0; i < KT_ARRAY_LEN(s->signals); i++)
 		kt_signal_free(s->signals[i]);
 	kt_spawner_free(s->spawner);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "net/trust.h"
 #include "text/json.h"
 #include "text/toml.h"
 
@@ -20,7 +21,7 @@
 
 #define SYSTEM_FILE "/etc/karta/serve.toml"
 
-enum type { T_STR, T_BOOL, T_INT, T_TIME };
+enum type { T_STR, T_BOOL, T_INT, T_TIME, T_TRUST };
 
 struct setting {
 	const char
@@ -39,7 +40,7 @@ static const struct setting settings[] = {
 	{ "listen", T_STR, AT(listen), "127.0.0.1:8000", 0, 0 },
 	{ "data", T_STR, AT(data), NULL, 0, 0 },
 	{ "public_url", T_STR, AT(public_url), NULL, 0, 0 },
-	{ "trust_proxy", T_BOOL, AT(trust_proxy), "false", 0, 0 },
+	{ "trust_proxy", T_TRUST, AT(trust_proxy), "false", 0, 0 },
 	{ "offline", T_BOOL, AT(offline), "false", 0, 0 },
 	{ "harness_program", T_STR, AT(harness_program), NULL, 0, 0 },
 	{ "github_url", T_STR, AT(github_url), NULL, 0, 0 },
@@ -90,6 +91,23 @@ static bool parse_bool(const char *text, bool *out)
 	return false;
 }
 
+/* "true" is a proxy near by; a list names those that are trusted. */
+static bool parse_trust(struct kt_arena *arena, const char *text, const char **out)
+{
+	struct kt_trust *t = NULL;
+	bool on;
+
+	if (parse_bool(text, &on)) {
+		*out = on ? "" : NULL;
+		return true;
+	}
+	if (kt_trust_new(text, &t, NULL) != KT_OK)
+		return false;
+	kt_trust_free(t);
+	*out = kt_arena_strdup(arena, text);
+	return true;
+}
+
 /* Take a value in text form; where names its place in errors. */
 static enum kt_code take(struct kt_serve_settings *set, const struct setting *s, const char *text,
 	const char *where, struct kt_err *err)
@@ -114,6 +132,9 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 		ok = kt_str_duration_ms(text, to) && *(int64_t *)to >= s->min &&
 			*(int64_t *)to <= s->max;
 		break;
+	case T_TRUST:
+		ok = parse_trust(set->arena, text, to);
+		break;
 	}
 	if (ok) {
 		set->origins[s - settings].text = kt_arena_strdup(set->arena, where);
@@ -125,7 +146,11 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 	if (s->type == T_INT)
 		return kt_hint(err, "give a number from %lld to %lld", (long long)s->min,
 			(long long)s->max);
-	return kt_hint(err, s->type == T_BOOL ? "give true or false" : "give a time: 30s, 12h, 7d");
+	return kt_hint(err, "%s",
+		s->type == T_BOOL            ? "give true or false"
+			: s->type == T_TRUST ? "give true, false, or addresses and networks: "
+					       "10.1.0.0/16,::1"
+					     : "give a time: 30s, 12h, 7d");
 }
 
 /* The text of a TOML value as a flag would give it; NULL for tables and arrays. */
@@ -293,6 +318,12 @@ static void add_value(struct kt_buf *b, const struct kt_serve_conf *c, const str
 		return;
 	case T_BOOL:
 		kt_buf_adds(b, *(const bool *)at ? "true" : "false");
+		return;
+	case T_TRUST:
+		if (!*(const char *const *)at || !**(const char *const *)at)
+			kt_buf_adds(b, *(const char *const *)at ? "true" : "false");
+		else
+			kt_toml_add_str(b, *(const char *const *)at);
 		return;
 	case T_INT:
 		kt_buf_addf(b, "%lld", (long long)*(const int64_t *)at);

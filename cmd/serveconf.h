@@ -15,7 +15,7 @@ struct kt_serve_conf {
 	const char *listen; /* "127.0.0.1:8000" */
 	const char *data; /* folder */
 	const char *public_url; /* or NULL */
-	bool trust_proxy;
+	const char *trust_proxy; /* for kt_trust_new(); NULL = no proxy is trusted */
 	bool offline;
 	const char *harness_program; /* or NULL */
 	const char *github_url; /* or NULL */

@@ -190,7 +190,7 @@ complete -c karta -n '__karta_at "serve"' -l data -x -a '(__fish_complete_direct
 complete -c karta -n '__karta_at "serve"' -l public-url -x -d 'address as users see it, behind a proxy or not'
 complete -c karta -n '__karta_at "serve"' -l config -r -F -d 'file with settings (TOML)'
 complete -c karta -n '__karta_at "serve"' -l harness-program -r -F -d 'program of the harness, instead of the one on PATH'
-complete -c karta -n '__karta_at "serve"' -l trust-proxy -d 'believe the X-Forwarded headers of a proxy before it'
+complete -c karta -n '__karta_at "serve"' -l trust-proxy -d 'believe the X-Forwarded headers of a proxy on this machine or in a private network; with =ADDRESS[/BITS],... of these'
 complete -c karta -n '__karta_at "serve"' -l offline -d 'replay each release\'s rehearsals/ instead of running harnesses'
 complete -c karta -n '__karta_at "serve"' -l log-format -x -a 'auto text json' -d 'log lines as text or JSON (default: text on a terminal)'
 complete -c karta -n '__karta_at "serve"' -l init-only -d 'make the data folder and its admin key, then end'

@@ -37,7 +37,8 @@ struct kt_api_config {
 	const char *host_suffix; /* another name below which projects have hosts, or NULL; those of
 				    public_url and "localhost" count by themselves */
 	const char *path_prefix; /* "/base" or NULL: taken off the paths that begin with it */
-	bool trust_proxy; /* believe X-Forwarded-For, -Proto and -Host */
+	const struct kt_trust *trust; /* whose X-Forwarded-For, -Proto and -Host are believed, or
+					 NULL. BORROWS */
 	const char *upload_dir; /* folder for received archives */
 	int64_t max_archive_bytes; /* 0 = KT_MAX_ARCHIVE_BYTES */
 	const char *harness_program; /* as kt_control_config: every harness runs by it, or NULL */

@@ -39,6 +39,7 @@ struct kt_caller {
 	struct kt_target target; /* project_id "" = the call names no project */
 	char peer[64]; /* address; behind a trusted proxy the one it names */
 	bool proxied; /* somebody in between forwarded it */
+	bool told; /* peer is who a trusted proxy names */
 	char base_url[400]; /* how this caller reaches the server */
 };
 
@@ -71,6 +72,8 @@ struct kt_place {
  * 403) and returns false when it must go no further.
  */
 KT_MUST_CHECK bool kt_api_place(struct kt_call *c, struct kt_place *out);
+/* Something in between forwarded the call, or may have without a word. */
+bool kt_api_is_proxied(const struct kt_call *c);
 /* Names of this machine that need no network: "localhost", "x.localhost", 127.0.0.1, ::1. */
 bool kt_api_is_loopback_name(const char *host);
 /* "http://localhost:8000" names this host and port (0 = none named). */

@@ -8,6 +8,7 @@
 #include "api/api_private.h"
 
 #include "base/str.h"
+#include "net/trust.h"
 #include "net/url.h"
 
 #include <arpa/inet.h>
@@ -72,11 +73,23 @@ void kt_api_host_release(struct kt_api *api)
 
 /* --- what a proxy says ------------------------------------------------------------------- */
 
+static bool copy_trimmed(const char *value, size_t len, char *out, size_t size)
+{
+	for (; len && strchr(" \t", *value); len--)
+		value++;
+	while (len && strchr(" \t", value[len - 1]))
+		len--;
+	if (!len || len >= size)
+		return false;
+	memcpy(out, value, len);
+	out[len] = '\0';
+	return true;
+}
+
 /* The last value of a list header that may come several times: what the nearest proxy added. */
 static bool last_value(const struct kt_request *rq, const char *name, char *out, size_t size)
 {
 	const char *value = NULL;
-	size_t len;
 
 	for (size_t i = 0; i < rq->n_headers; i++) {
 		if (kt_str_eq(rq->headers[i].name, name))
@@ -86,14 +99,7 @@ static bool last_value(const struct kt_request *rq, const char *name, char *out,
 		return false;
 	if (strrchr(value, ','))
 		value = strrchr(value, ',') + 1;
-	value += strspn(value, " \t");
-	for (len = strlen(value); len && strchr(" \t", value[len - 1]);)
-		len--;
-	if (!len || len >= size)
-		return false;
-	memcpy(out, value, len);
-	out[len] = '\0';
-	return true;
+	return copy_trimmed(value, strlen(value), out, size);
 }
 
 struct authority {
@@ -127,7 +133,7 @@ static bool read_authority(const char *text, struct authority *a)
 }
 
 /* Whoever has a proxy in front never takes a connection for one of this machine. */
-static bool is_proxied(const struct kt_call *c)
+bool kt_api_is_proxied(const struct kt_call *c)
 {
 	static const char *const names[] = { "forwarded", "via", "x-real-ip", "x-client-ip",
 		"cf-connecting-ip", "true-client-ip" };
@@ -141,25 +147,56 @@ static bool is_proxied(const struct kt_call *c)
 				return true;
 		}
 	}
-	return c->api->cfg.trust_proxy;
+	return c->api->cfg.trust;
+}
+
+/*
+ * The client of a trusted proxy: X-Forwarded-For is read from its end, where the nearest one wrote,
+ * and on past proxies that are trusted too. What comes before was said by who is not.
+ */
+static bool read_client(struct kt_call *c)
+{
+	const struct kt_request *rq = c->rq;
+	struct in6_addr bytes;
+	char text[KT_BUDGET_ADDRESS_SIZE];
+	bool told = false;
+
+	for (size_t i = rq->n_headers; i-- > 0;) {
+		const char *value = rq->headers[i].value;
+
+		if (!kt_str_eq(rq->headers[i].name, "x-forwarded-for"))
+			continue;
+		for (size_t end = strlen(value); end > 0;) {
+			size_t at = end;
+
+			while (at > 0 && value[at - 1] != ',')
+				at--;
+			if (!copy_trimmed(value + at, end - at, text, sizeof(text)) ||
+				(inet_pton(AF_INET, text, &bytes) != 1 &&
+					inet_pton(AF_INET6, text, &bytes) != 1))
+				return told;
+			kt_str_copy(c->by->peer, sizeof(c->by->peer), text);
+			told = true;
+			if (!kt_trust_skips(c->api->cfg.trust, text))
+				return true;
+			end = at ? at - 1 : 0;
+		}
+	}
+	return told;
 }
 
 static void read_peer(struct kt_call *c, struct authority *a)
 {
 	const struct kt_request *rq = c->rq;
-	struct in6_addr v6;
-	struct in_addr v4;
 	char text[300];
 
 	kt_str_copy(c->by->peer, sizeof(c->by->peer), rq->peer);
 	kt_str_copy(a->host, sizeof(a->host), rq->host);
 	a->port = rq->port;
-	c->by->proxied = is_proxied(c);
-	if (!c->api->cfg.trust_proxy)
+	c->by->proxied = kt_api_is_proxied(c);
+	if (!kt_trust_has(c->api->cfg.trust, rq->peer))
 		return;
-	if (last_value(rq, "x-forwarded-for", text, sizeof(text)) &&
-		(inet_pton(AF_INET, text, &v4) == 1 || inet_pton(AF_INET6, text, &v6) == 1))
-		kt_str_copy(c->by->peer, sizeof(c->by->peer), text);
+	c->by->told = read_client(c);
 	if (last_value(rq, "x-forwarded-proto", text, sizeof(text)))
 		a->https = kt_str_ieq(text, "https");
 	if (last_value(rq, "x-forwarded-host", text, sizeof(text))) {

@@ -31,7 +31,7 @@ static void send_accepted(
 static struct kt_origin origin_of(const struct kt_call *c)
 {
 	const char *peer = c->by ? c->by->peer : c->rq->peer;
-	bool here = kt_api_is_loopback_name(peer) && !(c->by && c->by->proxied);
+	bool here = kt_api_is_loopback_name(peer) && !kt_api_is_proxied(c);
 
 	return (struct kt_origin){
 		.who = c->by && c->by->who.key_id[0] ? c->by->who.key_name : NULL,

@@ -402,6 +402,13 @@ static bool find_hosted(struct kt_call *c, struct way *way)
 	c->by = &way->by;
 	if (!kt_api_place(c, &way->place))
 		return false;
+	if (way->by.told && !kt_exchange_client(c->ex, way->by.peer)) {
+		kt_exchange_header(c->ex, "Retry-After", "1");
+		kt_api_fail(c, 429, "limit_reached",
+			"too many requests of this address run at a time; wait for some to end",
+			NULL);
+		return false;
+	}
 	kt_exchange_stranger(c->ex, way->by.peer);
 	c->project = way->place.kind == KT_PLACE_REF || way->place.kind == KT_PLACE_PATH;
 	find_route(way, way->place.kind == KT_PLACE_OWN ? &c->api->own : &c->api->project, c->rq,

@@ -28,7 +28,7 @@ static const struct kt_env_var table[] = {
 	{ "KARTA_OPENCODE", "path of the opencode program, instead of a search in PATH" },
 	{ "KARTA_LISTEN", "address of karta serve, as 127.0.0.1:8000" },
 	{ "KARTA_PUBLIC_URL", "address of karta serve as its users see it" },
-	{ "KARTA_TRUST_PROXY", "1 believes the X-Forwarded headers of a proxy before karta serve" },
+	{ "KARTA_TRUST_PROXY", "1 believes a proxy near karta serve, a list of addresses those" },
 	{ "KARTA_OFFLINE", "1 replays rehearsals instead of running harnesses in karta serve" },
 	{ "KARTA_HARNESS_PROGRAM", "program of the harness in karta serve" },
 	{ "KARTA_GITHUB_URL", "address of GitHub's API for karta serve" },

@@ -40,6 +40,8 @@ bool kt_opt_is_arg(const struct kt_opt *o)
 
 bool kt_opt_takes_value(const struct kt_opt *o)
 {
+	if (o->flags & KT_OPT_BARE)
+		return false;
 	return o->type == KT_OPT_T_STR || o->type == KT_OPT_T_LIST || o->type == KT_OPT_T_INT ||
 		o->type == KT_OPT_T_DURATION || o->type == KT_OPT_T_CHOICE;
 }
@@ -242,6 +244,12 @@ static void set_flag(const struct parser *p, const struct kt_opt *o, void *args,
 		*p->out_help = true;
 		return;
 	}
+	if (o->flags & KT_OPT_BARE) {
+		const char *none = "";
+
+		memcpy((char *)args + o->offset, &none, sizeof(none));
+		return;
+	}
 	if (o->type == KT_OPT_T_COUNT) {
 		int count;
 
@@ -302,6 +310,8 @@ static enum kt_code parse_long(struct parser *p, char *word)
 		return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' is ambiguous: %s", (int)len,
 			name, m.names);
 	if (!kt_opt_takes_value(m.opt)) {
+		if (eq && (m.opt->flags & KT_OPT_BARE))
+			return set_value(m.opt, m.args, eq + 1, p->err);
 		if (eq)
 			return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' takes no value",
 				(int)len, name);

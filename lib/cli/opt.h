@@ -30,6 +30,7 @@ enum {
 	KT_OPT_DIR = 8, /* completes folders */
 	KT_OPT_SESSION = 16, /* completes session ids of the local server */
 	KT_OPT_COMMAND = 32, /* completes names of commands */
+	KT_OPT_BARE = 64, /* of a string: --NAME alone is "", a value is given by --NAME=VALUE */
 };
 
 struct kt_opt {

@@ -109,6 +109,29 @@ void kt_exchange_stranger(struct kt_exchange *ex, const char *address)
 	kt_hold_stranger(&c->hold, c->server->cfg.budget, address);
 }
 
+bool kt_exchange_client(struct kt_exchange *ex, const char *address)
+{
+	struct kt_conn *c = kt_conn_of(ex);
+	struct kt_http_server *s = c->server;
+
+	if (!c->proxy || c->client || c->doomed || !s->cfg.max_conns_per_ip)
+		return true;
+	if (kt_server_count(s, address, 1) >= s->cfg.max_conns_per_ip) {
+		(void)kt_server_count(s, address, -1);
+		return false;
+	}
+	c->client = kt_strdup(address);
+	return true;
+}
+
+void kt_conn_client_gone(struct kt_conn *c)
+{
+	if (c->client)
+		(void)kt_server_count(c->server, c->client, -1);
+	free(c->client);
+	c->client = NULL;
+}
+
 const struct kt_hold *kt_exchange_hold(struct kt_exchange *ex)
 {
 	return &kt_conn_of(ex)->hold;

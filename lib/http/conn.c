@@ -129,6 +129,7 @@ void kt_conn_close(struct kt_conn *c)
 		fn(ex->close_arg);
 	}
 	kt_spool_drop(c);
+	kt_conn_client_gone(c);
 	io_free(c);
 	kt_hold_release(&c->hold);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
@@ -145,6 +146,7 @@ void kt_conn_linger(struct kt_conn *c)
 {
 	uv_os_fd_t fd;
 
+	kt_conn_client_gone(c);
 	c->phase = KT_CONN_LINGER;
 	c->deadline_ms = now_of(c) + LINGER_MS;
 	c->dropped = 0;
@@ -167,6 +169,7 @@ void kt_conn_answered(struct kt_conn *c)
 		kt_conn_linger(c);
 		return;
 	}
+	kt_conn_client_gone(c);
 	c->phase = KT_CONN_IDLE;
 	if (io->body.cap > KEEP_BYTES || io->in.cap > KEEP_BYTES) {
 		c->trim = true;
@@ -750,6 +753,7 @@ void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refus
 	s->conns = c;
 	s->n_conns++;
 	s->most_conns = KT_MAX(s->most_conns, s->n_conns);
+	c->proxy = kt_trust_has(s->cfg.trust, peer);
 	kt_conn_stranger(c);
 	if (uv_tcp_open(&c->tcp, fd) != 0) {
 		(void)close(fd);

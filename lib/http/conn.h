@@ -67,6 +67,7 @@ struct kt_conn {
 	struct kt_conn_io *io; /* NULL while idle or streaming */
 	struct kt_exchange ex;
 	struct kt_spooled *spool; /* NULL = the body is in memory */
+	char *client; /* whose request a proxy has brought, while it runs; or NULL */
 	struct kt_hold hold; /* what is kept for it, as admit.c counts it */
 	size_t queued; /* bytes of answers that were copied for the socket to take later */
 	int64_t eof_ms; /* when the client shut its side */
@@ -86,6 +87,7 @@ struct kt_conn {
 	bool evicted : 1; /* its place was given to another: answer at the end of the tick */
 	bool probed : 1; /* after its end of input it was sent something */
 	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
+	bool proxy : 1; /* of a trusted one: its clients are counted, not itself */
 	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
 };
 
@@ -166,6 +168,8 @@ void kt_conn_sweep(struct kt_conn *c, int64_t now_ms);
 void kt_conn_settle(struct kt_conn *c);
 /* No request runs: it counts for the connection's own address. */
 void kt_conn_stranger(struct kt_conn *c);
+/* The request that kt_exchange_client() counted has ended. */
+void kt_conn_client_gone(struct kt_conn *c);
 /* End of the tick: say that its place was given to another. */
 void kt_conn_evicted(struct kt_conn *c);
 
@@ -209,6 +213,8 @@ void kt_stream_sweep(struct kt_conn *c, int64_t now_ms);
 void kt_server_forget(struct kt_http_server *s, struct kt_conn *c);
 /* Run kt_conn_late() for c at the end of this tick. */
 void kt_server_later(struct kt_http_server *s, struct kt_conn *c);
+/* One more (or less, or 0) of this address; returns how many there were. */
+size_t kt_server_count(struct kt_http_server *s, const char *peer, int change);
 
 /* The connection that an exchange is part of. */
 static inline struct kt_conn *kt_conn_of(struct kt_exchange *ex)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "net/budget.h"
 #include "net/loop.h"
+#include "net/trust.h"
 
 enum kt_method {
 	KT_GET = 1,
@@ -86,7 +87,10 @@ struct kt_http_config {
 	struct kt_budget *budget; /* what connections keep is counted here, or NULL. BORROWS */
 	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES; of a route: struct kt_spool */
 	size_t max_conns; /* KT_MAX_HTTP_CONNS */
-	size_t max_conns_per_ip; /* per IPv4 address or IPv6 /64; 0 = no limit of its own */
+	/* Per IPv4 address or IPv6 /64, half of max_conns at most; 0 = no limit of its own. Of a
+	 * proxy that is trusted its clients are counted, each by the requests that run for it. */
+	size_t max_conns_per_ip;
+	const struct kt_trust *trust; /* the proxies, or NULL. BORROWS */
 	int64_t head_ms, body_ms, idle_ms, stall_ms, drain_ms;
 	/* A body that goes to a file has no deadline; in each upload_grace_ms it has to bring
 	 * upload_grace_ms x upload_bytes_per_s, or it is refused with 408. */
@@ -154,6 +158,11 @@ KT_MUST_CHECK enum kt_budget_limit kt_exchange_admit(
 	struct kt_exchange *ex, const char *org, const char *key, const char *address);
 /* As kt_exchange_admit() for a request that nobody signs. */
 void kt_exchange_stranger(struct kt_exchange *ex, const char *address);
+/*
+ * The client that a trusted proxy says ex is of: one more request that runs for this address, until
+ * ex has ended. May be said again. False when the address has too many; then nothing has changed.
+ */
+KT_MUST_CHECK bool kt_exchange_client(struct kt_exchange *ex, const char *address);
 /* What ex is counted in, for kt_hold_like(). BORROWS until ex ends. */
 const struct kt_hold *kt_exchange_hold(struct kt_exchange *ex);
 

@@ -66,7 +66,8 @@ void kt_http_config_files(struct kt_http_config *cfg, size_t max_fds)
 	size_t spare = KT_MIN(max_fds / 2, KT_MAX(max_fds / 4, (size_t)SPARE_FDS));
 
 	cfg->max_conns = KT_MIN(cfg->max_conns, max_fds - spare);
-	cfg->max_conns_per_ip = KT_MIN(cfg->max_conns_per_ip, cfg->max_conns);
+	/* However few there are, one address cannot have them all. */
+	cfg->max_conns_per_ip = KT_MIN(cfg->max_conns_per_ip, cfg->max_conns / 2);
 }
 
 void kt_server_later(struct kt_http_server *s, struct kt_conn *c)
@@ -106,7 +107,7 @@ static void run_later(void *arg)
 	}
 }
 
-static size_t count_ip(struct kt_http_server *s, const char *peer, int change)
+size_t kt_server_count(struct kt_http_server *s, const char *peer, int change)
 {
 	char key[KT_BUDGET_ADDRESS_SIZE];
 
@@ -128,8 +129,8 @@ void kt_server_forget(struct kt_http_server *s, struct kt_conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	s->n_conns--;
-	if (s->cfg.max_conns_per_ip > 0)
-		(void)count_ip(s, c->ex.rq.peer, -1);
+	if (s->cfg.max_conns_per_ip > 0 && !c->proxy)
+		(void)kt_server_count(s, c->ex.rq.peer, -1);
 }
 
 /* Has it halved and more since the last time, from what is worth looking for? */
@@ -272,11 +273,13 @@ static void admit(struct kt_http_server *s, int fd, const union address *a)
 	bool busy = s->n_conns >= s->cfg.max_conns;
 
 	peer_text(a, peer, sizeof(peer));
-	if (s->cfg.max_conns_per_ip > 0 && count_ip(s, peer, 1) >= s->cfg.max_conns_per_ip)
+	bool counts = s->cfg.max_conns_per_ip > 0 && !kt_trust_has(s->cfg.trust, peer);
+
+	if (counts && kt_server_count(s, peer, 1) >= s->cfg.max_conns_per_ip)
 		busy = true;
 	if (busy && s->n_conns >= s->cfg.max_conns + BUSY_EXTRA) {
-		if (s->cfg.max_conns_per_ip > 0)
-			(void)count_ip(s, peer, -1);
+		if (counts)
+			(void)kt_server_count(s, peer, -1);
 		(void)close(fd);
 		return;
 	}

@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/str.h"
+#include "net/trust.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -16,14 +17,8 @@
 
 #define MAX_ITEMS 64
 
-struct network {
-	unsigned char bytes[16];
-	unsigned char bits;
-	bool v6;
-};
-
 struct kt_reach {
-	struct network networks[MAX_ITEMS];
+	struct kt_network networks[MAX_ITEMS];
 	size_t n_networks;
 	char *names[MAX_ITEMS];
 	size_t n_names;
@@ -56,36 +51,6 @@ static const struct {
 	{ "2002::", 16 }, /* 6to4 */
 	{ "3fff::", 20 }, /* documentation */
 };
-
-static bool starts(const unsigned char *a, const unsigned char *prefix, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	if (memcmp(a, prefix, whole) != 0)
-		return false;
-	return rest == 0 || ((a[whole] ^ prefix[whole]) >> (8 - rest)) == 0;
-}
-
-static bool parse_network(const char *text, size_t len, struct network *out)
-{
-	char host[INET6_ADDRSTRLEN];
-	const char *slash = memchr(text, '/', len);
-	size_t n = slash ? (size_t)(slash - text) : len;
-	int64_t bits;
-
-	if (n >= sizeof(host))
-		return false;
-	memcpy(host, text, n);
-	host[n] = '\0';
-	*out = (struct network){ .v6 = inet_pton(AF_INET6, host, out->bytes) == 1 };
-	if (inet_pton(out->v6 ? AF_INET6 : AF_INET, host, out->bytes) != 1)
-		return false;
-	bits = out->v6 ? 128 : 32;
-	if (slash && !kt_str_int64n(slash + 1, len - n - 1, 0, bits, &bits))
-		return false;
-	out->bits = (unsigned char)bits;
-	return true;
-}
 
 /* A name without its dot at the end, in lower case; false when it is none. */
 static bool plain_name(const char *text, size_t len, char out[KT_MAX_HOST_BYTES + 1])
@@ -126,9 +91,9 @@ static enum kt_code add_name(struct kt_reach *r, const char *text, size_t len, s
 
 static enum kt_code add_item(struct kt_reach *r, const char *text, size_t len, struct kt_err *err)
 {
-	struct network n;
+	struct kt_network n;
 
-	if (!parse_network(text, len, &n))
+	if (!kt_network_parse(text, len, &n))
 		return add_name(r, text, len, err);
 	if (r->n_networks == MAX_ITEMS)
 		return too_many(err);
@@ -186,10 +151,12 @@ static bool is_denied(const unsigned char *a, bool v6)
 	if (v6 && (a[0] & 0xe0) != 0x20)
 		return true;
 	for (size_t i = 0; i < KT_ARRAY_LEN(denied); i++) {
-		struct network n;
+		const char *text = denied[i].network;
+		struct kt_network n;
 
-		if (parse_network(denied[i].network, strlen(denied[i].network), &n) && n.v6 == v6 &&
-			starts(a, n.bytes, denied[i].bits))
+		kt_assert(kt_network_parse(text, strlen(text), &n));
+		n.bits = denied[i].bits;
+		if (kt_network_has(&n, a, v6))
 			return true;
 	}
 	return false;
@@ -198,7 +165,7 @@ static bool is_denied(const unsigned char *a, bool v6)
 static bool is_allowed(const struct kt_reach *r, const unsigned char *a, bool v6)
 {
 	for (size_t i = 0; r && i < r->n_networks; i++)
-		if (r->networks[i].v6 == v6 && starts(a, r->networks[i].bytes, r->networks[i].bits))
+		if (kt_network_has(&r->networks[i], a, v6))
 			return true;
 	return false;
 }

@@ -2,13 +2,13 @@
 // A hosting server over HTTP: every operation of the document is called and every answer fits it; the four ways to
 // a project reach the same sessions; publishing in all its forms; logs; logins; names, prefixes and proxies.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client, documented } from './document.mjs';
-import { ROOT, eventually, openStream, tempDir, within, writeFiles } from './lib.mjs';
+import { KARTA, ROOT, eventually, openStream, tempDir, within, writeFiles } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 
 const P = '/agent_projects/{project_ref}';
@@ -476,6 +476,33 @@ test('names, prefixes and proxies', async (t) => {
   await ok(200, c, 'PATCH', `${P}`, ['bot'], { body: { production_ref: 'trunk' }, headers: { 'x-forwarded-for': '198.51.100.7, 203.0.113.9' } });
   assert.equal((await c.call('GET', '/v1/audit', [], { query: '?limit=1' })).body.data[0].remote_ip, '203.0.113.9');
   assert.match((await c.call('POST', '/v1/device/code', [], { body: { client_name: 'x' } })).body.verification_uri, /^https:\/\/karta\.example\/base\/device$/);
+});
+
+test('what a proxy says counts from the proxies that are named only', async (t) => {
+  const karta = await startServe(t, { args: ['--trust-proxy=127.0.0.2,198.51.100.0/24'] });
+  const said = { 'content-type': 'application/json', 'x-forwarded-for': '192.0.2.1, 203.0.113.9, 198.51.100.7', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'localhost:444' };
+  const login = (localAddress, headers) => new Promise((resolve, reject) => {
+    const rq = http.request({ host: '127.0.0.1', port: karta.port, localAddress, method: 'POST', path: '/v1/device/code', headers: { ...headers, host: 'localhost' } }, (r) => {
+      let text = '';
+      r.on('data', (d) => { text += d; }).on('end', () => resolve(JSON.parse(text)));
+    });
+    rq.on('error', reject).end('{"client_name":"x"}');
+  });
+  const seen = async (from, headers) => { const r = await login(from, headers); return [r.address, r.verification_uri]; };
+  assert.deepEqual(await seen('127.0.0.2', said), ['203.0.113.9', 'https://localhost:444/device']);
+  for (const from of ['127.0.0.1', '127.0.0.3']) assert.deepEqual(await seen(from, said), [from, 'http://localhost/device'], from);
+  // With a header that may not be one: nobody is more than who connects.
+  assert.equal((await seen('127.0.0.2', { ...said, 'x-forwarded-for': 'localhost' }))[0], '127.0.0.2');
+  // RFC 7239 is not read: a proxy that writes the other ones passes the client's on.
+  assert.equal((await seen('127.0.0.2', { 'content-type': 'application/json', forwarded: 'for=192.0.2.1' }))[0], '127.0.0.2');
+  const shown = (flag) => spawnSync(KARTA, ['serve', flag, '--show-config'], { encoding: 'utf8', env: { HOME: tempDir(t, 'home') } });
+  for (const bad of ['proxy.example', '10.0.0.0/33', ',']) {
+    const r = shown(`--trust-proxy=${bad}`);
+    assert.equal(r.status, 2, bad);
+    assert.match(r.stderr, /no value for trust_proxy\n.*hint: give true, false, or addresses/s, bad);
+  }
+  for (const [flag, text] of [['--trust-proxy', 'true'], ['--trust-proxy=false', 'false'], ['--trust-proxy=::1,10.0.0.0/8', '"::1,10.0.0.0/8"']])
+    assert.match(shown(flag).stdout, new RegExp(`^trust_proxy +=\\s+${text} +# flag$`, 'm'));
 });
 
 test('folders of the server are served to those who may name them', async (t) => {

@@ -3,6 +3,7 @@
 #include "api/api_private.h"
 
 #include "base/str.h"
+#include "net/trust.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@ struct row {
 	const char *base;
 };
 
-static struct kt_api *api_for(const char *url, const char *suffix, bool trust)
+static struct kt_api *api_for(const char *url, const char *suffix, const struct kt_trust *trust)
 {
 	/* Only asked whether it is there. */
 	static char control;
@@ -27,7 +28,7 @@ static struct kt_api *api_for(const char *url, const char *suffix, bool trust)
 		.control = (struct kt_control *)(void *)&control,
 		.public_url = url,
 		.host_suffix = suffix,
-		.trust_proxy = trust,
+		.trust = trust,
 	};
 
 	return kt_api_new(&cfg);
@@ -89,7 +90,7 @@ static void test_local(void **state)
 		/* Whoever looks after the server. */
 		{ "10.0.0.7", 0, "/healthz", KT_PLACE_OWN, NULL, NULL, "/healthz", NULL },
 	};
-	struct kt_api *api = api_for(NULL, NULL, false);
+	struct kt_api *api = api_for(NULL, NULL, NULL);
 	struct kt_caller by;
 
 	(void)state;
@@ -114,7 +115,7 @@ static void test_public(void **state)
 		{ "localhost", 8000, "/base/acme/bot/v1/agents", KT_PLACE_PATH, "acme", "bot",
 			"/v1/agents", base },
 	};
-	struct kt_api *api = api_for("https://karta.example/base/", "apps.example", false);
+	struct kt_api *api = api_for("https://karta.example/base/", "apps.example", NULL);
 	struct kt_caller by;
 
 	(void)state;
@@ -138,7 +139,8 @@ static void test_proxy(void **state)
 		"http://localhost:8000" };
 	static const struct row told = { "localhost", 8000, "/", KT_PLACE_LABEL, NULL, "bot", "/",
 		"https://localhost:444" };
-	struct kt_api *api = api_for(NULL, NULL, false);
+	struct kt_api *api = api_for(NULL, NULL, NULL);
+	struct kt_trust *trust;
 	struct kt_caller by;
 
 	(void)state;
@@ -148,15 +150,77 @@ static void test_proxy(void **state)
 	assert_string_equal(by.peer, "192.0.2.1");
 	assert_true(by.proxied);
 	kt_api_free(api);
-	api = api_for(NULL, NULL, true);
+
+	assert_int_equal(kt_trust_new("192.0.2.0/24", &trust, NULL), KT_OK);
+	api = api_for(NULL, NULL, trust);
 	check(api, &told, said, KT_ARRAY_LEN(said), &by);
 	assert_string_equal(by.peer, "203.0.113.9");
+	assert_true(by.told);
 	check(api, &plain, odd, KT_ARRAY_LEN(odd), &by);
 	assert_string_equal(by.peer, "192.0.2.1");
+	assert_false(by.told);
 	/* Behind a proxy nobody is at this machine, whatever it says or leaves out. */
 	check(api, &plain, NULL, 0, &by);
 	assert_true(by.proxied);
 	kt_api_free(api);
+	kt_trust_free(trust);
+
+	/* What comes from elsewhere is not believed, and is not of this machine either. */
+	assert_int_equal(kt_trust_new("", &trust, NULL), KT_OK);
+	api = api_for(NULL, NULL, trust);
+	check(api, &plain, said, KT_ARRAY_LEN(said), &by);
+	assert_string_equal(by.peer, "192.0.2.1");
+	assert_true(by.proxied);
+	assert_false(by.told);
+	kt_api_free(api);
+	kt_trust_free(trust);
+}
+
+/* X-Forwarded-For of a chain of proxies, from its end. */
+static void test_chain(void **state)
+{
+	static const struct {
+		const char *trust, *said, *said_then, *peer;
+	} rows[] = {
+		{ "192.0.2.1", "198.51.100.7", NULL, "198.51.100.7" },
+		{ "192.0.2.1", "10.0.0.1, 198.51.100.7", NULL, "198.51.100.7" },
+		{ "192.0.2.1,203.0.113.0/24", "198.51.100.7, 203.0.113.9", NULL, "198.51.100.7" },
+		{ "192.0.2.1 203.0.113.0/24", "6.6.6.6,198.51.100.7 ,203.0.113.9,203.0.113.8", NULL,
+			"198.51.100.7" },
+		/* Several lines are one list. */
+		{ "192.0.2.1,203.0.113.9", "198.51.100.7", "203.0.113.9", "198.51.100.7" },
+		{ "192.0.2.1,203.0.113.9", "198.51.100.7,198.51.100.8", "203.0.113.9",
+			"198.51.100.8" },
+		/* All trusted: the first of them. */
+		{ "192.0.2.1,203.0.113.9", "203.0.113.9", NULL, "203.0.113.9" },
+		/* What is no address ends the chain where it was. */
+		{ "192.0.2.1,203.0.113.9", "unknown, 203.0.113.9", NULL, "203.0.113.9" },
+		{ "192.0.2.1,203.0.113.9", "198.51.100.7,, 203.0.113.9", NULL, "203.0.113.9" },
+		{ "192.0.2.1", "198.51.100.7:1234", NULL, "192.0.2.1" },
+		{ "192.0.2.1", "", NULL, "192.0.2.1" },
+		{ "192.0.2.1", "2001:db8::7", NULL, "2001:db8::7" },
+		/* Nobody else is believed. */
+		{ "192.0.2.2,unix,::1", "198.51.100.7", NULL, "192.0.2.1" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < KT_ARRAY_LEN(rows); i++) {
+		static const struct row plain = { "localhost", 0, "/", KT_PLACE_OWN, NULL, NULL, "/",
+			NULL };
+		const struct kt_header said[] = { { "x-forwarded-for", rows[i].said },
+			{ "host", "localhost" }, { "x-forwarded-for", rows[i].said_then } };
+		struct kt_trust *trust;
+		struct kt_caller by;
+
+		assert_int_equal(kt_trust_new(rows[i].trust, &trust, NULL), KT_OK);
+		struct kt_api *api = api_for(NULL, NULL, trust);
+
+		check(api, &plain, said, rows[i].said_then ? 3 : 1, &by);
+		if (!kt_str_eq(by.peer, rows[i].peer))
+			fail_msg("row %zu: %s", i, by.peer);
+		kt_api_free(api);
+		kt_trust_free(trust);
+	}
 }
 
 static void test_origin(void **state)
@@ -177,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_local),
 		cmocka_unit_test(test_public),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_origin),
 	};
 
