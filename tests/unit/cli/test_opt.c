@@ -19,7 +19,7 @@ struct args {
 	int64_t port;
 	int64_t timeout_ms;
 	const char *mode;
-	const char *near;
+	const char *bare;
 	int level;
 	const char *first;
 	const char *second;
@@ -43,7 +43,7 @@ static const struct kt_opt opts[] = {
 	KT_OPT_INT_('p', "port", struct args, port, "PORT", 1, 65535, "port"),
 	KT_OPT_DURATION_(0, "timeout", struct args, timeout_ms, "time"),
 	KT_OPT_CHOICE_('m', "mode", struct args, mode, "MODE", modes, "mode"),
-	{ KT_OPT_T_STR, 0, "near", "WHERE", offsetof(struct args, near), "near", KT_OPT_BARE },
+	{ KT_OPT_T_STR, 0, "bare", "WHERE", offsetof(struct args, bare), "bare", KT_OPT_BARE },
 	KT_OPT_COUNT_('l', "level", struct args, level, "level"),
 	KT_OPT_ARG_("first", struct args, first, KT_OPT_REQUIRED, "first"),
 	KT_OPT_ARG_("second", struct args, second, 0, "second"),
@@ -135,12 +135,12 @@ static void test_values(void **state)
 	assert_string_equal(a.name, "b");
 	/* A value that may be left out is given by '=' only. */
 	ok("x");
-	assert_null(a.near);
-	ok("--near x");
-	assert_string_equal(a.near, "");
+	assert_null(a.bare);
+	ok("--bare x");
+	assert_string_equal(a.bare, "");
 	assert_string_equal(a.first, "x");
-	ok("--near=here x");
-	assert_string_equal(a.near, "here");
+	ok("--bare=here x");
+	assert_string_equal(a.bare, "here");
 }
 
 static void test_flags(void **state)
