@@ -96,6 +96,10 @@ KT_MUST_CHECK bool kt_api_fits(struct kt_call *c, enum kt_budget_limit limit);
  * server). Answers 429 or 503 itself and returns false when they have too much in flight.
  */
 KT_MUST_CHECK bool kt_api_count(struct kt_call *c, const char *org, const char *key);
+/* Who does it, for lib/control. BORROWS both. On a hosting server. */
+struct kt_actor kt_api_actor(const struct kt_caller *by, const char *request_id);
+/* Who calls, for a session. What came through something in between is never from this machine. */
+struct kt_origin kt_api_origin(const struct kt_call *c);
 /* The project of a place, into c->by->target. Answers 404 itself and returns false. */
 KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);
 /* The project `ref` of the caller's organization. Answers 404 itself and returns false. */

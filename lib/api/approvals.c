@@ -35,9 +35,13 @@ static void send_revoked(struct kt_call *c, void *data)
 /* Answered when a restart would not bring them back. */
 static void take_back(struct kt_call *c, struct kt_session *s, const char *id)
 {
+	const struct kt_actor actor = c->by ? kt_api_actor(c->by, c->rq->id)
+					    : (struct kt_actor){ 0 };
+	struct kt_origin from = kt_api_origin(c);
 	size_t *n = kt_calloc(1, sizeof(*n));
 
-	*n = kt_session_revoke(s, id);
+	from.actor = c->by ? &actor : NULL;
+	*n = kt_session_revoke(s, id, &from);
 	if (id && !*n) {
 		free(n);
 		kt_api_fail(c, 404, "approval_not_found",

@@ -184,6 +184,16 @@ bool kt_api_visible(const struct kt_call *c, const struct kt_session *s)
 			kt_str_eq(t->project_id, c->by->target.project_id));
 }
 
+struct kt_actor kt_api_actor(const struct kt_caller *by, const char *request_id)
+{
+	return (struct kt_actor){
+		.who = &by->who,
+		.request_id = request_id,
+		.remote_ip = by->peer,
+		.base_url = by->base_url,
+	};
+}
+
 /* --- streams whose key may be revoked ---------------------------------------------------- */
 
 static bool is_over(struct kt_control *ctl, const struct kt_guard *g)

@@ -407,12 +407,7 @@ fail:
 
 void kt_api_logs(struct kt_call *c, const struct kt_params *p)
 {
-	const struct kt_actor actor = {
-		.who = &c->by->who,
-		.request_id = c->rq->id,
-		.remote_ip = c->by->peer,
-		.base_url = c->by->base_url,
-	};
+	const struct kt_actor actor = kt_api_actor(c->by, c->rq->id);
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_evlog *log;
 	struct ask a;

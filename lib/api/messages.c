@@ -27,8 +27,7 @@ static void send_accepted(
 	kt_respond_json(c->ex, 202, &b);
 }
 
-/* Who calls. What came through something in between is never from this machine. */
-static struct kt_origin origin_of(const struct kt_call *c)
+struct kt_origin kt_api_origin(const struct kt_call *c)
 {
 	const char *peer = c->by ? c->by->peer : c->rq->peer;
 	bool here = kt_api_is_loopback_name(peer) && !kt_api_is_proxied(c);
@@ -173,7 +172,7 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	m.key = (struct kt_request_key){ s->id, key.key, key.fingerprint };
-	m.from = origin_of(c);
+	m.from = kt_api_origin(c);
 	if (kt_session_send(s, &m, &sent, &err) != KT_OK) {
 		send_failed(c, s, &err);
 		return;
@@ -262,7 +261,11 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 		return;
 	}
 	after = kt_session_last_seq(s);
-	const struct kt_origin from = origin_of(c);
+	const struct kt_actor actor = c->by ? kt_api_actor(c->by, c->rq->id)
+					    : (struct kt_actor){ 0 };
+	struct kt_origin from = kt_api_origin(c);
+
+	from.actor = c->by ? &actor : NULL;
 
 	rc = kt_session_answer(
 		s, p->value[1], decision, given ? answers.ptr : NULL, &from, &first, &err);

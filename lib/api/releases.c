@@ -156,20 +156,10 @@ static void build_look(void *arg)
 		kt_evpipe_stop_here(&bs->pipe);
 }
 
-static struct kt_actor actor_of(const struct kt_caller *by, const char *request_id)
-{
-	return (struct kt_actor){
-		.who = &by->who,
-		.request_id = request_id,
-		.remote_ip = by->peer,
-		.base_url = by->base_url,
-	};
-}
-
 static bool open_log(struct kt_call *c, const char *ref, const char *release, struct kt_evlog **out,
 	bool *out_over)
 {
-	struct kt_actor actor = actor_of(c->by, c->rq->id);
+	struct kt_actor actor = kt_api_actor(c->by, c->rq->id);
 	struct kt_err err = KT_ERR_INIT;
 
 	if (kt_control_build_log(c->api->cfg.control, &actor, ref, release, out, out_over, &err) ==
@@ -200,7 +190,7 @@ void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release
 	bs->ctl = c->api->cfg.control;
 	bs->by = *c->by;
 	kt_str_copy(bs->request_id, sizeof(bs->request_id), c->rq->id);
-	bs->actor = actor_of(&bs->by, bs->request_id);
+	bs->actor = kt_api_actor(&bs->by, bs->request_id);
 	kt_str_copy(bs->ref, sizeof(bs->ref), ref);
 	kt_str_copy(bs->release, sizeof(bs->release), release);
 	kt_evpipe_open(&bs->pipe, c, log, after, build_closed, bs);

@@ -64,6 +64,7 @@
 #define KT_MAX_NAME_BYTES 200 /* a participant's or agent's name */
 #define KT_MAX_REMEMBERED 256 /* approvals remembered in one session; 1 KiB each */
 #define KT_MAX_REMEMBERED_BYTES 65536 /* a longer tool input is asked for each time */
+#define KT_MAX_AUDITED_DECISIONS 500 /* of an organization and hour in full, then their number */
 #define KT_MAX_IDEMPOTENCY_KEY_BYTES 255 /* as other APIs */
 #define KT_IDEMPOTENCY_MS (24 * 3600 * 1000) /* a client's retries end well before */
 #define KT_MAX_IDEMPOTENCY_BYTES (32 * 1024 * 1024) /* of one organization: 80,000 keys a day */

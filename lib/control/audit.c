@@ -2,6 +2,10 @@
 /* The audit log as its organization sees it: page by page, and whether the chain holds. */
 #include "control/control_private.h"
 
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/time.h"
+
 #include <string.h>
 
 #define MAX_PAGE 500
@@ -76,4 +80,63 @@ void kt_control_audit_verify(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
 {
 	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), verify_work);
+}
+
+struct decision {
+	const char *action, *object, *detail;
+};
+
+static enum kt_code decision_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	const struct decision *d = op->data;
+
+	return kt_op_audit(tx, op, d->action, d->object, d->detail, err);
+}
+
+static void decision_written(void *arg, const struct kt_result *r)
+{
+	(void)arg;
+	if (r->rc != KT_OK)
+		kt_log(KT_LOG_ERROR, "audit", "a decision is not in the audit log: %s", r->message);
+}
+
+/*
+ * How many are left out already, when that is told; 0: this one is told itself; -1: nothing is. So
+ * an hour has some twenty entries more at most, and says within half of it how many it left out.
+ */
+static int64_t left_out(struct kt_org_mem *org)
+{
+	int64_t hour = kt_time_us() / (3600 * (int64_t)1000000);
+
+	if (hour != org->decided_hour) {
+		org->decided_hour = hour;
+		org->decided = org->decided_more = 0;
+	}
+	if (org->decided < KT_MAX_AUDITED_DECISIONS) {
+		org->decided++;
+		return 0;
+	}
+	org->decided_more++;
+	return org->decided_more & (org->decided_more - 1) ? -1 : (int64_t)org->decided_more;
+}
+
+void kt_control_audit_decision(struct kt_control *ctl, const struct kt_actor *a, const char *action,
+	const char *object, const char *detail)
+{
+	struct kt_org_mem *org = a->who ? kt_map_get(&ctl->orgs, a->who->org_id) : NULL;
+	int64_t more = org ? left_out(org) : -1;
+	struct kt_op *op;
+	struct decision *d;
+
+	if (more < 0)
+		return;
+	op = kt_op_new(ctl, a, NULL, decision_written, NULL);
+	d = kt_arena_alloc(op->arena, sizeof(*d));
+	d->action = kt_arena_strdup(op->arena, more ? "approval.more" : action);
+	d->object = kt_arena_strdup(op->arena, more ? "hour" : object);
+	d->detail = more ? kt_arena_printf(op->arena, "{\"left_out\":%lld}", (long long)more)
+			 : kt_arena_strdup(op->arena, detail);
+	op->data = d;
+	kt_op_write(op, decision_work, NULL);
 }

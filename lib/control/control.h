@@ -329,6 +329,14 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 /* {"data":[entry,...],"has_more"}: newest first, below number `before` (0 = from the newest). */
 void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t before,
 	size_t limit, kt_result_fn fn, void *arg);
+/*
+ * Somebody with a key decided what a harness asked for, or took back what was allowed: an entry of
+ * its own for each of KT_MAX_AUDITED_DECISIONS an hour of the organization, then one whenever the
+ * number of those that were left out has doubled. object: "session/ID"; detail: a JSON object.
+ * Written on a thread; what goes wrong is logged.
+ */
+void kt_control_audit_decision(struct kt_control *ctl, const struct kt_actor *a, const char *action,
+	const char *object, const char *detail);
 /* {"ok":true,"entries":n,"head":"..."} or {"ok":false,"first_bad":seq,...}. */
 void kt_control_audit_verify(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);

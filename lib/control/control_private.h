@@ -27,6 +27,8 @@ struct kt_org_mem {
 	char slug[64];
 	char *name;
 	unsigned archives; /* being made */
+	int64_t decided_hour; /* that the next two are of */
+	unsigned decided, decided_more; /* told one by one in the audit log; only counted */
 };
 
 struct kt_key_mem {

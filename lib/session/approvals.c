@@ -340,7 +340,7 @@ static void tell_revoked(struct kt_session *s, const struct kt_approval *a)
 	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
 }
 
-size_t kt_session_revoke(struct kt_session *s, const char *id)
+size_t kt_session_revoke(struct kt_session *s, const char *id, const struct kt_origin *from)
 {
 	size_t n = 0;
 
@@ -353,6 +353,7 @@ size_t kt_session_revoke(struct kt_session *s, const char *id)
 		}
 		(void)kt_vec_remove(&s->approvals, i);
 		tell_revoked(s, a);
+		kt_origin_audit(s, from, NULL, NULL, a);
 		approval_free(a);
 		n++;
 	}

@@ -59,6 +59,46 @@ void kt_origin_write(struct kt_jw *w, const char *key, const struct kt_origin *o
 	kt_jw_obj_end(w);
 }
 
+/* At most so much of words that others choose: an entry is kept for ever. */
+#define AUDIT_TEXT_BYTES 500
+
+static void audit_text(struct kt_jw *w, const char *key, const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	if (text)
+		kt_jw_strn(w, key, text, kt_utf8_cut(text, len, AUDIT_TEXT_BYTES));
+}
+
+void kt_origin_audit(const struct kt_session *s, const struct kt_origin *from,
+	const struct kt_input *in, const char *decision, const struct kt_approval *a)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
+	char object[KT_ID_MAX + 16];
+	struct kt_jw w;
+
+	if (!s->reg->control || !from || !from->actor)
+		return;
+	kt_jw_init(&w, &b);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "project", s->pin ? s->pin->target.project : NULL);
+	if (in) {
+		kt_jw_str(&w, "request_id", in->request_id);
+		kt_jw_str(&w, "decision", decision);
+		audit_text(&w, "tool", in->tool);
+	} else if (a) {
+		audit_text(&w, "tool", a->tool);
+	}
+	if (a) {
+		kt_jw_str(&w, "approval_id", a->id);
+		audit_text(&w, in ? "remembers" : "forgets", a->words);
+	}
+	kt_jw_obj_end(&w);
+	snprintf(object, sizeof(object), "session/%s", s->id);
+	kt_control_audit_decision(s->reg->control, from->actor,
+		in ? "approval.decide" : "approval.revoke", object, b.ptr);
+}
+
 /* For whom it is asked: agent, session, project, and who sent the message of the turn. */
 static void write_asker(struct kt_jw *w, const struct kt_session *s, const struct kt_ask *ask)
 {
@@ -70,7 +110,7 @@ static void write_asker(struct kt_jw *w, const struct kt_session *s, const struc
 	kt_jw_str(w, "session_id", s->id);
 	kt_jw_str(w, "project", s->pin ? s->pin->target.project : NULL);
 	if (t) {
-		const struct kt_origin from = { t->from_who, t->from_address };
+		const struct kt_origin from = { t->from_who, t->from_address, NULL };
 
 		kt_origin_write(w, "message_from", &from);
 	} else {

@@ -22,6 +22,7 @@ static void input_free(struct kt_input *in)
 	kt_approvals_release(&in->offers);
 	free(in->json);
 	free(in->whole);
+	free(in->tool);
 	free(in);
 }
 
@@ -76,6 +77,7 @@ static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision 
 	if (chosen)
 		made = kt_approvals_add(s, &in->offers, chosen);
 	emit_resolved(s, in->request_id, kt_decision_name(decision), by, made, from);
+	kt_origin_audit(s, from, in, kt_decision_name(decision), made);
 	if (s->turn && !s->inputs.len)
 		s->turn->state = KT_TURN_RUNNING;
 	if (s->harness)
@@ -193,6 +195,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	in->session = s;
 	in->question = kt_str_eq(ask->kind, "question");
 	in->ask_id = kt_strdup(ask->id);
+	in->tool = ask->tool ? kt_strdup(ask->tool) : NULL;
 	in->offers = offers;
 	in->expires_us = kt_time_us() + wait_ms * 1000;
 	in->json = kt_input_render(in, ask);

@@ -46,6 +46,7 @@ enum kt_turn_state { KT_TURN_QUEUED, KT_TURN_STARTING, KT_TURN_RUNNING, KT_TURN_
 struct kt_origin {
 	const char *who; /* name of the key, or NULL: nobody signs in here */
 	const char *address; /* or NULL: this machine */
+	const struct kt_actor *actor; /* who signs for it, for the audit log; or NULL */
 };
 
 /* One message and what became of it; freed when it ends. */
@@ -86,6 +87,7 @@ struct kt_input {
 	char *ask_id; /* the driver's */
 	struct kt_vec offers; /* struct kt_approval *: what an answer may cover besides */
 	char *json; /* data of its input_required event */
+	char *tool; /* that asks, or NULL */
 	char *whole; /* the exact tool input as JSON, when `json` shows it in part; else NULL */
 	bool question; /* wants an answer, not a yes */
 	bool deny_only; /* it could not be shown */
@@ -288,7 +290,8 @@ bool kt_session_interrupt(struct kt_session *s);
 KT_MUST_CHECK enum kt_code kt_session_input(
 	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err);
 /*
- * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL. The event tells `from`.
+ * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL. The event tells `from`,
+ * and the audit log when somebody signs for it.
  * Returns KT_OK, KT_ENOTFOUND (not open, nor among the last that were: kt_session_outcome() finds
  * out), KT_ECONFLICT (answered already: *out_first says how), KT_EINVAL (this decision does not
  * fit).
@@ -316,9 +319,9 @@ bool kt_session_is_full(struct kt_session *s);
 void kt_session_write_approvals(struct kt_jw *w, const char *key, const struct kt_session *s);
 /*
  * Take back the approval id, or all of them (NULL): the next such call asks again. Returns how many
- * there were; that they are gone is journaled.
+ * there were; that they are gone is journaled, and in the audit log when somebody signs for it.
  */
-size_t kt_session_revoke(struct kt_session *s, const char *id);
+size_t kt_session_revoke(struct kt_session *s, const char *id, const struct kt_origin *from);
 
 /* The log, opened when needed. Returns KT_OK or KT_EIO. */
 KT_MUST_CHECK enum kt_code kt_session_log(

@@ -326,6 +326,12 @@ KT_MUST_CHECK bool kt_session_may_log(struct kt_session *s, enum kt_event_type t
 
 /* ask.c */
 /* {"key", "address"}: who it is, and from where when that is not this machine. */
+/*
+ * What `from` decided, into the audit log when somebody signs for it. in: the input it was about,
+ * or NULL; a: what is remembered, or is not any more, or NULL.
+ */
+void kt_origin_audit(const struct kt_session *s, const struct kt_origin *from,
+	const struct kt_input *in, const char *decision, const struct kt_approval *a);
 void kt_origin_write(struct kt_jw *w, const char *key, const struct kt_origin *o);
 /* The data of an input_required event, the caller's; sets in->whole when it shows a part only. */
 KT_MUST_CHECK char *kt_input_render(struct kt_input *in, const struct kt_ask *ask);

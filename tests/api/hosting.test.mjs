@@ -537,3 +537,36 @@ test('two creations with one key at once make one session', async (t) => {
   assert.deepEqual((await d.call('GET', '/v1/sessions')).body.data.map((s) => s.id), [...ids]);
   assert.equal((await d.call('POST', '/v1/projects/{project_ref}/sessions', ['bot'], { body: {}, headers: { 'idempotency-key': 'same' } })).body.id, [...ids][0]);
 });
+
+test('what a key decides is in the audit log, and its chain', async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const dir = tempDir(t, 'folder');
+  writeFiles(dir, { 'AGENTS.md': 'one\n', 'karta.toml': `name = "here"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n` });
+  await ok(201, c, 'POST', '/agent_projects', [], { body: { slug: 'here', dir } });
+  const key = (await ok(201, c, 'POST', '/v1/keys', [], { body: { name: 'dora', scopes: ['read', 'write'] } })).body;
+  const w = new Client(karta, key.key);
+  const S = '/v1/projects/{project_ref}/sessions';
+  const s = (await ok(201, w, 'POST', S, ['here'], { body: {} })).body;
+  const decide = async (decision) => {
+    const asked = (await ok(200, w, 'POST', `${S}/{session_id}/messages`, ['here', s.id], { body: { text: '[[ask:ls -la]]' } })).body;
+    const id = asked.pending_input.request_id;
+    const done = (await ok(200, w, 'PUT', `${S}/{session_id}/inputs/{request_id}`, ['here', s.id, id], { body: { decision } })).body;
+    return [id, done.events.find((e) => e.data.state === 'input_resolved').data];
+  };
+  const newest = async (n) => (await ok(200, c, 'GET', '/v1/audit', [], { query: `?limit=${n}` })).body.data;
+  const [denied] = await decide('deny');
+  const [allowed, resolved] = await decide('approve_session');
+  assert.ok(resolved.approval_id);
+  // What is remembered is decided by nobody any more.
+  await ok(200, w, 'POST', `${S}/{session_id}/messages`, ['here', s.id], { body: { text: '[[ask:ls -la]]' } });
+  await ok(200, w, 'DELETE', `${S}/{session_id}/approvals/{approval_id}`, ['here', s.id, resolved.approval_id]);
+  const rows = await eventually(async () => { const r = await newest(3); return r[0].action === 'approval.revoke' && r; });
+  for (const r of rows) assert.deepEqual([r.actor, r.actor_name, r.remote_ip, r.object], [key.id, 'dora', '127.0.0.1', `session/${s.id}`]);
+  assert.deepEqual(rows.map((r) => [r.action, r.detail]), [
+    ['approval.revoke', { project: 'here', tool: rows[0].detail.tool, approval_id: resolved.approval_id, forgets: resolved.remembers }],
+    ['approval.decide', { project: 'here', request_id: allowed, decision: 'approve_session', tool: rows[0].detail.tool, approval_id: resolved.approval_id, remembers: resolved.remembers }],
+    ['approval.decide', { project: 'here', request_id: denied, decision: 'deny', tool: rows[0].detail.tool }]]);
+  assert.ok(rows[0].detail.tool);
+  assert.equal((await ok(200, c, 'GET', '/v1/audit/verify', [])).body.ok, true);
+});

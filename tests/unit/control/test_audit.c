@@ -138,6 +138,55 @@ static void test_verify(void **state)
 	answer_clear(&a);
 }
 
+/* Decisions are many: their number is told when their list has become long. */
+static void test_decisions(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	int64_t before = 0;
+	int decided = 0, left_out = 0, foreign = 0;
+
+	for (int i = 0; i < KT_MAX_AUDITED_DECISIONS + 300; i++)
+		kt_control_audit_decision(r->ctl, &r->actor, "approval.decide", "session/ses_1",
+			"{\"decision\":\"deny\"}");
+	make_project(r, &r->actor, "bot"); /* written after them */
+	/* Another organization has its own. */
+	kt_control_audit_decision(r->ctl, &r->stranger, "approval.revoke", "session/ses_2", "{}");
+	make_project(r, &r->stranger, "bot");
+	for (bool more = true; more;) {
+		RUN(r, &a, kt_control_audit(r->ctl, &r->actor, before, 500, on_answer, &a));
+		const cJSON *e;
+
+		cJSON_ArrayForEach(e, kt_json_arr(a.doc, "data"))
+		{
+			const char *action = kt_json_str(e, "action");
+			const cJSON *detail = kt_json_obj(e, "detail");
+
+			before = kt_json_int(e, "seq", 0);
+			foreign += strcmp(action, "approval.revoke") == 0;
+			if (strcmp(action, "approval.decide") == 0) {
+				decided++;
+				assert_string_equal(kt_json_str(detail, "decision"), "deny");
+				assert_string_equal(kt_json_str(e, "object"), "session/ses_1");
+				assert_string_equal(kt_json_str(e, "actor"), r->admin.key_id);
+			} else if (strcmp(action, "approval.more") == 0) {
+				/* Newest first: 256 of the 300, 128, ... 1. */
+				assert_int_equal(kt_json_int(detail, "left_out", 0), 256 >> left_out);
+				left_out++;
+			}
+		}
+		more = kt_json_bool(a.doc, "has_more", false);
+	}
+	assert_int_equal(decided, KT_MAX_AUDITED_DECISIONS);
+	assert_int_equal(left_out, 9);
+	assert_int_equal(foreign, 0);
+	RUN(r, &a, kt_control_audit(r->ctl, &r->stranger, 0, 0, on_answer, &a));
+	assert_int_equal(cJSON_GetArraySize(kt_json_arr(a.doc, "data")), 2);
+	RUN(r, &a, kt_control_audit_verify(r->ctl, &r->actor, on_answer, &a));
+	assert_true(kt_json_bool(a.doc, "ok", false));
+	answer_clear(&a);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
@@ -147,6 +196,7 @@ int main(void)
 		T(test_entry),
 		T(test_pages),
 		T(test_verify),
+		T(test_decisions),
 	};
 
 	return cmocka_run_group_tests_name("control/audit", tests, NULL, NULL);

@@ -102,6 +102,16 @@ static inline int fake_count(const char *release_id)
 	return n ? (int)n - 1000 : 0;
 }
 
+void kt_control_audit_decision(struct kt_control *ctl, const struct kt_actor *a, const char *action,
+	const char *object, const char *detail)
+{
+	(void)ctl;
+	(void)a;
+	(void)action;
+	(void)object;
+	(void)detail;
+}
+
 void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
 {
 	if (fake.log.max)

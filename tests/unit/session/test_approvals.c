@@ -537,8 +537,8 @@ static void test_restart_and_revoke(void **state)
 	begin(w, s, "again");
 	assert_false(is_asked(w));
 	finish(w, s);
-	assert_int_equal(kt_session_revoke(s, "appr_other"), 0);
-	assert_int_equal(kt_session_revoke(s, approval), 1);
+	assert_int_equal(kt_session_revoke(s, "appr_other", NULL), 0);
+	assert_int_equal(kt_session_revoke(s, approval, NULL), 1);
 	begin(w, s, "again");
 	assert_true(is_asked(w));
 	finish(w, s);
