@@ -9,6 +9,7 @@
 #define KT_CONTROL_CONTROL_PRIVATE_H
 
 #include "control/control.h"
+#include "control/masks.h"
 
 #include "base/arena.h"
 #include "base/map.h"
@@ -77,8 +78,10 @@ struct kt_project_mem {
 	/* log.c */
 	struct kt_evlog *log; /* NULL until needed */
 	int64_t log_used_ms; /* loop time of the last line */
-	struct kt_map secrets; /* value -> itself: never written to the log */
-	bool secrets_loaded;
+	struct kt_masks secrets; /* never written to the log */
+	bool secrets_loaded, secrets_loading;
+	struct kt_vec log_waiting; /* struct kt_log_line *, until the secrets are loaded */
+	size_t log_waiting_bytes, log_lost; /* lines that had no place there */
 	/* build.c */
 	struct kt_vec builds; /* struct kt_build *, the first one runs */
 	size_t publishing; /* builds whose rows are being written */
@@ -409,6 +412,8 @@ void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out);
 void kt_log_secret(struct kt_project_mem *p, const char *value);
 /* Forget log and secrets of a project; with remove, its file goes too. */
 void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove);
+/* The server ends: what waits is written while the store is there. */
+void kt_logs_settle(struct kt_control *ctl);
 void kt_logs_free(struct kt_control *ctl);
 void kt_logs_sweep(struct kt_control *ctl);
 /* direct.c: sweep from now on as often as the settings ask for. */

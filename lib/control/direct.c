@@ -278,6 +278,7 @@ void kt_control_free(struct kt_control *ctl)
 	kt_timer_free(ctl->drain);
 	kt_timer_free(ctl->disk.timer);
 	kt_fetches_stop(ctl);
+	kt_logs_settle(ctl);
 	kt_builds_stop(ctl);
 	/* Writes that were accepted are finished, and their answers given, before anything goes. */
 	kt_store_close(ctl->store);

@@ -4,7 +4,7 @@
  * line or a reader comes and closed when nothing came for a while. Credentials and the values of
  * the project's own configuration are taken out before a line is written, and before it is cut.
  */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -25,8 +25,7 @@
 #define LOG_MEMORY_BYTES ((size_t)256 * 1024) /* older lines are read from the file */
 #define IDLE_MS 60000
 #define PASS_MS (6 * 3600 * (int64_t)1000)
-#define MIN_SECRET 8 /* shorter values are words that lines are full of */
-#define MIN_SECRET_LINE 16 /* a line of a longer value, such as a certificate */
+#define MAX_WAITING_BYTES ((size_t)1024 * 1024) /* of lines while it is read what is secret */
 #define EMPTY_BYTES 256 /* a log file without lines has its first line only */
 #define SECRET_VERSIONS 5 /* of the configuration: older releases still run with them */
 
@@ -37,76 +36,39 @@ static char *log_path(const struct kt_control *ctl, const char *project_id)
 
 /* --- what must not be written ------------------------------------------------------------ */
 
-static void add_secret(struct kt_project_mem *p, const char *s, size_t len)
-{
-	char *copy = kt_strndup(s, len);
-
-	if (kt_map_get(&p->secrets, copy)) {
-		kt_secret_wipe(copy, len);
-		free(copy);
-		return;
-	}
-	(void)kt_map_set(&p->secrets, copy, copy);
-}
-
 void kt_log_secret(struct kt_project_mem *p, const char *value)
 {
-	size_t len = strlen(value);
-
-	if (len < MIN_SECRET)
-		return;
-	add_secret(p, value, len);
-	if (!strchr(value, '\n'))
-		return;
-	for (const char *s = value; *s;) {
-		size_t n = strcspn(s, "\r\n");
-
-		if (n >= MIN_SECRET_LINE)
-			add_secret(p, s, n);
-		s += n;
-		s += strspn(s, "\r\n");
-	}
+	kt_masks_add(&p->secrets, value);
 }
 
-static void forget_secrets(struct kt_project_mem *p)
-{
-	size_t pos = 0;
-	const char *key;
-	void *value;
-
-	while (kt_map_next(&p->secrets, &pos, &key, &value)) {
-		kt_secret_wipe(value, strlen(value));
-		free(value);
-	}
-	kt_map_release(&p->secrets);
-	p->secrets_loaded = false;
-}
-
+/* Of the thread while it runs. */
 struct load {
 	struct kt_control *ctl;
-	struct kt_project_mem *p;
+	char org_id[KT_ID_MAX], project_id[KT_ID_MAX];
+	int64_t version;
 	struct kt_arena *arena;
+	struct kt_masks secrets;
 };
 
 static enum kt_code load_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct load *l = arg;
-	int64_t last = l->p->config_version;
 	enum kt_code rc = KT_OK;
 
-	for (int64_t v = last; v > 0 && v > last - SECRET_VERSIONS && rc == KT_OK; v--) {
+	for (int64_t v = l->version; v > 0 && v > l->version - SECRET_VERSIONS && rc == KT_OK;
+		v--) {
 		struct kt_config_row *rows;
 		size_t n = 0;
 
-		rc = kt_tx_config(tx, l->arena, l->p->id, v, &rows, &n, err);
+		rc = kt_tx_config(tx, l->arena, l->project_id, v, &rows, &n, err);
 		for (size_t i = 0; rc == KT_OK && i < n; i++) {
 			KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
 
 			rc = kt_unseal(l->ctl->master,
-				kt_config_context(l->arena, l->p->org->id, l->p->id, rows[i].name),
+				kt_config_context(l->arena, l->org_id, l->project_id, rows[i].name),
 				rows[i].value, rows[i].value_len, &b, err);
 			if (rc == KT_OK)
-				kt_log_secret(l->p, b.ptr);
+				kt_masks_add(&l->secrets, b.ptr);
 			if (b.len)
 				kt_secret_wipe(b.ptr, b.len);
 		}
@@ -114,68 +76,74 @@ static enum kt_code load_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-/* Some microseconds from the page cache, once in a project's lifetime in memory. */
-static enum kt_code load_secrets(
-	struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
+static enum kt_code load_task(void *arg, struct kt_err *err)
 {
-	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
-	struct load l = { .ctl = ctl, .p = p, .arena = arena };
-	enum kt_code rc = KT_OK;
+	struct load *l = arg;
 
-	if (p->secrets_loaded)
-		return KT_OK;
-	if (p->config_version > 0)
-		rc = ctl->store ? kt_store_do(ctl->store, false, load_work, &l, err)
-				: kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
-	p->secrets_loaded = rc == KT_OK;
-	return rc;
+	return kt_store_do(l->ctl->store, false, load_work, l, err);
 }
 
-/* The first place in len bytes of s where a secret begins. */
-static const char *next_secret(
-	const struct kt_project_mem *p, const char *s, size_t len, size_t *out_n)
+static struct load *load_new(struct kt_control *ctl, const struct kt_project_mem *p)
 {
-	const char *first = NULL;
-	size_t pos = 0;
-	const char *key;
-	void *value;
+	struct load *l = kt_calloc(1, sizeof(*l));
 
-	*out_n = 0;
-	while (kt_map_next(&p->secrets, &pos, &key, &value)) {
-		size_t n = strlen(value);
-		const char *at = n <= len ? memmem(s, len, value, n) : NULL;
-
-		/* Of two that begin together the longer one. */
-		if (at && (!first || at < first || (at == first && n > *out_n))) {
-			first = at;
-			*out_n = n;
-		}
-	}
-	return first;
+	l->ctl = ctl;
+	l->version = p->config_version;
+	l->arena = kt_arena_new();
+	(void)kt_str_copy(l->org_id, sizeof(l->org_id), p->org->id);
+	(void)kt_str_copy(l->project_id, sizeof(l->project_id), p->id);
+	return l;
 }
 
-/* Append text without secrets until out has MAX_RAW_LINE bytes; a secret is never cut in two. */
-static void mask(const struct kt_project_mem *p, const char *text, struct kt_buf *out)
+static void load_free(struct load *l)
 {
-	size_t left = strlen(text);
+	kt_masks_release(&l->secrets);
+	kt_arena_free(l->arena);
+	free(l);
+}
 
-	while (left > 0 && out->len < MAX_RAW_LINE) {
-		size_t room = MAX_RAW_LINE - out->len;
-		size_t look = KT_MIN(left, room + KT_MAX_CONFIG_VALUE_BYTES);
-		size_t n;
-		const char *at = next_secret(p, text, look, &n);
-		size_t plain = at ? (size_t)(at - text) : KT_MIN(left, room);
+/* What the thread found, and what was told meanwhile. */
+static void take_secrets(struct kt_project_mem *p, struct load *l)
+{
+	kt_masks_take(&l->secrets, &p->secrets);
+	p->secrets = l->secrets;
+	l->secrets = (struct kt_masks){ 0 };
+	p->secrets_loaded = true;
+}
 
-		if (plain > room) {
-			kt_buf_add(out, text, room);
-			return;
-		}
-		kt_buf_add(out, text, plain);
-		if (at)
-			kt_buf_adds(out, "***");
-		text += plain + n;
-		left -= plain + n;
+/* Lines of before the secrets were known; err: they cannot be, and nothing is written. */
+static void write_waiting(
+	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_err *err);
+
+static void loaded(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct load *l = arg;
+	struct kt_control *ctl = l->ctl;
+	struct kt_project_mem *p = kt_map_get(&ctl->projects, l->project_id);
+
+	if (p && p->secrets_loading) {
+		p->secrets_loading = false;
+		if (rc == KT_OK)
+			take_secrets(p, l);
+		write_waiting(ctl, p, rc == KT_OK ? NULL : err);
 	}
+	load_free(l);
+}
+
+/*
+ * True when it is known what is secret, else it is being read: on a thread, as there may be
+ * megabytes of it.
+ */
+static bool knows_secrets(struct kt_control *ctl, struct kt_project_mem *p)
+{
+	if (p->config_version <= 0)
+		p->secrets_loaded = true;
+	if (p->secrets_loaded || p->secrets_loading)
+		return p->secrets_loaded;
+	p->secrets_loading = true;
+	kt_task_run(ctl, &(struct kt_task_for){ p->org->id, KT_WORK_SHORT, 0, true }, load_task,
+		loaded, load_new(ctl, p));
+	return false;
 }
 
 /* --- opening and closing ----------------------------------------------------------------- */
@@ -203,11 +171,8 @@ static enum kt_code open_file(struct kt_control *ctl, struct kt_project_mem *p, 
 
 static enum kt_code open_log(struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
 {
-	/* Without knowing what is secret nothing is written. */
-	enum kt_code rc = load_secrets(ctl, p, err);
+	enum kt_code rc = p->log ? KT_OK : open_file(ctl, p, err);
 
-	if (rc == KT_OK && !p->log)
-		rc = open_file(ctl, p, err);
 	if (rc == KT_OK)
 		p->log_used_ms = kt_loop_now_ms(ctl->loop);
 	return rc;
@@ -220,6 +185,15 @@ static void close_file(struct kt_project_mem *p)
 	p->log = NULL;
 }
 
+static void drop_waiting(struct kt_project_mem *p)
+{
+	for (size_t i = 0; i < p->log_waiting.len; i++)
+		free(p->log_waiting.items[i]);
+	kt_vec_release(&p->log_waiting);
+	p->log_waiting_bytes = 0;
+	p->log_lost = 0;
+}
+
 void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
 {
 	KT_AUTOFREE char *path = log_path(ctl, p->id);
@@ -227,7 +201,9 @@ void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
 	if (p->log && remove)
 		kt_evlog_detach(p->log);
 	close_file(p);
-	forget_secrets(p);
+	drop_waiting(p);
+	kt_masks_release(&p->secrets);
+	p->secrets_loaded = p->secrets_loading = false;
 	if (remove && unlink(path) != 0 && errno != ENOENT)
 		kt_log(KT_LOG_WARN, "control", "cannot remove %s", path);
 }
@@ -261,26 +237,23 @@ static void render(struct kt_buf *b, const struct kt_log_line *line, const char 
 	kt_jw_obj_end(&w);
 }
 
-void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
+static void write_line(
+	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_log_line *line)
 {
 	/* A line of control characters is six times as long in JSON. */
 	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(8 * MAX_LINE);
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(MAX_RAW_LINE + 16);
 	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(2 * MAX_RAW_LINE);
 	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(4 * MAX_RAW_LINE);
-	struct kt_project_mem *p = line->project_id ? kt_map_get(&ctl->projects, line->project_id)
-						    : NULL;
 	struct kt_event_draft ev = { .type = KT_EV_LOG };
 	struct kt_err err = KT_ERR_INIT;
 	char text[MAX_LINE + 1];
 
-	if (!p || !line->text)
-		return;
 	if (open_log(ctl, p, &err) != KT_OK) {
 		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
 		return;
 	}
-	mask(p, line->text, &plain);
+	kt_masks_apply(&p->secrets, line->text, strlen(line->text), MAX_RAW_LINE, &plain);
 	kt_redact_add(&known, plain.ptr, plain.len);
 	kt_redact_local_add(&safe, known.ptr, known.len);
 	while (safe.len > 0 && (safe.ptr[safe.len - 1] == '\n' || safe.ptr[safe.len - 1] == '\r'))
@@ -293,6 +266,105 @@ void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
 	ev.data = data.ptr;
 	ev.data_len = data.len;
 	(void)kt_evlog_append(p->log, &ev);
+}
+
+/* A copy in one piece, with text enough for what is written of it. */
+static struct kt_log_line *line_copy(const struct kt_log_line *line, size_t *out_bytes)
+{
+	const char *from[] = { line->level, line->source, line->session_id, line->request_id,
+		line->text };
+	size_t len[KT_ARRAY_LEN(from)], size = sizeof(*line);
+	const char *to[KT_ARRAY_LEN(from)];
+	struct kt_log_line *copy;
+	char *at;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(from); i++) {
+		len[i] = from[i] ? strnlen(from[i], MAX_RAW_LINE + KT_MAX_CONFIG_VALUE_BYTES) : 0;
+		size += len[i] + 1;
+	}
+	copy = kt_malloc(size);
+	at = (char *)(copy + 1);
+	for (size_t i = 0; i < KT_ARRAY_LEN(from); i++) {
+		to[i] = from[i] ? at : NULL;
+		if (from[i])
+			memcpy(at, from[i], len[i]);
+		at[len[i]] = '\0';
+		at += len[i] + 1;
+	}
+	*copy = (struct kt_log_line){ .level = to[0],
+		.source = to[1],
+		.version = line->version,
+		.session_id = to[2],
+		.request_id = to[3],
+		.text = to[4] };
+	*out_bytes = size;
+	return copy;
+}
+
+static void write_waiting(
+	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_err *err)
+{
+	char lost[64];
+
+	if (err && p->log_waiting.len)
+		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err->msg);
+	for (size_t i = 0; !err && i < p->log_waiting.len; i++)
+		write_line(ctl, p, p->log_waiting.items[i]);
+	if (!err && p->log_lost) {
+		(void)snprintf(
+			lost, sizeof(lost), "%zu lines came too fast and are missing", p->log_lost);
+		write_line(ctl, p, &(struct kt_log_line){ .level = "warn", .text = lost });
+	}
+	drop_waiting(p);
+}
+
+void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
+{
+	struct kt_project_mem *p = line->project_id ? kt_map_get(&ctl->projects, line->project_id)
+						    : NULL;
+	struct kt_log_line *copy;
+	size_t bytes;
+
+	if (!p || !line->text)
+		return;
+	/* Without knowing what is secret nothing is written. */
+	if (knows_secrets(ctl, p)) {
+		write_line(ctl, p, line);
+		return;
+	}
+	copy = line_copy(line, &bytes);
+	/* It may have been answered at once: the server ends. */
+	if (!p->secrets_loading || p->log_waiting_bytes + bytes > MAX_WAITING_BYTES) {
+		p->log_lost += p->secrets_loading;
+		free(copy);
+		return;
+	}
+	p->log_waiting_bytes += bytes;
+	kt_vec_push(&p->log_waiting, copy);
+}
+
+void kt_logs_settle(struct kt_control *ctl)
+{
+	size_t pos = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&ctl->projects, &pos, &key, &value)) {
+		struct kt_project_mem *p = value;
+		struct kt_err err = KT_ERR_INIT;
+		struct load *l;
+		enum kt_code rc;
+
+		if (!p->log_waiting.len || !ctl->store)
+			continue;
+		l = load_new(ctl, p);
+		rc = load_task(l, &err);
+		p->secrets_loading = false;
+		if (rc == KT_OK)
+			take_secrets(p, l);
+		write_waiting(ctl, p, rc == KT_OK ? NULL : &err);
+		load_free(l);
+	}
 }
 
 enum kt_code kt_control_project_log(struct kt_control *ctl, const struct kt_actor *a,

@@ -29,7 +29,9 @@ static cJSON *read_after(struct rig *r, uint64_t after)
 	uint64_t last;
 	size_t n;
 
-	rig_turn(r, 1);
+	do
+		rig_turn(r, 1);
+	while (project_mem(r, "bot")->secrets_loading);
 	assert_int_equal(kt_control_project_log(r->ctl, &r->actor, "bot", &log, &err), KT_OK);
 	assert_int_equal(kt_evlog_read(log, after, 100000, 1 << 24, &b, &n, &last, &err), KT_OK);
 	kt_buf_addf(&array, "[%s]", b.ptr);
@@ -120,6 +122,54 @@ static void test_redaction(void **state)
 	rig_restart(r);
 	expect(r, "hunter2hunter2 another-secret", "*** ***");
 	answer_clear(&a);
+}
+
+/* What is secret is read on a thread: until it is known nothing is written, then all in order. */
+static void test_lines_wait_for_secrets(void **state)
+{
+	static const char var[] = "{\"set\":{\"A\":\"hunter2hunter2\"}}";
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	struct kt_evlog *log;
+	uint64_t after;
+
+	make_project(r, &r->actor, "bot");
+	RUN(r, &a, kt_control_config_change(
+			   r->ctl, &r->actor, "bot", var, strlen(var), NULL, on_answer, &a));
+	answer_clear(&a);
+	for (int again = 0; again < 2; again++) {
+		KT_AUTO_JSON cJSON *doc = NULL;
+		char *large = kt_calloc(1, 200001);
+
+		rig_restart(r);
+		/* Readers need not know them. */
+		assert_int_equal(
+			kt_control_project_log(r->ctl, &r->actor, "bot", &log, NULL), KT_OK);
+		after = kt_evlog_last_seq(log);
+		say(r, "hunter2hunter2 one");
+		assert_true(project_mem(r, "bot")->secrets_loading);
+		assert_int_equal(kt_evlog_last_seq(log), after);
+		say(r, "two hunter2hunter2");
+		memset(large, 'x', 200000);
+		for (int i = 0; i < 50; i++)
+			say(r, large);
+		free(large);
+		assert_true(project_mem(r, "bot")->log_waiting_bytes <= 1 << 20);
+		/* The second time the server ends at once. */
+		if (again) {
+			rig_restart(r);
+			while (project_mem(r, "bot")->secrets_loading)
+				rig_turn(r, 1);
+		}
+		doc = read_after(r, after);
+		assert_string_equal(member(cJSON_GetArrayItem(doc, 0), "text"), "*** one");
+		assert_string_equal(member(cJSON_GetArrayItem(doc, 1), "text"), "two ***");
+		const cJSON *last = cJSON_GetArrayItem(doc, cJSON_GetArraySize(doc) - 1);
+
+		assert_int_equal(cJSON_GetArraySize(doc), 13);
+		assert_string_equal(
+			member(last, "text"), "40 lines came too fast and are missing");
+	}
 }
 
 /* Wherever a line is cut, no part of a secret is left at the cut. */
@@ -294,6 +344,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_line),
 		T(test_redaction),
+		T(test_lines_wait_for_secrets),
 		T(test_cut),
 		T(test_bytes_that_are_no_text),
 		T(test_idle),
