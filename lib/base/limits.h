@@ -106,8 +106,10 @@
 #define KT_MAX_UNPACKS_WAITING 100 /* uploads of one organization, as files */
 #define KT_MAX_ARCHIVES 2 /* archives being made for one organization, of three at once */
 #define KT_MAX_BUILDS_QUEUED 100 /* publishes that wait, per project */
-#define KT_MAX_FETCHES 2 /* archives fetched from GitHub at once */
-#define KT_MAX_FETCHES_QUEUED 200 /* archives that wait for it, per server */
+#define KT_MAX_FETCHES 6 /* archives fetched from GitHub at once */
+#define KT_MAX_FETCHES_ORG 2 /* of them for one organization; they take turns */
+#define KT_MAX_FETCHES_QUEUED 500 /* archives that wait for it or run, per server; 4 KiB each */
+#define KT_MAX_FETCHES_QUEUED_ORG 100 /* and of one organization */
 #define KT_FETCH_STALL_MS 30000 /* nothing came: it is given up */
 #define KT_BUILD_LOG_MS 60000 /* a finished build's log stays open for late readers */
 #define KT_PREVIEW_MS (72 * 3600 * 1000) /* life of a preview without pushes */

@@ -28,6 +28,8 @@ struct kt_org_mem {
 	char slug[64];
 	char *name;
 	unsigned archives; /* being made */
+	unsigned fetches, fetches_run; /* from GitHub: all of them; on a thread */
+	uint64_t fetch_turn; /* when one began last */
 	int64_t decided_hour; /* that the next two are of */
 	unsigned decided, decided_more; /* told one by one in the audit log; only counted */
 };
@@ -144,6 +146,8 @@ struct kt_control {
 		bool probing;
 	} disk;
 	/* github.c */
+	size_t fetches_run; /* of them those on a thread */
+	uint64_t fetch_turns; /* fetches that were begun */
 	struct kt_vec fetches; /* struct kt_fetch *, in the order of their deliveries */
 };
 
@@ -430,6 +434,7 @@ struct kt_fetch {
 	struct kt_control *ctl;
 	struct kt_arena *arena;
 	struct kt_principal who;
+	struct kt_org_mem *org; /* of who; organizations stay while the server runs */
 	char request_id[KT_ID_MAX], remote_ip[64];
 	const char *base_url, *project_id, *url;
 	char *token; /* "" = none; wiped at the end */
@@ -475,7 +480,7 @@ KT_MUST_CHECK enum kt_code kt_project_unseal(struct kt_op *op, const struct kt_p
 /* TAKES f; says what becomes of it in the project's log. */
 void kt_fetch_start(struct kt_fetch *f);
 /* No more can be taken now. */
-bool kt_fetches_full(const struct kt_control *ctl);
+bool kt_fetches_full(const struct kt_control *ctl, const char *org_id);
 /* Give up what is fetched for a pull request; false when there is nothing. */
 bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr);
 /* Give up all: downloads that run end soon, the others at once. */

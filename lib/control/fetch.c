@@ -6,9 +6,10 @@
  *
  *	waits -> runs -> here -> publishes -> ends
  *
- * Few run at once, so that a slow GitHub does not take the threads that publishing needs. What was
- * fetched is published in the order of the deliveries: the archive of an older push that comes late
- * must not replace that of a newer one.
+ * Few run at once, and fewer of one organization, so that its slow servers delay nobody else: the
+ * next is of whoever has the fewest running, and of these of whoever began one longest ago. What
+ *was fetched is published in the order of the deliveries: the archive of an older push that comes
+ *late must not replace that of a newer one.
  */
 #include "control/work_private.h"
 
@@ -216,6 +217,7 @@ static void fetch_free(struct kt_fetch *f)
 	struct kt_control *ctl = f->ctl;
 
 	(void)kt_vec_remove_ptr(&ctl->fetches, f);
+	f->org->fetches--;
 	if (ctl->fetches.len == 0)
 		kt_vec_release(&ctl->fetches);
 	if (f->path)
@@ -315,6 +317,8 @@ static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	struct kt_control *ctl = f->ctl;
 
 	f->state = KT_FETCH_HERE;
+	ctl->fetches_run--;
+	f->org->fetches_run--;
 	if (f->closed)
 		fetch_failed(f, KT_ECANCEL, "the pull request was closed");
 	else if (ctl->closing || rc == KT_ECANCEL)
@@ -358,22 +362,29 @@ static bool is_first(const struct kt_fetch *f)
 	return true;
 }
 
+/* a, which waits, comes before b, which came earlier. */
+static bool goes_before(const struct kt_fetch *a, const struct kt_fetch *b)
+{
+	if (a->org->fetches_run != b->org->fetches_run)
+		return a->org->fetches_run < b->org->fetches_run;
+	return a->org->fetch_turn < b->org->fetch_turn;
+}
+
 /* One that can go on; NULL when there is none. */
 static struct kt_fetch *next_of(const struct kt_control *ctl)
 {
-	size_t running = 0;
+	struct kt_fetch *next = NULL;
 
-	for (size_t i = 0; i < ctl->fetches.len; i++)
-		running += ((struct kt_fetch *)ctl->fetches.items[i])->state == KT_FETCH_RUNS;
 	for (size_t i = 0; i < ctl->fetches.len; i++) {
 		struct kt_fetch *f = ctl->fetches.items[i];
 
-		if (f->state == KT_FETCH_WAITS && running < KT_MAX_FETCHES)
-			return f;
 		if (f->state == KT_FETCH_HERE && is_first(f))
 			return f;
+		if (f->state == KT_FETCH_WAITS && ctl->fetches_run < KT_MAX_FETCHES &&
+			f->org->fetches_run < KT_MAX_FETCHES_ORG && (!next || goes_before(f, next)))
+			next = f;
 	}
-	return NULL;
+	return next;
 }
 
 static void run_next(struct kt_control *ctl)
@@ -386,8 +397,11 @@ static void run_next(struct kt_control *ctl)
 			continue;
 		}
 		f->state = KT_FETCH_RUNS;
-		kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_WAIT, 0, true }, fetch_work,
-			fetch_done, f);
+		ctl->fetches_run++;
+		f->org->fetches_run++;
+		f->org->fetch_turn = ++ctl->fetch_turns;
+		kt_task_run(ctl, &(struct kt_task_for){ f->org->id, KT_WORK_WAIT, 0, true },
+			fetch_work, fetch_done, f);
 	}
 }
 
@@ -399,15 +413,21 @@ void kt_fetch_start(struct kt_fetch *f)
 	kt_rand_id("fetch_", id);
 	f->path = kt_arena_printf(f->arena, "%s/tmp/%s", f->ctl->data_dir, id);
 	f->max_bytes = f->ctl->limits.max_archive_bytes;
+	f->org = kt_map_get(&f->ctl->orgs, f->who.org_id);
+	kt_assert(f->org);
 	f->state = KT_FETCH_WAITS;
+	f->org->fetches++;
 	kt_vec_push(&f->ctl->fetches, f);
 	say(f, "info", text);
 	run_next(f->ctl);
 }
 
-bool kt_fetches_full(const struct kt_control *ctl)
+bool kt_fetches_full(const struct kt_control *ctl, const char *org_id)
 {
-	return ctl->fetches.len >= KT_MAX_FETCHES_QUEUED;
+	const struct kt_org_mem *org = kt_map_get(&ctl->orgs, org_id);
+
+	return ctl->fetches.len >= KT_MAX_FETCHES_QUEUED ||
+		(org && org->fetches >= KT_MAX_FETCHES_QUEUED_ORG);
 }
 
 /* Of one that runs the worker has to see it first. */

@@ -151,6 +151,14 @@ static enum kt_code check_work(void *arg, struct kt_err *err)
 	return rc;
 }
 
+static bool no_room(const struct kt_op *op, const struct hook *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (kt_fetches_full(op->ctl, h->matches[i].org_id))
+			return true;
+	return false;
+}
+
 static void checked(void *arg, enum kt_code rc, const struct kt_err *err);
 
 static void found(void *arg, enum kt_code rc, const struct kt_err *err)
@@ -697,10 +705,10 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 		answer(op, h, NULL, h->ignored);
 		return;
 	}
-	if (h->fetch && kt_fetches_full(op->ctl)) {
+	if (h->fetch && no_room(op, h)) {
 		wipe_tokens(h);
 		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
-			"%zu deliveries are waiting already (fixed)", op->ctl->fetches.len);
+			"too many deliveries of this organization or server wait already (fixed)");
 		return;
 	}
 	if (h->end_preview)

@@ -196,9 +196,10 @@ static void start_fetch(struct kt_op *op)
 		.done_arg = op,
 	};
 
-	if (kt_fetches_full(op->ctl))
+	if (kt_fetches_full(op->ctl, op->who.org_id))
 		kt_op_fail(op, KT_EUNAVAIL, 503, "too_many_builds", NULL,
-			"%zu commits are waited for already", op->ctl->fetches.len);
+			"too many commits of this organization or server are waited for already "
+			"(fixed)");
 	else if (!kt_github_fetch(op, &from))
 		kt_op_fail(op, KT_EINVAL, 422, "commit_not_found", NULL,
 			"the commit is not here, and '%.200s', which is bound, is not owner/name "

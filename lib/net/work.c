@@ -36,7 +36,7 @@ static const size_t threads_each[KT_WORK_KINDS] = {
 	[KT_WORK_LONG] = 2,
 	[KT_WORK_PACK] = KT_MAX_ARCHIVES,
 	[KT_WORK_STRANGER] = 1,
-	[KT_WORK_WAIT] = KT_MAX_FETCHES,
+	[KT_WORK_WAIT] = KT_MAX_FETCHES_ORG,
 };
 
 struct fifo {

@@ -18,6 +18,7 @@
 #define SECRET "hook-secret-0123456789"
 #define TOKEN "ghp_tokentokentokentoken"
 #define LOOP_SHA "dddddddddddddddddddddddddddddddddddddddd" /* redirected for ever */
+#define SLOW_SHA "5555555555555555555555555555555555555555" /* answered when the test says */
 #define GONE_SHA "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee" /* 404 */
 #define BIG_SHA "ffffffffffffffffffffffffffffffffffffffff" /* larger than allowed */
 
@@ -29,6 +30,9 @@ static struct {
 	atomic_bool stop;
 	atomic_int api, files; /* requests */
 	atomic_bool api_token, files_token; /* the token was seen */
+	int held[16]; /* connections that wait for an answer */
+	atomic_int n_held;
+	atomic_bool let_go;
 	char *archive;
 	size_t archive_len;
 } forge;
@@ -94,7 +98,8 @@ static void files_answer(int fd, const char *sha)
 	}
 }
 
-static void serve_one(int fd, int which)
+/* False: it keeps the connection. */
+static bool serve_one(int fd, int which)
 {
 	char req[8192];
 	size_t len = 0;
@@ -103,7 +108,7 @@ static void serve_one(int fd, int which)
 		ssize_t n = recv(fd, req + len, sizeof(req) - 1 - len, 0);
 
 		if (n <= 0)
-			return;
+			return true;
 		len += (size_t)n;
 		req[len] = '\0';
 		if (strstr(req, "\r\n\r\n"))
@@ -111,18 +116,27 @@ static void serve_one(int fd, int which)
 	}
 	if (strstr(req, "Bearer " TOKEN))
 		*(which ? &forge.files_token : &forge.api_token) = true;
+	if (which == 0 && kt_str_starts(req, "GET /repos/acme/bot/tarball/" SLOW_SHA) &&
+		!forge.let_go) {
+		forge.held[forge.n_held] = fd;
+		forge.n_held++;
+		return false;
+	}
 	if (which == 0 && kt_str_starts(req, "GET /repos/acme/bot/tarball/"))
 		api_answer(fd, req + strlen("GET /repos/acme/bot/tarball/"));
 	else if (which == 1 && kt_str_starts(req, "GET /files/"))
 		files_answer(fd, req + strlen("GET /files/"));
 	else
 		send_text(fd, "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	return true;
 }
 
 static void *forge_thread(void *arg)
 {
 	(void)arg;
 	while (!forge.stop) {
+		while (forge.let_go && forge.n_held > 0)
+			(void)close(forge.held[--forge.n_held]);
 		struct pollfd p[2] = { { .fd = forge.listen[0], .events = POLLIN },
 			{ .fd = forge.listen[1], .events = POLLIN } };
 
@@ -133,8 +147,8 @@ static void *forge_thread(void *arg)
 
 			if (fd < 0)
 				continue;
-			serve_one(fd, i);
-			(void)close(fd);
+			if (serve_one(fd, i))
+				(void)close(fd);
 		}
 	}
 	return NULL;
@@ -601,6 +615,47 @@ static void test_end_while_fetching(void **state)
 	answer_clear(&a);
 }
 
+static int push_slow(struct rig *r, struct answer *a, int n)
+{
+	KT_AUTOFREE char *body = kt_strdup(PUSH("refs/heads/main", SLOW_SHA));
+	char at[11];
+
+	(void)snprintf(at, sizeof(at), "17%08d", n);
+	memcpy(strstr(body, "1700000001"), at, 10);
+	deliver(r, a, "push", "d", body, SECRET);
+	return a->status;
+}
+
+/* An organization whose repository does not answer keeps no other from its own. */
+static void test_turns(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	int64_t until = kt_mono_us() + slowed_ms(PATIENCE_MS) * 1000;
+
+	forge.let_go = false;
+	bind_repo(r, &r->actor, "bot", "https://github.com/acme/bot", SECRET);
+	bind_repo(r, &r->stranger, "other", "https://github.com/acme/bot", "another secret of theirs");
+	for (int i = 0; i < KT_MAX_FETCHES_QUEUED_ORG; i++)
+		assert_int_equal(push_slow(r, &a, i), 202);
+	assert_int_equal(push_slow(r, &a, KT_MAX_FETCHES_QUEUED_ORG), 503);
+	assert_string_equal(a.code, "too_many_builds");
+	while (forge.n_held < KT_MAX_FETCHES_ORG && kt_mono_us() < until)
+		rig_turn(r, 5);
+	deliver(r, &a, "push", "d", PUSH("refs/heads/main", SHA_A), "another secret of theirs");
+	ASSERT_STATUS(&a, 202);
+	while (r->ctl->fetches.len > KT_MAX_FETCHES_QUEUED_ORG && kt_mono_us() < until)
+		rig_turn(r, 5);
+	assert_int_equal(r->ctl->fetches.len, KT_MAX_FETCHES_QUEUED_ORG);
+	assert_int_equal(forge.files, 1);
+	/* No more of them than may, however many threads have nothing to do. */
+	assert_int_equal(forge.n_held, KT_MAX_FETCHES_ORG);
+	/* The end finds some that run and many that wait. */
+	rig_restart(r);
+	forge.let_go = true;
+	answer_clear(&a);
+}
+
 /* --- deliveries that are sent again, by whom ever ------------------------------------------------------------------ */
 
 /* X-GitHub-Delivery is what the sender of a copy likes it to be. */
@@ -817,6 +872,7 @@ int main(int argc, char **argv)
 		T(test_named),
 		T(test_many_bound),
 		T(test_end_while_fetching),
+		T(test_turns),
 		T(test_redirect_to_private),
 		T(test_old_push_again),
 		T(test_deleted_and_again),
