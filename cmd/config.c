@@ -135,9 +135,10 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 	v = kt_json_get(kt_json_obj(doc, "vars"), a->name);
 	if (!v)
 		return kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set", a->name);
-	if (!cJSON_IsString(v))
-		return kt_fail(
-			err, KT_EDENIED, 0, "values are shown to keys with scope admin only");
+	if (!cJSON_IsString(v)) {
+		(void)kt_fail(err, KT_EDENIED, 0, "values are shown to keys with scope admin only");
+		return kt_client_hint_admin(err);
+	}
 	if (ctx->json) {
 		KT_AUTO_JSON cJSON *one = cJSON_CreateObject();
 

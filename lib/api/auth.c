@@ -88,14 +88,15 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		return false;
 	}
 	if (either ? !(c->by->who.scopes & scopes) : (c->by->who.scopes & scopes) != scopes) {
+		const char *lacks = either        ? "read' or 'write"
+			: scopes & KT_SCOPE_ADMIN ? "admin"
+			: scopes & KT_SCOPE_WRITE ? "write"
+						  : "read";
 		char detail[96];
 
-		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'",
-			either                            ? "read' or 'write"
-				: scopes & KT_SCOPE_ADMIN ? "admin"
-				: scopes & KT_SCOPE_WRITE ? "write"
-							  : "read");
-		kt_api_fail(c, 403, "forbidden", detail, NULL);
+		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'", lacks);
+		kt_api_fail(c, 403, "forbidden", detail,
+			scopes & KT_SCOPE_ADMIN ? "\"scope\":\"admin\"" : NULL);
 		return false;
 	}
 	return kt_api_count(c, c->by->who.org_id, c->by->who.key_id);

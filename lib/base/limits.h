@@ -49,7 +49,7 @@
 #define KT_MAX_TURN_EVENTS 200000 /* of one turn: an hour of text as fast as a model writes it */
 #define KT_MAX_TURN_BYTES (128 * 1024 * 1024) /* of its events; the largest seen have some MiB */
 #define KT_MAX_SESSION_BYTES (512 * 1024 * 1024) /* events of one session that are kept */
-#define KT_MAX_PAGE_BYTES (1024 * 1024) /* events or sessions in one answer; has_more tells */
+#define KT_MAX_PAGE_BYTES (1024 * 1024) /* events, sessions, releases, audit entries an answer */
 #define KT_MAX_REPLY_BYTES (16 * 1024 * 1024) /* text of one unary answer; events have the rest */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */
 #define KT_MAX_CHILD_QUEUE_BYTES (8 * 1024 * 1024) /* unwritten input of one harness */
@@ -69,6 +69,7 @@
 #define KT_IDEMPOTENCY_MS (24 * 3600 * 1000) /* a client's retries end well before */
 #define KT_MAX_IDEMPOTENCY_BYTES (32 * 1024 * 1024) /* of one organization: 80,000 keys a day */
 #define KT_MAX_IDEMPOTENCY_ROWS 10000 /* of one organization's changes, with their answers */
+#define KT_MAX_IDEMPOTENCY_ANSWER_BYTES (32 * 1024 * 1024) /* those answers, and one more */
 #define KT_TURN_START_MS 60000 /* harness process until ready */
 #define KT_TURN_FIRST_EVENT_MS 120000 /* prompt until the first event */
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */

@@ -165,6 +165,8 @@ KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *metho
  * there was none. BORROWS until the next call.
  */
 const cJSON *kt_client_problem(const struct kt_client *c);
+/* How to get a key with scope admin, as the hint of err. Returns its code. */
+enum kt_code kt_client_hint_admin(struct kt_err *err);
 /* Download: 2xx bodies go to fd. */
 KT_MUST_CHECK enum kt_code kt_client_download(
 	struct kt_client *c, const char *path, int fd, struct kt_err *err);

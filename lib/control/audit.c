@@ -22,7 +22,7 @@ static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	struct page *p = op->data;
 	struct kt_audit_row *rows;
 	struct kt_jw w;
-	size_t n;
+	size_t n, i;
 	/* One more than asked for tells whether there are more. */
 	enum kt_code rc = kt_tx_audit(
 		tx, op->arena, op->who.org_id, p->before, p->limit + 1, &rows, &n, err);
@@ -32,13 +32,13 @@ static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "data");
-	for (size_t i = 0; i < n && i < p->limit; i++) {
+	for (i = 0; i < n && i < p->limit && op->json.len < KT_MAX_PAGE_BYTES; i++) {
 		kt_jw_obj(&w, NULL);
 		kt_write_audit(&w, &rows[i]);
 		kt_jw_obj_end(&w);
 	}
 	kt_jw_arr_end(&w);
-	kt_jw_bool(&w, "has_more", n > p->limit);
+	kt_jw_bool(&w, "has_more", n > i);
 	kt_jw_obj_end(&w);
 	return KT_OK;
 }

@@ -422,7 +422,7 @@ static struct kt_device *waiting(struct kt_op *op, const char *user_code)
 	struct kt_device *d;
 
 	if (!(op->who.scopes & KT_SCOPE_ADMIN)) {
-		kt_op_fail(op, KT_EDENIED, 403, "forbidden", NULL,
+		kt_op_fail(op, KT_EDENIED, 403, "forbidden", "\"scope\":\"admin\"",
 			"approving a login needs a key with scope admin");
 		return NULL;
 	}

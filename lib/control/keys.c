@@ -399,7 +399,7 @@ void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, con
 
 	/* A machine signs itself out; the keys of others are for administrators. */
 	if (!(op->who.scopes & KT_SCOPE_ADMIN) && (!id || strcmp(id, op->who.key_id) != 0)) {
-		kt_op_fail(op, KT_EDENIED, 403, "forbidden", NULL,
+		kt_op_fail(op, KT_EDENIED, 403, "forbidden", "\"scope\":\"admin\"",
 			"revoking another key needs a key with scope admin");
 		return;
 	}

@@ -96,7 +96,7 @@ static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	struct show *s = op->data;
 	struct kt_release_row *rows;
 	struct kt_jw w;
-	size_t n;
+	size_t n, i;
 	enum kt_code rc = show_project(tx, op, s, err);
 
 	if (rc == KT_OK)
@@ -107,14 +107,14 @@ static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "data");
-	for (size_t i = 0; i < n && i < s->limit; i++) {
+	for (i = 0; i < n && i < s->limit && op->json.len < KT_MAX_PAGE_BYTES; i++) {
 		kt_jw_obj(&w, NULL);
 		kt_write_release(&w, op, s->p, &rows[i],
 			kt_str_eq(rows[i].id, s->project.current_release_id));
 		kt_jw_obj_end(&w);
 	}
 	kt_jw_arr_end(&w);
-	kt_jw_bool(&w, "has_more", n > s->limit);
+	kt_jw_bool(&w, "has_more", n > i);
 	kt_jw_obj_end(&w);
 	return KT_OK;
 }

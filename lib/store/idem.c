@@ -30,14 +30,22 @@ static enum kt_code insert(
 static enum kt_code idem_room(struct kt_tx *tx, const char *org_id, struct kt_err *err)
 {
 	struct kt_q q;
-	int64_t n = 0;
+	int64_t n = 0, bytes = 0;
 	enum kt_code code;
 
-	kt_q_open(&q, tx, "SELECT count(*) FROM idempotency WHERE org_id = $1", err);
+	kt_q_open(&q, tx,
+		"SELECT count(*), coalesce(sum(bytes), 0) FROM idempotency WHERE org_id = $1", err);
 	kt_q_text(&q, 1, org_id);
-	if (kt_q_row(&q))
+	if (kt_q_row(&q)) {
 		n = kt_q_num(&q, 0);
+		bytes = kt_q_num(&q, 1);
+	}
 	code = kt_q_end(&q);
+	if (code == KT_OK && bytes >= KT_MAX_IDEMPOTENCY_ANSWER_BYTES)
+		code = kt_fail(err, KT_ELIMIT, 0,
+			"the answers to this organization's Idempotency-Keys of the last 24 hours "
+			"have %d MiB (fixed): wait, or send fewer of them",
+			KT_MAX_IDEMPOTENCY_ANSWER_BYTES / (1024 * 1024));
 	if (code == KT_OK && n > KT_MAX_IDEMPOTENCY_ROWS)
 		code = kt_fail(err, KT_ELIMIT, 0,
 			"%d Idempotency-Keys of this organization's last 24 hours are remembered "
@@ -85,7 +93,7 @@ enum kt_code kt_tx_idem_end(struct kt_tx *tx, const struct kt_idem_row *row, str
 	struct kt_q q;
 
 	kt_q_open(&q, tx,
-		"UPDATE idempotency SET status = $4, release_id = $5, body = $6 "
+		"UPDATE idempotency SET status = $4, release_id = $5, body = $6, bytes = $7 "
 		"WHERE org_id = $1 AND scope = $2 AND key = $3",
 		err);
 	kt_q_text(&q, 1, row->org_id);
@@ -94,6 +102,7 @@ enum kt_code kt_tx_idem_end(struct kt_tx *tx, const struct kt_idem_row *row, str
 	kt_q_int(&q, 4, row->status);
 	kt_q_text(&q, 5, row->release_id);
 	kt_q_text(&q, 6, row->body);
+	kt_q_int(&q, 7, row->body ? (int64_t)strlen(row->body) : 0);
 	return kt_q_run_one(&q, "no such Idempotency-Key");
 }
 

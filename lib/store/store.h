@@ -350,7 +350,8 @@ struct kt_idem_row {
 };
 /*
  * Insert, running. Returns KT_ECONFLICT when the key is there; then *out is what is there. Returns
- * KT_ELIMIT when the organization has KT_MAX_IDEMPOTENCY_ROWS: roll back then.
+ * KT_ELIMIT when the organization has KT_MAX_IDEMPOTENCY_ROWS, or answers of
+ * KT_MAX_IDEMPOTENCY_ANSWER_BYTES: roll back then.
  */
 KT_MUST_CHECK enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 	const struct kt_idem_row *row, struct kt_idem_row *out, struct kt_err *err);

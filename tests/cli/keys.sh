@@ -33,6 +33,17 @@ test_expect_success 'a scope holds no other' '
 	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" audit
 '
 
+test_expect_success 'what needs admin says how to get it' '
+	plain=$("$KARTA" keys create plain --scopes read,write -q) && "$KARTA" projects create adm &&
+	"$KARTA" config set -p adm NAME=x &&
+	for args in "keys create z" "keys revoke key_none" "audit" "audit verify" "rollback -p adm v1" \
+		"releases unpin adm" "projects delete adm --confirm=adm" "config get NAME -p adm"; do
+		test_must_exit 4 env KARTA_API_KEY="$plain" "$KARTA" $args 2>err && test_grep "scope .*admin" err &&
+		test_grep "^hint: .*karta login --admin" err || { echo "$args"; cat err; return 1; }
+	done &&
+	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" projects create q 2>err && test_grep -v "login --admin" err
+'
+
 test_expect_success 'an expired key is refused, and listed with --all only' '
 	short=$("$KARTA" keys create brief --expires "$((2 * TEST_SLOW))s" -q) && KARTA_API_KEY=$short "$KARTA" whoami &&
 	test_wait_for test_must_exit 4 env KARTA_API_KEY="$short" "$KARTA" whoami &&

@@ -615,6 +615,40 @@ static void test_first_push_race(void **state)
 	answer_clear(&a);
 }
 
+/* A page of releases has a bound in bytes, whatever stands in them; the next one goes on behind it. */
+static void test_long_pages(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	KT_AUTOFREE char *ref = kt_malloc(20001);
+	struct live l = { .ref = ref };
+	int64_t before = 0;
+	int seen = 0, pages = 0;
+
+	memset(ref, 'r', 20000);
+	ref[20000] = '\0';
+	make_project(r, &r->actor, "long");
+	l.project_id = project_mem(r, "long")->id;
+	for (l.version = 1; l.version <= 120; l.version++)
+		make_live(r, &l);
+	for (bool more = true; more; pages++) {
+		RUN(r, &a, kt_control_releases(r->ctl, &r->actor, "long", before, 200, on_answer, &a));
+		ASSERT_STATUS(&a, 200);
+		const cJSON *e;
+
+		cJSON_ArrayForEach(e, kt_json_arr(a.doc, "data"))
+		{
+			assert_true(kt_str_int64(kt_json_str(e, "version") + 1, 1, 1000, &before));
+			assert_int_equal(before, 120 - seen);
+			seen++;
+		}
+		more = kt_json_bool(a.doc, "has_more", false);
+	}
+	assert_int_equal(seen, 120);
+	assert_int_equal(pages, 3);
+	answer_clear(&a);
+}
+
 int main(int argc, char **argv)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -631,6 +665,7 @@ int main(int argc, char **argv)
 		T(test_download),
 		T(test_idempotent),
 		T(test_first_push_race),
+		T(test_long_pages),
 	};
 
 	if (!strcmp(argv[0], "karta-unpack"))

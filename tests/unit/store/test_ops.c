@@ -673,6 +673,41 @@ static enum kt_code idem_room_work(struct kt_tx *tx, void *arg, struct kt_err *e
 	return KT_OK;
 }
 
+/* What is answered is kept: few keys with long answers are as many bytes. */
+static enum kt_code idem_bytes_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	const size_t len = KT_MAX_IDEMPOTENCY_ANSWER_BYTES / 4;
+	KT_AUTOFREE char *body = kt_malloc(len + 1);
+	struct kt_idem_row row = { .org_id = "org_3", .scope = "s", .fingerprint = "f",
+		.status = 200, .body = body };
+	struct kt_idem_row got = { 0 };
+	char key[16];
+
+	(void)arg;
+	row.key = key;
+	memset(body, 'a', len);
+	body[len] = '\0';
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(key, sizeof(key), "%d", i);
+		OK(kt_tx_idem_begin(tx, arena, &row, &got, err));
+		OK(kt_tx_idem_end(tx, &row, err));
+	}
+	(void)snprintf(key, sizeof(key), "more");
+	assert_int_equal(kt_tx_idem_begin(tx, arena, &row, &got, err), KT_ELIMIT);
+	assert_non_null(strstr(err->msg, "32 MiB"));
+	OK(kt_tx_idem_forget(tx, "org_3", "s", "more", err)); /* as rolling back would */
+	/* What is there is answered all the same, and others have their own. */
+	(void)snprintf(key, sizeof(key), "3");
+	assert_int_equal(kt_tx_idem_begin(tx, arena, &row, &got, err), KT_ECONFLICT);
+	row.org_id = "org_4";
+	OK(kt_tx_idem_begin(tx, arena, &row, &got, err));
+	row.org_id = "org_3";
+	OK(kt_tx_idem_forget(tx, "org_3", "s", "0", err));
+	(void)snprintf(key, sizeof(key), "more");
+	OK(kt_tx_idem_begin(tx, arena, &row, &got, err));
+	return KT_OK;
+}
+
 static void idempotency(void **state)
 {
 	struct kt_store *st = open_store(NULL);
@@ -682,6 +717,9 @@ static void idempotency(void **state)
 	kt_store_close(st);
 	st = open_store(NULL);
 	run(st, true, idem_room_work);
+	kt_store_close(st);
+	st = open_store(NULL);
+	run(st, true, idem_bytes_work);
 	kt_store_close(st);
 }
 
