@@ -79,6 +79,7 @@ struct kt_project_mem {
 	bool deleted; /* gone from the index; freed when no build or reader needs it */
 	/* log.c */
 	struct kt_evlog *log; /* NULL until needed */
+	struct kt_log_trim *trim; /* of log.c: the log is being trimmed; or NULL */
 	int64_t log_used_ms; /* loop time of the last line */
 	struct kt_masks secrets; /* never written to the log */
 	bool secrets_loaded, secrets_loading;
@@ -137,7 +138,13 @@ struct kt_control {
 	void (*on_revoke)(void *arg, const char *key_id);
 	void *revoke_arg;
 	/* log.c */
-	int64_t log_pass_ms; /* loop time of the last look at every log file */
+	struct {
+		struct kt_timer *timer; /* goes on with the sweep */
+		size_t at; /* in `projects` */
+		bool walking, listing;
+		struct kt_log_files *files; /* of log.c: found, and being looked at; or NULL */
+		int64_t pass_ms; /* loop time of the last look at every log file */
+	} logs;
 	/* disk.c */
 	struct {
 		struct kt_err trouble; /* of the last file that failed; code KT_OK: none since */

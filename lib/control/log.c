@@ -26,6 +26,8 @@
 #define IDLE_MS 60000
 #define PASS_MS (6 * 3600 * (int64_t)1000)
 #define MAX_WAITING_BYTES ((size_t)1024 * 1024) /* of lines while it is read what is secret */
+#define SLICE_PROJECTS 2000 /* looked at in one go */
+#define SLICE_LOGS 32 /* of those, whose log is open: one is looked at in some ten microseconds */
 #define EMPTY_BYTES 256 /* a log file without lines has its first line only */
 #define SECRET_VERSIONS 5 /* of the configuration: older releases still run with them */
 
@@ -146,6 +148,9 @@ static bool knows_secrets(struct kt_control *ctl, struct kt_project_mem *p)
 	return false;
 }
 
+struct kt_log_files;
+static void files_free(struct kt_log_files *f);
+
 /* --- opening and closing ----------------------------------------------------------------- */
 
 static enum kt_code open_file(struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
@@ -181,6 +186,7 @@ static enum kt_code open_log(struct kt_control *ctl, struct kt_project_mem *p, s
 /* What is secret stays known: of a release's own env it is told only once. */
 static void close_file(struct kt_project_mem *p)
 {
+	p->trim = NULL;
 	kt_evlog_free(p->log);
 	p->log = NULL;
 }
@@ -214,6 +220,8 @@ void kt_logs_free(struct kt_control *ctl)
 	const char *key;
 	void *value;
 
+	kt_timer_free(KT_STEAL(ctl->logs.timer));
+	files_free(KT_STEAL(ctl->logs.files));
 	while (kt_map_next(&ctl->projects, &pos, &key, &value))
 		kt_log_close(ctl, value, false);
 }
@@ -383,78 +391,206 @@ enum kt_code kt_control_project_log(struct kt_control *ctl, const struct kt_acto
 
 /* --- retention --------------------------------------------------------------------------- */
 
+struct kt_log_trim {
+	struct kt_control *ctl;
+	char org_id[KT_ID_MAX], project_id[KT_ID_MAX];
+	struct kt_evtrim of;
+};
+
+static enum kt_code trim_work(void *arg, struct kt_err *err)
+{
+	struct kt_log_trim *t = arg;
+
+	return kt_evtrim_copy(&t->of, err);
+}
+
+static void trim_copied(void *arg, enum kt_code rc, const struct kt_err *why)
+{
+	struct kt_log_trim *t = arg;
+	struct kt_control *ctl = t->ctl;
+	struct kt_project_mem *p = kt_map_get(&ctl->projects, t->project_id);
+	struct kt_err err = *why;
+	bool more = false;
+
+	/* NULL: its log was closed meanwhile. */
+	if (p && p->trim != t)
+		p = NULL;
+	if (p && rc == KT_OK)
+		rc = kt_evtrim_end(p->log, &t->of, &more, &err);
+	if (p && rc == KT_OK && more) {
+		kt_task_run(ctl, &(struct kt_task_for){ t->org_id, KT_WORK_LONG, 0, true },
+			trim_work, trim_copied, t);
+		return;
+	}
+	if (p && rc != KT_OK && rc != KT_ECANCEL)
+		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
+	if (p)
+		p->trim = NULL;
+	kt_evtrim_release(&t->of);
+	free(t);
+}
+
+/* Copying what is kept takes a while, so a little too much is left first. */
 static void trim(struct kt_control *ctl, struct kt_project_mem *p)
 {
 	int64_t before = kt_time_us() - ctl->cfg.max_log_ms * 1000;
 	uint64_t max = (uint64_t)ctl->cfg.max_log_bytes;
 	struct kt_err err = KT_ERR_INIT;
-	uint64_t after = 0;
-	bool large = kt_evlog_bytes(p->log) > max + max / 4;
-	bool old = kt_evlog_last_seq(p->log) >= kt_evlog_first_seq(p->log) &&
-		kt_evlog_last_seq(p->log) > 0 &&
-		kt_evlog_seek_time(p->log, before, &after, &err) == KT_OK &&
-		after >= kt_evlog_first_seq(p->log);
+	bool needed = false;
+	struct kt_log_trim *t;
 
-	/* Trimming copies what is kept, so a little too much is left first. */
-	if ((large || old) && kt_evlog_trim(p->log, max, before, &err) != KT_OK)
+	if (p->trim ||
+		(kt_evlog_bytes(p->log) <= max + max / 4 && kt_evlog_begin_us(p->log) >= before))
+		return;
+	t = kt_calloc(1, sizeof(*t));
+	t->ctl = ctl;
+	(void)kt_str_copy(t->org_id, sizeof(t->org_id), p->org->id);
+	(void)kt_str_copy(t->project_id, sizeof(t->project_id), p->id);
+	if (kt_evtrim_begin(p->log, max, before, &t->of, &needed, &err) != KT_OK)
+		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
+	if (!needed) {
+		free(t);
+		return;
+	}
+	p->trim = t;
+	kt_task_run(ctl, &(struct kt_task_for){ t->org_id, KT_WORK_LONG, 0, true }, trim_work,
+		trim_copied, t);
+}
+
+static void look_at_open(struct kt_control *ctl, struct kt_project_mem *p)
+{
+	trim(ctl, p);
+	if (p->trim || kt_loop_now_ms(ctl->loop) - p->log_used_ms < IDLE_MS)
+		return;
+	if (kt_evlog_readers(p->log) > 0)
+		kt_evlog_idle(p->log);
+	else
+		close_file(p);
+}
+
+/* The files of all logs, as a thread finds them. */
+struct kt_log_files {
+	struct kt_control *ctl;
+	char *dir;
+	int64_t old_s;
+	char **names;
+	size_t n, at;
+	bool *old; /* by name: without a line for long */
+};
+
+static enum kt_code list_files(void *arg, struct kt_err *err)
+{
+	struct kt_log_files *f = arg;
+	enum kt_code rc = kt_fs_list(f->dir, &f->names, &f->n, err);
+
+	f->old = kt_calloc(f->n + 1, sizeof(*f->old));
+	for (size_t i = 0; i < f->n; i++) {
+		KT_AUTOFREE char *path = kt_path_join(f->dir, f->names[i]);
+		struct stat st;
+
+		f->old[i] = kt_str_ends(path, ".log") && stat(path, &st) == 0 &&
+			st.st_size > EMPTY_BYTES && st.st_mtim.tv_sec < f->old_s;
+	}
+	return rc;
+}
+
+static void files_free(struct kt_log_files *f)
+{
+	if (!f)
+		return;
+	kt_fs_names_free(f->names, f->n);
+	free(f->old);
+	free(f->dir);
+	free(f);
+}
+
+static void files_listed(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_log_files *f = arg;
+	struct kt_control *ctl = f->ctl;
+
+	ctl->logs.listing = false;
+	if (rc != KT_OK || ctl->closing) {
+		if (rc != KT_OK && rc != KT_ECANCEL)
+			kt_log(KT_LOG_WARN, "control", "logs: %s", err->msg);
+		files_free(f);
+		return;
+	}
+	ctl->logs.files = f;
+	kt_timer_start(ctl->logs.timer, 0, 0);
+}
+
+/* Those of deleted projects go, those without a line for long are emptied. */
+static void look_at_file(struct kt_control *ctl, const struct kt_log_files *f, size_t i)
+{
+	KT_AUTOFREE char *id = kt_strndup(f->names[i], strcspn(f->names[i], "."));
+	struct kt_project_mem *p = kt_map_get(&ctl->projects, id);
+	struct kt_err err = KT_ERR_INIT;
+
+	if (!p) {
+		KT_AUTOFREE char *path = kt_path_join(f->dir, f->names[i]);
+
+		(void)unlink(path);
+		return;
+	}
+	if (p->log || !f->old[i])
+		return;
+	if (open_log(ctl, p, &err) != KT_OK || kt_evlog_expire(p->log, &err) != KT_OK)
 		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
 }
 
-/* Every file: those of deleted projects go, those without a line for long are emptied. */
-static void look_at_files(struct kt_control *ctl)
+static void list_later(struct kt_control *ctl)
 {
-	KT_AUTOFREE char *dir = kt_path_join(ctl->data_dir, "logs");
-	int64_t old_s = (kt_time_us() - ctl->cfg.max_log_ms * 1000) / 1000000;
-	char **names = NULL;
-	size_t n = 0;
+	struct kt_log_files *f = kt_calloc(1, sizeof(*f));
 
-	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
-		KT_AUTOFREE char *id = kt_strndup(names[i], strcspn(names[i], "."));
-		struct kt_project_mem *p = kt_map_get(&ctl->projects, id);
-		struct kt_err err = KT_ERR_INIT;
-		struct stat st;
+	ctl->logs.listing = true;
+	ctl->logs.pass_ms = kt_loop_now_ms(ctl->loop);
+	f->ctl = ctl;
+	f->dir = kt_path_join(ctl->data_dir, "logs");
+	f->old_s = (kt_time_us() - ctl->cfg.max_log_ms * 1000) / 1000000;
+	kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_SHORT, 0, true }, list_files,
+		files_listed, f);
+}
 
-		if (stat(path, &st) != 0)
+/* One slice: of the projects, then of the files. */
+static void sweep_on(void *arg)
+{
+	struct kt_control *ctl = arg;
+	struct kt_log_files *f = ctl->logs.files;
+	const char *key;
+	void *value;
+	size_t n = 0, opened = 0;
+
+	while (ctl->logs.walking && n++ < SLICE_PROJECTS && opened < SLICE_LOGS) {
+		/* When the table grows meanwhile some are seen the next time. */
+		ctl->logs.walking = kt_map_next(&ctl->projects, &ctl->logs.at, &key, &value);
+		if (!ctl->logs.walking || !((struct kt_project_mem *)value)->log)
 			continue;
-		if (!p) {
-			(void)unlink(path);
-			continue;
-		}
-		if (p->log || !kt_str_ends(names[i], ".log") || st.st_size <= EMPTY_BYTES ||
-			st.st_mtim.tv_sec >= old_s)
-			continue;
-		if (open_log(ctl, p, &err) != KT_OK || kt_evlog_expire(p->log, &err) != KT_OK)
-			kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
+		look_at_open(ctl, value);
+		opened++;
 	}
-	kt_fs_names_free(names, n);
+	for (n = 0; f && f->at < f->n && n < SLICE_LOGS; n++)
+		look_at_file(ctl, f, f->at++);
+	if (f && f->at == f->n)
+		files_free(KT_STEAL(ctl->logs.files));
+	if (ctl->logs.walking || ctl->logs.files)
+		kt_timer_start(ctl->logs.timer, 0, 0);
 }
 
 void kt_logs_sweep(struct kt_control *ctl)
 {
 	int64_t now = kt_loop_now_ms(ctl->loop);
-	size_t pos = 0;
-	const char *key;
-	void *value;
 
-	while (kt_map_next(&ctl->projects, &pos, &key, &value)) {
-		struct kt_project_mem *p = value;
-
-		if (!p->log)
-			continue;
-		trim(ctl, p);
-		if (now - p->log_used_ms < IDLE_MS)
-			continue;
-		if (kt_evlog_readers(p->log) > 0)
-			kt_evlog_idle(p->log);
-		else
-			close_file(p);
-	}
-	if (ctl->log_pass_ms == 0 ||
-		now - ctl->log_pass_ms >= KT_MIN(PASS_MS, ctl->cfg.max_log_ms)) {
-		ctl->log_pass_ms = now;
-		look_at_files(ctl);
-	}
+	if (ctl->closing)
+		return;
+	if (!ctl->logs.timer)
+		ctl->logs.timer = kt_timer_new(ctl->loop, sweep_on, ctl);
+	if (!ctl->logs.walking)
+		ctl->logs.at = 0;
+	ctl->logs.walking = true;
+	if (!ctl->logs.listing && !ctl->logs.files &&
+		(ctl->logs.pass_ms == 0 ||
+			now - ctl->logs.pass_ms >= KT_MIN(PASS_MS, ctl->cfg.max_log_ms)))
+		list_later(ctl);
+	sweep_on(ctl);
 }

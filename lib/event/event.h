@@ -111,10 +111,35 @@ KT_MUST_CHECK enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *
 /*
  * Forget the oldest events so that the file holds at most max_bytes, and those older than before_us
  * (microseconds since 1970; 0 = any age), at a frame's boundary: the file is written anew beside
- * the old one and renamed. Readers further back get a gap. Costs a copy of what is kept.
+ * the old one and renamed. Readers further back get a gap.
+ *
+ * kt_evtrim_begin() on the loop says whether there is anything to copy; kt_evtrim_copy() does so on
+ * a thread; kt_evtrim_end() on the loop puts it in place, or wants to have more copied first. The
+ * log may be used meanwhile. Not for two at once. What is not put in place is removed by
+ * kt_evtrim_release(). Returns KT_OK, KT_EIO, or KT_ECONFLICT: the log was emptied or trimmed
+ * meanwhile.
  */
-KT_MUST_CHECK enum kt_code kt_evlog_trim(
-	struct kt_evlog *log, uint64_t max_bytes, int64_t before_us, struct kt_err *err);
+struct kt_evtrim {
+	int from, to;
+	char *path; /* of the new file, or NULL */
+	size_t header_len;
+	uint64_t at, end; /* in the old file: what is to be copied */
+	uint64_t keep, off; /* the first event that is kept, and its offset */
+	uint64_t delta, base_seq; /* of the log as it was */
+};
+#define KT_EVTRIM_INIT                                                                             \
+	(struct kt_evtrim)                                                                         \
+	{                                                                                          \
+		.from = -1, .to = -1                                                               \
+	}
+KT_MUST_CHECK enum kt_code kt_evtrim_begin(struct kt_evlog *log, uint64_t max_bytes,
+	int64_t before_us, struct kt_evtrim *t, bool *out_needed, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_evtrim_copy(struct kt_evtrim *t, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_evtrim_end(
+	struct kt_evlog *log, struct kt_evtrim *t, bool *out_more, struct kt_err *err);
+void kt_evtrim_release(struct kt_evtrim *t);
+/* When the first event that is kept was appended, in microseconds since 1970; INT64_MAX: none. */
+int64_t kt_evlog_begin_us(struct kt_evlog *log);
 /* Bytes of the log that are kept (in its file). */
 uint64_t kt_evlog_bytes(const struct kt_evlog *log);
 /*

@@ -124,6 +124,17 @@ void kt_evlog_release_file(struct kt_evlog *log);
 void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint64_t seq,
 	const struct kt_event_draft *ev);
 
+/* --- scan.c ------------------------------------------------------------------------------ */
+
+/* A descriptor of the caller's own for the log's file. Returns KT_OK, KT_EIO or KT_EPROTO. */
+KT_MUST_CHECK enum kt_code kt_evlog_dup(struct kt_evlog *log, int *out_fd, struct kt_err *err);
+
+/* --- seek.c ------------------------------------------------------------------------------ */
+
+/* The first number at or after an offset, or the one after the last. */
+KT_MUST_CHECK enum kt_code kt_evlog_seek_offset(
+	struct kt_evlog *log, uint64_t off, uint64_t *out_seq, struct kt_err *err);
+
 /* --- file.c ------------------------------------------------------------------------------ */
 
 /* The comment frame at the start of a file; returns its length. */

@@ -16,8 +16,7 @@
 
 #define PIECE_BYTES (256 * 1024)
 
-/* A descriptor of its own for the log's file. */
-static enum kt_code take_file(struct kt_evlog *log, int *out_fd, struct kt_err *err)
+enum kt_code kt_evlog_dup(struct kt_evlog *log, int *out_fd, struct kt_err *err)
 {
 	if (log->fd < 0) {
 		enum kt_code code = kt_evfile_open(log, false, err);
@@ -45,7 +44,7 @@ enum kt_code kt_evscan_open(
 		return kt_fail(err, KT_EIO, 0, "event %llu of %s cannot be read",
 			(unsigned long long)seq, kt_evlog_session(log));
 	if (log->can_read && from < log->saved_off) {
-		enum kt_code code = take_file(log, &out->fd, err);
+		enum kt_code code = kt_evlog_dup(log, &out->fd, err);
 		if (code != KT_OK)
 			return code;
 		out->at = from - log->file_delta;

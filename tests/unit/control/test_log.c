@@ -246,6 +246,16 @@ static void test_idle(void **state)
 	assert_string_equal(member(cJSON_GetArrayItem(doc, 1), "text"), "three");
 }
 
+/* A sweep, with what it began. */
+static void sweep(struct rig *r)
+{
+	struct kt_project_mem *p = project_mem(r, "bot");
+
+	kt_logs_sweep(r->ctl);
+	while (p->trim || r->ctl->logs.walking || r->ctl->logs.listing || r->ctl->logs.files)
+		rig_turn(r, 1);
+}
+
 static void test_retention_by_size(void **state)
 {
 	struct rig *r = *state;
@@ -260,8 +270,14 @@ static void test_retention_by_size(void **state)
 		       "what it does now");
 	rig_turn(r, 1);
 	last = kt_evlog_last_seq(p->log);
+	/* What is kept is copied on a thread; lines go on meanwhile. */
 	kt_logs_sweep(r->ctl);
-	assert_true(kt_evlog_bytes(p->log) <= 20000);
+	assert_non_null(p->trim);
+	assert_int_equal(kt_evlog_first_seq(p->log), 1);
+	say(r, "meanwhile");
+	last++;
+	sweep(r);
+	assert_true(kt_evlog_bytes(p->log) <= 20500);
 	assert_true(kt_evlog_first_seq(p->log) > 1);
 	assert_int_equal(kt_evlog_last_seq(p->log), last);
 	/* Not again before a quarter more has come. */
@@ -269,7 +285,7 @@ static void test_retention_by_size(void **state)
 
 	say(r, "one more");
 	rig_turn(r, 1);
-	kt_logs_sweep(r->ctl);
+	sweep(r);
 	assert_int_equal(kt_evlog_first_seq(p->log), first);
 }
 
@@ -282,14 +298,74 @@ static void test_retention_by_age(void **state)
 	p = project_mem(r, "bot");
 	say(r, "old");
 	rig_turn(r, slowed_ms(1200));
-	kt_logs_sweep(r->ctl);
+	sweep(r);
 	assert_int_equal(kt_evlog_first_seq(p->log), 1);
 	r->ctl->cfg.max_log_ms = slowed_ms(1000);
 	say(r, "new");
 	rig_turn(r, 1);
-	kt_logs_sweep(r->ctl);
+	sweep(r);
 	assert_int_equal(kt_evlog_first_seq(p->log), 2);
 	assert_int_equal(kt_evlog_last_seq(p->log), 2);
+}
+
+/* The project, or the server, goes while its log is trimmed. */
+static void test_gone_while_trimmed(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+
+	make_project(r, &r->actor, "bot");
+	r->ctl->cfg.max_log_bytes = 20000;
+	for (int again = 0; again < 2; again++) {
+		struct kt_project_mem *p = project_mem(r, "bot");
+		KT_AUTOFREE char *beside = kt_asprintf("%s/logs/%s.log.new", r->dir, p->id);
+
+		for (int i = 0; i < 500; i++)
+			say(r, "a line of about a hundred characters, as a program may write them");
+		rig_turn(r, 1);
+		kt_logs_sweep(r->ctl);
+		assert_non_null(p->trim);
+		if (!again) {
+			rig_restart(r);
+			r->ctl->cfg.max_log_bytes = 20000;
+		} else {
+			RUN(r, &a, kt_control_project_delete(
+					   r->ctl, &r->actor, "bot", on_answer, &a));
+			ASSERT_STATUS(&a, 204);
+			for (int i = 0; i < 3000 && kt_fs_is_file(beside); i++)
+				rig_turn(r, 10);
+		}
+		assert_false(kt_fs_is_file(beside));
+	}
+	answer_clear(&a);
+}
+
+/* As many projects as one slice does not have. */
+static void test_sweep_in_slices(void **state)
+{
+	struct rig *r = *state;
+	char slug[16];
+
+	make_project(r, &r->actor, "bot");
+	for (int i = 0; i < 70; i++) {
+		(void)snprintf(slug, sizeof(slug), "bot%d", i);
+		make_project(r, &r->actor, slug);
+		kt_control_log(r->ctl, &(struct kt_log_line){
+				.project_id = project_mem(r, slug)->id, .text = "x" });
+	}
+	rig_turn(r, 1);
+	kt_logs_sweep(r->ctl);
+	assert_true(r->ctl->logs.walking);
+	sweep(r);
+	for (int i = 0; i < 70; i++) {
+		(void)snprintf(slug, sizeof(slug), "bot%d", i);
+		project_mem(r, slug)->log_used_ms -= 120000;
+	}
+	sweep(r);
+	for (int i = 0; i < 70; i++) {
+		(void)snprintf(slug, sizeof(slug), "bot%d", i);
+		assert_null(project_mem(r, slug)->log);
+	}
 }
 
 /* Files: of projects that are gone, and of those where nothing happens any more. */
@@ -310,7 +386,7 @@ static void test_files(void **state)
 	struct timespec old[2] = { { .tv_sec = 1000000 }, { .tv_sec = 1000000 } };
 
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
-	kt_logs_sweep(r->ctl);
+	sweep(r);
 	assert_false(kt_fs_is_file(orphan));
 	p = project_mem(r, "bot");
 	assert_non_null(p->log);
@@ -350,6 +426,8 @@ int main(void)
 		T(test_idle),
 		T(test_retention_by_size),
 		T(test_retention_by_age),
+		T(test_gone_while_trimmed),
+		T(test_sweep_in_slices),
 		T(test_files),
 		T(test_damaged_file),
 	};

@@ -59,6 +59,21 @@ static void add(struct kt_evlog *log, uint64_t n)
 	}
 }
 
+/* All three steps at once. */
+static enum kt_code trim(struct kt_evlog *log, uint64_t max_bytes, int64_t before_us)
+{
+	struct kt_evtrim t;
+	bool more = false;
+	enum kt_code code = kt_evtrim_begin(log, max_bytes, before_us, &t, &more, NULL);
+	while (code == KT_OK && more) {
+		code = kt_evtrim_copy(&t, NULL);
+		if (code == KT_OK)
+			code = kt_evtrim_end(log, &t, &more, NULL);
+	}
+	kt_evtrim_release(&t);
+	return code;
+}
+
 /* Read everything; checks that numbers are dense from `first` on; returns the last one. */
 static uint64_t read_dense(struct kt_evreader *r, uint64_t first)
 {
@@ -145,7 +160,7 @@ static void trim_by_size(void **state)
 	/* In the middle of the first frame when it goes. */
 	assert_true(kt_evreader_peek(old, &p, 20) == 20);
 	kt_evreader_advance(old, 20);
-	assert_int_equal(kt_evlog_trim(log, 50000, 0, NULL), KT_OK);
+	assert_int_equal(trim(log, 50000, 0), KT_OK);
 	assert_true(kt_evlog_bytes(log) <= 50000);
 	assert_true(kt_evlog_bytes(log) > 49000);
 	uint64_t first = kt_evlog_first_seq(log);
@@ -191,8 +206,64 @@ static void trim_by_size(void **state)
 	assert_int_equal(read_dense(r, first), 2010);
 	kt_evreader_free(r);
 	/* Nothing to do, nothing done. */
-	assert_int_equal(kt_evlog_trim(log, 1 << 20, 0, NULL), KT_OK);
+	assert_int_equal(trim(log, 1 << 20, 0), KT_OK);
 	assert_int_equal(kt_evlog_first_seq(log), first);
+	kt_evlog_free(log);
+}
+
+static bool there(const char *name)
+{
+	struct stat st;
+	return stat(name, &st) == 0;
+}
+
+/* While what is kept is copied the log is used as ever. */
+static void trim_beside_use(void **state)
+{
+	KT_AUTOFREE char *beside = kt_asprintf("%s.new", path);
+	struct kt_evlog *log = open_log();
+	struct kt_evtrim t;
+	bool more = false;
+	struct kt_err err = KT_ERR_INIT;
+	add(log, 2000);
+	struct kt_evreader *r = kt_evreader_new(log, 2000, NULL, NULL);
+	assert_int_equal(kt_evtrim_begin(log, 50000, 0, &t, &more, &err), KT_OK);
+	assert_true(more);
+	assert_int_equal(kt_evlog_first_seq(log), 1);
+	/* Before, while and after it is copied: little, then much. */
+	add(log, 10);
+	assert_int_equal(kt_evtrim_copy(&t, &err), KT_OK);
+	add(log, 4000);
+	kt_evlog_idle(log);
+	assert_int_equal(kt_evtrim_end(log, &t, &more, &err), KT_OK);
+	assert_true(more);
+	assert_int_equal(kt_evlog_first_seq(log), 1);
+	assert_int_equal(kt_evtrim_copy(&t, &err), KT_OK);
+	add(log, 100);
+	assert_int_equal(kt_evtrim_end(log, &t, &more, &err), KT_OK);
+	assert_false(more);
+	kt_evtrim_release(&t);
+	uint64_t first = kt_evlog_first_seq(log);
+	assert_in_range(first, 1000, 2000);
+	assert_int_equal(read_dense(r, 2001), 6110);
+	kt_evreader_free(r);
+	add(log, 5);
+	kt_evlog_free(log);
+	log = open_log();
+	assert_int_equal(kt_evlog_first_seq(log), first);
+	r = kt_evreader_new(log, first - 1, NULL, NULL);
+	assert_int_equal(read_dense(r, first), 6115);
+	kt_evreader_free(r);
+	/* Emptied meanwhile: that stands, and nothing is left beside it. */
+	assert_int_equal(kt_evtrim_begin(log, 50000, 0, &t, &more, &err), KT_OK);
+	assert_true(there(beside));
+	assert_int_equal(kt_evtrim_copy(&t, &err), KT_OK);
+	assert_int_equal(kt_evlog_expire(log, &err), KT_OK);
+	assert_int_equal(kt_evtrim_end(log, &t, &more, &err), KT_ECONFLICT);
+	kt_evtrim_release(&t);
+	assert_false(there(beside));
+	assert_int_equal(kt_evlog_first_seq(log), 6116);
+	add(log, 1);
 	kt_evlog_free(log);
 }
 
@@ -204,14 +275,17 @@ static void trim_by_age(void **state)
 	int64_t middle = kt_time_us();
 	usleep(20000);
 	add(log, 7);
-	assert_int_equal(kt_evlog_trim(log, UINT64_MAX, middle, NULL), KT_OK);
+	assert_true(kt_evlog_begin_us(log) < middle);
+	assert_int_equal(trim(log, UINT64_MAX, middle), KT_OK);
 	assert_int_equal(kt_evlog_first_seq(log), 31);
 	struct kt_evreader *r = kt_evreader_new(log, 30, NULL, NULL);
 	assert_int_equal(read_dense(r, 31), 37);
 	kt_evreader_free(r);
-	assert_int_equal(kt_evlog_trim(log, UINT64_MAX, kt_time_us() + 1000000, NULL), KT_OK);
+	assert_int_equal(trim(log, UINT64_MAX, kt_time_us() + 1000000), KT_OK);
 	assert_int_equal(kt_evlog_first_seq(log), 38);
+	assert_true(kt_evlog_begin_us(log) == INT64_MAX);
 	add(log, 1);
+	assert_true(kt_evlog_begin_us(log) > middle);
 	assert_int_equal(kt_evlog_last_seq(log), 38);
 	kt_evlog_free(log);
 }
@@ -260,7 +334,7 @@ static void readers_under_trims(void **state)
 		kt_evreader_advance(readers[i], n);
 		if (chance_below(6) == 0)
 			assert_int_equal(
-				kt_evlog_trim(log, 1 + chance_below(60000), 0, NULL), KT_OK);
+				trim(log, 1 + chance_below(60000), 0), KT_OK);
 	}
 	for (int i = 0; i < 8; i++) {
 		const char *p = NULL;
@@ -294,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(last_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(trim_by_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(trim_beside_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(trim_by_age, setup, teardown),
 		cmocka_unit_test_setup_teardown(skips_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(readers_under_trims, setup, teardown),
