@@ -475,6 +475,8 @@ static void render_status(struct kt_render *r, const struct kt_client_event *ev)
 			kt_str_eq(state, "auto_denied") ? "denied without asking: "
 							: "approved without asking: ",
 			kt_json_str_or(ev->data, "message", kt_json_str_or(ev->data, "tool", "")));
+		if (kt_json_str(ev->data, "reason"))
+			add_note(r, KT_STYLE_YELLOW, "", kt_json_str(ev->data, "reason"));
 	} else if (kt_str_eq(state, "resume_failed")) {
 		kt_render_close(r);
 		add_note(r, KT_STYLE_YELLOW, "the conversation could not be resumed: ",

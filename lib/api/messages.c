@@ -216,18 +216,74 @@ static void ask_log(struct kt_call *c, struct kt_session *s, const char *request
 		on_outcome(l, rc, NULL, &err);
 }
 
+/* --- an open input, sent from the one text that is kept of it ---------------------------- */
+
+struct input_source {
+	struct kt_input_doc *doc;
+	size_t at;
+};
+
+static size_t input_peek(void *arg, const char **out, size_t max)
+{
+	const struct input_source *src = arg;
+
+	return KT_MIN(max, kt_input_doc_at(src->doc, src->at, out));
+}
+
+static void input_sent(void *arg, size_t n)
+{
+	struct input_source *src = arg;
+
+	src->at += n;
+}
+
+static void input_closed(void *arg)
+{
+	struct input_source *src = arg;
+
+	kt_input_doc_unref(src->doc);
+	free(src);
+}
+
+static bool input_boundary(void *arg)
+{
+	const struct input_source *src = arg;
+
+	return src->at == kt_input_doc_bytes(src->doc);
+}
+
+static const struct kt_stream_ops input_ops = { input_peek, input_sent, input_closed,
+	input_boundary };
+
+/* A usual one as any answer, so that its connection lives on. TAKES doc. */
+static void respond_input(struct kt_call *c, struct kt_input_doc *doc)
+{
+	struct input_source *src;
+	const char *text;
+	size_t bytes = kt_input_doc_bytes(doc);
+
+	if (kt_input_doc_at(doc, 0, &text) == bytes && bytes <= KT_MAX_LOOP_BYTES) {
+		kt_respond(c->ex, 200, "application/json", text, bytes);
+		kt_input_doc_unref(doc);
+		return;
+	}
+	src = kt_calloc(1, sizeof(*src));
+	src->doc = doc;
+	kt_respond_source(c->ex, 200, "application/json", (int64_t)bytes, &input_ops, src);
+}
+
 void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p)
 {
 	struct kt_session *s = kt_api_session(c, p->value[0]);
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES + KT_MAX_EVENT_BYTES);
+	struct kt_input_doc *doc;
 	struct kt_err err = KT_ERR_INIT;
 
 	if (!s)
 		return;
-	if (kt_session_input(s, p->value[1], &b, &err) != KT_OK)
+	if (kt_session_input(s, p->value[1], &doc, &err) != KT_OK)
 		kt_api_fail(c, 404, "input_not_found", err.msg, NULL);
 	else
-		kt_respond_json(c->ex, 200, &b);
+		respond_input(c, doc);
 }
 
 void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)

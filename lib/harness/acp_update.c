@@ -392,10 +392,15 @@ static void raise_ask(
 	const char *asked_kind = kt_json_str_or(call, "kind", t->kind);
 	KT_AUTO_JSON cJSON *input = ask_input(a, t, call, asked_kind, &partial);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf part = KT_BUF_INIT(0);
 	KT_AUTOFREE char *message = ask_message(t, call, plan);
 	KT_AUTOFREE char *cwd = ask_cwd(a, input);
+	struct kt_shared *shared;
+	size_t len;
 
 	kt_json_add(&text, input);
+	len = text.len;
+	shared = kt_shared_new(kt_buf_take(&text), len);
 	struct kt_ask out = {
 		.id = ask->id,
 		.kind = plan ? "plan" : "tool_use",
@@ -403,16 +408,16 @@ static void raise_ask(
 		.tool_use_id = t->id,
 		.parent_tool_use_id = t->parent,
 		.message = message,
-		.input = text.ptr,
-		.input_len = text.len,
 		.partial = partial,
 		.cwd = cwd,
 	};
 
 	/* Asked for something else (a folder outside): the same call is more than it says. */
+	kt_ask_input(&out, shared, input, &part);
 	if (!partial && kt_str_eq(t->kind, asked_kind))
 		kt_ask_shape(&out, t->name, input);
 	a->d.sink.ask(a->d.sink.arg, &out);
+	kt_shared_unref(shared);
 }
 
 static struct acp_ask *held_ask(const struct acp *a, const char *tool_id)

@@ -6,6 +6,7 @@
  */
 #include "harness/aside.h"
 
+#include "base/shared.h"
 #include "base/str.h"
 #include "net/work.h"
 
@@ -35,9 +36,10 @@ struct told {
 	struct kt_aside *aside;
 	enum tell what;
 	size_t bytes;
-	char *text; /* the string of most; the data of an event; the input of an ask */
+	char *text; /* the string of most; the data of an event */
+	struct kt_shared *input; /* of an ask */
 	size_t len;
-	char *more[10]; /* further strings */
+	char *more[12]; /* further strings */
 	int64_t number;
 	struct kt_turn_result result;
 	enum kt_event_type type;
@@ -87,6 +89,7 @@ static void told_free(struct told *t)
 		return;
 	t->aside->told -= t->bytes;
 	free(t->text);
+	kt_shared_unref(t->input);
 	for (size_t i = 0; i < KT_ARRAY_LEN(t->more); i++)
 		free(t->more[i]);
 	free(t);
@@ -161,7 +164,11 @@ static void tell_ask(void *arg, const struct kt_ask *ask)
 {
 	struct told *t = tell(arg, TELL_ASK, NULL);
 
-	set_bytes(t, ask->input, ask->input_len);
+	if (ask->shared)
+		t->input = kt_shared_ref(ask->shared);
+	else if (ask->input)
+		t->input = kt_shared_new(kt_strndup(ask->input, ask->input_len), ask->input_len);
+	add_bytes(t, ask->input_len);
 	t->more[0] = told_copy(t, ask->id);
 	t->more[1] = told_copy(t, ask->kind);
 	t->more[2] = told_copy(t, ask->tool);
@@ -172,6 +179,8 @@ static void tell_ask(void *arg, const struct kt_ask *ask)
 	t->more[7] = told_copy(t, ask->cwd);
 	t->more[8] = told_copy(t, ask->command);
 	t->more[9] = told_copy(t, ask->path);
+	t->more[10] = told_copy(t, ask->part);
+	t->more[11] = told_copy(t, ask->sha256);
 	t->number = ask->partial;
 }
 
@@ -237,7 +246,7 @@ static void play_event(const struct kt_driver_sink *s, const struct told *t)
 
 static void play_ask(const struct kt_driver_sink *s, const struct told *t)
 {
-	const struct kt_ask ask = {
+	struct kt_ask ask = {
 		.id = t->more[0],
 		.kind = t->more[1],
 		.tool = t->more[2],
@@ -249,10 +258,13 @@ static void play_ask(const struct kt_driver_sink *s, const struct told *t)
 		.command = t->more[8],
 		.path = t->more[9],
 		.partial = t->number != 0,
-		.input = t->text,
-		.input_len = t->len,
+		.part = t->more[10],
+		.shared = t->input,
+		.input = t->input ? t->input->text : NULL,
+		.input_len = t->input ? t->input->len : 0,
 	};
 
+	(void)kt_str_copy(ask.sha256, sizeof(ask.sha256), t->more[11]);
 	s->ask(s->arg, &ask);
 }
 

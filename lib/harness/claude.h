@@ -53,7 +53,7 @@ enum claude_ask_kind { CLAUDE_ASK_TOOL, CLAUDE_ASK_QUESTION, CLAUDE_ASK_ELICITAT
 struct claude_ask {
 	char *id;
 	char *tool_use_id; /* or NULL */
-	char *input; /* JSON text: of the tool, or the whole request of an elicitation */
+	struct kt_shared *input; /* JSON text: of the tool, or an elicitation's whole request */
 	enum claude_ask_kind kind;
 };
 

@@ -30,7 +30,7 @@ void kt_claude_ask_remove(struct kt_claude *c, struct claude_ask *a)
 		return;
 	free(a->id);
 	free(a->tool_use_id);
-	free(a->input);
+	kt_shared_unref(a->input);
 	free(a);
 }
 
@@ -42,9 +42,10 @@ static void write_updated_input(struct kt_jw *w, const struct claude_ask *a, con
 
 	if (a->kind != CLAUDE_ASK_QUESTION || !answers ||
 		kt_json_parse(answers, strlen(answers), KT_JSON_DUP_KEYS, &given, NULL) != KT_OK ||
-		kt_json_parse(a->input, strlen(a->input), KT_JSON_LENIENT, &input, NULL) != KT_OK ||
+		kt_json_parse(a->input->text, a->input->len, KT_JSON_LENIENT, &input, NULL) !=
+			KT_OK ||
 		!cJSON_IsObject(input)) {
-		kt_jw_raw(w, "updatedInput", a->input, strlen(a->input));
+		kt_jw_raw(w, "updatedInput", a->input->text, a->input->len);
 		return;
 	}
 	kt_jw_obj(w, "updatedInput");
@@ -155,12 +156,17 @@ static const char *ask_kind(const char *tool)
 	return !strcmp(tool, "ExitPlanMode") ? "plan" : "tool_use";
 }
 
-static char *json_text(const cJSON *v)
+static struct kt_shared *json_text(const cJSON *v)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	size_t len;
 
-	kt_json_add(&b, v);
-	return kt_buf_take(&b);
+	if (v)
+		kt_json_add(&b, v);
+	else
+		kt_buf_adds(&b, "{}");
+	len = b.len;
+	return kt_shared_new(kt_buf_take(&b), len);
 }
 
 struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const char *tool_use_id,
@@ -170,7 +176,7 @@ struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const 
 
 	a->id = kt_strdup(id);
 	a->tool_use_id = tool_use_id ? kt_strdup(tool_use_id) : NULL;
-	a->input = input ? json_text(input) : kt_strdup("{}");
+	a->input = json_text(input);
 	a->kind = kind;
 	kt_vec_push(&c->asks, a);
 	return a;
@@ -179,7 +185,7 @@ struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const 
 /* {question, header, options, multi} of the harness's own form. */
 static char *questions_text(const cJSON *input)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	const cJSON *q;
 	struct kt_jw w;
 
@@ -211,6 +217,7 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 	const char *parent = agent_id ? kt_map_get(&c->tasks, agent_id) : NULL;
 	const char *kind = ask_kind(tool);
 	KT_AUTO_BUF struct kt_buf message = KT_BUF_INIT(MESSAGE_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf part = KT_BUF_INIT(0);
 	KT_AUTOFREE char *questions = NULL;
 
 	if (kt_claude_ask(c, id))
@@ -233,12 +240,11 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 		.tool_use_id = tool_use_id,
 		.parent_tool_use_id = parent,
 		.message = message.ptr,
-		.input = a->input,
-		.input_len = strlen(a->input),
 		.cwd = kt_claude_cwd(c, tool, tool_use_id),
 		.questions = questions,
 	};
 
+	kt_ask_input(&ask, a->input, input, &part);
 	kt_ask_shape(&ask, tool, input);
 	c->d.sink.ask(c->d.sink.arg, &ask);
 }

@@ -209,8 +209,9 @@ void kt_claude_elicitation(struct kt_claude *c, const char *id, const cJSON *req
 		.kind = "question",
 		.tool = "elicitation",
 		.message = message.ptr,
-		.input = a->input,
-		.input_len = strlen(a->input),
+		.shared = a->input,
+		.input = a->input->text,
+		.input_len = a->input->len,
 		.questions = questions,
 	};
 
@@ -355,7 +356,7 @@ void kt_claude_elicited(struct kt_claude *c, const struct claude_ask *a, enum kt
 	bool form;
 
 	if (decision != KT_ANSWER || !answers ||
-		kt_json_parse(a->input, strlen(a->input), KT_JSON_LENIENT, &request, NULL) !=
+		kt_json_parse(a->input->text, a->input->len, KT_JSON_LENIENT, &request, NULL) !=
 			KT_OK ||
 		kt_json_parse(answers, strlen(answers), KT_JSON_DUP_KEYS, &given, NULL) != KT_OK) {
 		send_action(c, a->id, "", decision == KT_DENY ? "decline" : "cancel", NULL, NULL);

@@ -19,7 +19,9 @@
 
 #include "app/app.h"
 #include "base/err.h"
+#include "base/shared.h"
 #include "base/vec.h"
+#include "crypto/crypto.h"
 #include "event/event.h"
 
 /*
@@ -62,6 +64,9 @@ struct kt_ask {
 	const char *message; /* one sentence: "Allow Bash: touch out/b.txt?" */
 	const char *input; /* exact tool input as JSON text */
 	size_t input_len;
+	struct kt_shared *shared; /* the same, for who keeps it; NULL: to be copied */
+	const char *part; /* of an input too large for an event: JSON of what to show; or NULL */
+	char sha256[KT_DIGEST_MAX]; /* of the input, with part */
 	bool partial; /* the input is not all that tells what would run */
 	const char *cwd; /* folder it would run in, absolute; NULL = the harness does not tell */
 	const char *command; /* of a shell, when the rest of the input changes nothing; or NULL */
@@ -252,6 +257,13 @@ KT_MUST_CHECK enum kt_code kt_driver_check_mode(
  * input has members that are known only. BORROWS from input.
  */
 void kt_ask_shape(struct kt_ask *ask, const char *tool, const cJSON *input);
+
+/*
+ * Set the input of ask: its text (BORROWED), and when that may be too large for an event, what to
+ * show of it and its digest. part is empty and the caller's, to be released after the ask was told.
+ */
+void kt_ask_input(
+	struct kt_ask *ask, struct kt_shared *text, const cJSON *input, struct kt_buf *part);
 
 /* Free what emit.c keeps for d; each driver's close() calls it. */
 void kt_emit_release(struct kt_driver *d);

@@ -117,12 +117,15 @@ void kt_ask_shape(struct kt_ask *ask, const char *tool, const cJSON *input)
 		return;
 	if (is_one_of(tool, shells) && has_only(input, shell_members)) {
 		ask->command = kt_json_str(input, "command");
+		/* It would not be remembered. */
+		if (ask->command && strlen(ask->command) > KT_MAX_REMEMBERED_BYTES)
+			ask->command = NULL;
 	} else if (is_one_of(tool, editors) && has_only(input, editor_members)) {
 		for (size_t i = 0; paths[i]; i++) {
 			const char *path = kt_json_str(input, paths[i]);
 
-			/* Two paths: nobody knows which of them counts. */
-			if (path && ask->path) {
+			/* Two paths, or one that is none: nobody knows which of them counts. */
+			if (path && (ask->path || strlen(path) > KT_MAX_PATH_BYTES)) {
 				ask->path = NULL;
 				return;
 			}

@@ -356,6 +356,9 @@ static void play_ask(struct rehearsal *r, const cJSON *ask)
 	const char *tool = kt_json_str_or(ask, "tool", "tool");
 	KT_AUTO_BUF struct kt_buf in = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf qs = KT_BUF_INIT(KT_MAX_LINE_BYTES);
+	KT_AUTO_BUF struct kt_buf part = KT_BUF_INIT(0);
+	struct kt_shared *shared;
+	size_t len;
 	KT_AUTOFREE char *message = kt_asprintf("Allow %s?", tool);
 	KT_AUTOFREE char *cwd = kt_path_join(r->dir, kt_json_str_or(ask, "cwd", ""));
 
@@ -374,14 +377,16 @@ static void play_ask(struct rehearsal *r, const cJSON *ask)
 		.tool_use_id = kt_json_str(ask, "tool_use_id"),
 		.parent_tool_use_id = kt_json_str(ask, "parent"),
 		.message = kt_json_str_or(ask, "message", message),
-		.input = in.ptr,
-		.input_len = in.len,
 		.cwd = cwd,
 		.questions = questions ? qs.ptr : NULL,
 	};
 
+	len = in.len;
+	shared = kt_shared_new(kt_buf_take(&in), len);
+	kt_ask_input(&out, shared, input, &part);
 	kt_ask_shape(&out, tool, input);
 	r->d.sink.ask(r->d.sink.arg, &out);
+	kt_shared_unref(shared);
 }
 
 /* The next line to play, NULL at the end. Answers only set the clock. */

@@ -97,6 +97,5 @@ void kt_respond_file(struct kt_exchange *ex, int status, const char *content_typ
 	f->at = 0;
 	f->size = st.st_size;
 	f->from = f->have = 0;
-	kt_stream_start(ex, status, content_type, false, st.st_size, &file_ops, f);
-	kt_stream_end(ex);
+	kt_respond_source(ex, status, content_type, st.st_size, &file_ops, f);
 }

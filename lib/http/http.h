@@ -241,6 +241,12 @@ void kt_stream_place(struct kt_exchange *ex, uint64_t id);
  */
 void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
 	const struct kt_stream_ops *ops, void *arg);
+/*
+ * Answer with `length` bytes of a source, as the client takes them; the connection closes
+ * afterwards.
+ */
+void kt_respond_source(struct kt_exchange *ex, int status, const char *content_type, int64_t length,
+	const struct kt_stream_ops *ops, void *arg);
 /* There may be bytes now. Cheap; sends at once as far as the socket takes it. */
 void kt_stream_wake(struct kt_exchange *ex);
 /*

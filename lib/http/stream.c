@@ -234,6 +234,13 @@ void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool even
 	kt_stream_start(ex, 200, content_type, event_stream, -1, ops, arg);
 }
 
+void kt_respond_source(struct kt_exchange *ex, int status, const char *content_type, int64_t length,
+	const struct kt_stream_ops *ops, void *arg)
+{
+	kt_stream_start(ex, status, content_type, false, length, ops, arg);
+	kt_stream_end(ex);
+}
+
 void kt_stream_wake(struct kt_exchange *ex)
 {
 	struct kt_conn *c = kt_conn_of(ex);

@@ -9,23 +9,9 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "crypto/crypto.h"
 #include "text/json.h"
 
 #include <string.h>
-
-/* What is shown of a long string in an input that is too large for an event. */
-static const size_t cuts[] = { 64 * 1024, 1024, 64 };
-
-/* The input as far as it is shown, and what tells the whole of it. */
-static void write_part(
-	struct kt_jw *w, const cJSON *input, size_t cut, const char *digest, size_t bytes)
-{
-	kt_emit_cut_json(w, "tool_input", input, cut);
-	kt_jw_bool(w, "truncated", true);
-	kt_jw_int(w, "tool_input_bytes", (int64_t)bytes);
-	kt_jw_str(w, "tool_input_sha256", digest);
-}
 
 /* The decisions that are taken, and of those that are remembered what they cover. */
 static void write_options(struct kt_jw *w, const struct kt_input *in)
@@ -119,9 +105,15 @@ static void write_asker(struct kt_jw *w, const struct kt_session *s, const struc
 	kt_jw_obj_end(w);
 }
 
-/* input NULL: as the harness wrote it. */
-static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask,
-	const cJSON *input, size_t cut, const char *digest)
+/* How the input is shown. */
+enum shown {
+	SHOWN_WHOLE,
+	SHOWN_PART, /* and what tells the whole of it */
+	SHOWN_NOT, /* its place is in->doc->split */
+};
+
+static void write_ask(
+	struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask, enum shown shown)
 {
 	char iso[40];
 	struct kt_jw w;
@@ -133,12 +125,19 @@ static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct 
 	kt_jw_str(&w, "request_id", in->request_id);
 	kt_jw_str(&w, "kind", ask->kind);
 	kt_jw_str(&w, "tool", ask->tool);
-	if (input)
-		write_part(&w, input, cut, digest, ask->input_len);
-	else if (ask->input)
+	if (shown == SHOWN_PART) {
+		kt_jw_raw(&w, "tool_input", ask->part, strlen(ask->part));
+		kt_jw_bool(&w, "truncated", true);
+		kt_jw_int(&w, "tool_input_bytes", (int64_t)ask->input_len);
+		kt_jw_str(&w, "tool_input_sha256", ask->sha256);
+	} else if (shown == SHOWN_NOT) {
+		kt_jw_raw(&w, "tool_input", "", 0);
+		in->doc->split = b->len;
+	} else if (ask->input) {
 		kt_jw_raw(&w, "tool_input", ask->input, ask->input_len);
-	else
+	} else {
 		kt_jw_null(&w, "tool_input");
+	}
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
 	write_options(&w, in);
@@ -149,81 +148,123 @@ static void write_ask(struct kt_buf *b, const struct kt_input *in, const struct 
 	kt_jw_obj_end(&w);
 }
 
-/* False when there is no digest or even the part is too large. */
-static bool write_large(struct kt_buf *b, struct kt_input *in, const struct kt_ask *ask)
+/* False when even the part is too large. */
+static bool write_large(struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask)
 {
-	KT_AUTO_JSON cJSON *input = NULL;
-	char digest[KT_DIGEST_MAX];
+	KT_AUTO_BUF struct kt_buf frame = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 
-	if (!ask->input || in->question || kt_crypto_init(NULL) != KT_OK ||
-		kt_json_parse(ask->input, ask->input_len, KT_JSON_LENIENT, &input, NULL) != KT_OK)
+	if (!ask->part || in->question)
 		return false;
-	kt_sha256_of(ask->input, ask->input_len, digest);
-	for (size_t i = 0; i < KT_ARRAY_LEN(cuts); i++) {
-		write_ask(b, in, ask, input, cuts[i], digest);
-		if (!kt_buf_ok(b))
-			continue;
-		in->whole = kt_strndup(ask->input, ask->input_len);
-		return true;
-	}
-	return false;
+	write_ask(b, in, ask, SHOWN_PART);
+	write_ask(&frame, in, ask, SHOWN_NOT);
+	if (!kt_buf_ok(b) || !kt_buf_ok(&frame))
+		return false;
+	in->doc->frame = kt_buf_take(&frame);
+	in->doc->whole = ask->shared
+		? kt_shared_ref(ask->shared)
+		: kt_shared_new(kt_strndup(ask->input, ask->input_len), ask->input_len);
+	return true;
 }
 
-char *kt_input_render(struct kt_input *in, const struct kt_ask *ask)
+/* What cannot be shown must not be approved unseen: only its size is told. */
+static void write_size(struct kt_buf *b, const struct kt_input *in, const struct kt_ask *ask)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-
-	write_ask(&b, in, ask, NULL, 0, NULL);
-	if (kt_buf_ok(&b) || write_large(&b, in, ask))
-		return kt_buf_take(&b);
-	/* What cannot be shown must not be approved unseen: only its size is told. */
-	in->deny_only = true;
-	kt_buf_clear(&b);
-	kt_buf_addf(&b, "{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":", in->request_id);
+	kt_buf_clear(b);
+	kt_buf_addf(b, "{\"request_id\":\"%s\",\"kind\":\"tool_use\",\"tool\":", in->request_id);
 	if (ask->tool && strlen(ask->tool) <= KT_MAX_NAME_BYTES)
-		kt_json_add_str(&b, ask->tool, strlen(ask->tool));
+		kt_json_add_str(b, ask->tool, strlen(ask->tool));
 	else
-		kt_buf_adds(&b, "null");
-	kt_buf_addf(&b,
+		kt_buf_adds(b, "null");
+	kt_buf_addf(b,
 		",\"tool_input\":{\"truncated\":true,\"bytes\":%zu},\"message\":"
 		"\"the input of this tool call is too large to "
 		"show\",\"options\":[\"deny\"],\"remembers\":[]}",
 		ask->input_len);
-	return kt_buf_take(&b);
 }
 
-enum kt_code kt_session_input(
-	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err)
+/* Its texts, and the input that the driver keeps for the answer. */
+static size_t bytes_of(const struct kt_input_doc *d, const struct kt_ask *ask)
 {
-	static const char *const marks[] = { "truncated", "tool_input_bytes", "tool_input_sha256" };
+	return sizeof(struct kt_input) + sizeof(*d) + strlen(d->json) +
+		(d->frame ? strlen(d->frame) : 0) + ask->input_len;
+}
 
+bool kt_input_render(struct kt_input *in, const struct kt_ask *ask, const char **out_why)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
+	struct kt_input_doc *d = in->doc = kt_calloc(1, sizeof(*d));
+	enum kt_budget_limit limit;
+
+	d->refs = 1;
+	kt_hold_like(&d->hold, kt_harness_hold(in->session->harness));
+	write_ask(&b, in, ask, SHOWN_WHOLE);
+	if (!kt_buf_ok(&b) && !write_large(&b, in, ask)) {
+		in->deny_only = true;
+		write_size(&b, in, ask);
+	}
+	d->json = kt_buf_take(&b);
+	limit = kt_hold_more(&d->hold, bytes_of(d, ask));
+	*out_why = limit == KT_BUDGET_ORG
+		? "The sessions of this organization keep as much in memory as they may (fixed): "
+		  "there is no room to ask a person about this call. Try it again later, or ask "
+		  "for "
+		  "less at once."
+		: "The sessions of this server keep as much in memory as they may (fixed): there "
+		  "is "
+		  "no room to ask a person about this call. Try it again later, or ask for less at "
+		  "once.";
+	return limit == KT_BUDGET_FITS;
+}
+
+/* --- for clients ------------------------------------------------------------------------- */
+
+enum kt_code kt_session_input(
+	struct kt_session *s, const char *request_id, struct kt_input_doc **out, struct kt_err *err)
+{
 	for (size_t i = 0; i < s->inputs.len; i++) {
 		const struct kt_input *in = s->inputs.items[i];
-		KT_AUTO_JSON cJSON *doc = NULL;
-		const cJSON *m;
-		struct kt_jw w;
 
 		if (!kt_str_eq(in->request_id, request_id))
 			continue;
-		if (!in->whole) {
-			kt_buf_adds(out, in->json);
-			return KT_OK;
-		}
-		if (kt_json_parse(in->json, strlen(in->json), KT_JSON_LENIENT, &doc, err) != KT_OK)
-			return kt_wrap(err, "open input");
-		for (size_t k = 0; k < KT_ARRAY_LEN(marks); k++)
-			cJSON_DeleteItemFromObjectCaseSensitive(doc, marks[k]);
-		kt_jw_init(&w, out);
-		kt_jw_obj(&w, NULL);
-		cJSON_ArrayForEach (m, doc) {
-			if (kt_str_eq(m->string, "tool_input"))
-				kt_jw_raw(&w, "tool_input", in->whole, strlen(in->whole));
-			else
-				kt_jw_json(&w, m->string, m);
-		}
-		kt_jw_obj_end(&w);
+		in->doc->refs++;
+		*out = in->doc;
 		return KT_OK;
 	}
 	return kt_fail(
 		err, KT_ENOTFOUND, 0, "there is no open input '%s' in this session", request_id);
+}
+
+size_t kt_input_doc_bytes(const struct kt_input_doc *d)
+{
+	return d->frame ? strlen(d->frame) + d->whole->len : strlen(d->json);
+}
+
+size_t kt_input_doc_at(const struct kt_input_doc *d, size_t at, const char **out)
+{
+	const char *text = d->frame ? d->frame : d->json;
+	size_t end = d->frame ? d->split : strlen(text);
+
+	if (d->frame && at >= end) {
+		at -= end;
+		text = d->whole->text;
+		end = d->whole->len;
+		if (at >= end) {
+			at -= end;
+			text = d->frame + d->split;
+			end = strlen(text);
+		}
+	}
+	*out = text + at;
+	return end - at;
+}
+
+void kt_input_doc_unref(struct kt_input_doc *d)
+{
+	if (!d || --d->refs > 0)
+		return;
+	kt_hold_release(&d->hold);
+	kt_shared_unref(d->whole);
+	free(d->json);
+	free(d->frame);
+	free(d);
 }

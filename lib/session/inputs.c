@@ -20,9 +20,8 @@ static void input_free(struct kt_input *in)
 	kt_timer_free(in->expiry);
 	free(in->ask_id);
 	kt_approvals_release(&in->offers);
-	free(in->json);
-	free(in->whole);
 	free(in->tool);
+	kt_input_doc_unref(in->doc);
 	free(in);
 }
 
@@ -116,7 +115,7 @@ static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
 }
 
 static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_decision decision,
-	const char *by, const struct kt_approval *allowed)
+	const char *by, const struct kt_approval *allowed, const char *why)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_jw w;
@@ -128,6 +127,8 @@ static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_
 	kt_jw_str(&w, "tool_use_id", ask->tool_use_id);
 	kt_jw_str(&w, "message", ask->message);
 	kt_jw_str(&w, "by", by);
+	if (why)
+		kt_jw_str(&w, "reason", why);
 	if (allowed) {
 		kt_jw_str(&w, "approval_id", allowed->id);
 		kt_jw_str(&w, "remembers", allowed->words);
@@ -135,7 +136,9 @@ static void auto_answer(struct kt_session *s, const struct kt_ask *ask, enum kt_
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_STATUS, s->turn, &b);
 	kt_harness_answer(s->harness, ask->id, decision, NULL,
-		decision == KT_DENY ? "The policy of this application says no." : NULL);
+		why                           ? why
+			: decision == KT_DENY ? "The policy of this application says no."
+					      : NULL);
 }
 
 static void emit_input(struct kt_session *s, const struct kt_input *in, const struct kt_ask *ask)
@@ -145,8 +148,8 @@ static void emit_input(struct kt_session *s, const struct kt_input *in, const st
 		.type = KT_EV_INPUT_REQUIRED,
 		.turn_id = s->turn ? s->turn->id : NULL,
 		.parent_tool_use_id = ask->parent_tool_use_id,
-		.data = in->json,
-		.data_len = strlen(in->json),
+		.data = in->doc->json,
+		.data_len = strlen(in->doc->json),
 	};
 
 	if (kt_session_log(s, &log, NULL) == KT_OK)
@@ -161,12 +164,12 @@ static bool decided(
 	const char *by;
 
 	if (allowed) {
-		auto_answer(s, ask, KT_APPROVE_ONCE, "session", allowed);
+		auto_answer(s, ask, KT_APPROVE_ONCE, "session", allowed, NULL);
 		return true;
 	}
 	if (!policy_decides(s, ask, &decision, &by))
 		return false;
-	auto_answer(s, ask, decision, by, NULL);
+	auto_answer(s, ask, decision, by, NULL, NULL);
 	if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn) {
 		s->turn->stop_code = "input_required";
 		kt_session_interrupt(s);
@@ -179,6 +182,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	int64_t wait_ms = s->app ? s->app->app->approval_timeout_ms : KT_APPROVAL_MS;
 	struct kt_vec offers = KT_VEC_INIT;
 	struct kt_input *in;
+	const char *why;
 
 	if (!kt_session_may_log(s, KT_EV_INPUT_REQUIRED, ask->input_len))
 		return;
@@ -198,7 +202,11 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	in->tool = ask->tool ? kt_strdup(ask->tool) : NULL;
 	in->offers = offers;
 	in->expires_us = kt_time_us() + wait_ms * 1000;
-	in->json = kt_input_render(in, ask);
+	if (!kt_input_render(in, ask, &why)) {
+		input_free(in);
+		auto_answer(s, ask, KT_DENY, "limit", NULL, why);
+		return;
+	}
 	in->expiry = kt_timer_new(s->reg->loop, expired, in);
 	kt_timer_start(in->expiry, wait_ms, 0);
 	kt_vec_push(&s->inputs, in);

@@ -81,14 +81,26 @@ struct kt_approval {
 	int64_t at_us;
 };
 
+/*
+ * What an open input is for clients. Kept once, however many of them take it, and counted for the
+ * session's organization as long as one does.
+ */
+struct kt_input_doc {
+	unsigned refs;
+	char *json; /* data of its input_required event */
+	char *frame; /* what is around the exact input when `json` shows it in part, else NULL */
+	size_t split; /* where in it the input belongs */
+	struct kt_shared *whole; /* that input, with frame */
+	struct kt_hold hold;
+};
+
 /* An open question to a person. */
 struct kt_input {
 	char request_id[KT_ID_MAX];
 	char *ask_id; /* the driver's */
 	struct kt_vec offers; /* struct kt_approval *: what an answer may cover besides */
-	char *json; /* data of its input_required event */
 	char *tool; /* that asks, or NULL */
-	char *whole; /* the exact tool input as JSON, when `json` shows it in part; else NULL */
+	struct kt_input_doc *doc;
 	bool question; /* wants an answer, not a yes */
 	bool deny_only; /* it could not be shown */
 	struct kt_timer *expiry;
@@ -284,11 +296,17 @@ KT_MUST_CHECK enum kt_code kt_session_send(
 /* Stop the running turn; false when none runs. */
 bool kt_session_interrupt(struct kt_session *s);
 /*
- * Append an open input to out: the data of its input_required event, tool_input whole.
- * Returns KT_OK or KT_ENOTFOUND (never asked, or not open any more).
+ * An open input: the data of its input_required event, tool_input whole. *out is the caller's
+ * reference, also when it is answered meanwhile. Returns KT_OK or KT_ENOTFOUND (never asked, or not
+ * open any more).
  */
-KT_MUST_CHECK enum kt_code kt_session_input(
-	struct kt_session *s, const char *request_id, struct kt_buf *out, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_session_input(struct kt_session *s, const char *request_id,
+	struct kt_input_doc **out, struct kt_err *err);
+/* Its size, and its bytes from `at` on: how many there are in one piece at *out, 0 at the end. */
+size_t kt_input_doc_bytes(const struct kt_input_doc *d);
+size_t kt_input_doc_at(const struct kt_input_doc *d, size_t at, const char **out);
+/* Let go of it, before the registry ends. NULL is fine. */
+void kt_input_doc_unref(struct kt_input_doc *d);
 /*
  * Answer an open input; answers is a JSON object for KT_ANSWER, else NULL. The event tells `from`,
  * and the audit log when somebody signs for it.

@@ -333,8 +333,12 @@ KT_MUST_CHECK bool kt_session_may_log(struct kt_session *s, enum kt_event_type t
 void kt_origin_audit(const struct kt_session *s, const struct kt_origin *from,
 	const struct kt_input *in, const char *decision, const struct kt_approval *a);
 void kt_origin_write(struct kt_jw *w, const char *key, const struct kt_origin *o);
-/* The data of an input_required event, the caller's; sets in->whole when it shows a part only. */
-KT_MUST_CHECK char *kt_input_render(struct kt_input *in, const struct kt_ask *ask);
+/*
+ * Make in->doc, or set in->deny_only. False when there is no room for it among what sessions of the
+ * organization keep; *out_why (a constant) is for harness and user then.
+ */
+KT_MUST_CHECK bool kt_input_render(
+	struct kt_input *in, const struct kt_ask *ask, const char **out_why);
 
 /* inputs.c */
 void kt_session_asked(struct kt_session *s, const struct kt_ask *ask);

@@ -27,7 +27,7 @@ void kt_session_write_pending(struct kt_jw *w, const char *key, const struct kt_
 	const struct kt_input *in = s->inputs.len ? s->inputs.items[0] : NULL;
 
 	if (in)
-		kt_jw_raw(w, key, in->json, strlen(in->json));
+		kt_jw_raw(w, key, in->doc->json, strlen(in->doc->json));
 	else
 		kt_jw_null(w, key);
 }

@@ -89,20 +89,21 @@ class Bench:
         self.n, self.bad = self.n + 1, self.bad + (not ok)
         print("ok" if ok else "not ok", self.n, "-", text, flush=True)
 
-    def row(self, name, ceiling, do):
+    def row(self, name, ceiling, do, given_back=True):
         """Run do() and look at the server meanwhile and afterwards."""
         watch = U.Watch(self.server)
         do()
         watch.end()
         after, deadline = self.server.memory(), time.time() + 30 * SLOW
-        while after > self.idle * 1.1 + BACK and time.time() < deadline:
+        while given_back and after > self.idle * 1.1 + BACK and time.time() < deadline:
             time.sleep(0.1)
             after = self.server.memory()
         worst, most = watch.waits[-1], watch.most - self.idle
         figures = "%.0f MiB above idle at most, %.1f after; /healthz %.1f ms at worst, %.2f usually" % (
             most / MIB, (after - self.idle) / MIB, worst * 1000, self.quiet[len(self.quiet) // 2] * 1000)
         self.say(most < ceiling, f"{name}: below the sum ({figures})")
-        self.say(after <= self.idle * 1.1 + BACK, f"{name}: the memory is given back")
+        if given_back:
+            self.say(after <= self.idle * 1.1 + BACK, f"{name}: the memory is given back")
         self.say(worst < max(0.25 * SLOW, 5 * self.quiet[-1]), f"{name}: others are answered")
 
     def all_at_once(self, jobs):
@@ -144,6 +145,54 @@ class Bench:
         for s in sessions:
             server.call("DELETE", f"/v1/sessions/{s}")
 
+    def open_inputs(self):
+        """Tool calls whose input is large: what has no room is denied, and its turn goes on."""
+        server, n, bytes_, answers = self.server, 10 if LONG else 6, 50_000_000, []
+        sessions = [server.session() for _ in range(n)]
+        self.row(f"{n} open inputs of 50 MB", KEPT + SPARE, lambda: self.all_at_once(
+            [lambda s=s: answers.append((s, server.say(s, f"[[write:{bytes_}]]"))) for s in sessions]), given_back=False)
+        asked = [(s, body["pending_input"]["request_id"]) for s, (status, body) in answers
+                 if status == 200 and body["stop_reason"] == "requires_action"]
+        others = [(status, body.get("code"), body.get("text")) for s, (status, body) in answers if s not in dict(asked)]
+        self.say(asked and set(others) <= {(200, None, "refused"), (503, "unavailable", None)} and others,
+                 f"{len(asked)} are asked, the others are told: {sorted(set(others), key=str)}")
+        self.takers(*asked[0], bytes_)
+        for s in sessions:
+            server.call("DELETE", f"/v1/sessions/{s}")
+        self.row("after they are gone", KEPT, lambda: time.sleep(0.2))
+
+    def takers(self, session, request, bytes_):
+        """Many clients that ask for the same input and take nothing of it."""
+        server, n, socks = self.server, 100, []
+        path, before = f"/v1/sessions/{session}/inputs/{request}", server.memory()
+
+        def ask():
+            for _ in range(n):
+                s = socket.socket()
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.connect(("127.0.0.1", server.port))
+                s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                socks.append(s)
+            for s in socks:
+                s.recv(1)
+
+        self.row(f"{n} clients that do not take it", KEPT + SPARE, ask, given_back=False)
+        grown = server.memory() - before
+        self.say(grown < n * 100 * 1024, f"they cost a place in it each: {grown // 1024} KiB in all")
+        status, whole = server.call("GET", path)
+        self.say(status == 200 and len(whole["tool_input"]["content"]) == bytes_, "another one gets it whole")
+        # It is answered, and who is in the middle of it still gets the rest.
+        server.call("PUT", path, {"decision": "deny"})
+        first, got = socks[0], 1
+        while True:
+            data = first.recv(1 << 20)
+            if not data:
+                break
+            got += len(data)
+        self.say(got > bytes_, f"who began to take it before it was answered gets all of it: {got} bytes")
+        for s in socks:
+            s.close()
+
 
 def main():
     top = tempfile.mkdtemp(prefix="karta-standing-")
@@ -152,6 +201,7 @@ def main():
         bench = Bench(server)
         bench.lines_without_end()
         bench.lines_of_the_largest_size()
+        bench.open_inputs()
         bench.say(server.call("GET", "/readyz")[0] == 200, "the server is ready")
         print("1..%d" % bench.n)
         return 1 if bench.bad else 0

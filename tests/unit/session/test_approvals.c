@@ -3,7 +3,7 @@
  * What an approval covers: pairs of a call that was approved and a later one, each through a turn
  * of its own with the rehearsal driver, the session's memory and its journal.
  */
-#include "session/session.h"
+#include "session/session_private.h"
 
 #include "base/buf.h"
 #include "base/fs.h"
@@ -471,7 +471,7 @@ static void test_offers(void **state)
 
 			widest = a->decision;
 			/* Everything that is offered is told in words, and taken. */
-			assert_non_null(strstr(in->json, kt_decision_name(a->decision)));
+			assert_non_null(strstr(in->doc->json, kt_decision_name(a->decision)));
 			assert_true(strlen(a->words) > 10);
 		}
 		if (widest != offers[i].widest) {
@@ -500,18 +500,18 @@ static void test_words_say_what(void **state)
 	rehearse(w, "words", calls, 2);
 	s = begin(w, NULL, "words");
 	assert_true(is_asked(w));
-	assert_non_null(strstr(open_input(s)->json,
+	assert_non_null(strstr(open_input(s)->doc->json,
 		"\"remembers\":[{\"decision\":\"approve_session\",\"words\":\"this exact call of "
 		"Bash, in sub: {\\\"command\\\":\\\"make all\\\"}\"}]"));
 	KT_AUTOFREE char *asked_by = kt_asprintf("\"asked_by\":{\"agent\":\"default\",\"sub_agent\":false,"
 		"\"session_id\":\"%s\",\"project\":null,\"message_from\":{\"key\":\"bob\","
 		"\"address\":\"192.0.2.8\"}}", s->id);
 
-	assert_non_null(strstr(open_input(s)->json, asked_by));
+	assert_non_null(strstr(open_input(s)->doc->json, asked_by));
 	assert_int_equal(answer(s, ONCE), KT_OK);
 	assert_true(is_asked(w));
-	assert_non_null(strstr(open_input(s)->json, "every edit of the file src/a.c"));
-	assert_non_null(strstr(open_input(s)->json, "every edit of a file that is directly in src/,"));
+	assert_non_null(strstr(open_input(s)->doc->json, "every edit of the file src/a.c"));
+	assert_non_null(strstr(open_input(s)->doc->json, "every edit of a file that is directly in src/,"));
 	finish(w, s);
 }
 
@@ -596,6 +596,48 @@ static void test_limits(void **state)
 	assert_int_equal(s->approvals.len, KT_MAX_REMEMBERED);
 }
 
+/* What an input keeps is counted; what has no room is denied at once, and the turn goes on. */
+static void test_without_room(void **state)
+{
+	KT_AUTO_BUF struct kt_buf events = KT_BUF_INIT(1 << 20);
+	struct world *w = *state;
+	const struct call calls[] = { BASH("make") };
+	struct kt_budget *b = w->reg->env.budget;
+	struct kt_hold other = { 0 };
+	struct kt_input_doc *doc;
+	struct kt_session *s;
+	const char *text;
+	uint64_t last;
+	size_t n;
+
+	rehearse(w, "room", calls, 1);
+	assert_int_equal(kt_hold_admit(&other, b, NULL, NULL, NULL), KT_BUDGET_FITS);
+	assert_int_equal(kt_hold_more(&other, KT_MAX_KEPT_BYTES - 200), KT_BUDGET_FITS);
+	s = begin(w, NULL, "room");
+	assert_false(is_asked(w));
+	finish(w, s);
+	assert_int_equal(s->inputs.len, 0);
+	assert_int_equal(kt_evlog_read(s->log, 0, 100, 1 << 20, &events, &n, &last, NULL), KT_OK);
+	assert_non_null(strstr(events.ptr, "\"auto_denied\""));
+	assert_non_null(strstr(events.ptr, "\"by\":\"limit\",\"reason\":\"The sessions of this server keep"));
+	assert_non_null(strstr(events.ptr, "\"stop_reason\":\"end_turn\""));
+	assert_int_equal(kt_budget_bytes(b), KT_MAX_KEPT_BYTES - 200);
+	kt_hold_release(&other);
+
+	s = begin(w, NULL, "room");
+	assert_true(is_asked(w));
+	n = strlen(open_input(s)->doc->json);
+	assert_in_range(kt_budget_bytes(b), n, n + 4096);
+	assert_int_equal(kt_session_input(s, open_input(s)->request_id, &doc, NULL), KT_OK);
+	finish(w, s);
+	/* It was answered, but somebody is still taking it. */
+	assert_in_range(kt_budget_bytes(b), n, n + 4096);
+	assert_int_equal(kt_input_doc_at(doc, 0, &text), n);
+	assert_int_equal(kt_input_doc_bytes(doc), n);
+	kt_input_doc_unref(doc);
+	assert_int_equal(kt_budget_bytes(b), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +647,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_restart_and_revoke, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_old_memory_is_not_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_without_room, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ const DECIDED = {
 };
 const DECIDED_BY = {
 	user: "", expired: "nobody answered in time", turn_ended: "the turn ended", session: "approved earlier in this session",
-	policy: "by the application's policy", harness: "withdrawn",
+	policy: "by the application's policy", harness: "withdrawn", limit: "the server had no room to ask",
 };
 const REFUSED = new Set(["deny", "expired", "canceled", "auto_denied"]);
 const TITLES = { tool_use: "Approval needed", plan: "A plan to approve", question: "A question for you" };
