@@ -97,6 +97,11 @@ enum kt_code kt_json_parse_max(
 	code = kt_json_check_faults(s, len, flags, max_nodes, &faults, err);
 	if (code != KT_OK)
 		return code;
+	/* cJSON steps over a byte order mark, but not in four bytes. */
+	if (len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) {
+		s += 3;
+		len -= 3;
+	}
 	if (faults.any) {
 		copy = kt_try_malloc(len + 2 * faults.controls + 1);
 		if (!copy)

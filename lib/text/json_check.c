@@ -557,7 +557,7 @@ enum kt_code kt_json_check_faults(const char *s, size_t len, int flags, size_t m
 		.names = KT_BUF_INIT(SIZE_MAX / 4),
 	};
 
-	/* cJSON steps over a byte order mark itself. */
+	/* It does not count; its callers step over it, too. */
 	if ((flags & KT_JSON_BAD_BYTES) && len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3))
 		c.p += 3;
 	if (check_text(&c))
