@@ -166,7 +166,8 @@ test('500 readers on 20 sessions; then 200 are cut three times each', async (t) 
 test('resume numbers from the future, of another session, and garbage', async (t) => {
   const { karta } = await setUp(t);
   const [a, b] = [await newSession(karta), await newSession(karta)];
-  await call(karta, 'POST', `/v1/sessions/${a}/messages`, { text: 'secret of a' });
+  for (const text of ['secret of a', 'and one more'])
+    await call(karta, 'POST', `/v1/sessions/${a}/messages`, { text });
   await call(karta, 'POST', `/v1/sessions/${b}/messages`, { text: '[[text:b]]' });
   const lastA = (await fetched(karta, a)).last_seq;
   const lastB = (await fetched(karta, b)).last_seq;
