@@ -22,17 +22,8 @@
 #define DRAIN_STALL_MS 2000 /* a stuck stream must not hold up the end of the server */
 #define STREAM_DROP_BYTES 65536 /* nobody has to say more on a stream */
 #define READS_A_ROUND 32 /* of connections that have more, so much each as fits the buffer */
-#define SEND_A_ROUND (4 * 1024 * 1024) /* then new requests wait until others had their turn */
 #define KEEP_BYTES 16384 /* most that a buffer is kept with for the next request */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
-
-/* A queued write with its copy of the bytes that did not go at once. */
-struct conn_write {
-	uv_write_t req;
-	struct kt_conn *c;
-	size_t size;
-	char data[];
-};
 
 static void compact(struct kt_conn *c);
 static void process(struct kt_conn *c);
@@ -131,6 +122,7 @@ void kt_conn_close(struct kt_conn *c)
 	kt_spool_drop(c);
 	kt_conn_client_gone(c);
 	io_free(c);
+	free(KT_STEAL(c->unsent));
 	kt_hold_release(&c->hold);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -223,6 +215,8 @@ void kt_conn_late(struct kt_conn *c)
 		trim(c);
 	if (c->yielded && !c->doomed)
 		read_on(c);
+	if (c->unsent && !c->doomed)
+		kt_conn_send_late(c);
 	if (c->resume && !c->doomed) {
 		c->resume = false;
 		if (c->phase == KT_CONN_STREAM)
@@ -250,98 +244,6 @@ void kt_conn_late(struct kt_conn *c)
 	/* Doomed just now means queued again: the next round closes it. */
 	if (c->doomed && !c->later)
 		kt_conn_close(c);
-}
-
-static void on_written(uv_write_t *req, int status)
-{
-	struct conn_write *w = kt_container_of(req, struct conn_write, req);
-	struct kt_conn *c = w->c;
-
-	c->queued -= w->size;
-	free(w);
-	/* Also for a connection that is closing: it lives until its close callback. */
-	if (c->doomed || uv_is_closing((uv_handle_t *)&c->tcp))
-		return;
-	if (status < 0) {
-		kt_conn_doom(c);
-		return;
-	}
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp) > 0)
-		return;
-	c->writing = false;
-	c->last_ms = now_of(c);
-	if (c->phase == KT_CONN_WRITE)
-		kt_conn_answered(c);
-	else if (c->phase == KT_CONN_STREAM || c->phase == KT_CONN_STREAM_END)
-		kt_stream_written(c);
-	kt_conn_settle(c);
-}
-
-ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n)
-{
-	int r = uv_try_write((uv_stream_t *)&c->tcp, bufs, n);
-
-	if (r < 0 && r != UV_EAGAIN) {
-		kt_conn_doom(c);
-		return -1;
-	}
-	if (r > 0)
-		c->server->sent_bytes += (size_t)r;
-	/* A stall is counted from the last progress, or from when it began. */
-	if (r > 0 || !c->writing)
-		c->last_ms = now_of(c);
-	return r < 0 ? 0 : r;
-}
-
-void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, bool last_fixed)
-{
-	unsigned n_copy = last_fixed ? n - 1 : n, n_left = 0;
-	size_t copy = 0, at = 0, skip[3];
-	uv_buf_t left[2];
-
-	kt_assert(n >= 1 && n <= KT_ARRAY_LEN(skip));
-	for (unsigned i = 0; i < n; i++) {
-		skip[i] = KT_MIN(sent, bufs[i].len);
-		sent -= skip[i];
-		if (i < n_copy)
-			copy += bufs[i].len - skip[i];
-	}
-	bool fixed = last_fixed && bufs[n - 1].len > skip[n - 1];
-	if (copy == 0 && !fixed)
-		return;
-	struct conn_write *w = kt_try_malloc(sizeof(*w) + copy);
-	if (!w) {
-		kt_conn_doom(c);
-		return;
-	}
-	for (unsigned i = 0; i < n_copy; i++) {
-		memcpy(w->data + at, bufs[i].base + skip[i], bufs[i].len - skip[i]);
-		at += bufs[i].len - skip[i];
-	}
-	w->c = c;
-	w->size = sizeof(*w) + copy;
-	if (copy > 0)
-		left[n_left++] = uv_buf_init(w->data, (unsigned)copy);
-	if (fixed)
-		left[n_left++] = uv_buf_init(
-			bufs[n - 1].base + skip[n - 1], (unsigned)(bufs[n - 1].len - skip[n - 1]));
-	if (uv_write(&w->req, (uv_stream_t *)&c->tcp, left, n_left, on_written) != 0) {
-		free(w);
-		kt_conn_doom(c);
-		return;
-	}
-	c->writing = true;
-	c->queued += w->size;
-	kt_conn_settle(c);
-	c->queue_seen = uv_stream_get_write_queue_size((uv_stream_t *)&c->tcp);
-}
-
-void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed)
-{
-	ssize_t sent = kt_conn_try(c, bufs, n);
-
-	if (sent >= 0)
-		kt_conn_queue(c, bufs, n, (size_t)sent, last_fixed);
 }
 
 void kt_conn_drop_input(struct kt_conn *c)
@@ -655,12 +557,7 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 		(void)io_get(c);
 		compact(c);
 		kt_buf_add(&c->io->in, buf->base, len);
-		if (c->server->sent_bytes > SEND_A_ROUND) {
-			c->resume = true;
-			kt_server_later(c->server, c);
-		} else {
-			process(c);
-		}
+		process(c);
 		return;
 	case KT_CONN_BODY:
 		c->processing = true;

@@ -70,6 +70,7 @@ struct kt_conn {
 	char *client; /* whose request a proxy has brought, while it runs; or NULL */
 	struct kt_hold hold; /* what is kept for it, as admit.c counts it */
 	size_t queued; /* bytes of answers that were copied for the socket to take later */
+	struct conn_write *unsent; /* goes to the socket in a later round; or NULL */
 	int64_t eof_ms; /* when the client shut its side */
 	int64_t deadline_ms; /* of the phase; 0 = none */
 	int64_t last_ms; /* last time that bytes went out */
@@ -77,7 +78,7 @@ struct kt_conn {
 	size_t dropped; /* bytes thrown away while streaming or lingering */
 	enum kt_conn_phase phase;
 	bool keep_alive : 1, reading : 1, eof : 1, processing : 1;
-	bool writing : 1; /* a write is queued in libuv */
+	bool writing : 1; /* a write is queued in libuv, or unsent */
 	bool later : 1; /* in server->later */
 	bool doomed : 1; /* close at the end of the tick */
 	bool shed : 1; /* free io at the end of the tick */
@@ -124,6 +125,7 @@ struct kt_http_server {
 	int64_t pause_logged_ms; /* 0 = never */
 	size_t n_conns;
 	size_t most_conns, most_bytes; /* since the heap was trimmed last */
+	bool trimmed; /* and not yet when all was quiet */
 	char read_buf[KT_HTTP_READ_BYTES]; /* all connections read into it, one after the other */
 };
 
@@ -139,15 +141,6 @@ void kt_conn_shed(struct kt_conn *c);
 void kt_conn_late(struct kt_conn *c);
 /* Close now; tells handler or stream. The memory goes in a later step of the loop. */
 void kt_conn_close(struct kt_conn *c);
-/*
- * Send up to 3 pieces: now what the socket takes, the rest from a queued copy (or from the piece
- * itself when it is the last one and fixed). The connection is doomed when it broke.
- */
-void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed);
-/* As much as the socket takes now: bytes sent, or -1 when the connection broke (doomed then). */
-ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n);
-/* Queue what is left of the pieces from byte `sent` on; nothing when nothing is left. */
-void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, bool last_fixed);
 /* The answer is with the kernel: go on with the next request, or linger. */
 void kt_conn_answered(struct kt_conn *c);
 /* Shut our side and wait shortly for the client to close (RFC 9112 9.6). */
@@ -161,6 +154,23 @@ void kt_conn_refuse_with(
 void kt_conn_drop_input(struct kt_conn *c);
 /* Deadlines, stalls, heartbeats: once a sweep. */
 void kt_conn_sweep(struct kt_conn *c, int64_t now_ms);
+
+/* send.c */
+
+/*
+ * Send up to 3 pieces: now what the socket takes, the rest from a queued copy (or from the piece
+ * itself when it is the last one and fixed). The connection is doomed when it broke.
+ */
+void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed);
+/*
+ * As much as the socket takes now: bytes sent, or -1 when the connection broke (doomed then). Of
+ * what is long none once a round has sent its share: kt_conn_queue() puts that off then.
+ */
+ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n);
+/* Queue what is left of the pieces from byte `sent` on; nothing when nothing is left. */
+void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, bool last_fixed);
+/* End of the tick: give the socket what was put off. */
+void kt_conn_send_late(struct kt_conn *c);
 
 /* admit.c */
 

@@ -22,6 +22,7 @@
 
 #define TRIM_CONNS 32 /* fewer leave too little behind to look for */
 #define TRIM_BYTES (512 * 1024)
+#define QUIET_BYTES (128 * 1024)
 #define SWEEP_MS 500
 #define PAUSE_MS 100
 #define PAUSE_LOG_MS 10000
@@ -144,7 +145,7 @@ static bool has_fallen(size_t *most, size_t now, size_t least)
 
 /*
  * The heap does not shrink by itself when a crowd of readers or a flood of bodies has gone: a small
- * piece at its end holds the rest. Once for each, so it costs nothing otherwise.
+ * piece at its end holds the rest. Whenever half of it has gone, and once more when all is quiet.
  */
 static void trim_after_crowd(struct kt_http_server *s)
 {
@@ -153,8 +154,11 @@ static void trim_after_crowd(struct kt_http_server *s)
 	bool left = has_fallen(&s->most_conns, s->n_conns, TRIM_CONNS);
 
 	s->most_bytes = KT_MAX(s->most_bytes, peak);
-	if (has_fallen(&s->most_bytes, bytes, TRIM_BYTES) || left)
+	bool fallen = has_fallen(&s->most_bytes, bytes, TRIM_BYTES) || left;
+	bool quiet = s->trimmed && bytes < QUIET_BYTES;
+	if (fallen || quiet)
 		(void)malloc_trim(0);
+	s->trimmed = fallen || (s->trimmed && !quiet);
 }
 
 static void sweep(void *arg)
