@@ -16,6 +16,8 @@
 #include <string.h>
 
 #define TRIM_BYTES (16 * 1024 * 1024)
+#define HEAP_PIECE_BYTES (256 * 1024) /* larger ones are the system's; so much may stay at an end  \
+				       */
 #define TRIM_MS 500
 #define TRIM_AGAIN_MS 3000 /* what slow clients held is free by then */
 #define MAX_NAME_BYTES 64 /* of an organization; ids are shorter */
@@ -96,6 +98,14 @@ static struct kt_works_of_loop *works_of(struct kt_loop *loop)
 		*at = kt_calloc(1, sizeof(**at));
 		(*at)->uv = kt_loop_uv(loop);
 		(*at)->trim_timer = kt_timer_new(loop, start_trim, *at);
+		/*
+		 * Else each large buffer that is freed raises what the end of a thread's heap
+		 * keeps, and the nodes of a tree that was freed are put aside, which no end is cut
+		 * for.
+		 */
+		(void)mallopt(M_MMAP_THRESHOLD, HEAP_PIECE_BYTES);
+		(void)mallopt(M_TRIM_THRESHOLD, HEAP_PIECE_BYTES);
+		(void)mallopt(M_MXFAST, 0);
 		for (int k = 0; k < KT_WORK_KINDS; k++)
 			(*at)->ring[k].tail = &(*at)->ring[k].head;
 	}
