@@ -92,6 +92,11 @@ char *kt_arena_strdup(struct kt_arena *a, const char *s)
 	return kt_arena_strndup(a, s, strlen(s));
 }
 
+char *kt_arena_strdup_opt(struct kt_arena *a, const char *s)
+{
+	return s ? kt_arena_strdup(a, s) : NULL;
+}
+
 char *kt_arena_printf(struct kt_arena *a, const char *fmt, ...)
 {
 	va_list ap;

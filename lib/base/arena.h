@@ -19,6 +19,8 @@ void *kt_arena_alloc(struct kt_arena *a, size_t size);
 /* Copy of n bytes plus a NUL. */
 char *kt_arena_strndup(struct kt_arena *a, const char *s, size_t n);
 char *kt_arena_strdup(struct kt_arena *a, const char *s);
+/* The same, but NULL for NULL. */
+char *kt_arena_strdup_opt(struct kt_arena *a, const char *s);
 /* Formatted copy. */
 char *kt_arena_printf(struct kt_arena *a, const char *fmt, ...) KT_PRINTF(2, 3);
 /* Cleanup helper for KT_AUTO_ARENA. */

@@ -94,6 +94,19 @@ char *kt_strdup(const char *s)
 	return kt_strndup(s, strlen(s));
 }
 
+char *kt_strdup_opt(const char *s)
+{
+	return s ? kt_strdup(s) : NULL;
+}
+
+void kt_str_set(char **slot, const char *s)
+{
+	char *copy = kt_strdup_opt(s);
+
+	free(*slot);
+	*slot = copy;
+}
+
 char *kt_asprintf(const char *fmt, ...)
 {
 	char *s = NULL;

@@ -34,6 +34,11 @@ KT_MUST_CHECK void *kt_malloc(size_t size);
 KT_MUST_CHECK void *kt_calloc(size_t n, size_t size);
 KT_MUST_CHECK void *kt_realloc(void *p, size_t n, size_t size);
 KT_MUST_CHECK char *kt_strdup(const char *s);
+/* The same, but NULL for NULL. */
+KT_MUST_CHECK char *kt_strdup_opt(const char *s);
+/* *slot, an allocated string or NULL, becomes a copy of s or NULL; s may be a part of the old one.
+ */
+void kt_str_set(char **slot, const char *s);
 /* Copy n bytes and add a NUL. */
 KT_MUST_CHECK char *kt_strndup(const char *s, size_t n);
 /* Allocate a size that input chose. Returns NULL when memory is out. */
