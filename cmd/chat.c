@@ -748,7 +748,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	const struct chat_args *a = args;
 	struct chat c = { .ctx = ctx,
 		.thinking = a->thinking,
-		.agent = a->agent ? kt_strdup(a->agent) : NULL,
+		.agent = kt_strdup_opt(a->agent),
 		.mode = a->mode };
 	struct kt_render_config cfg = { .text_term = &ctx->out,
 		.side_term = &ctx->out,

@@ -584,7 +584,7 @@ static enum kt_code find_all(struct deploy *d, struct kt_err *err)
 	const char *project = d->args->name ? d->args->name : d->ctx->project;
 	enum kt_code rc = check_env(d->args, err);
 
-	d->named = project ? kt_strdup(project) : NULL;
+	d->named = kt_strdup_opt(project);
 	/* As a push has it: the remote of this repository comes before the name in karta.toml. */
 	if (!d->named && !d->args->dir && kt_remote_project(d->ctx, NULL, &d->named, NULL) != KT_OK)
 		d->named = NULL;

@@ -142,7 +142,7 @@ struct kt_lineedit *kt_lineedit_new(const struct kt_term *t, const char *history
 
 	e->t = t;
 	e->prompt = "";
-	e->path = history ? kt_strdup(history) : NULL;
+	e->path = kt_strdup_opt(history);
 	kt_buf_init(&e->text, TEXT_MAX_BYTES);
 	load_history(e);
 	e->at = e->history.len;

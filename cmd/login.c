@@ -341,8 +341,8 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 
 		p.key = kt_strdup(key);
 		p.minted = !a->with_key;
-		p.org = org ? kt_strdup(org) : NULL;
-		p.key_id = id ? kt_strdup(id) : NULL;
+		p.org = kt_strdup_opt(org);
+		p.key_id = kt_strdup_opt(id);
 		if (!kt_time_parse(kt_json_str_or(kt_json_obj(me, "key"), "expires_at", ""),
 			    &p.expires_us))
 			p.expires_us = 0;

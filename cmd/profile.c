@@ -226,7 +226,7 @@ static char *dup_member(const cJSON *entry, const char *key)
 {
 	const char *s = kt_json_str(entry, key);
 
-	return s ? kt_strdup(s) : NULL;
+	return kt_strdup_opt(s);
 }
 
 /* The entry that is meant. */

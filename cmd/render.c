@@ -287,7 +287,7 @@ static void render_tool_use(struct kt_render *r, const struct kt_client_event *e
 			return;
 		t = kt_calloc(1, sizeof(*t));
 		t->id = kt_strdup(id);
-		t->parent = ev->parent ? kt_strdup(ev->parent) : NULL;
+		t->parent = kt_strdup_opt(ev->parent);
 		t->began_ms = ev->time_ms;
 		kt_vec_push(&r->tools, t);
 	}

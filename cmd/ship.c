@@ -237,7 +237,7 @@ char *kt_ship_project(const struct kt_ships *s, size_t i, const char *dflt)
 
 	if (dflt && (s->n == 1 || !ship->sub[0] || kt_str_eq(ship->name, dflt)))
 		return kt_strdup(dflt);
-	return ship->name ? kt_strdup(ship->name) : NULL;
+	return kt_strdup_opt(ship->name);
 }
 
 /* --- talk -------------------------------------------------------------------------------- */

@@ -63,10 +63,8 @@ static void set_str(char **slot, const cJSON *data, const char *key)
 {
 	const char *s = kt_json_str(data, key);
 
-	if (!s)
-		return;
-	free(*slot);
-	*slot = kt_strdup(s);
+	if (s)
+		kt_str_set(slot, s);
 }
 
 static void view_frame(struct turn_view *v, const struct kt_evframe *f)

@@ -130,7 +130,7 @@ static char *installed_dir(const struct kt_discovery *d, const char *user, const
 			return kt_path_join(
 				root, kt_str_starts(source, "./") ? source + 2 : source);
 	}
-	return copy ? kt_strdup(copy) : NULL;
+	return kt_strdup_opt(copy);
 }
 
 static void add_installed(struct kt_discovery *d, const char *user, const cJSON *installed,

@@ -214,6 +214,8 @@ struct kt_op {
 	const char *replay_release; /* what the earlier request made (also when it still runs), or
 				       NULL */
 };
+/* The strings of *to are copies in arena. */
+void kt_precond_copy(struct kt_arena *arena, struct kt_precond *to, const struct kt_precond *from);
 /* New operation for a caller (a NULL: the system). */
 KT_MUST_CHECK struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
 	const struct kt_precond *pre, kt_result_fn fn, void *arg);

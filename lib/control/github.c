@@ -488,11 +488,6 @@ static const char *tarball_url(
 	return kt_arena_printf(arena, "%s/repos/%s/tarball/%s", base.ptr, name, sha);
 }
 
-static char *dup_or_null(struct kt_arena *arena, const char *s)
-{
-	return s ? kt_arena_strdup(arena, s) : NULL;
-}
-
 bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
 {
 	const struct kt_publish_meta *meta = from->meta;
@@ -527,15 +522,11 @@ bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
 	}
 	f->meta = *meta;
 	f->meta.commit_sha = kt_arena_strdup(arena, meta->commit_sha);
-	f->meta.ref = dup_or_null(arena, meta->ref);
-	f->meta.message = dup_or_null(arena, meta->message);
+	f->meta.ref = kt_arena_strdup_opt(arena, meta->ref);
+	f->meta.message = kt_arena_strdup_opt(arena, meta->message);
 	f->meta.source = kt_arena_strdup(arena, meta->source);
-	if (from->pre) {
-		f->pre.if_match = dup_or_null(arena, from->pre->if_match);
-		f->pre.idem_key = dup_or_null(arena, from->pre->idem_key);
-		f->pre.idem_scope = dup_or_null(arena, from->pre->idem_scope);
-		f->pre.fingerprint = dup_or_null(arena, from->pre->fingerprint);
-	}
+	if (from->pre)
+		kt_precond_copy(arena, &f->pre, from->pre);
 	f->done = from->done;
 	f->done_arg = from->done_arg;
 	kt_fetch_start(f);

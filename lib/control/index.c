@@ -14,11 +14,6 @@
 
 #include <string.h>
 
-static char *dup_or_null(const char *s)
-{
-	return s ? kt_strdup(s) : NULL;
-}
-
 /* "ORG_ID/SLUG"; ids and slugs are short and hold no slash. */
 static void slug_key(char *out, size_t size, const char *org_id, const char *slug)
 {
@@ -39,9 +34,9 @@ static struct kt_release_mem *release_new(const struct kt_release_row *row)
 
 	(void)kt_str_copy(r->id, sizeof(r->id), row->id);
 	r->version = row->version;
-	r->label = dup_or_null(row->preview);
-	r->ref = dup_or_null(row->ref);
-	r->commit_sha = dup_or_null(row->commit_sha);
+	r->label = kt_strdup_opt(row->preview);
+	r->ref = kt_strdup_opt(row->ref);
+	r->commit_sha = kt_strdup_opt(row->commit_sha);
 	(void)kt_str_copy(r->digest, sizeof(r->digest), row->digest ? row->digest : "");
 	r->pr = row->pr;
 	r->expires_us = row->expires_us;
@@ -104,12 +99,6 @@ struct kt_project_mem *kt_index_project(struct kt_control *ctl, const char *org_
 	return p && strcmp(p->org->id, org_id) == 0 ? p : NULL;
 }
 
-static void replace(char **slot, const char *s)
-{
-	free(*slot);
-	*slot = dup_or_null(s);
-}
-
 struct kt_project_mem *kt_index_project_put(
 	struct kt_control *ctl, const struct kt_project_row *row)
 {
@@ -133,13 +122,13 @@ struct kt_project_mem *kt_index_project_put(
 	}
 	(void)kt_str_copy(p->slug, sizeof(p->slug), row->slug);
 	(void)kt_str_copy(p->label, sizeof(p->label), row->label);
-	replace(&p->dir, row->dir);
-	replace(&p->harness, row->harness);
-	replace(&p->production_ref, row->production_ref);
-	replace(&p->pin_reason, row->pin_reason);
-	replace(&p->pin_by, row->pin_by);
+	kt_str_set(&p->dir, row->dir);
+	kt_str_set(&p->harness, row->harness);
+	kt_str_set(&p->production_ref, row->production_ref);
+	kt_str_set(&p->pin_reason, row->pin_reason);
+	kt_str_set(&p->pin_by, row->pin_by);
 	p->pinned_us = row->pinned_us;
-	replace(&p->repo_url, row->repo_url);
+	kt_str_set(&p->repo_url, row->repo_url);
 	p->has_webhook_secret = row->webhook_secret != NULL && row->webhook_secret_len > 0;
 	p->config_version = row->config_version;
 	slug_key(key, sizeof(key), p->org->id, p->slug);
@@ -245,7 +234,7 @@ void kt_index_org_put(struct kt_control *ctl, const struct kt_org_row *row)
 		(void)kt_map_del(&ctl->orgs_by_slug, org->slug);
 	}
 	(void)kt_str_copy(org->slug, sizeof(org->slug), row->slug);
-	replace(&org->name, row->name);
+	kt_str_set(&org->name, row->name);
 	(void)kt_map_set(&ctl->orgs_by_slug, org->slug, org);
 }
 

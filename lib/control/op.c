@@ -16,9 +16,12 @@
 /* The longest answers are a manifest and a page of releases. */
 #define MAX_ANSWER_BYTES (KT_MAX_MANIFEST_BYTES + 65536)
 
-static char *dup_or_null(struct kt_arena *arena, const char *s)
+void kt_precond_copy(struct kt_arena *arena, struct kt_precond *to, const struct kt_precond *from)
 {
-	return s ? kt_arena_strdup(arena, s) : NULL;
+	to->if_match = kt_arena_strdup_opt(arena, from->if_match);
+	to->idem_key = kt_arena_strdup_opt(arena, from->idem_key);
+	to->idem_scope = kt_arena_strdup_opt(arena, from->idem_scope);
+	to->fingerprint = kt_arena_strdup_opt(arena, from->fingerprint);
 }
 
 struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
@@ -43,12 +46,8 @@ struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
 	if (!base)
 		base = ctl->cfg.own_url;
 	op->base_url = kt_arena_strdup(op->arena, base ? base : "http://localhost");
-	if (pre) {
-		op->pre.if_match = dup_or_null(op->arena, pre->if_match);
-		op->pre.idem_key = dup_or_null(op->arena, pre->idem_key);
-		op->pre.idem_scope = dup_or_null(op->arena, pre->idem_scope);
-		op->pre.fingerprint = dup_or_null(op->arena, pre->fingerprint);
-	}
+	if (pre)
+		kt_precond_copy(op->arena, &op->pre, pre);
 	ctl->ops++;
 	return op;
 }

@@ -27,14 +27,6 @@ static struct acp *acp_of(struct kt_driver *d)
 	return (struct acp *)(void *)d;
 }
 
-static void set_str(char **slot, const char *s)
-{
-	char *copy = s ? kt_strdup(s) : NULL;
-
-	free(*slot);
-	*slot = copy;
-}
-
 /* --- sending -----------------------------------------------------------------------------------
  */
 
@@ -182,10 +174,10 @@ static void end_turn(struct acp *a, const struct ending *e)
 
 	kt_acp_forget_parts(a);
 	kt_acp_forget_tools(a);
-	set_str(&a->text, NULL);
-	set_str(&a->from, NULL);
-	set_str(&a->agent, NULL);
-	set_str(&a->picking, NULL);
+	kt_str_set(&a->text, NULL);
+	kt_str_set(&a->from, NULL);
+	kt_str_set(&a->agent, NULL);
+	kt_str_set(&a->picking, NULL);
 	a->turn = a->prompted = a->interrupted = a->denied = false;
 	kt_emit_turn_end(&a->d, &result);
 }
@@ -282,12 +274,12 @@ static void session_open(struct acp *a, const cJSON *result, bool is_new)
 {
 	const char *id = is_new ? kt_json_str(result, "sessionId") : a->cfg.resume_id;
 
-	set_str(&a->session, id ? id : "");
+	kt_str_set(&a->session, id ? id : "");
 	a->session_is_new = is_new;
 	if (is_new && a->cost_before < 0)
 		a->cost_before = 0;
 	kt_acp_take_options(a, result);
-	set_str(&a->default_agent, kt_acp_current_agent(a));
+	kt_str_set(&a->default_agent, kt_acp_current_agent(a));
 	a->permission_set = false;
 	if (!a->told_ready) {
 		a->told_ready = true;
@@ -390,7 +382,7 @@ static bool set_permission(struct acp *a)
 	a->permission_set = true;
 	if (kt_acp_modes_are_agents(a)) {
 		/* Then it is the agent of every turn: set_agent(). */
-		set_str(&a->default_agent, mode);
+		kt_str_set(&a->default_agent, mode);
 		return false;
 	}
 	if (kt_str_eq(c.current, mode))
@@ -433,7 +425,7 @@ static bool set_agent(struct acp *a)
 		agent_not_found(a, want);
 		return true;
 	}
-	set_str(&a->picking, want);
+	kt_str_set(&a->picking, want);
 	send_choice(a, ACP_CALL_SET_AGENT, &c, want);
 	return true;
 }
@@ -548,10 +540,10 @@ static void acp_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	a->position = p->position;
 	a->steps = 0;
 	a->step_over = a->got_chunk = false;
-	set_str(&a->message_id, NULL);
-	set_str(&a->agent, p->agent);
-	set_str(&a->from, p->participant_name);
-	set_str(&a->text, p->text);
+	kt_str_set(&a->message_id, NULL);
+	kt_str_set(&a->agent, p->agent);
+	kt_str_set(&a->from, p->participant_name);
+	kt_str_set(&a->text, p->text);
 	advance(a);
 }
 
@@ -624,7 +616,7 @@ static void mode_set(struct acp *a)
 		cJSON_DeleteItemFromObjectCaseSensitive(a->modes, "currentModeId");
 		kt_assert(copy && cJSON_AddItemToObject(a->modes, "currentModeId", copy));
 	}
-	set_str(&a->picking, NULL);
+	kt_str_set(&a->picking, NULL);
 }
 
 static void call_answered(struct acp *a, enum acp_call call, const cJSON *result)

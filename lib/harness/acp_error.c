@@ -156,7 +156,7 @@ static char *inner_message(const char *text)
 
 	if (!inner)
 		inner = kt_json_str(doc, "message");
-	return inner ? kt_strdup(inner) : NULL;
+	return kt_strdup_opt(inner);
 }
 
 /* The sentence for people: gemini puts a JSON document into the message, codex a vague one. */

@@ -24,7 +24,7 @@ char *kt_acp_block_text(const cJSON *block)
 				kt_json_str_or(block, "name", kt_json_str(block, "uri"))),
 			kt_json_str(block, "uri"));
 	text = kt_json_str(kt_json_obj(block, "resource"), "text");
-	return !strcmp(type, "resource") && text ? kt_strdup(text) : NULL;
+	return !strcmp(type, "resource") ? kt_strdup_opt(text) : NULL;
 }
 
 /* A diff as text, for clients that show blocks only: the old lines, then the new ones. */

@@ -18,14 +18,6 @@
 
 #include <string.h>
 
-static void set_str(char **slot, const char *s)
-{
-	char *copy = s ? kt_strdup(s) : NULL;
-
-	free(*slot);
-	*slot = copy;
-}
-
 static bool same(const char *a, const char *b)
 {
 	return a && b ? !strcmp(a, b) : !a && !b;
@@ -38,7 +30,7 @@ void kt_acp_end_part(struct acp *a)
 {
 	a->part = NULL;
 	kt_buf_clear(&a->blank);
-	set_str(&a->blank_id, NULL);
+	kt_str_set(&a->blank_id, NULL);
 }
 
 void kt_acp_step(struct acp *a)
@@ -50,8 +42,8 @@ void kt_acp_step(struct acp *a)
 	kt_emit_step_start(&a->d, a->steps, "Model call", NULL);
 	a->step_over = false;
 	a->step_spoke = false;
-	set_str(&a->message_id, NULL);
-	set_str(&a->thought_id, NULL);
+	kt_str_set(&a->message_id, NULL);
+	kt_str_set(&a->thought_id, NULL);
 }
 
 static void part_free(struct acp_part *p)
@@ -112,7 +104,7 @@ static struct acp_part *begin_part(struct acp *a, bool reasoning, const char *me
 	struct acp_part *p = kt_calloc(1, sizeof(*p));
 
 	p->id = part_id(a, reasoning, message_id);
-	p->message_id = message_id ? kt_strdup(message_id) : NULL;
+	p->message_id = kt_strdup_opt(message_id);
 	p->reasoning = reasoning;
 	p->step = a->steps;
 	kt_buf_init(&p->text, KT_MAX_LINE_BYTES);
@@ -172,7 +164,7 @@ static bool keep_blank(struct acp *a, bool reasoning, const char *message_id, co
 	if (a->blank_reasoning != reasoning || !same(a->blank_id, message_id))
 		kt_buf_clear(&a->blank);
 	a->blank_reasoning = reasoning;
-	set_str(&a->blank_id, message_id);
+	kt_str_set(&a->blank_id, message_id);
 	kt_buf_adds(&a->blank, text);
 	return true;
 }
@@ -192,7 +184,7 @@ static void find_step(struct acp *a, bool reasoning, const char *id)
 	if (a->step_over || other)
 		kt_acp_step(a);
 	if (id && !kt_str_eq(id, reasoning ? a->thought_id : a->message_id))
-		set_str(reasoning ? &a->thought_id : &a->message_id, id);
+		kt_str_set(reasoning ? &a->thought_id : &a->message_id, id);
 	a->step_spoke = a->step_spoke || !reasoning;
 }
 

@@ -14,14 +14,6 @@
 /* A report that a request overtook is in the same pipe already. */
 #define EARLY_MS 1000
 
-static void set_str(char **slot, const char *s)
-{
-	char *copy = s ? kt_strdup(s) : NULL;
-
-	free(*slot);
-	*slot = copy;
-}
-
 /* --- tools -------------------------------------------------------------------------------------
  */
 
@@ -80,11 +72,11 @@ static bool learn(struct acp_tool *t, const cJSON *call)
 	const cJSON *locations = kt_json_arr(call, "locations");
 
 	if (kind)
-		set_str(&t->kind, kind);
+		kt_str_set(&t->kind, kind);
 	if (title)
-		set_str(&t->title, title);
+		kt_str_set(&t->title, title);
 	if (!is_empty(locations))
-		set_str(&t->path,
+		kt_str_set(&t->path,
 			cJSON_GetArraySize(locations) == 1 ? kt_json_str(locations->child, "path")
 							   : NULL);
 	learn_content(t, content);
@@ -121,7 +113,7 @@ static struct acp_tool *new_tool(struct acp *a, const cJSON *call)
 	}
 	t->id = kt_strdup(kt_json_str(call, "toolCallId"));
 	t->name = kt_strdup(name_of(a, call));
-	t->parent = parent ? kt_strdup(parent) : NULL;
+	t->parent = kt_strdup_opt(parent);
 	t->open = true;
 	kt_vec_push(&a->tools, t);
 	(void)learn(t, call);

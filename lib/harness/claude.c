@@ -96,7 +96,7 @@ static void send_agent(struct kt_claude *c, const char *agent)
 	kt_jw_obj_end(&w);
 	request_end(c, &w);
 	free(c->wanted_agent);
-	c->wanted_agent = agent ? kt_strdup(agent) : NULL;
+	c->wanted_agent = kt_strdup_opt(agent);
 }
 
 /* Off only when the sender says so; else as the harness does, or with the budget that is set. */
@@ -206,7 +206,7 @@ static void turn_reset(struct kt_claude *c)
 static void turn_finish(struct kt_claude *c, struct kt_turn_result *r, bool alive)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
-	KT_AUTOFREE char *message = r->error_message ? kt_strdup(r->error_message) : NULL;
+	KT_AUTOFREE char *message = kt_strdup_opt(r->error_message);
 
 	kt_claude_close_tools(c, "cancelled");
 	kt_claude_step_end(c);
@@ -575,7 +575,7 @@ static struct kt_driver *claude_open(
 	c->cfg = cfg;
 	c->state = CLAUDE_NEW;
 	c->thinking_sent = CLAUDE_THINKING_DEFAULT;
-	c->session = session ? kt_strdup(session) : NULL;
+	c->session = kt_strdup_opt(session);
 	return &c->d;
 }
 

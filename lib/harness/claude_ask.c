@@ -175,7 +175,7 @@ struct claude_ask *kt_claude_ask_add(struct kt_claude *c, const char *id, const 
 	struct claude_ask *a = kt_calloc(1, sizeof(*a));
 
 	a->id = kt_strdup(id);
-	a->tool_use_id = tool_use_id ? kt_strdup(tool_use_id) : NULL;
+	a->tool_use_id = kt_strdup_opt(tool_use_id);
 	a->input = json_text(input);
 	a->kind = kind;
 	kt_vec_push(&c->asks, a);

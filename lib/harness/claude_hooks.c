@@ -41,7 +41,7 @@ static void deny(struct kt_claude *c, const char *tool_use_id, const char *tool,
 {
 	struct denial *d = kt_calloc(1, sizeof(*d));
 
-	d->tool_use_id = tool_use_id ? kt_strdup(tool_use_id) : NULL;
+	d->tool_use_id = kt_strdup_opt(tool_use_id);
 	d->tool = kt_strdup(tool);
 	d->reason = kt_strdup(reason);
 	if (c->denials.len == DENIALS_MAX)

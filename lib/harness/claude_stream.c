@@ -224,7 +224,7 @@ static struct claude_tool *tool_add(
 
 	t->id = kt_strdup(id);
 	t->name = kt_strdup(name);
-	t->parent = parent ? kt_strdup(parent) : NULL;
+	t->parent = kt_strdup_opt(parent);
 	kt_vec_push(&c->tools, t);
 	return t;
 }

@@ -47,9 +47,9 @@ void kt_driver_config_copy(
 void kt_prompt_copy(const struct kt_prompt *from, struct kt_prompt *to)
 {
 	*to = *from;
-	to->text = from->text ? kt_strdup(from->text) : NULL;
-	to->agent = from->agent ? kt_strdup(from->agent) : NULL;
-	to->participant_name = from->participant_name ? kt_strdup(from->participant_name) : NULL;
+	to->text = kt_strdup_opt(from->text);
+	to->agent = kt_strdup_opt(from->agent);
+	to->participant_name = kt_strdup_opt(from->participant_name);
 }
 
 void kt_prompt_clear(struct kt_prompt *p)

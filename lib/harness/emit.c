@@ -278,7 +278,7 @@ void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, cons
 	struct held *h = kt_calloc(1, sizeof(*h));
 
 	h->part_id = kt_strdup(part_id);
-	h->parent = parent ? kt_strdup(parent) : NULL;
+	h->parent = kt_strdup_opt(parent);
 	h->reasoning = reasoning;
 	h->len = open;
 	memcpy(h->bytes, text + len - open, open);
@@ -505,7 +505,7 @@ void kt_emit_turn_end(struct kt_driver *d, const struct kt_turn_result *result)
 
 	while (d->held.len) {
 		const struct held *first = d->held.items[0];
-		KT_AUTOFREE char *parent = first->parent ? kt_strdup(first->parent) : NULL;
+		KT_AUTOFREE char *parent = kt_strdup_opt(first->parent);
 
 		end_parts(d, parent, NULL);
 	}

@@ -76,7 +76,7 @@ bool kt_gather_take(struct kt_gather *g, const struct kt_event_draft *ev, int64_
 		return false;
 	} else {
 		g->type = ev->type;
-		g->parent = ev->parent_tool_use_id ? kt_strdup(ev->parent_tool_use_id) : NULL;
+		g->parent = kt_strdup_opt(ev->parent_tool_use_id);
 		from = 0;
 	}
 	kt_buf_add(&g->data, ev->data + from, to - from);

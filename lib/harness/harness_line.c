@@ -60,8 +60,8 @@ void kt_harness_hold_answer(struct kt_harness *h, const char *ask_id, enum kt_de
 	struct held_answer *held = kt_calloc(1, sizeof(*held));
 
 	held->ask_id = kt_strdup(ask_id);
-	held->answers = answers ? kt_strdup(answers) : NULL;
-	held->note = note ? kt_strdup(note) : NULL;
+	held->answers = kt_strdup_opt(answers);
+	held->note = kt_strdup_opt(note);
 	held->decision = decision;
 	kt_vec_push(&h->answers, held);
 }

@@ -124,7 +124,7 @@ void kt_pool_set(
 {
 	empty(p);
 	free(p->program);
-	p->program = program ? kt_strdup(program) : NULL;
+	p->program = kt_strdup_opt(program);
 	p->app = app;
 	p->fingerprint = fingerprint;
 	p->deaths = 0;

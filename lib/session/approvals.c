@@ -403,7 +403,7 @@ void kt_approvals_load(struct kt_session *s, const cJSON *doc)
 		a->key = kt_strdup(key);
 		a->tool = kt_strdup(kt_json_str_or(it, "tool", ""));
 		a->words = kt_strdup(kt_json_str_or(it, "words", ""));
-		a->by = by ? kt_strdup(by) : NULL;
+		a->by = kt_strdup_opt(by);
 		a->at_us = kt_json_int(it, "at_us", 0);
 		kt_vec_push(&s->approvals, a);
 	}

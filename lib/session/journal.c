@@ -273,11 +273,6 @@ void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s)
 	line_end(reg, from, kt_copy_has(reg, s));
 }
 
-static char *dup_or_null(const char *s)
-{
-	return s ? kt_strdup(s) : NULL;
-}
-
 static void load_lists(struct kt_session *s, const cJSON *doc)
 {
 	const cJSON *it;
@@ -339,12 +334,12 @@ static void load_session(struct kt_sessions *reg, const char *id, const cJSON *d
 	kt_json_add(&meta, kt_json_obj(doc, "metadata"));
 	free(s->metadata);
 	s->metadata = kt_strdup(kt_json_obj(doc, "metadata") ? meta.ptr : "{}");
-	s->title = dup_or_null(kt_json_str(doc, "title"));
+	s->title = kt_strdup_opt(kt_json_str(doc, "title"));
 	free(s->current_agent);
 	s->current_agent = kt_strdup(kt_json_str_or(doc, "current_agent", "default"));
-	s->parent_id = dup_or_null(kt_json_str(doc, "parent_id"));
-	s->permission_mode = dup_or_null(kt_json_str(doc, "permission_mode"));
-	s->harness_session = dup_or_null(kt_json_str(doc, "harness_session"));
+	s->parent_id = kt_strdup_opt(kt_json_str(doc, "parent_id"));
+	s->permission_mode = kt_strdup_opt(kt_json_str(doc, "permission_mode"));
+	s->harness_session = kt_strdup_opt(kt_json_str(doc, "harness_session"));
 	s->prompted = kt_json_bool(doc, "prompted", false);
 	s->created_us = kt_json_int(doc, "created_us", 0);
 	s->updated_us = kt_json_int(doc, "updated_us", 0);

@@ -203,8 +203,8 @@ enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_
 		kt_pin_set(s, kt_pin_get(reg, n->target));
 	free(s->metadata);
 	s->metadata = new_metadata(reg, n->metadata);
-	s->parent_id = n->parent_id ? kt_strdup(n->parent_id) : NULL;
-	s->permission_mode = n->permission_mode ? kt_strdup(n->permission_mode) : NULL;
+	s->parent_id = kt_strdup_opt(n->parent_id);
+	s->permission_mode = kt_strdup_opt(n->permission_mode);
 	free(s->current_agent);
 	s->current_agent = kt_strdup(app->default_agent);
 	s->created_us = kt_time_us();
@@ -454,11 +454,6 @@ static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *c
 	}
 }
 
-static char *dup_or_null(const char *text)
-{
-	return text ? kt_strdup(text) : NULL;
-}
-
 static struct kt_sessions *new_registry(const struct kt_sessions_config *cfg)
 {
 	struct kt_sessions *reg = kt_calloc(1, sizeof(*reg));
@@ -468,13 +463,13 @@ static struct kt_sessions *new_registry(const struct kt_sessions_config *cfg)
 	reg->lock_fd = -1;
 	reg->loop = cfg->loop;
 	reg->control = cfg->control;
-	reg->dir = dup_or_null(cfg->dir);
+	reg->dir = kt_strdup_opt(cfg->dir);
 	reg->data_dir = kt_strdup(cfg->data_dir);
-	reg->user = dup_or_null(cfg->user);
-	reg->harness_name = dup_or_null(
+	reg->user = kt_strdup_opt(cfg->user);
+	reg->harness_name = kt_strdup_opt(
 		cfg->control && cfg->offline ? "rehearsal" : cfg->app.harness);
-	reg->config_path = dup_or_null(cfg->app.config);
-	reg->harness_program = dup_or_null(cfg->harness_program);
+	reg->config_path = kt_strdup_opt(cfg->app.config);
+	reg->harness_program = kt_strdup_opt(cfg->harness_program);
 	reg->app_opts.harness = reg->harness_name;
 	reg->app_opts.config = reg->config_path;
 	reg->app_opts.hosted = cfg->control != NULL;

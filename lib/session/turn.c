@@ -347,11 +347,11 @@ static struct kt_turn *turn_new(const struct kt_message *m)
 	kt_rand_id("turn_", t->id);
 	kt_rand_id("msg_", t->message_id);
 	t->text = kt_strdup(m->text);
-	t->agent = m->agent ? kt_strdup(m->agent) : NULL;
-	t->participant_name = m->participant_name ? kt_strdup(m->participant_name) : NULL;
-	t->participant_type = m->participant_type ? kt_strdup(m->participant_type) : NULL;
-	t->from_who = m->from.who ? kt_strdup(m->from.who) : NULL;
-	t->from_address = m->from.address ? kt_strdup(m->from.address) : NULL;
+	t->agent = kt_strdup_opt(m->agent);
+	t->participant_name = kt_strdup_opt(m->participant_name);
+	t->participant_type = kt_strdup_opt(m->participant_type);
+	t->from_who = kt_strdup_opt(m->from.who);
+	t->from_address = kt_strdup_opt(m->from.address);
 	t->thinking = m->thinking;
 	t->no_thinking = m->no_thinking;
 	return t;
