@@ -25,6 +25,14 @@ void kt_free_env(char **env)
 	free(env);
 }
 
+/* Values that the project bound are secrets as a rule. */
+static void wipe_env(char **env)
+{
+	for (size_t i = 0; env && env[i]; i++)
+		explicit_bzero(env[i], strlen(env[i]));
+	kt_free_env(env);
+}
+
 void kt_app_unref(struct kt_app_ref *ref)
 {
 	if (!ref || --ref->refs)
@@ -32,22 +40,20 @@ void kt_app_unref(struct kt_app_ref *ref)
 	if (ref->control)
 		kt_control_release_close(ref->control, ref->hold);
 	kt_app_free(ref->app);
-	/* Values that the project bound are secrets as a rule. */
-	for (size_t i = 0; ref->env && ref->env[i]; i++)
-		explicit_bzero(ref->env[i], strlen(ref->env[i]));
-	kt_free_env(ref->env);
+	wipe_env(ref->env);
 	free(ref->dir);
 	free(ref);
 }
 
-static void find_program(struct kt_sessions *reg, struct kt_app_ref *ref)
+/* Of the harness: the one that is given, or what the application's folder and PATH have. */
+static void find_program(const char *given, struct kt_app_ref *ref)
 {
 	struct kt_err err = KT_ERR_INIT;
 
 	if (ref->app->harness == KT_HARNESS_REHEARSAL)
 		return;
-	if (reg->harness_program) {
-		kt_str_copy(ref->program.path, sizeof(ref->program.path), reg->harness_program);
+	if (given) {
+		kt_str_copy(ref->program.path, sizeof(ref->program.path), given);
 		return;
 	}
 	if (kt_app_program(ref->app, &ref->program, &err) == KT_OK)
@@ -90,7 +96,7 @@ enum kt_code kt_app_load_local(struct kt_sessions *reg, struct kt_err *err)
 	ref->refs = 1;
 	ref->app = app;
 	ref->fingerprint = kt_app_fingerprint(reg->dir);
-	find_program(reg, ref);
+	find_program(reg->harness_program, ref);
 	bind_env(reg, app);
 	if (reg->pool)
 		kt_pool_set(reg->pool, ref->problem[0] ? NULL : ref->app,
@@ -138,13 +144,24 @@ const char *kt_sessions_problem(const struct kt_sessions *reg)
 
 /* --- of releases ------------------------------------------------------------------------- */
 
-/* A release on its way; all who want it meanwhile wait for the same opening. */
+/*
+ * A release on its way; all who want it meanwhile wait for the same opening. The control plane lays
+ * its files out, then a thread reads them: as many as the limits of a release allow.
+ */
 struct opening {
 	struct kt_sessions *reg; /* NULL when that is gone */
 	struct kt_control *control;
 	struct kt_target target;
 	char key[KT_RELEASE_KEY_MAX];
 	struct kt_vec waiters; /* struct waiter */
+	struct kt_job job;
+	struct kt_app_ref *ref; /* what the thread makes; none but it looks meanwhile */
+	char *harness, *config, *program; /* as the server's; the thread's own */
+	char **env; /* what the project bound */
+	uint64_t hold;
+	bool held; /* `hold` has to be given back */
+	enum kt_code rc;
+	struct kt_err err;
 };
 
 /* Somebody from outside, or a session whose turn begins then. */
@@ -165,14 +182,25 @@ static bool same_env(char *const *a, char *const *b)
 	return !a[i] && !b[i];
 }
 
+static char **copy_env(char *const *env)
+{
+	size_t n = 0;
+
+	while (env && env[n])
+		n++;
+	char **copy = kt_calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; i < n; i++)
+		copy[i] = kt_strdup(env[i]);
+	return copy;
+}
+
 /* Of the application's own .env what it declares, then what the project's configuration binds, then
  * what tells the harness where it is. */
-static char **release_env(
-	const struct kt_app *app, const struct kt_opened *opened, const struct kt_target *t)
+static char **release_env(const struct kt_app *app, char *const *bound, const struct kt_target *t)
 {
 	size_t n_bound = 0, n = 0;
 
-	for (char *const *e = opened->env; e && *e; e++)
+	while (bound[n_bound])
 		n_bound++;
 	char **env = kt_calloc(app->n_env + n_bound + 3, sizeof(*env));
 	for (size_t i = 0; i < app->n_env; i++) {
@@ -180,74 +208,122 @@ static char **release_env(
 			env[n++] = kt_asprintf("%s=%s", app->env[i].name, app->env[i].value);
 	}
 	for (size_t i = 0; i < n_bound; i++)
-		env[n++] = kt_strdup(opened->env[i]);
+		env[n++] = kt_strdup(bound[i]);
 	env[n++] = kt_asprintf("KARTA_ENVIRONMENT=%s", t->preview ? "preview" : "production");
 	if (!t->folder)
 		env[n++] = kt_asprintf("KARTA_RELEASE=v%lld", (long long)t->version);
 	return env;
 }
 
-static enum kt_code load_release(
-	struct opening *o, const struct kt_opened *opened, struct kt_err *err)
+static void run_load(struct kt_job *job)
+{
+	struct opening *o = kt_container_of(job, struct opening, job);
+	struct kt_app_ref *ref = o->ref;
+	const struct kt_app_options opts = {
+		.harness = o->harness, .config = o->config, .hosted = true
+	};
+
+	ref->fingerprint = ref->folder ? kt_app_fingerprint(ref->dir) : 0;
+	o->rc = kt_app_load(ref->dir, &opts, &ref->app, &o->err);
+	if (o->rc == KT_OK)
+		find_program(o->program, ref);
+}
+
+/* What was loaded takes the place of what was there, unless that is the same. */
+static void take_loaded(struct opening *o)
 {
 	struct kt_sessions *reg = o->reg;
-	struct kt_app_ref *old = kt_map_get(&reg->apps, o->key);
-	uint64_t fingerprint = opened->folder ? kt_app_fingerprint(opened->dir) : 0;
-	struct kt_app_ref *ref;
-	struct kt_app *app;
-	enum kt_code rc = kt_app_load(opened->dir, &reg->app_opts, &app, err);
+	struct kt_app_ref *old = kt_map_get(&reg->apps, o->key), *ref = o->ref;
+	int64_t now = kt_loop_now_ms(reg->loop);
 
-	if (rc != KT_OK)
-		return rc;
-	char **env = release_env(app, opened, &o->target);
-	if (old && old->fingerprint == fingerprint && same_env(old->env, env) && !old->problem[0]) {
-		old->checked_ms = old->used_ms = kt_loop_now_ms(reg->loop);
-		kt_app_free(app);
-		kt_free_env(env);
-		kt_control_release_close(o->control, opened->hold);
-		return KT_OK;
+	ref->env = release_env(ref->app, o->env, &o->target);
+	if (old && old->fingerprint == ref->fingerprint && same_env(old->env, ref->env) &&
+		!old->problem[0]) {
+		old->checked_ms = old->used_ms = now;
+		return;
 	}
-	ref = kt_calloc(1, sizeof(*ref));
-	ref->refs = 1;
-	ref->app = app;
-	ref->env = env;
-	ref->fingerprint = fingerprint;
 	ref->control = o->control;
-	ref->hold = opened->hold;
-	ref->dir = kt_strdup(opened->dir);
-	ref->folder = opened->folder;
-	ref->checked_ms = ref->used_ms = kt_loop_now_ms(reg->loop);
-	find_program(reg, ref);
-	kt_app_unref(kt_map_set(&reg->apps, o->key, ref));
-	return KT_OK;
+	ref->hold = o->hold;
+	o->held = false;
+	ref->checked_ms = ref->used_ms = now;
+	kt_app_unref(kt_map_set(&reg->apps, o->key, KT_STEAL(o->ref)));
+}
+
+static void free_opening(struct opening *o)
+{
+	if (o->held)
+		kt_control_release_close(o->control, o->hold);
+	kt_app_unref(o->ref);
+	wipe_env(o->env);
+	free(o->harness);
+	free(o->config);
+	free(o->program);
+	free(o);
+}
+
+/* Tell all who wait. FREES o. */
+static void opening_ends(struct opening *o, enum kt_code rc, const struct kt_err *err)
+{
+	if (o->reg)
+		(void)kt_map_del(&o->reg->openings, o->key);
+	for (size_t i = 0; i < o->waiters.len; i++) {
+		struct waiter *w = o->waiters.items[i];
+
+		if (o->reg && w->fn)
+			w->fn(w->arg, rc, err);
+		else if (o->reg)
+			kt_session_prepared(kt_session_get(o->reg, w->session_id), rc, err);
+		free(w);
+	}
+	kt_vec_release(&o->waiters);
+	free_opening(o);
+}
+
+static void on_loaded(struct kt_job *job)
+{
+	struct opening *o = kt_container_of(job, struct opening, job);
+
+	kt_job_end(job);
+	if (o->reg && o->rc == KT_OK)
+		take_loaded(o);
+	opening_ends(o, o->rc, &o->err);
+}
+
+/* The control plane may be gone before the thread is done. */
+static void load_orphaned(struct kt_job *job)
+{
+	struct opening *o = kt_container_of(job, struct opening, job);
+
+	kt_control_release_close(o->control, o->hold);
+	o->held = false;
 }
 
 static void on_opened(
 	void *arg, enum kt_code rc, const struct kt_opened *opened, const struct kt_err *why)
 {
 	struct opening *o = arg;
-	struct kt_err err = why ? *why : no_error;
+	struct kt_sessions *reg = o->reg;
 
-	if (o->reg)
-		(void)kt_map_del(&o->reg->openings, o->key);
-	if (rc == KT_OK && !o->reg)
-		kt_control_release_close(o->control, opened->hold);
-	if (rc == KT_OK && o->reg) {
-		rc = load_release(o, opened, &err);
-		if (rc != KT_OK)
-			kt_control_release_close(o->control, opened->hold);
+	if (rc == KT_OK) {
+		o->hold = opened->hold;
+		o->held = true;
 	}
-	for (size_t i = 0; i < o->waiters.len; i++) {
-		struct waiter *w = o->waiters.items[i];
-
-		if (o->reg && w->fn)
-			w->fn(w->arg, rc, &err);
-		else if (o->reg)
-			kt_session_prepared(kt_session_get(o->reg, w->session_id), rc, &err);
-		free(w);
+	if (rc != KT_OK || !reg) {
+		opening_ends(o, rc, why ? why : &no_error);
+		return;
 	}
-	kt_vec_release(&o->waiters);
-	free(o);
+	o->ref = kt_calloc(1, sizeof(*o->ref));
+	o->ref->refs = 1;
+	o->ref->dir = kt_strdup(opened->dir);
+	o->ref->folder = opened->folder;
+	o->env = copy_env(opened->env);
+	o->harness = kt_strdup_opt(reg->harness_name);
+	o->config = kt_strdup_opt(reg->config_path);
+	o->program = kt_strdup_opt(reg->harness_program);
+	o->job.run = run_load;
+	o->job.done = on_loaded;
+	o->job.orphaned = load_orphaned;
+	kt_job_start(reg, KT_WORK_LONG, o->target.org_id, &o->job);
 }
 
 static struct kt_app_ref *find_ref(struct kt_sessions *reg, const struct kt_target *t, bool fresh)

@@ -146,6 +146,23 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static void stop_loop(void *arg)
+{
+	*(bool *)arg = true;
+	kt_loop_stop(the_loop);
+}
+
+static void run_ms(int64_t ms)
+{
+	bool over = false;
+	struct kt_timer *t = kt_timer_new(the_loop, stop_loop, &over);
+
+	kt_timer_start(t, ms, 0);
+	while (!over)
+		kt_loop_run(the_loop);
+	kt_timer_free(t);
+}
+
 static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	*(int *)arg = rc == KT_OK ? 1 : -(int)err->code;
@@ -153,10 +170,11 @@ static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 
 static int prepare(struct world *w, const struct kt_target *t)
 {
-	static int done; /* the answer may come later */
+	int done = 0;
 
-	done = 0;
 	kt_sessions_prepare(w->reg, t, prepared, &done);
+	while (!done)
+		run_ms(1);
 	return done;
 }
 
@@ -214,23 +232,6 @@ static void events(struct kt_session *s, struct kt_buf *b)
 	kt_buf_clear(b);
 	assert_int_equal(kt_session_log(s, &log, NULL), KT_OK);
 	assert_int_equal(kt_evlog_read(log, 0, 1000, 1 << 20, b, &n, &last, NULL), KT_OK);
-}
-
-static void stop_loop(void *arg)
-{
-	*(bool *)arg = true;
-	kt_loop_stop(the_loop);
-}
-
-static void run_ms(int64_t ms)
-{
-	bool over = false;
-	struct kt_timer *t = kt_timer_new(the_loop, stop_loop, &over);
-
-	kt_timer_start(t, ms, 0);
-	while (!over)
-		kt_loop_run(the_loop);
-	kt_timer_free(t);
 }
 
 static void on_synced(void *arg, enum kt_code rc, const struct kt_err *err)

@@ -97,7 +97,7 @@ static void test_opening_is_shared(void **state)
 	struct world *w = *state;
 	struct kt_target t = target("shop", "rel_1", 1), p = t;
 	const struct kt_message m = { .text = "hi" };
-	int done[3] = { 0 };
+	int done[4] = { 0 };
 	struct kt_session *a, *b;
 	struct kt_sent sent;
 	char id[KT_ID_MAX];
@@ -126,21 +126,31 @@ static void test_opening_is_shared(void **state)
 	run_ms(5);
 	assert_int_equal(w->ended, 1);
 	fake_answer();
-	assert_int_equal(done[0] + done[1] + done[2], 3);
+	while (done[0] + done[1] + done[2] < 3)
+		run_ms(1);
 	while (w->ended < 2)
 		kt_loop_run(the_loop);
 	kt_watch_remove(&w->watch);
 	assert_int_equal(a->turns, 2);
 	/* A preview of the same release is another: its harness is told so. */
 	p.preview = true;
-	assert_int_equal(prepare(w, &p), 0);
+	kt_sessions_prepare(w->reg, &p, prepared, &done[3]);
+	assert_int_equal(done[3], 0);
 	fake_answer();
 	assert_int_equal(prepare(w, &p), 1);
+	assert_int_equal(done[3], 1);
 	/* One more is on its way when the server ends. */
 	t = target("shop", "rel_2", 2);
 	kt_sessions_prepare(w->reg, &t, prepared, &done[0]);
 	kt_sessions_free(w->reg);
 	fake_answer();
+	assert_int_equal(fake.holds, 0);
+	open_registry(w);
+	/* And one is being read by a thread. */
+	fake.later = false;
+	kt_sessions_prepare(w->reg, &t, prepared, &done[0]);
+	assert_int_equal(fake.holds, 1);
+	kt_sessions_free(w->reg);
 	assert_int_equal(fake.holds, 0);
 	open_registry(w);
 }

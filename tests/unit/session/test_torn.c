@@ -176,6 +176,8 @@ static struct kt_session *create(struct world *w)
 	int done = 0;
 
 	kt_sessions_prepare(w->reg, &t, on_done, &done);
+	while (!done)
+		kt_loop_run(the_loop);
 	assert_int_equal(done, 1);
 	assert_int_equal(kt_session_create(w->reg, &n, &s, NULL), KT_OK);
 	memcpy(f->session, s->id, sizeof(f->session));
