@@ -185,19 +185,18 @@ static void ask(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2); /* the input has its own limit */
 
-	bool shown = s->asking;
-
-	if (!shown && s->question->step == 0)
+	if (!s->asking && s->question->step == 0)
 		kt_question_show(&b, &s->ctx->errt, s->question);
+	/* What was typed before the question was seen does not answer it; what comes after the
+	 * prompt does. */
+	if (!s->asking) {
+		(void)tcflush(STDIN_FILENO, TCIFLUSH);
+		kt_buf_clear(&s->typed);
+	}
 	kt_question_show_step(&b, &s->ctx->errt, s->question);
 	kt_buf_adds(&b, kt_question_prompt(s->question));
 	kt_side(b.ptr, b.len);
 	s->asking = true;
-	/* What was typed before the question was seen does not answer it. */
-	if (shown)
-		return;
-	(void)tcflush(STDIN_FILENO, TCIFLUSH);
-	kt_buf_clear(&s->typed);
 }
 
 /* Give the answer to the server. One that came from elsewhere meanwhile is as good. */
