@@ -89,7 +89,8 @@ def start_time(pid):
 class Server:
     """`karta serve` on a data folder. start() may be called again after kill()."""
 
-    def __init__(self, data, key_file, log, env=None):
+    def __init__(self, data, key_file, log, env=None, offline=True):
+        self.how = ["--offline"] if offline else []
         self.data, self.key_file, self.log = data, key_file, log
         self.env = {"PATH": os.environ["PATH"], "HOME": os.path.dirname(log), "TMPDIR": "/tmp",
                     "XDG_CONFIG_HOME": os.path.dirname(log) + "/config", **(env or {})}
@@ -100,7 +101,7 @@ class Server:
 
     def spawn(self, prefix=()):
         """The process, which is not ready yet. prefix: a program that becomes it."""
-        args = [*prefix, KARTA, "serve", "--offline", "--data", self.data,
+        args = [*prefix, KARTA, "serve", *self.how, "--data", self.data,
                 "--key-file", self.key_file]
         self.port = free_port()
         with open(self.log, "ab") as log:

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What a harness that floods does to another project's sessions, as TAP.
+
+usage: tests/standing/neighbours.py [--turns N]   (KARTA_STANDING names the program, a release build)
+
+Two servers on this machine. On the first, one project's harness writes lines of 60 MB, a hundred
+thousand small pieces, or megabyte after megabyte; meanwhile turns of another project's session are
+timed there, in turn with such of a session on the second server, which has the same machine and no
+such neighbour. The 99th percentile of the first is under twice that of the second (times the measured
+slowness, and beside what one tick may take).
+"""
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(HERE, "..", "crash"))
+os.environ["KARTA_CRASH"] = os.environ.get("KARTA_STANDING") or os.path.join(
+    HERE, "..", "..", "build", "release", "karta")
+import ledger as L  # noqa: E402
+
+AGENT = os.path.join(HERE, "..", "lib", "fake-agent.mjs")
+NODE = shutil.which("node")
+FLOODS = {
+    "lines of 60 MB": "[[result:60000000]]",
+    "a hundred thousand pieces of one letter": "[[tiny:100000]]",
+    "a hundred megabytes of text": "[[flood:100]]",
+}
+TICK_S = 0.010  # what one tick may take, and what the other server's may not have had
+
+
+class Side:
+    """A server with a session of the project that is measured."""
+
+    def __init__(self, home, name):
+        self.server = L.Server(f"{home}/{name}", f"{home}/{name}.key", f"{home}/{name}.log",
+                               offline=False)
+        self.server.start()
+        self.quiet = self.session("quiet")
+        self.turn(self.quiet, "[[text:hello]]")
+
+    def session(self, slug):
+        files = {"AGENTS.md": (0o644, b"A test.\n"),
+                 "karta.toml": (0o644, f'name = "{slug}"\n[harness]\ntype = "acp"\ncommand = '
+                                       f'["{NODE}", "{AGENT}"]\n'.encode())}
+        status, doc, _ = self.server.call("PUT", f"/agent_projects/{slug}/releases", L.archive(files),
+                                          {"Content-Type": "application/gzip"})
+        if status not in (200, 201):
+            raise L.Failure(f"no release: {status} {doc}")
+        return self.make(slug)
+
+    def make(self, slug):
+        status, doc, _ = self.server.call("POST", f"/v1/projects/{slug}/sessions", {})
+        if status != 201:
+            raise L.Failure(f"no session: {status} {doc}")
+        return f"/v1/projects/{slug}/sessions/{doc['id']}"
+
+    def turn(self, session, text):
+        """Seconds that it took."""
+        began = time.monotonic()
+        status, doc, _ = self.server.call("POST", session + "/messages", {"text": text})
+        if status != 200 or doc.get("stop_reason") != "end_turn":
+            raise L.Failure(f"a turn: {status} {json.dumps(doc)[:300]}")
+        return time.monotonic() - began
+
+
+def percentile(values, p):
+    return sorted(values)[min(len(values) - 1, int(len(values) * p))]
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--turns", type=int, default=500 if os.environ.get("KARTA_TEST_LONG") == "1" else 100)
+    args = p.parse_args()
+    home = tempfile.mkdtemp(prefix="karta-standing-")
+    sides = []
+    bad = 0
+    try:
+        sides = [Side(home, "busy"), Side(home, "idle")]
+        sides[0].session("loud")
+        alone = [side.turn(side.quiet, "[[text:hi]]") for _ in range(args.turns) for side in sides]
+        print(f"# nobody else: p50 {percentile(alone, .5) * 1000:.1f} ms, "
+              f"p99 {percentile(alone, .99) * 1000:.1f} ms", flush=True)
+        for n, (name, text) in enumerate(FLOODS.items(), 1):
+            over, rounds, wrong = threading.Event(), [0], []
+
+            def flood():
+                try:
+                    while not over.is_set():
+                        loud = sides[0].make("loud")
+                        sides[0].turn(loud, text)
+                        sides[0].server.call("DELETE", loud)
+                        rounds[0] += 1
+                except (L.Failure, L.Unusable) as e:
+                    wrong.append(str(e))
+            thread = threading.Thread(target=flood)
+            thread.start()
+            took = [[], []]
+            while len(took[0]) < args.turns or (not rounds[0] and not wrong):
+                for side, mine in zip(sides, took):
+                    mine.append(side.turn(side.quiet, "[[text:hi]]"))
+            over.set()
+            thread.join()
+            busy, idle = (percentile(t, .99) for t in took)
+            ok = not wrong and busy <= 2 * idle + TICK_S * L.SLOW
+            bad += not ok
+            print(f"{'ok' if ok else 'not ok'} {n} - {name}: p99 of another's {len(took[0])} turns "
+                  f"{busy * 1000:.1f} ms, on a server beside it {idle * 1000:.1f} ms; p50 "
+                  f"{percentile(took[0], .5) * 1000:.1f} and {percentile(took[1], .5) * 1000:.1f}, "
+                  f"{rounds[0]} floods {wrong or ''}", flush=True)
+    finally:
+        for side in sides:
+            side.server.stop()
+        shutil.rmtree(home, ignore_errors=True)
+    print(f"1..{len(FLOODS)}")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
