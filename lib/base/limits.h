@@ -74,7 +74,7 @@
 #define KT_TURN_FIRST_EVENT_MS 120000 /* prompt until the first event */
 #define KT_TURN_SILENCE_MS 600000 /* between events, but not while an approval or tool is open */
 #define KT_TURN_CANCEL_MS 5000 /* interrupt until the turn's end, then the process is killed */
-#define KT_MAX_REFS 10000 /* branches and pull requests of a project; their list has some MB */
+#define KT_MAX_REFS 10000 /* branches of a project; their list has some MB */
 #define KT_MAX_DELIVERIES 1000 /* of webhooks whose digest is remembered, per project */
 #define KT_MAX_HEARD 1000 /* pull requests whose newest event is remembered, per project */
 #define KT_MEND_MS 5000 /* a disk that failed or was full is tried again after that at most */

@@ -351,7 +351,7 @@ enum kt_code kt_op_idem_begin(
 	if (rc != KT_ECONFLICT) {
 		if (err)
 			*err = first;
-		return rc;
+		return rc == KT_ELIMIT ? kt_op_code(op, rc, 429, "limit_reached") : rc;
 	}
 	if (!kt_str_eq(seen.fingerprint, row.fingerprint))
 		return kt_op_code(op,

@@ -616,6 +616,24 @@ test('a slow GitHub: pushes go live in their order, and nothing else waits for i
   assert.equal(await s.server.stop(), 0, s.server.err);
 });
 
+test('a project has its most branches: a push of another one is not built, and the log says why', async (t) => {
+  const s = await start(t);
+  execFileSync('python3', ['-c', `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=30)
+db.execute("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+    INSERT INTO refs (org_id, project_id, name, commit_sha) SELECT p.org_id, p.id, 'refs/heads/b' || i, '${ZERO}' FROM n, projects p""")
+db.commit()
+`, path.join(s.server.data, 'karta.db')]);
+  await accepted(s.server, 'push', pushed(s.repo.head));
+  assert.deepEqual((await s.release(s.repo.head, 'failed')).error, { code: 'too_many_refs', message: 'the project has 10000 branches already (fixed); delete some' });
+  await s.said(/10000 branches already/);
+  assert.equal((await s.c.call('DELETE', `${P}/refs`, ['bot'], { query: '?name=refs/heads/b1' })).status, 204);
+  const sha = s.repo.commit('more');
+  await accepted(s.server, 'push', pushed(sha));
+  await s.release(sha, 'active');
+});
+
 test('a GitHub that says nothing any more is given up', async () => {
   const { s, silent, began } = await silence;
   const line = await s.said(new RegExp(`${silent} was not deployed`));

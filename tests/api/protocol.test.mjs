@@ -296,6 +296,31 @@ test('Idempotency-Key on create and send', async (t) => {
   assert.equal((await call(karta, 'POST', route, { text: 'x' }, key('k'.repeat(256)))).status, 400);
 });
 
+test('a queued answer with an Idempotency-Key is one turn, whoever waits for it', async (t) => {
+  const karta = await setUp(t);
+  const id = await newSession(karta);
+  const route = `/v1/sessions/${id}/messages`;
+  const key = { 'idempotency-key': 'queued' };
+  const body = { text: '[[text:second]]' };
+  const held = gate(t);
+  await call(karta, 'POST', route, { text: `[[until:${held.file}]]` }, { prefer: 'respond-async' });
+  // One of them waits for the turn, the others hear that it runs, and nothing is sent twice.
+  const crowd = Array.from({ length: 4 }, () => call(karta, 'POST', route, body, key));
+  const refused = [];
+  crowd.forEach((c) => c.then((r) => { if (r.status !== 200) refused.push(r); }));
+  await eventually(() => refused.length === 3, 'three are told');
+  for (const r of refused) assert.deepEqual([r.status, r.body.code], [409, 'idempotent_request_running'], JSON.stringify(r.body));
+  held.open();
+  const answers = (await Promise.all(crowd)).filter((r) => r.status === 200);
+  assert.equal(answers.length, 1);
+  assert.equal(answers[0].body.text, 'second');
+  const again = await call(karta, 'POST', route, body, key);
+  assert.deepEqual(again.body, answers[0].body);
+  const accepted = await call(karta, 'POST', route, body, { ...key, prefer: 'respond-async' });
+  assert.equal(accepted.body.turn_id, answers[0].body.turn_id, JSON.stringify(accepted.body).slice(0, 300));
+  assert.equal((await call(karta, 'GET', `/v1/sessions/${id}`)).body.turns, 2);
+});
+
 test('errors: problem details with the older members, right status', async (t) => {
   const karta = await setUp(t);
   const id = await newSession(karta);

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -228,6 +229,46 @@ static void test_connected_address(void **state)
 	(void)close(fd);
 }
 
+/* --- a name that leads elsewhere each time it is asked for ---------------------------------------- */
+
+static int asked_for; /* REBINDS */
+
+#define REBINDS "rebinds.example"
+
+/* In front of the C library's own, for libcurl too: first a public address, then this machine. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
+	const struct addrinfo *hints, struct addrinfo **res)
+{
+	static int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (!next)
+		*(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (node && strcmp(node, REBINDS) == 0 && !(hints && hints->ai_flags & AI_NUMERICHOST))
+		node = asked_for++ ? "127.0.0.1" : "93.184.216.34";
+	return next(node, service, hints, res);
+}
+
+/* What was public when somebody looked is judged again by where the connection goes. */
+static void test_rebinding(void **state)
+{
+	struct kt_err err = KT_ERR_INIT;
+	struct addrinfo *found = NULL;
+	int port, fd = listener(&port);
+
+	(void)state;
+	assert_int_equal(url(none, "http://" REBINDS "/"), KT_OK);
+	assert_int_equal(getaddrinfo(REBINDS, NULL, NULL, &found), 0);
+	assert_true(kt_reach_address(none, found->ai_addr));
+	freeaddrinfo(found);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(none, REBINDS, port, &err), KT_EDENIED);
+		assert_non_null(strstr(err.msg, "leads to this machine"));
+	}
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_true(asked_for >= 2); /* libcurl looked at this name, behind ours */
+	(void)close(fd);
+}
+
 /* Through a proxy: it is connected to, wherever it is; what the URL says is refused all the same. */
 static void test_proxy(void **state)
 {
@@ -269,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_connected_address),
+		cmocka_unit_test(test_rebinding),
 		cmocka_unit_test(test_proxy),
 	};
 
