@@ -164,13 +164,16 @@ static void add_asker(struct kt_buf *b, const cJSON *data)
 	const cJSON *by = kt_json_obj(data, "asked_by"), *from = kt_json_obj(by, "message_from");
 	const char *agent = kt_json_str(by, "agent"), *key = kt_json_str(from, "key");
 	const char *address = kt_json_str(from, "address");
+	const char *name = kt_json_str(by, "sub_agent_name");
 
 	if (!agent)
 		return;
-	kt_buf_adds(b,
-		kt_json_bool(by, "sub_agent", false) ? "  asked by a sub-agent of: "
-						     : "  asked by: ");
+	kt_buf_adds(b, "  asked by: ");
 	kt_clean_add(b, agent, strlen(agent), true);
+	if (kt_json_bool(by, "sub_agent", false))
+		kt_buf_adds(b, name ? ", its sub-agent " : ", a sub-agent of it");
+	if (name)
+		kt_clean_add(b, name, strlen(name), true);
 	if (key || address)
 		kt_buf_adds(b, ", for a message from ");
 	if (key)

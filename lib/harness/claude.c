@@ -641,8 +641,6 @@ static bool claude_exits_on_eof(const struct kt_driver *d)
 static void claude_close(struct kt_driver *d)
 {
 	struct kt_claude *c = claude_of(d);
-	const char *key;
-	void *value;
 
 	kt_emit_release(d);
 	turn_reset(c);
@@ -651,9 +649,7 @@ static void claude_close(struct kt_driver *d)
 	kt_vec_release(&c->asks);
 	kt_claude_forget_tools(c);
 	kt_claude_places_clear(c);
-	for (size_t pos = 0; kt_map_next(&c->tasks, &pos, &key, &value);)
-		free(value);
-	kt_map_release(&c->tasks);
+	kt_claude_forget_tasks(c);
 	kt_map_release(&c->commands);
 	free(c->session);
 	free(c->agent);

@@ -64,6 +64,12 @@ struct claude_totals {
 	bool cost_unknown; /* of a model at least */
 };
 
+/* A sub-agent. */
+struct claude_task {
+	char *tool_use_id; /* of the call that began it */
+	char *agent; /* its name; or NULL */
+};
+
 struct kt_claude {
 	struct kt_driver d;
 	const struct kt_driver_config *cfg;
@@ -105,7 +111,7 @@ struct kt_claude {
 	struct kt_vec tools; /* claude_tool */
 	struct kt_vec asks; /* claude_ask */
 	struct kt_vec places; /* of claude_place.c: where calls are about to run */
-	struct kt_map tasks; /* task id -> tool_use id of the sub-agent's Task call (malloc) */
+	struct kt_map tasks; /* task id -> struct claude_task */
 	struct claude_totals totals;
 };
 
@@ -133,6 +139,7 @@ void kt_claude_mark_seen(struct kt_claude *c, const char *uuid);
 void kt_claude_close_tools(struct kt_claude *c, const char *status);
 /* Free the open tools without a word. */
 void kt_claude_forget_tools(struct kt_claude *c);
+void kt_claude_forget_tasks(struct kt_claude *c);
 /* Forget the turn's parts. */
 void kt_claude_turn_clear(struct kt_claude *c);
 /* The turn's text: parts of the main loop joined by blank lines. */

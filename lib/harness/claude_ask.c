@@ -214,7 +214,8 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 	const char *tool = kt_json_str_or(request, "tool_name", "tool");
 	const char *tool_use_id = kt_json_str(request, "tool_use_id");
 	const char *agent_id = kt_json_str(request, "agent_id");
-	const char *parent = agent_id ? kt_map_get(&c->tasks, agent_id) : NULL;
+	const struct claude_task *task = agent_id ? kt_map_get(&c->tasks, agent_id) : NULL;
+	const char *parent = task ? task->tool_use_id : NULL;
 	const char *kind = ask_kind(tool);
 	KT_AUTO_BUF struct kt_buf message = KT_BUF_INIT(MESSAGE_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf part = KT_BUF_INIT(0);
@@ -239,6 +240,7 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 		.tool = tool,
 		.tool_use_id = tool_use_id,
 		.parent_tool_use_id = parent,
+		.sub_agent = task ? task->agent : NULL,
 		.message = message.ptr,
 		.cwd = kt_claude_cwd(c, tool, tool_use_id),
 		.questions = questions,

@@ -56,13 +56,37 @@ static void api_retry(struct kt_claude *c, const cJSON *line)
 	}
 }
 
+static void task_free(struct claude_task *t)
+{
+	if (!t)
+		return;
+	free(t->tool_use_id);
+	free(t->agent);
+	free(t);
+}
+
 static void task_started(struct kt_claude *c, const cJSON *line)
 {
 	const char *task = kt_json_str(line, "task_id");
 	const char *tool = kt_json_str(line, "tool_use_id");
 
-	if (task && tool)
-		free(kt_map_set(&c->tasks, task, kt_strdup(tool)));
+	if (!task || !tool)
+		return;
+	struct claude_task *t = kt_calloc(1, sizeof(*t));
+	t->tool_use_id = kt_strdup(tool);
+	t->agent = kt_strdup_opt(kt_json_str(line, "subagent_type"));
+	task_free(kt_map_set(&c->tasks, task, t));
+}
+
+void kt_claude_forget_tasks(struct kt_claude *c)
+{
+	size_t pos = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&c->tasks, &pos, &key, &value))
+		task_free(value);
+	kt_map_release(&c->tasks);
 }
 
 static void init_line(struct kt_claude *c, const cJSON *line)

@@ -60,7 +60,8 @@ struct kt_ask {
 	const char *kind; /* "tool_use", "question", "plan" */
 	const char *tool; /* "Bash", "edit" */
 	const char *tool_use_id; /* or NULL */
-	const char *parent_tool_use_id; /* or NULL */
+	const char *parent_tool_use_id; /* of the sub-agent that asks; or NULL */
+	const char *sub_agent; /* its name, when the harness tells; or NULL */
 	const char *message; /* one sentence: "Allow Bash: touch out/b.txt?" */
 	const char *input; /* exact tool input as JSON text */
 	size_t input_len;

@@ -93,6 +93,7 @@ static void write_asker(struct kt_jw *w, const struct kt_session *s, const struc
 	kt_jw_obj(w, "asked_by");
 	kt_jw_str(w, "agent", t && t->agent ? t->agent : s->current_agent);
 	kt_jw_bool(w, "sub_agent", ask->parent_tool_use_id != NULL);
+	kt_jw_str(w, "sub_agent_name", ask->sub_agent);
 	kt_jw_str(w, "session_id", s->id);
 	kt_jw_str(w, "project", s->pin ? s->pin->target.project : NULL);
 	if (t) {

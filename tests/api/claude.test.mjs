@@ -198,6 +198,16 @@ test('sub-agent events carry their parent', { skip }, async (t) => {
   assert.equal(textOf(events), 'main again');
 });
 
+test('a sub-agent that asks is named', { skip }, async (t) => {
+  const { karta } = await setUp(t);
+  const id = await newSession(karta);
+  const task = JSON.stringify({ description: 'look', prompt: '[[tool:Bash {"command":"touch named","description":"d"}]]', subagent_type: 'general-purpose', run_in_background: false });
+  const pending = (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: `[[tool:Task ${task}]]` })).body.pending_input;
+  assert.equal(pending.asked_by.sub_agent, true);
+  assert.equal(pending.asked_by.sub_agent_name, 'general-purpose');
+  await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${pending.request_id}`, { decision: 'deny' }, { prefer: 'respond-async' });
+});
+
 test('agent choice and hand-off', { skip }, async (t) => {
   const { karta, model } = await setUp(t);
   const id = await newSession(karta);

@@ -195,7 +195,7 @@ test('approvals: once, session memory, deny, 404, 409 with the first answer', as
   assert.equal(done.body.session.pending_input, null);
   assert.equal(done.body.events.at(-1).type, 'done');
   assert.match(textOf(done.body.events), /asked: once/);
-  assert.deepEqual(pending.asked_by, { agent: 'default', sub_agent: false, session_id: id, project: null, message_from: { key: null, address: null } });
+  assert.deepEqual(pending.asked_by, { agent: 'default', sub_agent: false, sub_agent_name: null, session_id: id, project: null, message_from: { key: null, address: null } });
   assert.deepEqual(done.body.events.find((e) => e.data.state === 'input_resolved').data.decided_by, { key: null, address: null });
   const twice = await answer(pending.request_id, 'deny');
   assert.equal(twice.status, 409);

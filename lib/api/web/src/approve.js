@@ -106,7 +106,8 @@ function asker(by) {
 		return [];
 	const { key, address } = by.message_from ?? {};
 	const from = [key, address].filter((word) => typeof word === "string").map(visible).join(" at ");
-	return [h("p", { class: "quiet" }, `Asked by ${by.sub_agent === true ? "a sub-agent of " : ""}${visible(by.agent)}`
+	const name = typeof by.sub_agent_name === "string" ? `, its sub-agent ${visible(by.sub_agent_name)}` : ", a sub-agent of it";
+	return [h("p", { class: "quiet" }, `Asked by ${visible(by.agent)}${by.sub_agent === true ? name : ""}`
 		+ `${from === "" ? "" : `, for a message from ${from}`}.`)];
 }
 
