@@ -629,25 +629,61 @@ static void unwritable_goes_on_in_memory(void **state)
 	kt_evlog_free(log);
 }
 
+/* A disk that has no room behind some bytes of a file. */
+struct full_disk {
+	struct rlimit was;
+	struct sigaction old;
+};
+
+static struct full_disk disk_begin(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_IGN };
+	struct full_disk d;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &d.was), 0);
+	assert_int_equal(sigaction(SIGXFSZ, &sa, &d.old), 0);
+	return d;
+}
+
+static void disk_has(const struct full_disk *d, rlim_t bytes)
+{
+	struct rlimit small = { .rlim_cur = bytes, .rlim_max = d->was.rlim_max };
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+}
+
+static void disk_is_back(const struct full_disk *d)
+{
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &d->was), 0);
+}
+
+static void disk_end(const struct full_disk *d)
+{
+	disk_is_back(d);
+	assert_int_equal(sigaction(SIGXFSZ, &d->old, NULL), 0);
+}
+
+/* 20 events are written; of the 30 behind them a write comes only in part. */
+static struct kt_evlog *cut_log(const struct full_disk *d)
+{
+	struct kt_evlog *log = open_log(path, 200000);
+
+	for (int i = 0; i < 20; i++)
+		add(log, 500);
+	tick();
+	disk_has(d, 20000);
+	for (int i = 0; i < 30; i++)
+		add(log, 500);
+	tick();
+	return log;
+}
+
 static void full_disk_leaves_whole_frames(void **state)
 {
 	(void)state;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
-	struct rlimit was;
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
-	struct sigaction sa = { .sa_handler = SIG_IGN };
-	struct sigaction old;
-	assert_int_equal(sigaction(SIGXFSZ, &sa, &old), 0);
-	struct kt_evlog *log = open_log(path, 200000);
-	for (int i = 0; i < 20; i++)
-		add(log, 500);
-	tick();
-	/* A write that comes only in part. */
-	struct rlimit small = { .rlim_cur = 20000, .rlim_max = was.rlim_max };
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	for (int i = 0; i < 30; i++)
-		add(log, 500);
-	tick();
+	struct full_disk disk = disk_begin();
+	struct kt_evlog *log = cut_log(&disk);
 	assert_int_equal(kt_evlogs_failed(), 1);
 	for (int i = 0; i < 10; i++)
 		add(log, 500);
@@ -661,8 +697,7 @@ static void full_disk_leaves_whole_frames(void **state)
 	assert_int_equal(check_frames(&b, 1, 1060), 1);
 	assert_non_null(strstr(b.ptr, "\"data\":{\"first\":21,"));
 	/* There is room again: what memory has is written, and the gap stays a gap. */
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+	disk_end(&disk);
 	while (kt_evlogs_failed() > 0)
 		tick();
 	for (int i = 0; i < 10; i++)
@@ -682,44 +717,38 @@ static void full_disk_for_a_while(void **state)
 {
 	(void)state;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
-	struct rlimit was;
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
-	struct sigaction sa = { .sa_handler = SIG_IGN };
-	struct sigaction old;
-	assert_int_equal(sigaction(SIGXFSZ, &sa, &old), 0);
+	struct full_disk disk = disk_begin();
 	/* From the first byte on, and in the middle of a frame. */
 	static const rlim_t limits[] = { 0, 20000 };
 	for (size_t i = 0; i < KT_ARRAY_LEN(limits); i++) {
-		struct rlimit small = { .rlim_cur = limits[i], .rlim_max = was.rlim_max };
 		(void)unlink(path);
 		struct kt_evlog *log = open_log(path, 200000);
-		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		disk_has(&disk, limits[i]);
 		for (int j = 0; j < 60; j++) {
 			add(log, 500);
 			tick();
 		}
 		kt_evlog_idle(log);
 		assert_int_equal(kt_evlogs_failed(), 1);
-		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		disk_is_back(&disk);
 		while (kt_evlogs_failed() > 0)
 			tick();
 		assert_int_equal(kt_evlog_memory(log), 0);
 		whole(log, 0, &b, 400);
 		assert_int_equal(check_frames(&b, 1, 60), 0);
 		/* Deleted while it fails: nothing is left that would try again. */
-		small.rlim_cur = 0;
-		assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+		disk_has(&disk, 0);
 		add(log, 500);
 		tick();
 		assert_int_equal(kt_evlogs_failed(), 1);
-		assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+		disk_is_back(&disk);
 		kt_evlog_free(log);
 		assert_int_equal(kt_evlogs_failed(), 0);
 		log = open_log(path, 200000);
 		assert_int_equal(kt_evlog_last_seq(log), 61);
 		kt_evlog_free(log);
 	}
-	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+	disk_end(&disk);
 }
 
 /* The disk is full to the end: the file ends at a whole frame. */
@@ -727,24 +756,11 @@ static void full_disk_and_restart(void **state)
 {
 	(void)state;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 << 20);
-	struct rlimit was;
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
-	struct sigaction sa = { .sa_handler = SIG_IGN };
-	struct sigaction old;
-	assert_int_equal(sigaction(SIGXFSZ, &sa, &old), 0);
-	struct kt_evlog *log = open_log(path, 200000);
-	for (int i = 0; i < 20; i++)
-		add(log, 500);
-	tick();
-	struct rlimit small = { .rlim_cur = 20000, .rlim_max = was.rlim_max };
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	for (int i = 0; i < 30; i++)
-		add(log, 500);
-	tick();
+	struct full_disk disk = disk_begin();
+	struct kt_evlog *log = cut_log(&disk);
 	kt_evlog_free(log);
 	assert_int_equal(kt_evlogs_failed(), 0);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-	assert_int_equal(sigaction(SIGXFSZ, &old, NULL), 0);
+	disk_end(&disk);
 	log = open_log(path, 200000);
 	assert_int_equal(kt_evlog_last_seq(log), 20);
 	whole(log, 0, &b, 0);

@@ -30,6 +30,7 @@
 
 #include "../harness/fake_harness.h"
 #include "fake_control.h"
+#include "common.h"
 
 #define CONTROL ((struct kt_control *)&fake)
 
@@ -37,7 +38,6 @@
 
 static char self[4096];
 static struct kt_spawner *spawner;
-static struct kt_loop *the_loop;
 
 struct world {
 	char dir[64];
@@ -48,15 +48,6 @@ struct world {
 	char *env[8];
 	bool process; /* the harness is this program */
 };
-
-static void put(const char *dir, const char *name, const char *text)
-{
-	KT_AUTOFREE char *path = kt_path_join(dir, name);
-	KT_AUTOFREE char *parent = kt_path_dir(path);
-
-	assert_int_equal(kt_fs_mkdirs(parent, 0700, NULL), KT_OK);
-	assert_int_equal(kt_fs_write_atomic(path, text, strlen(text), 0600, false, NULL), KT_OK);
-}
 
 /* A release that answers everything with `says`. */
 static void put_release(const struct world *w, const char *id, const char *says)
@@ -144,23 +135,6 @@ static int tear_down(void **state)
 	free(w->data);
 	free(w);
 	return 0;
-}
-
-static void stop_loop(void *arg)
-{
-	*(bool *)arg = true;
-	kt_loop_stop(the_loop);
-}
-
-static void run_ms(int64_t ms)
-{
-	bool over = false;
-	struct kt_timer *t = kt_timer_new(the_loop, stop_loop, &over);
-
-	kt_timer_start(t, ms, 0);
-	while (!over)
-		kt_loop_run(the_loop);
-	kt_timer_free(t);
 }
 
 static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)

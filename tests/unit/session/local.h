@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "common.h"
+
 struct world {
 	char dir[64];
 	char *app, *data;
@@ -25,15 +27,6 @@ struct world {
 	bool drained;
 	bool running; /* the loop: one that is told to stop before it runs would stop at once */
 };
-
-static void put(const char *dir, const char *name, const char *text)
-{
-	KT_AUTOFREE char *path = kt_path_join(dir, name);
-	KT_AUTOFREE char *parent = kt_path_dir(path);
-
-	assert_int_equal(kt_fs_mkdirs(parent, 0700, NULL), KT_OK);
-	assert_int_equal(kt_fs_write_atomic(path, text, strlen(text), 0600, false, NULL), KT_OK);
-}
 
 static void open_registry(struct world *w)
 {

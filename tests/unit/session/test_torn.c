@@ -21,11 +21,10 @@
 #include <unistd.h>
 
 #include "fake_control.h"
+#include "common.h"
 
 #define JOURNAL_BYTES (16 << 20)
 #define MAX_FACTS 8
-
-static struct kt_loop *the_loop;
 
 struct fact {
 	char session[KT_ID_MAX], scope[KT_ID_MAX + 16], key[16];
@@ -42,15 +41,6 @@ struct world {
 	struct fact facts[MAX_FACTS];
 	size_t n_facts;
 };
-
-static void put(const char *dir, const char *name, const char *text)
-{
-	KT_AUTOFREE char *path = kt_path_join(dir, name);
-	KT_AUTOFREE char *parent = kt_path_dir(path);
-
-	assert_int_equal(kt_fs_mkdirs(parent, 0700, NULL), KT_OK);
-	assert_int_equal(kt_fs_write_atomic(path, text, strlen(text), 0600, false, NULL), KT_OK);
-}
 
 static struct kt_sessions *open_at(const char *data)
 {
@@ -115,23 +105,6 @@ static void on_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	*(int *)arg = rc == KT_OK ? 1 : -1;
 	kt_loop_stop(the_loop);
-}
-
-static void stop_loop(void *arg)
-{
-	*(bool *)arg = true;
-	kt_loop_stop(the_loop);
-}
-
-static void run_ms(int64_t ms)
-{
-	bool over = false;
-	struct kt_timer *t = kt_timer_new(the_loop, stop_loop, &over);
-
-	kt_timer_start(t, ms, 0);
-	while (!over)
-		kt_loop_run(the_loop);
-	kt_timer_free(t);
 }
 
 /* All that was said so far is in the file, which is read. */
