@@ -28,6 +28,7 @@ struct kt_api {
 	char *prefix; /* "/base" or "" */
 	struct kt_later *laters;
 	struct kt_parse *parses;
+	struct reply *replies; /* of reply.c: those that a thread reads */
 	struct kt_creation *creations; /* sessions on their way, with their idempotency keys */
 	struct kt_guard *guards;
 	struct kt_timer *guard_timer;
@@ -283,6 +284,11 @@ void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_
 uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t after_seq);
 /* True while the turn runs or waits in the queue. */
 bool kt_api_turn_open(const struct kt_session *s, const char *turn_id);
+
+/* reply.c: answer with what a turn said that has ended or is paused, from the log */
+void kt_api_reply(struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq);
+/* The server ends. */
+void kt_api_replies_end(struct kt_api *api);
 
 /* publish.c, releases.c */
 /* True when this request's body is an archive or a document of its own size. */

@@ -215,6 +215,7 @@ void kt_api_free(struct kt_api *api)
 	if (!api)
 		return;
 	kt_api_parses_end(api);
+	kt_api_replies_end(api);
 	while (api->laters)
 		kt_api_later_free(api->laters);
 	kt_timer_free(api->guard_timer);

@@ -50,7 +50,7 @@
 #define KT_MAX_TURN_BYTES (128 * 1024 * 1024) /* of its events; the largest seen have some MiB */
 #define KT_MAX_SESSION_BYTES (512 * 1024 * 1024) /* events of one session that are kept */
 #define KT_MAX_PAGE_BYTES (1024 * 1024) /* events, sessions, releases, audit entries an answer */
-#define KT_MAX_REPLY_BYTES (16 * 1024 * 1024) /* text of one unary answer; events have the rest */
+#define KT_MAX_REPLY_BYTES (16 * 1024 * 1024) /* text of a unary answer; counted in flight */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */
 #define KT_MAX_CHILD_QUEUE_BYTES (8 * 1024 * 1024) /* unwritten input of one harness */
 #define KT_MAX_STDERR_LINES 50 /* kept for crash reports */

@@ -726,7 +726,8 @@ static struct kt_driver *acp_open(
 	}
 	kt_rand_id("ask_", a->nonce);
 	a->cost_before = a->cost_now = -1;
-	kt_buf_init(&a->blank, KT_MAX_LINE_BYTES);
+	/* More of it than an event may have is nothing that anybody reads. */
+	kt_buf_init(&a->blank, KT_MAX_EVENT_BYTES);
 	return &a->d;
 }
 

@@ -48,6 +48,7 @@ struct acp_tool {
 	char *path; /* the one file it touches, or NULL (none, or several) */
 	cJSON *input; /* or NULL */
 	cJSON *content; /* last content seen, or NULL */
+	size_t input_bytes, content_bytes; /* of these */
 	bool running; /* tool_use was sent with state running */
 	bool denied;
 	bool open; /* no tool_result yet */

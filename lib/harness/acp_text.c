@@ -46,8 +46,9 @@ void kt_acp_step(struct acp *a)
 	kt_str_set(&a->thought_id, NULL);
 }
 
-static void part_free(struct acp_part *p)
+static void part_free(struct acp *a, struct acp_part *p)
 {
+	a->d.kept -= p->text.len;
 	free(p->id);
 	free(p->message_id);
 	kt_buf_release(&p->text);
@@ -58,7 +59,7 @@ void kt_acp_forget_parts(struct acp *a)
 {
 	kt_acp_end_part(a);
 	for (size_t i = 0; i < a->parts.len; i++)
-		part_free(a->parts.items[i]);
+		part_free(a, a->parts.items[i]);
 	kt_vec_release(&a->parts);
 }
 
@@ -117,7 +118,9 @@ static void say(struct acp *a, struct acp_part *p, const char *text, size_t len)
 {
 	if (len == 0 || (p->reasoning && !a->thinking))
 		return;
+	a->d.kept -= p->text.len;
 	kt_seam_add(&p->text, text, len);
+	a->d.kept += p->text.len;
 	kt_emit_text(&a->d, p->reasoning, p->id, text, len, false, NULL);
 }
 
@@ -126,7 +129,8 @@ static void take_back(struct acp *a, struct acp_part *p)
 	if (p->text.len == 0)
 		return;
 	kt_emit_text(&a->d, p->reasoning, p->id, "", 0, true, NULL);
-	kt_buf_clear(&p->text);
+	a->d.kept -= p->text.len;
+	kt_buf_release(&p->text);
 }
 
 void kt_acp_retract_error_text(struct acp *a, const char *message)

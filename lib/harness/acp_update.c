@@ -28,23 +28,50 @@ static struct acp_tool *find_tool(const struct acp *a, const char *id)
 	return NULL;
 }
 
-static void tool_free(struct acp_tool *t)
+/* About what a tree takes: nothing else here is as large. */
+static size_t tree_bytes(const cJSON *v)
 {
+	size_t bytes = 0;
+
+	for (; v; v = v->next)
+		bytes += sizeof(*v) + (v->string ? strlen(v->string) : 0) +
+			(v->valuestring ? strlen(v->valuestring) : 0) + tree_bytes(v->child);
+	return bytes;
+}
+
+/* Keep a copy of v (or nothing, NULL) in place of what is there. */
+static void keep(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
+{
+	cJSON_Delete(*slot);
+	*slot = v ? cJSON_Duplicate(v, true) : NULL;
+	kt_assert(*slot || !v);
+	a->d.kept -= *bytes;
+	*bytes = tree_bytes(*slot);
+	a->d.kept += *bytes;
+}
+
+static void forget_trees(struct acp *a, struct acp_tool *t)
+{
+	keep(a, &t->input, &t->input_bytes, NULL);
+	keep(a, &t->content, &t->content_bytes, NULL);
+}
+
+static void tool_free(struct acp *a, struct acp_tool *t)
+{
+	forget_trees(a, t);
 	free(t->id);
 	free(t->name);
 	free(t->kind);
 	free(t->title);
 	free(t->parent);
 	free(t->path);
-	cJSON_Delete(t->input);
-	cJSON_Delete(t->content);
 	free(t);
 }
 
 void kt_acp_forget_tools(struct acp *a)
 {
 	for (size_t i = 0; i < a->tools.len; i++)
-		tool_free(a->tools.items[i]);
+		tool_free(a, a->tools.items[i]);
 	kt_vec_release(&a->tools);
 }
 
@@ -53,17 +80,15 @@ static bool is_empty(const cJSON *v)
 	return !v || cJSON_IsNull(v) || (!v->child && (cJSON_IsObject(v) || cJSON_IsArray(v)));
 }
 
-static void learn_content(struct acp_tool *t, const cJSON *content)
+static void learn_content(struct acp *a, struct acp_tool *t, const cJSON *content)
 {
 	if (is_empty(content) || (kt_acp_has_diff(t->content) && !kt_acp_has_diff(content)))
 		return;
-	cJSON_Delete(t->content);
-	t->content = cJSON_Duplicate(content, true);
-	kt_assert(t->content);
+	keep(a, &t->content, &t->content_bytes, content);
 }
 
 /* Take what this report says about the tool; true when its input changed. */
-static bool learn(struct acp_tool *t, const cJSON *call)
+static bool learn(struct acp *a, struct acp_tool *t, const cJSON *call)
 {
 	const char *kind = kt_json_str(call, "kind");
 	const char *title = kt_json_str(call, "title");
@@ -79,12 +104,10 @@ static bool learn(struct acp_tool *t, const cJSON *call)
 		kt_str_set(&t->path,
 			cJSON_GetArraySize(locations) == 1 ? kt_json_str(locations->child, "path")
 							   : NULL);
-	learn_content(t, content);
+	learn_content(a, t, content);
 	if (is_empty(input) || (t->input && cJSON_Compare(t->input, input, true)))
 		return false;
-	cJSON_Delete(t->input);
-	t->input = cJSON_Duplicate(input, true);
-	kt_assert(t->input);
+	keep(a, &t->input, &t->input_bytes, input);
 	return true;
 }
 
@@ -116,7 +139,7 @@ static struct acp_tool *new_tool(struct acp *a, const cJSON *call)
 	t->parent = kt_strdup_opt(parent);
 	t->open = true;
 	kt_vec_push(&a->tools, t);
-	(void)learn(t, call);
+	(void)learn(a, t, call);
 	return t;
 }
 
@@ -160,6 +183,8 @@ static void finish_tool(
 {
 	t->open = false;
 	kt_emit_tool_result(&a->d, t->id, output, failed, status, t->parent);
+	/* Nothing more is said of it. */
+	forget_trees(a, t);
 	if (t->parent)
 		return;
 	for (size_t i = 0; i < a->tools.len; i++) {
@@ -229,13 +254,13 @@ static void tool_report(struct acp *a, const cJSON *update)
 
 	if (t && begins_anew(t, update)) {
 		kt_vec_remove_ptr(&a->tools, t);
-		tool_free(t);
+		tool_free(a, t);
 		t = NULL;
 	}
 	if (!id || (t && !t->open))
 		return;
 	if (t) {
-		changed = learn(t, update);
+		changed = learn(a, t, update);
 	} else {
 		t = new_tool(a, update);
 		begun = true;
@@ -460,9 +485,9 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 		emit_use(a, t, false);
 	} else {
 		/* OpenCode's request may come before the report that has the input. */
-		bool better = !t->running && learn(t, call);
+		bool better = !t->running && learn(a, t, call);
 
-		learn_content(t, kt_json_arr(call, "content"));
+		learn_content(a, t, kt_json_arr(call, "content"));
 		if (better)
 			emit_use(a, t, false);
 	}

@@ -415,6 +415,11 @@ struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_d
 	return a;
 }
 
+bool kt_aside_has_driver(const struct kt_aside *a)
+{
+	return !a->read;
+}
+
 size_t kt_aside_bytes(const struct kt_aside *a)
 {
 	return a->read ? a->told : kt_aside_cost(a->len);

@@ -32,6 +32,8 @@ struct kt_aside_owner {
  */
 KT_MUST_CHECK struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org,
 	struct kt_driver *d, char *line, size_t len, const struct kt_aside_owner *owner);
+/* Whether the driver is its thread's still. */
+bool kt_aside_has_driver(const struct kt_aside *a);
 /* Bytes that it has just now. */
 size_t kt_aside_bytes(const struct kt_aside *a);
 /* Wait for the thread, play everything now, and free. over() is not called any more. */

@@ -15,8 +15,9 @@
 
 /* --- parts ------------------------------------------------------------------------------- */
 
-static void part_free(struct claude_part *p)
+static void part_free(struct kt_claude *c, struct claude_part *p)
 {
+	c->d.kept -= p->text.len;
 	free(p->id);
 	free(p->message_id);
 	free(p->line_uuid);
@@ -105,7 +106,9 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 {
 	size_t len = strlen(text);
 
+	c->d.kept -= p->text.len;
 	kt_seam_add(&p->text, text, len);
+	c->d.kept += p->text.len;
 	if (!shown(c, p) || len == 0)
 		return;
 	/* Its whole text came first: there is news only where the two differ. */
@@ -125,10 +128,12 @@ static void part_settle(struct kt_claude *c, struct claude_part *p, const char *
 	bool goes_on = is_prefix(p->text.ptr, p->shown, text, len);
 
 	p->final = true;
+	c->d.kept -= p->text.len;
 	kt_buf_clear(&p->text);
 	/* Blank is nothing, as long as nothing else was shown. */
 	if (!is_blank(text))
 		kt_buf_add(&p->text, text, len);
+	c->d.kept += p->text.len;
 	if (!shown(c, p))
 		return;
 	if (!goes_on || p->shown > p->text.len)
@@ -140,7 +145,7 @@ static void part_settle(struct kt_claude *c, struct claude_part *p, const char *
 void kt_claude_turn_clear(struct kt_claude *c)
 {
 	for (size_t i = 0; i < c->parts.len; i++)
-		part_free(part_at(c, i));
+		part_free(c, part_at(c, i));
 	kt_vec_release(&c->parts);
 	kt_vec_release(&c->told);
 	c->message_first = 0;

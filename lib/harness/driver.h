@@ -232,6 +232,7 @@ struct kt_driver_ops {
 struct kt_driver {
 	const struct kt_driver_ops *ops;
 	struct kt_driver_sink sink;
+	size_t kept; /* bytes of the turn's text, and of the inputs of open tools, that it has */
 	struct kt_vec held; /* emit.c: beginnings of characters at the ends of text parts */
 };
 

@@ -149,6 +149,8 @@ static void sink_send(void *arg, const char *line, size_t len)
 	if (kt_child_write(h->child, line, len, &err) == KT_ELIMIT)
 		kt_harness_kill_because(
 			h, "unresponsive", kt_strdup("the harness takes no input any more"));
+	else
+		kt_harness_count(h, 0);
 }
 
 static void sink_session(void *arg, const char *session)

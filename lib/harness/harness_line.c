@@ -13,11 +13,18 @@
 
 /* --- how much is kept ---------------------------------------------------------------------- */
 
-/* A line that is no longer than a tick may take costs nothing: every harness has one. */
-static size_t kept(const struct kt_harness *h)
+/* As much as a line that a tick may take costs nothing: every harness has that. */
+static size_t kept(struct kt_harness *h)
 {
 	size_t bytes = h->out.buf.len + h->lines.len;
 
+	if (!h->driver)
+		h->driver_kept = 0;
+	else if (!h->aside || !kt_aside_has_driver(h->aside))
+		h->driver_kept = h->driver->kept;
+	bytes += h->driver_kept;
+	if (h->child)
+		bytes += kt_child_queued(h->child);
 	if (h->aside)
 		bytes += kt_aside_bytes(h->aside);
 	return bytes > KT_MAX_TICK_LINE_BYTES ? bytes : 0;
@@ -34,10 +41,10 @@ bool kt_harness_count(struct kt_harness *h, size_t more)
 	if (h->deaf || h->dead)
 		return false;
 	text = kt_asprintf(
-		"the harness wrote a line of %zu KiB or more, and what the sessions of %s keep "
-		"in memory is at its limit of %d MiB (fixed); it was stopped. Send again when "
+		"there is no room for what the harness writes: what the sessions of %s keep in "
+		"memory is at its limit of %d MiB (fixed); it was stopped. Send again when "
 		"other turns have ended",
-		h->out.buf.len / 1024, own ? "this organization" : "this server",
+		own ? "this organization" : "this server",
 		(own ? KT_MAX_KEPT_ORG_BYTES : KT_MAX_KEPT_BYTES) / (1024 * 1024));
 	if (own)
 		kt_harness_kill_because(h, "limit_reached", text);

@@ -25,7 +25,8 @@ struct kt_harness {
 	struct kt_arena *arena; /* what lives as long as the harness */
 	struct kt_driver_config cfg; /* strings in arena */
 	const char *session_id, *project, *org; /* in arena, or NULL */
-	struct kt_hold hold; /* of what it wrote and nobody has taken yet; see kt_harness_count() */
+	struct kt_hold hold; /* of what it wrote and is kept; see kt_harness_count() */
+	size_t driver_kept; /* by the driver, as far as known while a thread has it */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
 	struct kt_tail tail;

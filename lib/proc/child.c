@@ -24,6 +24,8 @@
 /* Output that still comes this long after a child's death is a descendant's, and is cut. */
 #define GRACE_MS 500
 #define READ_BYTES 65536
+/* Of one call: a line of the largest size, and what is around it. */
+#define ONE_BYTES (KT_MAX_LINE_BYTES + 65536)
 /* Requests that the spawner did not take yet; about a thousand usual ones. */
 #define MAX_REQUEST_BYTES (16 * 1024 * 1024)
 /* The spawner gives up on its own after 5 s; see KILL_ALL_US there. */
@@ -296,7 +298,7 @@ static bool push(struct kt_child *c, const char *data, size_t len)
 {
 	uv_stream_t *in = (uv_stream_t *)&c->pipes[PIPE_IN];
 	if (c->queued == 0) {
-		/* A call's length is below KT_MAX_CHILD_QUEUE_BYTES, so unsigned holds it. */
+		/* A call's length is ONE_BYTES at most, so unsigned holds it. */
 		union {
 			const char *in;
 			char *out;
@@ -599,7 +601,9 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 {
 	if (c->close_stdin || c->finished || c->exited || (c->started && !c->open[PIPE_IN]))
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
-	if (len > KT_MAX_CHILD_QUEUE_BYTES || c->queued > KT_MAX_CHILD_QUEUE_BYTES - len)
+	/* An answer has the whole input of the call again, however long that is. */
+	size_t max = c->started && c->queued == 0 ? ONE_BYTES : KT_MAX_CHILD_QUEUE_BYTES;
+	if (len > max || c->queued > max - len)
 		return kt_fail(
 			err, KT_ELIMIT, 0, "the process does not read: %zu bytes wait", c->queued);
 	if (len == 0)
@@ -618,6 +622,11 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
 	}
 	return KT_OK;
+}
+
+size_t kt_child_queued(const struct kt_child *c)
+{
+	return c->queued;
 }
 
 void kt_child_pause(struct kt_child *c, bool paused)

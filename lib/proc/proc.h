@@ -64,11 +64,14 @@ struct kt_child_ops {
 KT_MUST_CHECK enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec,
 	const struct kt_child_ops *ops, void *arg, struct kt_child **out, struct kt_err *err);
 /*
- * Queue len bytes for its stdin, in order, never half a call's bytes dropped.
+ * Queue len bytes for its stdin, in order, never half a call's bytes dropped. Of a process that
+ * runs and has read all else a call may have up to KT_MAX_LINE_BYTES.
  * Returns KT_OK, KT_ELIMIT (KT_MAX_CHILD_QUEUE_BYTES wait already) or KT_EUNAVAIL (stdin closed).
  */
 KT_MUST_CHECK enum kt_code kt_child_write(
 	struct kt_child *c, const char *data, size_t len, struct kt_err *err);
+/* Bytes of these that wait. */
+size_t kt_child_queued(const struct kt_child *c);
 /* Read nothing of its output until told otherwise; it waits when its pipes are full. */
 void kt_child_pause(struct kt_child *c, bool paused);
 /* Close its stdin after what is queued. */

@@ -27,6 +27,7 @@ import uploads as U  # noqa: E402
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MIB = 1 << 20
 KEPT = 384 * MIB  # KT_MAX_KEPT_BYTES
+INFLIGHT = 96 * MIB  # KT_MAX_INFLIGHT_ADDRESS_BYTES
 READ = 64 * 1024  # of each harness, that is not counted
 SPARE = 64 * MIB  # what the heaps of the threads keep, and what is not counted by the byte
 BACK = 24 * MIB  # and of these after a while
@@ -193,6 +194,38 @@ class Bench:
         for s in socks:
             s.close()
 
+    def unary_answers(self):
+        """Many clients that have the answer of one long turn given again, and take nothing of it."""
+        server, n, socks, bytes_ = self.server, 40, [], 16_000_000
+        session, key = server.session(), {"Idempotency-Key": "again"}
+        path, body = f"/v1/sessions/{session}/messages", {"text": f"[[big:{bytes_}]]"}
+        text = json.dumps(body).encode()
+        request = (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: again\r\n"
+                   f"Content-Length: {len(text)}\r\n\r\n").encode() + text
+        status, whole = server.call("POST", path, body, **key)
+        self.say(status == 200 and len(whole["text"]) == bytes_ and len(whole["messages"][1]["text"]) == bytes_,
+                 "a reply of 16 MB is whole, twice")
+
+        def ask():
+            for _ in range(n):
+                s = socket.socket()
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                s.connect(("127.0.0.1", server.port))
+                s.sendall(request)
+                socks.append(s)
+            answers.extend(s.recv(12)[9:12] for s in socks)
+
+        answers = []
+        self.row(f"{n} clients that do not take it", INFLIGHT + SPARE, ask, given_back=False)
+        self.say(set(answers) <= {b"200", b"429", b"503"} and b"200" in answers,
+                 "each is answered, or told to come again: %s" % {a: answers.count(a) for a in set(answers)})
+        for s in socks:
+            s.close()
+        self.row("after they are gone", KEPT, lambda: time.sleep(0.2))
+        status, again = server.call("POST", path, body, **key)
+        self.say((status, again["text"]) == (200, whole["text"]), "and the next one gets all of it")
+        server.call("DELETE", f"/v1/sessions/{session}")
+
 
 def main():
     top = tempfile.mkdtemp(prefix="karta-standing-")
@@ -202,6 +235,7 @@ def main():
         bench.lines_without_end()
         bench.lines_of_the_largest_size()
         bench.open_inputs()
+        bench.unary_answers()
         bench.say(server.call("GET", "/readyz")[0] == 200, "the server is ready")
         print("1..%d" % bench.n)
         return 1 if bench.bad else 0

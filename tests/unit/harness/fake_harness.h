@@ -150,6 +150,12 @@ static void fake_user(const char *mode)
 		for (int i = 0; i < 1024; i++)
 			printf("%01024d", 0);
 		fflush(stdout);
+	} else if (!strcmp(mode, "wordy")) {
+		for (int i = 0; i < 64; i++)
+			printf("{\"type\":\"assistant\",\"parent_tool_use_id\":null,\"message\":{"
+			       "\"id\":\"m%d\",\"content\":[{\"type\":\"text\",\"text\":\"%020000d\"}]}}\n",
+				i, i);
+		say_result();
 	} else if (!strcmp(mode, "large")) {
 		KT_AUTOFREE char *text = kt_asprintf("%0200000d", 0);
 

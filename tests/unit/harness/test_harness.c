@@ -585,6 +585,13 @@ static void test_what_it_writes_is_counted(void **state)
 	assert_int_equal(kt_budget_bytes(b), 0);
 	assert_in_range(kt_budget_peak(b), 3 * 200000, 2 << 20);
 	world_end(&w);
+	/* What the driver keeps of a turn: here lines of 20 KB each. */
+	assert_string_equal(counted_turn(&w, "wordy", b, "o1"), "limit_reached");
+	world_end(&w);
+	assert_string_equal(counted_turn(&w, "wordy", b, NULL), "-");
+	assert_in_range(kt_budget_peak(b), 64 * 20000 - 2 * 65536, 2 << 20);
+	assert_int_equal(kt_budget_bytes(b), 0);
+	world_end(&w);
 	/* Others have it. */
 	assert_int_equal(kt_hold_admit(&other, b, "o2", NULL, NULL), KT_BUDGET_FITS);
 	assert_int_equal(kt_hold_more(&other, 300 << 10), KT_BUDGET_FITS);

@@ -268,6 +268,29 @@ static void queue_is_bounded_and_whole(void **state)
 	end(&r);
 }
 
+/* An answer may be as long as a line: alone in the queue, of a process that runs. */
+static void one_long_line(void **state)
+{
+	(void)state;
+	enum { LEN = 20 * 1000 * 1000 };
+	int left = 1;
+	struct run r;
+	struct kt_err err = KT_ERR_INIT;
+	start_behind_gate(&r, ":", "wc -c", &left);
+	KT_AUTOFREE char *data = kt_calloc(1, LEN);
+	assert_int_equal(kt_child_write(r.child, data, LEN, &err), KT_ELIMIT);
+	while (kt_child_pid(r.child) == 0)
+		(void)uv_run(kt_loop_uv(loop), UV_RUN_ONCE);
+	assert_int_equal(kt_child_write(r.child, data, LEN, &err), KT_OK);
+	assert_in_range(kt_child_queued(r.child), LEN - 1024 * 1024, LEN);
+	assert_int_equal(kt_child_write(r.child, data, 1, &err), KT_ELIMIT);
+	kt_child_close_stdin(r.child);
+	open_gate();
+	run_loop();
+	assert_string_equal(r.out.ptr, "20000000\n");
+	end(&r);
+}
+
 static void hundred_at_once(void **state)
 {
 	(void)state;
@@ -639,6 +662,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(program_and_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(echo_5mb_in_random_pieces, setup, teardown),
 		cmocka_unit_test_setup_teardown(queue_is_bounded_and_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_long_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(hundred_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(ways_to_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(cannot_start, setup, teardown),
