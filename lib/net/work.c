@@ -16,9 +16,7 @@
 #include <string.h>
 
 #define TRIM_BYTES (16 * 1024 * 1024)
-#define HEAP_PIECE_BYTES                                                                           \
-	(256 * 1024) /* larger ones are the system's; so much may stay at an end                   \
-		      */
+#define HEAP_PIECE_BYTES (256 * 1024) /* larger ones are the system's */
 #define TRIM_MS 500
 #define TRIM_AGAIN_MS 3000 /* what slow clients held is free by then */
 #define MAX_NAME_BYTES 64 /* of an organization; ids are shorter */
