@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import test from 'node:test';
 import { Client } from './document.mjs';
-import { fakeApp, newSession, startKarta, tempDir, within } from './lib.mjs';
+import { call, fakeApp, newSession, startKarta, tempDir, within } from './lib.mjs';
 import { startServe } from './serve.mjs';
 
 /** All that comes back for these bytes until the server closes; with half, our side is shut behind them. */
@@ -84,5 +84,17 @@ test('what was proxied is not of this machine; names are checked for every asset
       assert.equal(status(await raw(karta.port, `GET ${path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n`)), 421, path);
       assert.equal(status(await raw(karta.port, head('GET', path, 'Origin: http://evil.example', 'Connection: close'))), 403, path);
     }
+  }
+});
+
+test('a local server takes nobody behind a proxy for who sits at it', async (t) => {
+  const dir = tempDir(t, 'here');
+  fakeApp(dir);
+  const karta = await startKarta(t, dir);
+  for (const [header, address] of [[{}, null], [{ 'x-forwarded-for': '203.0.113.9' }, '127.0.0.1'], [{ via: '1.1 x' }, '127.0.0.1']]) {
+    const id = await newSession(karta);
+    const asked = (await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: '[[ask:ls]]' }, header)).body.pending_input;
+    assert.deepEqual(asked.asked_by.message_from, { key: null, address }, JSON.stringify(header));
+    assert.equal((await call(karta, 'PUT', `/v1/sessions/${id}/inputs/${asked.request_id}`, { decision: 'deny' })).status, 200);
   }
 });
