@@ -41,7 +41,8 @@ struct tail {
 	struct kt_evlog *log;
 	struct kt_evreader *reader;
 	struct ask ask;
-	struct kt_timer *again; /* the next slice */
+	struct kt_slice look; /* at the next piece of the log */
+	bool looked; /* nothing came of the last piece, and there is no more now */
 	struct kt_timer *until; /* the time is over */
 	struct kt_defer finish;
 	struct kt_guard guard;
@@ -51,6 +52,7 @@ struct tail {
 	uint64_t *last; /* ring: numbers of the last matching ones, while they are counted */
 	uint64_t n_last;
 	uint64_t counted; /* last number of the log when counting began */
+	bool over; /* the time is */
 	bool ended;
 };
 
@@ -192,10 +194,12 @@ static void finish(void *arg)
 	kt_stream_end(t->ex);
 }
 
+/* There is more in the log. */
 static void wake(void *arg)
 {
 	struct tail *t = arg;
 
+	t->looked = false;
 	kt_stream_wake(t->ex);
 }
 
@@ -203,10 +207,10 @@ static void time_over(void *arg)
 {
 	struct tail *t = arg;
 
-	if (t->reader)
-		kt_evreader_stop_here(t->reader);
-	kt_stream_wake(t->ex);
-	end_later(t);
+	/* What came until now is sent, then it ends. */
+	t->over = true;
+	kt_evreader_stop_here(t->reader);
+	wake(t);
 }
 
 static void revoked(void *arg)
@@ -226,7 +230,7 @@ static void begin_sending(struct tail *t)
 	kt_evreader_free(t->reader);
 	kt_buf_clear(&t->in);
 	t->reader = kt_evreader_new(t->log, after, wake, t);
-	if (!t->ask.follow)
+	if (!t->ask.follow || t->over)
 		kt_evreader_stop_here(t->reader);
 	/* Where a client goes on that loses the connection now. */
 	if (!t->ask.ndjson)
@@ -275,26 +279,40 @@ static void fill(struct tail *t)
 
 	kt_buf_clear(&t->out);
 	t->sent = 0;
+	t->looked = false;
 	while (!t->out.len && budget) {
 		if (!take_piece(t, piece)) {
-			if (!t->last)
+			t->looked = !t->last;
+			if (t->looked)
 				break;
 			begin_sending(t);
 		}
 		budget -= KT_MIN(budget, piece);
 	}
-	if (!t->out.len && !budget)
-		kt_timer_start(t->again, 0, 0);
 	if (!t->out.len && !t->last && kt_evreader_done(t->reader))
 		end_later(t);
+}
+
+/* It is the turn of this one among all that look through logs. */
+static void look(void *arg)
+{
+	struct tail *t = arg;
+
+	if (t->ended || t->sent < t->out.len)
+		return;
+	fill(t);
+	if (t->out.len)
+		kt_stream_wake(t->ex);
+	else if (!t->looked)
+		kt_loop_slice(t->loop, &t->look);
 }
 
 static size_t peek(void *arg, const char **out, size_t max)
 {
 	struct tail *t = arg;
 
-	if (t->sent == t->out.len && !t->ended)
-		fill(t);
+	if (t->sent == t->out.len && !t->ended && !t->looked)
+		kt_loop_slice(t->loop, &t->look);
 	*out = t->out.ptr + t->sent;
 	return KT_MIN(max, t->out.len - t->sent);
 }
@@ -319,7 +337,7 @@ static void closed(void *arg)
 
 	kt_api_guard_remove(&t->guard);
 	kt_loop_undefer(t->loop, &t->finish);
-	kt_timer_free(t->again);
+	kt_loop_unslice(t->loop, &t->look);
 	kt_timer_free(t->until);
 	kt_evreader_free(t->reader);
 	kt_buf_release(&t->in);
@@ -340,7 +358,7 @@ static void send_filtered(
 	t->loop = kt_sessions_loop(c->api->cfg.sessions);
 	t->log = log;
 	t->ask = *a;
-	t->again = kt_timer_new(t->loop, wake, t);
+	t->look = (struct kt_slice){ .fn = look, .arg = t };
 	t->finish.fn = finish;
 	t->finish.arg = t;
 	kt_buf_init(&t->in, FRAME_BYTES);

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/env.h"
 #include "base/str.h"
+#include "base/time.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -26,12 +27,18 @@ struct kt_loop {
 	uv_idle_t idle;
 	struct kt_defer *head;
 	struct kt_defer **tail;
+	struct kt_slice *slices;
+	struct kt_slice **slices_tail;
+	struct kt_defer slice_round; /* queued while there are slices */
+	uint64_t round; /* grows each time that input was read */
 	struct kt_works_of_loop *works; /* work.c */
 	uv_work_t first_work;
 };
 
 struct kt_timer {
 	uv_timer_t uv;
+	struct kt_loop *loop;
+	uint64_t round; /* in which it was started, or fired last */
 	kt_loop_fn fn;
 	void *arg;
 };
@@ -41,6 +48,9 @@ struct kt_signal {
 	void (*fn)(void *arg, int signum);
 	void *arg;
 };
+
+/* What all slices take at a time, and one of them more: nobody notices. */
+#define SLICES_US 2000
 
 /* Marks this module's handles, whose memory must go when kt_loop_free() closes what is left. */
 enum handle_kind { HANDLE_TIMER = 0x6b74, HANDLE_SIGNAL };
@@ -80,7 +90,30 @@ static void on_prepare(uv_prepare_t *h)
 
 static void on_check(uv_check_t *h)
 {
-	run_queue(h->data);
+	struct kt_loop *loop = h->data;
+	loop->round++;
+	run_queue(loop);
+}
+
+/* A part of the slices; the rest in the next round. */
+static void run_slices(void *arg)
+{
+	struct kt_loop *loop = arg;
+	int64_t until = kt_mono_us() + SLICES_US;
+	/* One that queues itself anew has this called again, whether or not any is left then. */
+	while (loop->slices != NULL) {
+		struct kt_slice *s = loop->slices;
+		loop->slices = s->next;
+		if (loop->slices == NULL)
+			loop->slices_tail = &loop->slices;
+		s->next = NULL;
+		s->queued = false;
+		s->fn(s->arg);
+		if (kt_mono_us() >= until)
+			break;
+	}
+	if (loop->slices != NULL)
+		kt_loop_defer(loop, &loop->slice_round);
 }
 
 /*
@@ -140,6 +173,8 @@ enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
 {
 	struct kt_loop *loop = kt_calloc(1, sizeof(*loop));
 	loop->tail = &loop->head;
+	loop->slices_tail = &loop->slices;
+	loop->slice_round = (struct kt_defer){ .fn = run_slices, .arg = loop };
 	int rc = init_uv(&loop->uv);
 	if (rc < 0) {
 		free(loop);
@@ -242,9 +277,47 @@ void kt_loop_undefer(struct kt_loop *loop, struct kt_defer *d)
 	d->queued = false;
 }
 
+void kt_loop_slice(struct kt_loop *loop, struct kt_slice *s)
+{
+	if (s->queued)
+		return;
+	kt_assert(s->fn != NULL);
+	s->queued = true;
+	s->next = NULL;
+	*loop->slices_tail = s;
+	loop->slices_tail = &s->next;
+	kt_loop_defer(loop, &loop->slice_round);
+}
+
+void kt_loop_unslice(struct kt_loop *loop, struct kt_slice *s)
+{
+	if (!s->queued)
+		return;
+	struct kt_slice **p = &loop->slices;
+	while (*p != NULL && *p != s)
+		p = &(*p)->next;
+	kt_assert(*p == s);
+	*p = s->next;
+	if (loop->slices_tail == &s->next)
+		loop->slices_tail = p;
+	s->next = NULL;
+	s->queued = false;
+	if (loop->slices == NULL)
+		kt_loop_undefer(loop, &loop->slice_round);
+}
+
 static void on_timer(uv_timer_t *h)
 {
 	struct kt_timer *t = kt_container_of(h, struct kt_timer, uv);
+	/*
+	 * libuv (before 1.45) goes on with timers until none is due: those that start each other
+	 * would keep it from the network.
+	 */
+	if (t->round == t->loop->round) {
+		(void)uv_timer_start(h, on_timer, 1, uv_timer_get_repeat(h));
+		return;
+	}
+	t->round = t->loop->round;
 	t->fn(t->arg);
 }
 
@@ -253,6 +326,8 @@ struct kt_timer *kt_timer_new(struct kt_loop *loop, kt_loop_fn fn, void *arg)
 	struct kt_timer *t = kt_calloc(1, sizeof(*t));
 	kt_assert(uv_timer_init(&loop->uv, &t->uv) == 0);
 	t->uv.data = (void *)(intptr_t)HANDLE_TIMER;
+	t->loop = loop;
+	t->round = UINT64_MAX;
 	t->fn = fn;
 	t->arg = arg;
 	return t;
@@ -262,6 +337,7 @@ void kt_timer_start(struct kt_timer *t, int64_t delay_ms, int64_t repeat_ms)
 {
 	/* libuv counts from the tick's cached time, which is old after long work in this tick. */
 	uv_update_time(t->uv.loop);
+	t->round = t->loop->round;
 	kt_assert(uv_timer_start(&t->uv, on_timer, (uint64_t)KT_MAX(delay_ms, 0),
 			  (uint64_t)KT_MAX(repeat_ms, 0)) == 0);
 }

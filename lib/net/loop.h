@@ -46,9 +46,27 @@ struct kt_defer {
 void kt_loop_defer(struct kt_loop *loop, struct kt_defer *d);
 void kt_loop_undefer(struct kt_loop *loop, struct kt_defer *d);
 
+/*
+ * Call fn(arg) once when it is its turn: for work that goes on in pieces of a millisecond or so.
+ * Whoever queues more goes behind the others. However many there are, all of them together take
+ * some milliseconds at a time, and between these the loop does everything else.
+ */
+struct kt_slice {
+	kt_loop_fn fn;
+	void *arg;
+	struct kt_slice *next;
+	bool queued;
+};
+/* As above; kt_loop_unslice() before freeing it. */
+void kt_loop_slice(struct kt_loop *loop, struct kt_slice *s);
+void kt_loop_unslice(struct kt_loop *loop, struct kt_slice *s);
+
 /* New stopped timer; it keeps the loop running only while started. */
 KT_MUST_CHECK struct kt_timer *kt_timer_new(struct kt_loop *loop, kt_loop_fn fn, void *arg);
-/* Fire after delay_ms, then every repeat_ms (0 = once). Restarts a running timer. */
+/*
+ * Fire after delay_ms, then every repeat_ms (0 = once), but once at most before input is read
+ * again. Restarts a running timer.
+ */
 void kt_timer_start(struct kt_timer *t, int64_t delay_ms, int64_t repeat_ms);
 void kt_timer_stop(struct kt_timer *t);
 bool kt_timer_active(const struct kt_timer *t);

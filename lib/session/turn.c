@@ -14,8 +14,6 @@
 #include <string.h>
 
 #define TITLE_BYTES 80
-#define ENDING_EVENTS 1000 /* read at a time, to find the end of a turn */
-#define ENDING_BYTES (8 * 1024 * 1024)
 
 bool kt_on_busy_parse(const char *s, enum kt_on_busy *out)
 {
@@ -538,17 +536,21 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	kt_sessions_turn_done(s->reg);
 }
 
-/* Is the end of this turn among the events of list? */
-static bool ends_in(const cJSON *list, const char *turn_id)
-{
-	const cJSON *ev;
+struct ending {
+	const char *turn_id;
+	bool found;
+};
 
-	cJSON_ArrayForEach (ev, list) {
-		if (kt_str_eq(kt_json_str(ev, "type"), "done") &&
-			kt_str_eq(kt_json_str(ev, "turn_id"), turn_id))
-			return true;
-	}
-	return false;
+/* Only what may be the end is parsed: a turn may have 128 MiB, and the server starts. */
+static bool look_for_end(void *arg, const struct kt_evframe *f)
+{
+	struct ending *e = arg;
+	KT_AUTO_JSON cJSON *ev = NULL;
+
+	if (f->type == KT_EV_DONE && memmem(f->json, f->json_len, e->turn_id, strlen(e->turn_id)) &&
+		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK)
+		e->found = kt_str_eq(kt_json_str(ev, "turn_id"), e->turn_id);
+	return !e->found;
 }
 
 /*
@@ -558,26 +560,10 @@ static bool ends_in(const cJSON *list, const char *turn_id)
  */
 static bool ended_in_log(const struct kt_session *s, const char *turn_id, uint64_t after_seq)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(ENDING_BYTES);
-	struct kt_err err = KT_ERR_INIT;
-	bool found = false;
-	size_t n = 1;
+	struct ending e = { .turn_id = turn_id };
 
-	while (!found && n) {
-		KT_AUTO_JSON cJSON *list = NULL;
-
-		kt_buf_clear(&b);
-		kt_buf_addc(&b, '[');
-		if (kt_evlog_read(s->log, after_seq, ENDING_EVENTS, ENDING_BYTES / 2, &b, &n,
-			    &after_seq, &err) != KT_OK)
-			return false;
-		kt_buf_addc(&b, ']');
-		if (!kt_buf_ok(&b) ||
-			kt_json_parse(b.ptr, b.len, KT_JSON_LENIENT, &list, &err) != KT_OK)
-			return false;
-		found = ends_in(list, turn_id);
-	}
-	return found;
+	kt_evlog_each(s->log, after_seq, look_for_end, &e);
+	return e.found;
 }
 
 /* A crash cut turns off, the running one and those that waited: say so in the log. */

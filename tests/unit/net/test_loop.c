@@ -2,6 +2,8 @@
 /* The loop: order of deferred calls, timers that free themselves, nothing left at the end. */
 #include "net/loop.h"
 
+#include "base/time.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -213,9 +215,117 @@ static void signals_do_not_keep_it_running(void **state)
 	kt_loop_free(loop);
 }
 
+/* --- in turn with everything else -------------------------------------------------------- */
+
+struct worker {
+	struct kt_loop *loop;
+	struct kt_slice slice;
+	struct kt_timer *timer;
+	struct kt_defer defer;
+	int done, most;
+	bool quick;
+};
+
+static int rounds;
+
+static void busy_ms(int ms)
+{
+	int64_t until = kt_mono_us() + 1000 * ms;
+	while (kt_mono_us() < until)
+		;
+}
+
+static void work_slice(void *arg)
+{
+	struct worker *w = arg;
+	if (!w->quick)
+		busy_ms(1);
+	if (++w->done < w->most)
+		kt_loop_slice(w->loop, &w->slice);
+}
+
+static void count_rounds(void *arg)
+{
+	struct worker *w = arg;
+	rounds++;
+	if (w->done < w->most)
+		kt_loop_defer(w->loop, &w->defer);
+}
+
+/* However many have work to do, the loop looks at everything else in between. */
+static void slices_take_turns(void **state)
+{
+	enum { N = 40, EACH = 5 };
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	struct worker w[N] = { 0 };
+	for (int i = 0; i < N; i++) {
+		w[i] = (struct worker){ .loop = loop, .most = EACH };
+		w[i].slice = (struct kt_slice){ .fn = work_slice, .arg = &w[i] };
+		kt_loop_slice(loop, &w[i].slice);
+		kt_loop_slice(loop, &w[i].slice);
+	}
+	w[N - 1].defer = (struct kt_defer){ .fn = count_rounds, .arg = &w[N - 1] };
+	rounds = 0;
+	kt_loop_defer(loop, &w[N - 1].defer);
+	/* One that gives up, in the middle and at the end. */
+	kt_loop_unslice(loop, &w[7].slice);
+	kt_loop_unslice(loop, &w[7].slice);
+	kt_loop_unslice(loop, &w[N - 2].slice);
+	kt_loop_run(loop);
+	for (int i = 0; i < N; i++)
+		assert_int_equal(w[i].done, i == 7 || i == N - 2 ? 0 : EACH);
+	/* 190 ms of work, some two at a time. */
+	assert_true(rounds > 40);
+	/* Those that are done in no time. */
+	for (int i = 0; i < 3; i++) {
+		w[i].quick = true;
+		w[i].done = 0;
+		kt_loop_slice(loop, &w[i].slice);
+	}
+	kt_loop_run(loop);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(w[i].done, EACH);
+	kt_loop_free(loop);
+}
+
+static void work_timer(void *arg)
+{
+	struct worker *w = arg;
+	busy_ms(1);
+	if (++w->done < w->most)
+		kt_timer_start(w->timer, 0, 0);
+}
+
+/* Timers that are due again at once do not keep the loop from its input. */
+static void timers_take_turns(void **state)
+{
+	enum { N = 5, EACH = 10 };
+	(void)state;
+	struct kt_loop *loop = new_loop();
+	struct worker w[N];
+	for (int i = 0; i < N; i++) {
+		w[i] = (struct worker){ .loop = loop, .most = EACH };
+		w[i].timer = kt_timer_new(loop, work_timer, &w[i]);
+		kt_timer_start(w[i].timer, 0, 0);
+	}
+	w[0].defer = (struct kt_defer){ .fn = count_rounds, .arg = &w[0] };
+	rounds = 0;
+	kt_loop_defer(loop, &w[0].defer);
+	kt_loop_run(loop);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(w[i].done, EACH);
+		kt_timer_free(w[i].timer);
+	}
+	assert_true(rounds >= EACH);
+	kt_loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slices_take_turns),
+		cmocka_unit_test(timers_take_turns),
 		cmocka_unit_test(defer_runs_once_in_order),
 		cmocka_unit_test(defer_from_defer_and_undefer_inside),
 		cmocka_unit_test(defer_after_input_before_sleep),
