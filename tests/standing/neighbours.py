@@ -8,7 +8,8 @@ Two servers on this machine. On the first, one project's harness writes lines of
 thousand small pieces, or megabyte after megabyte; meanwhile turns of another project's session are
 timed there, in turn with such of a session on the second server, which has the same machine and no
 such neighbour. The 99th percentile of the first is under twice that of the second (times the measured
-slowness, and beside what one tick may take).
+slowness, and beside what one tick may take). At the end harnesses of one organization hold lines that do
+not end, more than its share: one of them is told so by name, and others are served.
 """
 import argparse
 import json
@@ -71,6 +72,29 @@ class Side:
         return time.monotonic() - began
 
 
+def lines_without_end(side):
+    """What is wrong with five lines of 60 MB that do not end, where an organization has 256 MiB."""
+    sessions, told = [side.make("loud") for _ in range(5)], []
+
+    def hold(session):
+        status, doc, _ = side.server.call("POST", session + "/messages", {"text": "[[open:60000000]]"})
+        told.append((status, doc.get("code"), doc.get("stop_reason")))
+    threads = [threading.Thread(target=hold, args=(s,)) for s in sessions]
+    for t in threads:
+        t.start()
+    end = time.monotonic() + L.PATIENCE_S
+    while not told and time.monotonic() < end:
+        time.sleep(0.02)
+    refused = list(told)
+    side.turn(side.quiet, "[[text:hi]]")
+    for s in sessions:
+        side.server.call("POST", s + "/interrupt", {})
+    for t in threads:
+        t.join()
+    print(f"# five lines of 60 MB without end: {told}", flush=True)
+    return [] if refused and all(r[:2] == (429, "limit_reached") for r in refused) else [str(told)]
+
+
 def percentile(values, p):
     return sorted(values)[min(len(values) - 1, int(len(values) * p))]
 
@@ -115,11 +139,15 @@ def main():
                   f"{busy * 1000:.1f} ms, on a server beside it {idle * 1000:.1f} ms; p50 "
                   f"{percentile(took[0], .5) * 1000:.1f} and {percentile(took[1], .5) * 1000:.1f}, "
                   f"{rounds[0]} floods {wrong or ''}", flush=True)
+        wrong = lines_without_end(sides[0])
+        bad += bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {len(FLOODS) + 1} - an organization's harnesses have its "
+              f"share {wrong or ''}", flush=True)
     finally:
         for side in sides:
             side.server.stop()
         shutil.rmtree(home, ignore_errors=True)
-    print(f"1..{len(FLOODS)}")
+    print(f"1..{len(FLOODS) + 1}")
     return 1 if bad else 0
 
 
