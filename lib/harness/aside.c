@@ -49,8 +49,9 @@ struct kt_aside {
 	struct kt_loop *loop;
 	struct kt_driver *driver;
 	struct kt_driver_sink sink; /* the driver's own */
-	char *line;
+	char *line; /* or NULL: the prompt */
 	size_t len;
+	struct kt_prompt prompt;
 	struct kt_work work;
 	bool read; /* the thread is done with the driver */
 	bool playing, freed;
@@ -375,7 +376,10 @@ static void aside_run(struct kt_work *w)
 {
 	struct kt_aside *a = kt_container_of(w, struct kt_aside, work);
 
-	a->driver->ops->line(a->driver, a->line, a->len);
+	if (a->line)
+		a->driver->ops->line(a->driver, a->line, a->len);
+	else
+		a->driver->ops->prompt(a->driver, &a->prompt);
 }
 
 static void aside_was_read(struct kt_aside *a)
@@ -383,6 +387,7 @@ static void aside_was_read(struct kt_aside *a)
 	a->read = true;
 	a->driver->sink = a->sink;
 	free(KT_STEAL(a->line));
+	kt_prompt_clear(&a->prompt);
 }
 
 static void aside_done(struct kt_work *w)
@@ -393,16 +398,12 @@ static void aside_done(struct kt_work *w)
 	aside_slice(a);
 }
 
-struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_driver *d,
-	char *line, size_t len, const struct kt_aside_owner *owner)
+static struct kt_aside *aside_begin(struct kt_loop *loop, const char *org, struct kt_driver *d,
+	const struct kt_aside_owner *owner, struct kt_aside *a)
 {
-	struct kt_aside *a = kt_calloc(1, sizeof(*a));
-
 	a->loop = loop;
 	a->driver = d;
 	a->sink = d->sink;
-	a->line = line;
-	a->len = len;
 	a->last = &a->first;
 	a->next = kt_timer_new(loop, aside_slice, a);
 	a->owner = *owner;
@@ -413,6 +414,25 @@ struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_d
 	/* Its memory is counted by who began it: there it need not wait for others' to be free. */
 	kt_work_add(loop, KT_WORK_SHORT, org, &a->work);
 	return a;
+}
+
+struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org, struct kt_driver *d,
+	char *line, size_t len, const struct kt_aside_owner *owner)
+{
+	struct kt_aside *a = kt_calloc(1, sizeof(*a));
+
+	a->line = line;
+	a->len = len;
+	return aside_begin(loop, org, d, owner, a);
+}
+
+struct kt_aside *kt_aside_prompt(struct kt_loop *loop, const char *org, struct kt_driver *d,
+	const struct kt_prompt *p, const struct kt_aside_owner *owner)
+{
+	struct kt_aside *a = kt_calloc(1, sizeof(*a));
+
+	kt_prompt_copy(p, &a->prompt);
+	return aside_begin(loop, org, d, owner, a);
 }
 
 bool kt_aside_has_driver(const struct kt_aside *a)

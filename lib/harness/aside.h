@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading one large line beside the loop. The driver runs on a thread, as on the loop: it is a
- * state machine that knows nothing but its lines. What it causes is written down and played to its
- * sink on the loop, a little in each tick. Until then the driver is not to be called. For
- * harness_line.c only.
+ * Reading one large line beside the loop, or the files for a prompt. The driver runs on a thread,
+ * as on the loop: it is a state machine that knows nothing but its lines. What it causes is written
+ * down and played to its sink on the loop, a little in each tick. Until then the driver is not to
+ * be called. For harness_line.c only.
  */
 #ifndef KT_HARNESS_ASIDE_H
 #define KT_HARNESS_ASIDE_H
@@ -32,6 +32,9 @@ struct kt_aside_owner {
  */
 KT_MUST_CHECK struct kt_aside *kt_aside_new(struct kt_loop *loop, const char *org,
 	struct kt_driver *d, char *line, size_t len, const struct kt_aside_owner *owner);
+/* Let d take the prompt, which is copied. */
+KT_MUST_CHECK struct kt_aside *kt_aside_prompt(struct kt_loop *loop, const char *org,
+	struct kt_driver *d, const struct kt_prompt *p, const struct kt_aside_owner *owner);
 /* Whether the driver is its thread's still. */
 bool kt_aside_has_driver(const struct kt_aside *a);
 /* Bytes that it has just now. */

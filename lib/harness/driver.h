@@ -166,6 +166,7 @@ struct kt_driver; /* each driver's own state begins with this */
 struct kt_driver_ops {
 	const char *name;
 	bool has_process; /* false: rehearsal */
+	bool prompt_reads; /* prompt() reads files: it is called on a thread (aside.h) */
 	bool resumes; /* a new process can take the conversation up again */
 	bool renews; /* after resume_failed it begins a new conversation in the same process */
 	/*

@@ -135,7 +135,10 @@ void kt_harness_give_prompt(struct kt_harness *h)
 	kt_record_prompt(h->record, &h->prompt);
 	kt_dues_set(&h->dues, DUE_FIRST,
 		kt_harness_limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS));
-	h->ops->prompt(h->driver, &h->prompt);
+	if (h->ops->prompt_reads)
+		kt_harness_prompt_aside(h);
+	else
+		h->ops->prompt(h->driver, &h->prompt);
 }
 
 static void sink_send(void *arg, const char *line, size_t len)

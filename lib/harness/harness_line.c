@@ -143,6 +143,16 @@ static void aside_leave(void *arg)
 	kt_harness_leave(arg);
 }
 
+static struct kt_aside_owner owner_of(struct kt_harness *h)
+{
+	return (struct kt_aside_owner){ on_line_over, aside_enter, aside_leave, h };
+}
+
+static const char *org_of(const struct kt_harness *h)
+{
+	return h->org ? h->org : "";
+}
+
 void kt_harness_read_out(struct kt_harness *h)
 {
 	if (!h->aside)
@@ -181,14 +191,21 @@ void kt_harness_line(void *arg, char *line, size_t len)
 		h->ops->line(h->driver, line, len);
 		return;
 	}
-	const struct kt_aside_owner owner = { on_line_over, aside_enter, aside_leave, h };
+	const struct kt_aside_owner owner = owner_of(h);
 
 	/* The line itself is in the buffer still. */
 	if (!kt_harness_count(h, kt_aside_cost(len) - len))
 		return;
 	kt_child_pause(h->child, true);
 	h->aside = kt_aside_new(
-		h->env->loop, h->org ? h->org : "", h->driver, kt_lines_take(&h->out), len, &owner);
+		h->env->loop, org_of(h), h->driver, kt_lines_take(&h->out), len, &owner);
+}
+
+void kt_harness_prompt_aside(struct kt_harness *h)
+{
+	const struct kt_aside_owner owner = owner_of(h);
+
+	h->aside = kt_aside_prompt(h->env->loop, org_of(h), h->driver, &h->prompt, &owner);
 }
 
 void kt_harness_out(void *arg, const char *data, size_t len)

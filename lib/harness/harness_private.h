@@ -98,6 +98,8 @@ void kt_harness_err_line(void *arg, char *line, size_t len);
 /* An answer for the driver when it is back. */
 void kt_harness_hold_answer(struct kt_harness *h, const char *ask_id, enum kt_decision decision,
 	const char *answers, const char *note);
+/* Let the driver take the prompt on a thread. */
+void kt_harness_prompt_aside(struct kt_harness *h);
 /* The driver is needed now, whatever is being read: wait for it. */
 void kt_harness_read_out(struct kt_harness *h);
 /* Count what is kept of its output; what does not fit stops it. False: that happened. */

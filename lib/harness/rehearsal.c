@@ -96,6 +96,7 @@ static void forget_turn(struct rehearsal *r)
 	kt_vec_release(&r->decided);
 	kt_vec_release(&r->tools);
 	kt_rehearsal_found_release(&r->found);
+	r->d.kept = 0;
 	kt_buf_release(&r->text);
 	free(r->prompt);
 	r->prompt = NULL;
@@ -551,6 +552,7 @@ static void rehearsal_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	r->played_ms = r->owed_ms = 0;
 	kt_buf_init(&r->text, KT_MAX_LINE_BYTES);
 	kt_rehearsal_find(r->dir, &asked, &r->found);
+	r->d.kept = r->found.bytes;
 	first = r->found.turn ? next_line(r) : NULL;
 	set_timer(r, first ? delay_before(r, first) : 0);
 }
@@ -616,6 +618,7 @@ static void rehearsal_close(struct kt_driver *d)
 const struct kt_driver_ops kt_driver_rehearsal = {
 	.name = "rehearsal",
 	.has_process = false,
+	.prompt_reads = true,
 	.resumes = true,
 	.command = rehearsal_command,
 	.open = rehearsal_open,

@@ -17,6 +17,7 @@ struct rehearsal_turn {
 	int line; /* of its header */
 	cJSON *head;
 	struct kt_vec lines; /* cJSON, in order; the last one has "end" */
+	size_t values; /* of these */
 };
 
 /* What looking for a turn gave. */
@@ -24,6 +25,7 @@ struct rehearsal_found {
 	struct rehearsal_turn *turn; /* the caller's, or NULL */
 	struct kt_buf problems; /* "file:line: what", one a line */
 	struct kt_buf files; /* names of the files looked at, joined by ", " */
+	size_t bytes; /* about what the turn takes */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading of rehearsals. All files are read anew for each prompt, so that an edit counts at once;
- * they are small. A turn with a malformed line is left out and reported with file and line.
+ * Reading of rehearsals, on a thread. All files are read anew for each prompt, so that an edit
+ * counts at once. A turn with a malformed line is left out and reported with file and line.
  */
 #include "harness/rehearsal.h"
 
@@ -123,6 +123,7 @@ struct reader {
 	size_t total; /* bytes read */
 	const char *file;
 	struct rehearsal_turn *turn; /* being read, or NULL */
+	size_t turn_bytes; /* of its lines */
 	bool bad; /* the turn being read has a malformed line */
 };
 
@@ -147,6 +148,7 @@ static void turn_read(struct reader *r)
 	r->turn = NULL;
 	if (score > r->best) {
 		r->best = score;
+		r->found->bytes = r->turn_bytes + t->values * sizeof(cJSON);
 		kt_rehearsal_turn_free(r->found->turn);
 		r->found->turn = t;
 	} else {
@@ -164,6 +166,7 @@ static void begin_turn(struct reader *r, cJSON *head, int line)
 	r->turn->file = kt_strdup(r->file);
 	r->turn->line = line;
 	r->turn->head = head;
+	r->turn_bytes = 0;
 	if (kt_json_int(head, "karta_rehearsal", 0) != 1)
 		problem(r, line, "\"karta_rehearsal\" is not 1: written by a newer karta?");
 	else if (!kt_json_str(match, "text") && !kt_json_str(match, "contains"))
@@ -198,6 +201,16 @@ static const char *line_problem(const cJSON *doc)
 	return kt_json_obj(doc, "data") ? NULL : "the event has no \"data\" object";
 }
 
+static size_t values_of(const cJSON *doc)
+{
+	const cJSON *m;
+	size_t n = 1;
+
+	cJSON_ArrayForEach (m, doc)
+		n += values_of(m);
+	return n;
+}
+
 static void take_line(struct reader *r, const char *s, size_t len, int line)
 {
 	cJSON *doc = NULL;
@@ -212,6 +225,13 @@ static void take_line(struct reader *r, const char *s, size_t len, int line)
 		return;
 	}
 	const char *what = cJSON_IsObject(doc) ? line_problem(doc) : "not a JSON object";
+
+	if (r->turn) {
+		r->turn->values += values_of(doc);
+		r->turn_bytes += len;
+		if (r->turn->values > KT_MAX_LINE_VALUES)
+			what = "the turn has more values than a line may have (fixed)";
+	}
 
 	if (!r->turn && !r->bad)
 		what = "the first line of a turn must have \"karta_rehearsal\"";

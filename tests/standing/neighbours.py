@@ -14,6 +14,7 @@ not end, more than its share: one of them is told so by name, and others are ser
 import argparse
 import json
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -30,9 +31,10 @@ import ledger as L  # noqa: E402
 AGENT = os.path.join(HERE, "..", "lib", "fake-agent.mjs")
 NODE = shutil.which("node")
 FLOODS = {
-    "lines of 60 MB": "[[result:60000000]]",
-    "a hundred thousand pieces of one letter": "[[tiny:100000]]",
-    "a hundred megabytes of text": "[[flood:100]]",
+    "lines of 60 MB": ("loud", "[[result:60000000]]"),
+    "a hundred thousand pieces of one letter": ("loud", "[[tiny:100000]]"),
+    "a hundred megabytes of text": ("loud", "[[flood:100]]"),
+    "recorded turns of 24 MB, read for each message": ("recorded", "hello"),
 }
 TICK_S = 0.010  # what one tick may take, and what the other server's may not have had
 
@@ -47,10 +49,10 @@ class Side:
         self.quiet = self.session("quiet")
         self.turn(self.quiet, "[[text:hello]]")
 
-    def session(self, slug):
+    def session(self, slug, harness=f'type = "acp"\ncommand = ["{NODE}", "{AGENT}"]', more=None):
         files = {"AGENTS.md": (0o644, b"A test.\n"),
-                 "karta.toml": (0o644, f'name = "{slug}"\n[harness]\ntype = "acp"\ncommand = '
-                                       f'["{NODE}", "{AGENT}"]\n'.encode())}
+                 "karta.toml": (0o644, f'name = "{slug}"\n[harness]\n{harness}\n'.encode()),
+                 **(more or {})}
         status, doc, _ = self.server.call("PUT", f"/agent_projects/{slug}/releases", L.archive(files),
                                           {"Content-Type": "application/gzip"})
         if status not in (200, 201):
@@ -70,6 +72,20 @@ class Side:
         if status != 200 or doc.get("stop_reason") != "end_turn":
             raise L.Failure(f"a turn: {status} {json.dumps(doc)[:300]}")
         return time.monotonic() - began
+
+
+def recorded():
+    """Files of recorded turns, of which the last answers."""
+    rng = random.Random(1)
+    files = {}
+    for n in range(8):
+        lines = ['{"karta_rehearsal":1,"match":{"text":"%s"}}' % ("*" if n == 7 else f"other {n}")]
+        for _ in range(30):
+            text = rng.randbytes(50000).hex() if n < 7 else "x"
+            lines.append('{"t":1,"type":"text","data":{"part":{"type":"text","text":"%s"},"part_id":"p"}}' % text)
+        lines.append('{"t":1,"end":{"stop_reason":"end_turn","text":"x"}}\n')
+        files[f"rehearsals/{n}.jsonl"] = (0o644, "\n".join(lines).encode())
+    return files
 
 
 def lines_without_end(side):
@@ -109,16 +125,17 @@ def main():
     try:
         sides = [Side(home, "busy"), Side(home, "idle")]
         sides[0].session("loud")
+        sides[0].session("recorded", 'type = "rehearsal"', recorded())
         alone = [side.turn(side.quiet, "[[text:hi]]") for _ in range(args.turns) for side in sides]
         print(f"# nobody else: p50 {percentile(alone, .5) * 1000:.1f} ms, "
               f"p99 {percentile(alone, .99) * 1000:.1f} ms", flush=True)
-        for n, (name, text) in enumerate(FLOODS.items(), 1):
+        for n, (name, (slug, text)) in enumerate(FLOODS.items(), 1):
             over, rounds, wrong = threading.Event(), [0], []
 
             def flood():
                 try:
                     while not over.is_set():
-                        loud = sides[0].make("loud")
+                        loud = sides[0].make(slug)
                         sides[0].turn(loud, text)
                         sides[0].server.call("DELETE", loud)
                         rounds[0] += 1
