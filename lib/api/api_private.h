@@ -280,8 +280,6 @@ void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stre
 void kt_api_wait_turn(
 	struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq);
 void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq);
-/* Sequence number of the turn's done event after after_seq; 0 when it is not in the log. */
-uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t after_seq);
 /* True while the turn runs or waits in the queue. */
 bool kt_api_turn_open(const struct kt_session *s, const char *turn_id);
 

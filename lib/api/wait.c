@@ -30,31 +30,6 @@ bool kt_api_turn_open(const struct kt_session *s, const char *turn_id)
 	return false;
 }
 
-struct find_end {
-	const char *turn_id;
-	uint64_t seq;
-};
-
-static bool find_walk(void *arg, const struct kt_evframe *f)
-{
-	struct find_end *fe = arg;
-	KT_AUTO_JSON cJSON *ev = NULL;
-
-	if (f->type == KT_EV_DONE &&
-		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK &&
-		kt_str_eq(kt_json_str(ev, "turn_id"), fe->turn_id))
-		fe->seq = f->seq;
-	return !fe->seq;
-}
-
-uint64_t kt_api_turn_end_seq(struct kt_evlog *log, const char *turn_id, uint64_t after_seq)
-{
-	struct find_end fe = { turn_id, 0 };
-
-	kt_evlog_each(log, after_seq, find_walk, &fe);
-	return fe.seq;
-}
-
 static void answer_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq)
 {
 	struct kt_page_of page = {

@@ -293,6 +293,12 @@ test('Idempotency-Key on create and send', async (t) => {
   await replay.done;
   assert.equal(replay.events.at(-1).type, 'done');
   assert.equal(replay.events.filter((e) => e.type === 'done').length, 1);
+  // The end of a long turn is not looked for: its stream, repeated, ends with the log.
+  await call(karta, 'POST', route, { text: '[[flood:3]]' }, key('m3'));
+  await call(karta, 'POST', route, { text: 'after it' });
+  const long = openStream(karta, route, { method: 'POST', body: { text: '[[flood:3]]' }, headers: key('m3') });
+  await long.done;
+  assert.equal(long.events.filter((e) => e.type === 'done').length, 2);
   assert.equal((await call(karta, 'POST', route, { text: 'x' }, key('k'.repeat(256)))).status, 400);
 });
 
