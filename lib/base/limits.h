@@ -52,6 +52,8 @@
 #define KT_MAX_PAGE_BYTES (1024 * 1024) /* events, sessions, releases, audit entries an answer */
 #define KT_MAX_REPLY_BYTES (16 * 1024 * 1024) /* text of a unary answer; counted in flight */
 #define KT_MAX_LOG_MEMORY_BYTES (4 * 1024 * 1024) /* events of one session held in memory */
+#define KT_MAX_MEMORY_LOGS_BYTES (64 * 1024 * 1024) /* of all such without a file */
+#define KT_MAX_MEMORY_LOGS 4096 /* sessions that have such; the oldest give theirs up */
 #define KT_MAX_CHILD_QUEUE_BYTES (8 * 1024 * 1024) /* unread input of a harness; kept, as above */
 #define KT_MAX_STDERR_LINES 50 /* for crash reports; 50 KiB of each harness, and one line */
 #define KT_MAX_TURN_QUEUE 8 /* messages waiting behind a running turn */

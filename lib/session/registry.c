@@ -112,6 +112,7 @@ void kt_session_free(struct kt_session *s)
 	if (s->harness)
 		kt_harness_kill(KT_STEAL(s->harness));
 	(void)kt_vec_remove_ptr(&reg->live, s);
+	kt_memory_log_forget(s);
 	kt_session_drop_inputs(s, NULL);
 	kt_loop_undefer(reg->loop, &s->pump);
 	kt_timer_free(s->idle);
@@ -289,7 +290,8 @@ enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct 
 	}
 	cfg.session_id = s->id;
 	cfg.max_memory_bytes = KT_MAX_LOG_MEMORY_BYTES;
-	if (retention_ms(s) > 0) {
+	s->log_in_memory = retention_ms(s) == 0;
+	if (!s->log_in_memory) {
 		dir = kt_session_dir(s);
 		rc = kt_fs_mkdirs(dir, 0700, err);
 		if (rc != KT_OK)
@@ -537,6 +539,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_map_release(&reg->pins);
 	kt_map_release(&reg->groups);
 	kt_vec_release(&reg->live);
+	kt_vec_release(&reg->in_memory);
 	kt_vec_release(&reg->searches);
 	kt_buf_release(&reg->lines);
 	kt_buf_release(&reg->damaged);

@@ -155,6 +155,8 @@ struct kt_session {
 	struct kt_vec participants; /* of struct kt_participant */
 	struct kt_vec approvals; /* struct kt_approval *, oldest first */
 	struct kt_evlog *log; /* NULL until needed */
+	bool log_in_memory; /* it has no file: event_retention_hours is 0 */
+	size_t in_memory; /* bytes of it that count in the registry's sum */
 	uint64_t last_seq; /* as far as known while log is NULL */
 	struct kt_harness *harness;
 	bool stopping; /* the harness was idle for too long and is on its way out */

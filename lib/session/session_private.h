@@ -116,6 +116,8 @@ struct kt_sessions {
 	struct kt_session *oldest, *newest;
 	size_t n_sessions;
 	struct kt_vec live; /* those with a harness, the one used longest ago first */
+	struct kt_vec in_memory; /* those whose logs are in no file, the last turn longest ago first */
+	size_t in_memory_bytes; /* of these logs */
 	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem_entry */
 	struct kt_idem_entry *idem_first, *idem_last; /* oldest first */
 	struct kt_map idem_orgs; /* organization ("" on a local server) -> struct kt_idem_org */
@@ -215,6 +217,12 @@ bool kt_transcript_needed(const struct kt_session *s);
 void kt_transcript_read(struct kt_session *s);
 /* It is of no use any more, or taken. */
 void kt_transcript_drop(struct kt_session *s);
+
+/* memory.c */
+/* A turn of s has ended: count its log when it is in memory only; the oldest make room. */
+void kt_memory_log_count(struct kt_session *s);
+/* It counts no more. */
+void kt_memory_log_forget(struct kt_session *s);
 
 /* idem.c */
 /* Remember it, without writing it. */

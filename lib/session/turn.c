@@ -533,6 +533,7 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 			kt_evlog_idle(s->log);
 		kt_session_arm_idle(s);
 	}
+	kt_memory_log_count(s);
 	kt_sessions_turn_done(s->reg);
 }
 

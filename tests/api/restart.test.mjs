@@ -25,6 +25,18 @@ test('a stream from a lost place with until=idle begins with the gap', async (t)
   await s.done;
   assert.equal(s.events[0]?.type, 'gap');
 });
+test('events that are in no file have one sum: the session that was used longest ago gives its own up', async (t) => {
+  const { karta: k } = await restartable(t, { 'karta.jsonc': '{ "runtime": { "event_retention_hours": 0 } }' });
+  const ids = [];
+  for (let i = 0; i < 23; i++) {
+    ids.push(await newSession(k));
+    assert.equal((await post(k, ids[i], { text: '[[flood:3]] [[text:kept]]' })).status, 200);
+  }
+  const first = (id) => call(k, 'GET', `/v1/sessions/${id}/events?limit=1`, undefined, { accept: 'application/json' });
+  assert.equal((await first(ids[0])).body.data[0].type, 'gap');
+  assert.notEqual((await first(ids[22])).body.data[0].type, 'gap');
+  assert.equal((await post(k, ids[0], { text: '[[text:goes on]]' })).body.text, 'goes on');
+});
 test('a reply of more than 1 MiB keeps its end: 200, stop_reason, usage', async (t) => {
   const { karta: k } = await restartable(t);
   const id = await newSession(k);
