@@ -188,6 +188,11 @@ void kt_api_result(struct kt_call *c, const struct kt_result *r);
  * false when it is none.
  */
 KT_MUST_CHECK bool kt_api_body(struct kt_call *c, cJSON **out);
+/*
+ * The same for what changes a hosting server: 422 for a member that is none of these (NULL ends
+ * them), since a misspelt one must not be as if it were absent.
+ */
+KT_MUST_CHECK bool kt_api_change(struct kt_call *c, const char *const *members, cJSON **out);
 /* String member that may be absent or null; answers 422 and returns false for other types. */
 KT_MUST_CHECK bool kt_api_opt_str(
 	struct kt_call *c, const cJSON *body, const char *key, const char **out);

@@ -35,12 +35,13 @@ static bool may_name_folder(struct kt_call *c)
 
 void kt_api_projects_create(struct kt_call *c, const struct kt_params *p)
 {
+	static const char *const members[] = { "slug", "dir", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	struct kt_project_new n = { 0 };
 	struct kt_pre pre;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "slug", &n.slug) ||
+	if (!kt_api_change(c, members, &body) || !kt_api_opt_str(c, body, "slug", &n.slug) ||
 		!kt_api_opt_str(c, body, "dir", &n.dir))
 		return;
 	if (!n.slug) {
@@ -62,12 +63,14 @@ void kt_api_projects_get(struct kt_call *c, const struct kt_params *p)
 
 void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 {
+	static const char *const members[] = { "slug", "production_ref", "repo_url", "repo_token",
+		"webhook_secret", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	struct kt_project_change ch = { 0 };
 	struct kt_pre pre;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "slug", &ch.slug) ||
+	if (!kt_api_change(c, members, &body) || !kt_api_opt_str(c, body, "slug", &ch.slug) ||
 		!kt_api_opt_str(c, body, "production_ref", &ch.production_ref) ||
 		!kt_api_opt_str(c, body, "repo_url", &ch.repo_url) ||
 		!kt_api_opt_str(c, body, "repo_token", &ch.repo_token) ||
@@ -148,10 +151,11 @@ void kt_api_releases_activate(struct kt_call *c, const struct kt_params *p)
 
 void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p)
 {
+	static const char *const members[] = { "version", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	const char *version;
 
-	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "version", &version))
+	if (!kt_api_change(c, members, &body) || !kt_api_opt_str(c, body, "version", &version))
 		return;
 	if (!version)
 		kt_api_fail(c, 422, "validation_failed", "'version' is missing", NULL);
@@ -161,12 +165,13 @@ void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p)
 
 void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p)
 {
+	static const char *const members[] = { "version", "reason", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	const char *version, *reason;
 	struct kt_pre pre;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "version", &version) ||
+	if (!kt_api_change(c, members, &body) || !kt_api_opt_str(c, body, "version", &version) ||
 		!kt_api_opt_str(c, body, "reason", &reason) ||
 		!kt_api_pre(c, "rollback", p->value[0], &pre))
 		return;
@@ -177,11 +182,12 @@ void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p)
 
 void kt_api_projects_pin(struct kt_call *c, const struct kt_params *p)
 {
+	static const char *const members[] = { "reason", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	const char *reason;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body) || !kt_api_opt_str(c, body, "reason", &reason))
+	if (!kt_api_change(c, members, &body) || !kt_api_opt_str(c, body, "reason", &reason))
 		return;
 	l = kt_api_later(c, NULL, NULL);
 	kt_control_pin(c->api->cfg.control, &l->actor, p->value[0], reason, kt_api_answered, l);

@@ -181,6 +181,26 @@ bool kt_api_body(struct kt_call *c, cJSON **out)
 	return true;
 }
 
+bool kt_api_change(struct kt_call *c, const char *const *members, cJSON **out)
+{
+	char detail[128];
+
+	if (!kt_api_body(c, out))
+		return false;
+	for (const cJSON *m = (*out)->child; m; m = m->next) {
+		size_t i = 0;
+
+		while (members[i] && strcmp(members[i], m->string) != 0)
+			i++;
+		if (members[i])
+			continue;
+		snprintf(detail, sizeof(detail), "there is no member '%.80s'", m->string);
+		kt_api_fail(c, 422, "validation_failed", detail, NULL);
+		return false;
+	}
+	return true;
+}
+
 static bool wrong_type(struct kt_call *c, const char *key, const char *type)
 {
 	char detail[160];
