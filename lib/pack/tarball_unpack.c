@@ -37,9 +37,9 @@ static enum kt_code fail_read(struct unpack *u)
 
 	if (!u->last)
 		return kt_fail(u->err, KT_EPROTO, 0, "cannot read the archive: %s",
-			why ? why : "unknown reason");
+			why ? why : "it was cut off or is damaged");
 	return kt_fail(u->err, KT_EPROTO, 0, "cannot read the archive after '%.150s': %s", u->last,
-		why ? why : "unknown reason");
+		why ? why : "it was cut off or is damaged");
 }
 
 bool kt_tarball_is_inside(const char *name)

@@ -141,6 +141,8 @@ static void test_values(void **state)
 	assert_string_equal(a.first, "x");
 	ok("--bare=here x");
 	assert_string_equal(a.bare, "here");
+	assert_int_equal(parse("--bare= x"), KT_EINVAL);
+	assert_string_equal(err.msg, "option '--bare' needs a value (WHERE)");
 }
 
 static void test_flags(void **state)
