@@ -3,7 +3,7 @@
 #include "api/api_private.h"
 
 #define LIST_DEFAULT 50
-#define LIST_MAX 1000
+#define LIST_MAX 500
 
 void kt_api_audit_list(struct kt_call *c, const struct kt_params *p)
 {

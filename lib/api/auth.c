@@ -92,11 +92,11 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 			: scopes & KT_SCOPE_ADMIN ? "admin"
 			: scopes & KT_SCOPE_WRITE ? "write"
 						  : "read";
-		char detail[96];
+		char detail[96], member[32];
 
 		snprintf(detail, sizeof(detail), "this key lacks the scope '%s'", lacks);
-		kt_api_fail(c, 403, "forbidden", detail,
-			scopes & KT_SCOPE_ADMIN ? "\"scope\":\"admin\"" : NULL);
+		snprintf(member, sizeof(member), "\"scope\":\"%s\"", lacks);
+		kt_api_fail(c, 403, "forbidden", detail, either ? NULL : member);
 		return false;
 	}
 	return kt_api_count(c, c->by->who.org_id, c->by->who.key_id);

@@ -207,6 +207,10 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 			"this server");
 	if (code == KT_EDENIED && kt_str_eq(kt_json_str(c->problem, "scope"), "admin"))
 		return kt_client_hint_admin(err);
+	if (code == KT_EDENIED && kt_json_str(c->problem, "scope"))
+		return kt_hint(err,
+			"sign in with 'karta login', or set KARTA_API_KEY to a key with that "
+			"scope");
 	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
 		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
 	if (r->status >= 500 && r->request_id[0])

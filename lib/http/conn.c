@@ -476,7 +476,11 @@ static bool step_head(struct kt_conn *c)
 				: status == 505                  ? "version_not_supported"
 				: status == 414 || status == 431 ? "too_large"
 								 : "bad_request",
-			"the request head is malformed, over the fixed limits or not supported");
+			status == 414 ? "the path with its query is over 8 KiB, which is fixed"
+				: status == 431
+				? "the request head is over 16 KiB or 64 headers, which is "
+				  "fixed"
+				: "the request head is malformed or not supported");
 		return false;
 	case KT_HEAD_MORE:
 	default:

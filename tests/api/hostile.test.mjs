@@ -174,6 +174,10 @@ test('malformed requests by category, each with its exact verdict', async (t) =>
     if (!r.closed || JSON.stringify(statuses) !== JSON.stringify(wanted))
       wrong.push(`${what}: wanted ${wanted}, got ${statuses}${r.closed ? '' : ' and no close'}: ${JSON.stringify(String(bytes).slice(0, 90))}`);
     for (const a of list.filter((x) => x.status >= 400)) assert.match(a.body, /^\{"type":"urn:karta:problem:/, what);
+    for (const a of list) {
+      if (a.status === 414) assert.match(a.body, /over 8 KiB/, what);
+      if (a.status === 431) assert.match(a.body, /over 16 KiB or 64 headers/, what);
+    }
     if (list.at(-1)?.status >= 400) assert.match(list.at(-1).head, /^connection: close\r?$/im, what);
   });
   assert.deepEqual(wrong, []);

@@ -48,6 +48,13 @@ test('every operation answers as the document says', async (t) => {
   await ok(409, c, 'POST', '/agent_projects', [], { body: { slug: 'empty' } });
   await ok(422, c, 'POST', '/agent_projects', [], { body: { slug: 'No Good' } });
   await ok(422, c, 'POST', '/agent_projects', [], { body: {} });
+  // A misspelt member is not as if it were absent: nothing is rolled back, pinned or made.
+  for (const [method, path, body] of [
+    ['POST', '/agent_projects', { slug: 'typo', dirr: '/' }], ['PATCH', P, { production_reff: 'refs/heads/x' }],
+    ['POST', `${P}/activate`, { version: 'v1', to: 'v1' }], ['POST', `${P}/rollback`, { to: 'v1' }], ['PUT', `${P}/pin`, { why: 'x' }],
+  ])
+    assert.match((await ok(422, c, method, path, ['empty'], { body })).body.detail, /^there is no member '(dirr|production_reff|to|why)'$/);
+  await ok(404, c, 'GET', P, ['typo']);
   assert.equal((await ok(200, c, 'GET', P, ['empty'])).headers.etag, '"none"');
   assert.equal((await ok(200, c, 'GET', P, [project.id])).body.slug, 'empty');
   assert.equal((await ok(200, c, 'PATCH', P, ['empty'], { body: { slug: 'bare' } })).body.slug, 'bare');
@@ -138,6 +145,7 @@ test('every operation answers as the document says', async (t) => {
     [`${P}/releases`, 'limit=0', /'limit' takes a whole number from 1 to \d+$/],
     [`${P}/releases`, `limit=${'1'.repeat(40)}`, /'limit' takes a whole number from 1 to \d+$/],
     ['/v1/audit', 'before=x', /'before' takes a whole number, 1 or more$/],
+    ['/v1/audit', 'limit=501', /'limit' takes a whole number from 1 to 500$/],
     [`${P}/logs`, `level=${'x'.repeat(400)}`, /'level' takes at most \d+ bytes/],
   ])
     assert.match((await ok(400, c, 'GET', path, ['fake'], { query: `?${bad}` })).body.detail, says);
