@@ -507,9 +507,7 @@ static bool await_commands(struct acp *a)
 
 void kt_acp_take_commands(struct acp *a, const cJSON *list)
 {
-	cJSON_Delete(a->commands);
-	a->commands = cJSON_Duplicate(list, true);
-	kt_assert(a->commands);
+	kt_acp_keep(a, &a->commands, list);
 	if (a->turn && !a->prompted)
 		advance(a);
 }

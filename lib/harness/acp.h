@@ -93,6 +93,7 @@ struct acp {
 	cJSON *modes; /* or NULL */
 	cJSON *models; /* or NULL */
 	cJSON *commands; /* availableCommands, or NULL: not told yet */
+	size_t session_bytes; /* of these four */
 	bool commands_awaited; /* and that was in vain */
 	char *default_agent; /* value of the agent option at the start, or NULL */
 	bool model_set, permission_set;
@@ -138,6 +139,9 @@ char *kt_acp_first_start_file(char *const *env);
 bool kt_acp_passing_failure(const char *stderr_tail);
 /* Quirks of the agent called name (agentInfo.name or a path); 0 when unknown. */
 unsigned kt_acp_quirks(const char *name);
+/* *slot, one of the four that the session has for good, becomes a copy of value, unless that is
+ * null. */
+void kt_acp_keep(struct acp *a, cJSON **slot, const cJSON *value);
 /* Take configOptions, modes and models out of a session's answer. */
 void kt_acp_take_options(struct acp *a, const cJSON *result);
 

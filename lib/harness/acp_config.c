@@ -46,20 +46,26 @@ unsigned kt_acp_quirks(const char *name)
 /* --- choices -----------------------------------------------------------------------------------
  */
 
-static void take(cJSON **slot, const cJSON *value)
+void kt_acp_keep(struct acp *a, cJSON **slot, const cJSON *value)
 {
+	size_t bytes;
+
 	if (!value || cJSON_IsNull(value))
 		return;
 	cJSON_Delete(*slot);
 	*slot = cJSON_Duplicate(value, true);
 	kt_assert(*slot);
+	bytes = kt_json_memory(a->config) + kt_json_memory(a->modes) + kt_json_memory(a->models) +
+		kt_json_memory(a->commands);
+	a->d.kept += bytes - a->session_bytes;
+	a->session_bytes = bytes;
 }
 
 void kt_acp_take_options(struct acp *a, const cJSON *result)
 {
-	take(&a->config, kt_json_arr(result, "configOptions"));
-	take(&a->modes, kt_json_obj(result, "modes"));
-	take(&a->models, kt_json_obj(result, "models"));
+	kt_acp_keep(a, &a->config, kt_json_arr(result, "configOptions"));
+	kt_acp_keep(a, &a->modes, kt_json_obj(result, "modes"));
+	kt_acp_keep(a, &a->models, kt_json_obj(result, "models"));
 }
 
 /* The option with this id, or else of this category. */

@@ -374,6 +374,8 @@ void kt_claude_take_commands(struct kt_claude *c, const cJSON *commands)
 	if (!commands)
 		return;
 	kt_map_release(&c->commands);
+	c->d.kept += kt_json_memory(commands) - c->commands_bytes;
+	c->commands_bytes = kt_json_memory(commands);
 	cJSON_ArrayForEach (command, commands) {
 		const char *name = cJSON_IsString(command) ? command->valuestring
 							   : kt_json_str(command, "name");

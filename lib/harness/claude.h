@@ -81,6 +81,7 @@ struct kt_claude {
 	/* Control requests of ours that are open; "" when none. */
 	char initialize_id[24], agent_id[24];
 	struct kt_map commands; /* slash commands and skills of the initialize answer */
+	size_t commands_bytes; /* of these */
 	char *agent; /* agent in force, NULL = the harness's default */
 	char *wanted_agent; /* agent of the open switch */
 	char *held_line; /* user line that waits for the switch */
@@ -103,6 +104,7 @@ struct kt_claude {
 	char *message_id; /* the message that is streaming, or was last */
 	bool message_open; /* no message_stop yet */
 	struct kt_map seen; /* uuids of lines that were read or that are told again; no values */
+	size_t seen_bytes; /* of these */
 	struct kt_usage step_usage;
 	int step; /* number of the last step begun, 0 = none */
 	bool step_open;

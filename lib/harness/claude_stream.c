@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+#define SEEN_ENTRY_BYTES 64 /* of the table, besides the uuid */
+
 /* --- parts ------------------------------------------------------------------------------- */
 
 static void part_free(struct kt_claude *c, struct claude_part *p)
@@ -153,6 +155,8 @@ void kt_claude_turn_clear(struct kt_claude *c)
 	c->message_id = NULL;
 	c->message_open = false;
 	kt_map_release(&c->seen);
+	c->d.kept -= c->seen_bytes;
+	c->seen_bytes = 0;
 	c->step = 0;
 	c->step_open = false;
 	c->sub_parts = 0;
@@ -590,7 +594,12 @@ static bool is_known_message(const struct kt_claude *c, const char *id)
 
 void kt_claude_mark_seen(struct kt_claude *c, const char *uuid)
 {
-	kt_map_set(&c->seen, uuid, c);
+	size_t bytes = SEEN_ENTRY_BYTES + strlen(uuid);
+
+	if (kt_map_set(&c->seen, uuid, c))
+		return;
+	c->seen_bytes += bytes;
+	c->d.kept += bytes;
 }
 
 /* True when a line of this uuid was read already. */

@@ -30,6 +30,7 @@ struct rehearsal {
 	char *dir;
 	char *session;
 	double speed;
+	size_t max_values; /* of a turn */
 	char nonce[KT_ID_MAX];
 	uint32_t asks_made;
 	uint32_t turns; /* prompts so far, with those before this driver */
@@ -514,6 +515,7 @@ static struct kt_driver *rehearsal_open(
 	r->d.sink = *sink;
 	r->dir = kt_strdup(cfg->cwd);
 	r->session = kt_strdup(cfg->resume_id ? cfg->resume_id : cfg->new_id ? cfg->new_id : uuid);
+	r->max_values = cfg->sealed ? KT_MAX_LINE_VALUES : SIZE_MAX;
 	r->speed = cfg->speed;
 	r->turns = cfg->turns_before;
 	kt_rand_id("ask_", r->nonce);
@@ -551,7 +553,7 @@ static void rehearsal_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	r->at = 0;
 	r->played_ms = r->owed_ms = 0;
 	kt_buf_init(&r->text, KT_MAX_LINE_BYTES);
-	kt_rehearsal_find(r->dir, &asked, &r->found);
+	kt_rehearsal_find(r->dir, &asked, r->max_values, &r->found);
 	r->d.kept = r->found.bytes;
 	first = r->found.turn ? next_line(r) : NULL;
 	set_timer(r, first ? delay_before(r, first) : 0);

@@ -17,7 +17,6 @@ struct rehearsal_turn {
 	int line; /* of its header */
 	cJSON *head;
 	struct kt_vec lines; /* cJSON, in order; the last one has "end" */
-	size_t values; /* of these */
 };
 
 /* What looking for a turn gave. */
@@ -25,14 +24,16 @@ struct rehearsal_found {
 	struct rehearsal_turn *turn; /* the caller's, or NULL */
 	struct kt_buf problems; /* "file:line: what", one a line */
 	struct kt_buf files; /* names of the files looked at, joined by ", " */
-	size_t bytes; /* about what the turn takes */
+	size_t bytes; /* that the turn takes */
 };
 
 /*
- * Read all of dir/rehearsals/ *.jsonl and pick the turn for the prompt. out is initialised here and
+ * Read all of dir/rehearsals/ *.jsonl and pick the turn for the prompt, of turns with at most
+ * max_values values. out is initialised here and
  * released by the caller with kt_rehearsal_found_release().
  */
-void kt_rehearsal_find(const char *dir, const struct kt_prompt *p, struct rehearsal_found *out);
+void kt_rehearsal_find(
+	const char *dir, const struct kt_prompt *p, size_t max_values, struct rehearsal_found *out);
 void kt_rehearsal_found_release(struct rehearsal_found *f);
 /* NULL is fine. */
 void kt_rehearsal_turn_free(struct rehearsal_turn *t);

@@ -123,7 +123,8 @@ struct reader {
 	size_t total; /* bytes read */
 	const char *file;
 	struct rehearsal_turn *turn; /* being read, or NULL */
-	size_t turn_bytes; /* of its lines */
+	size_t turn_bytes; /* that it takes */
+	size_t values, max_values; /* of it */
 	bool bad; /* the turn being read has a malformed line */
 };
 
@@ -148,7 +149,7 @@ static void turn_read(struct reader *r)
 	r->turn = NULL;
 	if (score > r->best) {
 		r->best = score;
-		r->found->bytes = r->turn_bytes + t->values * sizeof(cJSON);
+		r->found->bytes = r->turn_bytes;
 		kt_rehearsal_turn_free(r->found->turn);
 		r->found->turn = t;
 	} else {
@@ -166,7 +167,7 @@ static void begin_turn(struct reader *r, cJSON *head, int line)
 	r->turn->file = kt_strdup(r->file);
 	r->turn->line = line;
 	r->turn->head = head;
-	r->turn_bytes = 0;
+	r->turn_bytes = r->values = 0;
 	if (kt_json_int(head, "karta_rehearsal", 0) != 1)
 		problem(r, line, "\"karta_rehearsal\" is not 1: written by a newer karta?");
 	else if (!kt_json_str(match, "text") && !kt_json_str(match, "contains"))
@@ -227,10 +228,10 @@ static void take_line(struct reader *r, const char *s, size_t len, int line)
 	const char *what = cJSON_IsObject(doc) ? line_problem(doc) : "not a JSON object";
 
 	if (r->turn) {
-		r->turn->values += values_of(doc);
-		r->turn_bytes += len;
-		if (r->turn->values > KT_MAX_LINE_VALUES)
-			what = "the turn has more values than a line may have (fixed)";
+		r->values += values_of(doc);
+		r->turn_bytes += kt_json_memory(doc);
+		if (r->values > r->max_values)
+			what = "the turn has more values than one of a release may have (500,000)";
 	}
 
 	if (!r->turn && !r->bad)
@@ -271,9 +272,10 @@ static void read_file(struct reader *r, const char *path)
 	turn_read(r);
 }
 
-void kt_rehearsal_find(const char *dir, const struct kt_prompt *p, struct rehearsal_found *out)
+void kt_rehearsal_find(
+	const char *dir, const struct kt_prompt *p, size_t max_values, struct rehearsal_found *out)
 {
-	struct reader r = { .found = out, .prompt = p };
+	struct reader r = { .found = out, .prompt = p, .max_values = max_values };
 	KT_AUTOFREE char *folder = kt_path_join(dir, "rehearsals");
 	KT_AUTOFREE char *folded = fold(p->text);
 	char **names = NULL;

@@ -121,6 +121,20 @@ enum kt_code kt_json_parse_max(
 	return KT_OK;
 }
 
+size_t kt_json_memory(const cJSON *doc)
+{
+	const cJSON *m;
+	size_t n = doc ? sizeof(*doc) : 0;
+
+	if (doc && doc->string)
+		n += strlen(doc->string);
+	if (doc && doc->valuestring)
+		n += strlen(doc->valuestring);
+	cJSON_ArrayForEach (m, doc)
+		n += kt_json_memory(m);
+	return n;
+}
+
 void kt_json_cleanup(cJSON **p)
 {
 	cJSON_Delete(*p);

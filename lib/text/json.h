@@ -77,6 +77,8 @@ void kt_json_cleanup(cJSON **p);
 const cJSON *kt_json_get(const cJSON *obj, const char *key);
 /* Member by path "a.b.c". */
 const cJSON *kt_json_path(const cJSON *obj, const char *path);
+/* About how many bytes of memory a tree takes: its values, names and strings. NULL: 0. */
+size_t kt_json_memory(const cJSON *doc);
 /* String member or NULL. BORROWS until the document is deleted. */
 const char *kt_json_str(const cJSON *obj, const char *key);
 /* String member or dflt. */

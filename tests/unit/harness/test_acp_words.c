@@ -208,6 +208,26 @@ static void test_slash(void **state)
 	world_close(&w);
 }
 
+/* What the session tells of itself stays, and is counted: a list that is another takes its place. */
+static void test_lists_count(void **state)
+{
+	KT_AUTO_BUF struct kt_buf list = KT_BUF_INIT(1 << 20);
+	struct world w;
+	size_t before;
+
+	world_ready(&w, NULL);
+	before = w.d->kept;
+	for (int i = 0; i < 1000; i++)
+		kt_buf_addf(&list, "%s{\"name\":\"command%d\"}", i ? "," : "", i);
+	KT_AUTOFREE char *text = kt_asprintf(UPDATE(
+		"\"sessionUpdate\":\"available_commands_update\",\"availableCommands\":[%s]"), list.ptr);
+	line(&w, text);
+	assert_true(w.d->kept > before + 1000 * 2 * sizeof(cJSON));
+	line(&w, UPDATE("\"sessionUpdate\":\"available_commands_update\",\"availableCommands\":[]"));
+	assert_true(w.d->kept < before + 1000);
+	world_close(&w);
+}
+
 /* Nothing that a tool gave is dropped: pictures, files, links, differences, terminals. */
 static void test_output_blocks(void **state)
 {
@@ -290,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_words_of_the_answer),
 		cmocka_unit_test(test_slash),
+		cmocka_unit_test(test_lists_count),
 		cmocka_unit_test(test_output_blocks),
 		cmocka_unit_test(test_id_again),
 	};
