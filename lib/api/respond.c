@@ -14,7 +14,8 @@
 /* What was refused, in the log of the project that was asked. */
 static void log_failure(struct kt_call *c, int status, const char *code, const char *detail)
 {
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+	/* Whole: a secret is not found any more in what was cut. The log cuts, afterwards. */
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	struct kt_log_line line = {
 		.level = status >= 500 ? "error" : "warn",
 		.source = "api",
@@ -26,7 +27,7 @@ static void log_failure(struct kt_call *c, int status, const char *code, const c
 		return;
 	kt_method_names(c->rq->method, method, sizeof(method));
 	method[strcspn(method, ",")] = '\0';
-	kt_buf_addf(&text, "%s %.1000s: %d %s: %.2000s", method, c->rq->path, status, code, detail);
+	kt_buf_addf(&text, "%s %s: %d %s: %s", method, c->rq->path, status, code, detail);
 	line.project_id = c->by->target.project_id;
 	line.version = c->by->target.version;
 	line.text = text.ptr;

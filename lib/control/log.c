@@ -6,6 +6,7 @@
  */
 #include "control/work_private.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -253,6 +254,7 @@ static void write_line(
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(MAX_RAW_LINE + 16);
 	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(2 * MAX_RAW_LINE);
 	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT(4 * MAX_RAW_LINE);
+	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(16 * MAX_RAW_LINE);
 	struct kt_event_draft ev = { .type = KT_EV_LOG };
 	struct kt_err err = KT_ERR_INIT;
 	char text[MAX_LINE + 1];
@@ -266,7 +268,8 @@ static void write_line(
 	kt_redact_local_add(&safe, known.ptr, known.len);
 	while (safe.len > 0 && (safe.ptr[safe.len - 1] == '\n' || safe.ptr[safe.len - 1] == '\r'))
 		kt_buf_truncate(&safe, safe.len - 1);
-	if (!kt_str_copy(text, sizeof(text), safe.ptr))
+	kt_clean_add(&shown, safe.ptr, safe.len, false);
+	if (!kt_str_copy(text, sizeof(text), shown.ptr))
 		memcpy(text + strlen(text) - 3, "...", 3);
 	render(&data, line, text);
 	if (!kt_buf_ok(&data))
@@ -276,7 +279,7 @@ static void write_line(
 	(void)kt_evlog_append(p->log, &ev);
 }
 
-/* A copy in one piece, with text enough for what is written of it. */
+/* A copy in one piece. */
 static struct kt_log_line *line_copy(const struct kt_log_line *line, size_t *out_bytes)
 {
 	const char *from[] = { line->level, line->source, line->session_id, line->request_id,
@@ -287,7 +290,7 @@ static struct kt_log_line *line_copy(const struct kt_log_line *line, size_t *out
 	char *at;
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(from); i++) {
-		len[i] = from[i] ? strnlen(from[i], MAX_RAW_LINE + KT_MAX_CONFIG_VALUE_BYTES) : 0;
+		len[i] = from[i] ? strlen(from[i]) : 0;
 		size += len[i] + 1;
 	}
 	copy = kt_malloc(size);

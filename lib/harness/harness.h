@@ -38,8 +38,11 @@ struct kt_harness_cbs {
 	void (*ask)(void *arg, const struct kt_ask *ask);
 	void (*ask_withdrawn)(void *arg, const char *ask_id);
 	void (*turn_end)(void *arg, const struct kt_turn_result *result);
-	/* One line of its stderr, sanitized and redacted. */
-	void (*stderr_line)(void *arg, const char *line);
+	/*
+	 * One line of its stderr, sanitized and redacted; raw as it was written, for whoever knows
+	 * more secrets, which are found only in what was not changed yet.
+	 */
+	void (*stderr_line)(void *arg, const char *line, const char *raw);
 	/* resume did not work; a fresh conversation was begun instead. */
 	void (*resume_failed)(void *arg, const char *why);
 	/* The process is gone (crash, stop or exit); h is freed after this call. An open turn was

@@ -236,7 +236,9 @@ void kt_harness_err_line(void *arg, char *line, size_t len)
 	if (h->driver && h->ops->err_line && h->ops->err_line(h->driver, line))
 		return;
 	kt_tail_add(&h->tail, line, len, &shown);
-	KT_TELL(h, stderr_line, shown.ptr);
+	for (char *nul = line; (nul = memchr(nul, '\0', len - (size_t)(nul - line)));)
+		*nul = '?';
+	KT_TELL(h, stderr_line, shown.ptr, line);
 }
 
 void kt_harness_err(void *arg, const char *data, size_t len)
@@ -244,10 +246,19 @@ void kt_harness_err(void *arg, const char *data, size_t len)
 	struct kt_harness *h = arg;
 
 	kt_harness_enter(h);
-	/* An endless line is dropped; what comes after it is read again. */
-	if (kt_lines_feed(&h->err, data, len, kt_harness_err_line, h, NULL) != KT_OK) {
-		kt_lines_release(&h->err);
-		kt_lines_init(&h->err, KT_STDERR_LINE_BYTES);
+	/* An endless line is dropped, to its end: its rest would begin in the midst of a word. */
+	while (len > 0) {
+		const char *lf = memchr(data, '\n', len);
+		size_t n = lf ? (size_t)(lf - data) + 1 : len;
+
+		if (h->err_skips) {
+			h->err_skips = !lf;
+		} else if (kt_lines_feed(&h->err, data, n, kt_harness_err_line, h, NULL) != KT_OK) {
+			kt_lines_clear(&h->err);
+			h->err_skips = !lf;
+		}
+		data += n;
+		len -= n;
 	}
 	kt_harness_leave(h);
 }

@@ -29,6 +29,7 @@ struct kt_harness {
 	size_t driver_kept; /* by the driver, as far as known while a thread has it */
 	struct kt_child *child; /* NULL: not started, gone, or a driver without a process */
 	struct kt_lines out, err;
+	bool err_skips; /* to the end of a line that is too long */
 	struct kt_tail tail;
 	struct kt_harness_cbs cbs;
 	void *arg;

@@ -48,8 +48,9 @@ static void slot_ready(void *arg, const char *harness_session)
 	slot->pool->deaths = 0;
 }
 
-static void slot_stderr(void *arg, const char *line)
+static void slot_stderr(void *arg, const char *line, const char *raw)
 {
+	(void)raw;
 	kt_log(KT_LOG_DEBUG, "pool", "%s", line);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "session/session_private.h"
 
+#include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
 #include "text/redact.h"
@@ -164,13 +165,14 @@ const char *kt_session_plain(const struct kt_session *s, const char *text, struc
 void kt_session_tell(
 	const struct kt_session *s, const char *level, const char *source, const char *fmt, ...)
 {
-	char text[2048];
+	/* Whole: a secret is not found any more in what was cut. The log cuts, afterwards. */
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT((size_t)2 * KT_MAX_EVENT_BYTES);
 	va_list ap;
 
 	if (!s->pin)
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	kt_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
 	const struct kt_log_line line = {
 		.project_id = s->pin->target.project_id,
@@ -178,7 +180,7 @@ void kt_session_tell(
 		.source = source,
 		.version = s->pin->target.version,
 		.session_id = s->id,
-		.text = text,
+		.text = kt_buf_ok(&text) ? text.ptr : "a line that is too long to be kept",
 	};
 	kt_control_log(s->reg->control, &line);
 }

@@ -79,7 +79,7 @@ static void on_turn_end(void *arg, const struct kt_turn_result *r)
 	kt_session_turn_ended(arg, r);
 }
 
-static void on_stderr(void *arg, const char *line)
+static void on_stderr(void *arg, const char *line, const char *raw)
 {
 	struct kt_session *s = arg;
 
@@ -87,9 +87,9 @@ static void on_stderr(void *arg, const char *line)
 	if (s->noise > KT_MAX_NOISE_LINES)
 		return;
 	if (s->noise++ == KT_MAX_NOISE_LINES)
-		line = "the harness writes more lines than are kept of a turn (fixed)";
+		line = raw = "the harness writes more lines than are kept of a turn (fixed)";
 	if (s->pin)
-		kt_session_tell(s, "info", "harness", "%s", line);
+		kt_session_tell(s, "info", "harness", "%s", raw);
 	else
 		kt_log(KT_LOG_INFO, "harness", "%s: %s", s->id, line);
 }

@@ -27,7 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES ((size_t)2000)
+#define LINE_MAX_BYTES ((size_t)64 * 1024)
 
 struct kt_setup {
 	struct kt_sessions *reg;
@@ -39,6 +39,7 @@ struct kt_setup {
 	struct kt_buf line; /* of its output, not yet whole */
 	char last[200]; /* line that was not empty, safe to show */
 	size_t n_lines; /* that were told */
+	bool skips; /* to the end of a line that is longer */
 	bool too_long;
 };
 
@@ -112,12 +113,20 @@ static void renew_pool(struct kt_sessions *reg)
 			reg->pool, reg->app->app, reg->app->program.path, reg->app->fingerprint);
 }
 
-static void tell(const struct kt_setup *u, const char *level, const char *text)
+/* For whose log it is told; NULL: for the server's. */
+static const struct kt_session *pinned(const struct kt_setup *u)
 {
 	const struct kt_session *s = u->waiting.len ? kt_session_get(u->reg, u->waiting.items[0])
 						    : NULL;
 
-	if (s && s->pin)
+	return s && s->pin ? s : NULL;
+}
+
+static void tell(const struct kt_setup *u, const char *level, const char *text)
+{
+	const struct kt_session *s = pinned(u);
+
+	if (s)
 		kt_session_tell(s, level, "session", "setup: %s", text);
 	else
 		kt_log(kt_str_eq(level, "error") ? KT_LOG_ERROR : KT_LOG_INFO, "setup", "%s: %s",
@@ -151,20 +160,28 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 
 static void end_line(struct kt_setup *u)
 {
-	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(8 * LINE_MAX_BYTES);
-	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(16 * LINE_MAX_BYTES);
+	static const char too_long[] = "a line of over 64 KiB, which is left out (fixed)";
+	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(2 * LINE_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(8 * LINE_MAX_BYTES);
 
-	kt_clean_add(&clean, u->line.ptr, u->line.len, true);
-	kt_redact_add(&shown, clean.ptr, clean.len);
-	kt_buf_clear(&u->line);
-	if (!shown.len)
+	if (u->skips) {
+		kt_buf_clear(&u->line);
+		kt_buf_adds(&u->line, too_long);
+		u->skips = false;
+	}
+	if (!u->line.len)
 		return;
-	(void)kt_str_copy(u->last, sizeof(u->last), shown.ptr);
+	kt_redact_add(&known, u->line.ptr, u->line.len);
+	kt_clean_add(&shown, known.ptr, known.len, true);
+	/* What the project binds is found only in the whole of what was not changed. */
+	if (!kt_str_copy(u->last, sizeof(u->last), shown.ptr) && pinned(u))
+		(void)kt_str_copy(u->last, sizeof(u->last), "a long line, in the project's log");
 	if (u->n_lines < KT_MAX_SETUP_LINES)
-		tell(u, "info", shown.ptr);
+		tell(u, "info", pinned(u) ? u->line.ptr : shown.ptr);
 	else if (u->n_lines == KT_MAX_SETUP_LINES)
 		tell(u, "warn", "it writes more lines than are kept (fixed)");
 	u->n_lines++;
+	kt_buf_clear(&u->line);
 }
 
 /* Of what is not told, only how it ends matters: where the last whole line of data begins. */
@@ -176,6 +193,7 @@ static size_t skip_lines(struct kt_setup *u, const char *data, size_t len)
 	if (u->n_lines <= KT_MAX_SETUP_LINES || !before)
 		return 0;
 	kt_buf_clear(&u->line);
+	u->skips = false;
 	return (size_t)(before - data) + 1;
 }
 
@@ -184,10 +202,12 @@ static void on_output(void *arg, const char *data, size_t len)
 	struct kt_setup *u = arg;
 
 	for (size_t i = skip_lines(u, data, len); i < len; i++) {
-		if (data[i] == '\n' || u->line.len >= LINE_MAX_BYTES)
+		if (data[i] == '\n')
 			end_line(u);
-		if (data[i] != '\n' && data[i] != '\r')
-			kt_buf_addc(&u->line, data[i]);
+		else if (u->line.len == LINE_MAX_BYTES)
+			u->skips = true;
+		else if (data[i] != '\r')
+			kt_buf_addc(&u->line, data[i] ? data[i] : '?');
 	}
 }
 

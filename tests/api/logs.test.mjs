@@ -3,11 +3,11 @@
 // pipes, secrets, what is kept and for how long.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Client } from './document.mjs';
-import { chance, eventually, openStream, seconds, sleep, slowed } from './lib.mjs';
+import { ROOT, chance, eventually, openStream, seconds, sleep, slowed } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 import { clean, user, wire } from './user.mjs';
 
@@ -279,6 +279,42 @@ test('secrets never reach the disk', seconds(60), async (t) => {
   assert.equal(await next.stop(), 0);
   look();
   await clean(next.data);
+});
+
+test('secrets are taken out of what was not cut or changed yet', seconds(60), async (t) => {
+  const karta = await startServe(t);
+  const c = new Client(karta, karta.key);
+  const S = 'correct-horse-battery-staple';
+  const values = { S, LONG: Array.from({ length: 300 }, (_, i) => `w${i}longvalue`).join(''), TAB: 'user\tpassword-behind-a-tab',
+    BOTH: `Bearer ${'abcdefgh'.repeat(4)}; session=THE-PART-BEHIND-A-KEY` };
+  // At every place where a line was ever cut, and at the end of what is read of one.
+  const at = [190, 390, 990, 1990, 2030, 8180, 65500, 65525].map((n) => n - 10);
+  const script = `for n in ${at.join(' ')}; do printf "set%0\${n}d%s end\\n" 0 "$S"; done\n`
+    + 'for v in "$LONG" "$TAB" "$BOTH"; do echo "set$v end"; done\nprintf "%0150000d%s" 0 "$S"; echo "$LONG"; echo over\nprintf "%0190d%s\\n" 0 "$S"; [ -e x ]\n';
+  await publish(c, 'bot', archive(t, { 'setup.sh': script, 'karta.toml':
+    `name = "fake"\n[environment]\nsetup = "setup.sh"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n` }));
+  await ok(200, c, 'PATCH', `${P}/config`, ['bot'], { body: { set: values } });
+  await eventually(async () => (await ok(200, c, 'GET', `${P}/releases/{version}`, ['bot', 'current'])).body.version === 'v2', 'v2');
+  const s = await session(c);
+  const failed = await c.call('POST', `${V}/sessions/{session_id}/messages`, ['bot', s.id], { body: { text: '.' } });
+  assert.equal(failed.body.code, 'setup_failed', failed.text);
+  writeFileSync(path.join(karta.data, 'sessions', s.id, 'workspace', 'x'), '');
+  for (const n of at) await say(c, s.id, `[[stderr:say${'0'.repeat(n)}${S} end]][[text:.]]`);
+  for (const v of [values.LONG, values.TAB, values.BOTH]) await say(c, s.id, `[[stderr:say${v} end]][[text:.]]`);
+  await say(c, s.id, `[[stderr:${'0'.repeat(150000)}${S}${values.LONG}]][[stderr:over]][[text:.]]`);
+  await c.call('GET', `${V}/sessions/{session_id}`, ['bot', `sess_${'0'.repeat(980)}${S}`]);
+  const whole = (word) => async () => (await linesOf(c)).filter((l) => l.data.text.includes(word)).length;
+  await eventually(async () => await whole('over')() >= 3, 'the last lines');
+  const texts = (await linesOf(c)).map((l) => l.data.text);
+  // Twice by the script, which ran again; those that are longer than what is kept of a line lose their end.
+  assert.equal(texts.filter((x) => /^setup: set0+\*\*\* end$/.test(x)).length, 2 * at.filter((n) => n < 8180).length);
+  assert.equal(texts.filter((x) => /^setup: set\*\*\* end$/.test(x)).length, 2 * 3);
+  assert.equal(texts.filter((x) => /^say0+\*\*\* end$/.test(x)).length, at.filter((n) => n < 8180).length);
+  assert.equal(texts.filter((x) => /^say\*\*\* end$/.test(x)).length, 3);
+  assert.ok(texts.includes('setup: a line of over 64 KiB, which is left out (fixed)'));
+  const written = texts.join('\n') + karta.err;
+  for (const part of ['correct-h', '-staple', 'longvalue', 'password-', 'BEHIND-A-KEY']) assert.ok(!written.includes(part), part);
+  assert.equal(await karta.stop(), 0);
 });
 
 test('what is kept: by size, by age; what is gone is told', seconds(60), async (t) => {

@@ -37,7 +37,7 @@ struct owner {
 	struct kt_harness *h;
 	struct kt_buf log; /* what happened, a word each */
 	struct kt_buf text;
-	char code[40], stop[40], message[600], stderr_line[400];
+	char code[40], stop[40], message[600], stderr_line[400], stderr_raw[400];
 	int ends, readies, gones, asks, fails, events;
 	bool timed_out;
 	bool answer; /* answer asks at once */
@@ -109,11 +109,12 @@ static void o_end(void *arg, const struct kt_turn_result *r)
 	kt_loop_stop(o->loop);
 }
 
-static void o_stderr(void *arg, const char *line)
+static void o_stderr(void *arg, const char *line, const char *raw)
 {
 	struct owner *o = arg;
 
 	kt_str_copy(o->stderr_line, sizeof(o->stderr_line), line);
+	kt_str_copy(o->stderr_raw, sizeof(o->stderr_raw), raw);
 }
 
 static void o_resume_failed(void *arg, const char *why)
