@@ -25,7 +25,7 @@ import threading
 import time
 
 CEILING = 256 << 20
-KEPT = 2 << 20  # besides a tenth: what was used for the first time by this
+KEPT = 3 << 20  # besides a tenth: what was used for the first time by this
 KARTA = os.environ.get("KARTA_STANDING", "build/release/karta")
 SHA = "%064x"
 
