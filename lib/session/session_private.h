@@ -116,7 +116,7 @@ struct kt_sessions {
 	struct kt_session *oldest, *newest;
 	size_t n_sessions;
 	struct kt_vec live; /* those with a harness, the one used longest ago first */
-	struct kt_vec in_memory; /* those whose logs are in no file, the last turn longest ago first */
+	struct kt_vec in_memory; /* their logs are in no file; the last turn longest ago first */
 	size_t in_memory_bytes; /* of these logs */
 	struct kt_map idem; /* "scope<LF>key" -> struct kt_idem_entry */
 	struct kt_idem_entry *idem_first, *idem_last; /* oldest first */

@@ -4,7 +4,7 @@
 
 usage: tests/standing/logs.py   (KARTA_STANDING names the program, a release build)
 
-The log of a session gets 100 MiB of events (LONG=1: 512, the most there are) while the server is stopped, that of
+The log of a session gets 100 MiB of events (LONG=1: 500, with room for one turn more) while the server is stopped, that of
 a project 96 MiB. Then clients ask for what has to be looked for in all of it: answers to inputs that nobody
 knows, a turn in a session whose harness has to be told what was said, the first look after a crash, lines that no
 line matches; and the project's log is trimmed. Meanwhile `/healthz` is asked here and of an idle server beside it
@@ -26,7 +26,7 @@ import entry as E  # noqa: E402
 
 L = E.L
 MIB = E.MIB
-SESSION_LOG = (512 if E.LONG else 100) * MIB
+SESSION_LOG = (500 if E.LONG else 100) * MIB
 PROJECT_LOG = 96 * MIB  # a quarter more than KT_MAX_PROJECT_LOG_BYTES
 BOUND_S = 0.100 * L.SLOW  # above the idle server's worst
 APP = {
