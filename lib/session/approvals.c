@@ -182,10 +182,46 @@ static void offer_command(struct kt_vec *out, const struct kt_session *s, const 
 	if (!ask->command || !kt_readonly(in, ask->command, &name))
 		return;
 	kt_buf_addf(&words,
-		"every `%s` that only reads: no option that writes, sends or runs something, no "
-		"hidden file, and nothing outside of the session's folder",
-		name.ptr);
+		"every `%s` that only reads: no option that writes, sends or runs something, %s",
+		name.ptr,
+		kt_str_starts(name.ptr, "git ")
+			? "of what the repository in the session's folder has or had, hidden files "
+			  "too"
+			: "no hidden file, and nothing outside of the session's folder");
 	offer(out, s, ask, KT_APPROVE_COMMAND, kt_asprintf("%s\x1f%s", in->root, name.ptr), &words);
+}
+
+/* Is word the file rel of the session's folder? */
+static bool is_file(const struct kt_inside *in, const char *word, const char *rel)
+{
+	KT_AUTOFREE char *path = word[0] == '/' ? kt_strdup(word)
+						: kt_asprintf("%s/%s", in->root, word);
+	KT_AUTOFREE char *real = NULL;
+	size_t n = strlen(in->root);
+
+	if (kt_path_real(path, &real, NULL) != KT_OK)
+		return false;
+	return !strncmp(real, in->root, n) && real[n] == '/' && !strcmp(real + n + 1, rel);
+}
+
+/* What karta itself starts in the folder: who may write that needs no approval any more. */
+static bool is_started(const struct kt_session *s, const struct kt_inside *in, const char *rel)
+{
+	const struct kt_app *app = s->app->app;
+	const char *program = s->app->program.path;
+	size_t n = strlen(app->dir);
+
+	if (app->setup && is_file(in, app->setup, rel))
+		return true;
+	/* A session's folder may be a copy of the application's. */
+	if (!strncmp(program, app->dir, n) && program[n] == '/' &&
+		is_file(in, program + n + 1, rel))
+		return true;
+	for (size_t i = 0; app->harness_command && app->harness_command[i]; i++) {
+		if (is_file(in, app->harness_command[i], rel))
+			return true;
+	}
+	return false;
 }
 
 static void offer_edits(struct kt_vec *out, const struct kt_session *s, const struct kt_ask *ask,
@@ -196,7 +232,8 @@ static void offer_edits(struct kt_vec *out, const struct kt_session *s, const st
 	const char *slash;
 	size_t n;
 
-	if (!ask->path || strstr(ask->path, NOT_TEXT) || !kt_inside(in, ask->path, true, &rel))
+	if (!ask->path || strstr(ask->path, NOT_TEXT) || !kt_inside(in, ask->path, true, &rel) ||
+		!kt_buf_ok(&rel) || is_started(s, in, rel.ptr))
 		return;
 	kt_buf_addf(&words, "every edit of the file %s", rel.ptr);
 	if (!kt_buf_ok(&words))

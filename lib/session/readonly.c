@@ -96,14 +96,20 @@ static bool take_option(const struct reader *r, const char *word, bool *takes_ne
 	return word[1] != '\0';
 }
 
-/* A revision, a range, or a path of git's own kind, that leads to no other place. */
+/*
+ * A revision, a range, or a path of git's own kind, that leads to no other place. What is there is
+ * looked at like any file: git compares any two where it takes the repository for none, as when it
+ * is another user's.
+ */
 static bool take_git_operand(const struct kt_inside *in, const char *word)
 {
 	KT_AUTO_BUF struct kt_buf rel = KT_BUF_INIT(KT_MAX_PATH_BYTES);
+	KT_AUTOFREE char *path = kt_asprintf("%s/%s", in->cwd, word);
+	struct stat st;
 
 	if (!word[0])
 		return false;
-	if (word[0] == '/')
+	if (word[0] == '/' || lstat(path, &st) == 0)
 		return kt_inside(in, word, false, &rel);
 	for (const char *p = word; *p; p += strspn(p, "/")) {
 		size_t n = strcspn(p, "/");
@@ -144,13 +150,23 @@ static bool take_words(
 	return !number && (n > 0 || !r->some);
 }
 
-/* Below the folder a repository that was put there could say what git runs. */
+/*
+ * Below the folder a repository that was put there could say what git runs; where git finds none it
+ * looks for one above.
+ */
 static bool is_own_repository(const struct kt_inside *in)
 {
-	KT_AUTOFREE char *git = kt_asprintf("%s/.git", in->root);
+	static const char *const folders[] = { "", "/objects", "/refs" };
+	KT_AUTOFREE char *head = kt_asprintf("%s/.git/HEAD", in->root);
 	struct stat st;
 
-	return !strcmp(in->root, in->cwd) && lstat(git, &st) == 0 && S_ISDIR(st.st_mode);
+	for (size_t i = 0; i < KT_ARRAY_LEN(folders); i++) {
+		KT_AUTOFREE char *dir = kt_asprintf("%s/.git%s", in->root, folders[i]);
+
+		if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+			return false;
+	}
+	return !strcmp(in->root, in->cwd) && lstat(head, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 bool kt_readonly(const struct kt_inside *in, const char *command, struct kt_buf *out)

@@ -71,7 +71,7 @@ test('tool with approval: once, session, deny', { skip }, async (t) => {
 });
 
 test('an approval covers what it said', { skip, ...seconds(90) }, async (t) => {
-  const { karta, dir } = await setUp(t, { files: { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n',
+  const { karta, dir } = await setUp(t, { files: { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n', '.git/objects/.keep': '', '.git/refs/.keep': '',
     '.claude/settings.json': JSON.stringify({ permissions: { ask: ['Bash', 'Write'] } }) } });
   symlinkSync(path.join(dir, 'sub'), path.join(dir, 'sublink'));
   symlinkSync('/etc', path.join(dir, 'etc'));

@@ -53,7 +53,7 @@ test('OpenCode', { skip, ...seconds(150) }, async (t) => {
     assert.equal(existsSync(path.join(dir, 'four')), false);
   });
   await t.test('an approval covers what it said', async () => {
-    writeFiles(dir, { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n' });
+    writeFiles(dir, { 'notes.txt': 'x\n', 'sub/x': 'x\n', '.git/HEAD': 'ref: refs/heads/main\n', '.git/objects/.keep': '', '.git/refs/.keep': '' });
     symlinkSync(path.join(dir, 'sub'), path.join(dir, 'sublink'));
     const bash = (command, more) => `[[tool:bash ${JSON.stringify({ command, description: 'd', ...more })}]]`;
     const write = (file) => `[[tool:write ${JSON.stringify({ filePath: path.join(dir, file), content: 'x' })}]]`;

@@ -3,6 +3,7 @@
  * What an approval covers: pairs of a call that was approved and a later one, each through a turn
  * of its own with the rehearsal driver, the session's memory and its journal.
  */
+#include "session/approvals.h"
 #include "session/session_private.h"
 
 #include "base/buf.h"
@@ -186,6 +187,11 @@ static const struct pair pairs[] = {
 	{ CMD, BASH("git diff"), BASH("git diff /etc/passwd /etc/group"), ASKS },
 	{ CMD, BASH("git diff"), BASH("git diff ../x"), ASKS },
 	{ CMD, BASH("git diff"), BASH("git diff -Ox"), ASKS },
+	{ CMD, BASH("git diff"), BASH("git diff notes.txt src"), PASSES },
+	{ CMD, BASH("git diff"), BASH("git diff dirlink/passwd notes.txt"), ASKS },
+	{ CMD, BASH("git diff"), BASH("git diff notes.txt -- dirlink/passwd"), ASKS },
+	{ CMD, BASH("git diff"), BASH("git diff link notes.txt"), ASKS },
+	{ CMD, BASH("git diff"), BASH("git diff .env notes.txt"), ASKS },
 	{ CMD, BASH("git log"), BASH("git log --oneline -5"), PASSES },
 	{ CMD, BASH("git log"), BASH("git log --output=x"), ASKS },
 	{ CMD, BASH("git log"), BASH("git log --show-signature"), ASKS },
@@ -228,6 +234,9 @@ static const struct pair pairs[] = {
 	{ DIR_, EDIT("@/notes.txt"), WRITE("@/opencode.json"), ASKS },
 	{ DIR_, EDIT("@/notes.txt"), WRITE("@/karta.TOML"), ASKS },
 	{ DIR_, EDIT("@/notes.txt"), WRITE("@/HEAD"), ASKS },
+	{ DIR_, EDIT("@/notes.txt"), WRITE("@/setup.sh"), ASKS },
+	{ DIR_, EDIT("@/src/a.c"), WRITE("@/src/agent.js"), ASKS },
+	{ DIR_, EDIT("@/src/a.c"), WRITE("@/src/./tool.js"), ASKS },
 	{ DIR_, EDIT("@/notes.txt"), WRITE("/etc/x"), ASKS },
 };
 
@@ -259,6 +268,8 @@ static const struct {
 	{ WRITE("@/link"), CALL },
 	{ WRITE("@/.env"), CALL },
 	{ WRITE("@/AGENTS.md"), CALL },
+	{ WRITE("@/setup.sh"), CALL },
+	{ WRITE("@/src/agent.js"), CALL },
 	{ WRITE("/etc/passwd"), CALL },
 	{ WRITE("@"), CALL },
 	{ WRITE(""), CALL },
@@ -271,7 +282,7 @@ static void links(struct world *w)
 {
 	static const struct {
 		const char *name, *to;
-	} soft[] = { { "link", "/etc/passwd" }, { "dirlink", "/etc" }, { "src/link.c", "../notes.txt" },
+	} soft[] = { { "link", "/etc/passwd" }, { "dirlink", "/etc" }, { "src/link.c", "../notes.txt" }, { "toollink", "src/tool.js" },
 		{ "srclink", "src" } };
 	KT_AUTOFREE char *notes = kt_path_join(w->app, "other.txt");
 	KT_AUTOFREE char *hard = kt_path_join(w->app, "hard");
@@ -294,6 +305,13 @@ static int set_up(void **state)
 	put(w->app, "other.txt", "x\n");
 	put(w->app, ".env", "x\n");
 	put(w->app, ".git/HEAD", "ref: refs/heads/main\n");
+	put(w->app, ".git/objects/info/x", "");
+	put(w->app, ".git/refs/heads/main", "");
+	put(w->app, "setup.sh", "x\n");
+	put(w->app, "src/agent.js", "x\n");
+	put(w->app, "src/tool.js", "x\n");
+	put(w->app, "karta.toml", "[harness]\ntype = \"acp\"\ncommand = [\"node\", \"./src/agent.js\", \"toollink\"]\n"
+		"[environment]\nsetup = \"setup.sh\"\n");
 	put(w->app, "src/a.c", "a\n");
 	put(w->app, "src/b.c", "a\n");
 	put(w->app, "src/deep/x.c", "a\n");
@@ -515,6 +533,52 @@ static void test_words_say_what(void **state)
 	finish(w, s);
 }
 
+/* Where .git is no repository git takes the one above, or any two files. */
+static void test_no_repository(void **state)
+{
+	static const char *const parts[] = { ".git/objects", ".git/refs", ".git/HEAD" };
+	static const struct call call = BASH("git diff notes.txt src/a.c");
+	struct world *w = *state;
+	KT_AUTOFREE char *aside = kt_path_join(w->dir, "aside");
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(parts); i++) {
+		KT_AUTOFREE char *path = kt_path_join(w->app, parts[i]);
+		KT_AUTOFREE char *text = kt_asprintf("none%zu", i);
+		struct kt_session *s;
+
+		rehearse(w, text, &call, 1);
+		for (int gone = 0; gone < 2; gone++) {
+			if (gone)
+				assert_int_equal(rename(path, aside), 0);
+			s = begin(w, NULL, text);
+			assert_true(is_asked(w));
+			assert_int_equal(
+				kt_approvals_find(&open_input(s)->offers, CMD) != NULL, !gone);
+			finish(w, s);
+			kt_session_delete(s);
+		}
+		assert_int_equal(rename(aside, path), 0);
+	}
+}
+
+/* What git shows may be of hidden files: that is said. */
+static void test_words_of_git(void **state)
+{
+	static const struct call calls[] = { BASH("git show HEAD:.env"), BASH("cat notes.txt") };
+	struct world *w = *state;
+	struct kt_session *s;
+
+	rehearse(w, "git words", calls, 2);
+	s = begin(w, NULL, "git words");
+	assert_true(is_asked(w));
+	assert_non_null(strstr(open_input(s)->doc->json, "has or had, hidden files too\""));
+	assert_null(strstr(open_input(s)->doc->json, "no hidden file"));
+	assert_int_equal(answer(s, ONCE), KT_OK);
+	assert_true(is_asked(w));
+	assert_non_null(strstr(open_input(s)->doc->json, "no hidden file"));
+	finish(w, s);
+}
+
 static void test_restart_and_revoke(void **state)
 {
 	struct world *w = *state;
@@ -644,6 +708,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pairs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_offers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_words_say_what, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_repository, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_words_of_git, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart_and_revoke, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_old_memory_is_not_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
