@@ -5,7 +5,8 @@
 usage: tests/crash/faults.py [--points N | --all] [--only KIND] [--seed N] [--keep]
 
 Nothing in the server helps with this: strace(1) attaches to it when it is ready and makes every call
-of a kind fail from then on, or a file system of its own is filled up. Meanwhile one request is made
+of a kind fail from then on, or (kinds that end in -once) only the n-th of each thread, or a file
+system of its own is filled up. Meanwhile one request is made
 (tests/crash/ledger.py has the requests), then the disk is well again. The server
 
     never answers 500: 2xx, or 503 or 507 that say what is wrong with the disk;
@@ -44,6 +45,8 @@ KINDS = {
     "events-write-EIO": ("writev", "EIO", "events", ("message",)),
     "full": (None, "ENOSPC", None, ()),
 }
+# The same, but of each thread only one call fails: nothing need be seen of it, and nothing be lost.
+KINDS |= {f"{kind}-once": what for kind, what in KINDS.items() if what[0]}
 OPS = ["session-create", "message", "session-delete", "deploy-new", "deploy-bundle", "config-set", "key-create"]
 SAID = re.compile(r"'code': '(storage_full|storage_failed|unavailable|io_error)'")
 TROUBLE = re.compile(r"cannot (write|sync|keep)[^\n]* the session journal|nothing can be stored|the disk fails|events stay in memory")
@@ -87,8 +90,9 @@ class Traced:
         for name in files or []:
             only += ["-P", f"{data}/{name}"]
         pid = run.server.proc.pid
+        when = f":when={run.rng.randint(1, 3)}" if kind.endswith("-once") else ""
         args = ["strace", "-qq", "-f", "-o", "/dev/null", *only, "-e", f"trace={calls}", "-e",
-                f"inject={calls}:error={errno}"]
+                f"inject={calls}:error={errno}{when}"]
         for tid in os.listdir(f"/proc/{pid}/task"):
             args += ["-p", tid]
         self.proc = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -135,7 +139,7 @@ class Filled:
 
 class Run:
     def __init__(self, top, seed, mounted):
-        self.top, self.mounted = top, mounted
+        self.top, self.mounted, self.rng = top, mounted, random.Random(seed)
         os.makedirs(top + "/config")
         data = top + "/disk/data" if mounted else top + "/data"
         self.server = L.Server(data, top + "/key", top + "/log")
@@ -155,7 +159,7 @@ class Run:
         for op in before:
             L.must(self.server, self.ledger, op)
         op, told = make(), len(self.log())
-        in_memory = kind.startswith("events") and name == "message"
+        in_memory = kind == "events-write-EIO" and name == "message"
         if in_memory:
             # To a session whose log is there; its turn goes on in memory.
             L.must(self.server, self.ledger, op)
@@ -173,7 +177,7 @@ class Run:
                 if not SAID.search(refused):
                     raise L.Failure(f"what is wrong is not said: {refused}") from None
                 # What must be durable is refused as long as that lasts, and /readyz says so.
-                if name in KINDS[kind][3]:
+                if name in KINDS[kind][3] and not kind.endswith("-once"):
                     self.until(lambda: ready.said, "/readyz says it")
         finally:
             fault.end()
@@ -244,7 +248,7 @@ def run_kind(kind, ops, top, seed):
             except L.Failure as e:
                 raise L.Failure(f"{name}: {e}\n{run.server.tail(8)}") from None
         run.restart()
-        if KINDS[kind][3] and not refused:
+        if KINDS[kind][3] and not refused and not kind.endswith("-once"):
             raise L.Failure("nothing failed: the fault was none")
         return "ok", f"{refused} of {len(ops)} requests met it, all there afterwards"
     except L.Failure as e:
@@ -278,7 +282,8 @@ def main():
         # One that the kind is about first, whatever is drawn.
         first = [rng.choice(about)] if about else []
         rest = [o for o in OPS if o not in first]
-        ops = OPS if args.all else first + rng.sample(rest, max(0, args.points - len(first)))
+        points = max(1, args.points // 2) if kind.endswith("-once") else args.points
+        ops = OPS if args.all else first + rng.sample(rest, max(0, points - len(first)))
         began = time.monotonic()
         try:
             result, text = run_kind(kind, ops, f"{top}/{kind}", f"{args.seed} {kind}")
