@@ -110,8 +110,9 @@ test('another organization: nothing of ours is there, whatever name leads to it'
       if (!route.startsWith(P) && !route.startsWith('/v1/projects/')) continue;
       if (/releases$/.test(route) && method !== 'GET') continue; // makes a project of its own
       const rest = route.match(/\{\w+\}/g).slice(1).map((name) => (name === '{version}' ? v1.id : name === '{session_id}' ? session.id : 'x'));
-      const body = { POST: { version: 'v1', commit_sha: SHA, text: 'hi', decision: 'approve_once' }, PATCH: { set: {} }, PUT: { decision: 'approve_once' } }[method];
-      await same(method, route, [ref, ...rest], ['never-was', ...rest], { ...(body ? { body: route.endsWith('{project_ref}') ? {} : body } : {}),
+      const last = { activate: { version: 'v1' }, rollback: { version: 'v1' }, deploys: { commit_sha: SHA }, messages: { text: 'hi' }, config: { set: {} },
+        '{request_id}': { decision: 'approve_once' } }[route.split('/').at(-1)];
+      await same(method, route, [ref, ...rest], ['never-was', ...rest], { ...(['POST', 'PATCH', 'PUT'].includes(method) ? { body: last ?? {} } : {}),
         ...(route.endsWith('/refs') && method === 'DELETE' ? { query: '?name=refs/heads/try' } : {}) });
     }
   }
