@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #define SELF_MAX 4096
+#define FEW_CONNS 1024 /* fewer are worth a word at the start */
 
 /* Embedded by scripts/embed. */
 extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
@@ -92,7 +93,7 @@ struct server {
 	struct kt_spawner *spawner;
 	struct kt_budget *budget;
 	struct kt_trust *trust; /* or NULL */
-	size_t max_fds;
+	size_t max_fds, max_conns;
 	struct kt_loop *loop;
 	struct kt_control *control;
 	struct kt_sessions *sessions;
@@ -422,6 +423,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 	s->api = kt_api_new(&ac);
 	kt_http_config_init(&hc);
 	kt_http_config_files(&hc, s->max_fds);
+	s->max_conns = hc.max_conns;
 	hc.budget = s->budget;
 	hc.trust = s->trust;
 	hc.spool = kt_api_spool;
@@ -506,6 +508,12 @@ static void tell_start(const struct server *s)
 	if (geteuid() == 0 && !s->conf->offline)
 		kt_log(KT_LOG_WARN, "serve",
 			"running as root: harnesses run as root too; use a user of its own");
+	if (s->max_conns < FEW_CONNS)
+		kt_log(KT_LOG_WARN, "serve",
+			"no more than %zu connections: of files %zu may be open (LimitNOFILE, "
+			"'ulimit "
+			"-n')",
+			s->max_conns, s->max_fds);
 	if (s->ctx->json)
 		kt_outf("{\"schema_version\":1,\"url\":\"%s\",\"pid\":%d}\n", s->url,
 			(int)getpid());

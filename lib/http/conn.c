@@ -637,7 +637,7 @@ static void start_reading(struct kt_conn *c)
 	c->reading = true;
 }
 
-void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refuse_busy)
+void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, const char *busy)
 {
 	struct kt_conn *c = kt_calloc(1, sizeof(*c));
 
@@ -662,11 +662,8 @@ void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refus
 		return;
 	}
 	start_reading(c);
-	if (refuse_busy && !c->doomed) {
-		kt_conn_refuse_with(c, 503, "unavailable",
-			"too many connections; how many there may be is fixed",
-			"Retry-After: 5\r\n");
-	}
+	if (busy && !c->doomed)
+		kt_conn_refuse_with(c, 503, "unavailable", busy, "Retry-After: 5\r\n");
 }
 
 static void sweep_deadline(struct kt_conn *c)

@@ -131,8 +131,11 @@ struct kt_http_server {
 
 /* conn.c */
 
-/* Take over a connected, non-blocking socket (closed when that fails). */
-void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, bool refuse_busy);
+/*
+ * Take over a connected, non-blocking socket (closed when that fails). With busy it is told that
+ * there are too many, in these words.
+ */
+void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, const char *busy);
 /* Close at the end of this tick. */
 void kt_conn_doom(struct kt_conn *c);
 /* Free io at the end of this tick. */

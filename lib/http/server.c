@@ -274,13 +274,15 @@ static void pause_accepting(struct kt_http_server *s, int error)
 static void admit(struct kt_http_server *s, int fd, const union address *a)
 {
 	char peer[64];
-	bool busy = s->n_conns >= s->cfg.max_conns;
+	const char *busy = s->n_conns >= s->cfg.max_conns
+		? "the server has too many connections: send again later"
+		: NULL;
 
 	peer_text(a, peer, sizeof(peer));
 	bool counts = s->cfg.max_conns_per_ip > 0 && !kt_trust_has(s->cfg.trust, peer);
 
 	if (counts && kt_server_count(s, peer, 1) >= s->cfg.max_conns_per_ip)
-		busy = true;
+		busy = "this address has too many connections: close some, or send again later";
 	if (busy && s->n_conns >= s->cfg.max_conns + BUSY_EXTRA) {
 		if (counts)
 			(void)kt_server_count(s, peer, -1);

@@ -330,6 +330,19 @@ test_expect_success 'sockets of a service manager, and what it is told' '
 	tail -n 1 out >last && test_grep "^HTTP/1.1 200 OK 0 READY=1 RELOADING=1 READY=1 STOPPING=1$" last
 '
 
+test_expect_success 'few files that may be open are told at the start, and a client which limit it met' '
+	sh -c "ulimit -n 128 && exec \"\$@\"" sh "$KARTA" serve --offline --listen 127.0.0.1:0 --data few --key-file few.key >few.url 2>few.err &
+	few=$! && test_background "$few" && test_wait_for grep -q "^http" few.url &&
+	test_grep "no more than 64 connections: of files 128 may be open" few.err &&
+	cat >few.py <<-\EOF &&
+	import socket, sys
+	many = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(33)]
+	print(many[-1].makefile().read())
+	EOF
+	python3 few.py "$(sed "s/.*://" few.url)" >out && test_grep "^HTTP/1.1 503" out &&
+	test_grep "this address has too many connections: close some" out && test_stop "$few" TERM
+'
+
 test_expect_success 'the unit files have the command right' '
 	test_grep "^ExecStart=.*/karta serve --key-file" "$TEST_ROOT/scripts/systemd/karta.service" &&
 	if command -v systemd-analyze >/dev/null; then
