@@ -255,7 +255,7 @@ static bool take_expiry(struct kt_op *op, const cJSON *doc, int64_t *out)
 		return true;
 	if (s < 1 || s > MAX_EXPIRY_S) {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
-			"'expires_in_s' must be a number of seconds, at most ten years");
+			"'expires_in_s' must be a number of seconds, from 1 to ten years");
 		return false;
 	}
 	*out = kt_time_us() + s * 1000000;
