@@ -141,7 +141,11 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 
 	if (rc == KT_OK)
 		rc = set_mark(u->mark, err);
-	tell(u, rc == KT_OK ? "info" : "error", rc == KT_OK ? "done" : err->msg);
+	/* Its last line is in the project's log already, before anything was done to it. */
+	tell(u, rc == KT_OK ? "info" : "error",
+		rc == KT_OK         ? "done"
+			: pinned(u) ? "failed"
+				    : err->msg);
 	u->waiting = (struct kt_vec)KT_VEC_INIT;
 	setup_free(u);
 	if (rc == KT_OK && !reg->control)

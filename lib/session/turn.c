@@ -480,6 +480,23 @@ static void emit_done(struct kt_session *s, const struct kt_turn *t, const struc
 	kt_session_emit(s, KT_EV_DONE, t, &b);
 }
 
+/*
+ * How much of why a turn failed goes to the project's log: not the pieces of a program's output,
+ * which the log has whole, as what is secret is only found in what was not cut.
+ */
+static int without_output(const char *code, const char *why)
+{
+	static const char *const quoting[] = { "harness_crashed", "harness_start_failed",
+		"setup_failed" };
+	const char *colon = strstr(why, ": ");
+
+	for (size_t i = 0; colon && code && i < KT_ARRAY_LEN(quoting); i++) {
+		if (kt_str_eq(code, quoting[i]))
+			return (int)(colon - why);
+	}
+	return (int)strlen(why);
+}
+
 /* How a turn ended, in the server's log or the project's. */
 static void log_end(const struct kt_session *s, const struct kt_turn *t,
 	const struct kt_turn_result *r, const char *code, const char *message)
@@ -496,8 +513,8 @@ static void log_end(const struct kt_session *s, const struct kt_turn *t,
 	}
 	if (r->usage.total_tokens >= 0)
 		snprintf(tokens, sizeof(tokens), ", %lld tokens", (long long)r->usage.total_tokens);
-	kt_session_tell(s, code ? "error" : "info", "turn", "%s ended: %s%s%s (%lld ms%s)", t->id,
-		how, *why ? ": " : "", why, ms, tokens);
+	kt_session_tell(s, code ? "error" : "info", "turn", "%s ended: %s%s%.*s (%lld ms%s)", t->id,
+		how, *why ? ": " : "", without_output(code, why), why, ms, tokens);
 }
 
 void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)

@@ -314,6 +314,11 @@ test('secrets are taken out of what was not cut or changed yet', seconds(60), as
   assert.ok(texts.includes('setup: a line of over 64 KiB, which is left out (fixed)'));
   const written = texts.join('\n') + karta.err;
   for (const part of ['correct-h', '-staple', 'longvalue', 'password-', 'BEHIND-A-KEY']) assert.ok(!written.includes(part), part);
+  // Output is cut to be told with a failure: the log has it whole, and does not repeat the pieces.
+  assert.ok(texts.includes('setup: failed'));
+  await c.call('POST', `${V}/sessions/{session_id}/messages`, ['bot', s.id], { body: { text: `[[stderr:${'0'.repeat(990)}${S}]][[crash]]` } });
+  const ends = (await linesOf(c)).map((l) => l.data.text).filter((x) => / ended: (harness_crashed|setup_failed)/.test(x));
+  assert.match(ends.join('\n'), /^turn_\w+ ended: setup_failed: .* failed with status 1 \(\d+ ms\)\nturn_\w+ ended: harness_crashed: [^:]* \(\d+ ms\)$/);
   assert.equal(await karta.stop(), 0);
 });
 
