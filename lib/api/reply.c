@@ -275,7 +275,11 @@ static void respond_error(struct kt_call *c, const struct kt_session *s, const s
 		kt_jw_str(&w, "stop_reason", v->stop_reason);
 	kt_jw_obj_end(&w);
 	kt_buf_truncate(&extra, extra.len - 1);
-	kt_api_fail(c, status, code, kt_json_str_or(v->error, "message", code), extra.ptr + 1);
+	/* The project's log has the end of the turn, without what is cut of its output. */
+	struct kt_call untold = *c;
+	untold.by = NULL;
+	kt_api_fail(
+		&untold, status, code, kt_json_str_or(v->error, "message", code), extra.ptr + 1);
 }
 
 static void write_usage(struct kt_jw *w, const cJSON *usage)
