@@ -124,8 +124,14 @@ void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, b
 	if (wait && !c->writing) {
 		c->unsent = w;
 		kt_server_later(c->server, c);
-	} else if ((c->unsent && !give(c, KT_STEAL(c->unsent))) || !give(c, w)) {
-		return;
+	} else {
+		if (c->unsent && !give(c, KT_STEAL(c->unsent))) {
+			c->queued -= w->size;
+			free(w);
+			return;
+		}
+		if (!give(c, w))
+			return;
 	}
 	c->writing = true;
 	kt_conn_settle(c);

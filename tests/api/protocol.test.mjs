@@ -294,6 +294,7 @@ test('Idempotency-Key on create and send', async (t) => {
   assert.equal(replay.events.at(-1).type, 'done');
   assert.equal(replay.events.filter((e) => e.type === 'done').length, 1);
   // The end of a long turn is not looked for: its stream, repeated, ends with the log.
+  await eventually(async () => (await call(karta, 'GET', `/v1/sessions/${id}`)).body.turns === 2, 'the slow one is over');
   await call(karta, 'POST', route, { text: '[[flood:3]]' }, key('m3'));
   await call(karta, 'POST', route, { text: 'after it' });
   const long = openStream(karta, route, { method: 'POST', body: { text: '[[flood:3]]' }, headers: key('m3') });
