@@ -187,7 +187,8 @@ static void offer_command(struct kt_vec *out, const struct kt_session *s, const 
 		kt_str_starts(name.ptr, "git ")
 			? "of what the repository in the session's folder has or had, hidden files "
 			  "too"
-			: "no hidden file, and nothing outside of the session's folder");
+			: "no content of hidden files, and nothing outside of the session's "
+			  "folder");
 	offer(out, s, ask, KT_APPROVE_COMMAND, kt_asprintf("%s\x1f%s", in->root, name.ptr), &words);
 }
 

@@ -572,10 +572,10 @@ static void test_words_of_git(void **state)
 	s = begin(w, NULL, "git words");
 	assert_true(is_asked(w));
 	assert_non_null(strstr(open_input(s)->doc->json, "has or had, hidden files too\""));
-	assert_null(strstr(open_input(s)->doc->json, "no hidden file"));
+	assert_null(strstr(open_input(s)->doc->json, "content of hidden files"));
 	assert_int_equal(answer(s, ONCE), KT_OK);
 	assert_true(is_asked(w));
-	assert_non_null(strstr(open_input(s)->doc->json, "no hidden file"));
+	assert_non_null(strstr(open_input(s)->doc->json, "content of hidden files"));
 	finish(w, s);
 }
 
