@@ -319,6 +319,19 @@ def all_releases(server, path):
         before = f"&before={page['data'][-1]['version']}"
 
 
+def idle_sessions(server, project):
+    """The sessions of a project, when the turns that were begun have ended."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        found = server.get(f"/v1/projects/{project}/sessions?limit=100")["data"]
+        busy = [s["id"] for s in found if s["turn"]]
+        if not busy:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"turns of {busy} never end")
+        time.sleep(0.01)
+
+
 def observe(server, lane):
     """Everything of a lane that the server tells, in the ledger's form."""
     settled(server, lane)
@@ -340,7 +353,7 @@ def observe(server, lane):
                 k: r[k] for k in ("version", "digest", "message", "state")}} for r in releases}}
         if not p["current"]:
             continue
-        for s in server.get(f"/v1/projects/{p['id']}/sessions?limit=100")["data"]:
+        for s in idle_sessions(server, p["id"]):
             seen["sessions"][s["id"]] = {"project": p["id"], "version": s["release"],
                                          "metadata": s["metadata"], "turns": s["turns"]}
     for k in server.get("/v1/keys")["data"]:
