@@ -28,17 +28,6 @@ static struct acp_tool *find_tool(const struct acp *a, const char *id)
 	return NULL;
 }
 
-/* About what a tree takes: nothing else here is as large. */
-static size_t tree_bytes(const cJSON *v)
-{
-	size_t bytes = 0;
-
-	for (; v; v = v->next)
-		bytes += sizeof(*v) + (v->string ? strlen(v->string) : 0) +
-			(v->valuestring ? strlen(v->valuestring) : 0) + tree_bytes(v->child);
-	return bytes;
-}
-
 /* Keep a copy of v (or nothing, NULL) in place of what is there. */
 static void keep(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
 {
@@ -46,7 +35,7 @@ static void keep(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
 	*slot = v ? cJSON_Duplicate(v, true) : NULL;
 	kt_assert(*slot || !v);
 	a->d.kept -= *bytes;
-	*bytes = tree_bytes(*slot);
+	*bytes = kt_json_memory(*slot);
 	a->d.kept += *bytes;
 }
 
