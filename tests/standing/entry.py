@@ -240,6 +240,9 @@ class Bench:
         if left:
             problems.append(f"before {idle / MIB:.1f} MiB and {self.idle_fds} descriptors, "
                             f"afterwards {left}")
+        self.told(name, problems)
+
+    def told(self, name, problems):
         print(f"{'not ' if problems else ''}ok {self.n} - {name}", flush=True)
         for p in problems:
             print(f"# {p}", flush=True)
@@ -416,10 +419,7 @@ def behind_proxy(b, home):
         ask("the first, later", login("198.51.100.1"), b"}")
     finally:
         s.kill()
-    print(f"{'not ' if problems else ''}ok {b.n} - two clients behind a proxy", flush=True)
-    for p in problems:
-        print(f"# {p}", flush=True)
-    b.failed += bool(problems)
+    b.told("two clients behind a proxy", problems)
 
 
 def few_descriptors(b, home):
@@ -462,10 +462,7 @@ def few_descriptors(b, home):
         own.close()
     finally:
         s.kill()
-    print(f"{'not ' if problems else ''}ok {b.n} - few descriptors", flush=True)
-    for p in problems:
-        print(f"# {p}", flush=True)
-    b.failed += bool(problems)
+    b.told("few descriptors", problems)
 
 
 def main():
