@@ -23,10 +23,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-os.environ["KARTA_CRASH"] = os.environ.get("KARTA_STANDING") or os.path.join(
-    HERE, "..", "..", "build", "release", "karta")
-import ledger as L  # noqa: E402
+sys.path.insert(0, HERE)
+import entry as E  # noqa: E402
+
+L = E.L
 
 AGENT = os.path.join(HERE, "..", "lib", "fake-agent.mjs")
 NODE = shutil.which("node")
@@ -111,6 +111,32 @@ def lines_without_end(side):
     return [] if refused and all(r[:2] == (429, "limit_reached") for r in refused) else [str(told)]
 
 
+def beside_flood(sides, slug, text, turns):
+    """(seconds of the measured turns of both sides, floods meanwhile, what is wrong)"""
+    over, rounds, wrong = threading.Event(), [0], []
+
+    def flood():
+        try:
+            while not over.is_set():
+                loud = sides[0].make(slug)
+                sides[0].turn(loud, text)
+                sides[0].server.call("DELETE", loud)
+                rounds[0] += 1
+        except (L.Failure, L.Unusable) as e:
+            wrong.append(str(e))
+    thread = threading.Thread(target=flood)
+    thread.start()
+    took = [[], []]
+    try:
+        while len(took[0]) < turns or (not rounds[0] and not wrong):
+            for side, mine in zip(sides, took):
+                mine.append(side.turn(side.quiet, "[[text:hi]]"))
+    finally:
+        over.set()
+        thread.join()
+    return took, rounds[0], wrong
+
+
 def percentile(values, p):
     return sorted(values)[min(len(values) - 1, int(len(values) * p))]
 
@@ -130,32 +156,18 @@ def main():
         print(f"# nobody else: p50 {percentile(alone, .5) * 1000:.1f} ms, "
               f"p99 {percentile(alone, .99) * 1000:.1f} ms", flush=True)
         for n, (name, (slug, text)) in enumerate(FLOODS.items(), 1):
-            over, rounds, wrong = threading.Event(), [0], []
-
-            def flood():
-                try:
-                    while not over.is_set():
-                        loud = sides[0].make(slug)
-                        sides[0].turn(loud, text)
-                        sides[0].server.call("DELETE", loud)
-                        rounds[0] += 1
-                except (L.Failure, L.Unusable) as e:
-                    wrong.append(str(e))
-            thread = threading.Thread(target=flood)
-            thread.start()
-            took = [[], []]
-            while len(took[0]) < args.turns or (not rounds[0] and not wrong):
-                for side, mine in zip(sides, took):
-                    mine.append(side.turn(side.quiet, "[[text:hi]]"))
-            over.set()
-            thread.join()
-            busy, idle = (percentile(t, .99) for t in took)
-            ok = not wrong and busy <= 2 * idle + TICK_S * L.SLOW
-            bad += not ok
-            print(f"{'ok' if ok else 'not ok'} {n} - {name}: p99 of another's {len(took[0])} turns "
-                  f"{busy * 1000:.1f} ms, on a server beside it {idle * 1000:.1f} ms; p50 "
-                  f"{percentile(took[0], .5) * 1000:.1f} and {percentile(took[1], .5) * 1000:.1f}, "
-                  f"{rounds[0]} floods {wrong or ''}", flush=True)
+            # Only the time is tried again: of a hundred turns the 99th is the second longest.
+            for _ in range(E.TRIES):
+                took, rounds, wrong = beside_flood(sides, slug, text, args.turns)
+                busy, idle = (percentile(t, .99) for t in took)
+                late = busy > 2 * idle + TICK_S * L.SLOW
+                print(f"# {name}: p99 of another's {len(took[0])} turns {busy * 1000:.1f} ms, on a server beside "
+                      f"it {idle * 1000:.1f} ms; p50 {percentile(took[0], .5) * 1000:.1f} and "
+                      f"{percentile(took[1], .5) * 1000:.1f}, {rounds} floods", flush=True)
+                if wrong or not late:
+                    break
+            bad += bool(wrong or late)
+            print(f"{'not ok' if wrong or late else 'ok'} {n} - {name} {wrong or ''}", flush=True)
         wrong = lines_without_end(sides[0])
         bad += bool(wrong)
         print(f"{'not ok' if wrong else 'ok'} {len(FLOODS) + 1} - an organization's harnesses have its "

@@ -162,7 +162,7 @@ static void test_others(void **state)
 static void test_swapped(void **state)
 {
 	struct kt_err err = KT_ERR_INIT;
-	char dir[128], aside[128];
+	char dir[256], aside[256];
 	pid_t pid;
 
 	snprintf(dir, sizeof(dir), "%s", at("top/d"));
