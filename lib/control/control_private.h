@@ -9,7 +9,7 @@
 #define KT_CONTROL_CONTROL_PRIVATE_H
 
 #include "control/control.h"
-#include "control/masks.h"
+#include "crypto/masks.h"
 
 #include "base/arena.h"
 #include "base/map.h"

@@ -554,7 +554,7 @@ static void harness_free(struct kt_harness *h)
 	kt_timer_free(h->dues.timer);
 	kt_lines_release(&h->out);
 	kt_lines_release(&h->err);
-	kt_tail_clear(&h->tail);
+	kt_tail_release(&h->tail);
 	kt_map_release(&h->tools);
 	kt_map_release(&h->asks);
 	kt_gather_release(&h->gather);

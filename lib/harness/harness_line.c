@@ -235,6 +235,9 @@ void kt_harness_err_line(void *arg, char *line, size_t len)
 		return;
 	if (h->driver && h->ops->err_line && h->ops->err_line(h->driver, line))
 		return;
+	/* Few harnesses write here: what their variables hold is looked at when one does. */
+	if (!h->tail.hides)
+		kt_tail_hide(&h->tail, h->env->extra_env, h->cfg.extra_env);
 	kt_tail_add(&h->tail, line, len, &shown);
 	for (char *nul = line; (nul = memchr(nul, '\0', len - (size_t)(nul - line)));)
 		*nul = '?';

@@ -13,11 +13,20 @@ enum {
 	TAIL_BYTES = 16 * 1024,
 };
 
+void kt_tail_hide(struct kt_tail *t, char *const *shared, char *const *extra)
+{
+	kt_masks_add_env(&t->hidden, shared);
+	kt_masks_add_env(&t->hidden, extra);
+	t->hides = true;
+}
+
 void kt_tail_add(struct kt_tail *t, const char *line, size_t len, struct kt_buf *shown)
 {
+	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT((size_t)2 * KT_STDERR_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf safe = KT_BUF_INIT((size_t)2 * KT_STDERR_LINE_BYTES);
 
-	kt_redact_add(&safe, line, len);
+	kt_masks_apply(&t->hidden, line, len, KT_STDERR_LINE_BYTES, &plain);
+	kt_redact_add(&safe, plain.ptr, plain.len);
 	kt_clean_add(shown, safe.ptr, safe.len, true);
 	if (t->lines.len == KT_MAX_STDERR_LINES)
 		free(kt_vec_remove(&t->lines, 0));
@@ -51,4 +60,11 @@ void kt_tail_clear(struct kt_tail *t)
 	for (size_t i = 0; i < t->lines.len; i++)
 		free(t->lines.items[i]);
 	kt_vec_release(&t->lines);
+}
+
+void kt_tail_release(struct kt_tail *t)
+{
+	kt_tail_clear(t);
+	kt_masks_release(&t->hidden);
+	t->hides = false;
 }

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "crypto/crypto.h"
+#include "crypto/masks.h"
 #include "harness/harness_env.h"
 #include "proc/proc.h"
 #include "text/redact.h"
@@ -37,6 +38,7 @@ struct kt_setup {
 	struct kt_timer *timer;
 	struct kt_vec waiting; /* char *: ids of sessions */
 	struct kt_buf line; /* of its output, not yet whole */
+	struct kt_masks hidden; /* values of its variables: not in what is shown of it */
 	char last[200]; /* line that was not empty, safe to show */
 	size_t n_lines; /* that were told */
 	bool skips; /* to the end of a line that is longer */
@@ -97,6 +99,7 @@ static void setup_free(struct kt_setup *u)
 		free(u->waiting.items[i]);
 	kt_vec_release(&u->waiting);
 	kt_buf_release(&u->line);
+	kt_masks_release(&u->hidden);
 	free(u->mark);
 	free(u->script);
 	free(u);
@@ -165,6 +168,7 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 static void end_line(struct kt_setup *u)
 {
 	static const char too_long[] = "a line of over 64 KiB, which is left out (fixed)";
+	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(2 * LINE_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf known = KT_BUF_INIT(2 * LINE_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf shown = KT_BUF_INIT(8 * LINE_MAX_BYTES);
 
@@ -175,7 +179,8 @@ static void end_line(struct kt_setup *u)
 	}
 	if (!u->line.len)
 		return;
-	kt_redact_add(&known, u->line.ptr, u->line.len);
+	kt_masks_apply(&u->hidden, u->line.ptr, u->line.len, LINE_MAX_BYTES, &plain);
+	kt_redact_add(&known, plain.ptr, plain.len);
 	kt_clean_add(&shown, known.ptr, known.len, true);
 	/* What the project binds is found only in the whole of what was not changed. */
 	if (!kt_str_copy(u->last, sizeof(u->last), shown.ptr) && pinned(u))
@@ -278,6 +283,8 @@ static enum kt_code spawn(
 	enum kt_code rc;
 
 	kt_harness_env_build(arena, &parts, &env);
+	kt_masks_add_env(&u->hidden, parts.shared);
+	kt_masks_add_env(&u->hidden, parts.extra);
 	const struct kt_child_spec spec = {
 		.argv = runs ? by_itself : by_shell,
 		.envp = (char *const *)env.items,

@@ -318,8 +318,10 @@ test('secrets are taken out of what was not cut or changed yet', seconds(60), as
   assert.ok(texts.includes('setup: failed'));
   for (let again = 0; again < 2; again++) {
     const r = await c.call('POST', `${V}/sessions/{session_id}/messages`, ['bot', s.id],
-      { body: { text: `[[stderr:${'0'.repeat(990)}${S}]][[crash]]` }, headers: { 'idempotency-key': 'crash' } });
+      { body: { text: `[[stderr:refused: ${values.TAB} of ${S}.]][[stderr:${'0'.repeat(990)}${S}]][[crash]]` }, headers: { 'idempotency-key': 'crash' } });
     assert.equal(r.body.code, 'harness_crashed', r.text);
+    assert.match(r.body.detail, /refused: \*\*\* of \*\*\*\.\n0{900}/);
+    assert.doesNotMatch(failed.text + r.text, /correct-h|-staple/);
   }
   for (const l of await linesOf(c)) assert.ok(!l.data.text.includes('correct-h'), l.data.text.slice(0, 300));
   const ends = (await linesOf(c)).map((l) => l.data.text).filter((x) => / ended: (harness_crashed|setup_failed)/.test(x));

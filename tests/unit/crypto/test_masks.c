@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Text without values that must not be seen, and what that may cost. */
-#include "control/masks.h"
+#include "crypto/masks.h"
 
 #include "base/buf.h"
 #include "base/time.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "control/masks.h"
+#include "crypto/masks.h"
 
 #include "crypto/crypto.h"
 
@@ -86,6 +86,16 @@ void kt_masks_add(struct kt_masks *m, const char *value)
 			(void)add_one(m, s, n);
 		s += n;
 		s += strspn(s, "\r\n");
+	}
+}
+
+void kt_masks_add_env(struct kt_masks *m, char *const *env)
+{
+	for (; env && *env; env++) {
+		const char *eq = strchr(*env, '=');
+
+		if (eq)
+			kt_masks_add(m, eq + 1);
 	}
 }
 

@@ -4,8 +4,8 @@
  * many values there are and however they look: text that would take too long is hidden. One thread
  * at a time.
  */
-#ifndef KT_CONTROL_MASKS_H
-#define KT_CONTROL_MASKS_H
+#ifndef KT_CRYPTO_MASKS_H
+#define KT_CRYPTO_MASKS_H
 
 #include "base/buf.h"
 #include "base/map.h"
@@ -19,6 +19,8 @@ struct kt_masks {
 
 /* A value, and the longer ones of its lines; short ones are words that text is full of. */
 void kt_masks_add(struct kt_masks *m, const char *value);
+/* The values of "NAME=value" strings, NULL-terminated; env may be NULL. */
+void kt_masks_add_env(struct kt_masks *m, char *const *env);
 /* Add what `from` has, and empty that. */
 void kt_masks_take(struct kt_masks *m, struct kt_masks *from);
 /* Wipe and free; it is empty and usable again. */
