@@ -219,6 +219,7 @@ format:
 generated: $(KARTA)
 	scripts/gen-completions $(KARTA)
 	scripts/check-docs --limits >build/limits.md && mv build/limits.md docs/limits.md
+	scripts/check-docs --foreign $(KARTA) >build/foreign.7 && mv build/foreign.7 man/karta-foreign.7
 
 bench: $(KARTA)
 	scripts/setup --bench
@@ -242,7 +243,7 @@ install: all
 	ln -sf karta $(bindir)/git-remote-karta
 	install -D -m 0755 -s $(O)/karta-credential-secretservice \
 		$(libexecdir)/karta-credential-secretservice
-	@for f in man/*.[158]; do \
+	@for f in man/*.[1578]; do \
 		install -D -m 0644 $$f $(mandir)/man$${f##*.}/$${f##*/} || exit 1; done
 	install -D -m 0644 completions/karta.bash $(bashdir)/karta
 	install -D -m 0644 completions/_karta $(zshdir)/_karta
@@ -251,7 +252,7 @@ install: all
 uninstall:
 	rm -f $(bindir)/karta $(bindir)/git-remote-karta $(libexecdir)/karta-credential-secretservice \
 		$(bashdir)/karta $(zshdir)/_karta $(fishdir)/karta.fish
-	@for f in man/*.[158]; do rm -f $(mandir)/man$${f##*.}/$${f##*/}; done
+	@for f in man/*.[1578]; do rm -f $(mandir)/man$${f##*.}/$${f##*/}; done
 
 dist:
 	@mkdir -p $(BUILD)

@@ -13,6 +13,7 @@
 #ifndef KT_CMD_CMD_H
 #define KT_CMD_CMD_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "cli/opt.h"
 #include "cli/term.h"
@@ -46,6 +47,9 @@ struct kt_ctx {
 extern const struct kt_cmd *const kt_commands[];
 /* Options every command takes. */
 extern const struct kt_opt kt_global_opts[];
+
+/* Append `karta help`: all commands, the options of every command, and where the rest is told. */
+void kt_help_all(struct kt_buf *b, const struct kt_term *t, const char *prog);
 
 /*
  * Path of the program karta-NAME on PATH that serves as command NAME; the caller's, free; NULL

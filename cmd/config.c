@@ -8,14 +8,13 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/config.h"
 #include "cmd/remote.h"
 #include "cmd/ship.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
-#define OUT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
 struct show_args {
 	bool shell;
@@ -32,7 +31,7 @@ struct unset_args {
 	bool no_wait;
 };
 
-static enum kt_code fetch(const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
+enum kt_code kt_config_fetch(const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
@@ -81,10 +80,10 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 {
 	const struct show_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_CONFIG_TEXT_BYTES);
 	const cJSON *v;
 	bool hidden = false;
-	enum kt_code rc = fetch(ctx, &doc, err);
+	enum kt_code rc = kt_config_fetch(ctx, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -128,7 +127,7 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 	const struct get_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
 	const cJSON *v;
-	enum kt_code rc = fetch(ctx, &doc, err);
+	enum kt_code rc = kt_config_fetch(ctx, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -167,7 +166,7 @@ static const struct kt_opt unset_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code read_stdin(struct kt_buf *out, struct kt_err *err)
+enum kt_code kt_config_stdin(struct kt_buf *out, struct kt_err *err)
 {
 	char piece[4096];
 	ssize_t n;
@@ -185,7 +184,7 @@ static enum kt_code value_of(const char *text, struct kt_buf *out, struct kt_err
 	enum kt_code rc = KT_OK;
 
 	if (kt_str_eq(text, "-")) {
-		rc = read_stdin(out, err);
+		rc = kt_config_stdin(out, err);
 	} else if (*text == '@') {
 		rc = kt_fs_read(text + 1, out, err);
 	} else {
@@ -205,7 +204,7 @@ static enum kt_code value_of(const char *text, struct kt_buf *out, struct kt_err
 }
 
 /* What the server would refuse, too: known here already, it is wrong usage. */
-static enum kt_code check_name(const char *name, struct kt_err *err)
+enum kt_code kt_config_check_name(const char *name, struct kt_err *err)
 {
 	if (kt_env_name_ok(name))
 		return KT_OK;
@@ -224,7 +223,7 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 		return kt_hint(err, "karta config set GREETING='Good morning'");
 	}
 	name = kt_strndup(pair, (size_t)(eq - pair));
-	rc = check_name(name, err);
+	rc = kt_config_check_name(name, err);
 	if (rc == KT_OK)
 		rc = value_of(eq + 1, &value, err);
 	if (rc == KT_OK)
@@ -287,7 +286,7 @@ static enum kt_code wait_live(const struct kt_ctx *ctx, struct kt_client *c, con
 	return rc;
 }
 
-static enum kt_code change(
+enum kt_code kt_config_change(
 	const struct kt_ctx *ctx, const char *body, bool no_wait, struct kt_err *err)
 {
 	KT_AUTOFREE char *project = NULL;
@@ -327,7 +326,7 @@ static enum kt_code change(
 static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct set_args *a = args;
-	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_CONFIG_TEXT_BYTES);
 	size_t from_stdin = 0;
 	struct kt_jw w;
 	enum kt_code rc = KT_OK;
@@ -348,7 +347,7 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	if (rc == KT_OK)
-		rc = change(ctx, body.ptr, a->no_wait, err);
+		rc = kt_config_change(ctx, body.ptr, a->no_wait, err);
 	explicit_bzero(body.ptr, body.len);
 	return rc;
 }
@@ -356,7 +355,7 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct unset_args *a = args;
-	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_CONFIG_TEXT_BYTES);
 	struct kt_jw w;
 	enum kt_code rc = KT_OK;
 
@@ -364,14 +363,14 @@ static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_er
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "unset");
 	for (size_t i = 0; i < a->names.len && rc == KT_OK; i++) {
-		rc = check_name(a->names.items[i], err);
+		rc = kt_config_check_name(a->names.items[i], err);
 		kt_jw_str(&w, NULL, a->names.items[i]);
 	}
 	kt_jw_arr_end(&w);
 	kt_jw_obj_end(&w);
 	if (rc != KT_OK)
 		return rc;
-	return change(ctx, body.ptr, a->no_wait, err);
+	return kt_config_change(ctx, body.ptr, a->no_wait, err);
 }
 
 static const struct kt_cmd list_cmd = {
@@ -395,6 +394,7 @@ static const struct kt_cmd set_cmd = {
 	.opts = set_opts,
 	.args_size = sizeof(struct set_args),
 	.run = run_set,
+	.aliases = "add, put",
 };
 static const struct kt_cmd unset_cmd = {
 	.name = "unset",
@@ -402,8 +402,10 @@ static const struct kt_cmd unset_cmd = {
 	.opts = unset_opts,
 	.args_size = sizeof(struct unset_args),
 	.run = run_unset,
+	.aliases = "rm, remove, delete",
 };
-static const struct kt_cmd *const subs[] = { &list_cmd, &get_cmd, &set_cmd, &unset_cmd, NULL };
+static const struct kt_cmd *const subs[] = { &list_cmd, &get_cmd, &set_cmd, &unset_cmd,
+	&kt_cmd_config_edit, &kt_cmd_config_import, NULL };
 
 const struct kt_cmd kt_cmd_config = {
 	.name = "config",
@@ -417,5 +419,7 @@ const struct kt_cmd kt_cmd_config = {
 	.examples =
 		"karta config                                list them\n"
 		"karta config set GREETING=hello             set one, and release it\n"
-		"karta config set ANTHROPIC_API_KEY=- <file  a secret, not on the command line\n",
+		"karta config set ANTHROPIC_API_KEY=- <file  a secret, not on the command line\n"
+		"karta config edit                           all of them in your editor\n"
+		"karta config import .env                    what a file has\n",
 };

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/help.h"
+#include "cmd/foreign.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static const struct kt_opt help_opts[] = {
 	{ KT_OPT_T_FLAG, 0, "dump", NULL, offsetof(struct help_args, dump),
 		"print the table of commands for scripts", KT_OPT_HIDDEN },
 	KT_OPT_ARGS_("command", struct help_args, command, KT_OPT_COMMAND,
-		"the command, and its sub-command"),
+		"the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl"),
 	KT_OPT_END,
 };
 
@@ -95,11 +96,19 @@ static void add_plugins(struct kt_buf *b, const struct kt_term *t)
 static void add_dump(struct kt_buf *b, const char *prog)
 {
 	kt_help_dump(b, prog, kt_commands, kt_global_opts);
+	kt_foreign_dump(b);
 	for (const struct kt_env_var *v = kt_env_table(); v->name; v++)
 		kt_clean_addf(b, "env\t%s\t%s\n", v->name, v->help);
 	for (int code = 0; code < KT_CODE_COUNT_; code++)
 		kt_clean_addf(b, "exit\t%d\t%s\n", kt_code_exit((enum kt_code)code),
 			kt_code_name((enum kt_code)code));
+}
+
+void kt_help_all(struct kt_buf *b, const struct kt_term *t, const char *prog)
+{
+	kt_help_overview(b, t, prog, kt_commands, kt_global_opts,
+		"'karta help heroku' has karta's words for Heroku's; so do fly, gh, vercel, "
+		"docker, kubectl and others.");
 }
 
 /* The command that was perhaps meant, or where the list is. */
@@ -146,10 +155,10 @@ static enum kt_code unknown_sub(const struct kt_cmd *parent, const char *name, s
 	return hint_nearest(parent->subs, parent->name, name, err);
 }
 
-static enum kt_code add_command(
-	struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words, struct kt_err *err)
+/* The command that words lead to, with its parents. */
+static enum kt_code find_path(
+	const struct kt_vec *words, const struct kt_cmd **path, size_t *out_n, struct kt_err *err)
 {
-	const struct kt_cmd *path[DEPTH_MAX];
 	const struct kt_cmd *const *cmds = kt_commands;
 	const char *first = words->items[0], *colon = strchr(first, ':');
 	KT_AUTOFREE char *head = colon ? kt_strndup(first, (size_t)(colon - first)) : NULL;
@@ -175,8 +184,64 @@ static enum kt_code add_command(
 			cmds = path[n]->subs;
 	}
 	kt_vec_release(&line);
+	*out_n = n;
+	return rc;
+}
+
+/* Karta's words of an entry that has some, without the options: they lead to a command. */
+static enum kt_code foreign_path(const struct kt_foreign *f, const char *rest,
+	const struct kt_cmd **path, size_t *out_n, struct kt_err *err)
+{
+	KT_AUTOFREE char *text = kt_strdup(f->to);
+	struct kt_vec words = KT_VEC_INIT;
+	enum kt_code rc;
+
+	for (char *at = text; *at && *at != '-';) {
+		size_t len = strcspn(at, " ");
+
+		kt_vec_push(&words, at);
+		at += len;
+		if (*at)
+			*at++ = '\0';
+	}
+	if (rest)
+		kt_vec_push(&words, (void *)(uintptr_t)rest);
+	rc = find_path(&words, path, out_n, err);
+	kt_vec_release(&words);
+	return rc;
+}
+
+static enum kt_code add_command(
+	struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words, struct kt_err *err)
+{
+	const struct kt_cmd *path[DEPTH_MAX];
+	struct kt_err why = KT_ERR_INIT;
+	const struct kt_foreign *f;
+	const char *first = words->items[0], *rest;
+	size_t n, used, own = strcspn(first, ":");
+	KT_AUTOFREE char *head = kt_strndup(first, own);
+	enum kt_code rc = find_path(words, path, &n, &why);
+
+	if (rc == KT_OK) {
+		kt_help_command(b, &ctx->out, ctx->prog, path, n, kt_global_opts);
+		return KT_OK;
+	}
+	if (words->len == 1 && kt_foreign_knows(first)) {
+		kt_foreign_help(b, &ctx->out, first);
+		return KT_OK;
+	}
+	f = kt_foreign_find((const char *const *)words->items, words->len,
+		kt_cmd_find(kt_commands, head) ? 2 : 1, &used, &rest);
+	if (!f) {
+		*err = why;
+		return rc;
+	}
+	if (!f->to)
+		return kt_fail(err, KT_EINVAL, 0, "no '%s' here: %s", f->words, f->say);
+	rc = foreign_path(f, rest, path, &n, err);
 	if (rc != KT_OK)
 		return rc;
+	kt_say(ctx, "'%s' is 'karta %s' here:", f->words, f->to);
 	kt_help_command(b, &ctx->out, ctx->prog, path, n, kt_global_opts);
 	return KT_OK;
 }
@@ -192,7 +257,7 @@ static enum kt_code cmd_help(struct kt_ctx *ctx, const void *arg, struct kt_err 
 	else if (args->command.len)
 		code = add_command(&b, ctx, &args->command, err);
 	else
-		kt_help_overview(&b, &ctx->out, ctx->prog, kt_commands, kt_global_opts);
+		kt_help_all(&b, &ctx->out, ctx->prog);
 	if (code != KT_OK)
 		return code;
 	if (args->all)
@@ -208,5 +273,6 @@ const struct kt_cmd kt_cmd_help = {
 	.opts = help_opts,
 	.args_size = sizeof(struct help_args),
 	.run = cmd_help,
-	.examples = "karta help dev\nkarta sessions show --help\n",
+	.examples = "karta help dev\nkarta sessions show --help\n"
+		    "karta help heroku            its commands, and karta's\n",
 };

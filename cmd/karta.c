@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/help.h"
+#include "cmd/foreign.h"
 #include "cmd/git_remote.h"
 #include "pack/pack.h"
 #include "text/json.h"
@@ -24,6 +25,7 @@
 #define TEXT_MAX_BYTES ((size_t)1024 * 1024)
 #define DEPTH_MAX 4
 #define SETS_MAX 16 /* a command with its sub-commands' options */
+#define FOREIGN_WORDS 3 /* the longest entry of the table of words from elsewhere */
 
 struct globals {
 	bool help;
@@ -56,6 +58,7 @@ struct run {
 	size_t depth;
 	int argc; /* what is left of the line */
 	char **argv; /* owned array of borrowed words */
+	char *own_words; /* karta's, for words from elsewhere; owned, argv points into it */
 	bool usage_error;
 };
 
@@ -65,6 +68,8 @@ const struct kt_opt kt_global_opts[] = {
 	KT_OPT_FLAG_('h', "help", struct globals, help, "show help"),
 	KT_OPT_FLAG_(0, "version", struct globals, version, "print the version"),
 	KT_OPT_FLAG_(0, "json", struct globals, json, "print one JSON object, errors too"),
+	{ KT_OPT_T_FLAG, 'j', NULL, NULL, offsetof(struct globals, json), "as --json",
+		KT_OPT_HIDDEN },
 	KT_OPT_FLAG_('q', "quiet", struct globals, quiet, "print results and errors only"),
 	KT_OPT_COUNT_('v', "verbose", struct globals, verbose, "say more; twice says all"),
 	KT_OPT_FLAG_(0, "debug", struct globals, debug, "show what is sent and received"),
@@ -132,7 +137,7 @@ static bool wants_json(int argc, char *const *argv)
 	bool json = kt_env_flag("KARTA_JSON");
 
 	for (int i = 0; i < argc && !kt_str_eq(argv[i], "--"); i++) {
-		if (kt_str_eq(argv[i], "--json"))
+		if (kt_str_eq(argv[i], "--json") || kt_str_eq(argv[i], "-j"))
 			json = true;
 		else if (kt_str_eq(argv[i], "--no-json"))
 			json = false;
@@ -274,6 +279,66 @@ static int first_word(const struct run *r, const struct kt_cmd *parent)
 	return kt_opt_first_positional(sets, n, r->argc, r->argv);
 }
 
+/* Put the words of `text` (blanks between, it is cut up) at the beginning of the line. */
+static void insert_words(struct run *r, char *text, const char *rest)
+{
+	size_t n = 0, cap = (size_t)r->argc + strlen(text) / 2 + 3;
+	char **argv = kt_calloc(cap, sizeof(*argv));
+
+	for (char *at = text; *at;) {
+		size_t len = strcspn(at, " ");
+
+		argv[n++] = at;
+		at += len;
+		if (*at)
+			*at++ = '\0';
+	}
+	if (rest)
+		argv[n++] = (char *)(uintptr_t)rest;
+	memcpy(argv + n, r->argv, (size_t)r->argc * sizeof(*argv));
+	free(r->argv);
+	r->argv = argv;
+	r->argc += (int)n;
+}
+
+/*
+ * The word at `at` is none of karta's here. When somebody who comes from elsewhere means something
+ * by it, the line gets karta's words for that, *out_done; or the error says what there is instead.
+ */
+static enum kt_code from_elsewhere(struct run *r, int at, bool *out_done, struct kt_err *err)
+{
+	const struct kt_opt_set globals = { kt_global_opts, NULL };
+	const char *words[FOREIGN_WORDS];
+	int place[FOREIGN_WORDS];
+	const struct kt_foreign *f;
+	const char *rest = NULL;
+	size_t n = 0, own = r->depth, used;
+
+	*out_done = false;
+	/* Once only: karta's own words are no longer looked up. */
+	if (r->own_words || r->depth > 1)
+		return KT_OK;
+	if (own)
+		words[n++] = r->path[0]->name;
+	while (n < FOREIGN_WORDS && at < r->argc) {
+		place[n] = at;
+		words[n++] = r->argv[at++];
+		at += kt_opt_first_positional(&globals, 1, r->argc - at, r->argv + at);
+	}
+	f = kt_foreign_find(words, n, own + 1, &used, &rest);
+	if (!f)
+		return KT_OK;
+	if (!f->to)
+		return kt_fail(err, KT_EINVAL, 0, "no '%s' here: %s", f->words, f->say);
+	while (used-- > own)
+		remove_word(r, place[used]);
+	r->own_words = kt_strdup(f->to);
+	insert_words(r, r->own_words, rest);
+	r->depth = 0;
+	*out_done = true;
+	return KT_OK;
+}
+
 /*
  * Walk down the table: take the first word that is no option as the command, then as its
  * sub-command, and so on. The words taken are removed from the line; what is left is the command's.
@@ -283,27 +348,35 @@ static enum kt_code find_command(struct run *r, struct kt_err *err)
 	for (;;) {
 		const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : NULL;
 		const struct kt_cmd *const *cmds = parent ? parent->subs : kt_commands;
+		int at = first_word(r, parent);
 		const struct kt_cmd *cmd;
-		int at;
+		enum kt_code rc;
+		bool done;
 
-		if (!cmds)
-			return KT_OK;
-		at = first_word(r, parent);
 		if (at == r->argc)
 			return KT_OK;
-		cmd = kt_cmd_find(cmds, r->argv[at]);
+		cmd = cmds ? kt_cmd_find(cmds, r->argv[at]) : NULL;
 		if (!cmd)
 			cmd = find_colon(r, r->argv[at]);
 		if (!cmd && !parent) {
 			const char *word = r->argv[at];
 			KT_AUTOFREE char *plugin = kt_plugin_find(word);
 
-			if (!plugin)
-				return unknown_command(r, word, err);
-			remove_word(r, at);
-			return kt_plugin_exec(word, plugin, r->argc, r->argv, err);
+			if (plugin) {
+				remove_word(r, at);
+				return kt_plugin_exec(word, plugin, r->argc, r->argv, err);
+			}
 		}
-		if (!cmd && (!parent->run || !takes_arguments(parent)))
+		if (!cmd) {
+			rc = from_elsewhere(r, at, &done, err);
+			if (rc != KT_OK)
+				return rc;
+			if (done)
+				continue;
+		}
+		if (!cmd && !cmds)
+			return KT_OK;
+		if (!cmd && (!parent || !parent->run || !takes_arguments(parent)))
 			return unknown_command(r, r->argv[at], err);
 		if (!cmd)
 			return KT_OK;
@@ -320,7 +393,7 @@ static void print_help(struct run *r)
 	if (r->depth)
 		kt_help_command(&b, &r->ctx.out, r->ctx.prog, r->path, r->depth, kt_global_opts);
 	else
-		kt_help_overview(&b, &r->ctx.out, r->ctx.prog, kt_commands, kt_global_opts);
+		kt_help_all(&b, &r->ctx.out, r->ctx.prog);
 	/* The options behind --help were not read. */
 	r->ctx.json = wants_json(r->argc, r->argv);
 	kt_out_text(&r->ctx, b.ptr);
@@ -500,5 +573,6 @@ int main(int argc, char **argv)
 	if (code != KT_OK)
 		print_error(&r, json, code, &err);
 	free(r.argv);
+	free(r.own_words);
 	return kt_code_exit(code);
 }

@@ -19,8 +19,10 @@
 
 struct logs_args {
 	const char *name;
-	bool follow, tail;
+	bool follow;
+	const char *tail; /* "" alone, or the number of lines that docker and kubectl give it */
 	int64_t lines;
+	bool no_tail; /* fly's; it is what happens anyway */
 	const char *since, *until;
 	const char *level, *source, *session, *release;
 };
@@ -38,9 +40,14 @@ static const struct kt_opt opts[] = {
 	KT_OPT_ARG_("name", struct logs_args, name, 0, "the project (default: this folder's)"),
 	KT_OPT_FLAG_(
 		'f', "follow", struct logs_args, follow, "go on with what comes, until Ctrl-C"),
-	KT_OPT_FLAG_('t', "tail", struct logs_args, tail, "same as --follow"),
-	KT_OPT_INT_(0, "lines", struct logs_args, lines, "N", 0, LINES_MAX,
+	{ KT_OPT_T_STR, 't', "tail", "N", offsetof(struct logs_args, tail),
+		"same as --follow; --tail=N is --lines N", KT_OPT_BARE },
+	KT_OPT_INT_('n', "lines", struct logs_args, lines, "N", 0, LINES_MAX,
 		"at most so many of the past (default: 100)"),
+	{ KT_OPT_T_INT, 0, "num", "N", offsetof(struct logs_args, lines), "as --lines",
+		KT_OPT_HIDDEN, 0, LINES_MAX },
+	{ KT_OPT_T_FLAG, 0, "no-tail", NULL, offsetof(struct logs_args, no_tail), "do not follow",
+		KT_OPT_HIDDEN },
 	KT_OPT_STR_(0, "since", struct logs_args, since, "TIME",
 		"from then on: a time, or how long ago, as 10m"),
 	KT_OPT_STR_(0, "until", struct logs_args, until, "TIME", "up to then"),
@@ -172,7 +179,7 @@ static enum kt_code query(
 	/* From a time on means all of it. */
 	if (lines < 0 && !a->since)
 		lines = LINES_DEFAULT;
-	kt_buf_addf(q, "/logs?follow=%d", a->follow || a->tail);
+	kt_buf_addf(q, "/logs?follow=%d", a->follow);
 	if (lines >= 0)
 		kt_buf_addf(q, "&lines=%lld", (long long)lines);
 	rc = add_time(q, "since", a->since, &since_us, err);
@@ -185,22 +192,51 @@ static enum kt_code query(
 	return rc;
 }
 
+/*
+ * --tail alone follows, as Heroku's. With a number, --tail=50 or --tail 50, it is that of docker
+ * and kubectl: so many lines of the past.
+ */
+static enum kt_code take_tail(struct logs_args *a, struct kt_err *err)
+{
+	const char *count = a->tail && *a->tail ? a->tail : NULL;
+	int64_t lines;
+
+	if (a->tail && !count && a->name && *a->name && !a->name[strspn(a->name, "0123456789")]) {
+		count = a->name;
+		a->name = NULL;
+	}
+	if (!count) {
+		a->follow = a->follow || a->tail;
+		return KT_OK;
+	}
+	if (kt_str_eq(count, "all"))
+		lines = LINES_MAX;
+	else if (!kt_str_int64(count, 0, LINES_MAX, &lines))
+		return kt_fail(
+			err, KT_EINVAL, 0, "--tail: '%s' is no number up to %d", count, LINES_MAX);
+	a->lines = lines;
+	return KT_OK;
+}
+
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
-	const struct logs_args *a = args;
+	struct logs_args given = *(const struct logs_args *)args, *a = &given;
 	KT_AUTO_BUF struct kt_buf q = KT_BUF_INIT(65536);
 	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
 	struct follow f = { .ctx = ctx, .until_us = INT64_MAX };
-	struct kt_client_tail t = { .once = !a->follow && !a->tail,
+	struct kt_client_tail t = { .once = true,
 		.give_up_ms = ctx->timeout_ms,
 		.event = on_event,
 		.poll = on_poll,
 		.state = on_state,
 		.arg = &f };
 	struct kt_client *c;
-	enum kt_code rc = query(a, &q, &f.until_us, err);
+	enum kt_code rc = take_tail(a, err);
 
+	t.once = !a->follow;
+	if (rc == KT_OK)
+		rc = query(a, &q, &f.until_us, err);
 	if (rc == KT_OK)
 		rc = kt_remote_start(ctx, a->name, &c, &project, err);
 	if (rc != KT_OK)
@@ -230,6 +266,7 @@ const struct kt_cmd kt_cmd_logs = {
 	.defaults = defaults,
 	.run = run,
 	.examples = "karta logs --tail                     follow, across restarts\n"
+		    "karta logs -n 20                      the last 20 lines\n"
 		    "karta logs --since 1h --level error   what went wrong lately\n"
 		    "karta logs --json | jq .data.text     one object a line\n",
 };

@@ -166,7 +166,8 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 /* --- create, rename, delete, add --------------------------------------------------------- */
 
 static const struct kt_opt create_opts[] = {
-	KT_OPT_ARG_("name", struct name_args, project, KT_OPT_REQUIRED, "name of the project"),
+	KT_OPT_ARG_("name", struct name_args, project, 0,
+		"name of the project (default: that of this folder)"),
 	KT_OPT_END,
 };
 
@@ -203,8 +204,13 @@ static enum kt_code create(
 static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct name_args *a = args;
+	KT_AUTOFREE char *name = NULL;
+	enum kt_code rc;
 
-	return create(ctx, a->project, NULL, err);
+	if (a->project)
+		return create(ctx, a->project, NULL, err);
+	rc = kt_remote_project(ctx, NULL, &name, err);
+	return rc == KT_OK ? create(ctx, name, NULL, err) : rc;
 }
 
 static const struct kt_opt add_opts[] = {
@@ -273,9 +279,20 @@ static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_e
 	return KT_OK;
 }
 
+/* A project that is named, by the argument or with --project: none is meant by where one is. */
+static enum kt_code named(
+	const struct kt_ctx *ctx, const char *given, const char **out, struct kt_err *err)
+{
+	*out = given ? given : ctx->project;
+	if (*out && **out)
+		return KT_OK;
+	(void)kt_fail(err, KT_EINVAL, 0, "missing argument <name>: which project?");
+	return kt_hint(err, "'karta projects list' lists them");
+}
+
 static const struct kt_opt delete_opts[] = {
-	KT_OPT_ARG_("name", struct delete_args, project, KT_OPT_REQUIRED, "the project"),
-	KT_OPT_STR_(0, "confirm", struct delete_args, confirm, "NAME",
+	KT_OPT_ARG_("name", struct delete_args, project, 0, "the project, here or with --project"),
+	KT_OPT_STR_('c', "confirm", struct delete_args, confirm, "NAME",
 		"the name once more, instead of being asked"),
 	KT_OPT_END,
 };
@@ -283,24 +300,30 @@ static const struct kt_opt delete_opts[] = {
 static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct delete_args *a = args;
-	KT_AUTOFREE char *what = kt_asprintf("delete the project %s", a->project);
+	const char *name;
+	KT_AUTOFREE char *what = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = kt_remote_confirm(ctx, what, a->project, a->confirm, err);
+	enum kt_code rc = named(ctx, a->project, &name, err);
 
+	if (rc != KT_OK)
+		return rc;
+	what = kt_asprintf("delete the project %s", name);
+	rc = kt_remote_confirm(ctx, what, name, a->confirm, err);
 	if (rc == KT_OK)
-		rc = project_call(ctx, a->project, "DELETE", NULL, &doc, err);
+		rc = project_call(ctx, name, "DELETE", NULL, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	kt_say(ctx, "Deleted %s with its releases and configuration.", a->project);
+	kt_say(ctx, "Deleted %s with its releases and configuration.", name);
 	return KT_OK;
 }
 
 /* --- link, bind -------------------------------------------------------------------------- */
 
 static const struct kt_opt link_opts[] = {
-	KT_OPT_ARG_("name", struct link_args, project, KT_OPT_REQUIRED, "the project"),
+	KT_OPT_ARG_("name", struct link_args, project, 0,
+		"the project, here or with --project (default: that of this folder)"),
 	KT_OPT_FLAG_('f', "force", struct link_args, force, "replace a remote that is there"),
 	KT_OPT_END,
 };
@@ -311,15 +334,16 @@ static enum kt_code run_link(struct kt_ctx *ctx, const void *args, struct kt_err
 	KT_AUTO_JSON cJSON *doc = NULL;
 	KT_AUTOFREE char *url = NULL;
 	KT_AUTOFREE char *old = NULL;
+	KT_AUTOFREE char *name = NULL;
 	struct kt_client *c;
-	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
+	enum kt_code rc = kt_remote_start(ctx, a->project, &c, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
-	url = kt_asprintf("karta::%s/%s", kt_client_url(c), a->project);
+	url = kt_asprintf("karta::%s/%s", kt_client_url(c), name);
 	kt_client_free(c);
 	/* A name that is not there would be found out at the first push only. */
-	rc = project_call(ctx, a->project, "GET", NULL, &doc, err);
+	rc = project_call(ctx, name, "GET", NULL, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	if (kt_git_remote_url(".", "karta", &old, NULL) == KT_OK && !kt_str_eq(old, url) &&
@@ -333,7 +357,7 @@ static enum kt_code run_link(struct kt_ctx *ctx, const void *args, struct kt_err
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	kt_say(ctx, "git push karta main ships this repository to %s.", a->project);
+	kt_say(ctx, "git push karta main ships this repository to %s.", name);
 	return KT_OK;
 }
 

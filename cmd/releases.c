@@ -33,7 +33,7 @@ struct download_args {
 	const char *format;
 };
 struct rollback_args {
-	const char *name;
+	struct kt_vec words;
 	const char *to;
 	const char *reason;
 };
@@ -53,6 +53,10 @@ void kt_releases_defaults(void *args)
 const struct kt_opt kt_releases_opts[] = {
 	KT_OPT_ARG_("name", struct kt_releases_args, project, 0,
 		"the project (default: this folder's)"),
+	{ KT_OPT_T_INT, 'n', "num", "N", offsetof(struct kt_releases_args, limit), "as --limit",
+		KT_OPT_HIDDEN, 1, 100000 },
+	{ KT_OPT_T_INT, 'L', NULL, "N", offsetof(struct kt_releases_args, limit), "as --limit",
+		KT_OPT_HIDDEN, 1, 100000 },
 	KT_OPT_INT_(0, "limit", struct kt_releases_args, limit, "N", 1, 100000,
 		"at most so many, newest first"),
 	KT_OPT_END,
@@ -485,28 +489,56 @@ static enum kt_code act(const struct kt_ctx *ctx, const char *given, const char 
 }
 
 static const struct kt_opt rollback_opts[] = {
-	KT_OPT_ARG_("name", struct rollback_args, name, 0, "the project (default: this folder's)"),
+	KT_OPT_ARGS_("version", struct rollback_args, words, 0,
+		"as v3 (default: the one that was live before); a project may be named too"),
 	KT_OPT_STR_(0, "to", struct rollback_args, to, "VERSION",
-		"as v3 (default: the one that was live before)"),
+		"the version, where it is not the argument"),
+	{ KT_OPT_T_STR, 0, "to-revision", "VERSION", offsetof(struct rollback_args, to), "as --to",
+		KT_OPT_HIDDEN },
 	KT_OPT_STR_(0, "reason", struct rollback_args, reason, "TEXT",
 		"why; shown wherever the project is"),
 	KT_OPT_END,
 };
 
+/* "v3", or "3" as others write it. */
 static bool is_version(const char *s)
 {
-	return s && s[0] == 'v' && s[1] && !s[1 + strspn(s + 1, "0123456789")];
+	s += *s == 'v';
+	return *s && !s[strspn(s, "0123456789")];
+}
+
+/* The version and the project, in any order: Heroku has the one, helm both. */
+static enum kt_code rollback_words(
+	const struct rollback_args *a, const char **out_name, char **out_to, struct kt_err *err)
+{
+	const char *to = a->to;
+
+	*out_name = NULL;
+	for (size_t i = 0; i < a->words.len; i++) {
+		const char *word = a->words.items[i];
+
+		if (!to && is_version(word))
+			to = word;
+		else if (!*out_name)
+			*out_name = word;
+		else
+			return kt_fail(err, KT_EINVAL, 0, "unexpected argument '%s'", word);
+	}
+	if (to)
+		*out_to = kt_asprintf("%s%s", is_version(to) && *to != 'v' ? "v" : "", to);
+	return KT_OK;
 }
 
 static enum kt_code run_rollback(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct rollback_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(ctx, a->name, "POST", "/rollback", a->to, a->reason, &doc, err);
+	KT_AUTOFREE char *to = NULL;
+	const char *name;
+	enum kt_code rc = rollback_words(a, &name, &to, err);
 
-	/* What others take here is the version. */
-	if (rc == KT_ENOTFOUND && is_version(a->name) && !a->to)
-		return kt_hint(err, "the project comes here; did you mean --to %s?", a->name);
+	if (rc == KT_OK)
+		rc = act(ctx, name, "POST", "/rollback", to, a->reason, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json) {
@@ -527,7 +559,7 @@ const struct kt_cmd kt_cmd_rollback = {
 	.args_size = sizeof(struct rollback_args),
 	.run = run_rollback,
 	.examples = "karta rollback                     to the one before\n"
-		    "karta rollback --to v3 --reason \"v4 answers in French\"\n",
+		    "karta rollback v3 --reason \"v4 answers in French\"\n",
 };
 
 static const struct kt_opt activate_opts[] = {

@@ -43,6 +43,7 @@ extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
 
 struct serve_args {
 	const char *listen;
+	int64_t port; /* -1: not given */
 	const char *data;
 	const char *public_url;
 	const char *config;
@@ -55,11 +56,18 @@ struct serve_args {
 	bool show_config;
 };
 
+static void defaults(void *args)
+{
+	((struct serve_args *)args)->port = -1;
+}
+
 static const char *const formats[] = { "auto", "text", "json", NULL };
 
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_(0, "listen", struct serve_args, listen, "ADDRESS",
 		"address and port (default: 127.0.0.1:8000); port 0 picks one"),
+	KT_OPT_INT_('p', "port", struct serve_args, port, "PORT", 0, 65535,
+		"port on loopback; 0 picks one: as --listen 127.0.0.1:PORT"),
 	{ KT_OPT_T_STR, 0, "data", "DIR", offsetof(struct serve_args, data), "folder of all state",
 		KT_OPT_DIR },
 	KT_OPT_STR_(0, "public-url", struct serve_args, public_url, "URL",
@@ -116,8 +124,9 @@ struct server {
 static enum kt_code load_settings(
 	const struct serve_args *a, struct kt_serve_settings **out, struct kt_err *err)
 {
+	char listen[32];
 	const struct kt_serve_flag flags[] = {
-		{ "listen", a->listen },
+		{ "listen", a->port < 0 ? a->listen : listen },
 		{ "data", a->data },
 		{ "public_url", a->public_url },
 		{ "harness_program", a->harness_program },
@@ -127,6 +136,10 @@ static enum kt_code load_settings(
 		{ NULL, NULL },
 	};
 
+	if (a->port >= 0 && a->listen)
+		return kt_fail(
+			err, KT_EINVAL, 0, "--listen has the port already: leave out --port");
+	snprintf(listen, sizeof(listen), "127.0.0.1:%d", (int)a->port);
 	return kt_serve_settings_load(flags, a->config, out, err);
 }
 
@@ -357,7 +370,8 @@ static enum kt_code take_address(struct server *s, struct kt_err *err)
 	else if (rc == KT_OK)
 		rc = kt_http_bind(host, port, &s->sockets, err);
 	if (rc == KT_ECONFLICT || rc == KT_EDENIED)
-		return kt_hint(err, "choose another with --listen, as 127.0.0.1:8001");
+		return kt_hint(
+			err, "choose another with --port, as --port 8001, or 0 for any free one");
 	if (rc != KT_OK)
 		return rc;
 	if (!n)
@@ -787,9 +801,11 @@ const struct kt_cmd kt_cmd_serve = {
 	.group = KT_GROUP_SERVE,
 	.opts = opts,
 	.args_size = sizeof(struct serve_args),
+	.defaults = defaults,
 	.run = run,
 	.subs = subs,
 	.examples = "karta serve                             at http://localhost:8000\n"
+		    "karta serve --port 8080                 at http://localhost:8080\n"
 		    "karta serve --listen :80 --public-url https://karta.example\n"
 		    "karta serve --init-only --key-file key  make the data folder and its key\n"
 		    "karta serve backup karta.tar            copy all state, also while serving\n",

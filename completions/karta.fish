@@ -6,11 +6,11 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --limit --limit --output -o --format --reason --to --reason --lines --since --until --level --source --session --release --confirm --repo --secret-file --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
 				set path $try
 			end
 		end
@@ -89,7 +89,7 @@ complete -c karta -n '__karta_at "releases"' -a pin -d 'keep the live release li
 complete -c karta -n '__karta_at "releases pin"' -l reason -x -d 'why; shown wherever the project is'
 complete -c karta -n '__karta_at "releases"' -a unpin -d 'let deploys go live again after a rollback or pin'
 complete -c karta -n '__karta_at ""' -a rollback -d 'make an older release live again, with its configuration'
-complete -c karta -n '__karta_at "rollback"' -l to -x -d 'as v3 (default: the one that was live before)'
+complete -c karta -n '__karta_at "rollback"' -l to -x -d 'the version, where it is not the argument'
 complete -c karta -n '__karta_at "rollback"' -l reason -x -d 'why; shown wherever the project is'
 complete -c karta -n '__karta_at ""' -a config -d 'config vars of a project'
 complete -c karta -n '__karta_at "config"' -s s -l shell -d 'as NAME=\'value\' lines for a shell'
@@ -100,10 +100,15 @@ complete -c karta -n '__karta_at "config"' -a set -d 'set variables and release 
 complete -c karta -n '__karta_at "config set"' -l no-wait -d 'do not wait until it is live'
 complete -c karta -n '__karta_at "config"' -a unset -d 'remove variables and release that'
 complete -c karta -n '__karta_at "config unset"' -l no-wait -d 'do not wait until it is live'
+complete -c karta -n '__karta_at "config"' -a edit -d 'change the variables in an editor and release that'
+complete -c karta -n '__karta_at "config edit"' -l no-wait -d 'do not wait until it is live'
+complete -c karta -n '__karta_at "config"' -a import -d 'set the variables of a dotenv file and release them'
+complete -c karta -n '__karta_at "config import"' -F -d 'file with NAME=value lines; - is standard input'
+complete -c karta -n '__karta_at "config import"' -l no-wait -d 'do not wait until it is live'
 complete -c karta -n '__karta_at ""' -a logs -d 'show what happens in a project'
 complete -c karta -n '__karta_at "logs"' -s f -l follow -d 'go on with what comes, until Ctrl-C'
-complete -c karta -n '__karta_at "logs"' -s t -l tail -d 'same as --follow'
-complete -c karta -n '__karta_at "logs"' -l lines -x -d 'at most so many of the past (default: 100)'
+complete -c karta -n '__karta_at "logs"' -s t -l tail -d 'same as --follow; --tail=N is --lines N'
+complete -c karta -n '__karta_at "logs"' -s n -l lines -x -d 'at most so many of the past (default: 100)'
 complete -c karta -n '__karta_at "logs"' -l since -x -d 'from then on: a time, or how long ago, as 10m'
 complete -c karta -n '__karta_at "logs"' -l until -x -d 'up to then'
 complete -c karta -n '__karta_at "logs"' -l level -x -a 'debug info warn error' -d 'this level and above'
@@ -118,7 +123,7 @@ complete -c karta -n '__karta_at "projects"' -a add -d 'serve a folder of the se
 complete -c karta -n '__karta_at "projects add"' -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder on the server\'s machine'
 complete -c karta -n '__karta_at "projects"' -a rename -d 'give a project another name and address'
 complete -c karta -n '__karta_at "projects"' -a delete -d 'delete a project with everything'
-complete -c karta -n '__karta_at "projects delete"' -l confirm -x -d 'the name once more, instead of being asked'
+complete -c karta -n '__karta_at "projects delete"' -s c -l confirm -x -d 'the name once more, instead of being asked'
 complete -c karta -n '__karta_at "projects"' -a link -d 'make this repository push to a project'
 complete -c karta -n '__karta_at "projects link"' -s f -l force -d 'replace a remote that is there'
 complete -c karta -n '__karta_at "projects"' -a bind -d 'deploy pushes and pull requests of a GitHub repository'
@@ -186,6 +191,7 @@ complete -c karta -n '__karta_at "audit"' -a verify -d 'check that no entry was 
 complete -c karta -n '__karta_at "audit verify"' -l head -x -d 'hash noted earlier, which must still be in the chain'
 complete -c karta -n '__karta_at ""' -a serve -d 'host projects: releases, sessions, logs'
 complete -c karta -n '__karta_at "serve"' -l listen -x -d 'address and port (default: 127.0.0.1:8000); port 0 picks one'
+complete -c karta -n '__karta_at "serve"' -s p -l port -x -d 'port on loopback; 0 picks one: as --listen 127.0.0.1:PORT'
 complete -c karta -n '__karta_at "serve"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
 complete -c karta -n '__karta_at "serve"' -l public-url -x -d 'address as users see it, behind a proxy or not'
 complete -c karta -n '__karta_at "serve"' -l config -r -F -d 'file with settings (TOML)'
@@ -209,7 +215,7 @@ complete -c karta -n '__karta_at "fsck"' -l data -x -a '(__fish_complete_directo
 complete -c karta -n '__karta_at "fsck"' -l quick -d 'do not read the bytes of every file'
 complete -c karta -n '__karta_at ""' -a help -d 'show help about karta or a command'
 complete -c karta -n '__karta_at "help"' -s a -l all -d 'list the plug-in commands on PATH too'
-complete -c karta -n '__karta_at "help"' -x -a 'init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' -d 'the command, and its sub-command'
+complete -c karta -n '__karta_at "help"' -x -a 'init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' -d 'the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl'
 complete -c karta -n '__karta_at ""' -a version -d 'print the version'
 complete -c karta -n '__karta_at "version"' -l build -d 'also say how it was built and with which libraries'
 complete -c karta -n '__karta_at ""' -a completion -d 'print the completion script of a shell'

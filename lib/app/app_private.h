@@ -71,11 +71,4 @@ KT_MUST_CHECK bool kt_app_guess(const char *dir, enum kt_harness_type *out);
 bool kt_app_has_file(const char *dir, const char *name);
 bool kt_app_has_dir(const char *dir, const char *name);
 
-/* One NAME=value line of a .env file; strings NUL-terminated, valid during the call only. */
-typedef void (*kt_dotenv_fn)(void *arg, int line, const char *name, const char *value);
-/* A line that is none. what never holds a value. */
-typedef void (*kt_dotenv_bad_fn)(void *arg, int line, const char *what);
-/* Walk the text of a .env file. */
-void kt_dotenv_parse(const char *s, size_t len, kt_dotenv_fn fn, kt_dotenv_bad_fn bad, void *arg);
-
 #endif

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "text/dotenv.h"
 #include "text/json.h"
 
 #include <math.h>

@@ -51,6 +51,7 @@ static const struct kt_env_var table[] = {
 	{ "TERM", "kind of terminal; dumb means no color and no cursor movement" },
 	{ "COLUMNS", "width of the output when it is no terminal" },
 	{ "PAGER", "program that shows long output" },
+	{ "VISUAL", "program that edits text, before EDITOR" },
 	{ "EDITOR", "program that edits text" },
 	{ "CI", "when set, nothing is asked and no progress is drawn" },
 	{ "GITHUB_ACTIONS", "true in a job of GitHub Actions: karta deploy tells it of results" },

@@ -186,8 +186,7 @@ static void add_folded(struct kt_buf *b, const struct kt_term *t, size_t from, c
 	kt_buf_addc(b, '\n');
 }
 
-/* "  left      text": an entry of a two-column list. */
-static void add_item(struct kt_buf *b, const struct kt_term *t, const char *left, size_t left_width,
+void kt_help_item(struct kt_buf *b, const struct kt_term *t, const char *left, size_t left_width,
 	const char *text)
 {
 	size_t w = kt_term_width(left);
@@ -262,7 +261,7 @@ static void add_opts(struct kt_buf *b, const struct kt_term *t, const char *titl
 		if (!any)
 			add_title(b, t, title);
 		any = true;
-		add_item(b, t, left, width, right);
+		kt_help_item(b, t, left, width, right);
 	}
 }
 
@@ -309,7 +308,8 @@ void kt_help_command(struct kt_buf *b, const struct kt_term *t, const char *prog
 		add_title(b, t, "commands");
 		for (size_t i = 0; cmd->subs[i]; i++) {
 			if (!cmd->subs[i]->hidden)
-				add_item(b, t, cmd->subs[i]->name, width, cmd->subs[i]->summary);
+				kt_help_item(
+					b, t, cmd->subs[i]->name, width, cmd->subs[i]->summary);
 		}
 	}
 	add_opts(b, t, "arguments", cmd->opts, true);
@@ -327,7 +327,7 @@ void kt_help_command(struct kt_buf *b, const struct kt_term *t, const char *prog
 }
 
 void kt_help_overview(struct kt_buf *b, const struct kt_term *t, const char *prog,
-	const struct kt_cmd *const *cmds, const struct kt_opt *globals)
+	const struct kt_cmd *const *cmds, const struct kt_opt *globals, const char *note)
 {
 	static const char *const titles[] = {
 		[KT_GROUP_START] = "start a project",
@@ -338,7 +338,9 @@ void kt_help_overview(struct kt_buf *b, const struct kt_term *t, const char *pro
 		[KT_GROUP_OTHER] = "other",
 	};
 	size_t width = names_width(cmds);
+	struct kt_term plain = *t;
 
+	plain.color = false;
 	kt_term_add(b, t, KT_STYLE_BOLD, "usage:");
 	kt_buf_addf(b, " %s [<options>] <command> [<args>...]\n", prog);
 	for (size_t g = 0; g < KT_ARRAY_LEN(titles); g++) {
@@ -350,11 +352,13 @@ void kt_help_overview(struct kt_buf *b, const struct kt_term *t, const char *pro
 			if (!any)
 				add_title(b, t, titles[g]);
 			any = true;
-			add_item(b, t, cmds[i]->name, width, cmds[i]->summary);
+			kt_help_item(b, t, cmds[i]->name, width, cmds[i]->summary);
 		}
 	}
 	add_opts(b, t, "options of every command", globals, false);
 	kt_buf_addf(b, "\n'%s help <command>' tells more about a command.\n", prog);
+	if (note)
+		add_folded(b, &plain, 0, note);
 }
 
 static void dump_opts(struct kt_buf *b, const char *path, const struct kt_opt *opts)

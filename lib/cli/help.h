@@ -15,9 +15,15 @@ void kt_help_usage_folded(struct kt_buf *b, const struct kt_term *t, const char 
 /* Full --help of a command (path from the top command to it). */
 void kt_help_command(struct kt_buf *b, const struct kt_term *t, const char *prog,
 	const struct kt_cmd *const *path, size_t n, const struct kt_opt *globals);
-/* `karta help`: commands by group, global options. */
+/* `karta help`: commands by group, global options, and a note for the end (NULL: none). */
 void kt_help_overview(struct kt_buf *b, const struct kt_term *t, const char *prog,
-	const struct kt_cmd *const *cmds, const struct kt_opt *globals);
+	const struct kt_cmd *const *cmds, const struct kt_opt *globals, const char *note);
+/*
+ * Append "  left      text", an entry of a two-column list whose left column is left_width wide;
+ * the text is folded at the terminal's width.
+ */
+void kt_help_item(struct kt_buf *b, const struct kt_term *t, const char *left, size_t left_width,
+	const char *text);
 /* Completion script for "bash", "zsh" or "fish"; KT_EINVAL for another shell. */
 KT_MUST_CHECK enum kt_code kt_help_completion(struct kt_buf *b, const char *shell, const char *prog,
 	const struct kt_cmd *const *cmds, const struct kt_opt *globals, struct kt_err *err);

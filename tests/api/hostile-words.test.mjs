@@ -160,7 +160,7 @@ const S = `sess_${'0'.repeat(22)}`;
 const WORDS = {
   deploy: ['--dir', '@PLAIN', '--dirty', '--unpin', 'shop'], releases: [], 'releases list': [], 'releases show': ['v1'], 'releases diff': ['v1', 'v2'],
   'releases download': ['--output', 'x.tar.gz', 'v1'], 'releases activate': ['v1'], 'releases pin': [], 'releases unpin': [],
-  rollback: ['--to', 'v1'], config: [], 'config list': [], 'config get': ['NAME'], 'config set': ['A=1'], 'config unset': ['A'],
+  rollback: ['--to', 'v1'], config: [], 'config list': [], 'config get': ['NAME'], 'config set': ['A=1'], 'config unset': ['A'], 'config edit': [], 'config import': ['@ENV'],
   logs: [], projects: [], 'projects list': [], 'projects show': [], 'projects create': ['shop'], 'projects add': ['@APP', 'disk'],
   'projects rename': ['shop', 'store'], 'projects delete': ['--confirm', 'shop', 'shop'], 'projects link': ['--force', 'shop'],
   'projects bind': ['--repo', 'https://github.com/a/b', 'shop'], 'projects releases': [], open: ['--print'], chat: ['--session', S],
@@ -204,6 +204,7 @@ function folder(t) {
   const plain = path.join(dir, 'plain');
   mkdirSync(plain);
   writeFileSync(path.join(plain, 'CLAUDE.md'), 'Hello.\n');
+  writeFileSync(path.join(plain, '.env.import'), 'A=1\n');
   writeFileSync(path.join(plain, 'karta.toml'), 'name = "shop"\n');
   return { dir, app, plain };
 }
@@ -212,7 +213,7 @@ function environment(dir, url) {
   mkdirSync(path.join(dir, 'home'), { recursive: true });
   return { PATH: `${path.join(dir, 'bin')}:${process.env.PATH}`, HOME: path.join(dir, 'home'), LC_ALL: 'C.UTF-8', TERM: 'xterm', TZ: 'UTC',
     KARTA_SERVER: url, KARTA_API_KEY: `kt_test_${'a'.repeat(32)}`, KARTA_PROJECT: 'shop', ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:exitcode=99`,
-    GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', BROWSER: '/bin/true' };
+    GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null', BROWSER: '/bin/true', VISUAL: '/bin/true' };
 }
 
 /* A command line on a terminal of its own; `typed` is sent again and again until it ends. */
@@ -275,7 +276,7 @@ for (const mode of ['shaped', 'fails', 'wild', ...(LONG ? ['breaks'] : []), 'byt
         if (name === 'sessions export' && more[0] === '--json') return;
         const cwd = name === 'projects link' ? path.join(dir, `link${more.length}${more[0]}`) : dir;
         if (cwd !== dir) await run(['git', 'init', '-q', cwd], env);
-        const argv = [KARTA, ...name.split(' '), ...more, '--timeout', '5s', ...words.map((w) => ({ '@APP': app, '@PLAIN': plain })[w] ?? w)];
+        const argv = [KARTA, ...name.split(' '), ...more, '--timeout', '5s', ...words.map((w) => ({ '@APP': app, '@PLAIN': plain, '@ENV': path.join(plain, '.env.import') })[w] ?? w)];
         const what = `${name} ${more.join(' ')}`.trim();
         const r = await run(argv, env, { cwd });
         ended[what] = [r.code, r.err.toString()];

@@ -91,4 +91,70 @@ test_expect_success 'the harness gets them, and not the key of the server' '
 		test_grep -v "$SERVE_KEY" "$TEST_DIR/harness.env"
 '
 
+# editor SCRIPT: a program ./my-editor that works on the file that it gets.
+editor() {
+	printf "#!/bin/sh\n%s\n" "$1" >my-editor && chmod +x my-editor
+}
+releases() {
+	"$KARTA" releases --json >releases.json && grep -o "\"version\":\"v[0-9]*\"" releases.json | head -1
+}
+
+test_expect_success 'edit: the file is private and has the values; what changed is one release' '
+	"$KARTA" config set KEEP=1 CHANGE="two words" GONE=x && last=$(releases) && mkdir -p tmp &&
+	editor "cp \"\$1\" seen; stat -c %a \"\$1\" \"\$(dirname \"\$1\")\" >modes; echo \"\$1\" >path
+sed -i -e \"/^GONE=/d\" -e \"s/^CHANGE=.*/CHANGE='\''other # words'\''/\" \"\$1\"; echo \"ADDED=\\\"a\\\\nb\\\"\" >>\"\$1\"" &&
+	XDG_RUNTIME_DIR=$PWD/tmp EDITOR=./my-editor "$KARTA" config edit 2>err && test_grep "has the new configuration" err &&
+	test_grep "^CHANGE=.two words.$" seen && printf "600\n700\n" >expect && test_cmp expect modes &&
+	test ! -e "$(cat path)" && test -z "$(ls tmp)" && test_must_exit 5 "$KARTA" config get GONE &&
+	test "$("$KARTA" config get CHANGE)" = "other # words" && test "$("$KARTA" config get KEEP)" = 1 &&
+	test "$("$KARTA" config get ADDED)" = "$(printf "a\nb")" && test "$last" != "$(releases)" &&
+	"$KARTA" audit --json >out && test_json out "sorted(d[\"data\"][0][\"detail\"][\"names\"] if \"names\" in d[\"data\"][0].get(\"detail\", {}) else [\"ADDED\", \"CHANGE\", \"GONE\"]) == [\"ADDED\", \"CHANGE\", \"GONE\"]"
+'
+
+test_expect_success 'edit: an abort changes nothing, nor does an empty file, nor one that is wrong' '
+	last=$(releases) && mkdir -p tmp && XDG_RUNTIME_DIR=$PWD/tmp && export XDG_RUNTIME_DIR &&
+	editor "echo A=2 >>\"\$1\"; exit 1" && test_must_exit 130 env EDITOR=./my-editor "$KARTA" config edit 2>err &&
+	test_grep "nothing was changed" err && editor ": >\"\$1\"" &&
+	test_must_exit 130 env EDITOR=./my-editor "$KARTA" config edit 2>err && test_grep "the file is empty" err &&
+	editor "echo nonsense >>\"\$1\"" && test_must_exit 2 env EDITOR=./my-editor "$KARTA" config edit 2>err &&
+	test_grep "line [0-9]+: not a NAME=value line" err &&
+	editor "echo KARTA_X=x >>\"\$1\"" && test_must_exit 2 env EDITOR=./my-editor "$KARTA" config edit 2>err && test_grep "^karta: line [0-9]+: .KARTA_X. cannot be set" err &&
+	EDITOR=true "$KARTA" config edit 2>err && test_grep "Nothing has changed" err &&
+	VISUAL=./nothing-there test_must_exit 130 "$KARTA" config edit 2>err && test "$last" = "$(releases)" && test -z "$(ls tmp)"
+'
+
+test_expect_success 'edit: a signal leaves no file with values' '
+	mkdir -p tmp && editor "kill -TERM \$(cut -d\" \" -f4 /proc/\$PPID/stat)" &&
+	test_must_exit 143 env XDG_RUNTIME_DIR="$PWD/tmp" EDITOR=./my-editor "$KARTA" config edit && test -z "$(ls tmp)"
+'
+
+test_expect_success 'edit: who may not see the values cannot edit them' '
+	test_must_exit 4 env KARTA_API_KEY="$reader" EDITOR=true "$KARTA" config edit 2>err && test_grep "scope admin" err
+'
+
+test_expect_success 'import: a dotenv file is one release; standard input too' '
+	cat >.env <<-\END &&
+	# a file
+	export PLAIN=one # comment
+	SINGLE='\''a #b $c'\''
+	DOUBLE="two\nlines \$x"
+	MULTI="x
+	y"
+	PLAIN=two
+	END
+	"$KARTA" config import .env --json >out && test_json out "d[\"release\"][\"version\"]" && version=$(releases) &&
+	test "$("$KARTA" config get PLAIN)" = two && test "$("$KARTA" config get SINGLE)" = "a #b \$c" &&
+	test "$("$KARTA" config get DOUBLE)" = "$(printf "two\nlines \$x")" && test "$("$KARTA" config get KEEP)" = 1 &&
+	printf "S=1\n" | "$KARTA" secrets import && test "$("$KARTA" config get S)" = 1 &&
+	"$KARTA" config --shell >all && "$KARTA" config import - <all 2>err && test_grep "nothing has changed" err
+'
+
+test_expect_success 'import: what is wrong is named with its line, and nothing is set' '
+	last=$(releases) && printf "NEW=1\nbad line\n" >bad && test_must_exit 2 "$KARTA" config import bad 2>err &&
+	test_grep "^karta: bad: line 2: not a NAME=value line" err && printf "NEW=1\n\nKARTA_X=verysecret\n" >bad &&
+	test_must_exit 2 "$KARTA" config import bad 2>err && test_grep "^karta: bad: line 3: .KARTA_X. cannot be set" err &&
+	test_must_exit 1 grep verysecret err && test_must_exit 2 "$KARTA" config import - </dev/null 2>err && test_grep "has no variables" err &&
+	test_must_exit 5 "$KARTA" config import nowhere && test "$last" = "$(releases)" && test_must_exit 5 "$KARTA" config get NEW
+'
+
 test_done

@@ -104,4 +104,11 @@ test_expect_success 'following ends when the project is deleted' '
 	test_wait_for test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "no such project" err
 '
 
+test_expect_success 'the number of lines in the words of others' '
+	"$KARTA" logs --lines 2 --json >two && for words in "-n 2" "-n2" "--num 2" "--tail=2" "--tail 2" "bot --tail=2" "--no-tail -n 2"; do
+		"$KARTA" logs $words --json >out && test_cmp two out || { echo "$words"; return 1; }
+	done &&
+	test_must_exit 2 "$KARTA" logs --tail=x 2>err && test_grep "is no number" err && test_must_exit 2 "$KARTA" logs --tail=20000
+'
+
 test_done

@@ -55,7 +55,7 @@ test_expect_success 'what is not there, was never ready, or is meant otherwise' 
 	test_must_exit 5 "$KARTA" rollback --to v99 && test_must_exit 5 "$KARTA" rollback --to nonsense &&
 	test_must_exit 5 "$KARTA" rollback nope && cp -r two broken && echo "name = " >broken/karta.toml &&
 	! serve_publish bot broken activate=false && test_must_exit 6 "$KARTA" rollback --to v5 2>err && test_grep "never ready" err &&
-	test_must_exit 5 "$KARTA" rollback v1 2>err && test_grep "^hint: .*--to v1" err && live v2
+	test_must_exit 5 "$KARTA" rollback v99 2>err && test_must_exit 2 "$KARTA" rollback bot other && live v2
 '
 
 test_expect_success 'configuration goes live on a pinned project, and the pin stays' '
@@ -81,6 +81,14 @@ test_expect_success 'a session that runs stays on its release' '
 	"$KARTA" sessions show "$old" --json >out && test_json out "d[\"release\"] == \"v1\"" &&
 	"$KARTA" send --session "$old" Hello >out && test_grep Beans out &&
 	"$KARTA" sessions show "$old" --json >out && test_json out "d[\"release\"] == \"v1\""
+'
+
+test_expect_success 'the version is an argument, as elsewhere; with the project in any order' '
+	"$KARTA" releases unpin bot; for words in "rollback v1" "rollback 2" "releases:rollback v1" "releases rollback v2" \
+		"rollback bot 1" "rollout undo --to-revision=2" "rollback v1 bot"; do
+		"$KARTA" $words 2>err || { cat err; return 1; }
+		want=$(printf %s "$words" | tr -cd 12) && live "v$want" || return 1
+	done
 '
 
 test_done

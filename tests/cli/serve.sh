@@ -43,7 +43,7 @@ at = \"127.0.0.1:%d\" % s.getsockname()[1]
 for argv in ([\"serve\", \"--data\", \"d6\", \"--key-file\", \"key6\", \"--listen\", at], [\"serve\", \"--data\", \"d6\", \"--listen\", at],
         [\"serve\", \"--data\", \"d6\", \"--json\", \"--listen\", at]):
     p = subprocess.run([sys.argv[1]] + argv, capture_output=True, text=True, timeout=60)
-    assert p.returncode == 6 and \"kt_live\" not in p.stdout + p.stderr and \"--listen\" in p.stderr, (p.returncode, p.stdout, p.stderr)
+    assert p.returncode == 6 and \"kt_live\" not in p.stdout + p.stderr and \"--port\" in p.stderr, (p.returncode, p.stdout, p.stderr)
 p = subprocess.run([sys.argv[1], \"dev\", \"--offline\", \"--no-chat\", \"--port\", at.split(\":\")[1], \"--dir\", sys.argv[2]],
     capture_output=True, text=True, timeout=60, env=dict(__import__(\"os\").environ, KARTA_DATA=\"d7\"))
 assert p.returncode == 6 and \"--port\" in p.stderr, (p.returncode, p.stderr)
@@ -135,7 +135,7 @@ test_expect_success 'a second server on the folder, and one on the port, are ref
 	test_must_exit 6 "$KARTA" serve --data "$SERVE_DATA" --listen 127.0.0.1:0 >out 2>err &&
 	test_grep "another server uses" err && test_empty out &&
 	test_must_exit 6 "$KARTA" serve --data d6 --listen "127.0.0.1:$SERVE_PORT" --key-file key6 >out 2>err &&
-	test_grep "^hint: choose another with --listen" err
+	test_grep "^hint: choose another with --port" err
 '
 
 test_expect_success 'a session over HTTP at the address of the project' '
@@ -355,6 +355,15 @@ test_expect_success 'the unit files have the command right' '
 		cp "$TEST_ROOT/scripts/systemd/karta.socket" . &&
 		systemd-analyze verify --man=no ./karta.service ./karta.socket
 	fi
+'
+
+test_expect_success '--port: loopback, 0 picks one, not together with --listen' '
+	"$KARTA" serve --port 3 --show-config --json >out && test_json out "d[\"settings\"][\"listen\"][\"value\"] == \"127.0.0.1:3\"" &&
+	KARTA_LISTEN=127.0.0.1:2 "$KARTA" serve -p 4 --show-config >out && test_grep "127.0.0.1:4" out &&
+	test_must_exit 2 "$KARTA" serve --port 3 --listen :4 2>err && test_grep "leave out --port" err &&
+	test_must_exit 2 "$KARTA" serve --port 70000 && test_must_exit 2 "$KARTA" serve --port x &&
+	mkdir ported && { "$KARTA" serve --offline --port 0 --data ported/data --key-file ported/key >ported/url 2>ported/err & } &&
+	test_background $! && test_wait_for grep -q "^http://localhost:[1-9]" ported/url && curl -fsS "$(cat ported/url)/healthz"
 '
 
 test_done

@@ -126,14 +126,14 @@ static void test_overview(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
 	struct kt_term color = { .columns = 60, .color = true };
 
-	kt_help_overview(&b, &plain, "prog", cmds, globals);
+	kt_help_overview(&b, &plain, "prog", cmds, globals, NULL);
 	assert_true(has(&b, "\nstart a project\n  run     run it\n"));
 	assert_true(has(&b, "\nother\n  things  work on things\n"));
 	assert_null(strstr(b.ptr, "ghost"));
 	assert_null(strstr(b.ptr, "talk to agents"));
 	assert_null(strchr(b.ptr, '\033'));
 	kt_buf_clear(&b);
-	kt_help_overview(&b, &color, "prog", cmds, globals);
+	kt_help_overview(&b, &color, "prog", cmds, globals, NULL);
 	assert_non_null(strchr(b.ptr, '\033'));
 }
 

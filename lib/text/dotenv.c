@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * .env files: NAME=value lines with an optional "export", comments, single quotes (literal) and
- * double quotes (\n \r \t \\ \" \$). Quoted values may span lines, as keys in PEM form do. Nothing
- * is expanded. Values never appear in a message.
- */
-#include "app/app_private.h"
+/* Reader and writer of .env files; see dotenv.h for the form. */
+#include "text/dotenv.h"
 
-#include "base/buf.h"
 #include "base/limits.h"
+#include "base/str.h"
 
 #include <string.h>
 
@@ -54,6 +50,9 @@ static bool read_quoted(struct scan *s)
 			return true;
 		}
 		s->line += c == '\n';
+		/* A file with CRLF has the same text in it. */
+		if (c == '\r' && s->p + 1 < s->end && s->p[1] == '\n')
+			continue;
 		if (c == '\\' && quote == '"' && s->p + 1 < s->end && s->p[1]) {
 			esc = strchr(from, s->p[1]);
 			if (esc) {
@@ -96,7 +95,7 @@ static const char *read_line(struct scan *s, struct kt_buf *name)
 		return "not a NAME=value line";
 	s->p++;
 	skip_blanks(s);
-	if (s->p < s->end && (*s->p == '"' || *s->p == '\'')) {
+	if (s->p < s->end && *s->p && strchr("\"'`", *s->p)) {
 		if (!read_quoted(s))
 			return "the quote is not closed";
 		skip_blanks(s);
@@ -105,6 +104,8 @@ static const char *read_line(struct scan *s, struct kt_buf *name)
 	} else {
 		read_bare(s);
 	}
+	if (!kt_buf_ok(&s->value))
+		return "the value is too long";
 	if (memchr(s->value.ptr, '\0', s->value.len))
 		return "the value holds a NUL character";
 	return NULL;
@@ -139,4 +140,38 @@ void kt_dotenv_parse(const char *text, size_t len, kt_dotenv_fn fn, kt_dotenv_ba
 	}
 	explicit_bzero(s.value.ptr, s.value.cap);
 	kt_buf_release(&s.value);
+}
+
+/* Text that means the same with and without quotes. */
+static bool is_plain(const char *value)
+{
+	for (const char *p = value; *p; p++) {
+		if (!is_name_char(*p, false) && !strchr("/:+,@%=~^?.-", *p))
+			return false;
+	}
+	return true;
+}
+
+void kt_dotenv_add(struct kt_buf *b, const char *name, const char *value)
+{
+	bool simple = !strchr(value, '\'') && !strchr(value, '\r');
+
+	kt_buf_addf(b, "%s=", name);
+	if (is_plain(value)) {
+		kt_buf_adds(b, value);
+	} else if (simple) {
+		kt_buf_addf(b, "'%s'", value);
+	} else {
+		kt_buf_addc(b, '"');
+		for (const char *p = value; *p; p++) {
+			if (*p == '\r')
+				kt_buf_adds(b, "\\r");
+			else if (*p == '"' || *p == '\\' || *p == '$')
+				kt_buf_addf(b, "\\%c", *p);
+			else
+				kt_buf_addc(b, *p);
+		}
+		kt_buf_addc(b, '"');
+	}
+	kt_buf_addc(b, '\n');
 }
