@@ -9,7 +9,7 @@
 ## make lint       static checks; make format lays out the sources
 ## make fuzz       run the fuzz targets, FUZZ_SECONDS each (default 60)
 ## make generated  write what is generated and committed (completions, docs/limits.md)
-## make dist       build/karta-VERSION.tar.gz from the last commit
+## make dist       what is handed out, into build/dist: tarball, .deb, npm packages, checksums
 ## make clean      remove build/
 #
 # Objects live under $(BUILD)/$(VARIANT); VARIANT is release, asan (address and undefined behavior
@@ -238,8 +238,11 @@ bashdir := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fishdir := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
-install: all
-	install -D -m 0755 -s $(KARTA) $(bindir)/karta
+# The program that is installed: `make dist` also installs the portable one.
+PROGRAM ?= $(KARTA)
+
+install: all $(PROGRAM)
+	install -D -m 0755 -s $(PROGRAM) $(bindir)/karta
 	ln -sf karta $(bindir)/git-remote-karta
 	install -D -m 0755 -s $(O)/karta-credential-secretservice \
 		$(libexecdir)/karta-credential-secretservice
@@ -254,9 +257,7 @@ uninstall:
 		$(bashdir)/karta $(zshdir)/_karta $(fishdir)/karta.fish
 	@for f in man/*.[1578]; do rm -f $(mandir)/man$${f##*.}/$${f##*/}; done
 
-dist:
-	@mkdir -p $(BUILD)
-	git archive --format=tar --prefix=karta-$(VERSION)/ HEAD | gzip -9n > $(BUILD)/karta-$(VERSION).tar.gz
+include scripts/dist/dist.mk
 
 clean:
 	rm -rf $(BUILD)

@@ -6,16 +6,32 @@
  *
  * The sonames come from the Makefile (KT_SO_GIT2, KT_SO_ARCHIVE, KT_SO_SQLITE3, KT_SO_SODIUM):
  * those of the -dev packages that the headers came from.
+ *
+ * A program that is to run without these packages (`make dist`) has the functions linked in:
+ * scripts/dist/builtins writes kt_dl_builtins from the tables, and no library is opened.
  */
 #ifndef KT_BASE_DL_H
 #define KT_BASE_DL_H
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 struct kt_dl_symbol {
 	void **slot; /* the function's pointer is put here */
 	const char *name;
 };
+
+typedef void (*kt_dl_function)(void);
+struct kt_dl_builtin {
+	const char *name;
+	kt_dl_function function;
+};
+/* Ends with a NULL name; only in a program that has them linked in. */
+extern const struct kt_dl_builtin kt_dl_builtins[] __attribute__((weak, visibility("default")));
+
+/* Whether this program has its libraries linked in. */
+bool kt_dl_linked_in(void);
 
 /*
  * Open the first of sonames (NULL-terminated) that is there and fill every slot. Never closed

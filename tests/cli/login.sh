@@ -40,6 +40,15 @@ test_expect_success 'a wrong key is refused and not kept' '
 	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 login --with-key <"$SERVE_KEY_FILE"
 '
 
+# What is written comes late, so that the helper has ended before.
+test_expect_success 'a helper that does not start: the key goes to the file' '
+	mkdir lone && cp "$KARTA" lone/karta && printf "#!/bin/sh\nexit 1\n" >lone/karta-credential-secretservice &&
+	chmod +x lone/karta-credential-secretservice &&
+	rm -f "$credentials" && ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -o /dev/null -e trace=write,sendto \
+		-e inject=write,sendto:delay_enter=50000 lone/karta login --with-key <"$SERVE_KEY_FILE" 2>err &&
+	test_grep "mode 0600; no Secret Service" err && test -s "$credentials"
+'
+
 test_expect_success 'no key travels over plain http to another machine' '
 	for how in --with-key --no-browser; do
 		test_must_exit 4 "$KARTA" --timeout 1s --server http://192.0.2.1 login "$how" <"$SERVE_KEY_FILE" 2>err &&
