@@ -105,6 +105,59 @@ function result(turn, id, output, parent = null, isError = false, status = isErr
 const COMMAND = "curl -fsSL https://example.com/orders/1041.json |\n  jq '.items[]' > orders.csv\n" +
 	"# \u202etxt.exe\u202c has a turned name, \u200bthis one a gap\u001b[2K";
 
+const PRICE = `    10\u2192#include "price.h"
+    11\u2192
+    12\u2192/* Rounds down. */
+    13\u2192static int round_price(int cents)
+    14\u2192{
+    15\u2192\tif (cents < 0)
+    16\u2192\t\treturn 0;
+    17\u2192\treturn cents;
+    18\u2192}
+    19\u2192
+    20\u2192const char *currency = "USD";`;
+
+const CODE = `The server answers on one port. In TypeScript:
+
+\`\`\`ts
+import { createServer } from "node:http";
+
+/* Answers with the time. */
+export async function start(port: number = 8080): Promise<Server> {
+\tconst server = createServer((req, res) => {
+\t\tif (req.url === "/healthz") return res.end("ok\\n"); // for probes, which ask every ten seconds and must not wait for anything else
+\t\tres.end(\`It is \${new Date().toISOString()}\`);
+\t});
+\treturn new Promise((resolve) => server.listen(port, () => resolve(server)));
+}
+\`\`\`
+
+The same in Python:
+
+\`\`\`python
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Time(BaseHTTPRequestHandler):
+    """Answers with the time."""
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"It is late")  # always
+
+HTTPServer(("127.0.0.1", 8080), Time).serve_forever()
+\`\`\`
+
+| Setting | Default | Where it is set | What it does | Since |
+| :--- | ---: | :--- | :--- | :--- |
+| \`port\` | 8080 | command line or environment | the port it listens on | 0.1 |
+| \`host\` | 127.0.0.1 | command line | the address; another one needs keys | 0.1 |
+| \`drain_seconds\` | 30 | serve.toml | how long running turns may take when the server ends | 0.2 |
+
+\`\`\`sh
+curl -s "http://localhost:8080/healthz" | grep -q ok && echo "up: $?"
+\`\`\`
+`;
+
 const SCRIPTS = {
 	async stream(turn) {
 		await say(turn, "The user greets me. I introduce the shop and say what I can do.", { type: "reasoning", part: "r1" });
@@ -155,6 +208,29 @@ const SCRIPTS = {
 			result(turn, "t1", "Harbor 250 g\nEmber 1 kg");
 		await say(turn, decision.decision === "deny" ? "Then I leave it." : "Order 1041 holds **two** bags.", { part: "p2" });
 	},
+	async later(turn) {
+		await sleep(400);
+		await SCRIPTS.approve(turn);
+	},
+	async edit(turn) {
+		const input = {
+			file_path: "src/price.c", old_string: "\tif (grams < 250)\n\t\treturn 0;\n\treturn price;\n",
+			new_string: "\tif (grams < 250)\n\t\treturn \u202e1;\n\treturn price;\n", replace_all: false,
+		};
+		use(turn, "t1", "Edit", input);
+		const decision = await turn.ask({
+			kind: "tool_use", tool: "Edit", tool_input: input, tool_use_id: "t1", message: "Allow Edit: src/price.c?", options: ["approve_once", "deny"], remembers: [],
+		});
+		if (turn.stopped || decision.decision === "deny")
+			return;
+		turn.emit("tool_result", {
+			tool_use_id: "t1", output: "The file src/price.c has been updated successfully.", is_error: false, status: "completed",
+			patch: [{ old_start: 41, new_start: 41, lines: [" \tif (grams < 250)", "-\t\treturn 0;", "+\t\treturn \u202e1;", " \treturn price;"] }],
+		});
+		use(turn, "t2", "Write", { file_path: "prices.md", content: "# Prices\nin dollars\n" });
+		result(turn, "t2", "File created successfully at: prices.md");
+		await say(turn, "The price of a small bag is right now.", { part: "p2" });
+	},
 	async question(turn) {
 		const question = "Which grind would you like?";
 		const decision = await turn.ask({
@@ -185,6 +261,33 @@ const SCRIPTS = {
 		await sleep(40);
 		result(turn, "t1", [{ type: "text", text: "Harbor is the lightest." }]);
 		await say(turn, "The researcher says: **Harbor** is the lightest.");
+	},
+	/* Code, a wide table and long lines, as an answer has them. */
+	async code(turn) {
+		await say(turn, CODE, { size: 200, ms: 2 });
+	},
+	/* A turn as agents take them: many calls, one of which goes on. */
+	async work(turn) {
+		await say(turn, "I look at how prices are made, then mend the rounding.");
+		use(turn, "w1", "Grep", { pattern: "round_price", path: "src" });
+		result(turn, "w1", "src/price.c:12\nsrc/price.c:40\nsrc/cart.c:8");
+		use(turn, "w2", "Read", { file_path: "/home/ana/projects/coffee/shop/src/components/checkout/pricing/price.c", offset: 10, limit: 12 });
+		await sleep(120);
+		result(turn, "w2", PRICE);
+		use(turn, "w3", "MultiEdit", { file_path: "src/price.c", edits: [
+			{ old_string: "\treturn cents;\n", new_string: "\treturn (cents + 4) / 5 * 5;\n" },
+			{ old_string: "/* Rounds down. */\nstatic int round_price(int cents)\n", new_string: "/* Rounds up to five cents. */\nint round_price(int cents)\n" },
+		] });
+		result(turn, "w3", "The file src/price.c has been updated successfully.");
+		use(turn, "w4", "TodoWrite", { todos: [
+			{ content: "Find where prices are rounded", status: "completed" }, { content: "Mend the rounding", status: "completed" }, { content: "Run the tests", status: "in_progress" },
+		] });
+		result(turn, "w4", "Todos have been modified successfully.");
+		use(turn, "w5", "Bash", { command: "make -j2 check 2>&1 | tail -20", description: "Run the tests" });
+		for (let i = 0; i < 600 && !turn.stopped && !turn.text.includes("short"); i++)
+			await sleep(50);
+		result(turn, "w5", "\u001b[32mok\u001b[0m 1 price\r\nok 2 cart\r\n2 passed", null, turn.stopped, turn.stopped ? "cancelled" : "completed");
+		await say(turn, "The prices are rounded up to five cents now, and the tests pass.", { part: "p2" });
 	},
 	async error(turn) {
 		await say(turn, "One moment");
@@ -229,7 +332,7 @@ class Turn {
 		this.state = "running";
 		this.emit("status", { state: "turn_started", message: this.message() });
 		this.emit("status", { state: "running" });
-		const script = SCRIPTS[this.text.split(/\s/)[0]] ?? SCRIPTS.stream;
+		const script = SCRIPTS[this.text.split(/[\s:]/)[0]] ?? SCRIPTS.stream;
 		await script(this);
 		const mine = this.session.log.filter((event) => event.turn_id === this.id);
 		if (!mine.some((event) => event.type === "error")) {

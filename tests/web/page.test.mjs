@@ -144,11 +144,11 @@ test("an approval is clicked and the turn goes on", async (t) => {
 	const other = await openPage(t, { path: `/${new URL(page.url()).hash}` });
 	await other.locator(".input.is-open").waitFor();
 	await card.locator("[data-decision=approve_once]").click();
-	await page.locator(".input.is-closed").first().waitFor();
+	await page.locator(".input.is-closed").first().waitFor({ state: "attached" });
 	await finished(page);
-	assert.match(await page.locator(".input.is-closed").first().innerText(), /Approved once/);
+	assert.match(await page.locator(".input.is-closed").first().textContent(), /Approved once/);
 	assert.notEqual((await lastTurn(page).locator(".md").last().innerText()).trim(), "");
-	await other.locator(".input.is-closed").first().waitFor();
+	await other.locator(".input.is-closed").first().waitFor({ state: "attached" });
 	assert.equal(await other.locator(".input.is-open").count(), 0, "the other page's buttons are gone, too");
 	await shot(page, "approved-light");
 	clean(page);
@@ -169,22 +169,58 @@ test("what is remembered is said before it is chosen, and is no choice without w
 	clean(page);
 });
 
-test("a key that is held presses no approval", mockOnly, async (t) => {
+test("an approval takes the focus and has keys; what is held, or typed or clicked ahead, presses nothing", mockOnly, async (t) => {
 	const page = await openPage(t);
+	const card = page.locator(".input.is-open");
+	const focused = () => page.evaluate(() => document.activeElement?.id || document.activeElement?.className);
 	await page.waitForFunction(() => document.activeElement?.id === "composer-text");
 	await page.keyboard.type("approve");
 	/* The second press of a key that is down is a repetition. */
 	await page.keyboard.down("Enter");
-	const card = page.locator(".input.is-open");
-	await card.waitFor();
-	assert.equal(await page.evaluate(() => document.activeElement?.closest(".input") ?? null), null, "nothing in the card has the focus");
-	await card.locator("[data-decision=approve_once]").focus();
+	await page.waitForFunction(() => document.activeElement?.matches(".input.is-open"));
 	for (let i = 0; i < 5; i++)
 		await page.keyboard.down("Enter");
 	await page.keyboard.up("Enter");
-	assert.equal(await card.count(), 1, "still open");
-	await page.keyboard.press("Enter");
-	await page.locator(".input.is-closed").first().waitFor();
+	assert.match(await card.locator("[data-decision=approve_once]").innerText(), /Approve once\s*1/);
+	await card.locator("[data-decision=approve_once]:enabled").focus();
+	for (let i = 0; i < 5; i++)
+		await page.keyboard.down("Enter");
+	await page.keyboard.up("Enter");
+	await finished(page);
+	assert.equal(await focused(), "composer-text");
+	assert.equal(await card.count(), 0, "pressed once, by the first of them");
+
+	/* In the very moment it is shown. */
+	await page.evaluate(() => new MutationObserver((_, observer) => {
+		const open = document.querySelector(".input.is-open");
+		if (!open)
+			return;
+		observer.disconnect();
+		open.querySelector("[data-decision=approve_once]").click();
+		open.dispatchEvent(new KeyboardEvent("keydown", { key: "1", bubbles: true }));
+		globalThis.ahead = { at: document.activeElement.id, disabled: open.querySelector("[data-decision=approve_once]").disabled };
+	}).observe(document.getElementById("turns"), { childList: true, subtree: true }));
+	await say(page, "approve");
+	await page.waitForFunction(() => globalThis.ahead);
+	assert.deepEqual(await page.evaluate(() => globalThis.ahead), { at: "composer-text", disabled: true });
+	await card.locator("[data-decision=deny]:enabled").waitFor();
+	await page.keyboard.type("no 1");
+	assert.equal(await page.locator("#composer-text").inputValue(), "no 1");
+	await page.locator("#waiting button").click();
+	await page.keyboard.press("x");
+	assert.equal(await page.locator("#composer-text").inputValue(), "no 1x", "letters are meant for the message box");
+	await page.locator("#waiting button").click();
+	await page.keyboard.press("3");
+	await finished(page);
+	assert.match(await words(page), /Then I leave it\./);
+
+	/* Whoever writes keeps the focus. */
+	await page.locator("#composer-text").fill("later");
+	await page.locator("#composer-text").press("Enter");
+	await page.locator("#composer-text").fill("in the middle of");
+	await card.waitFor();
+	assert.equal(await focused(), "composer-text");
+	await card.locator("[data-decision=deny]").click();
 	await finished(page);
 	clean(page);
 });
@@ -201,7 +237,7 @@ test("what is approved is shown whole, with hidden characters spelled out", mock
 	assert.match(await card.innerText(), /Complete input: \d+ lines, \d+ characters/);
 	await card.locator("[data-decision=deny]").click();
 	await finished(page);
-	assert.match(await lastTurn(page).innerText(), /Denied[\s\S]*Then I leave it\./);
+	assert.match(await lastTurn(page).innerText(), /Bash[\s\S]*Denied[\s\S]*Then I leave it\./);
 	clean(page);
 });
 
@@ -250,7 +286,7 @@ test("a reload while an approval waits brings the approval back", async (t) => {
 	await page.locator(".input.is-open").waitFor();
 	await page.reload();
 	await page.locator(".input.is-open [data-decision=deny]").click();
-	await page.locator(".input.is-closed").first().waitFor();
+	await page.locator(".input.is-closed").first().waitFor({ state: "attached" });
 	await page.locator(".turn:last-child:not([data-state=running]):not([data-state=waiting])").waitFor();
 	clean(page);
 });
@@ -411,15 +447,22 @@ test("tool calls, sub-agents, questions and errors are cards", mockOnly, async (
 	const page = await openPage(t);
 	await say(page, "tool");
 	await finished(page);
-	assert.equal(await page.locator(".tool[data-state=completed]").count(), 1);
-	assert.equal(await page.locator(".tool[data-state=failed]").count(), 1);
+	const heads = await page.locator(".tool-head").evaluateAll((all) => all.map((head) => head.innerText.replace(/\s+/g, " ").trim()));
+	assert.deepEqual(heads.map((line) => line.replace(/ [\d.]+ s$/, "")), ["Read orders.csv lines 1–200 41 lines", "Bash cat missing.txt Failed: cat: missing.txt: No such file or directory"]);
+	assert.equal(await page.locator(".tool-body > *").count(), 0, "what is closed is not made");
+	await page.locator(".tool-head").first().click();
 	const more = page.locator(".tool-output .text-button").first();
 	assert.match(await more.innerText(), /^Show all \(41 lines/);
-	await shot(page, "tools-light");
 	await more.click();
 	assert.match(await page.locator(".tool-output pre").first().innerText(), /1040,Harbor/);
+	await page.locator(".tool-head").nth(1).focus();
+	await page.keyboard.press("Enter");
+	await page.locator(".tool-details[open] .tool-output").nth(1).waitFor();
+	await shot(page, "tools-light");
 	await say(page, "subagent");
 	await finished(page);
+	assert.equal(await page.locator(".tool .nested .tool").count(), 0);
+	await page.locator(".tool-head", { hasText: "Sub-agent" }).click();
 	assert.equal(await page.locator(".tool .nested .tool[data-state=completed]").count(), 1);
 	assert.match(await page.locator(".tool .nested .md").innerText(), /price list/);
 	await shot(page, "subagent-light");
@@ -451,6 +494,38 @@ test("tool calls, sub-agents, questions and errors are cards", mockOnly, async (
 	await finished(page, "failed");
 	assert.match(await page.locator(".error").innerText(), /overloaded/);
 	await shot(page, "error-light");
+	const before = await page.locator(".turn").count();
+	await page.locator(".again").click();
+	await page.locator(".turn").nth(before).waitFor();
+	await finished(page, "failed");
+	assert.equal(await lastTurn(page).locator(".user-text").innerText(), "error");
+	assert.deepEqual(await page.locator(".again").evaluateAll((all) => all.map((one) => one.checkVisibility())), [false, true]);
+	clean(page);
+});
+
+test("an edit is a diff, in its approval and in its card, and nothing is said twice", mockOnly, async (t) => {
+	const page = await openPage(t);
+	const rows = (within) => page.locator(`${within} .diff-row`).evaluateAll((all) => all.map((row) =>
+		`${row.querySelector(".diff-number")?.dataset.n ?? ""}${row.querySelector(".diff-sign").textContent}${row.querySelector(".diff-text").textContent}`));
+	await say(page, "edit");
+	const card = page.locator(".input.is-open");
+	await card.waitFor();
+	assert.deepEqual(await rows(".input.is-open"), [" \tif (grams < 250)", "-\t\treturn 0;", "+\t\treturn \\u202e1;", " \treturn price;"]);
+	assert.match(await card.innerText(), /Complete input: 8 lines/);
+	assert.equal(await page.locator(".tool-head").isVisible(), false, "the call is shown by its approval alone");
+	await shot(page, "diff-approval-light");
+	await card.locator("[data-decision=approve_once]").click();
+	await finished(page);
+	const head = page.locator(".tool-head").first();
+	assert.match((await head.innerText()).replace(/\s+/g, " "), /^Edit src\/price\.c 1 line added, 1 removed \+1 ?−1/);
+	assert.equal(await page.locator(".tool").count(), 2, "one card a call");
+	await head.click();
+	assert.deepEqual(await rows(".tool >> nth=0 >>"), ["41 \tif (grams < 250)", "42-\t\treturn 0;", "42+\t\treturn \\u202e1;", "43 \treturn price;"]);
+	assert.equal(await page.locator(".tool-output:visible").count(), 0);
+	assert.ok(await page.locator(".diff-text .t-key").count() > 0, "with colors");
+	await page.locator(".tool-head").nth(1).click();
+	assert.deepEqual(await rows(".tool >> nth=1 >>"), ["1+# Prices", "2+in dollars"]);
+	await shot(page, "diff-light");
 	clean(page);
 });
 
@@ -505,17 +580,17 @@ test("the whole way by keyboard", async (t) => {
 	await page.keyboard.press("Shift+Enter");
 	await page.keyboard.press("Backspace");
 	await page.keyboard.press("Enter");
-	await page.locator(".input.is-open").waitFor();
+	await page.locator(".input.is-open [data-decision=approve_once]:enabled").waitFor();
 	let found = false;
 	for (let presses = 0; presses < 12 && !found; presses++) {
-		await page.keyboard.press("Shift+Tab");
+		await page.keyboard.press("Tab");
 		found = await page.evaluate(() => document.activeElement?.dataset?.decision === "approve_once");
 	}
-	assert.ok(found, "the approval is reached from the message box by Shift+Tab");
+	assert.ok(found, "the approval has the focus, and its buttons come next");
 	const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
 	assert.notEqual(outline, "none", "the focus is visible");
 	await page.keyboard.press("Enter");
-	await page.locator(".input.is-closed").first().waitFor();
+	await page.locator(".input.is-closed").first().waitFor({ state: "attached" });
 	await finished(page);
 	assert.equal(await page.evaluate(() => document.activeElement?.id), "composer-text");
 	clean(page);
@@ -564,7 +639,7 @@ test("usable at 360 pixels", async (t) => {
 		assert.ok(box.x >= 0 && box.x + box.width <= 360 && box.height >= 40);
 	}
 	await page.locator(".input.is-open [data-decision=deny]").tap();
-	await page.locator(".input.is-closed").first().waitFor();
+	await page.locator(".input.is-closed").first().waitFor({ state: "attached" });
 	await page.locator("#side-open").tap();
 	await page.locator("#sessions .row").first().waitFor();
 	await page.waitForTimeout(250);

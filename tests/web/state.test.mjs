@@ -4,8 +4,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { activeTurn, emptyState, openInputs, outputText, reduce, reduceAll } from "../../lib/api/web/src/state.js";
+import { numbered } from "../../lib/api/web/src/codeview.js";
+import { changesOfInput, changesOfOutput, changesOfPatch, hunksOf, lineDiff } from "../../lib/api/web/src/diff.js";
+import { languageOf, tokens } from "../../lib/api/web/src/highlight.js";
+import { toolLabel, toolOutcome, toolSubject } from "../../lib/api/web/src/summary.js";
 import { SseParser } from "../../lib/api/web/src/sse.js";
-import { characters, lineCount, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
+import { characters, lineCount, plainOutput, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
 
 /* Makes numbered events of one turn. */
 function script(list, turn = "turn_1", from = 1) {
@@ -125,12 +129,18 @@ test("an approval waits, marks its call, and is resolved once", () => {
 	assert.equal(after.turns[0].state, "running");
 	assert.deepEqual(openInputs(after), []);
 	assert.equal(after.turns[0].items[0].awaits, null);
-	assert.deepEqual([after.turns[0].items[1].decision, after.turns[0].items[1].by], ["approve_once", "ana"]);
+	assert.equal(after.turns[0].items.length, 1, "the approval is the call's own");
+	assert.deepEqual([after.turns[0].items[0].ask.decision, after.turns[0].items[0].ask.by], ["approve_once", "ana"]);
+	const late = run([...list, ["status", { state: "input_resolved", request_id: "req_1", decision: "approve_once", by: "ana" }],
+		["tool_result", { tool_use_id: "t1", output: "x", is_error: false, status: "completed" }]]);
+	assert.equal(late.turns[0].items[0].ms, 1000, "what it waited is not what it took");
+	const other = run([started("Hi"), tool("t1", "running", { command: "pwd" }), ask]);
+	assert.deepEqual(other.turns[0].items.map((item) => item.kind), ["tool", "input"], "of another call");
 });
 
 test("an approval settled without asking is shown as settled", () => {
 	const model = run([started("Hi"), tool("t1", "running", {}), ["status", { state: "auto_approved", tool: "Bash", tool_use_id: "t1", by: "session" }]]);
-	assert.deepEqual([model.turns[0].state, model.turns[0].items[1].decision, model.turns[0].items[1].by], ["running", "auto_approved", "session"]);
+	assert.deepEqual([model.turns[0].state, model.turns[0].items[0].ask.decision, model.turns[0].items[0].ask.by], ["running", "auto_approved", "session"]);
 	assert.deepEqual(openInputs(model), []);
 });
 
@@ -144,7 +154,7 @@ test("a turn that ends closes what was left open", () => {
 		["input_required", { request_id: "r", kind: "tool_use", tool: "Bash", tool_input: { a: 1 }, options: [] }],
 		done({ stop_reason: "interrupted", message: null })]);
 	assert.equal(model.turns[0].state, "interrupted");
-	assert.deepEqual(model.turns[0].items.map((item) => item.state ?? item.decision), ["cancelled", "expired"]);
+	assert.deepEqual(model.turns[0].items.map((item) => [item.state, item.ask.decision]), [["cancelled", "expired"]]);
 	assert.deepEqual(openInputs(model), []);
 	assert.equal(activeTurn(model), null);
 });
@@ -203,12 +213,125 @@ test("the stream parser gives the same events however the text is cut", () => {
 });
 
 test("hidden and turning characters are spelled out", () => {
-	assert.equal(visible("a\u202eb\u2066c\u200bd\u0000e\u001b[1m\tz"), "a\\u202eb\\u2066c\\u200bd\\0e\\e[1m\\tz");
+	assert.equal(visible("a\u202eb\u2066c\u200bd\u0000e\u001b[1m\tz"), "a\\u202eb\\u2066c\\u200bd\\0e\\e[1m\tz");
 	assert.equal(visible("x\u{e0041}\u00a0\u3164\ud800y"), "x\\u{e0041}\\u00a0\\u3164\\ud800y");
 	assert.equal(visible("plain text\nżółć 日本 שלום 🙂"), "plain text\nżółć 日本 שלום 🙂");
 	assert.deepEqual(visibleRuns("\u202e"), [{ text: "\\u202e", hidden: true }]);
-	assert.equal(visible("1\ta\n2\t\n3\r\n\u200b\n"), "1\\ta\n2\\t\n3\\r\n\\u200b\n");
+	assert.equal(visible("1\ta\n2\t\n3\r\n\u200b\n"), "1\ta\n2\t\n3\\r\n\\u200b\n");
 	assert.deepEqual(visibleRuns(""), []);
+});
+
+test("a line ends wherever a line feed is, and a tab is a tab", () => {
+	/* Every hidden character before a line feed, not only the two of a Read of an empty line and of HTTP. */
+	for (const char of ["\t", "\r", "\0", "\u200b", "\u202e", "\u00a0", "\u2028", "\x1b", "\x85", "\ufeff", "\ud800"]) {
+		const shown = visible(`a${char}\n${char}\n\nb`);
+		assert.equal(shown.split("\n").length, 4, JSON.stringify(shown));
+		assert.ok(visibleRuns(`a${char}\nb`).every((run) => !run.hidden || !run.text.includes("\n")));
+	}
+	for (const text of ["1\t# title\n2\t\n3\ttext", "HTTP/1.1 200 OK\r\nDate: x\r\n"])
+		assert.doesNotMatch(JSON.stringify(visibleRuns(text)), /u000a/);
+	assert.equal(visible("a\tb"), "a\tb");
+});
+
+test("what a program wrote for a terminal is shown as its text", () => {
+	assert.equal(plainOutput("a\r\nb\r\r\nc"), "a\nb\nc");
+	assert.equal(plainOutput("10%\r50%\rdone\n"), "10%\n50%\ndone\n");
+	assert.equal(plainOutput("\x1b[1;31mred\x1b[0m \x1b[2K\x1b]0;title\x07x\x1b]8;;http://a\x1b\\l\x1b]8;;\x1b\\"), "red xl");
+	assert.equal(plainOutput("\u202e\x1b"), "\u202e\x1b", "the rest is spelled out where it is shown");
+});
+
+test("a tool call is said in one line, whichever harness made it", () => {
+	const line = (name, input) => `${toolLabel(name)} ${toolSubject(name, input)}`.trim();
+	assert.equal(line("Bash", { command: "ls -l\n# more", description: "d" }), "Bash ls -l");
+	assert.equal(line("bash", { command: "ls", cwd: "/app" }), "Bash ls");
+	assert.equal(line("Read", { file_path: "a.c", offset: 10, limit: 5 }), "Read a.c lines 10–14");
+	assert.equal(line("read", { filePath: "a.c" }), "Read a.c");
+	assert.equal(line("Grep", { pattern: "x", path: "lib" }), "Search x in lib");
+	assert.equal(line("mcp__shop__find_order", { id: 7, name: "Ana" }), "shop: find_order Ana");
+	assert.equal(line("Task", { description: "Compare", prompt: "p" }), "Sub-agent Compare");
+	assert.equal(line("TodoWrite", { todos: [{ status: "completed" }, { status: "pending" }] }), "To-do list 1 of 2 done");
+	assert.equal(line("AskUserQuestion", { questions: [{ question: "Which?" }] }), "Question Which?");
+	assert.equal(line("x\u202e", { path: "p\u202eq" }), "x\\u202e p\\u202eq");
+	assert.equal(line("odd", null), "odd");
+	assert.equal(line("odd", { n: 1 }), "odd {\"n\":1}");
+	const deep = toolSubject("Read", { file_path: `/${"folder/".repeat(20)}end.c` });
+	assert.ok(deep.length < 62 && deep.startsWith("…/") && deep.endsWith("/end.c"), deep);
+});
+
+test("how a call went is said with it", () => {
+	const card = (more) => ({ name: "Bash", input: {}, state: "completed", output: "", patch: null, ask: null, items: [], ...more });
+	const words = (more) => toolOutcome(card(more)).words;
+	assert.equal(words({ output: "a\nb\n" }), "2 lines");
+	assert.equal(words({}), "No output");
+	assert.equal(words({ state: "failed", output: "\nError: no such file\nmore" }), "Failed: no such file");
+	assert.equal(words({ state: "rejected", output: "x" }), "Denied");
+	const edit = toolOutcome(card({ name: "Edit", input: { file_path: "a", old_string: "x\ny\n", new_string: "x\nz\nw\n" } }));
+	assert.deepEqual(edit, { words: "", added: 2, removed: 1 });
+});
+
+test("edits of every harness become the same diff", () => {
+	const shown = (changes) => changes.map(({ path, isNew, added, removed, hunks }) => [path, isNew, added, removed,
+		...hunks.map((hunk) => `${hunk.oldStart},${hunk.newStart}:${hunk.lines.map((line) => line.sign + line.text).join("|")}`)]);
+	const want = [["f", false, 1, 1, "0,0: a|-b|+B"]];
+	assert.deepEqual(shown(changesOfInput("Edit", { file_path: "f", old_string: "a\nb\n", new_string: "a\nB\n" })), want);
+	assert.deepEqual(shown(changesOfInput("edit", { filePath: "f", oldString: "a\r\nb", newString: "a\nB" })), want);
+	assert.deepEqual(shown(changesOfInput("MultiEdit", { file_path: "f", edits: [{ old_string: "a", new_string: "b" }, { old_string: "", new_string: "c" }] })),
+		[["f", false, 2, 1, "0,0:-a|+b", "1,1:+c"]]);
+	assert.deepEqual(shown(changesOfInput("Write", { file_path: "f", content: "a\n\nb" })), [["f", true, 3, 0, "1,1:+a|+|+b"]]);
+	assert.deepEqual(shown(changesOfOutput([{ type: "text", text: "ok" }, { type: "diff", path: "f", oldText: "a\nb\n", newText: "a\nB\n", text: "-" }])), want);
+	assert.equal(outputText([{ type: "text", text: "ok" }, { type: "diff", path: "f", oldText: "a", newText: "b", text: "f\n-a\n+b" }]), "ok");
+	assert.deepEqual(shown(changesOfInput("apply_patch", { patchText: "*** Begin Patch\n*** Update File: f\n@@\n a\n-b\n+B\n*** Add File: g\n+x\n*** End Patch" })),
+		[...want, ["g", true, 1, 0, "0,1:+x"]]);
+	assert.deepEqual(shown(changesOfInput("patch", { patch: "--- a/f\n+++ b/f\n@@ -3,2 +3,2 @@\n a\n-b\n+B\n" })), [["f", false, 1, 1, "3,3: a|-b|+B"]]);
+	assert.deepEqual(shown(changesOfPatch("f", [{ old_start: 7, new_start: 8, lines: [" a", "-b", "+B", "\\ No newline"] }])), [["f", false, 1, 1, "7,8: a|-b|+B"]]);
+	for (const [name, input] of [["Bash", { command: "x", content: "y" }], ["Read", { file_path: "f" }], ["Edit", null], ["x", "text"], ["send", { path: "p", content: "y" }]])
+		assert.equal(changesOfInput(name, input), null, name);
+	assert.equal(changesOfPatch("f", []), null);
+});
+
+test("a diff leaves out nothing that changed, and takes bounded time", () => {
+	const whole = (lines, sign) => lines.filter((line) => line.sign !== sign).map((line) => line.text).join("\n");
+	let seed = 7;
+	const random = (n) => (seed = (seed * 1103515245 + 12345) % 2147483648) % n;
+	for (let round = 0; round < 200; round++) {
+		const make = () => Array.from({ length: random(12) }, () => "abc"[random(3)]);
+		const [a, b] = [make(), make()];
+		const lines = lineDiff(a.join("\n"), b.join("\n"));
+		assert.equal(whole(lines, "+"), a.join("\n"));
+		assert.equal(whole(lines, "-"), b.join("\n"));
+		const kept = hunksOf(lines, 1).flatMap((hunk) => hunk.lines).filter((line) => line.sign !== " ");
+		assert.deepEqual(kept, lines.filter((line) => line.sign !== " "));
+	}
+	const long = (word) => Array.from({ length: 20000 }, (_, at) => `${word} ${at}`).join("\n");
+	assert.equal(lineDiff(long("a"), long("b")).length, 40000);
+	assert.equal(hunksOf(lineDiff(long("a"), `${long("a")}\nend`), 1)[0].oldStart, 19998);
+});
+
+test("code has colors, and its text is never another", () => {
+	const kinds = (text, language) => tokens(text, language).filter((one) => one.kind !== "").map((one) => `${one.kind}:${one.text}`);
+	assert.deepEqual(kinds("const a = 'x'; // c", "js"), ["key:const", "str:'x'", "com:// c"]);
+	assert.deepEqual(kinds("def f(x):\n\treturn 1 # c", "python"), ["key:def", "fn:f", "key:return", "num:1", "com:# c"]);
+	assert.deepEqual(kinds("#include <a.h>\nint x = 'a';", "c"), ["meta:#include <a.h>", "key:int", "str:'a'"]);
+	assert.deepEqual(kinds("{\"a\": [1, true]}", "json"), ["fn:\"a\"", "num:1", "key:true"]);
+	assert.deepEqual(kinds("echo \"$A\" $B # c", "sh"), ["key:echo", "str:\"$A\"", "var:$B", "com:# c"]);
+	assert.deepEqual(kinds("a: yes # c", "yml"), ["fn:a", "key:yes", "com:# c"]);
+	assert.deepEqual(kinds("<a href=\"x\">", "html"), ["key:<a", "fn:href", "str:\"x\"", "key:>"]);
+	assert.deepEqual(kinds("+a\n-b\n c", "diff"), ["add:+a", "del:-b"]);
+	assert.deepEqual(tokens("const x", "cobol"), [{ kind: "", text: "const x" }]);
+	assert.deepEqual(["src/a.rs", "Dockerfile", "x.TSX", "no", "", null].map(languageOf), ["c", "sh", "js", "", "", ""]);
+	/* Bounded by length, whatever the text: a pattern that looks at the same text again and again takes minutes here. */
+	const pieces = ["\"", "'", "\`", "/*", "#", "\\", "<!--", "<!a", "<?", "0", "-1", "A", "a.", "- ", " ", "\t", "#\\\n", "\${", "=\"", "[", "[ ", "\"\"\"", "a", ", "];
+	for (const language of ["js", "c", "py", "sh", "rb", "sql", "json", "yaml", "html", "css", "diff"]) {
+		for (const piece of pieces) {
+			const text = piece.repeat(20000 / piece.length);
+			assert.equal(tokens(text, language).map((one) => one.text).join(""), text, `${language} ${piece}`);
+		}
+	}
+});
+
+test("a file's lines are told from their numbers", () => {
+	assert.deepEqual(numbered("     1\u2192a\n    2\u2192\n3\tb\n\nnote"), { numbers: "1\n2\n3", text: "a\n\nb", rest: "\nnote" });
+	assert.equal(numbered("a\n1\tb"), null);
 });
 
 test("numbers are put in words", () => {

@@ -49,6 +49,7 @@ const log = logView(by("log"), by("turns"), by("jump"), {
 	answer: (requestId, body) => api.answer(app.current, requestId, body),
 	input: (requestId) => api.input(app.current, requestId),
 	namesAgents: () => (app.dev?.agents ?? []).length > 1,
+	again: (turn) => send(turn.user.text, turn.agent),
 	retry(key) {
 		const entry = app.outbox.find((one) => one.key === key);
 		if (entry)
@@ -168,6 +169,15 @@ function drawWaiting(inputs) {
 			card?.focus();
 		},
 	}, "Review"));
+	attend(first.requestId);
+}
+
+/* An input that begins to wait gets the focus, unless somebody is writing or busy elsewhere. */
+function attend(requestId) {
+	const at = document.activeElement;
+	const idle = at === null || at === document.body || at === by("log") || (at === by("composer-text") && at.value === "") || at.closest(".input.is-closed") !== null;
+	if (idle && !by("confirm").open)
+		by("turns").querySelector(`.input[data-request="${CSS.escape(requestId)}"]`)?.focus({ preventScroll: true });
 }
 
 /* The turns of the log, and after them the messages that are not in it yet. */
@@ -444,6 +454,7 @@ by("skip").addEventListener("click", (event) => {
 	box.focus();
 });
 by("turns").addEventListener("karta-answered", focusBox);
+by("turns").addEventListener("karta-typing", () => box.focus());
 addEventListener("hashchange", route);
 addEventListener("popstate", route);
 addEventListener("online", () => app.stream?.wake());

@@ -5,8 +5,10 @@
  * characters spelled out and in the order they are stored.
  */
 
+import { diffView } from "./codeview.js";
+import { SHOWN, changesOfInput } from "./diff.js";
 import { h, icon, setText, setVisible, show } from "./dom.js";
-import { inputSize, inputView } from "./tool.js";
+import { inputFields, inputSize, inputView } from "./fields.js";
 import { clock, count, visible } from "./text.js";
 
 const LABELS = {
@@ -32,14 +34,19 @@ const TITLES = { tool_use: "Approval needed", plan: "A plan to approve", questio
 const TICK = "M4.5 10.5 8.5 14.5 15.5 6";
 const CROSS = "M5.5 5.5 14.5 14.5M14.5 5.5 5.5 14.5";
 
+/* A card takes no click and no key before it was there for so long, nor while somebody types. */
+const ARM_MS = 600;
+
 /*
  * Makes the view of one input. answer(requestId, body) sends a decision, whole(requestId)
- * gives the data of an input that is shown in part; they throw when nothing arrived.
+ * gives the data of an input that is shown in part; they throw when nothing arrived. nested: it is
+ * inside of the card of its call, which shows the input when this one is closed.
  * Returns {el, update(item)}.
  */
-export function inputCard(answer, whole) {
+export function inputCard(answer, whole, nested = false) {
 	const el = h("section", { class: "input", tabindex: "-1" });
-	const card = { el, shown: null, error: null, buttons: [], sent: false };
+	const card = { el, shown: null, error: null, buttons: [], keys: new Map(), sent: false, armed: false, timer: 0 };
+	el.addEventListener("keydown", (event) => pressed(card, event));
 	return {
 		el,
 		update(item) {
@@ -50,12 +57,60 @@ export function inputCard(answer, whole) {
 			/* A button that was pressed is disabled, and so has lost the focus. */
 			const hadFocus = card.sent || el.contains(document.activeElement);
 			card.shown = now;
-			if (now === "open")
+			clearTimeout(card.timer);
+			if (now === "open") {
 				drawOpen(card, item, answer, whole);
-			else
-				drawClosed(card, item, hadFocus);
+				arm(card);
+			} else {
+				drawClosed(card, item, hadFocus, nested);
+			}
 		},
 	};
+}
+
+/* What was typed or clicked before the card could be read is no answer: it begins to listen a moment later. */
+function arm(card) {
+	card.armed = false;
+	clearTimeout(card.timer);
+	for (const button of card.buttons)
+		button.disabled = true;
+	card.timer = setTimeout(() => {
+		card.armed = true;
+		if (card.sent)
+			return;
+		for (const button of card.buttons)
+			button.disabled = false;
+	}, ARM_MS);
+}
+
+/*
+ * A key on the card itself: the number beside a button presses it. Anything else that is typed is meant
+ * for the message box, and so is a number that was typed ahead.
+ */
+function pressed(card, event) {
+	if (event.target !== card.el || card.shown !== "open" || event.ctrlKey || event.metaKey || event.altKey || event.isComposing)
+		return;
+	const button = card.keys.get(event.key);
+	if (button && card.armed && !event.repeat) {
+		event.preventDefault();
+		button.click();
+		return;
+	}
+	if (!card.armed && !card.sent)
+		arm(card);
+	if (event.key.length === 1 && event.key !== " " && !event.repeat && !(button && card.armed))
+		card.el.dispatchEvent(new CustomEvent("karta-typing", { bubbles: true }));
+}
+
+/* Gives buttons the keys 1 to 9, which are shown beside their words. */
+function giveKeys(card, buttons) {
+	card.keys = new Map();
+	buttons.slice(0, 9).forEach((button, at) => {
+		const key = String(at + 1);
+		card.keys.set(key, button);
+		button.setAttribute("aria-keyshortcuts", key);
+		button.append(h("kbd", { "aria-hidden": "true" }, key));
+	});
 }
 
 function drawOpen(card, item, answer, whole) {
@@ -80,8 +135,9 @@ function approvalBody(card, item, send, whole) {
 	setVisible(message, item.message ?? "");
 	show(message, Boolean(item.message));
 	const size = item.part ? `${count(item.part.bytes)} bytes, shown in part` : inputSize(item.input);
+	const changes = item.part ? null : changesOfInput(item.tool ?? "", item.input);
 	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region",
-		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, inputView(item.input));
+		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, ...(changes ? changeViews(item.input, changes) : [inputView(item.input)]));
 	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
 	const covers = new Map(item.remembers.map(({ decision, words }) => [decision, words]));
 	const options = item.options.map(optionOf).filter((option) => option.id !== "");
@@ -96,8 +152,17 @@ function approvalBody(card, item, send, whole) {
 		onkeydown: heldPressesNothing,
 		onclick: () => send({ decision: id }),
 	}, labels[id] ?? visible(label ?? id)));
-	return [message, ...asker(item.askedBy), box, item.part ? partNote(card, item, box, whole) : h("p", { class: "quiet" }, `Complete input: ${size}`),
+	giveKeys(card, card.buttons);
+	return [message, ...asker(item.askedBy), box, item.part ? partNote(card, item, box, whole)
+		: changes ? h("details", { class: "input-whole" }, h("summary", { class: "quiet" }, `Complete input: ${size}`), inputView(item.input))
+		: h("p", { class: "quiet" }, `Complete input: ${size}`),
 		...coverNotes(item, list, labels, covers), h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* An edit as what it changes, every line of it, and after that what else the call asks for. */
+function changeViews(input, changes) {
+	const rest = inputFields(input).filter((field) => !SHOWN.has(field.name));
+	return [diffView(changes, { whole: true }), ...(rest.length > 0 ? [inputView(Object.fromEntries(rest.map(({ name }) => [name, input[name]])))] : [])];
 }
 
 /* Which agent asks, and for whose message when that came from elsewhere. */
@@ -175,6 +240,8 @@ function questionBody(card, item, send) {
 		h("button", { type: "button", class: "button primary", onclick: submitAll }, "Answer"),
 		h("button", { type: "button", class: "button", onclick: () => send({ decision: "deny" }) }, "Skip"));
 	card.buttons = [...boxes.flatMap((box) => [...box.el.querySelectorAll("button, input")]), ...row.children];
+	if (single)
+		giveKeys(card, [...boxes[0].el.querySelectorAll("button")]);
 	return [...boxes.map((box) => box.el), row];
 }
 
@@ -259,22 +326,23 @@ function fail(card, text) {
 	show(card.error, true);
 }
 
-function drawClosed(card, item, hadFocus) {
+function drawClosed(card, item, hadFocus, nested) {
 	const denied = REFUSED.has(item.decision);
 	const reason = item.by === null ? "" : DECIDED_BY[item.by] ?? `by ${visible(item.by)}`;
 	const title = DECIDED[item.decision] ?? visible(item.decision);
-	const head = h("summary", null, icon(denied ? CROSS : TICK),
+	const head = h(nested ? "p" : "summary", { class: "input-head" }, icon(denied ? CROSS : TICK),
 		h("span", { class: "input-decision" }, title),
-		item.tool && item.inputKind !== "question" ? h("code", null, visible(item.tool)) : null,
+		!nested && item.tool && item.inputKind !== "question" ? h("code", null, visible(item.tool)) : null,
 		reason ? h("span", { class: "quiet" }, reason) : null);
 	const message = h("p", { class: "input-message" });
 	setVisible(message, item.message ?? "");
 	card.el.className = denied ? "input is-closed is-denied" : "input is-closed";
 	card.el.removeAttribute("aria-label");
 	card.buttons = [];
+	card.keys.clear();
 	const covers = item.covers === null ? null
 		: h("p", { class: "input-covers" }, `Not asked for any more in this session: ${visible(item.covers)}`);
-	card.el.replaceChildren(h("details", null, head, message, covers, inputView(item.input)));
+	card.el.replaceChildren(nested ? h("div", null, head, covers) : h("details", null, head, message, covers, inputView(item.input)));
 	if (hadFocus)
 		card.el.dispatchEvent(new CustomEvent("karta-answered", { bubbles: true }));
 }

@@ -10,6 +10,7 @@
  */
 
 import { Marked } from "./marked.js";
+import { setCode } from "./codeview.js";
 import { copyButton, h } from "./dom.js";
 
 const PLAIN_TAG = /^<\/?(?:b|br|code|del|em|i|kbd|mark|s|strong|sub|sup|u)\s*\/?>$/i;
@@ -176,7 +177,7 @@ function blockContent(token) {
 /* A block of code with its language and a button to copy it; its text only ever grows in place. */
 function codeBlock() {
 	const lang = h("span", { class: "code-lang" });
-	const code = h("code");
+	const code = h("code", { class: "colored" });
 	const pre = h("pre", { tabindex: "0" }, code);
 	const el = h("div", { class: "code" },
 		h("div", { class: "code-head" }, lang, copyButton(() => code.textContent, "Copy this code")), pre);
@@ -186,7 +187,7 @@ function codeBlock() {
 			const name = (token.lang ?? "").split(/\s/)[0];
 			lang.textContent = name;
 			pre.setAttribute("aria-label", name ? `Code, ${name}` : "Code");
-			code.textContent = token.text;
+			setCode(code, token.text, name);
 		},
 	};
 }

@@ -13,8 +13,9 @@
  *   items, in order, of these kinds, each with a key that is unique in its turn:
  *     text      {partId, text}
  *     reasoning {partId, text}
- *     tool      {id, name, input, state, output, isError, awaits, items}; awaits is the
- *               request an approval of this call waits for, or null
+ *     tool      {id, name, input, state, output, patch, isError, awaits, ask, items, startedAt, ms}; ask is
+ *               the input item of the approval or question this call led to, or null; awaits is its
+ *               request while it waits, or null; patch is what an edit changed with its places in the file
  *               state: pending, running, completed, failed, cancelled, rejected, ended
  *     input     {requestId, inputKind, tool, input, part, message, options, remembers, questions,
  *                expiresAt, decision, by, covers}; decision is null while it waits; part is null, or
@@ -22,6 +23,8 @@
  *     error     {message, code}
  *     gap       {first, last}
  */
+
+import { isDiff } from "./diff.js";
 
 const LIVE = new Set(["queued", "starting", "running", "waiting"]);
 const STOPPED = new Set(["interrupted", "cancelled", "canceled", "aborted"]);
@@ -63,27 +66,30 @@ export function activeTurn(state) {
 
 /* Returns the inputs that wait for an answer, in order. */
 export function openInputs(state) {
-	const open = [];
-	const walk = (items) => {
-		for (const item of items) {
-			if (item.kind === "input" && item.decision === null)
-				open.push(item);
-			else if (item.kind === "tool")
-				walk(item.items);
-		}
-	};
-	state.turns.filter(isLive).forEach((turn) => walk(turn.items));
-	return open;
+	return state.turns.filter(isLive).flatMap((turn) => openIn(turn.items));
 }
 
-/* Returns the output of a tool, in whichever shape it came, as text. */
+/* Whether one of some items, or one inside of them, waits for an answer. */
+export function asksIn(items) {
+	return openIn(items).length > 0;
+}
+
+function openIn(items) {
+	return items.flatMap((item) => {
+		if (item.kind === "tool")
+			return [...(item.ask === null ? [] : openIn([item.ask])), ...openIn(item.items)];
+		return item.kind === "input" && item.decision === null ? [item] : [];
+	});
+}
+
+/* Returns the output of a tool, in whichever shape it came, as text; the diffs in it are shown as diffs. */
 export function outputText(output) {
 	if (output === null || output === undefined)
 		return "";
 	if (typeof output === "string")
 		return output;
 	if (Array.isArray(output)) {
-		return output.map((block) => block && typeof block === "object" && typeof block.text === "string"
+		return output.filter((block) => !isDiff(block)).map((block) => block && typeof block === "object" && typeof block.text === "string"
 			? block.text : outputText(block)).join("\n");
 	}
 	if (typeof output === "object" && output.type === "text" && typeof output.text === "string")
@@ -154,7 +160,7 @@ function awake(turn) {
 
 function status(state, event, data) {
 	if (data.state === "input_resolved")
-		return inputResolved(state, data);
+		return inputResolved(state, event, data);
 	if (data.state === "idle")
 		return idle(state, event);
 	if (!event.turn_id)
@@ -236,6 +242,7 @@ function toolUse(turn, event, data) {
 	/* After its result the same id is another call. */
 	const known = mapTool(turn.items, data.tool_use_id, (tool) => ({
 		...tool, name: news.name, input: news.input ?? tool.input, state: news.state,
+		startedAt: tool.state === "pending" ? event.timestamp ?? null : tool.startedAt,
 	}), (tool) => tool.output === null);
 	if (known)
 		return { ...turn, items: known };
@@ -245,7 +252,8 @@ function toolUse(turn, event, data) {
 function newTool(event, id, more) {
 	return {
 		key: `tool:${event.seq}`, kind: "tool", id: id ?? null, name: "tool", input: null,
-		state: "running", output: null, isError: false, awaits: null, items: [], ...more,
+		state: "running", output: null, patch: null, isError: false, awaits: null, ask: null, items: [],
+		startedAt: event.timestamp ?? null, ms: null, ...more,
 	};
 }
 
@@ -255,14 +263,16 @@ function toolResult(turn, event, data) {
 	const isError = data.is_error === true;
 	const news = {
 		output: data.output ?? "",
+		patch: Array.isArray(data.patch) ? data.patch : null,
 		isError,
 		awaits: null,
 		state: RESULT_STATES.has(data.status) ? data.status : isError ? "failed" : "completed",
 	};
-	const known = mapTool(turn.items, data.tool_use_id, (tool) => ({ ...tool, ...news }));
+	const known = mapTool(turn.items, data.tool_use_id, (tool) => ({ ...tool, ...news, ms: between(tool.startedAt, event.timestamp) }));
 	if (known)
 		return { ...turn, items: known };
-	return inContainer(turn, event.parent_tool_use_id, (items) => [...items, newTool(event, data.tool_use_id, news)]);
+	return inContainer(turn, event.parent_tool_use_id, (items) =>
+		[...items, newTool(event, data.tool_use_id, { ...news, startedAt: null })]);
 }
 
 function inputRequired(turn, event, data) {
@@ -277,17 +287,17 @@ function inputRequired(turn, event, data) {
 		questions: Array.isArray(data.questions) ? data.questions : null,
 		expiresAt: data.expires_at ?? null, decision: null, by: null, covers: null,
 	};
-	const next = inContainer(turn, event.parent_tool_use_id, (items) =>
-		[...(awaiting(items, item, data.tool_use_id) ?? items), item]);
+	const next = inContainer(turn, event.parent_tool_use_id, (items) => asked(items, item, data.tool_use_id));
 	return { ...next, state: "waiting", phase: null };
 }
 
-/* Marks the call an approval is for: the one it names, or the last open one that is the same. */
-function awaiting(items, input, id) {
+/* Puts an input into the call it is for: the one it names, or the last open one that is the same; else beside them. */
+function asked(items, input, id) {
 	const text = JSON.stringify(input.input);
-	const match = (item) => item.kind === "tool" && item.output === null &&
+	const match = (item) => item.kind === "tool" && item.output === null && (item.ask === null || item.ask.decision !== null) &&
 		(id ? item.id === id : item.name === input.tool && JSON.stringify(item.input) === text);
-	return mapItem(items, match, (tool) => ({ ...tool, awaits: input.requestId }));
+	return mapItem(items, match, (tool) => ({ ...tool, ask: input, awaits: input.decision === null ? input.requestId : null }))
+		?? [...items, input];
 }
 
 /* An approval that was settled by an earlier answer or a policy, without asking. */
@@ -298,19 +308,19 @@ function decidedAlone(turn, event, data) {
 		covers: word(data.remembers),
 		decision: data.state, by: word(data.by),
 	};
-	return inContainer(turn, event.parent_tool_use_id, (items) => [...items, item]);
+	return inContainer(turn, event.parent_tool_use_id, (items) => (data.tool_use_id ? asked(items, item, data.tool_use_id) : [...items, item]));
 }
 
-function inputResolved(state, data) {
-	const resolve = (items) => mapItem(items, (item) => item.kind === "input" && item.requestId === data.request_id,
-		(item) => ({ ...item, decision: word(data.decision) ?? "answered", by: word(data.by), covers: word(data.remembers) }));
+function inputResolved(state, event, data) {
+	const resolve = (item) => ({ ...item, decision: word(data.decision) ?? "answered", by: word(data.by), covers: word(data.remembers) });
+	const asks = (item) => item?.kind === "input" && item.requestId === data.request_id;
 	for (let at = state.turns.length - 1; at >= 0; at--) {
 		const turn = state.turns[at];
-		const found = resolve(turn.items);
-		if (!found)
+		/* A call that waited takes its time from here on. */
+		const items = mapItem(turn.items, (item) => asks(item) || (item.kind === "tool" && asks(item.ask)), (item) => (item.kind === "input"
+			? resolve(item) : { ...item, ask: resolve(item.ask), awaits: null, startedAt: event.timestamp ?? item.startedAt }));
+		if (!items)
 			continue;
-		const items = mapItem(found, (item) => item.kind === "tool" && item.awaits === data.request_id,
-			(tool) => ({ ...tool, awaits: null })) ?? found;
 		const rest = openInputs({ turns: [{ ...turn, items }] });
 		const now = turn.state === "waiting" && rest.length === 0 ? "running" : turn.state;
 		return { ...state, turns: put(state.turns, at, { ...turn, items, state: now }) };
@@ -349,10 +359,14 @@ function ended(turn, event) {
 		if (item.kind !== "tool")
 			return item;
 		const open = item.state === "pending" || item.state === "running";
-		return { ...item, awaits: null, items: close(item.items), state: open ? (turn.state === "done" ? "ended" : "cancelled") : item.state };
+		return { ...item, awaits: null, ask: item.ask === null ? null : close([item.ask])[0], items: close(item.items), state: open ? (turn.state === "done" ? "ended" : "cancelled") : item.state };
 	});
-	const took = turn.startedAt !== null && Number.isFinite(event.timestamp) ? event.timestamp - turn.startedAt : null;
-	return { ...turn, items: close(turn.items), phase: null, ms: turn.ms ?? took };
+	return { ...turn, items: close(turn.items), phase: null, ms: turn.ms ?? between(turn.startedAt, event.timestamp) };
+}
+
+/* Returns the milliseconds from one time to another, or null when one is not known. */
+function between(from, to) {
+	return Number.isFinite(from) && Number.isFinite(to) ? Math.max(0, to - from) : null;
 }
 
 /* Puts the lost numbers where they were: into the turn that runs, or between turns. */

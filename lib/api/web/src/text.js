@@ -8,15 +8,15 @@
  * Characters which show nothing, change the order of what is beside them or
  * look like a plain space: controls, format characters (all bidirectional ones
  * are), unassigned and private ones, lone surrogates, other spaces, fillers and
- * the supplementary variation selectors. Line feed is kept: it is shown as one.
+ * the supplementary variation selectors. Line feeds and tabs are kept: they are shown as what they are.
  */
 const HIDDEN = new RegExp(
-	"(?:(?!\\n)[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}" +
+	"(?:(?![\\n\\t])[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Co}\\p{Cn}\\p{Zl}\\p{Zp}" +
 	"\\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000" +
 	"\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u2800\\u3164\\uffa0" +
 	"\\ufe00-\\ufe0e\\u{e0100}-\\u{e01ef}])+", "gu");
 
-const SHORT = { "\t": "\\t", "\r": "\\r", "\0": "\\0", "\x1b": "\\e", "\b": "\\b" };
+const SHORT = { "\r": "\\r", "\0": "\\0", "\x1b": "\\e", "\b": "\\b" };
 
 /* Returns the visible spelling of one hidden character, such as \u202e. */
 function spell(char) {
@@ -47,6 +47,15 @@ export function visibleRuns(text) {
 /* Returns text with every hidden character spelled out. */
 export function visible(text) {
 	return visibleRuns(String(text)).map((run) => run.text).join("");
+}
+
+/*
+ * Returns what a program wrote for a terminal as text: colors, titles and movements left out, and a
+ * line feed for each way to end a line. What was written over is kept, on a line of its own.
+ */
+export function plainOutput(text) {
+	return text.replace(/\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))/g, "")
+		.replace(/\r+\n/g, "\n").replace(/\r+/g, "\n");
 }
 
 const wholeNumber = new Intl.NumberFormat("en-US");

@@ -1,156 +1,163 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cards of tool calls, and the exact display of a tool's input which the
- * approval card shares.
+ * Cards of tool calls: one line that says what was done and how it went, and
+ * the whole of it when asked for. While a call waits for an approval its input
+ * is shown by the approval alone.
  */
 
-import { h, keyed, setText, setVisible, show } from "./dom.js";
-import { outputText } from "./state.js";
-import { characters, count, lineCount, plural, pretty, visible } from "./text.js";
+import { inputCard } from "./approve.js";
+import { countView, diffView, fileFiller } from "./codeview.js";
+import { SHOWN, changesOf, pathOf } from "./diff.js";
+import { h, icon, keyed, setText, show } from "./dom.js";
+import { foldedText, inputFields, shortInput } from "./fields.js";
+import { asksIn, outputText } from "./state.js";
+import { toolLabel, toolOutcome, toolSubject } from "./summary.js";
+import { plainOutput, span, visible } from "./text.js";
 
-const FOLD_LINES = 8;
-const FOLD_CHARS = 1000;
+const CHEVRON = "M7.5 5l5 5-5 5";
 
-const STATES = {
-	pending: "Preparing", running: "Running", completed: "Done", failed: "Failed",
-	cancelled: "Cancelled", rejected: "Denied", ended: "No result",
-};
+/* A call that took no time worth a word says none. */
+const SHORT_MS = 100;
 
-/* Returns the fields of a tool's input: [{name, text, json}]; name is null when there are none. */
-export function inputFields(input) {
-	if (input === null || input === undefined)
-		return [];
-	if (typeof input !== "object" || Array.isArray(input))
-		return [{ name: null, text: pretty(input), json: typeof input !== "string" }];
-	return Object.entries(input).map(([name, value]) =>
-		({ name, text: pretty(value), json: typeof value !== "string" }));
-}
-
-/* Returns "3 lines, 120 characters" for all of an input. */
-export function inputSize(input) {
-	const fields = inputFields(input);
-	const chars = fields.reduce((sum, field) => sum + characters(field.text), 0);
-	const lines = fields.reduce((sum, field) => sum + lineCount(field.text), 0);
-	return `${plural(lines, "line")}, ${plural(chars, "character")}`;
-}
-
-/* Makes the display of a whole input, field by field, never as Markdown. */
-export function inputView(input) {
-	const fields = inputFields(input);
-	if (fields.length === 0)
-		return h("p", { class: "quiet" }, "No input");
-	const list = h("dl", { class: "fields" });
-	for (const field of fields) {
-		const value = h("dd", { class: field.json ? "exact json" : "exact" });
-		setVisible(value, field.text);
-		if (field.name !== null)
-			list.append(h("dt", null, visible(field.name)));
-		list.append(value);
-	}
-	return list;
-}
+const WAITS = { question: "Asks you", plan: "Needs approval", tool_use: "Needs approval" };
 
 /*
- * Makes a box of long text which shows its beginning until asked for all.
- * Returns {el, update(text)}.
+ * Makes the card of a tool call. makeItem makes the views of a sub-agent's items; actions are those
+ * of logView(). Returns {el, update(tool)}. What is inside of a closed card is not made.
  */
-function foldedText(label) {
-	const pre = h("pre", { class: "exact", tabindex: "0", "aria-label": label });
-	const button = h("button", { type: "button", class: "text-button", "aria-expanded": "false" });
-	const el = h("div", { class: "fold" }, pre, button);
-	const fold = { text: "", open: false };
-	const draw = () => {
-		const short = beginning(fold.text);
-		const long = short.length < fold.text.length;
-		setVisible(pre, fold.open ? fold.text : short);
-		el.classList.toggle("is-folded", long && !fold.open);
-		show(button, long);
-		button.setAttribute("aria-expanded", String(fold.open));
-		setText(button, fold.open ? "Show less" : `Show all (${plural(lineCount(fold.text), "line")}, ` +
-			`${count(fold.text.length)} characters)`);
+export function toolCard(makeItem, actions) {
+	const label = h("span", { class: "tool-name" });
+	const subject = h("span", { class: "tool-subject" });
+	const outcome = h("span", { class: "tool-outcome" });
+	const time = h("span", { class: "tool-time" });
+	const head = h("summary", { class: "tool-head" }, h("span", { class: "dot", "aria-hidden": "true" }), label, subject, outcome, time, icon(CHEVRON));
+	const body = h("div", { class: "tool-body" });
+	const details = h("details", { class: "tool-details" }, head, body);
+	const ask = h("div", { class: "tool-ask" });
+	const el = h("section", { class: "tool" }, details, ask);
+	const card = { tool: null, drawn: null, parts: null, ask: null };
+	const drawBody = () => {
+		if (!details.open || card.drawn === card.tool)
+			return;
+		card.drawn = card.tool;
+		card.parts ??= bodyParts(body, makeItem);
+		card.parts.update(card.tool);
 	};
-	button.addEventListener("click", () => {
-		fold.open = !fold.open;
-		draw();
-	});
-	return {
-		el,
-		update(text) {
-			fold.text = text;
-			draw();
-		},
-	};
-}
-
-/* Returns the beginning of a long text, or all of a short one. */
-function beginning(text) {
-	let end = 0;
-	for (let line = 0; line < FOLD_LINES; line++) {
-		const next = text.indexOf("\n", end);
-		if (next < 0) {
-			end = text.length;
-			break;
-		}
-		end = next + 1;
-	}
-	if (text.slice(end).trim() === "")
-		end = text.length;
-	return text.length <= FOLD_CHARS || end <= FOLD_CHARS ? text.slice(0, end) : text.slice(0, FOLD_CHARS);
-}
-
-/*
- * Makes the card of a tool call. makeItem makes the views of a sub-agent's
- * items. Returns {el, update(tool)}. While the call waits for an approval its
- * input is shown by the approval card alone.
- */
-export function toolCard(makeItem) {
-	const name = h("span", { class: "tool-name" });
-	const badge = h("span", { class: "badge" });
-	const head = h("div", { class: "tool-head" }, h("span", { class: "dot", "aria-hidden": "true" }), name, badge);
-	const input = h("div", { class: "tool-input" });
-	const inner = h("div", { class: "nested", role: "group", "aria-label": "Sub-agent" });
-	const output = foldedText("Output");
-	const outBox = h("div", { class: "tool-output" }, h("div", { class: "label" }, "Output"), output.el);
-	const el = h("section", { class: "tool" }, head, input, inner, outBox);
-	const sync = keyed(inner, makeItem);
-	const drawn = { input: undefined, output: undefined };
+	details.addEventListener("toggle", drawBody);
 
 	return {
 		el,
 		update(tool) {
 			const awaited = tool.awaits !== null;
-			setText(name, visible(tool.name));
-			setText(badge, awaited ? "Needs approval" : STATES[tool.state] ?? tool.state);
+			const words = toolLabel(tool.name);
+			card.tool = tool;
+			setText(label, words);
+			setText(subject, awaited ? "" : toolSubject(tool.name, tool.input));
+			subject.title = subject.textContent;
 			el.dataset.state = awaited ? "awaited" : tool.state;
-			el.setAttribute("aria-label", `Tool ${tool.name}`);
-			if (drawn.input !== tool.input) {
-				drawn.input = tool.input;
-				input.replaceChildren(shortInput(tool.input));
-			}
-			show(input, !awaited && tool.input !== null);
-			sync(tool.items);
-			show(inner, tool.items.length > 0);
-			if (drawn.output !== tool.output) {
-				drawn.output = tool.output;
-				output.update(outputText(tool.output).replace(/\n+$/, ""));
-			}
-			show(outBox, tool.output !== null && outputText(tool.output).trim() !== "");
+			el.dataset.tool = tool.name;
+			el.setAttribute("aria-label", `Tool ${words}`);
+			drawOutcome(outcome, tool);
+			drawTime(time, tool);
+			drawAsk(card, ask, tool, actions);
+			show(details, !awaited);
+			/* What waits for an answer in there must be seen. */
+			if (asksIn(tool.items))
+				details.open = true;
+			drawBody();
 		},
 	};
 }
 
-/* The input in a card: fields, the long ones folded. */
-function shortInput(input) {
-	const fields = inputFields(input);
-	if (fields.length === 0)
-		return h("p", { class: "quiet" }, "No input");
-	const list = h("dl", { class: "fields" });
-	for (const field of fields) {
-		const value = foldedText(field.name ?? "Input");
-		value.update(field.text);
-		if (field.name !== null)
-			list.append(h("dt", null, visible(field.name)));
-		list.append(h("dd", { class: field.json ? "json" : null }, value.el));
+function drawOutcome(el, tool) {
+	const went = toolOutcome(tool);
+	const inner = tool.state === "running" ? tool.items.findLast((item) => item.kind === "tool") : null;
+	if (inner) {
+		setText(el, `${toolLabel(inner.name)} ${toolSubject(inner.name, inner.input)}`);
+		return;
 	}
-	return list;
+	if (went.added !== null)
+		el.replaceChildren(countView(went));
+	else
+		setText(el, tool.awaits === null ? went.words : WAITS[tool.ask?.inputKind] ?? WAITS.tool_use);
+}
+
+/* What it took, or has taken so far: tick() of view.js counts it on. */
+function drawTime(el, tool) {
+	const runs = tool.state === "running" && tool.awaits === null && tool.startedAt !== null;
+	el.dataset.since = runs ? String(tool.startedAt) : "";
+	if (!runs)
+		setText(el, tool.ms !== null && tool.ms >= SHORT_MS ? span(tool.ms) : "");
+}
+
+/* The approval or question of this call: a card of its own while it is open, then a line inside. */
+function drawAsk(card, parent, tool, actions) {
+	if (tool.ask !== null && card.ask?.key !== tool.ask.key) {
+		const view = inputCard(actions.answer, actions.input, true);
+		card.ask = { key: tool.ask.key, view };
+		parent.replaceChildren(view.el);
+	}
+	if (tool.ask !== null)
+		card.ask.view.update(tool.ask);
+	show(parent, tool.ask !== null);
+}
+
+/* The inside of an open card: what was changed or asked for, a sub-agent's work, what came out. */
+function bodyParts(parent, makeItem) {
+	const input = h("div", { class: "tool-input" });
+	const inner = h("div", { class: "nested", role: "group", "aria-label": "Sub-agent" });
+	const outBox = h("div", { class: "tool-output" });
+	const sync = keyed(inner, makeItem);
+	const drawn = { input: undefined, patch: undefined, output: undefined, fill: null };
+	parent.append(input, inner, outBox);
+	return {
+		update(tool) {
+			const changes = changesOf(tool);
+			if (drawn.input !== tool.input || drawn.patch !== tool.patch || (changes && drawn.output !== tool.output)) {
+				drawn.input = tool.input;
+				drawn.patch = tool.patch;
+				input.replaceChildren(...inputViews(tool, changes));
+			}
+			sync(tool.items);
+			show(inner, tool.items.length > 0);
+			if (drawn.output !== tool.output) {
+				drawn.output = tool.output;
+				drawn.fill = drawOutput(outBox, drawn.fill, tool, changes);
+			}
+		},
+	};
+}
+
+function inputViews(tool, changes) {
+	if (Array.isArray(tool.input?.todos))
+		return [todoList(tool.input.todos)];
+	if (changes === null)
+		return [shortInput(tool.input)];
+	const rest = inputFields(tool.input).filter((field) => !SHOWN.has(field.name) && field.text !== "false");
+	const more = Object.fromEntries(rest.map((field) => [field.name, tool.input[field.name]]));
+	return [diffView(changes), ...(rest.length > 0 && !Array.isArray(tool.input) ? [shortInput(more)] : [])];
+}
+
+const MARKS = { completed: "☑", in_progress: "◐", pending: "☐" };
+
+function todoList(todos) {
+	return h("ul", { class: "todos" }, ...todos.map((todo) => h("li", { "data-state": todo?.status ?? null },
+		h("span", { "aria-hidden": "true" }, MARKS[todo?.status] ?? MARKS.pending), " ",
+		h("span", { class: "sr" }, todo?.status === "completed" ? "done: " : todo?.status === "in_progress" ? "now: " : ""),
+		visible(todo?.content ?? todo?.title ?? ""))));
+}
+
+/* Of an edit that went well the diff is the result: what the harness says of it is for the model. */
+function drawOutput(parent, folded, tool, changes) {
+	const text = plainOutput(outputText(tool.output)).replace(/\n+$/, "");
+	show(parent, text.trim() !== "" && !(changes !== null && tool.state === "completed"));
+	if (parent.hidden)
+		return folded;
+	const path = pathOf(tool.input);
+	const isFile = path !== null && tool.state === "completed" && /read/i.test(tool.name);
+	const view = folded ?? foldedText("Output", isFile ? fileFiller(path) : undefined);
+	if (!folded)
+		parent.replaceChildren(h("div", { class: "label" }, "Output"), view.el);
+	view.update(text);
+	return view;
 }

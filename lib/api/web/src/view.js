@@ -5,11 +5,13 @@
  */
 
 import { inputCard } from "./approve.js";
-import { copyButton, h, keyed, setText, show } from "./dom.js";
+import { copyButton, h, icon, keyed, setText, show } from "./dom.js";
 import { markdownView } from "./markdown.js";
 import { isLive } from "./state.js";
 import { toolCard } from "./tool.js";
 import { span, usageLine, visible } from "./text.js";
+
+const AGAIN = "M15.5 10a5.5 5.5 0 1 1-1.7-4M14 3v3.2h-3.2";
 
 /* How near to its end the log counts as being at its end, in pixels. */
 const NEAR_END = 48;
@@ -17,6 +19,7 @@ const NEAR_END = 48;
 /*
  * Makes the view of the conversation in `parent`, which scrolls in `scroller`.
  *   actions.answer(requestId, body), actions.input(requestId), actions.retry(key), actions.dismiss(key),
+ *   actions.again(turn): its message is to be sent once more,
  *   actions.namesAgents(): whether there are several, so that turns name theirs
  * Returns {update(turns), toEnd()}.
  */
@@ -103,11 +106,11 @@ function itemView(first, actions, getTurn) {
 	case "reasoning":
 		return reasoningView();
 	case "tool":
-		return toolCard((item) => itemView(item, actions, getTurn));
+		return toolCard((item) => itemView(item, actions, getTurn), actions);
 	case "input":
 		return inputCard(actions.answer, actions.input);
 	case "error":
-		return errorView();
+		return errorView(actions, getTurn);
 	default:
 		return gapView();
 	}
@@ -125,16 +128,21 @@ function reasoningView() {
 	return { el, update: (item) => setText(body, item.text.trim()) };
 }
 
-function errorView() {
+/* An error, and a way to send the same message once more. */
+function errorView(actions, getTurn) {
 	const code = h("code", { class: "error-code" });
 	const text = h("p", { class: "error-text" });
-	const el = h("section", { class: "error", role: "alert" },
-		h("div", { class: "error-head" }, h("span", null, "Error"), code), text);
+	const again = h("button", { type: "button", class: "button again" }, icon(AGAIN), "Try again");
+	const el = h("section", { class: "error" }, h("div", { role: "alert" },
+		h("div", { class: "error-head" }, h("span", null, "Error"), code), text), again);
+	again.addEventListener("click", () => actions.again(getTurn()));
 	return {
 		el,
 		update(item) {
+			const turn = getTurn();
 			setText(code, visible(item.code));
 			setText(text, item.message);
+			show(again, turn.state === "failed" && turn.user !== null);
 		},
 	};
 }
@@ -214,7 +222,7 @@ function replyText(turn) {
 
 /* Brings the running times of turns up to date. */
 export function tick(parent, now) {
-	for (const el of parent.querySelectorAll(".foot-since[data-since]")) {
+	for (const el of parent.querySelectorAll(".foot-since[data-since], .tool-time[data-since]")) {
 		const from = Number(el.dataset.since);
 		const ms = now - from;
 		if (from > 0)
