@@ -27,6 +27,8 @@ $(PORTABLE)/karta: $(CMD_OBJS) $(LIB_OBJS) $(ASSETS) $(PORTABLE)/builtins.o $(PO
 
 # Who made a package, as the .deb names them.
 MAINTAINER ?= karta <karta@example.org>
+# Where the files will be found, for install.sh; empty: its user says it.
+INSTALL_URL ?=
 PORTABLE_LIBS := $(patsubst -l%,lib%.a,$(filter-out -l:%,$(PORTABLE_STATIC))) \
 	$(patsubst -l:%,%,$(filter -l:%,$(PORTABLE_STATIC)))
 
@@ -40,6 +42,6 @@ DIST_INPUTS := $(shell find scripts/dist scripts/systemd man completions -type f
 $(BUILD)/dist/SHA256SUMS: $(KARTA) $(O)/karta-credential-secretservice $(PORTABLE)/karta \
 		$(PORTABLE)/needs.so $(wildcard $(DIST_INPUTS))
 	@VERSION=$(VERSION) OBJECTS=$(O) OUT=$(BUILD)/dist MAKE='$(MAKE)' CC='$(CC)' \
-		MAINTAINER='$(MAINTAINER)' LIBS='$(PORTABLE_LIBS)' scripts/dist/build
+		MAINTAINER='$(MAINTAINER)' INSTALL_URL='$(INSTALL_URL)' LIBS='$(PORTABLE_LIBS)' scripts/dist/build
 
 dist: $(BUILD)/dist/SHA256SUMS

@@ -79,17 +79,17 @@ root_git() {
 	root_add "$1" git && mkdir -p "$1/usr/lib/git-core" && ln -sf /usr/bin/git "$1/usr/lib/git-core/git"
 }
 
-# root_run ROOT SCRIPT [ARGUMENT...]: in it, with an empty home and environment. Not a process stays.
+# root_run ROOT SCRIPT [ARGUMENT [ARGUMENT]]: in it, with a home and an environment of its own.
 root_run() {
 	root_of=$1
 	shift
 	# shellcheck disable=SC2086
-	env -i PATH="$PATH" $dist_unshare sh -c '
+	env -i PATH="$PATH" ROOT_PATH="$ROOT_PATH" $dist_unshare sh -c '
 		mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" || exit 1
 		root=$1
 		shift
 		exec chroot "$root" /usr/bin/env -i PATH="${ROOT_PATH:-/usr/local/bin:/usr/bin:/bin}" \
-			HOME=/home/user LC_ALL=C.UTF-8 sh -c "$@"' sh "$root_of" "$1" sh "$2" "$3"
+			HOME=/home/user LC_ALL=C.UTF-8 sh -c "cd; $1" sh "$2" "$3"' sh "$root_of" "$@"
 }
 
 # What a user does first, in a root that has karta on its PATH and /app: the version, and a push to a
