@@ -525,15 +525,17 @@ static const struct kt_cmd *command_of_name(const char *argv0)
 	return kt_cmd_find(kt_commands, base + strlen("karta-"));
 }
 
+/* By the name it is started as, or by its first word where there can be no link of that name. */
 static int applet_main(int argc, char **argv, bool *out_found)
 {
 	const char *slash = strrchr(argv[0], '/');
 	const char *base = slash ? slash + 1 : argv[0];
+	bool word = argc > 1 && kt_str_eq(argv[1], "git-remote-karta");
 
 	for (const struct applet *a = applets; a->name; a++) {
-		if (kt_str_eq(a->name, base)) {
+		if (kt_str_eq(a->name, word ? argv[1] : base)) {
 			*out_found = true;
-			return a->main(argc, argv);
+			return word ? a->main(argc - 1, argv + 1) : a->main(argc, argv);
 		}
 	}
 	*out_found = false;
