@@ -21,6 +21,7 @@ struct kt_api {
 	struct kt_api_config cfg;
 	bool draining;
 	struct kt_table own, project; /* at the server itself; below a project */
+	struct kt_table named; /* at a project's own host */
 	/* A hosting server. */
 	char *public_host; /* or NULL */
 	char *public_origin; /* "https://karta.example:444", or NULL */
@@ -42,6 +43,12 @@ struct kt_caller {
 	bool proxied; /* somebody in between forwarded it */
 	bool told; /* peer is who a trusted proxy names */
 	char base_url[400]; /* how this caller reaches the server */
+	/* As its browser has them: the name asked for, its port (0 = none named), a proxy's https.
+	 */
+	char host[300];
+	int port;
+	bool https;
+	char label[64]; /* of a project's own host, else "" */
 };
 
 /* One call on its way through a handler. */
@@ -83,6 +90,20 @@ bool kt_api_same_origin(const char *origin, const char *host, int port);
 void kt_api_host_init(struct kt_api *api);
 void kt_api_host_release(struct kt_api *api);
 
+/* "support-bot" of "support-bot.karta.example"; false when host is no project's name here. */
+KT_MUST_CHECK bool kt_api_label_of(
+	const struct kt_api *api, const char *host, char *out, size_t size);
+
+/* web.c: browsers that are signed in */
+/* A page of this server asks. */
+bool kt_api_from_page(const struct kt_request *rq);
+/* What the browser was given to be signed in with, when this call may be made with it. */
+KT_MUST_CHECK bool kt_api_web_token(const struct kt_call *c, char out[KT_WEB_TOKEN_MAX]);
+/* The address of the server itself, as the browser that asks reaches it. */
+void kt_api_web_server(const struct kt_call *c, char *out, size_t size);
+/* The member of a 401 that tells a page where one signs in. */
+void kt_api_web_where(struct kt_call *c, char *out, size_t size);
+
 /* auth.c */
 #define KT_API_EITHER 0x200 /* one of the scopes is enough */
 /*
@@ -101,6 +122,8 @@ KT_MUST_CHECK bool kt_api_count(struct kt_call *c, const char *org, const char *
 struct kt_actor kt_api_actor(const struct kt_caller *by, const char *request_id);
 /* Who calls, for a session. What came through something in between is never from this machine. */
 struct kt_origin kt_api_origin(const struct kt_call *c);
+/* Answer 404: there is no such project, or it is not the caller's. Returns false. */
+bool kt_api_no_project(struct kt_call *c);
 /* The project of a place, into c->by->target. Answers 404 itself and returns false. */
 KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);
 /* The project `ref` of the caller's organization. Answers 404 itself and returns false. */
@@ -117,7 +140,8 @@ bool kt_api_visible(const struct kt_call *c, const struct kt_session *s);
 struct kt_guard {
 	struct kt_guard *prev, *next;
 	struct kt_api *api; /* NULL = not on the list */
-	char bearer[KT_API_KEY_LEN + 1];
+	char bearer[KT_API_KEY_LEN + 1]; /* "" = a browser's session: */
+	char web[KT_DIGEST_MAX];
 	char project_id[KT_ID_MAX]; /* "" = of no project */
 	kt_loop_fn revoked;
 	void *arg;
@@ -353,6 +377,9 @@ void kt_api_device_code(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_token(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_get(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_decide(struct kt_call *c, const struct kt_params *p);
+void kt_api_web_sign_in(struct kt_call *c, const struct kt_params *p);
+void kt_api_web_sign_out(struct kt_call *c, const struct kt_params *p);
+void kt_api_web_hand_over(struct kt_call *c, const struct kt_params *p);
 void kt_api_github(struct kt_call *c, const struct kt_params *p);
 /*
  * An embedded page; false when there is none at this path. place is NULL on a local server.

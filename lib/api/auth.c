@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who calls a hosting server: one bearer key in one Authorization header, its scopes, and the
- * project that the call names. Another organization's things are not there: the same 404 as for
- * what never was. Streams end soon after their key was revoked.
+ * Who calls a hosting server: one bearer key in one Authorization header, or a browser that is
+ * signed in (web.c); the scopes, and the project that the call names. Another organization's things
+ * are not there: the same 404 as for what never was. Streams end soon after their key was revoked.
  */
 #include "api/api_private.h"
 
@@ -41,6 +41,13 @@ static bool key_in_query(const char *query)
 /* One body for every reason: it must not tell which keys there are. */
 static bool unauthorized(struct kt_call *c)
 {
+	char where[900];
+
+	if (kt_api_from_page(c->rq)) {
+		kt_api_web_where(c, where, sizeof(where));
+		kt_api_fail(c, 401, "unauthorized", "sign in", where);
+		return false;
+	}
 	kt_exchange_header(c->ex, "WWW-Authenticate", "Bearer realm=\"karta\"");
 	kt_api_fail(c, 401, "unauthorized",
 		"send a valid API key as 'Authorization: Bearer kt_...', once, and not in the URL",
@@ -72,14 +79,22 @@ bool kt_api_count(struct kt_call *c, const char *org, const char *key)
 bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 {
 	const char *bearer = bearer_of(c->rq);
+	char web[KT_WEB_TOKEN_MAX];
 	struct kt_err err = KT_ERR_INIT;
 	bool either = scopes & KT_API_EITHER;
 	enum kt_code rc;
 
 	scopes &= KT_SCOPE_READ | KT_SCOPE_WRITE | KT_SCOPE_ADMIN;
-	if (!bearer || key_in_query(c->rq->query))
+	if (key_in_query(c->rq->query))
 		return unauthorized(c);
-	rc = kt_control_principal(c->api->cfg.control, bearer, &c->by->who, &err);
+	if (bearer)
+		rc = kt_control_principal(c->api->cfg.control, bearer, &c->by->who, &err);
+	else if (kt_api_web_token(c, web))
+		rc = kt_control_web_principal(
+			c->api->cfg.control, web, c->by->host, &c->by->who, &err);
+	else
+		rc = KT_EAUTH;
+	explicit_bzero(web, sizeof(web));
 	if (rc == KT_EAUTH)
 		return unauthorized(c);
 	if (rc != KT_OK) {
@@ -102,10 +117,26 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 	return kt_api_count(c, c->by->who.org_id, c->by->who.key_id);
 }
 
-static bool no_project(struct kt_call *c)
+/* What a page needs to lead on from a project that has nothing to show; NULL for other clients. */
+static const char *lead_on(const struct kt_call *c, char *out, size_t size)
 {
+	char server[sizeof(c->by->base_url)];
+
+	if (!kt_api_from_page(c->rq))
+		return NULL;
+	kt_api_web_server(c, server, sizeof(server));
+	(void)snprintf(
+		out, size, "\"server\":\"%s\",\"project\":\"%s\"", server, c->by->target.project);
+	return out;
+}
+
+bool kt_api_no_project(struct kt_call *c)
+{
+	char more[600];
+
 	memset(&c->by->target, 0, sizeof(c->by->target));
-	kt_api_fail(c, 404, "project_not_found", "there is no such project", NULL);
+	kt_api_fail(c, 404, "project_not_found", "there is no such project",
+		lead_on(c, more, sizeof(more)));
 	return false;
 }
 
@@ -120,7 +151,7 @@ static bool take_target(struct kt_call *c, enum kt_code rc, const struct kt_err 
 	}
 	/* Without an active release the project is there all the same. */
 	if (rc == KT_ENOTFOUND || !t->project_id[0] || !kt_str_eq(t->org_id, c->by->who.org_id))
-		return no_project(c);
+		return kt_api_no_project(c);
 	return true;
 }
 
@@ -154,7 +185,7 @@ bool kt_api_resolve(struct kt_call *c, const struct kt_place *place)
 		return take_target(c, rc, &err);
 	case KT_PLACE_PATH:
 		if (!kt_str_eq(place->org, c->by->who.org_slug))
-			return no_project(c);
+			return kt_api_no_project(c);
 		rc = kt_control_target_path(ctl, place->org, place->name, &c->by->target, &err);
 		if (rc == KT_ENOTFOUND)
 			return kt_api_resolve_ref(c, place->name);
@@ -166,10 +197,12 @@ bool kt_api_resolve(struct kt_call *c, const struct kt_place *place)
 bool kt_api_has_release(struct kt_call *c)
 {
 	const struct kt_target *t = &c->by->target;
+	char more[600];
 
 	if (t->folder || t->release_id[0])
 		return true;
-	kt_api_fail(c, 409, "no_release", "this project has no active release yet", NULL);
+	kt_api_fail(c, 409, "no_release", "this project has no active release yet",
+		lead_on(c, more, sizeof(more)));
 	return false;
 }
 
@@ -202,7 +235,8 @@ static bool is_over(struct kt_control *ctl, const struct kt_guard *g)
 	struct kt_principal who;
 	struct kt_target target;
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code rc = kt_control_principal(ctl, g->bearer, &who, &err);
+	enum kt_code rc = g->web[0] ? kt_control_web_again(ctl, g->web, &who, &err)
+				    : kt_control_principal(ctl, g->bearer, &who, &err);
 
 	if (rc == KT_OK && g->project_id[0])
 		rc = kt_control_target(ctl, who.org_id, g->project_id, &target, &err);
@@ -229,7 +263,9 @@ void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked,
 	if (!c->by || !c->by->who.key_id[0])
 		return;
 	bearer = bearer_of(c->rq);
-	if (!bearer || !kt_str_copy(g->bearer, sizeof(g->bearer), bearer))
+	if (c->by->who.web[0])
+		(void)kt_str_copy(g->web, sizeof(g->web), c->by->who.web);
+	else if (!bearer || !kt_str_copy(g->bearer, sizeof(g->bearer), bearer))
 		return;
 	memcpy(g->project_id, c->by->target.project_id, sizeof(g->project_id));
 	g->api = api;

@@ -228,6 +228,18 @@ static int label_below(const char *host, const char *suffix, char *out, size_t s
 	return kt_str_is_slug(out) ? 1 : -1;
 }
 
+bool kt_api_label_of(const struct kt_api *api, const char *host, char *out, size_t size)
+{
+	const char *suffixes[] = { api->public_host, api->cfg.host_suffix, "localhost" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(suffixes); i++) {
+		/* The longest first does not matter: a label has no dot. */
+		if (label_below(host, suffixes[i], out, size) > 0)
+			return true;
+	}
+	return false;
+}
+
 static bool find_host(struct kt_call *c, const char *host, struct kt_place *out)
 {
 	const struct kt_api *api = c->api;
@@ -235,17 +247,12 @@ static bool find_host(struct kt_call *c, const char *host, struct kt_place *out)
 
 	out->kind = KT_PLACE_OWN;
 	for (size_t i = 0; i < KT_ARRAY_LEN(suffixes); i++) {
-		/* The longest first does not matter: a label has no dot. */
 		if (kt_str_eq(host, suffixes[i]))
 			return true;
 	}
-	for (size_t i = 0; i < KT_ARRAY_LEN(suffixes); i++) {
-		int rc = label_below(host, suffixes[i], out->name, sizeof(out->name));
-
-		if (rc > 0) {
-			out->kind = KT_PLACE_LABEL;
-			return true;
-		}
+	if (kt_api_label_of(api, host, out->name, sizeof(out->name))) {
+		out->kind = KT_PLACE_LABEL;
+		return true;
 	}
 	return !host[0] || api->cfg.any_host ||
 		(kt_api_is_loopback_name(host) && !kt_str_ends(host, ".localhost"));
@@ -349,6 +356,11 @@ bool kt_api_place(struct kt_call *c, struct kt_place *out)
 		return false;
 	}
 	write_base(c, &a, out);
+	(void)kt_str_copy(c->by->host, sizeof(c->by->host), a.host);
+	c->by->port = a.port;
+	c->by->https = a.https;
+	if (out->kind == KT_PLACE_LABEL)
+		(void)kt_str_copy(c->by->label, sizeof(c->by->label), out->name);
 	if (strlen(path) >= sizeof(out->path)) {
 		kt_api_fail(c, 404, "not_found", "there is nothing at this path", NULL);
 		return false;

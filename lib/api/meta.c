@@ -357,7 +357,8 @@ void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
 static const char *page_path(const struct kt_call *c, const struct kt_place *place)
 {
 	const char *path = place ? place->path : c->rq->path, *rest;
-	bool hosting_only = kt_str_eq(path, "/home") || kt_str_eq(path, "/device");
+	bool hosting_only = kt_str_eq(path, "/home") || kt_str_eq(path, "/device") ||
+		kt_str_eq(path, "/project") || (!place && kt_str_eq(path, "/sign-in"));
 
 	if (kt_str_eq(path, "/openapi.json"))
 		return "";
@@ -370,6 +371,8 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 										     : "";
 	if (kt_str_eq(path, "/"))
 		return "/home";
+	if (kt_str_starts(path, "/projects/") && kt_str_is_slug(path + strlen("/projects/")))
+		return "/project";
 	if (!kt_str_is_slug(place->org) || !kt_str_is_slug(place->name) ||
 		kt_str_eq(place->org, "v1"))
 		return path;

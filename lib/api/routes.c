@@ -30,6 +30,7 @@ enum {
 	LOCAL_PROJECT = 2, /* its one project, by path */
 	HOST = 4, /* a hosting server itself */
 	HOST_PROJECT = 8, /* a project on it: by path, or at its own host */
+	HOST_NAME = 16, /* only at its own host */
 };
 #define EVERY (LOCAL | LOCAL_PROJECT | HOST | HOST_PROJECT)
 #define SERVER (LOCAL | HOST)
@@ -93,6 +94,9 @@ ROUTE(device_code)
 ROUTE(device_token)
 ROUTE(device_get)
 ROUTE(device_decide)
+ROUTE(web_sign_in)
+ROUTE(web_sign_out)
+ROUTE(web_hand_over)
 ROUTE(github)
 
 /* The largest body of a route; SMALL where no other is named. */
@@ -169,6 +173,10 @@ static const struct rule rules[] = {
 	{ { KT_POST, "/v1/device/token", route_device_token, "pollDevice" }, OPEN, HOST },
 	{ { KT_GET, "/v1/device/{user_code}", route_device_get, "getDevice" }, ADMIN, HOST },
 	{ { KT_POST, "/v1/device/{user_code}", route_device_decide, "decideDevice" }, ADMIN, HOST },
+	/* Browsers. */
+	{ { KT_POST, "/v1/web/session", route_web_sign_in, "signIn" }, OPEN, HOST | HOST_NAME },
+	{ { KT_DELETE, "/v1/web/session", route_web_sign_out, "signOut" }, ANY_KEY, HOST | HOST_NAME },
+	{ { KT_POST, "/v1/web/handover", route_web_hand_over, "handOver" }, ANY_KEY, HOST },
 	{ { KT_POST, "/webhooks/github", route_github, "receiveGithub" }, OPEN, HOST, LARGE },
 	{ { KT_POST, "/webhooks/github/{project_id}", route_github, "receiveGithubOf" }, OPEN, HOST, LARGE },
 };
@@ -189,6 +197,13 @@ static void make_table(struct kt_table *t, unsigned where)
 	}
 }
 
+static void table_release(struct kt_table *t)
+{
+	free(t->routes);
+	free(t->scopes);
+	free(t->max_body);
+}
+
 static void on_revoke(void *arg, const char *key_id)
 {
 	kt_api_guards_look(arg);
@@ -203,6 +218,7 @@ struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 		api->cfg.max_archive_bytes = KT_MAX_ARCHIVE_BYTES;
 	make_table(&api->own, cfg->control ? HOST : LOCAL);
 	make_table(&api->project, cfg->control ? HOST_PROJECT : LOCAL_PROJECT);
+	make_table(&api->named, HOST_PROJECT | HOST_NAME);
 	if (cfg->control) {
 		kt_api_host_init(api);
 		kt_control_on_revoke(cfg->control, on_revoke, api);
@@ -220,12 +236,9 @@ void kt_api_free(struct kt_api *api)
 		kt_api_later_free(api->laters);
 	kt_timer_free(api->guard_timer);
 	kt_api_host_release(api);
-	free(api->own.routes);
-	free(api->own.scopes);
-	free(api->own.max_body);
-	free(api->project.routes);
-	free(api->project.scopes);
-	free(api->project.max_body);
+	table_release(&api->own);
+	table_release(&api->project);
+	table_release(&api->named);
 	free(api);
 }
 
@@ -412,8 +425,11 @@ static bool find_hosted(struct kt_call *c, struct way *way)
 	}
 	kt_exchange_stranger(c->ex, way->by.peer);
 	c->project = way->place.kind == KT_PLACE_REF || way->place.kind == KT_PLACE_PATH;
-	find_route(way, way->place.kind == KT_PLACE_OWN ? &c->api->own : &c->api->project, c->rq,
-		way->place.path);
+	find_route(way,
+		way->place.kind == KT_PLACE_OWN             ? &c->api->own
+			: way->place.kind == KT_PLACE_LABEL ? &c->api->named
+							    : &c->api->project,
+		c->rq, way->place.path);
 	return true;
 }
 

@@ -33,7 +33,8 @@ static enum kt_code write_vars(struct kt_tx *tx, struct kt_op *op, struct kt_jw 
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
 
-		if (!(op->who.scopes & KT_SCOPE_ADMIN)) {
+		/* A page shows names: nothing that got into it may carry the values off. */
+		if (!(op->who.scopes & KT_SCOPE_ADMIN) || op->who.web[0]) {
 			kt_jw_null(w, rows[i].name);
 			continue;
 		}

@@ -20,6 +20,9 @@
 
 struct kt_jw;
 struct kt_control;
+struct kt_actor;
+struct kt_result;
+typedef void (*kt_result_fn)(void *arg, const struct kt_result *r);
 struct kt_pack_limits;
 struct kt_spawner;
 
@@ -91,6 +94,7 @@ struct kt_principal {
 	char key_id[KT_ID_MAX];
 	char key_name[128];
 	unsigned scopes; /* enum kt_scope */
+	char web[65]; /* which browser's session stands for the key, "" = the key itself */
 };
 /*
  * The principal of a bearer key, from memory. Every failure takes the same path and time.
@@ -99,6 +103,44 @@ struct kt_principal {
  */
 KT_MUST_CHECK enum kt_code kt_control_principal(
 	struct kt_control *ctl, const char *bearer, struct kt_principal *out, struct kt_err *err);
+
+/* --- browsers that are signed in (web.c) -------------------------------------------------- */
+
+/*
+ * A session of a browser stands for a key: its scopes, and no longer than it. The browser holds one
+ * token for each host name that it visits; a token is good for its host only, and all of a session
+ * end together.
+ */
+#define KT_WEB_TOKEN_MAX 100 /* bytes with NUL of tokens and codes */
+/*
+ * As kt_control_principal() for a token that came to `host`: KT_OK, KT_EAUTH (also: signed out,
+ * expired, the key is revoked or expired, the token is another host's) or KT_EUNAVAIL.
+ */
+KT_MUST_CHECK enum kt_code kt_control_web_principal(struct kt_control *ctl, const char *token,
+	const char *host, struct kt_principal *out, struct kt_err *err);
+/* The same by kt_principal's `web`, for what is open longer than a request. */
+KT_MUST_CHECK enum kt_code kt_control_web_again(
+	struct kt_control *ctl, const char *web, struct kt_principal *out, struct kt_err *err);
+/*
+ * A new session of the caller's key, at `host`; the one that the caller came with ends. 201 with
+ * {"org","key","expires_at"}; the result has its token and max_age_s.
+ */
+void kt_control_web_begin(struct kt_control *ctl, const struct kt_actor *a, const char *host,
+	kt_result_fn fn, void *arg);
+/* End the caller's session: 204, also when it has none. */
+void kt_control_web_end(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg);
+/*
+ * Take a session over to another host of this server: a code (out: KT_WEB_TOKEN_MAX) that is good
+ * once, for KT_WEB_CODE_MS, at this host and together with `state`, which the page that asked for
+ * it made up. token as for kt_control_web_principal(), of from_host. Returns KT_OK, KT_EAUTH.
+ */
+KT_MUST_CHECK enum kt_code kt_control_web_code(struct kt_control *ctl, const char *token,
+	const char *from_host, const char *host, const char *state, char *out, struct kt_err *err);
+/* The token for `host` and its max_age_s. Returns KT_OK, KT_EAUTH (whatever is wrong). */
+KT_MUST_CHECK enum kt_code kt_control_web_redeem(struct kt_control *ctl, const char *code,
+	const char *host, const char *state, char *out_token, int64_t *out_age_s,
+	struct kt_err *err);
 
 /*
  * Call fn(arg, key_id) on the loop whenever a key was revoked, when that is committed, and within a
@@ -177,8 +219,9 @@ struct kt_result {
 	const char *json;
 	size_t json_len;
 	const char *etag; /* of the project's pointer, or NULL */
+	const char *token; /* of a browser's session that began, or NULL */
+	int64_t max_age_s;
 };
-typedef void (*kt_result_fn)(void *arg, const struct kt_result *r);
 
 /*
  * Preconditions every change may carry. A publish comes without a fingerprint: it is made here of

@@ -12,6 +12,7 @@
 #include "crypto/masks.h"
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "crypto/crypto.h"
@@ -43,6 +44,17 @@ struct kt_key_mem {
 	bool ended; /* the listener was told that it expired */
 	int64_t used_us; /* written to the row at most once a minute */
 	struct kt_key_mem *next; /* same prefix */
+};
+
+/* A browser that is signed in (web.c). */
+struct kt_web_mem {
+	char hash[KT_DIGEST_MAX]; /* its name in memory and in the database */
+	char key_id[KT_ID_MAX];
+	int64_t created_us, expires_us;
+	struct kt_web_code {
+		char hash[KT_DIGEST_MAX]; /* of code, host and state; "" = none */
+		int64_t until_ms; /* loop time */
+	} codes[KT_MAX_WEB_CODES];
 };
 
 /* A release that a name leads to: a project's current one, or a preview. */
@@ -114,6 +126,8 @@ struct kt_control {
 	struct kt_map projects; /* id -> struct kt_project_mem */
 	struct kt_map projects_by_slug; /* "ORG_ID/SLUG" */
 	struct kt_map labels; /* label -> struct kt_label_mem */
+	/* web.c */
+	struct kt_map webs; /* hash -> struct kt_web_mem */
 	/* device.c */
 	struct kt_map devices; /* device code -> struct kt_device */
 	/* build.c, release.c */
@@ -205,6 +219,8 @@ struct kt_op {
 	const char *code; /* of a problem; NULL: kt_code_name() */
 	const char *extra;
 	const char *etag;
+	const char *token; /* of web.c; in arena, wiped with it */
+	int64_t max_age_s;
 	struct kt_buf json;
 	enum kt_code rc;
 	const char *message;
@@ -431,6 +447,13 @@ void kt_logs_free(struct kt_control *ctl);
 void kt_logs_sweep(struct kt_control *ctl);
 /* direct.c: sweep from now on as often as the settings ask for. */
 void kt_sweep_start(struct kt_control *ctl);
+/* principal.c: the key is used now */
+void kt_key_note_use(struct kt_control *ctl, struct kt_key_mem *k, int64_t now_us);
+/* web.c */
+void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row);
+void kt_webs_free(struct kt_control *ctl);
+/* Forget sessions that are over, here and in the database. */
+void kt_webs_sweep(struct kt_control *ctl);
 /* device.c */
 void kt_devices_free(struct kt_control *ctl);
 /* Forget logins whose time is over. */

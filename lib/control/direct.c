@@ -143,6 +143,7 @@ static void on_sweep(void *arg)
 
 	kt_store_write(ctl->store, expire_idempotency, expired, NULL);
 	kt_keys_sweep(ctl);
+	kt_webs_sweep(ctl);
 	kt_devices_sweep(ctl);
 	kt_logs_sweep(ctl);
 	kt_releases_sweep(ctl);

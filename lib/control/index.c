@@ -298,6 +298,7 @@ static enum kt_code load_all(struct kt_tx *tx, void *arg, struct kt_err *err)
 	struct kt_key_row *keys;
 	struct kt_project_row *projects;
 	struct kt_release_row *previews;
+	struct kt_web_row *webs;
 	size_t n;
 	enum kt_code rc;
 
@@ -311,6 +312,11 @@ static enum kt_code load_all(struct kt_tx *tx, void *arg, struct kt_err *err)
 		return rc;
 	for (size_t i = 0; i < n; i++)
 		kt_index_key_put(l->ctl, &keys[i]);
+	rc = kt_tx_webs(tx, l->arena, &webs, &n, err);
+	if (rc != KT_OK)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		kt_web_put(l->ctl, &webs[i]);
 	rc = kt_tx_projects(tx, l->arena, NULL, &projects, &n, err);
 	if (rc != KT_OK)
 		return rc;
@@ -368,6 +374,7 @@ void kt_index_free(struct kt_control *ctl)
 		project_free(ctl, ctl->dropped.items[i]);
 	kt_vec_release(&ctl->dropped);
 	drop_values(&ctl->labels);
+	kt_webs_free(ctl);
 	kt_map_release(&ctl->keys);
 	drop_values(&ctl->keys_by_id);
 	pos = 0;

@@ -74,6 +74,8 @@ static void answer(struct kt_op *op)
 	if (op->rc == KT_OK) {
 		r.json = op->json.ptr;
 		r.json_len = op->json.len;
+		r.token = op->token;
+		r.max_age_s = op->max_age_s;
 	} else {
 		r.code = op->code ? op->code : kt_code_name(op->rc);
 		r.message = op->message;

@@ -35,7 +35,7 @@ static void used_written(void *arg, enum kt_code rc, const struct kt_err *err)
 	free(arg);
 }
 
-static void note_use(struct kt_control *ctl, struct kt_key_mem *k, int64_t now)
+void kt_key_note_use(struct kt_control *ctl, struct kt_key_mem *k, int64_t now)
 {
 	struct used *u;
 
@@ -80,7 +80,7 @@ enum kt_code kt_control_principal(
 	if (!shape || !found || found->revoked_us > 0 ||
 		(found->expires_us > 0 && found->expires_us <= now))
 		return kt_fail(err, KT_EAUTH, 0, "the API key is not valid");
-	note_use(ctl, found, now);
+	kt_key_note_use(ctl, found, now);
 	*out = found->who;
 	return KT_OK;
 }

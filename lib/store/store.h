@@ -116,6 +116,27 @@ KT_MUST_CHECK enum kt_code kt_tx_key_revoke(struct kt_tx *tx, const char *org_id
 KT_MUST_CHECK enum kt_code kt_tx_key_used(
 	struct kt_tx *tx, const char *key_id, int64_t at_us, struct kt_err *err);
 
+/* --- browsers that are signed in --------------------------------------------------------- */
+
+struct kt_web_row {
+	const char *hash; /* 64 hexadecimal digits; unique */
+	const char *org_id, *key_id;
+	int64_t created_us, expires_us;
+};
+/* Add a row. Returns KT_OK, KT_ECONFLICT, ... */
+KT_MUST_CHECK enum kt_code kt_tx_web_add(
+	struct kt_tx *tx, const struct kt_web_row *row, struct kt_err *err);
+/* All of them, oldest first. */
+KT_MUST_CHECK enum kt_code kt_tx_webs(struct kt_tx *tx, struct kt_arena *arena,
+	struct kt_web_row **out, size_t *out_n, struct kt_err *err);
+/* Deleting what is not there is fine. */
+KT_MUST_CHECK enum kt_code kt_tx_web_delete(struct kt_tx *tx, const char *hash, struct kt_err *err);
+/* Keep the newest `keep` of a key. */
+KT_MUST_CHECK enum kt_code kt_tx_webs_trim(
+	struct kt_tx *tx, const char *key_id, size_t keep, struct kt_err *err);
+/* Delete those whose time is over at now_us, and those of revoked keys. */
+KT_MUST_CHECK enum kt_code kt_tx_webs_expire(struct kt_tx *tx, int64_t now_us, struct kt_err *err);
+
 /* --- projects ---------------------------------------------------------------------------- */
 
 struct kt_project_row {

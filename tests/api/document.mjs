@@ -20,7 +20,7 @@ const METHODS = ['get', 'post', 'put', 'delete', 'patch'];
 export const camel = (type) => type.split('_').map((w) => w[0].toUpperCase() + w.slice(1)).join('');
 
 /** What needs no key and is there on a hosting server only. */
-export const HOSTING_ONLY = new Set(['getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub']);
+export const HOSTING_ONLY = new Set(['getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub', 'signIn']);
 
 /** [{method, path, id}] of the document. */
 export const documented = Object.entries(doc.paths).flatMap(([p, item]) => METHODS.filter((m) => item[m])

@@ -204,6 +204,21 @@ test('every operation answers as the document says', async (t) => {
   await ok(404, c, 'POST', '/v1/sessions', [], { body: { project: 'none' } });
   const dev = (await ok(200, c, 'GET', '/v1/projects/{project_ref}/dev', ['fake'])).body;
   assert.deepEqual([dev.project, dev.dir, dev.harness], ['fake', null, 'acp']);
+  // A browser's sign-in (web-session.test.mjs has the rest).
+  {
+    const page = { 'karta-page': '1', origin: karta.url };
+    const state = 's'.repeat(48);
+    await ok(422, c, 'POST', '/v1/web/session', [], { body: {}, headers: page });
+    await ok(403, c, 'POST', '/v1/web/session', [], { body: { key: karta.key } });
+    const signed = await ok(201, c, 'POST', '/v1/web/session', [], { body: { key: karta.key }, headers: page });
+    const browser = new Client(karta);
+    const cookie = { ...page, cookie: signed.headers['set-cookie'][0].split(';')[0] };
+    await ok(200, browser, 'POST', '/v1/web/handover', [], { body: { host: 'fake.localhost', state }, headers: cookie });
+    await ok(404, browser, 'POST', '/v1/web/handover', [], { body: { host: 'none.localhost', state }, headers: cookie });
+    await ok(401, browser, 'GET', '/agent_projects', [], { headers: page });
+    await ok(204, browser, 'DELETE', '/v1/web/session', [], { headers: cookie });
+    for (const id of browser.seen) c.seen.add(id);
+  }
   for (const route of ['/openapi.json', '/healthz', '/readyz']) await ok(200, new Client(karta), 'GET', route);
   for (const id of ['getOpenapi', 'getHealth', 'getReadiness']) c.seen.add(id);
   assert.deepEqual(documented.map((r) => r.id).filter((id) => !c.seen.has(id)), ['getDev'], 'operations without a test');

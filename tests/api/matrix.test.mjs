@@ -13,8 +13,8 @@ import { KARTA, PATIENCE_MS, sleep, tempDir } from './lib.mjs';
 import { archive, publish, secondOrganization, startServe } from './serve.mjs';
 
 const SCOPES = {
-  none: ['getOpenapi', 'getHealth', 'getReadiness', 'getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub', 'receiveGithubOf'],
-  any: ['whoAmI', 'revokeKey'],
+  none: ['getOpenapi', 'getHealth', 'getReadiness', 'getHarnesses', 'beginDevice', 'pollDevice', 'receiveGithub', 'receiveGithubOf', 'signIn'],
+  any: ['whoAmI', 'revokeKey', 'signOut', 'handOver'],
   read: ['listSessions', 'getSession', 'getInput', 'readEvents', 'listAgents', 'getProjectDev',
     'listProjectSessions', 'getProjectSession', 'getProjectInput', 'readProjectEvents', 'listProjectAgents',
     'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys', 'listApprovals', 'listProjectApprovals'],
@@ -34,7 +34,7 @@ const BODIES = {
   createSession: { project: 'REF' }, createProjectSession: {}, sendMessage: { text: 'x' }, sendProjectMessage: { text: 'x' },
   resolveInput: { decision: 'deny' }, resolveProjectInput: { decision: 'deny' }, changeProject: { production_ref: 'trunk' },
   activateVersion: { version: 'v1' }, rollBack: { reason: 'x' }, pinProject: { reason: 'x' }, createDeploy: { commit_sha: '1'.repeat(40) }, changeConfig: { set: { A: 'b' } },
-  decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, receiveGithub: {}, receiveGithubOf: {},
+  decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, signIn: {}, handOver: { host: 'nothing.localhost', state: 'x'.repeat(20) }, receiveGithub: {}, receiveGithubOf: {},
 };
 const QUERY = { deleteRef: '?name=refs/heads/main', readLogs: '?follow=0', listAgents: '?project=REF', readEvents: '?until=idle', readProjectEvents: '?until=idle' };
 

@@ -119,6 +119,68 @@ static void keys(void **state)
 	kt_store_close(st);
 }
 
+/* --- browsers ---------------------------------------------------------------------------------- */
+
+static enum kt_code webs_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	unsigned char hash[32] = { 1 }, hash2[32] = { 2 };
+	struct kt_key_row key = { .id = "key_1", .org_id = "org_1", .name = "a", .prefix = "kt_live_abcdef",
+		.last4 = "wxyz", .hash = hash, .scopes = 1, .created_us = 10, .created_by = "setup" };
+	char name[65];
+	struct kt_web_row w = { .hash = name, .org_id = "org_1", .key_id = "key_1" };
+	struct kt_web_row *rows = NULL;
+	size_t n = 0;
+
+	(void)arg;
+	OK(make_base(tx, NULL, err));
+	OK(kt_tx_key_add(tx, &key, err));
+	key.id = "key_2";
+	key.hash = hash2;
+	OK(kt_tx_key_add(tx, &key, err));
+	for (int i = 0; i < 6; i++) {
+		memset(name, "0123456789abcdef"[i], 64);
+		name[64] = '\0';
+		w.key_id = i == 5 ? "key_2" : "key_1";
+		w.created_us = 100 - i;
+		w.expires_us = 1000 + i;
+		OK(kt_tx_web_add(tx, &w, err));
+	}
+	assert_int_equal(kt_tx_web_add(tx, &w, err), KT_ECONFLICT);
+	w.key_id = "key_none";
+	name[0] = 'f';
+	assert_int_equal(kt_tx_web_add(tx, &w, err), KT_ENOTFOUND);
+	/* The newest two of the first key: those that were added first. */
+	OK(kt_tx_webs_trim(tx, "key_1", 2, err));
+	OK(kt_tx_webs(tx, arena, &rows, &n, err));
+	assert_int_equal(n, 3);
+	assert_string_equal(rows[0].key_id, "key_2");
+	assert_int_equal(rows[1].created_us, 99);
+	assert_int_equal(rows[2].created_us, 100);
+	assert_int_equal(rows[2].expires_us, 1000);
+	assert_string_equal(rows[2].org_id, "org_1");
+	OK(kt_tx_webs_expire(tx, 1000, err));
+	OK(kt_tx_webs(tx, arena, &rows, &n, err));
+	assert_int_equal(n, 2);
+	OK(kt_tx_key_revoke(tx, "org_1", "key_1", 50, err));
+	OK(kt_tx_webs_expire(tx, 0, err));
+	OK(kt_tx_webs(tx, arena, &rows, &n, err));
+	assert_int_equal(n, 1);
+	OK(kt_tx_web_delete(tx, "none", err));
+	OK(kt_tx_web_delete(tx, rows[0].hash, err));
+	OK(kt_tx_webs(tx, arena, &rows, &n, err));
+	assert_int_equal(n, 0);
+	return KT_OK;
+}
+
+static void webs(void **state)
+{
+	struct kt_store *st = open_store(NULL);
+
+	(void)state;
+	run(st, true, webs_work);
+	kt_store_close(st);
+}
+
 /* --- projects ---------------------------------------------------------------------------------- */
 
 static enum kt_code projects_work(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -760,6 +822,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(orgs, setup, teardown),
 		cmocka_unit_test_setup_teardown(keys, setup, teardown),
+		cmocka_unit_test_setup_teardown(webs, setup, teardown),
 		cmocka_unit_test_setup_teardown(projects, setup, teardown),
 		cmocka_unit_test_setup_teardown(project_delete, setup, teardown),
 		cmocka_unit_test(state_names),

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Approving a login: the code and an administrator's key, then what is asked for, then yes or no.
- * The key goes into requests to this server and nowhere else; it is not kept.
- */
+/* Approving a login: the code, then what is asked for, then yes or no. */
+
+import { request } from "./key.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -17,19 +16,15 @@ function say(text, isBad = false) {
 }
 
 async function call(method, body) {
-	const res = await fetch(`v1/device/${encodeURIComponent(by("code").value.trim().toUpperCase())}`, {
-		method, cache: "no-store",
-		headers: {
-			authorization: `Bearer ${by("key").value.trim()}`, accept: "application/json",
-			...(body ? { "content-type": "application/json" } : {}),
-		},
+	const res = await request(`v1/device/${encodeURIComponent(by("code").value.trim().toUpperCase())}`, {
+		method,
+		headers: { accept: "application/json", ...(body ? { "content-type": "application/json" } : {}) },
 		body: body ? JSON.stringify(body) : undefined,
 	});
 	const json = await res.json().catch(() => ({}));
 	if (res.ok)
 		return json;
-	throw new Error(res.status === 401 ? "The server does not take this key."
-		: res.status === 403 ? "This key lacks the scope admin."
+	throw new Error(res.status === 403 ? "You are signed in with a key that lacks the scope admin. Sign out on the page of projects and sign in with another one."
 		: res.status === 404 ? "There is no such code, or it is too old. Start the login again."
 		: json.detail || `The server answered ${res.status}.`);
 }
@@ -70,7 +65,6 @@ function decide(approve) {
 	attempt(async () => {
 		await call("POST", { approve });
 		by("asked").hidden = true;
-		by("key").value = "";
 		say(approve ? "Approved. The machine signs in by itself; you can close this page." : "Denied. You can close this page.");
 	});
 }
@@ -78,4 +72,4 @@ function decide(approve) {
 by("approve").addEventListener("click", () => decide(true));
 by("deny").addEventListener("click", () => decide(false));
 by("code").value = (new URLSearchParams(location.search).get("code") ?? "").toUpperCase().replace(/[^A-Z-]/g, "").slice(0, 9);
-(by("code").value ? by("key") : by("code")).focus();
+(by("code").value ? document.querySelector("#ask button") : by("code")).focus();

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a project's page is when there is no project, or nothing live in it yet: a page that says
+ * what to do next, instead of a chat that cannot begin.
+ */
+
+/* The lines that put the application of a folder live as this project, at this server. */
+export const shipLines = (server, name) => [
+	`karta login --server ${server}`,
+	`git remote add karta karta::${server}/${name}`,
+	"git add -A && git commit -m 'First release'",
+	"git push karta main",
+];
+
+function element(tag, props, ...children) {
+	const el = Object.assign(document.createElement(tag), props);
+	el.append(...children);
+	return el;
+}
+
+/* Lines for a terminal, as one block that is copied whole. */
+export function commands(lines) {
+	return element("pre", { className: "commands", tabIndex: 0 }, element("code", {}, lines.join("\n")));
+}
+
+const TEXTS = {
+	project_not_found: (json) => ["There is no such project", [
+		element("p", {}, "No project or preview of your organization has this address. It may have been deleted or renamed; previews end when their branch is deleted, their pull request is closed, or their time is over."),
+		element("p", { className: "soft" }, json.detail ?? ""),
+	]],
+	no_release: (json) => ["Nothing is live here yet", [
+		element("p", {}, "The project is there and waits for its first release. In the application's folder:"),
+		commands(shipLines(json.server ?? location.origin, json.project ?? "NAME")),
+	]],
+};
+
+/* Makes the page the one that res, an answer, asks for; false when it is another kind of answer. */
+export async function absent(res) {
+	if (res.status !== 404 && res.status !== 409)
+		return false;
+	const json = await res.json().catch(() => ({}));
+	if (!Object.hasOwn(TEXTS, json.code ?? ""))
+		return false;
+	const [title, parts] = TEXTS[json.code](json);
+	const back = /^https?:\/\//.test(json.server ?? "") ? [element("p", {}, element("a", { href: `${json.server}/` }, "All projects"))] : [];
+	const style = element("link", { rel: "stylesheet", href: new URL("page.css", import.meta.url).href });
+	document.head.querySelectorAll("link[rel=stylesheet]").forEach((one) => one.remove());
+	document.head.append(style);
+	document.title = `${title} – karta`;
+	document.body.replaceChildren(element("main", { className: "narrow" }, element("h1", {}, title), ...parts, ...back));
+	return true;
+}
