@@ -127,8 +127,8 @@
 #define KT_MAX_DEVICE_CODES 1000 /* logins that wait; then the oldest of the fullest goes */
 #define KT_MAX_DEVICE_CODES_PER_IP 20 /* of one address or IPv6 /64; then its oldest one goes */
 #define KT_LOGIN_KEY_S (90 * 24 * 3600) /* a key that a login made; then another login */
-#define KT_WEB_SESSION_S (14 * 24 * 3600) /* a browser stays signed in; then its key is asked for */
-#define KT_MAX_WEB_SESSIONS 20 /* browsers signed in with one key; then the oldest is signed out */
+#define KT_WEB_SESSION_S (14 * 24 * 3600) /* a browser stays signed in */
+#define KT_MAX_WEB_SESSIONS 20 /* signed in with one key; then the oldest is signed out */
 #define KT_WEB_CODE_MS 60000 /* a sign-in on its way from the server's name to a project's */
 #define KT_MAX_WEB_CODES 8 /* of them of one browser; then the oldest is void */
 #define KT_DEVICE_POLL_MS 2000 /* between two polls of a login */
