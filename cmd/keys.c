@@ -5,6 +5,7 @@
 #include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/keys.h"
 #include "cmd/remote.h"
 
 #include <string.h>
@@ -13,12 +14,6 @@
 
 struct list_args {
 	bool all;
-};
-struct create_args {
-	const char *name;
-	const char *scopes;
-	bool test;
-	int64_t expires_ms;
 };
 struct revoke_args {
 	const char *id;
@@ -101,11 +96,12 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 }
 
 static const struct kt_opt create_opts[] = {
-	KT_OPT_ARG_("name", struct create_args, name, KT_OPT_REQUIRED, "what the key is for"),
-	KT_OPT_STR_(0, "scopes", struct create_args, scopes, "LIST",
+	KT_OPT_ARG_("name", struct kt_keys_wish, name, KT_OPT_REQUIRED, "what the key is for"),
+	KT_OPT_STR_(0, "scopes", struct kt_keys_wish, scopes, "LIST",
 		"read, write, admin, with commas between (default: read,write)"),
-	KT_OPT_FLAG_(0, "test", struct create_args, test, "a key that begins with kt_test_"),
-	KT_OPT_DURATION_(0, "expires", struct create_args, expires_ms, "valid for so long, as 30d"),
+	KT_OPT_FLAG_(0, "test", struct kt_keys_wish, test, "a key that begins with kt_test_"),
+	KT_OPT_DURATION_(
+		0, "expires", struct kt_keys_wish, expires_ms, "valid for so long, as 30d"),
 	KT_OPT_END,
 };
 
@@ -138,12 +134,15 @@ static enum kt_code check_scopes(const char *list, struct kt_err *err)
 	return !list || n ? KT_OK : kt_fail(err, KT_EINVAL, 0, "--scopes names no scope");
 }
 
-static void create_body(const struct create_args *a, struct kt_buf *body)
+enum kt_code kt_keys_body(const struct kt_keys_wish *a, struct kt_buf *body, struct kt_err *err)
 {
-	const char *list = a->scopes ? a->scopes : "read,write", *word;
+	const char *list = a->scopes, *word;
 	struct kt_jw w;
 	size_t len;
+	enum kt_code rc = check_scopes(list, err);
 
+	if (rc != KT_OK)
+		return rc;
 	kt_jw_init(&w, body);
 	kt_jw_obj(&w, NULL);
 	kt_jw_str(&w, "name", a->name);
@@ -155,21 +154,26 @@ static void create_body(const struct create_args *a, struct kt_buf *body)
 	if (a->expires_ms)
 		kt_jw_int(&w, "expires_in_s", a->expires_ms / 1000);
 	kt_jw_obj_end(&w);
+	return KT_OK;
+}
+
+static void create_defaults(void *args)
+{
+	((struct kt_keys_wish *)args)->scopes = "read,write";
 }
 
 static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
-	const struct create_args *a = args;
+	const struct kt_keys_wish *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_client *c;
-	enum kt_code rc = check_scopes(a->scopes, err);
+	enum kt_code rc = kt_keys_body(a, &body, err);
 
 	if (rc == KT_OK)
 		rc = kt_remote_open_host(ctx, &c, err);
 	if (rc != KT_OK)
 		return rc;
-	create_body(a, &body);
 	rc = kt_client_call(c, "POST", "/v1/keys", body.ptr, &doc, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
@@ -227,7 +231,8 @@ static const struct kt_cmd create_cmd = {
 	.name = "create",
 	.summary = "make a key and print it, this once",
 	.opts = create_opts,
-	.args_size = sizeof(struct create_args),
+	.args_size = sizeof(struct kt_keys_wish),
+	.defaults = create_defaults,
 	.run = run_create,
 	.aliases = "add, new",
 };

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cmd/serveconf.h"
+#include "cmd/servekeys.h"
 #include "cmd/servelog.h"
 #include "cmd/systemd.h"
 #include "control/control.h"
@@ -793,7 +794,7 @@ static const struct kt_cmd cmd_restore = {
 	.args_size = sizeof(struct file_args),
 	.run = run_restore,
 };
-static const struct kt_cmd *const subs[] = { &cmd_backup, &cmd_restore, NULL };
+static const struct kt_cmd *const subs[] = { &cmd_backup, &cmd_restore, &kt_cmd_serve_keys, NULL };
 
 const struct kt_cmd kt_cmd_serve = {
 	.name = "serve",
@@ -808,5 +809,6 @@ const struct kt_cmd kt_cmd_serve = {
 		    "karta serve --port 8080                 at http://localhost:8080\n"
 		    "karta serve --listen :80 --public-url https://karta.example\n"
 		    "karta serve --init-only --key-file key  make the data folder and its key\n"
-		    "karta serve backup karta.tar            copy all state, also while serving\n",
+		    "karta serve backup karta.tar            copy all state, also while serving\n"
+		    "karta serve keys create admin           a key, when the last one is lost\n",
 };

@@ -120,6 +120,11 @@ _karta_kind()
 	'serve backup #0') kind='file' ;;
 	'serve restore --data') kind='dir' ;;
 	'serve restore #0') kind='file' ;;
+	'serve keys create --scopes') kind='any' ;;
+	'serve keys create --expires') kind='any' ;;
+	'serve keys create --data') kind='dir' ;;
+	'serve keys create --org') kind='any' ;;
+	'serve keys create #0') kind='any' ;;
 	'fsck --data') kind='dir' ;;
 	'help #'*) kind='command' ;;
 	'completion #0') kind='words bash zsh fish' ;;
@@ -188,9 +193,11 @@ _karta_lists()
 	'audit') subs='list verify' opts=' --limit --before' ;;
 	'audit list') subs='' opts=' --limit --before' ;;
 	'audit verify') subs='' opts=' --head' ;;
-	'serve') subs='backup restore' opts=' --listen --port -p --data --public-url --config --harness-program --trust-proxy --offline --log-format --init-only --key-file --show-config' ;;
+	'serve') subs='backup restore keys' opts=' --listen --port -p --data --public-url --config --harness-program --trust-proxy --offline --log-format --init-only --key-file --show-config' ;;
 	'serve backup') subs='' opts=' --data' ;;
 	'serve restore') subs='' opts=' --data --force -f --skip-damaged' ;;
+	'serve keys') subs='create' opts='' ;;
+	'serve keys create') subs='' opts=' --scopes --test --expires --data --org' ;;
 	'fsck') subs='' opts=' --data --quick' ;;
 	'help') subs='' opts=' --all -a' ;;
 	'version') subs='' opts=' --build' ;;

@@ -6,11 +6,11 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'completion'
 				set path $try
 			end
 		end
@@ -210,6 +210,13 @@ complete -c karta -n '__karta_at "serve restore"' -F -d 'file to read'
 complete -c karta -n '__karta_at "serve restore"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
 complete -c karta -n '__karta_at "serve restore"' -s f -l force -d 'replace what is in the data folder'
 complete -c karta -n '__karta_at "serve restore"' -l skip-damaged -d 'restore what is whole, list the rest'
+complete -c karta -n '__karta_at "serve"' -a keys -d 'keys made on this machine, when the last one is lost'
+complete -c karta -n '__karta_at "serve keys"' -a create -d 'make a key and print it, this once, also while serving'
+complete -c karta -n '__karta_at "serve keys create"' -l scopes -x -d 'read, write, admin, with commas between (default: all)'
+complete -c karta -n '__karta_at "serve keys create"' -l test -d 'a key that begins with kt_test_'
+complete -c karta -n '__karta_at "serve keys create"' -l expires -x -d 'valid for so long, as 30d'
+complete -c karta -n '__karta_at "serve keys create"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
+complete -c karta -n '__karta_at "serve keys create"' -l org -x -d 'organization, when there are several'
 complete -c karta -n '__karta_at ""' -a fsck -d 'check the data folder of karta serve'
 complete -c karta -n '__karta_at "fsck"' -l data -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of all state'
 complete -c karta -n '__karta_at "fsck"' -l quick -d 'do not read the bytes of every file'

@@ -422,6 +422,16 @@ KT_MUST_CHECK enum kt_code kt_control_project_log(struct kt_control *ctl, const 
  */
 KT_MUST_CHECK enum kt_code kt_control_fsck(const char *data_dir, bool deep, struct kt_buf *out,
 	size_t *out_findings, struct kt_err *err);
+/*
+ * Make a key in a data folder (also while a server uses it, which takes it up at once; *out_served
+ * says whether one did): for who has lost the last one. `doc` is the JSON of POST /v1/keys; org is
+ * a slug, or NULL when there is one organization. The answer of that route, the key's text in it,
+ * is appended to out; the audit log says who by uid. Returns KT_OK, KT_EINVAL, KT_ENOTFOUND (no
+ * data folder, no such organization), KT_ELIMIT, KT_EPROTO, KT_EIO; or, the key being made and in
+ * out, what kept the server that runs from taking it up.
+ */
+KT_MUST_CHECK enum kt_code kt_control_key_make(const char *data_dir, const char *org,
+	const char *doc, size_t doc_len, struct kt_buf *out, bool *out_served, struct kt_err *err);
 /* Everything but caches into one tar file (database by its backup interface, then blobs, keys). */
 KT_MUST_CHECK enum kt_code kt_control_backup(
 	const char *data_dir, const char *file, struct kt_err *err);

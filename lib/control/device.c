@@ -357,6 +357,7 @@ static void mint(struct kt_op *op, struct kt_device *d)
 {
 	struct kt_key_mem *by = kt_index_key(op->ctl, d->by.key_id);
 	struct mint *m = kt_arena_alloc(op->arena, sizeof(*m));
+	struct kt_key_wish wish;
 
 	if (!by || by->revoked_us > 0) {
 		d->state = DEVICE_DENIED;
@@ -368,8 +369,10 @@ static void mint(struct kt_op *op, struct kt_device *d)
 	/* Who approved is who makes the key. */
 	op->who = d->by;
 	(void)kt_str_copy(m->code, sizeof(m->code), d->code);
-	m->key = kt_key_prepare(op, d->client_name, d->scopes, true,
-		kt_time_us() + KT_LOGIN_KEY_S * (int64_t)1000000, "login");
+	wish = (struct kt_key_wish){ .name = d->client_name,
+		.scopes = d->scopes,
+		.expires_us = kt_time_us() + KT_LOGIN_KEY_S * (int64_t)1000000 };
+	m->key = kt_key_new(op->arena, op->ctl->master, op->who.org_id, &wish, "login");
 	op->data = m;
 	kt_op_store(op, true, mint_work, mint_done);
 }

@@ -259,6 +259,8 @@ enum kt_code kt_control_open(
 		rc = open_store(ctl, err);
 	if (rc == KT_OK)
 		rc = recover(ctl, err);
+	if (rc == KT_OK)
+		rc = kt_bell_start(ctl, err);
 	if (rc != KT_OK) {
 		kt_control_free(ctl);
 		return rc;
@@ -275,6 +277,7 @@ void kt_control_free(struct kt_control *ctl)
 		return;
 	ctl->draining = true;
 	ctl->closing = true;
+	kt_bell_stop(ctl);
 	kt_timer_free(ctl->sweep);
 	kt_timer_free(ctl->drain);
 	kt_timer_free(ctl->disk.timer);

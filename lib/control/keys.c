@@ -142,7 +142,7 @@ bool kt_key_name_ok(const char *name)
 	return true;
 }
 
-static const char *scope_words(unsigned scopes)
+const char *kt_scope_words(unsigned scopes)
 {
 	static const char *const words[] = { "", "read", "write", "read,write", "admin",
 		"read,admin", "write,admin", "read,write,admin" };
@@ -150,26 +150,26 @@ static const char *scope_words(unsigned scopes)
 	return words[scopes & 7];
 }
 
-struct kt_new_key *kt_key_prepare(struct kt_op *op, const char *name, unsigned scopes, bool live,
-	int64_t expires_us, const char *created_by)
+struct kt_new_key *kt_key_new(struct kt_arena *arena, const struct kt_master *master,
+	const char *org_id, const struct kt_key_wish *wish, const char *created_by)
 {
-	struct kt_new_key *k = kt_arena_alloc(op->arena, sizeof(*k));
+	struct kt_new_key *k = kt_arena_alloc(arena, sizeof(*k));
 
 	kt_rand_id("key_", k->id);
-	kt_api_key_new(live, k->text);
-	kt_api_key_hash(op->ctl->master, k->text, k->hash);
+	kt_api_key_new(!wish->test, k->text);
+	kt_api_key_hash(master, k->text, k->hash);
 	(void)kt_str_copy(k->prefix, sizeof(k->prefix), k->text);
 	k->row = (struct kt_key_row){
 		.id = k->id,
-		.org_id = op->who.org_id,
-		.name = kt_arena_strdup(op->arena, name),
+		.org_id = org_id,
+		.name = kt_arena_strdup(arena, wish->name),
 		.prefix = k->prefix,
-		.last4 = kt_arena_strdup(op->arena, k->text + KT_API_KEY_LEN - 4),
+		.last4 = kt_arena_strdup(arena, k->text + KT_API_KEY_LEN - 4),
 		.hash = k->hash,
-		.scopes = scopes,
+		.scopes = wish->scopes,
 		.created_us = kt_time_us(),
-		.created_by = kt_arena_strdup(op->arena, created_by),
-		.expires_us = expires_us,
+		.created_by = kt_arena_strdup(arena, created_by),
+		.expires_us = wish->expires_us,
 	};
 	return k;
 }
@@ -180,37 +180,45 @@ static bool opens(const struct kt_key_row *k, int64_t now)
 	return k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now);
 }
 
-enum kt_code kt_key_add(
-	struct kt_tx *tx, struct kt_op *op, const struct kt_new_key *k, struct kt_err *err)
+enum kt_code kt_key_room(
+	struct kt_tx *tx, struct kt_arena *arena, const char *org_id, struct kt_err *err)
 {
 	struct kt_key_row *keys;
 	size_t n, valid = 0;
 	int64_t now = kt_time_us();
-	enum kt_code rc = kt_tx_keys(tx, op->arena, op->who.org_id, &keys, &n, err);
+	enum kt_code rc = kt_tx_keys(tx, arena, org_id, &keys, &n, err);
 
 	for (size_t i = 0; rc == KT_OK && i < n; i++)
 		valid += opens(&keys[i], now);
 	if (rc == KT_OK && valid >= KT_MAX_KEYS)
-		return kt_op_code(op,
-			kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys (fixed)",
-				KT_MAX_KEYS),
-			422, "too_many_keys");
+		rc = kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys (fixed)",
+			KT_MAX_KEYS);
+	return rc;
+}
+
+enum kt_code kt_key_add(
+	struct kt_tx *tx, struct kt_op *op, const struct kt_new_key *k, struct kt_err *err)
+{
+	enum kt_code rc = kt_key_room(tx, op->arena, op->who.org_id, err);
+
+	if (rc == KT_ELIMIT)
+		return kt_op_code(op, rc, 422, "too_many_keys");
 	if (rc == KT_OK)
 		rc = kt_tx_key_add(tx, &k->row, err);
 	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, "key.create", kt_arena_printf(op->arena, "key/%s", k->id),
 			kt_json_pairs(op->arena, "name", k->row.name, "scopes",
-				scope_words(k->row.scopes), "prefix", k->prefix, NULL),
+				kt_scope_words(k->row.scopes), "prefix", k->prefix, NULL),
 			err);
 	return rc;
 }
 
-static void render_key(struct kt_op *op, const struct kt_new_key *k, bool with_text)
+void kt_key_render(struct kt_buf *b, const struct kt_new_key *k, bool with_text)
 {
 	struct kt_jw w;
 
-	kt_buf_clear(&op->json);
-	kt_jw_init(&w, &op->json);
+	kt_buf_clear(b);
+	kt_jw_init(&w, b);
 	kt_jw_obj(&w, NULL);
 	kt_write_key(&w, &k->row);
 	if (with_text)
@@ -232,7 +240,7 @@ static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		return rc;
 	op->status = 201;
 	/* What is kept to answer a repeated request must not hold the key. */
-	render_key(op, k, false);
+	kt_key_render(&op->json, k, false);
 	return kt_op_idem_end(tx, op, 201, NULL, err);
 }
 
@@ -241,25 +249,34 @@ static void create_after(struct kt_op *op)
 	struct kt_new_key *k = op->data;
 
 	kt_index_key_put(op->ctl, &k->row);
-	render_key(op, k, true);
+	kt_key_render(&op->json, k, true);
 	kt_secret_wipe(k->text, sizeof(k->text));
 }
 
-static bool take_expiry(struct kt_op *op, const cJSON *doc, int64_t *out)
+enum kt_code kt_key_wish_take(const cJSON *doc, struct kt_key_wish *out, struct kt_err *err)
 {
-	const cJSON *v = kt_json_get(doc, "expires_in_s");
+	const cJSON *test = kt_json_get(doc, "test"), *expires = kt_json_get(doc, "expires_in_s");
 	int64_t s = kt_json_int(doc, "expires_in_s", -1);
 
-	*out = 0;
-	if (!v || cJSON_IsNull(v))
-		return true;
-	if (s < 1 || s > MAX_EXPIRY_S) {
-		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
+	*out = (struct kt_key_wish){ .name = kt_json_str(doc, "name") };
+	if (!kt_key_name_ok(out->name))
+		return kt_fail(err, KT_EINVAL, 0,
+			"'name' must have 1 to %d bytes on one line, all of them visible, and no "
+			"blank at its ends",
+			MAX_KEY_NAME_BYTES);
+	if (!kt_scopes_parse(kt_json_get(doc, "scopes"), &out->scopes))
+		return kt_fail(
+			err, KT_EINVAL, 0, "'scopes' must be a list of read, write and admin");
+	if (test && !cJSON_IsNull(test) && !cJSON_IsBool(test))
+		return kt_fail(err, KT_EINVAL, 0, "'test' must be a boolean");
+	out->test = cJSON_IsTrue(test);
+	if (!expires || cJSON_IsNull(expires))
+		return KT_OK;
+	if (s < 1 || s > MAX_EXPIRY_S)
+		return kt_fail(err, KT_EINVAL, 0,
 			"'expires_in_s' must be a number of seconds, from 1 to ten years");
-		return false;
-	}
-	*out = kt_time_us() + s * 1000000;
-	return true;
+	out->expires_us = kt_time_us() + s * 1000000;
+	return KT_OK;
 }
 
 void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, const char *doc,
@@ -268,34 +285,16 @@ void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, con
 	static const char *const members[] = { "name", "scopes", "test", "expires_in_s", NULL };
 	struct kt_op *op = kt_op_new(ctl, a, pre, fn, arg);
 	KT_AUTO_JSON cJSON *root = NULL;
-	const cJSON *test;
-	unsigned scopes;
-	int64_t expires_us;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_key_wish wish;
 
 	if (!kt_op_doc(op, doc, doc_len, members, &root))
 		return;
-	test = kt_json_get(root, "test");
-	if (!kt_key_name_ok(kt_json_str(root, "name"))) {
-		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
-			"'name' must have 1 to %d bytes on one line, all of them visible, and no "
-			"blank at its ends",
-			MAX_KEY_NAME_BYTES);
+	if (kt_key_wish_take(root, &wish, &err) != KT_OK) {
+		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "%s", err.msg);
 		return;
 	}
-	if (!kt_scopes_parse(kt_json_get(root, "scopes"), &scopes)) {
-		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
-			"'scopes' must be a list of read, write and admin");
-		return;
-	}
-	if (test && !cJSON_IsNull(test) && !cJSON_IsBool(test)) {
-		kt_op_fail(
-			op, KT_EINVAL, 422, "validation_failed", NULL, "'test' must be a boolean");
-		return;
-	}
-	if (!take_expiry(op, root, &expires_us))
-		return;
-	op->data = kt_key_prepare(op, kt_json_str(root, "name"), scopes, !cJSON_IsTrue(test),
-		expires_us, op->who.key_name);
+	op->data = kt_key_new(op->arena, ctl->master, op->who.org_id, &wish, op->who.key_name);
 	kt_op_write(op, create_work, create_after);
 }
 

@@ -366,4 +366,28 @@ test_expect_success '--port: loopback, 0 picks one, not together with --listen' 
 	test_background $! && test_wait_for grep -q "^http://localhost:[1-9]" ported/url && curl -fsS "$(cat ported/url)/healthz"
 '
 
+
+test_expect_success 'a lost last key is replaced on the machine, while the server runs' '
+	{ "$KARTA" serve --offline --port 0 --data lost --key-file lost.key >lost.url 2>lost.err & } && test_background $! &&
+	test_wait_for grep -q "^http" lost.url && url=$(cat lost.url) &&
+	key=$("$KARTA" serve keys create rescue --data lost 2>err) && test_grep "only time" err && test "$(printf %s "$key" | wc -l)" -eq 0 &&
+	KARTA_API_KEY=$key "$KARTA" whoami --server "$url" >out && test_grep "^may  *read, write, admin" out && test_grep "^key  *rescue" out &&
+	KARTA_API_KEY=$key "$KARTA" audit --server "$url" --json >out &&
+	test_json out "[e for e in d[\"data\"] if e[\"action\"] == \"key.create\" and e[\"actor_name\"] == \"machine\"][0][\"detail\"][\"uid\"] == str(__import__(\"os\").getuid())" &&
+	KARTA_API_KEY=$key "$KARTA" audit verify --server "$url" &&
+	"$KARTA" serve:keys create short --scopes read --expires 1h --test --json --data lost >out 2>err &&
+	test_json out "d[\"scopes\"] == [\"read\"] and d[\"expires_at\"] and d[\"key\"].startswith(\"kt_test_\") and d[\"schema_version\"] == 1" &&
+	KARTA_API_KEY=$key "$KARTA" keys revoke "$(sed "s/.*\"id\":\"\([^\"]*\)\".*/\1/" out)" --server "$url" &&
+	"$KARTA" fsck --data lost
+'
+
+test_expect_success 'keys of the machine: without a server too; what is wrong makes none' '
+	"$KARTA" serve --init-only --data alone --key-file alone.key && "$KARTA" serve keys create again --data alone >key 2>err &&
+	test_grep "valid when one does" err && test_must_exit 5 "$KARTA" serve keys create x --data nowhere 2>err && test_grep "no data folder" err &&
+	test_must_exit 2 "$KARTA" serve keys create x --scopes king --data alone && test_must_exit 2 "$KARTA" serve keys create --data alone &&
+	test_must_exit 2 "$KARTA" serve keys create "" --data alone && test_must_exit 5 "$KARTA" serve keys create x --org nope --data alone &&
+	{ "$KARTA" serve --offline --port 0 --data alone >alone.url 2>alone.err & } && test_background $! && test_wait_for grep -q "^http" alone.url &&
+	KARTA_API_KEY=$(cat key) "$KARTA" keys --json --server "$(cat alone.url)" >out && test_json out "len(d[\"data\"]) == 2"
+'
+
 test_done
