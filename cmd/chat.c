@@ -213,18 +213,26 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 		}
 		c->failed = c->failed || (kt_str_eq(ev->type, "error") && !ev->parent);
 	}
+	kt_screen_changed(c->screen);
 	if (kt_screen_out(c->screen)->len > FLUSH_BYTES)
 		kt_screen_update(c->screen);
 	return true;
+}
+
+static bool on_tail(void *arg, struct kt_buf *b)
+{
+	return kt_render_tail(arg, b);
 }
 
 static void on_state(void *arg, enum kt_client_state state)
 {
 	struct chat *c = arg;
 
-	if (state == KT_CLIENT_LOST && !c->lost)
+	bool told = kt_screen_redraws(c->screen) && c->own[0]; /* by the line of state */
+
+	if (state == KT_CLIENT_LOST && !c->lost && !told)
 		kt_screen_note(c->screen, KT_STYLE_YELLOW, "connection lost, reconnecting...");
-	else if (state == KT_CLIENT_OPEN && c->lost)
+	else if (state == KT_CLIENT_OPEN && c->lost && !told)
 		kt_screen_note(c->screen, KT_STYLE_DIM, "connected again");
 	c->lost = state == KT_CLIENT_LOST;
 }
@@ -236,7 +244,10 @@ static void on_interrupt(struct chat *c)
 	bool turn = c->own[0] || c->running;
 
 	if (turn && !c->interrupting && (c->own[0] || c->asking || !*kt_screen_draft(c->screen))) {
-		kt_screen_note(c->screen, KT_STYLE_DIM, "interrupting; Ctrl-C again leaves");
+		/* The line of state says so, where there is one. */
+		if (!kt_screen_redraws(c->screen))
+			kt_screen_note(
+				c->screen, KT_STYLE_DIM, "interrupting; Ctrl-C again leaves");
 		c->action = ACT_INTERRUPT;
 	} else if (!c->own[0] && *kt_screen_draft(c->screen)) {
 		kt_screen_set_draft(c->screen, "");
@@ -279,8 +290,7 @@ static void show_state(struct chat *c)
 	else if (!kt_render_activity(c->render, &b))
 		kt_buf_adds(&b, "working");
 	kt_buf_addf(&b, "  %lld s", s);
-	if (!c->interrupting)
-		kt_buf_adds(&b, "  (Ctrl-C interrupts)");
+	kt_buf_adds(&b, c->interrupting ? "  (Ctrl-C again leaves)" : "  (Ctrl-C interrupts)");
 	kt_screen_state(c->screen, b.ptr);
 }
 
@@ -766,10 +776,12 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (rc == KT_OK)
 		rc = check_server(c.client, err);
 	if (rc == KT_OK)
-		rc = kt_screen_open(ctx, &c.screen, err);
+		rc = kt_screen_open(ctx, true, &c.screen, err);
 	if (rc == KT_OK) {
 		cfg.text = cfg.side = kt_screen_out(c.screen);
+		cfg.plain = !kt_screen_redraws(c.screen);
 		c.render = kt_render_new(&cfg);
+		kt_screen_tail(c.screen, on_tail, c.render);
 		c.follow = (struct kt_client_follow){
 			.event = on_event, .poll = on_poll, .state = on_state, .arg = &c
 		};

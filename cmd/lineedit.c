@@ -659,6 +659,11 @@ void kt_lineedit_draw(struct kt_lineedit *e, struct kt_buf *b)
 	free(l.rows);
 }
 
+size_t kt_lineedit_rows(const struct kt_lineedit *e)
+{
+	return e->drawn_rows;
+}
+
 void kt_lineedit_leave(struct kt_lineedit *e, struct kt_buf *b)
 {
 	if (!e->drawn_rows)

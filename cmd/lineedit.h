@@ -40,6 +40,8 @@ void kt_lineedit_prompt(struct kt_lineedit *e, const char *prompt);
 void kt_lineedit_draw(struct kt_lineedit *e, struct kt_buf *b);
 /* Append what removes the drawing; the cursor is then where it began. Nothing when not drawn. */
 void kt_lineedit_erase(struct kt_lineedit *e, struct kt_buf *b);
+/* Rows that the drawing takes; 0 when there is none. */
+size_t kt_lineedit_rows(const struct kt_lineedit *e);
 /* Append what leaves the drawing on the screen and goes to the line below. */
 void kt_lineedit_leave(struct kt_lineedit *e, struct kt_buf *b);
 /* Remember a line in the history and its file (mode 0600). A file that cannot be written is no

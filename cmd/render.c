@@ -14,7 +14,6 @@
 
 #define TOOLS_MAX 4096 /* open calls that are remembered in one turn */
 #define DEPTH_MAX 8 /* of sub-agents, for indenting */
-#define GIST_MAX_BYTES ((size_t)4096)
 
 enum open_part { OPEN_NONE, OPEN_TEXT, OPEN_REASONING };
 
@@ -28,10 +27,10 @@ struct tool {
 
 struct kt_render {
 	struct kt_render_config cfg;
-	struct kt_markdown *md;
+	struct kt_markdown *md, *thoughts;
 	enum open_part open;
 	char part[64];
-	bool mid_line; /* reasoning left the cursor inside a line */
+	bool mid_line; /* what was written plainly left the cursor inside a line */
 	struct kt_vec tools; /* struct tool *, open ones */
 	char activity[160];
 	char turn[KT_CLIENT_ID_MAX];
@@ -43,7 +42,8 @@ struct kt_render *kt_render_new(const struct kt_render_config *cfg)
 	struct kt_render *r = kt_calloc(1, sizeof(*r));
 
 	r->cfg = *cfg;
-	r->md = kt_markdown_new(cfg->text_term);
+	r->md = kt_markdown_new(cfg->text_term, false);
+	r->thoughts = kt_markdown_new(cfg->side_term, true);
 	return r;
 }
 
@@ -69,6 +69,7 @@ void kt_render_free(struct kt_render *r)
 	forget_tools(r);
 	kt_vec_release(&r->tools);
 	kt_markdown_free(r->md);
+	kt_markdown_free(r->thoughts);
 	free(r);
 }
 
@@ -78,38 +79,6 @@ void kt_render_set_reasoning(struct kt_render *r, bool on)
 }
 
 /* --- pieces ------------------------------------------------------------------------------ */
-
-/* Append at most max columns of one cleaned line; an ellipsis tells that something is missing. */
-static void add_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
-{
-	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(GIST_MAX_BYTES * 8);
-	size_t columns = 0, at = 0;
-
-	kt_clean_add(&clean, s, KT_MIN(len, GIST_MAX_BYTES), true);
-	while (at < clean.len) {
-		uint32_t cp;
-		size_t n = kt_utf8_decode(clean.ptr + at, clean.len - at, &cp);
-		size_t w = n ? (size_t)kt_utf8_width(cp) : 1;
-
-		if (columns + w > max)
-			break;
-		columns += w;
-		at += n ? n : 1;
-	}
-	if (at == clean.len && len <= GIST_MAX_BYTES) {
-		kt_buf_add(b, clean.ptr, clean.len);
-		return;
-	}
-	/* Room for the dots: whole characters go until there is. */
-	while (at && columns + 3 > max) {
-		at--;
-		while (at && ((unsigned char)clean.ptr[at] & 0xc0) == 0x80)
-			at--;
-		columns--;
-	}
-	kt_buf_add(b, clean.ptr, at);
-	kt_buf_adds(b, "...");
-}
 
 void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns)
 {
@@ -122,7 +91,7 @@ void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns)
 	for (const cJSON *m = cJSON_IsObject(input) ? input->child : NULL; m && !text; m = m->next)
 		text = cJSON_IsString(m) ? m->valuestring : NULL;
 	if (text)
-		add_cut(b, text, strlen(text), max_columns);
+		kt_term_cut(b, text, strlen(text), max_columns);
 }
 
 /* A line on the side: an indent, a mark in its color, cleaned text dim. Takes its text ready. */
@@ -152,34 +121,71 @@ static void add_note(struct kt_render *r, enum kt_style style, const char *befor
 	add_line(r, 0, style, NULL, b.ptr);
 }
 
+/* What the open part is written to, and how. */
+static struct kt_buf *part_out(const struct kt_render *r)
+{
+	return r->open == OPEN_REASONING ? r->cfg.side : r->cfg.text;
+}
+
+static struct kt_markdown *part_md(const struct kt_render *r)
+{
+	return r->open == OPEN_REASONING ? r->thoughts : r->md;
+}
+
+static bool part_shown(const struct kt_render *r)
+{
+	return r->open == OPEN_REASONING || (r->open == OPEN_TEXT && r->cfg.show_text);
+}
+
 void kt_render_close(struct kt_render *r)
 {
-	if (r->open == OPEN_TEXT && r->cfg.show_text) {
-		kt_markdown_end(r->md, r->cfg.text);
+	if (part_shown(r)) {
+		kt_markdown_end(part_md(r), part_out(r));
+		if (r->mid_line)
+			kt_buf_addc(part_out(r), '\n');
 		/* What follows is set off by a blank line where both go to one screen. */
-		kt_buf_addc(r->cfg.text, '\n');
+		kt_buf_addc(part_out(r), '\n');
 	}
-	if (r->open == OPEN_REASONING && r->mid_line)
-		kt_buf_addc(r->cfg.side, '\n');
 	r->mid_line = false;
 	r->open = OPEN_NONE;
 	r->part[0] = '\0';
 }
 
-/* Begin, or go on with, a part; true when it is a new one. */
-static bool enter(struct kt_render *r, enum open_part what, const char *part)
+/* Begin, or go on with, a part. */
+static void enter(struct kt_render *r, enum open_part what, const char *part)
 {
 	if (r->open == what && kt_str_eq(r->part, part))
-		return false;
-	if (r->open == what && what == OPEN_TEXT && r->cfg.show_text) {
-		/* Paragraphs of one answer: no line of its own between them but the blank one. */
-		kt_markdown_feed(r->md, r->cfg.text, "\n\n", 2);
-	} else if (r->open != what) {
+		return;
+	if (r->open != what)
 		kt_render_close(r);
-	}
+	else if (part_shown(r) && r->cfg.plain)
+		kt_buf_adds(part_out(r), r->mid_line ? "\n\n" : "\n");
+	else if (part_shown(r))
+		/* Paragraphs of one answer: no line of its own between them but the blank one. */
+		kt_markdown_break(part_md(r), part_out(r));
+	r->mid_line = false;
 	r->open = what;
 	kt_str_copy(r->part, sizeof(r->part), part);
-	return true;
+}
+
+static void write_part(struct kt_render *r, const char *text)
+{
+	struct kt_buf *out = part_out(r);
+	size_t len = strlen(text);
+
+	if (!len)
+		return;
+	if (!r->cfg.plain) {
+		kt_markdown_feed(part_md(r), out, text, len);
+		return;
+	}
+	kt_clean_add(out, text, len, false);
+	r->mid_line = text[len - 1] != '\n';
+}
+
+bool kt_render_tail(const struct kt_render *r, struct kt_buf *b)
+{
+	return part_shown(r) && !r->cfg.plain && kt_markdown_tail(part_md(r), b);
 }
 
 static void render_text(struct kt_render *r, const struct kt_client_event *ev)
@@ -192,34 +198,31 @@ static void render_text(struct kt_render *r, const struct kt_client_event *ev)
 		return;
 	if (!*text && !replace)
 		return;
-	(void)enter(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
+	enter(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
 	if (!r->cfg.show_text)
 		return;
 	if (replace && r->wrote_text) {
 		kt_markdown_end(r->md, r->cfg.text);
+		if (r->mid_line)
+			kt_buf_addc(r->cfg.text, '\n');
 		add_line(r, 0, KT_STYLE_DIM, NULL,
 			*text ? "(the last part was replaced by:)"
 			      : "(the last part was withdrawn)");
 	}
 	r->wrote_text = true;
 	r->activity[0] = '\0';
-	kt_markdown_feed(r->md, r->cfg.text, text, strlen(text));
+	write_part(r, text);
 }
 
 static void render_reasoning(struct kt_render *r, const struct kt_client_event *ev)
 {
 	const char *text = kt_json_str_or(kt_json_obj(ev->data, "part"), "text", "");
-	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 
 	kt_str_copy(r->activity, sizeof(r->activity), "thinking");
 	if (!r->cfg.reasoning || ev->parent || !*text)
 		return;
-	if (enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", "")) && r->mid_line)
-		kt_buf_addc(r->cfg.side, '\n');
-	kt_clean_add(&clean, text, strlen(text), false);
-	kt_term_add_text(r->cfg.side, r->cfg.side_term, KT_STYLE_DIM, clean.ptr);
-	if (clean.len)
-		r->mid_line = clean.ptr[clean.len - 1] != '\n';
+	enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", ""));
+	write_part(r, text);
 }
 
 /* --- tools ------------------------------------------------------------------------------- */
@@ -335,7 +338,7 @@ static void add_outcome(struct kt_buf *b, const struct kt_render *r, const cJSON
 	text += strspn(text, " \t\r\n");
 	if (*text && failed) {
 		kt_buf_adds(b, ", ");
-		add_cut(b, text, strcspn(text, "\n"), gist_columns(r));
+		kt_term_cut(b, text, strcspn(text, "\n"), gist_columns(r));
 	}
 }
 
@@ -508,8 +511,8 @@ static void render_done(struct kt_render *r, const struct kt_client_event *ev)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 
 	if (!r->wrote_text && *text && r->cfg.show_text) {
-		(void)enter(r, OPEN_TEXT, "");
-		kt_markdown_feed(r->md, r->cfg.text, text, strlen(text));
+		enter(r, OPEN_TEXT, "");
+		write_part(r, text);
 	}
 	kt_render_close(r);
 	if (!kt_str_eq(stop, "end_turn") && !kt_str_eq(stop, "error"))
@@ -584,7 +587,7 @@ bool kt_render_activity(const struct kt_render *r, struct kt_buf *b)
 {
 	if (!r->activity[0])
 		return false;
-	add_cut(b, r->activity, strlen(r->activity),
+	kt_term_cut(b, r->activity, strlen(r->activity),
 		r->cfg.side_term->columns > 40 ? (size_t)r->cfg.side_term->columns - 32 : 12);
 	return true;
 }

@@ -18,6 +18,7 @@ struct kt_render_config {
 	const struct kt_term *text_term; /* of the assistant's text */
 	const struct kt_term *side_term; /* of everything else */
 	struct kt_buf *text, *side; /* may be one buffer; BORROWED */
+	bool plain; /* text as it comes, not drawn: nothing is held, and nothing redrawn */
 	bool show_text; /* false: text is not drawn (the caller prints the answer) */
 	bool reasoning; /* draw reasoning */
 	bool users; /* draw the messages of users, and who else queued one */
@@ -35,6 +36,11 @@ void kt_render_set_reasoning(struct kt_render *r, bool on);
 void kt_render_event(struct kt_render *r, const struct kt_client_event *ev);
 /* End what is open (a paragraph, a line of reasoning), so that other lines may follow. */
 void kt_render_close(struct kt_render *r);
+/*
+ * Append what is open (a paragraph, a list), as whole lines, as far as it came: drawn below the
+ * rest until there is more. False when nothing is.
+ */
+KT_MUST_CHECK bool kt_render_tail(const struct kt_render *r, struct kt_buf *b);
 /*
  * Append one line of what is going on now ("Bash: npm test"), without a line end; false when
  * nothing is known.

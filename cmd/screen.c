@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Output and input that share one terminal. Whatever stands at the bottom (prompt or state) is
- * removed before output is written and drawn again after it; under a prompt only whole lines are
- * written.
+ * Output and input that share one terminal. From the top: output, which stays; what is still open,
+ * drawn anew with each frame (cli/live.h); at the bottom the prompt or a line of state. A frame is
+ * one write. Where nothing can be redrawn there is only output, and under a prompt only whole lines
+ * of it.
  */
 #include "cmd/screen.h"
 
@@ -11,6 +12,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cli/live.h"
 #include "cmd/lineedit.h"
 #include "cmd/remote.h"
 
@@ -19,20 +21,24 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define KEYS_MAX_BYTES ((size_t)1024 * 1024)
 #define STATE_AFTER_US 500000 /* a state that passes at once only flickers */
+#define FRAME_US 25000
+/* A frame that took so long is followed by one after this many times that. */
+#define FRAME_COST 10
+#define FLUSH_BYTES ((size_t)64 * 1024)
 #define PASTE_ON "\033[?2004h"
 #define PASTE_OFF "\033[?2004l"
 
 struct kt_screen {
 	struct kt_ctx *ctx;
 	int fd; /* stdin, as a descriptor that libcurl can watch; 0 after its end */
-	bool raw; /* we edit, and may redraw */
+	bool raw; /* we edit */
+	bool redraws;
 	bool interactive;
 	struct termios saved;
 	struct kt_lineedit *edit;
@@ -42,9 +48,15 @@ struct kt_screen {
 	char *line;
 	const char *prompt; /* wanted, or NULL */
 	bool prompt_drawn, prompt_stale;
-	char state[256], state_drawn[256];
+	char state[256];
 	int64_t state_since_us;
 	bool mid_line; /* what was written ends inside a line */
+	struct kt_live *live;
+	bool (*tail)(void *arg, struct kt_buf *b);
+	void *tail_arg;
+	struct kt_buf open; /* what it gave last */
+	bool changed;
+	int64_t next_frame_us;
 	int ints; /* SIGINT that were taken */
 };
 
@@ -63,13 +75,15 @@ bool kt_screen_terminated(void)
 	return terminated;
 }
 
-static void catch_signals(void)
+static void catch_signals(bool keys)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 
+	(void)sigaction(SIGWINCH, &sa, NULL);
+	if (!keys)
+		return;
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGHUP, &sa, NULL);
-	(void)sigaction(SIGWINCH, &sa, NULL);
 	kt_remote_catch_int();
 }
 
@@ -80,22 +94,27 @@ static char *history_path(void)
 	return kt_path_join(dir, "history");
 }
 
-enum kt_code kt_screen_open(struct kt_ctx *ctx, struct kt_screen **out, struct kt_err *err)
+enum kt_code kt_screen_open(
+	struct kt_ctx *ctx, bool keys, struct kt_screen **out, struct kt_err *err)
 {
-	bool tty = isatty(STDIN_FILENO) == 1 && !ctx->no_input;
+	bool tty = keys && isatty(STDIN_FILENO) == 1 && !ctx->no_input;
 	KT_AUTOFREE char *history = tty ? history_path() : NULL;
 	struct kt_screen *s = kt_calloc(1, sizeof(*s));
 
 	s->ctx = ctx;
 	s->interactive = tty;
-	s->raw = tty && ctx->out.is_tty && kt_env_get("TERM") &&
+	s->redraws = (tty || !keys) && ctx->out.is_tty && kt_env_get("TERM") &&
 		!kt_str_eq(kt_env_get("TERM"), "dumb");
+	s->raw = tty && s->redraws;
 	kt_buf_init(&s->out, OUT_MAX_BYTES);
 	kt_buf_init(&s->keys, KEYS_MAX_BYTES);
 	kt_buf_init(&s->aside, KEYS_MAX_BYTES);
-	s->fd = KT_MAX(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), 0);
+	kt_buf_init(&s->open, OUT_MAX_BYTES);
+	if (keys)
+		s->fd = KT_MAX(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), 0);
 	s->edit = kt_lineedit_new(&ctx->out, history);
-	catch_signals();
+	s->live = kt_live_new(&ctx->out);
+	catch_signals(keys);
 	if (s->raw && kt_tty_raw(s->fd, &s->saved, err) != KT_OK) {
 		s->raw = false;
 		kt_screen_close(s);
@@ -113,6 +132,8 @@ void kt_screen_close(struct kt_screen *s)
 		return;
 	s->prompt = NULL;
 	s->state[0] = '\0';
+	s->tail = NULL;
+	s->next_frame_us = 0;
 	kt_screen_update(s);
 	if (s->mid_line)
 		kt_out_raw("\n", 1);
@@ -123,7 +144,9 @@ void kt_screen_close(struct kt_screen *s)
 	if (s->fd)
 		close(s->fd);
 	kt_lineedit_free(s->edit);
+	kt_live_free(s->live);
 	kt_buf_release(&s->out);
+	kt_buf_release(&s->open);
 	kt_buf_release(&s->keys);
 	kt_buf_release(&s->aside);
 	free(s->line);
@@ -140,7 +163,28 @@ bool kt_screen_is_interactive(const struct kt_screen *s)
 	return s->interactive;
 }
 
+bool kt_screen_redraws(const struct kt_screen *s)
+{
+	return s->redraws;
+}
+
 /* --- output ------------------------------------------------------------------------------ */
+
+void kt_screen_tail(struct kt_screen *s, bool (*fn)(void *arg, struct kt_buf *b), void *arg)
+{
+	s->tail = fn;
+	s->tail_arg = arg;
+}
+
+void kt_screen_changed(struct kt_screen *s)
+{
+	s->changed = true;
+}
+
+void kt_screen_leave(struct kt_screen *s)
+{
+	kt_live_leave(s->live);
+}
 
 struct kt_buf *kt_screen_out(struct kt_screen *s)
 {
@@ -208,89 +252,123 @@ void kt_screen_state(struct kt_screen *s, const char *text)
 	kt_str_copy(s->state, sizeof(s->state), text);
 }
 
-/* Take away what stands at the bottom. */
-static void clear_bottom(struct kt_screen *s, struct kt_buf *b)
+/* Take the size of the terminal, when that changed. */
+static void take_size(struct kt_screen *s)
 {
-	if (s->raw)
-		kt_lineedit_erase(s->edit, b);
-	else if (s->prompt_drawn)
-		kt_buf_addc(b, '\n');
-	if (s->state_drawn[0])
-		kt_buf_adds(b, "\r\033[K");
-	s->state_drawn[0] = '\0';
-	s->prompt_drawn = false;
+	if (!resized)
+		return;
+	resized = 0;
+	kt_term_size(&s->ctx->out, STDOUT_FILENO);
+	s->prompt_stale = true;
+	s->changed = true;
 }
 
-/* Move output that may be shown now to b. */
-static void take_output(struct kt_screen *s, struct kt_buf *b)
+/* Move output that may be shown now to b: whole lines, where others may follow under them. */
+static void take_output(struct kt_screen *s, struct kt_buf *b, bool whole_lines)
 {
 	size_t n = s->out.len;
 
-	if (s->prompt && s->interactive) {
-		while (n && s->out.ptr[n - 1] != '\n')
-			n--;
-	}
+	while (whole_lines && n && s->out.ptr[n - 1] != '\n')
+		n--;
 	if (!n)
 		return;
-	clear_bottom(s, b);
 	kt_term_pass(b, s->out.ptr, n, s->ctx->out.color);
 	s->mid_line = s->out.ptr[n - 1] != '\n';
 	kt_buf_drop(&s->out, n);
 	s->out.overflow = false;
 }
 
-static void draw_prompt(struct kt_screen *s, struct kt_buf *b)
+/* --- with redrawing */
+
+/* Ask for what is open when a frame is due; false when it is too early for one. */
+static bool take_frame(struct kt_screen *s, struct kt_buf *stays)
 {
-	if (s->prompt_drawn && !s->prompt_stale)
+	KT_AUTO_BUF struct kt_buf open = KT_BUF_INIT(OUT_MAX_BYTES);
+	int64_t now = kt_mono_us();
+
+	if (now < s->next_frame_us && s->out.len < FLUSH_BYTES && !(s->prompt && !s->prompt_drawn))
+		return false;
+	if (!s->changed && !s->out.len)
+		return true;
+	s->changed = false;
+	kt_buf_clear(&s->open);
+	if (s->tail && s->tail(s->tail_arg, &open))
+		kt_term_pass(&s->open, open.ptr, open.len, s->ctx->out.color);
+	take_output(s, stays, s->tail != NULL);
+	s->next_frame_us = kt_mono_us() + KT_MAX(FRAME_US, FRAME_COST * (kt_mono_us() - now));
+	return true;
+}
+
+static void add_state(struct kt_screen *s, struct kt_buf *b)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(sizeof(s->state) * 8);
+
+	if (!s->state[0] || kt_mono_us() - s->state_since_us < STATE_AFTER_US)
 		return;
-	clear_bottom(s, b);
-	if (s->mid_line)
-		kt_buf_addc(b, '\n');
-	s->mid_line = false;
-	if (s->raw)
-		kt_lineedit_draw(s->edit, b);
-	else
-		kt_buf_adds(b, s->prompt);
-	s->prompt_drawn = true;
+	kt_term_cut(&text, s->state, strlen(s->state), (size_t)KT_MAX(s->ctx->out.columns, 8) - 1);
+	kt_term_add(b, &s->ctx->out, KT_STYLE_DIM, text.ptr);
+}
+
+static void update_drawing(struct kt_screen *s)
+{
+	bool prompt = s->prompt && s->raw;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf drawn = KT_BUF_INIT(3 * OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf stays = KT_BUF_INIT(OUT_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf now = KT_BUF_INIT(2 * OUT_MAX_BYTES);
+
+	(void)take_frame(s, &stays);
+	kt_buf_add(&now, s->open.ptr, s->open.len);
+	if (!prompt)
+		add_state(s, &now);
+	kt_live_draw(s->live, &drawn, &stays, &now);
+	if (!drawn.len && prompt == s->prompt_drawn && !(prompt && s->prompt_stale))
+		return;
+	if (s->prompt_drawn)
+		kt_lineedit_erase(s->edit, &b);
+	kt_buf_add(&b, drawn.ptr, drawn.len);
+	if (prompt) {
+		kt_lineedit_draw(s->edit, &b);
+		kt_live_below(s->live, kt_lineedit_rows(s->edit));
+	}
+	s->prompt_drawn = prompt;
 	s->prompt_stale = false;
+	kt_out_raw(b.ptr, b.len);
 }
 
-static void draw_state(struct kt_screen *s, struct kt_buf *b)
-{
-	if (s->mid_line || kt_str_eq(s->state, s->state_drawn) ||
-		kt_mono_us() - s->state_since_us < STATE_AFTER_US)
-		return;
-	clear_bottom(s, b);
-	kt_term_add(b, &s->ctx->out, KT_STYLE_DIM, s->state);
-	kt_str_copy(s->state_drawn, sizeof(s->state_drawn), s->state);
-}
+/* --- without */
 
-static void take_size(struct kt_screen *s)
+static void update_lines(struct kt_screen *s)
 {
-	struct winsize ws = { 0 };
+	bool prompt = s->prompt && s->interactive;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES + KEYS_MAX_BYTES);
+	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(OUT_MAX_BYTES);
 
-	if (!resized)
-		return;
-	resized = 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0)
-		s->ctx->out.columns = ws.ws_col;
-	s->prompt_stale = true;
+	take_output(s, &out, prompt);
+	if (s->prompt_drawn && (out.len || !prompt || s->prompt_stale)) {
+		kt_buf_addc(&b, '\n');
+		s->prompt_drawn = false;
+	}
+	kt_buf_add(&b, out.ptr, out.len);
+	if (prompt && !s->prompt_drawn) {
+		if (s->mid_line)
+			kt_buf_addc(&b, '\n');
+		s->mid_line = false;
+		kt_buf_adds(&b, s->prompt);
+		s->prompt_drawn = true;
+		s->prompt_stale = false;
+	}
+	if (b.len)
+		kt_out_raw(b.ptr, b.len);
 }
 
 void kt_screen_update(struct kt_screen *s)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES + KEYS_MAX_BYTES);
-
 	take_size(s);
-	take_output(s, &b);
-	if (s->prompt && s->interactive)
-		draw_prompt(s, &b);
-	else if (s->prompt_drawn)
-		clear_bottom(s, &b);
-	if (!s->prompt && s->raw)
-		draw_state(s, &b);
-	if (b.len)
-		kt_out_raw(b.ptr, b.len);
+	if (s->redraws)
+		update_drawing(s);
+	else
+		update_lines(s);
 }
 
 /* --- input ------------------------------------------------------------------------------- */
@@ -324,13 +402,20 @@ static void set_line(struct kt_screen *s, const char *text, size_t len)
 	s->line = kt_strndup(text, len);
 }
 
-/* The line was given: it stays on the screen, and an empty one follows. */
+/*
+ * The line was given: it stays on the screen, above what is open there, and an empty one follows.
+ */
 static void finish_line(struct kt_screen *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KEYS_MAX_BYTES);
 
-	if (s->raw)
+	if (s->raw && kt_live_is_drawn(s->live)) {
+		kt_lineedit_erase(s->edit, &b);
+		kt_screen_note(s, KT_STYLE_NONE, "%s%s", s->prompt, s->line);
+	} else if (s->raw) {
 		kt_lineedit_leave(s->edit, &b);
+		kt_live_leave(s->live);
+	}
 	if (b.len)
 		kt_out_raw(b.ptr, b.len);
 	s->prompt_drawn = false;
@@ -343,7 +428,9 @@ static void suspend(struct kt_screen *s)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	struct termios now;
 
-	clear_bottom(s, &b);
+	kt_lineedit_erase(s->edit, &b);
+	s->prompt_drawn = false;
+	kt_live_leave(s->live);
 	kt_buf_adds(&b, PASTE_OFF);
 	kt_out_raw(b.ptr, b.len);
 	kt_tty_restore(s->fd, &s->saved);
@@ -376,6 +463,7 @@ static enum kt_screen_key read_edited(struct kt_screen *s)
 			suspend(s);
 			break;
 		case KT_LINE_CLEAR:
+			kt_live_leave(s->live);
 			kt_out_raw("\033[H\033[2J", 7);
 			break;
 		case KT_LINE_MORE:

@@ -12,9 +12,12 @@
 struct kt_buf;
 struct kt_screen;
 
-/* Open stdin and stdout for a chat. kt_screen_close() restores the terminal. */
+/*
+ * Open stdout, and with `keys` stdin, for a talk. kt_screen_close() restores the terminal. Without
+ * keys there is no prompt, and SIGTERM and SIGHUP end the program as ever.
+ */
 KT_MUST_CHECK enum kt_code kt_screen_open(
-	struct kt_ctx *ctx, struct kt_screen **out, struct kt_err *err);
+	struct kt_ctx *ctx, bool keys, struct kt_screen **out, struct kt_err *err);
 /* Leave the terminal as it was found. NULL is fine. */
 void kt_screen_close(struct kt_screen *s);
 /* Descriptor to watch for keys; 0 when no more can come. */
@@ -22,6 +25,17 @@ int kt_screen_fd(const struct kt_screen *s);
 /* True when a person can be asked here. */
 bool kt_screen_is_interactive(const struct kt_screen *s);
 
+/* True when what is on the screen can be drawn again. */
+bool kt_screen_redraws(const struct kt_screen *s);
+/*
+ * Who draws what is still open, below the output: fn appends whole lines. It is called when
+ * kt_screen_changed() said so, at most 40 times a second, and so seldom that it takes a tenth of
+ * the time.
+ */
+void kt_screen_tail(struct kt_screen *s, bool (*fn)(void *arg, struct kt_buf *b), void *arg);
+void kt_screen_changed(struct kt_screen *s);
+/* Others wrote to the terminal: what is drawn stays as it is. */
+void kt_screen_leave(struct kt_screen *s);
 /* Where output is appended; kt_screen_update() shows it. BORROWS. */
 struct kt_buf *kt_screen_out(struct kt_screen *s);
 /* Append a line of ours, sanitized, on a line of its own. */

@@ -12,6 +12,7 @@
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
+#include "cmd/screen.h"
 #include "event/assembly.h"
 
 #include <errno.h>
@@ -61,12 +62,16 @@ static const struct kt_opt opts[] = {
 };
 
 struct sending {
-	const struct kt_ctx *ctx;
+	struct kt_ctx *ctx;
 	const struct send_args *args;
 	struct kt_client *client;
 	struct kt_client_follow follow;
 	struct kt_render *render;
-	struct kt_buf text, side; /* drawn, not written yet */
+	struct kt_screen *screen; /* of the answer, when stdout is a terminal */
+	struct kt_buf text, side; /* what does not go there and is not written yet */
+	struct kt_buf printed; /* of the answer, where it is not drawn */
+	char printed_part[64]; /* its last */
+	bool printed_off; /* the answer no longer begins so */
 	struct kt_assembly reply; /* of the text events */
 	struct kt_buf answer; /* the assistant's text, when the turn is done */
 	bool whole; /* `answer` is the text of the done event */
@@ -76,6 +81,7 @@ struct sending {
 	int tty_fd; /* a second descriptor of stdin, 0 = none yet */
 	bool started; /* the turn runs */
 	bool done;
+	bool lost; /* reconnecting */
 	bool unanswered; /* nobody there to answer: the turn is being interrupted */
 	int ints; /* Ctrl-C that were acted upon */
 	int64_t deadline_us; /* 0 = none */
@@ -88,19 +94,71 @@ struct sending {
 
 /* --- output ------------------------------------------------------------------------------ */
 
+/* Is all that is said in one place, on one terminal? */
+static bool one_screen(const struct sending *s)
+{
+	return s->screen && s->ctx->errt.is_tty && !s->ctx->quiet;
+}
+
 static void flush(struct sending *s)
 {
-	if (s->text.len)
-		kt_out(s->text.ptr, s->text.len);
+	if (s->screen) {
+		kt_screen_changed(s->screen);
+		kt_screen_update(s->screen);
+	}
 	if (s->side.len && !s->ctx->quiet)
 		kt_side(s->side.ptr, s->side.len);
 	kt_buf_clear(&s->text);
 	kt_buf_clear(&s->side);
 }
 
+/* Say something beside the answer. */
+static void say(const struct sending *s, const char *fmt, ...) KT_PRINTF(2, 3);
+static void say(const struct sending *s, const char *fmt, ...)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
+	va_list ap;
+
+	va_start(ap, fmt);
+	kt_clean_vaddf(&b, fmt, ap);
+	va_end(ap);
+	if (one_screen(s)) {
+		kt_screen_note(s->screen, KT_STYLE_NONE, "%s", b.ptr);
+		kt_screen_update(s->screen);
+	} else {
+		kt_buf_addc(&b, '\n');
+		kt_say_built(s->ctx, &b);
+	}
+}
+
 static bool draws(const struct sending *s)
 {
 	return !s->args->stream && !s->ctx->json;
+}
+
+/*
+ * The answer where it is not drawn: its text as it comes, for as long as that is how the answer
+ * begins. What was written cannot be taken back.
+ */
+static void print_text(struct sending *s, const cJSON *data)
+{
+	const char *text = kt_json_str_or(kt_json_obj(data, "part"), "text", "");
+	const char *part = kt_json_str_or(data, "part_id", "");
+	size_t start = s->printed.len;
+
+	if (!draws(s) || s->ctx->out.is_tty || s->printed_off)
+		return;
+	if (!kt_str_eq(part, s->printed_part) && kt_assembly_has(&s->reply, part))
+		s->printed_off = true;
+	if (kt_json_bool(data, "replace", false) && start)
+		s->printed_off = true;
+	if (s->printed_off || !*text)
+		return;
+	if (start && !kt_str_eq(part, s->printed_part))
+		kt_buf_adds(&s->printed, "\n\n");
+	kt_str_copy(s->printed_part, sizeof(s->printed_part), part);
+	kt_buf_adds(&s->printed, text);
+	kt_remote_text(s->printed.ptr + start, s->printed.len - start);
 }
 
 static void take_done(struct sending *s, const cJSON *data)
@@ -125,13 +183,13 @@ static void take_status(struct sending *s, const cJSON *data)
 
 	if (kt_str_eq(state, "turn_started")) {
 		if (!s->started)
-			kt_say(s->ctx, "session %s (go on with: karta send --session %s \"...\")",
+			say(s, "session %s (go on with: karta send --session %s \"...\")",
 				s->follow.session_id, s->follow.session_id);
 		s->started = true;
 	} else if (kt_str_eq(state, "input_resolved") && s->question &&
 		kt_str_eq(kt_json_str(data, "request_id"), s->question->request_id)) {
 		if (s->asking)
-			kt_say(s->ctx, "\n%s: %s",
+			say(s, "%s: %s",
 				kt_str_eq(kt_json_str(data, "by"), "user") ? "answered elsewhere"
 									   : "no longer asked",
 				kt_json_str_or(data, "decision", "answered"));
@@ -154,6 +212,7 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 		flush(s);
 	}
 	if (kt_str_eq(ev->type, "text") && !ev->parent) {
+		print_text(s, ev->data);
 		kt_assembly_add(&s->reply, ev->data);
 	} else if (kt_str_eq(ev->type, "status")) {
 		take_status(s, ev->data);
@@ -171,12 +230,19 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return true;
 }
 
+/* Is there a line of state, which says what goes on? */
+static bool states(const struct sending *s)
+{
+	return s->screen && kt_screen_redraws(s->screen);
+}
+
 static void on_state(void *arg, enum kt_client_state state)
 {
-	const struct sending *s = arg;
+	struct sending *s = arg;
 
-	if (state == KT_CLIENT_LOST)
-		kt_say(s->ctx, "connection lost, reconnecting...");
+	s->lost = state == KT_CLIENT_LOST;
+	if (s->lost && !states(s))
+		say(s, "connection lost, reconnecting...");
 }
 
 /* --- approvals --------------------------------------------------------------------------- */
@@ -195,6 +261,11 @@ static void ask(struct sending *s)
 	}
 	kt_question_show_step(&b, &s->ctx->errt, s->question);
 	kt_buf_adds(&b, kt_question_prompt(s->question));
+	if (s->screen) {
+		kt_screen_state(s->screen, "");
+		kt_screen_update(s->screen);
+		kt_screen_leave(s->screen);
+	}
 	kt_side(b.ptr, b.len);
 	s->asking = true;
 }
@@ -206,7 +277,7 @@ static enum kt_code give(struct sending *s, const char *body, struct kt_err *err
 		s->client, s->follow.session_id, s->question->request_id, body, err);
 
 	if (rc == KT_ECONFLICT || rc == KT_ENOTFOUND) {
-		kt_say(s->ctx, "%s", err->msg);
+		say(s, "%s", err->msg);
 		rc = KT_OK;
 	}
 	kt_question_free(KT_STEAL(s->question));
@@ -232,7 +303,7 @@ static void tell_covers(const struct sending *s)
 	if (!words)
 		return;
 	kt_clean_add(&b, words, strlen(words), true);
-	kt_say(s->ctx, "from now on in this session: %s", b.ptr);
+	say(s, "from now on in this session: %s", b.ptr);
 }
 
 /* The turn waits: answer as told, ask, or give up. */
@@ -244,7 +315,7 @@ static enum kt_code answer(struct sending *s, struct kt_err *err)
 
 	kt_clean_add(&what, message, KT_MIN(strlen(message), 1000), true);
 	if (s->args->approve && kt_question_decide(s->question, s->args->approve, &body)) {
-		kt_say(s->ctx, "%s %s", what.ptr, s->args->approve);
+		say(s, "%s %s", what.ptr, s->args->approve);
 		tell_covers(s);
 		return give(s, body.ptr, err);
 	}
@@ -252,7 +323,7 @@ static enum kt_code answer(struct sending *s, struct kt_err *err)
 		ask(s);
 		return KT_OK;
 	}
-	kt_say(s->ctx, "%s nobody is here to answer: interrupting", what.ptr);
+	say(s, "%s nobody is here to answer: interrupting", what.ptr);
 	s->unanswered = true;
 	kt_question_free(KT_STEAL(s->question));
 	return stop_turn(s, err);
@@ -266,7 +337,7 @@ static void show_whole(struct sending *s)
 
 	if (kt_client_input(s->client, s->follow.session_id, s->question->request_id, &doc, &err) !=
 		KT_OK) {
-		kt_say(s->ctx, "%s", err.msg);
+		say(s, "%s", err.msg);
 		return;
 	}
 	kt_question_whole(s->question, doc);
@@ -301,6 +372,25 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 
 /* --- the turn ---------------------------------------------------------------------------- */
 
+static void show_state(struct sending *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	if (s->ints)
+		kt_buf_adds(&b, "interrupting");
+	else if (s->lost)
+		kt_buf_adds(&b, "connection lost, reconnecting");
+	else if (!kt_render_activity(s->render, &b))
+		kt_buf_adds(&b, "working");
+	kt_buf_adds(&b, s->ints ? "  (Ctrl-C again leaves)" : "  (Ctrl-C interrupts)");
+	kt_screen_state(s->screen, b.ptr);
+}
+
+static bool on_tail(void *arg, struct kt_buf *b)
+{
+	return kt_render_tail(arg, b);
+}
+
 static bool on_poll(void *arg)
 {
 	struct sending *s = arg;
@@ -311,6 +401,10 @@ static bool on_poll(void *arg)
 	if (s->deadline_us && kt_mono_us() > s->deadline_us) {
 		s->timed_out = true;
 		return false;
+	}
+	if (s->screen && !s->asking) {
+		show_state(s);
+		kt_screen_update(s->screen);
 	}
 	if (!s->asking || poll(&p, 1, 0) <= 0)
 		return true;
@@ -334,7 +428,8 @@ static enum kt_code interrupted(struct sending *s, struct kt_err *err)
 	if (!s->started && s->follow.cursor)
 		return kt_fail(err, KT_ECANCEL, 0,
 			"interrupted; the message stays in the queue of %s", s->follow.session_id);
-	kt_say(s->ctx, "\ninterrupting the turn; Ctrl-C again leaves at once");
+	if (!states(s))
+		say(s, "interrupting the turn; Ctrl-C again leaves at once");
 	return stop_turn(s, err);
 }
 
@@ -369,12 +464,29 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 	}
 }
 
-/* An answer that was cut must not pass for a whole one. */
-static enum kt_code print_answer(const struct sending *s, struct kt_err *err)
+/* What was printed of an answer ends with its line. */
+static void end_line(struct sending *s)
 {
+	if (s->printed.len && s->printed.ptr[s->printed.len - 1] != '\n')
+		kt_out("\n", 1);
+	kt_buf_clear(&s->printed);
+}
+
+/* An answer that was cut must not pass for a whole one. */
+static enum kt_code print_answer(struct sending *s, struct kt_err *err)
+{
+	size_t from = s->printed.len;
+
 	if (s->ctx->out.is_tty)
 		return KT_OK; /* drawn already */
-	kt_remote_text(s->answer.ptr, s->answer.len);
+	if (s->printed_off || from > s->answer.len ||
+		(from && memcmp(s->answer.ptr, s->printed.ptr, from) != 0)) {
+		kt_warn(s->ctx, "the answer began anew: what was printed first is no part of it");
+		end_line(s);
+		from = 0;
+	}
+	kt_remote_text(s->answer.ptr + from, s->answer.len - from);
+	kt_buf_clear(&s->printed);
 	if (s->answer.len && s->answer.ptr[s->answer.len - 1] != '\n')
 		kt_out("\n", 1);
 	if (s->whole || kt_assembly_whole(&s->reply))
@@ -456,13 +568,13 @@ static void name_turn(struct sending *s)
 
 static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err *err)
 {
-	const struct kt_ctx *ctx = s->ctx;
+	struct kt_ctx *ctx = s->ctx;
 	const struct kt_client_message m = { .text = text,
 		.agent = s->args->agent,
 		.on_busy = s->args->on_busy,
 		.idempotency_key = s->args->key,
 		.thinking = s->args->thinking };
-	const struct kt_render_config rc_cfg = { .text_term = &ctx->out,
+	struct kt_render_config rc_cfg = { .text_term = &ctx->out,
 		.side_term = &ctx->errt,
 		.text = &s->text,
 		.side = &s->side,
@@ -473,7 +585,18 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 
 	if (rc != KT_OK)
 		return rc;
+	if (ctx->out.is_tty && draws(s))
+		rc = kt_screen_open(s->ctx, false, &s->screen, err);
+	if (rc != KT_OK)
+		return rc;
+	if (s->screen)
+		rc_cfg.text = kt_screen_out(s->screen);
+	if (one_screen(s))
+		rc_cfg.side = rc_cfg.text;
+	rc_cfg.plain = !s->screen || !kt_screen_redraws(s->screen);
 	s->render = kt_render_new(&rc_cfg);
+	if (s->screen)
+		kt_screen_tail(s->screen, on_tail, s->render);
 	s->follow = (struct kt_client_follow){ .session_id = id,
 		.message = &m,
 		.give_up_ms = GIVE_UP_MS,
@@ -492,9 +615,14 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 		name_turn(s);
 	kt_render_close(s->render);
 	flush(s);
+	kt_screen_close(s->screen);
+	s->screen = NULL;
 	if (s->tty_fd)
 		close(s->tty_fd);
-	return rc == KT_OK ? outcome(s, err) : rc;
+	if (rc == KT_OK)
+		rc = outcome(s, err);
+	end_line(s);
+	return rc;
 }
 
 static enum kt_code empty_text(const struct send_args *a, struct kt_err *err)
@@ -555,6 +683,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_assembly_init(&s.reply, ANSWER_MAX_BYTES);
 	kt_buf_init(&s.answer, 2 * ANSWER_MAX_BYTES);
 	kt_buf_init(&s.typed, LINE_MAX_BYTES);
+	kt_buf_init(&s.printed, 2 * ANSWER_MAX_BYTES);
 	rc = run_turn(&s, text.ptr, err);
 	kt_render_free(s.render);
 	kt_buf_release(&s.text);
@@ -562,6 +691,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_assembly_release(&s.reply);
 	kt_buf_release(&s.answer);
 	kt_buf_release(&s.typed);
+	kt_buf_release(&s.printed);
 	kt_question_free(s.question);
 	kt_client_free(s.client);
 	free(s.error);

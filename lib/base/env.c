@@ -49,6 +49,7 @@ static const struct kt_env_var table[] = {
 	{ "FORCE_COLOR", "when set, color is printed to pipes and files too" },
 	{ "CLICOLOR_FORCE", "as FORCE_COLOR, when not 0" },
 	{ "TERM", "kind of terminal; dumb means no color and no cursor movement" },
+	{ "XTERM_VERSION", "set by xterm, which cuts lines off when it gets narrower" },
 	{ "COLUMNS", "width of the output when it is no terminal" },
 	{ "PAGER", "program that shows long output" },
 	{ "VISUAL", "program that edits text, before EDITOR" },

@@ -11,6 +11,8 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "cli/fold_private.h"
+#include "cli/listing_private.h"
+#include "cli/markdown_private.h"
 
 #include <md4c.h>
 
@@ -50,6 +52,11 @@ struct draw {
 	size_t n_lists;
 	bool need_blank; /* a blank line comes before the next block */
 	bool in_code;
+	struct kt_listing code; /* of the open code block */
+	bool fenced;
+	bool dim; /* all of it */
+	const char *source;
+	size_t source_len;
 	struct kt_vec cells; /* char *, styled text of the open table */
 	MD_ALIGN *aligns;
 	size_t n_columns;
@@ -79,7 +86,10 @@ static void add_prefix(struct draw *d)
 	for (size_t i = 0; i < boxes_drawn(d); i++) {
 		struct box *x = &d->boxes[i];
 
-		if (x->quote) {
+		if (x->quote && d->in_code) {
+			/* No bar is copied along with code. */
+			kt_buf_adds(d->out, "  ");
+		} else if (x->quote) {
 			kt_term_add(d->out, d->t, KT_STYLE_DIM, d->t->utf8 ? "\xe2\x94\x82" : ">");
 			kt_buf_addc(d->out, ' ');
 		} else if (x->started) {
@@ -133,12 +143,16 @@ static bool in_tight_item(const struct draw *d)
 	return n && !d->boxes[n - 1].quote && d->boxes[n - 1].tight;
 }
 
+static void mark(struct draw *d);
+
 static void block_begin(struct draw *d)
 {
 	flush_text(d);
 	if (d->need_blank)
 		add_line(d, "");
 	d->need_blank = false;
+	if (d->dim)
+		mark(d);
 }
 
 static void block_end(struct draw *d)
@@ -152,7 +166,7 @@ static void block_end(struct draw *d)
 
 static void mark(struct draw *d)
 {
-	unsigned mask = d->base_style;
+	unsigned mask = d->base_style | (d->dim ? KT_MARK_DIM : 0u);
 
 	if (!d->t->color)
 		return;
@@ -368,6 +382,36 @@ static int on_leave_span(MD_SPANTYPE type, void *detail, void *arg)
 	return on_span(arg, type, detail, false);
 }
 
+/*
+ * Text of a code line at s: md4c gave its indent as blanks, and where those stand for the TABs of
+ * the source, they are TABs again.
+ */
+static void restore_tabs(struct draw *d, const char *s)
+{
+	size_t at = d->text.len, blanks = 0, columns = 0;
+	const char *line = s;
+
+	while (at && d->text.ptr[at - 1] == ' ') {
+		at--;
+		blanks++;
+	}
+	if (!blanks || (at && d->text.ptr[at - 1] != '\n'))
+		return;
+	while (line > d->source && (line[-1] == ' ' || line[-1] == '\t'))
+		line--;
+	for (const char *p = line; p < s; p++)
+		columns = *p == '\t' ? columns / 4 * 4 + 4 : columns + 1;
+	if (columns != blanks)
+		return;
+	kt_buf_truncate(&d->text, at);
+	kt_buf_add(&d->text, line, (size_t)(s - line));
+}
+
+static bool in_source(const struct draw *d, const char *s)
+{
+	return s >= d->source && s < d->source + d->source_len;
+}
+
 static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 {
 	struct draw *d = arg;
@@ -387,6 +431,8 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 		break;
 	case MD_TEXT_CODE:
 		if (d->in_code) {
+			if (in_source(d, s))
+				restore_tabs(d, s);
 			kt_clean_add(&d->text, s, len, false);
 			break;
 		}
@@ -454,26 +500,40 @@ static void end_item(struct draw *d)
 	d->n_boxes--;
 }
 
+static void begin_code(struct draw *d, const MD_BLOCK_CODE_DETAIL *code)
+{
+	KT_AUTO_BUF struct kt_buf info = KT_BUF_INIT(BLOCK_MAX_BYTES);
+
+	block_begin(d);
+	kt_buf_clear(&d->text);
+	add_attribute(&info, &code->info);
+	kt_listing_begin(&d->code, info.ptr, info.len);
+	d->fenced = code->fence_char != 0;
+	d->in_code = true;
+}
+
 static void draw_code(struct draw *d)
 {
 	char *p = d->text.ptr;
 	char *end = p + d->text.len;
 
+	if (d->fenced && !d->t->color) {
+		add_prefix(d);
+		kt_listing_fence(&d->code, d->out, true);
+	}
 	while (p < end) {
 		char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((nl ? nl : end) - p);
 
 		add_prefix(d);
-		if (d->t->color) {
-			kt_term_add(d->out, d->t, KT_STYLE_DIM, d->t->utf8 ? "\xe2\x94\x82" : "|");
-			kt_buf_addc(d->out, ' ');
-		} else {
+		if (!d->fenced && !d->t->color)
 			kt_buf_adds(d->out, "    ");
-		}
-		kt_buf_add(d->out, p, len);
-		trim_line(d->out);
-		kt_buf_addc(d->out, '\n');
+		kt_listing_line(&d->code, d->out, d->t, p, len);
 		p += len + (nl != NULL);
+	}
+	if (d->fenced && !d->t->color) {
+		add_prefix(d);
+		kt_listing_fence(&d->code, d->out, false);
 	}
 	d->in_code = false;
 	kt_buf_clear(&d->text);
@@ -632,7 +692,7 @@ static void begin_cell(struct draw *d, const MD_BLOCK_TD_DETAIL *cell, bool head
 	if (d->n_aligns < d->n_columns)
 		d->aligns[d->n_aligns++] = cell->align;
 	d->base_style = head ? KT_MARK_BOLD : 0;
-	if (head)
+	if (head || d->dim)
 		mark(d);
 }
 
@@ -676,8 +736,7 @@ static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
 		begin_heading(d, ((MD_BLOCK_H_DETAIL *)detail)->level);
 		break;
 	case MD_BLOCK_CODE:
-		block_begin(d);
-		d->in_code = true;
+		begin_code(d, detail);
 		break;
 	case MD_BLOCK_P:
 	case MD_BLOCK_HTML:
@@ -747,7 +806,8 @@ static int on_leave_block(MD_BLOCKTYPE type, void *detail, void *arg)
 	return 0;
 }
 
-void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *md, size_t len)
+void kt_markdown_draw(
+	struct kt_buf *b, const struct kt_term *t, const char *md, size_t len, bool dim)
 {
 	static const MD_PARSER parser = {
 		.flags = MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH | MD_FLAG_TASKLISTS |
@@ -758,7 +818,7 @@ void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *m
 		.leave_span = on_leave_span,
 		.text = on_text,
 	};
-	struct draw d = { .out = b, .t = t };
+	struct draw d = { .out = b, .t = t, .dim = dim };
 	size_t before = b->len;
 	/* md4c 0.4.8 looks one byte behind some inputs, and takes what it finds there for text. */
 	KT_AUTOFREE char *copy = len < UINT32_MAX / 2 ? kt_try_malloc(len + 2) : NULL;
@@ -768,6 +828,8 @@ void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *m
 	if (copy) {
 		memcpy(copy, md, len);
 		memcpy(copy + len, "\n", 2);
+		d.source = copy;
+		d.source_len = len;
 	}
 	if (!copy || md_parse(copy, (MD_SIZE)len + 1, &parser, &d) != 0) {
 		/* Out of memory: the words are worth more than their looks. */
@@ -777,4 +839,9 @@ void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *m
 	clear_table(&d);
 	kt_buf_release(&d.text);
 	kt_buf_release(&d.url);
+}
+
+void kt_markdown_render(struct kt_buf *b, const struct kt_term *t, const char *md, size_t len)
+{
+	kt_markdown_draw(b, t, md, len, false);
 }

@@ -15,6 +15,7 @@
 
 #define SGR_END "\033[0m"
 #define STYLE_MAX_BYTES 24 /* every style at once */
+#define CUT_MAX_BYTES ((size_t)4096) /* of one line that is cut to some columns */
 
 static bool env_utf8(void)
 {
@@ -50,17 +51,33 @@ static bool want_color(bool is_tty, enum kt_color_mode mode)
 
 void kt_term_init(struct kt_term *t, int fd, enum kt_color_mode mode)
 {
-	struct winsize ws = { 0 };
 	int64_t columns;
 
 	t->is_tty = isatty(fd) == 1;
 	t->utf8 = env_utf8();
 	t->color = want_color(t->is_tty, mode);
+	t->cuts = kt_env_get("XTERM_VERSION") != NULL;
+	t->columns = 0;
+	t->rows = 0;
+	if (t->is_tty)
+		kt_term_size(t, fd);
+	if (t->columns)
+		return;
 	t->columns = 80;
-	if (t->is_tty && ioctl(fd, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0)
-		t->columns = ws.ws_col;
-	else if (kt_env_get("COLUMNS") && kt_str_int64(kt_env_get("COLUMNS"), 20, 1000, &columns))
+	if (kt_env_get("COLUMNS") && kt_str_int64(kt_env_get("COLUMNS"), 20, 1000, &columns))
 		t->columns = (int)columns;
+}
+
+void kt_term_size(struct kt_term *t, int fd)
+{
+	struct winsize ws = { 0 };
+
+	if (ioctl(fd, TIOCGWINSZ, &ws) != 0)
+		return;
+	if (ws.ws_col > 0)
+		t->columns = ws.ws_col;
+	if (ws.ws_row > 0)
+		t->rows = ws.ws_row;
 }
 
 const char *kt_term_sgr(enum kt_style style)
@@ -206,4 +223,35 @@ size_t kt_term_width(const char *s)
 		i += n ? n : 1;
 	}
 	return width;
+}
+
+void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
+{
+	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(CUT_MAX_BYTES * 8);
+	size_t columns = 0, at = 0;
+
+	kt_clean_add(&clean, s, KT_MIN(len, CUT_MAX_BYTES), true);
+	while (at < clean.len) {
+		uint32_t cp;
+		size_t n = kt_utf8_decode(clean.ptr + at, clean.len - at, &cp);
+		size_t w = n ? (size_t)kt_utf8_width(cp) : 1;
+
+		if (columns + w > max)
+			break;
+		columns += w;
+		at += n ? n : 1;
+	}
+	if (at == clean.len && len <= CUT_MAX_BYTES) {
+		kt_buf_add(b, clean.ptr, clean.len);
+		return;
+	}
+	/* Room for the dots: whole characters go until there is. */
+	while (at && columns + 3 > max) {
+		at--;
+		while (at && ((unsigned char)clean.ptr[at] & 0xc0) == 0x80)
+			at--;
+		columns--;
+	}
+	kt_buf_add(b, clean.ptr, at);
+	kt_buf_adds(b, "...");
 }

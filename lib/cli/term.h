@@ -18,6 +18,8 @@ struct kt_term {
 	bool is_tty;
 	bool utf8;
 	int columns; /* 80 when unknown */
+	int rows; /* 0 when unknown */
+	bool cuts; /* lines are cut off when it gets narrower; others fold them anew */
 };
 
 /*
@@ -52,6 +54,10 @@ void kt_term_add_text(
 void kt_term_pass(struct kt_buf *b, const char *s, size_t len, bool styles);
 /* The escape sequence of a style ("" for KT_STYLE_NONE). */
 const char *kt_term_sgr(enum kt_style style);
+/* Take the size of the terminal fd, when it tells one. */
+void kt_term_size(struct kt_term *t, int fd);
+/* Append at most max columns of one cleaned line; "..." tells that something is missing. */
+void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max);
 /* Columns that s takes (escape sequences not counted). */
 size_t kt_term_width(const char *s);
 

@@ -33,15 +33,28 @@ void kt_assembly_release(struct kt_assembly *a)
 	a->kept = 0;
 }
 
-static struct part *assembly_part(struct kt_assembly *a, const char *id)
+static struct part *assembly_find(const struct kt_assembly *a, const char *id)
 {
-	struct part *p;
-
 	for (size_t i = a->parts.len; i > 0; i--) {
-		p = a->parts.items[i - 1];
+		struct part *p = a->parts.items[i - 1];
+
 		if (kt_str_eq(p->id, id))
 			return p;
 	}
+	return NULL;
+}
+
+bool kt_assembly_has(const struct kt_assembly *a, const char *part_id)
+{
+	return assembly_find(a, part_id) != NULL;
+}
+
+static struct part *assembly_part(struct kt_assembly *a, const char *id)
+{
+	struct part *p = assembly_find(a, id);
+
+	if (p)
+		return p;
 	p = kt_calloc(1, sizeof(*p));
 	p->id = kt_strdup(id);
 	kt_buf_init(&p->text, a->max_bytes);

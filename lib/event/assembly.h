@@ -27,6 +27,8 @@ void kt_assembly_release(struct kt_assembly *a);
  * or with `replace` stands in its place. What passes max_bytes is counted, not held.
  */
 void kt_assembly_add(struct kt_assembly *a, const cJSON *data);
+/* True when the part began already. */
+bool kt_assembly_has(const struct kt_assembly *a, const char *part_id);
 /* Append the reply to out, up to the first byte that was not held. */
 void kt_assembly_join(const struct kt_assembly *a, struct kt_buf *out);
 /* Length of the whole reply in bytes, with what was not held. */

@@ -10,6 +10,9 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"slow"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins.\n\nAnd goes on."},"part_id":"p1"}}
 {"t":60000,"end":{"text":"It ends."}}
+{"karta_rehearsal":1,"match":{"text":"halfway"}}
+{"t":10,"type":"text","data":{"part":{"type":"text","text":"A paragraph.\n\n- one\n- two is **bold and"},"part_id":"p1"}}
+{"t":60000,"end":{"text":"It ends."}}
 {"karta_rehearsal":1,"match":{"text":"pick"}}
 {"t":1,"ask":{"id":"q","kind":"question","tool":"AskUserQuestion","message":"Which?","input":{},"questions":[{"question":"Which color?","options":[{"label":"Red","description":"warm"},{"label":"Blue"}],"multi":false},{"question":"Which sizes?","options":["S","M","L"],"multi":true}]}}
 {"t":2,"answer":{"id":"q","decision":"answer"}}
@@ -25,6 +28,26 @@ EOT
 
 python3 - >>app/rehearsals/test.jsonl <<'EOT'
 import json
+text = """Words in **bold** and \u4e2d\u6587\u5b57 that are folded at the width.
+
+- one
+- two https://example.org/wide
+
+```c
+int a;
+\tif (a)
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+""" + "".join("%d. item\n" % i for i in range(1, 31)) + (
+    "\nA last paragraph that is wider than forty columns and not as wide as a hundred.\n\nThe end.\n")
+print('{"karta_rehearsal":1,"match":{"text":"grow"}}')
+for i in range(0, len(text), 5):
+    print(json.dumps({"t": 1 + 2 * i, "type": "text", "data": {"part": {"type": "text", "text": text[i:i + 5]}, "part_id": "p1"}}))
+print(json.dumps({"t": 2 * len(text) + 10, "end": {"text": text}}))
 content = "".join("row %07d of the file\n" % i for i in range(70000))
 print('{"karta_rehearsal":1,"match":{"text":"large"}}')
 print(json.dumps({"t": 1, "ask": {"id": "w", "tool": "Write", "message": "Allow Write: big.txt?",
@@ -34,7 +57,10 @@ EOT
 
 # drive SCRIPT [ARGUMENT...]: run karta chat on a pty; SCRIPT is Python with expect(), send(), ...
 cat >drive.py <<'EOT'
-import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
+import codecs, fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
+
+sys.path.insert(0, os.environ["TEST_ROOT"] + "/tests/lib")
+from vt import Screen
 
 karta, script, argv = os.environ["KARTA"], sys.argv[1], sys.argv[2:]
 PATIENCE = 90 * float(os.environ.get("KARTA_TEST_SLOW", "1"))
@@ -43,7 +69,14 @@ pid, fd = pty.fork()
 if pid == 0:
     os.read(go[0], 1)
     os.execv(karta, [karta, "chat"] + argv)
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+screen = Screen(int(os.environ.get("WIDTH", "80")), 24)
+decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+def size(columns, rows):
+    screen.columns, screen.height = columns, rows
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+size(screen.columns, screen.height)
 before = termios.tcgetattr(fd)
 os.write(go[1], b"g")
 log, at = b"", 0
@@ -57,7 +90,15 @@ def pump(seconds):
     except OSError:
         return False
     log += data
+    screen.feed(decoder.decode(data))
     return bool(data)
+
+def until(there):
+    """Wait until there() is true of the screen."""
+    end = time.time() + PATIENCE
+    while not there():
+        if time.time() > end or not pump(0.1):
+            sys.exit("not on the screen: " + "\n".join(screen.screen()))
 
 def expect(text):
     """Wait until text comes after what was expected last; returns what came before it."""
@@ -104,6 +145,8 @@ start() {
 drive() {
 	cat >script.py && timeout $((600 * TEST_SLOW)) python3 drive.py script.py "$@"
 }
+
+export TEST_ROOT
 
 test_expect_success 'without a server the error says how to start one' '
 	test_must_exit 3 "$KARTA" --server http://127.0.0.1:1 chat 2>err && test_grep -F "karta dev" err
@@ -290,6 +333,63 @@ test_expect_success 'Ctrl-C interrupts the turn and the chat goes on' '
 	send("\x03"); expect("interrupting"); expect("interrupted"); expect("> ")
 	send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> ")
 	send("slow\r"); expect("It begins."); send("\x03\x03"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'an open block grows on the screen, its marks closed' '
+	drive <<-\EOT
+	expect("> "); send("halfway\r"); until(lambda: "• two is bold and" in screen.screen())
+	rows = screen.screen(); at = rows.index("A paragraph.")
+	assert rows[at:at + 4] == ["A paragraph.", "", "• one", "• two is bold and"], rows
+	assert screen.style_at("bold and") == "1" and screen.style_at("two is") == "", screen.style_at("bold and")
+	send("\x03"); expect("interrupted"); expect("> "); send("\x04"); leave(); restored()
+	EOT
+	NO_COLOR=1 drive <<-\EOT
+	expect("> "); send("halfway\r"); until(lambda: "• two is **bold and" in screen.screen())
+	assert b"m" not in [s[-1:] for s in __import__("re").findall(rb"\x1b\[[0-9;]*[a-zA-Z]", log)]
+	send("\x03"); expect("interrupted"); expect("> "); send("\x04"); leave(); restored()
+	EOT
+	TERM=dumb drive <<-\EOT
+	expect("> "); send("halfway\n"); expect("- two is **bold and")
+	send("\x03"); expect("interrupted"); expect("> "); send("\x04"); leave()
+	assert b"\x1b" not in log, log
+	EOT
+'
+
+cat >want.py <<'EOT'
+# What the screen ends with at some width: the same words, folded.
+def want(first):
+    rows = first + ["", "• one"] + TWO + ["", "int a;", "        if (a)", "", "a │ b", "──┼──", "1 │ 2", ""]
+    rows += ["%d. item" % i for i in range(1, 31)] + [""] + LAST + ["", "The end.", ""]
+    got = screen.all().split("\n")
+    end = max(i for i, row in enumerate(got) if row == "The end.") + 2
+    # All of it, when nothing that scrolled away was drawn in another form before.
+    assert got[end - len(rows):end] == rows, (got, rows)
+EOT
+
+test_expect_success 'an answer that grew is at the end as if drawn at once, at any width' '
+	for width in 40 80 200; do
+		WIDTH=$width drive <<-\EOT || return 1
+		exec(open("want.py").read())
+		expect("> "); send("grow\r"); until(lambda: "The end." in screen.screen() and screen.screen()[-1] == ">")
+		TWO = ["• two https://example.org/wide"]
+		LAST = ["A last paragraph that is wider than", "forty columns and not as wide as a", "hundred."] if screen.columns == 40 else [
+		    "A last paragraph that is wider than forty columns and not as wide as a hundred."]
+		want(["Words in bold and 中文字 that are folded", "at the width."] if screen.columns == 40 else
+		     ["Words in bold and 中文字 that are folded at the width."])
+		assert "│ int" not in screen.all() and screen.style_at("int a") == "35"
+		send("\x04"); leave(); restored()
+		EOT
+	done
+'
+
+test_expect_success 'the width of the terminal is followed while an answer grows' '
+	WIDTH=40 drive <<-\EOT
+	expect("> "); send("grow\r"); until(lambda: "• one" in screen.all()); size(100, 30)
+	until(lambda: "The end." in screen.screen() and screen.screen()[-1] == ">")
+	assert "at the width." in screen.all().split("\n"), screen.all()
+	assert "A last paragraph that is wider than forty columns and not as wide as a hundred." in screen.screen(), screen.screen()
+	send("\x04"); leave(); restored()
 	EOT
 '
 

@@ -14,6 +14,9 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"First half, "},"part_id":"p1"}}
 {"t":600000,"type":"text","data":{"part":{"type":"text","text":"second half."},"part_id":"p1"}}
 {"t":600010,"end":{}}
+{"karta_rehearsal":1,"match":{"text":"half"}}
+{"t":10,"type":"text","data":{"part":{"type":"text","text":"A first paragraph.\n\n- An open item"},"part_id":"p1"}}
+{"t":60000,"end":{"text":"It ends."}}
 {"karta_rehearsal":1,"match":{"text":"evil"}}
 {"t":1,"type":"tool_use","data":{"tool_name":"Ba\u001b]0;x\u0007sh","tool_input":{"command":"ls \u202e\u001b[2J"},"tool_use_id":"t1","state":"running"}}
 {"t":2,"type":"tool_result","data":{"tool_use_id":"t1","output":"no \u001b[31mway","is_error":true,"status":"failed"}}
@@ -137,7 +140,8 @@ refund="My mug came broken, I'd like a refund for NB-1042"
 
 test_expect_success 'an approval without a terminal is refused with the option that answers it' '
 	test_must_exit 9 "$KARTA" --server "$url" send "$refund" >out 2>err &&
-	test_empty out && test_grep -F -- "--approve" err && test_grep "^interrupted" err &&
+	tail -1 out >last && test_grep "mark it as refunded now.$" last &&
+	test_grep -F -- "--approve" err && test_grep "^interrupted" err &&
 	sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err >id &&
 	"$KARTA" --server "$url" sessions show "$(cat id)" --json >s.json &&
 	test_json s.json "d[\"turn\"] is None and d[\"pending_input\"] is None"
@@ -234,6 +238,50 @@ test_expect_success 'Ctrl-C interrupts the turn, and status 130 says so' '
 	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
 	test_grep "interrupting the turn" err &&
 	tail -1 out >last.json && test_json last.json "d[\"data\"][\"stop_reason\"] == \"interrupted\""
+'
+
+test_expect_success 'the answer streams to a pipe, and ends with its line' '
+	"$KARTA" --server "$url" send slow >out 2>err & pid=$! &&
+	test_background "$pid" &&
+	test_wait_for grep -q "It begins" out &&
+	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&
+	printf "It begins.\n" >expect && test_cmp expect out
+'
+
+cat >grows.py <<'EOT'
+import codecs, fcntl, os, pty, select, signal, struct, sys, termios
+sys.path.insert(0, os.environ["TEST_ROOT"] + "/tests/lib")
+from vt import Screen
+karta, url = sys.argv[1:]
+go = os.pipe()
+pid, fd = pty.fork()
+if pid == 0:
+    os.read(go[0], 1)
+    os.execv(karta, [karta, "--server", url, "send", "half"])
+fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+os.write(go[1], b"g")
+screen, decoder, asked = Screen(40, 24), codecs.getincrementaldecoder("utf-8")("replace"), False
+while True:
+    select.select([fd], [], [])
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        break
+    screen.feed(decoder.decode(data))
+    # The line of state comes below, and says what is waited for.
+    if not asked and "An open item" in screen.all() and "Ctrl-C" in screen.all():
+        asked = True
+        print("\n".join(screen.screen()))
+        os.write(fd, b"\x03")
+print("\n".join(screen.screen()))
+assert "(Ctrl-C" not in screen.screen()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+EOT
+
+test_expect_success 'on a terminal the open block grows, above what is waited for' '
+	TEST_ROOT="$TEST_ROOT" TERM=xterm LANG=C.UTF-8 timeout $((300 * TEST_SLOW)) python3 grows.py "$KARTA" "$url" >out
+	test "$?" -eq 130 && test_grep "^A first paragraph.$" out && test_grep "^• An open item$" out &&
+	test_grep "^interrupted" out
 '
 
 test_expect_success '--timeout gives up, and the turn goes on' '

@@ -45,8 +45,8 @@ static void test_plain(void **state)
 		{ "- [x] done\n- [ ] open\n", "[x] done\n[ ] open\n" },
 		{ "-\n- b\n", "\xe2\x80\xa2\n\xe2\x80\xa2 b\n" },
 		{ "> a\n>\n> b\n\nc", "\xe2\x94\x82 a\n\xe2\x94\x82\n\xe2\x94\x82 b\n\nc\n" },
-		{ "```c\nint x;\n\n  y\n```\nend", "    int x;\n\n      y\n\nend\n" },
-		{ "- a\n  ```\n  x\n  ```\n- b", "\xe2\x80\xa2 a\n      x\n\xe2\x80\xa2 b\n" },
+		{ "```c\nint x;\n\n  y\n```\nend", "```c\nint x;\n\n  y\n```\n\nend\n" },
+		{ "- a\n  ```\n  x\n  ```\n- b", "\xe2\x80\xa2 a\n  ```\n  x\n  ```\n\xe2\x80\xa2 b\n" },
 		{ "[text](https://x.y/z)", "text (https://x.y/z)\n" },
 		{ "<https://x.y/z>", "https://x.y/z\n" },
 		{ "<a@b.cd>", "a@b.cd\n" },
@@ -100,7 +100,13 @@ static void test_color(void **state)
 	draw_is(&color, "# T", "\033[0;4;1;35mT\033[0m\n");
 	draw_is(&color, "## T `x`", "\033[0;1;35mT \033[0;36;1;35mx\033[0m\n");
 	draw_is(&color, "**a *b***", "\033[0;1ma \033[0;1;3mb\033[0m\n");
-	draw_is(&color, "```\nx\n```", "\033[2m\xe2\x94\x82\033[0m x\n");
+	draw_is(&color, "```\nx\n```", "\033[36mx\033[0m\n");
+	draw_is(&color, "> ```\n> x\n> ```", "  \033[36mx\033[0m\n");
+	draw_is(&color, "```go\nif x { // y\n\t`a\nb`\n}\n```",
+		"\033[35mif\033[0m x { \033[2m// y\033[0m\n"
+		"\t\033[32m`a\033[0m\n\033[32mb`\033[0m\n}\n");
+	draw_is(&color, "```diff\n-a\n+b\n c\n```",
+		"\033[31m-a\033[0m\n\033[32m+b\033[0m\n c\n");
 	draw_is(&color, "[t](https://u)", "\033[0;4mt\033[0;2m (https://u)\033[0m\n");
 	draw_is(&color, "**bold words that are folded at the width of forty**",
 		"\033[0;1mbold words that are folded at the width\033[0m\n\033[0;1mof forty\033[0m\n");
@@ -113,7 +119,7 @@ static void test_hostile(void **state)
 
 	draw_is(&color, "a\033]0;x\007b `\033[2J`\n", "a\\x1b]0;x\\x07b \033[0;36m\\x1b[2J\033[0m\n");
 	draw_is(&color, "\001\201x", "\\x01\\x81x\n");
-	draw_is(&plain, "```\n\033[2J\n```", "    \\x1b[2J\n");
+	draw_is(&plain, "```\n\033[2J\n```", "```\n\\x1b[2J\n```\n");
 	draw_is(&plain, "[a](<\xe2\x80\xaex>)", "a (\\u202ex)\n");
 	for (int i = 0; i < 2000; i++)
 		kt_buf_adds(&deep, "> ");
@@ -181,7 +187,7 @@ static void test_stream_equals_whole(void **state)
 	kt_markdown_render(&whole, &plain, story, strlen(story));
 	for (size_t piece = 1; piece <= strlen(story); piece++) {
 		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
-		struct kt_markdown *m = kt_markdown_new(&plain);
+		struct kt_markdown *m = kt_markdown_new(&plain, false);
 
 		for (size_t i = 0; i < strlen(story); i += piece)
 			kt_markdown_feed(m, &b, story + i, KT_MIN(piece, strlen(story) - i));
@@ -202,16 +208,16 @@ static void feed_is(struct kt_markdown *m, const char *text, const char *want)
 static void test_stream_steps(void **state)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
-	struct kt_markdown *m = kt_markdown_new(&plain);
+	struct kt_markdown *m = kt_markdown_new(&plain, false);
 
 	feed_is(m, "one", "");
 	feed_is(m, " and\n\n", "");
 	feed_is(m, "t", "one and\n");
-	feed_is(m, "wo\n\n```\na\n\n", "\ntwo\n");
-	feed_is(m, "b\n", "");
-	feed_is(m, "```\n\n", "");
+	feed_is(m, "wo\n\n```sh x\na\n\n", "\ntwo\n\n```sh\na\n");
+	feed_is(m, "b\r", "\nb\n");
+	feed_is(m, "\n```\n\n", "```\n");
 	feed_is(m, "1", "");
-	feed_is(m, "0 apples", "\n    a\n\n    b\n");
+	feed_is(m, "0 apples", "");
 	kt_markdown_end(m, &b);
 	assert_string_equal(b.ptr, "\n10 apples\n");
 	kt_buf_clear(&b);
@@ -226,7 +232,7 @@ static void test_stream_steps(void **state)
 static void test_stream_bounded(void **state)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT((size_t)16 << 20);
-	struct kt_markdown *m = kt_markdown_new(&plain);
+	struct kt_markdown *m = kt_markdown_new(&plain, false);
 	size_t count = 0;
 
 	for (int i = 0; i < 40000; i++)
