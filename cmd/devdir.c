@@ -79,6 +79,13 @@ char *kt_dev_server_url(void)
 	}
 }
 
+char *kt_local_server_url(void)
+{
+	KT_AUTOFREE char *data = kt_dir_data();
+
+	return kt_dev_live_url(data);
+}
+
 enum kt_code kt_dev_announce(const char *data_dir, const char *url, const char *project,
 	const char *dir, struct kt_err *err)
 {

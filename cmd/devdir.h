@@ -20,7 +20,16 @@ KT_MUST_CHECK char *kt_dev_server_url(void);
 /* URL of the server whose state folder this is; new memory, or NULL when none runs. */
 KT_MUST_CHECK char *kt_dev_live_url(const char *data_dir);
 
-/* Tell others about the server of data_dir (server.json), or that it is gone (url NULL). */
+/*
+ * URL of the `karta serve` that runs without keys on the data folder of this user's settings; new
+ * memory, or NULL when none runs.
+ */
+KT_MUST_CHECK char *kt_local_server_url(void);
+
+/*
+ * Tell others about the server of data_dir (server.json), or that it is gone (url NULL). project
+ * and dir may be NULL.
+ */
 KT_MUST_CHECK enum kt_code kt_dev_announce(const char *data_dir, const char *url,
 	const char *project, const char *dir, struct kt_err *err);
 

@@ -306,6 +306,22 @@ static void revoke_key(const struct kt_ctx *ctx, const struct kt_profile *p)
 	kt_client_free(c);
 }
 
+/* A local server lets everybody in who reaches it; says so, and that is all there is to do. */
+static bool needs_no_key(const struct kt_ctx *ctx)
+{
+	KT_AUTOFREE char *server = NULL;
+	KT_AUTO_JSON cJSON *me = NULL;
+
+	if (login_server(ctx, &server, NULL) != KT_OK ||
+		who(server, NULL, ctx->timeout_ms, &me, NULL) != KT_OK ||
+		!kt_json_bool(me, "local", false))
+		return false;
+	if (ctx->json)
+		kt_remote_json(ctx, me);
+	kt_say(ctx, "%s is a local server: it asks for no key, and nothing was stored.", server);
+	return true;
+}
+
 static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct login_args *a = args;
@@ -317,6 +333,8 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 	const char *key = line;
 	enum kt_code rc;
 
+	if (needs_no_key(ctx))
+		return KT_OK;
 	/* Who asks for the address alone shows it to a person in another way. */
 	if (!a->with_key && !a->no_browser && ctx->no_input && !ctx->errt.is_tty) {
 		kt_fail(err, KT_ECONFIRM, 0, "signing in needs a person, and there is no terminal");
@@ -462,7 +480,9 @@ static enum kt_code run_whoami(struct kt_ctx *ctx, const void *args, struct kt_e
 		kt_remote_field(&b, ctx, "may", scopes.ptr);
 		kt_remote_field(&b, ctx, "ends", kt_json_str(key, "expires_at"));
 		kt_remote_field(&b, ctx, "from",
-			kt_env_get("KARTA_API_KEY") ? "KARTA_API_KEY" : "the profile");
+			kt_json_bool(me, "local", false) ? "nowhere: a local server asks for no key"
+				: kt_env_get("KARTA_API_KEY") ? "KARTA_API_KEY"
+							      : "the profile");
 		kt_out(b.ptr, b.len);
 	}
 	kt_client_free(c);

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "cmd/projectdefault.h"
 #include "cmd/releases.h"
 #include "cmd/remote.h"
 #include "pack/pack.h"
@@ -86,9 +87,10 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (p, kt_json_arr(doc, "data")) {
 		KT_AUTOFREE char *pin = kt_remote_pin(p);
-		const char *cells[] = { kt_json_str_or(p, "slug", "?"), live_version(p),
-			kt_json_str_or(p, "harness", "-"), kt_json_str_or(p, "url", ""),
-			pin ? pin : "" };
+		KT_AUTOFREE char *name = kt_asprintf("%s%s", kt_json_str_or(p, "slug", "?"),
+			kt_json_bool(p, "default", false) ? " (default)" : "");
+		const char *cells[] = { name, live_version(p), kt_json_str_or(p, "harness", "-"),
+			kt_json_str_or(p, "url", ""), pin ? pin : "" };
 
 		kt_table_row(tb, cells);
 	}
@@ -540,7 +542,8 @@ static const struct kt_cmd releases_cmd = {
 	.run = kt_releases_run,
 };
 static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &create_cmd, &add_cmd,
-	&rename_cmd, &delete_cmd, &link_cmd, &bind_cmd, &releases_cmd, NULL };
+	&rename_cmd, &delete_cmd, &link_cmd, &bind_cmd, &kt_cmd_projects_default, &releases_cmd,
+	NULL };
 
 const struct kt_cmd kt_cmd_projects = {
 	.name = "projects",

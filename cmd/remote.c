@@ -200,6 +200,11 @@ static enum kt_code find_server(const struct kt_ctx *ctx, bool dev, struct kt_pr
 	if (rc == KT_OK && !url)
 		*out_many = true;
 	if (rc == KT_ENOTFOUND) {
+		/* No error: nothing of it shall be told later. */
+		if (err)
+			*err = (struct kt_err)KT_ERR_INIT;
+		if (!url)
+			url = kt_local_server_url();
 		out->server = url ? KT_STEAL(url) : kt_strdup(DEFAULT_URL);
 		rc = KT_OK;
 	}

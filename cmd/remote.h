@@ -9,7 +9,8 @@
 /*
  * Client of the server that is meant: --server or KARTA_SERVER, --profile or KARTA_PROFILE, else
  * the one that `karta dev` runs for this folder, the one that the folder's git remote `karta`
- * names, the one signed in to last, http://localhost:8000. With the key of KARTA_API_KEY, else the
+ * names, the one signed in to last, the one that `karta serve` runs without keys,
+ * http://localhost:8000. With the key of KARTA_API_KEY, else the
  * one stored for that server. On a server of many projects it is the client of the one that is
  * meant (kt_remote_project()); an address that was given is asked whether it is such a server.
  * Otherwise nothing connects. kt_client_free() ends *out.

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/devdir.h"
 #include "cmd/serveconf.h"
 #include "cmd/servekeys.h"
 #include "cmd/servelog.h"
@@ -51,6 +52,7 @@ struct serve_args {
 	const char *harness_program;
 	const char *trust_proxy; /* "" = given without addresses */
 	bool offline;
+	bool require_keys;
 	const char *log_format;
 	bool init_only;
 	const char *key_file;
@@ -83,6 +85,8 @@ static const struct kt_opt opts[] = {
 		KT_OPT_BARE },
 	KT_OPT_FLAG_(0, "offline", struct serve_args, offline,
 		"replay each release's rehearsals/ instead of running harnesses"),
+	KT_OPT_FLAG_(0, "require-keys", struct serve_args, require_keys,
+		"ask for a key also on a server that only this machine reaches"),
 	KT_OPT_CHOICE_(0, "log-format", struct serve_args, log_format, "FORMAT", formats,
 		"log lines as text or JSON (default: text on a terminal)"),
 	KT_OPT_FLAG_(0, "init-only", struct serve_args, init_only,
@@ -115,6 +119,7 @@ struct server {
 	char prefix[256];
 	char self[SELF_MAX];
 	char url[300];
+	const char *hosting; /* why keys are needed; NULL = none are */
 	bool stopping;
 	int stops;
 };
@@ -133,6 +138,7 @@ static enum kt_code load_settings(
 		{ "harness_program", a->harness_program },
 		{ "trust_proxy", a->trust_proxy && !*a->trust_proxy ? "true" : a->trust_proxy },
 		{ "offline", a->offline ? "true" : NULL },
+		{ "require_keys", a->require_keys ? "true" : NULL },
 		{ "log_format", a->log_format },
 		{ NULL, NULL },
 	};
@@ -277,9 +283,11 @@ static void on_reload(void *arg, int signum)
 		!kt_str_eq(old->data, data) ||
 		!kt_str_eq(old->public_url, fresh->conf.public_url) ||
 		!kt_str_eq(old->trust_proxy, fresh->conf.trust_proxy) ||
-		old->offline != fresh->conf.offline)
+		old->offline != fresh->conf.offline ||
+		old->require_keys != fresh->conf.require_keys)
 		kt_log(KT_LOG_WARN, "serve",
-			"listen, data, public_url, trust_proxy and offline change with a restart");
+			"listen, data, public_url, trust_proxy, offline and require_keys change "
+			"with a restart");
 	/* The parts that run borrow the strings of the settings they were started with. */
 	s->settings->conf.log_level = kt_arena_strdup(s->settings->arena, fresh->conf.log_level);
 	s->settings->conf.log_format = kt_arena_strdup(s->settings->arena, fresh->conf.log_format);
@@ -433,6 +441,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 		.max_archive_bytes = s->conf->max_archive_bytes,
 		.harness_program = s->conf->harness_program,
 		.offline = s->conf->offline,
+		.keyless = !s->hosting,
 	};
 
 	s->api = kt_api_new(&ac);
@@ -456,6 +465,7 @@ static enum kt_code start_sessions(struct server *s, struct kt_err *err)
 		.data_dir = s->conf->data,
 		.harness_program = s->conf->harness_program,
 		.offline = s->conf->offline,
+		.own_env = !s->hosting,
 		.rehearsal_speed = 1,
 	};
 
@@ -479,15 +489,47 @@ static enum kt_code check_key_file(const char *file, struct kt_err *err)
 	return KT_OK;
 }
 
+/* Why this server needs keys, or NULL: it is for its own user. Everything that says so is here. */
+static const char *hosting_sign(const struct server *s)
+{
+	char host[256] = "";
+	int port;
+	/* It was read before. */
+	bool known = parse_listen(s->conf->listen, host, &port, NULL) == KT_OK;
+	const struct kt_api_signs signs = {
+		.listen = known ? host : "",
+		.had_keys = kt_control_has_keys(s->control),
+		/* Nothing else is the purpose of --init-only. */
+		.require_keys = s->conf->require_keys || s->args->init_only,
+		.key_file = s->args->key_file,
+		.public_url = s->conf->public_url,
+		.trust_proxy = s->conf->trust_proxy,
+		.settings_file = s->settings->file,
+		.passed_socket = kt_systemd_listen_fds() > 0,
+	};
+
+	return kt_api_hosting_sign(&signs);
+}
+
 static enum kt_code open_control(struct server *s, struct kt_err *err)
 {
 	struct kt_control_config cc = control_config(s);
 	char key[KT_API_KEY_LEN + 1] = "";
+	KT_AUTOFREE char *db = kt_path_join(s->conf->data, "karta.db");
+	bool used = kt_fs_is_file(db);
 	enum kt_code rc;
 
 	rc = kt_control_open(&cc, &s->control, err);
 	if (rc == KT_OK)
-		rc = kt_control_bootstrap(s->control, key, err);
+		s->hosting = hosting_sign(s);
+	if (rc == KT_OK && s->hosting && used && !kt_control_has_keys(s->control))
+		kt_say(s->ctx,
+			"%s was served without keys; from now on every request needs one, however "
+			"the server is started",
+			s->conf->data);
+	if (rc == KT_OK)
+		rc = s->hosting ? kt_control_bootstrap(s->control, key, err)
+				: kt_control_bootstrap_local(s->control, err);
 	if (rc == KT_OK && !key[0] && s->args->init_only)
 		kt_say(s->ctx, "%s is initialized already", s->conf->data);
 	kt_secret_wipe(key, sizeof(key));
@@ -520,6 +562,12 @@ static enum kt_code find_self(struct server *s, struct kt_err *err)
 static void tell_start(const struct server *s)
 {
 	kt_log(KT_LOG_INFO, "serve", "karta %s serves %s at %s", KT_VERSION, s->conf->data, s->url);
+	if (s->hosting)
+		kt_log(KT_LOG_INFO, "serve", "keys are needed: %s", s->hosting);
+	else
+		kt_log(KT_LOG_INFO, "serve",
+			"local: for whoever is at this machine, without keys (--require-keys asks "
+			"for them)");
 	if (geteuid() == 0 && !s->conf->offline)
 		kt_log(KT_LOG_WARN, "serve",
 			"running as root: harnesses run as root too; use a user of its own");
@@ -535,6 +583,12 @@ static void tell_start(const struct server *s)
 	else
 		kt_outf("%s\n", s->url);
 	kt_systemd_notify("READY=1");
+}
+
+/* Commands without a server of their own find a local one; nobody finds what one left behind. */
+static enum kt_code announce(struct server *s, struct kt_err *err)
+{
+	return kt_dev_announce(s->conf->data, s->hosting ? NULL : s->url, NULL, NULL, err);
 }
 
 static enum kt_code start(struct server *s, struct kt_err *err)
@@ -569,11 +623,17 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 		rc = start_api(s, err);
 	if (rc == KT_OK)
 		rc = listen_on(s, err);
-	return rc;
+	return rc == KT_OK ? announce(s, err) : rc;
 }
 
 static void finish(struct server *s)
 {
+	struct kt_err err = KT_ERR_INIT;
+
+	/* One that is killed leaves it, with a process that is not there. */
+	if (s->api && !s->hosting &&
+		kt_dev_announce(s->conf->data, NULL, NULL, NULL, &err) != KT_OK)
+		kt_log(KT_LOG_WARN, "serve", "%s", err.msg);
 	kt_http_unbind(&s->sockets);
 	kt_http_server_free(s->http);
 	kt_sessions_free(s->sessions);

@@ -42,6 +42,7 @@ static const struct setting settings[] = {
 	{ "public_url", T_STR, AT(public_url), NULL, 0, 0 },
 	{ "trust_proxy", T_TRUST, AT(trust_proxy), "false", 0, 0 },
 	{ "offline", T_BOOL, AT(offline), "false", 0, 0 },
+	{ "require_keys", T_BOOL, AT(require_keys), "false", 0, 0 },
 	{ "harness_program", T_STR, AT(harness_program), NULL, 0, 0 },
 	{ "github_url", T_STR, AT(github_url), NULL, 0, 0 },
 	{ "private_hosts", T_STR, AT(private_hosts), NULL, 0, 0 },

@@ -17,6 +17,7 @@ struct kt_serve_conf {
 	const char *public_url; /* or NULL */
 	const char *trust_proxy; /* for kt_trust_new(); NULL = no proxy is trusted */
 	bool offline;
+	bool require_keys;
 	const char *harness_program; /* or NULL */
 	const char *github_url; /* or NULL */
 	const char *private_hosts; /* or NULL */

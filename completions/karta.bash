@@ -73,6 +73,7 @@ _karta_kind()
 	'projects bind --repo') kind='any' ;;
 	'projects bind --secret-file') kind='file' ;;
 	'projects bind #0') kind='any' ;;
+	'projects default #0') kind='any' ;;
 	'projects releases --num' | 'projects releases -n') kind='any' ;;
 	'projects releases -L') kind='any' ;;
 	'projects releases --limit') kind='any' ;;
@@ -163,7 +164,7 @@ _karta_lists()
 	'config edit') subs='' opts=' --no-wait' ;;
 	'config import') subs='' opts=' --no-wait' ;;
 	'logs') subs='' opts=' --follow -f --tail -t --lines -n --since --until --level --source --session --release' ;;
-	'projects') subs='list show create add rename delete link bind releases' opts='' ;;
+	'projects') subs='list show create add rename delete link bind default releases' opts='' ;;
 	'projects list') subs='' opts='' ;;
 	'projects show') subs='' opts='' ;;
 	'projects create') subs='' opts='' ;;
@@ -172,6 +173,7 @@ _karta_lists()
 	'projects delete') subs='' opts=' --confirm -c' ;;
 	'projects link') subs='' opts=' --force -f' ;;
 	'projects bind') subs='' opts=' --repo --token-stdin --secret-file --none' ;;
+	'projects default') subs='' opts=' --unset' ;;
 	'projects releases') subs='' opts=' --limit' ;;
 	'open') subs='' opts=' --print' ;;
 	'chat') subs='' opts=' --session -s --agent -a --permission-mode --thinking' ;;
@@ -193,7 +195,7 @@ _karta_lists()
 	'audit') subs='list verify' opts=' --limit --before' ;;
 	'audit list') subs='' opts=' --limit --before' ;;
 	'audit verify') subs='' opts=' --head' ;;
-	'serve') subs='backup restore keys' opts=' --listen --port -p --data --public-url --config --harness-program --trust-proxy --offline --log-format --init-only --key-file --show-config' ;;
+	'serve') subs='backup restore keys' opts=' --listen --port -p --data --public-url --config --harness-program --trust-proxy --offline --require-keys --log-format --init-only --key-file --show-config' ;;
 	'serve backup') subs='' opts=' --data' ;;
 	'serve restore') subs='' opts=' --data --force -f --skip-damaged' ;;
 	'serve keys') subs='create' opts='' ;;

@@ -10,7 +10,7 @@ function __karta_path
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'completion'
 				set path $try
 			end
 		end
@@ -131,6 +131,8 @@ complete -c karta -n '__karta_at "projects bind"' -l repo -x -d 'repository on G
 complete -c karta -n '__karta_at "projects bind"' -l token-stdin -d 'read a token that may read the repository from standard input'
 complete -c karta -n '__karta_at "projects bind"' -l secret-file -r -F -d 'file with the webhook\'s secret (default: a new one, printed)'
 complete -c karta -n '__karta_at "projects bind"' -l none -d 'undo the binding'
+complete -c karta -n '__karta_at "projects"' -a default -d 'say which project a session is of that names none'
+complete -c karta -n '__karta_at "projects default"' -l unset -d 'have no default project'
 complete -c karta -n '__karta_at "projects"' -a releases -d 'list a project\'s releases'
 complete -c karta -n '__karta_at "projects releases"' -l limit -x -d 'at most so many, newest first'
 complete -c karta -n '__karta_at ""' -a open -d 'open a project\'s page in a browser'
@@ -198,6 +200,7 @@ complete -c karta -n '__karta_at "serve"' -l config -r -F -d 'file with settings
 complete -c karta -n '__karta_at "serve"' -l harness-program -r -F -d 'program of the harness, instead of the one on PATH'
 complete -c karta -n '__karta_at "serve"' -l trust-proxy -d 'believe the X-Forwarded headers of a proxy on this machine or in a private network; with =ADDRESS[/BITS],... of these'
 complete -c karta -n '__karta_at "serve"' -l offline -d 'replay each release\'s rehearsals/ instead of running harnesses'
+complete -c karta -n '__karta_at "serve"' -l require-keys -d 'ask for a key also on a server that only this machine reaches'
 complete -c karta -n '__karta_at "serve"' -l log-format -x -a 'auto text json' -d 'log lines as text or JSON (default: text on a terminal)'
 complete -c karta -n '__karta_at "serve"' -l init-only -d 'make the data folder and its admin key, then end'
 complete -c karta -n '__karta_at "serve"' -l key-file -r -F -d 'write the first admin key here instead of printing it'

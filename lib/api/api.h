@@ -6,7 +6,7 @@
  * document). Handlers translate; everything happens in lib/session and lib/control.
  *
  * Without `control` it is a local server: one project, nobody signs in, and only what the session
- * protocol needs is there.
+ * protocol needs is there. With `keyless` everything is there, and still nobody signs in.
  *
  * To add a route:
  *  1. its line with its scope in the table of routes.c, its handler in the file of its family;
@@ -43,7 +43,25 @@ struct kt_api_config {
 	int64_t max_archive_bytes; /* 0 = KT_MAX_ARCHIVE_BYTES */
 	const char *harness_program; /* as kt_control_config: every harness runs by it, or NULL */
 	bool offline; /* every harness is the rehearsal */
+	/* With control: nobody signs in, whoever reaches it may do all (kt_api_hosting_sign()). */
+	bool keyless;
 };
+
+/* What may say of a server with many projects that it is for others than who started it. */
+struct kt_api_signs {
+	const char *listen; /* host part of its address */
+	bool had_keys; /* there is, or was, a key in its data folder */
+	bool require_keys, key_file; /* somebody asked for keys */
+	bool public_url, trust_proxy; /* it has another address, or somebody in front of it */
+	bool settings_file, passed_socket; /* somebody set it up as a service */
+};
+/*
+ * The first of these signs, in words that fit behind "keys are needed: "; NULL when there is none:
+ * the server is for its own user on this machine, and asks for no key.
+ */
+const char *kt_api_hosting_sign(const struct kt_api_signs *s);
+/* "localhost", an address of 127.0.0.0/8, or ::1 (without brackets). */
+bool kt_api_is_loopback_address(const char *host);
 
 /* New API over the sessions of cfg; kt_api_free() ends it. */
 KT_MUST_CHECK struct kt_api *kt_api_new(const struct kt_api_config *cfg);

@@ -104,6 +104,21 @@ void kt_api_web_server(const struct kt_call *c, char *out, size_t size);
 /* The member of a 401 that tells a page where one signs in. */
 void kt_api_web_where(struct kt_call *c, char *out, size_t size);
 
+/* local.c: servers that ask for no key */
+/* Name of a header that says that something in between passed the request on, or NULL. */
+const char *kt_api_forwarded_by(const struct kt_request *rq);
+/*
+ * From this machine, passed on by nothing, and no other site's page made it? Answers 403 itself and
+ * returns false. Host and Origin are looked at besides.
+ */
+KT_MUST_CHECK bool kt_api_admit_keyless(struct kt_call *c);
+/* A page of any site can send a body of this type (NULL = none) without asking first. */
+bool kt_api_is_simple_type(const char *type);
+/* From the first key on, wherever it came from, every request needs one. */
+bool kt_api_asks_for_keys(const struct kt_api *api);
+/* A server that asks for no key makes none. Answers 409 itself and returns false. */
+KT_MUST_CHECK bool kt_api_has_keys(struct kt_call *c);
+
 /* auth.c */
 #define KT_API_EITHER 0x200 /* one of the scopes is enough */
 /*
@@ -128,6 +143,12 @@ bool kt_api_no_project(struct kt_call *c);
 KT_MUST_CHECK bool kt_api_resolve(struct kt_call *c, const struct kt_place *place);
 /* The project `ref` of the caller's organization. Answers 404 itself and returns false. */
 KT_MUST_CHECK bool kt_api_resolve_ref(struct kt_call *c, const char *ref);
+/*
+ * The project of a call at the server itself: ref, or when that is NULL or "" the organization's
+ * default one, or its only one. Answers 404 or 422, which names the choices, itself and returns
+ * false.
+ */
+KT_MUST_CHECK bool kt_api_resolve_flat(struct kt_call *c, const char *ref);
 /* True when the project of the call has a release to run; else answers 409. */
 KT_MUST_CHECK bool kt_api_has_release(struct kt_call *c);
 /* The session is one that the caller may know of. */
@@ -140,8 +161,8 @@ bool kt_api_visible(const struct kt_call *c, const struct kt_session *s);
 struct kt_guard {
 	struct kt_guard *prev, *next;
 	struct kt_api *api; /* NULL = not on the list */
-	char bearer[KT_API_KEY_LEN + 1]; /* "" = a browser's session: */
-	char web[KT_DIGEST_MAX];
+	char bearer[KT_API_KEY_LEN + 1];
+	char web[KT_DIGEST_MAX]; /* a browser's session, instead; with neither there are no keys */
 	char project_id[KT_ID_MAX]; /* "" = of no project */
 	kt_loop_fn revoked;
 	void *arg;

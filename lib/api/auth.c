@@ -85,6 +85,12 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 	enum kt_code rc;
 
 	scopes &= KT_SCOPE_READ | KT_SCOPE_WRITE | KT_SCOPE_ADMIN;
+	if (!kt_api_asks_for_keys(c->api)) {
+		if (kt_control_local(c->api->cfg.control, &c->by->who, &err) == KT_OK)
+			return kt_api_count(c, c->by->who.org_id, c->by->who.key_id);
+		kt_api_fail_err(c, &err);
+		return false;
+	}
 	if (key_in_query(c->rq->query))
 		return unauthorized(c);
 	if (bearer)
@@ -169,6 +175,38 @@ bool kt_api_resolve_ref(struct kt_call *c, const char *ref)
 	return take_target(c, rc, &err);
 }
 
+bool kt_api_resolve_flat(struct kt_call *c, const char *ref)
+{
+	KT_AUTO_BUF struct kt_buf names = KT_BUF_INIT((size_t)KT_FLAT_CHOICES * 80);
+	KT_AUTO_BUF struct kt_buf extra = KT_BUF_INIT((size_t)KT_FLAT_CHOICES * 80 + 64);
+	struct kt_err err = KT_ERR_INIT;
+	enum kt_code rc;
+
+	if (ref && *ref)
+		return kt_api_resolve_ref(c, ref);
+	memset(&c->by->target, 0, sizeof(c->by->target));
+	rc = kt_control_target_flat(
+		c->api->cfg.control, c->by->who.org_id, &c->by->target, &names, &err);
+	if (rc == KT_ENOTFOUND) {
+		kt_api_fail(c, 404, "project_not_found",
+			"there is no project yet: 'karta project add DIR NAME' or "
+			"'git push karta main' makes one",
+			NULL);
+		return false;
+	}
+	if (rc == KT_EINVAL) {
+		kt_buf_addf(&extra, "\"projects\":[%s]", names.ptr);
+		kt_api_fail(c, 422, "project_ambiguous",
+			"there are several projects: name one as 'project', or "
+			"'karta projects default NAME' says which is meant",
+			extra.ptr);
+		return false;
+	}
+	/* The answer says which one it is. */
+	c->project = true;
+	return take_target(c, rc, &err);
+}
+
 bool kt_api_resolve(struct kt_call *c, const struct kt_place *place)
 {
 	struct kt_control *ctl = c->api->cfg.control;
@@ -236,7 +274,8 @@ static bool is_over(struct kt_control *ctl, const struct kt_guard *g)
 	struct kt_target target;
 	struct kt_err err = KT_ERR_INIT;
 	enum kt_code rc = g->web[0] ? kt_control_web_again(ctl, g->web, &who, &err)
-				    : kt_control_principal(ctl, g->bearer, &who, &err);
+		: g->bearer[0]      ? kt_control_principal(ctl, g->bearer, &who, &err)
+				    : kt_control_local(ctl, &who, &err);
 
 	if (rc == KT_OK && g->project_id[0])
 		rc = kt_control_target(ctl, who.org_id, g->project_id, &target, &err);
@@ -262,7 +301,7 @@ void kt_api_guard_add(struct kt_call *c, struct kt_guard *g, kt_loop_fn revoked,
 	memset(g, 0, sizeof(*g));
 	if (!c->by || !c->by->who.key_id[0])
 		return;
-	bearer = bearer_of(c->rq);
+	bearer = kt_api_asks_for_keys(c->api) ? bearer_of(c->rq) : "";
 	if (c->by->who.web[0])
 		(void)kt_str_copy(g->web, sizeof(g->web), c->by->who.web);
 	else if (!bearer || !kt_str_copy(g->bearer, sizeof(g->bearer), bearer))

@@ -16,7 +16,7 @@ static void by_document(struct kt_call *c, device_fn fn)
 	KT_AUTO_JSON cJSON *body = NULL;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body))
+	if (!kt_api_has_keys(c) || !kt_api_body(c, &body))
 		return;
 	l = kt_api_later(c, NULL, NULL);
 	/* RFC 8628 3.2 and RFC 6749 5.1: what has codes or keys in it is not kept. */

@@ -135,19 +135,7 @@ static bool read_authority(const char *text, struct authority *a)
 /* Whoever has a proxy in front never takes a connection for one of this machine. */
 bool kt_api_is_proxied(const struct kt_call *c)
 {
-	static const char *const names[] = { "forwarded", "via", "x-real-ip", "x-client-ip",
-		"cf-connecting-ip", "true-client-ip" };
-	const struct kt_request *rq = c->rq;
-
-	for (size_t i = 0; i < rq->n_headers; i++) {
-		if (kt_str_starts(rq->headers[i].name, "x-forwarded-"))
-			return true;
-		for (size_t k = 0; k < KT_ARRAY_LEN(names); k++) {
-			if (kt_str_eq(rq->headers[i].name, names[k]))
-				return true;
-		}
-	}
-	return c->api->cfg.trust;
+	return kt_api_forwarded_by(c->rq) || c->api->cfg.trust;
 }
 
 /*

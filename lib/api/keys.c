@@ -25,7 +25,7 @@ void kt_api_keys_create(struct kt_call *c, const struct kt_params *p)
 	struct kt_pre pre;
 	struct kt_later *l;
 
-	if (!kt_api_body(c, &body) || !kt_api_pre(c, "key", "", &pre))
+	if (!kt_api_has_keys(c) || !kt_api_body(c, &body) || !kt_api_pre(c, "key", "", &pre))
 		return;
 	l = kt_api_later(c, NULL, NULL);
 	/* The answer holds a secret: nobody in between may keep it. */

@@ -122,14 +122,7 @@ static void peek_release(struct kt_call *c, bool dev)
 	char ref[64];
 
 	if (!c->by->target.project_id[0]) {
-		if (!kt_api_query(c, "project", ref, sizeof(ref)))
-			return;
-		if (!ref[0]) {
-			kt_api_fail(c, 422, "validation_failed",
-				"'project' is missing: add ?project=NAME", NULL);
-			return;
-		}
-		if (!kt_api_resolve_ref(c, ref))
+		if (!kt_api_query(c, "project", ref, sizeof(ref)) || !kt_api_resolve_flat(c, ref))
 			return;
 	}
 	if (!kt_api_has_release(c))

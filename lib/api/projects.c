@@ -64,9 +64,10 @@ void kt_api_projects_get(struct kt_call *c, const struct kt_params *p)
 void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 {
 	static const char *const members[] = { "slug", "production_ref", "repo_url", "repo_token",
-		"webhook_secret", NULL };
+		"webhook_secret", "default", NULL };
 	KT_AUTO_JSON cJSON *body = NULL;
 	struct kt_project_change ch = { 0 };
+	bool is_default = false;
 	struct kt_pre pre;
 	struct kt_later *l;
 
@@ -75,8 +76,11 @@ void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 		!kt_api_opt_str(c, body, "repo_url", &ch.repo_url) ||
 		!kt_api_opt_str(c, body, "repo_token", &ch.repo_token) ||
 		!kt_api_opt_str(c, body, "webhook_secret", &ch.webhook_secret) ||
+		!kt_api_opt_bool(c, body, "default", &is_default) ||
 		!kt_api_pre(c, "change", p->value[0], &pre))
 		return;
+	if (cJSON_IsBool(kt_json_get(body, "default")))
+		ch.is_default = &is_default;
 	l = kt_api_later(c, NULL, NULL);
 	kt_control_project_change(
 		c->api->cfg.control, &l->actor, p->value[0], &ch, &pre.pre, kt_api_answered, l);

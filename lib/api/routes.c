@@ -321,7 +321,7 @@ static bool admit(struct kt_call *c)
 			return false;
 		}
 	}
-	return true;
+	return kt_api_admit_keyless(c);
 }
 
 static const char *project_name(struct kt_call *c)
@@ -414,7 +414,7 @@ static bool find_local(struct kt_call *c, struct way *way)
 static bool find_hosted(struct kt_call *c, struct way *way)
 {
 	c->by = &way->by;
-	if (!kt_api_place(c, &way->place))
+	if (!kt_api_place(c, &way->place) || (c->api->cfg.keyless && !kt_api_admit_keyless(c)))
 		return false;
 	if (way->by.told && !kt_exchange_client(c->ex, way->by.peer)) {
 		kt_exchange_header(c->ex, "Retry-After", "1");
@@ -477,6 +477,13 @@ static enum kt_spool_answer spool_publish(struct kt_call *c, struct kt_spool *ou
 	if (c->api->draining) {
 		kt_exchange_header(c->ex, "Retry-After", "5");
 		kt_api_fail(c, 503, "draining", "the server is shutting down", NULL);
+		return KT_SPOOL_ANSWERED;
+	}
+	/* Another site's form, or fetch that needs no leave, can send these types and none. */
+	if (cfg->keyless && (c->rq->method & KT_POST) &&
+		kt_api_is_simple_type(kt_request_header(c->rq, "content-type"))) {
+		kt_api_fail(c, 415, "unsupported_media_type",
+			"send Content-Type: application/gzip, or another one of archives", NULL);
 		return KT_SPOOL_ANSWERED;
 	}
 	if (is_small_document(c->rq) || !cfg->upload_dir)

@@ -150,12 +150,7 @@ static bool resolve_body(struct kt_call *c, const cJSON *body)
 		return kt_api_has_release(c);
 	if (!kt_api_opt_str(c, body, "project", &ref))
 		return false;
-	if (!ref || !*ref) {
-		kt_api_fail(c, 422, "validation_failed",
-			"'project' is missing: name the project that the session is of", NULL);
-		return false;
-	}
-	return kt_api_resolve_ref(c, ref) && kt_api_has_release(c);
+	return kt_api_resolve_flat(c, ref) && kt_api_has_release(c);
 }
 
 static bool parent_visible(struct kt_call *c, const char *id)

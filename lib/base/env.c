@@ -30,6 +30,7 @@ static const struct kt_env_var table[] = {
 	{ "KARTA_PUBLIC_URL", "address of karta serve as its users see it" },
 	{ "KARTA_TRUST_PROXY", "1 believes a proxy near karta serve, a list of addresses those" },
 	{ "KARTA_OFFLINE", "1 replays rehearsals instead of running harnesses in karta serve" },
+	{ "KARTA_REQUIRE_KEYS", "1 asks for keys also on a local karta serve" },
 	{ "KARTA_HARNESS_PROGRAM", "program of the harness in karta serve" },
 	{ "KARTA_GITHUB_URL", "address of GitHub's API for karta serve" },
 	{ "KARTA_PRIVATE_HOSTS", "hosts that are not public which karta serve may fetch from" },

@@ -80,11 +80,15 @@ void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done,
 void kt_control_tune(struct kt_control *ctl, const struct kt_control_config *cfg);
 
 /*
- * First start: the organization "default" and its admin key (all scopes), unless there is one.
+ * First start: the organization "default" and its admin key (all scopes), unless there are keys.
  * out_key (KT_API_KEY_LEN + 1 bytes) is "" when nothing had to be made.
  */
 KT_MUST_CHECK enum kt_code kt_control_bootstrap(
 	struct kt_control *ctl, char *out_key, struct kt_err *err);
+/* The same without a key: for a server that asks for none. */
+KT_MUST_CHECK enum kt_code kt_control_bootstrap_local(struct kt_control *ctl, struct kt_err *err);
+/* There is a key, or was one: whoever starts a server on this folder has to ask for it. */
+bool kt_control_has_keys(const struct kt_control *ctl);
 
 /* --- who --------------------------------------------------------------------------------- */
 
@@ -143,6 +147,13 @@ KT_MUST_CHECK enum kt_code kt_control_web_redeem(struct kt_control *ctl, const c
 	struct kt_err *err);
 
 /*
+ * The principal of a server without keys: it may do all, in the organization "default". Returns
+ * KT_OK, KT_EUNAVAIL (not open), KT_EAUTH (there are keys).
+ */
+KT_MUST_CHECK enum kt_code kt_control_local(
+	struct kt_control *ctl, struct kt_principal *out, struct kt_err *err);
+
+/*
  * Call fn(arg, key_id) on the loop whenever a key was revoked, when that is committed, and within a
  * minute after it expired: end what it still holds open, such as streams. One listener; fn NULL
  * takes it away.
@@ -176,6 +187,14 @@ struct kt_target {
  */
 KT_MUST_CHECK enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id,
 	const char *ref, struct kt_target *out, struct kt_err *err);
+/*
+ * The project of a call that names none: the organization's default one, else its only one.
+ * Returns as kt_control_target(), or KT_EINVAL when it could be several: *choices gets the names of
+ * at most KT_FLAT_CHOICES of them, in order, as the members of a JSON array.
+ */
+#define KT_FLAT_CHOICES 20
+KT_MUST_CHECK enum kt_code kt_control_target_flat(struct kt_control *ctl, const char *org_id,
+	struct kt_target *out, struct kt_buf *choices, struct kt_err *err);
 /* As above by organization slug and project slug ("/org/agent/v1/..."). */
 KT_MUST_CHECK enum kt_code kt_control_target_path(struct kt_control *ctl, const char *org_slug,
 	const char *slug, struct kt_target *out, struct kt_err *err);
@@ -253,6 +272,7 @@ struct kt_project_change {
 	const char *repo_url; /* "" unbinds */
 	const char *repo_token; /* "" forgets */
 	const char *webhook_secret;
+	const bool *is_default; /* it is, or is no longer, the project of calls that name none */
 };
 void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const struct kt_project_change *p, const struct kt_precond *pre, kt_result_fn fn,

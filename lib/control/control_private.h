@@ -28,6 +28,7 @@ struct kt_org_mem {
 	char id[KT_ID_MAX];
 	char slug[64];
 	char *name;
+	char default_project[KT_ID_MAX]; /* id, "" = none; one that was deleted is none */
 	unsigned archives; /* being made */
 	unsigned fetches, fetches_run; /* from GitHub: all of them; on a thread */
 	uint64_t fetch_turn; /* when one began last */

@@ -351,9 +351,12 @@ void kt_control_drain(struct kt_control *ctl, int64_t limit_ms, kt_loop_fn done,
 	kt_timer_start(ctl->drain, 0, DRAIN_LOOK_MS);
 }
 
+#define FIRST_ORG "default"
+
 /* --- first start ------------------------------------------------------------------------- */
 
 struct bootstrap {
+	bool add_org, add_key; /* what is not there yet */
 	struct kt_org_row org;
 	struct kt_key_row key;
 	char org_id[KT_ID_MAX], key_id[KT_ID_MAX];
@@ -383,13 +386,14 @@ static enum kt_code add_first(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct bootstrap *b = arg;
 	char object[KT_ID_MAX + 8];
-	enum kt_code rc = kt_tx_org_add(tx, &b->org, err);
+	enum kt_code rc = b->add_org ? kt_tx_org_add(tx, &b->org, err) : KT_OK;
 
 	(void)snprintf(object, sizeof(object), "org/%s", b->org.slug);
-	if (rc == KT_OK)
+	if (rc == KT_OK && b->add_org)
 		rc = setup_audit(tx, b, "org.create", object, NULL, err);
-	if (rc == KT_OK)
-		rc = kt_tx_key_add(tx, &b->key, err);
+	if (rc != KT_OK || !b->add_key)
+		return rc;
+	rc = kt_tx_key_add(tx, &b->key, err);
 	(void)snprintf(object, sizeof(object), "key/%s", b->key_id);
 	if (rc == KT_OK)
 		rc = setup_audit(tx, b, "key.create", object,
@@ -399,23 +403,38 @@ static enum kt_code add_first(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
+/* The only organization there is, or NULL. */
+static const struct kt_org_mem *first_org(const struct kt_control *ctl)
 {
-	struct bootstrap b = { .cfg = &ctl->cfg };
+	return kt_map_get(&ctl->orgs_by_slug, FIRST_ORG);
+}
+
+/* out_key NULL: without a key. */
+static enum kt_code bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
+{
+	const struct kt_org_mem *org = first_org(ctl);
+	struct bootstrap b = { .cfg = &ctl->cfg,
+		.add_org = ctl->orgs.len == 0,
+		.add_key = out_key && !kt_control_has_keys(ctl) };
 	int64_t now = kt_time_us();
 	enum kt_code rc;
 
-	if (ctl->orgs.len > 0) {
+	if (out_key)
 		*out_key = '\0';
+	if (!b.add_org && !b.add_key)
 		return KT_OK;
-	}
-	kt_rand_id("org_", b.org_id);
+	if (!b.add_org && !org)
+		return kt_fail(err, KT_ECONFLICT, 0, "there is no organization '%s'", FIRST_ORG);
+	if (b.add_org)
+		kt_rand_id("org_", b.org_id);
+	else
+		(void)kt_str_copy(b.org_id, sizeof(b.org_id), org->id);
 	kt_rand_id("key_", b.key_id);
 	kt_api_key_new(true, b.text);
 	kt_api_key_hash(ctl->master, b.text, b.hash);
 	(void)kt_str_copy(b.prefix, sizeof(b.prefix), b.text);
 	b.org = (struct kt_org_row){
-		.id = b.org_id, .slug = "default", .name = "Default", .created_us = now
+		.id = b.org_id, .slug = FIRST_ORG, .name = "Default", .created_us = now
 	};
 	b.key = (struct kt_key_row){
 		.id = b.key_id,
@@ -429,11 +448,43 @@ enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct 
 		.created_by = "setup",
 	};
 	rc = kt_store_do(ctl->store, true, add_first, &b, err);
-	if (rc == KT_OK) {
+	if (rc == KT_OK && b.add_org)
 		kt_index_org_put(ctl, &b.org);
+	if (rc == KT_OK && b.add_key) {
 		kt_index_key_put(ctl, &b.key);
 		memcpy(out_key, b.text, sizeof(b.text));
 	}
 	kt_secret_wipe(&b, sizeof(b));
 	return rc;
+}
+
+enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
+{
+	return bootstrap(ctl, out_key, err);
+}
+
+enum kt_code kt_control_bootstrap_local(struct kt_control *ctl, struct kt_err *err)
+{
+	return bootstrap(ctl, NULL, err);
+}
+
+bool kt_control_has_keys(const struct kt_control *ctl)
+{
+	return ctl->keys_by_id.len > 0;
+}
+
+enum kt_code kt_control_local(struct kt_control *ctl, struct kt_principal *out, struct kt_err *err)
+{
+	const struct kt_org_mem *org = first_org(ctl);
+
+	if (!ctl->loaded || ctl->closing || !org)
+		return kt_fail(err, KT_EUNAVAIL, 0, "the data folder is not open");
+	if (kt_control_has_keys(ctl))
+		return kt_fail(err, KT_EAUTH, 0, "there are keys now, and this call had none");
+	*out = (struct kt_principal){ .scopes = KT_SCOPE_READ | KT_SCOPE_WRITE | KT_SCOPE_ADMIN };
+	(void)kt_str_copy(out->org_id, sizeof(out->org_id), org->id);
+	(void)kt_str_copy(out->org_slug, sizeof(out->org_slug), org->slug);
+	(void)kt_str_copy(out->key_id, sizeof(out->key_id), "local");
+	(void)kt_str_copy(out->key_name, sizeof(out->key_name), "local");
+	return KT_OK;
 }

@@ -235,6 +235,8 @@ void kt_index_org_put(struct kt_control *ctl, const struct kt_org_row *row)
 	}
 	(void)kt_str_copy(org->slug, sizeof(org->slug), row->slug);
 	kt_str_set(&org->name, row->name);
+	(void)kt_str_copy(org->default_project, sizeof(org->default_project),
+		row->default_project_id ? row->default_project_id : "");
 	(void)kt_map_set(&ctl->orgs_by_slug, org->slug, org);
 }
 

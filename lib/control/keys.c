@@ -41,26 +41,32 @@ void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_resu
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	const struct kt_key_mem *k = kt_index_key(ctl, op->who.key_id);
+	bool local = !kt_control_has_keys(ctl);
 	struct kt_jw w;
 
-	if (!k) {
+	if (!k && !local) {
 		kt_op_fail(op, KT_EAUTH, 401, "unauthorized", NULL, "the API key is not valid");
 		return;
 	}
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
 	kt_jw_obj(&w, "org");
-	kt_jw_str(&w, "id", k->who.org_id);
-	kt_jw_str(&w, "slug", k->who.org_slug);
+	kt_jw_str(&w, "id", op->who.org_id);
+	kt_jw_str(&w, "slug", op->who.org_slug);
 	kt_jw_obj_end(&w);
-	kt_jw_obj(&w, "key");
-	kt_jw_str(&w, "id", k->who.key_id);
-	kt_jw_str(&w, "name", k->who.key_name);
-	kt_jw_str(&w, "prefix", k->prefix);
-	kt_jw_str(&w, "last4", k->last4);
-	kt_write_scopes(&w, "scopes", k->who.scopes);
-	kt_write_time(&w, "expires_at", k->expires_us);
-	kt_jw_obj_end(&w);
+	if (k) {
+		kt_jw_obj(&w, "key");
+		kt_jw_str(&w, "id", k->who.key_id);
+		kt_jw_str(&w, "name", k->who.key_name);
+		kt_jw_str(&w, "prefix", k->prefix);
+		kt_jw_str(&w, "last4", k->last4);
+		kt_write_scopes(&w, "scopes", k->who.scopes);
+		kt_write_time(&w, "expires_at", k->expires_us);
+		kt_jw_obj_end(&w);
+	} else {
+		kt_jw_null(&w, "key");
+	}
+	kt_jw_bool(&w, "local", local);
 	kt_jw_obj(&w, "server");
 	kt_jw_str(&w, "version", KT_VERSION);
 	kt_jw_obj_end(&w);

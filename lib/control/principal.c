@@ -138,6 +138,43 @@ enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id, const
 	return target_of(l->project, l->preview, out, err);
 }
 
+static int by_slug(const void *a, const void *b)
+{
+	const struct kt_project_mem *const *pa = a;
+	const struct kt_project_mem *const *pb = b;
+
+	return strcmp((*pa)->slug, (*pb)->slug);
+}
+
+enum kt_code kt_control_target_flat(struct kt_control *ctl, const char *org_id,
+	struct kt_target *out, struct kt_buf *choices, struct kt_err *err)
+{
+	const struct kt_org_mem *org = org_id ? kt_map_get(&ctl->orgs, org_id) : NULL;
+	struct kt_project_mem *found[KT_FLAT_CHOICES];
+	struct kt_project_mem *p = org ? kt_index_project(ctl, org_id, org->default_project) : NULL;
+	size_t n = 0, pos = 0;
+	const char *key;
+	void *value;
+	struct kt_jw w;
+
+	if (p)
+		return target_of(p, NULL, out, err);
+	while (n < KT_FLAT_CHOICES && kt_map_next(&ctl->projects, &pos, &key, &value)) {
+		p = value;
+		if (org && p->org == org)
+			found[n++] = p;
+	}
+	if (n == 0)
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no project yet");
+	if (n == 1)
+		return target_of(found[0], NULL, out, err);
+	qsort(found, n, sizeof(found[0]), by_slug);
+	kt_jw_init(&w, choices);
+	for (size_t i = 0; i < n; i++)
+		kt_jw_str(&w, NULL, found[i]->slug);
+	return kt_fail(err, KT_EINVAL, 0, "there are several projects");
+}
+
 enum kt_code kt_control_target_path(struct kt_control *ctl, const char *org_slug, const char *slug,
 	struct kt_target *out, struct kt_err *err)
 {

@@ -109,11 +109,16 @@ enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt
 {
 	struct kt_project_mem *p = kt_arena_alloc(op->arena, sizeof(*p));
 	struct kt_org_mem *org = kt_arena_alloc(op->arena, sizeof(*org));
+	struct kt_org_row o = { .id = NULL };
 	struct kt_release_row r;
-	enum kt_code rc = KT_OK;
+	enum kt_code rc = kt_tx_org(tx, op->arena, row->org_id, &o, err);
 
+	if (rc != KT_OK)
+		return rc;
 	(void)kt_str_copy(org->id, sizeof(org->id), op->who.org_id);
 	(void)kt_str_copy(org->slug, sizeof(org->slug), op->who.org_slug);
+	(void)kt_str_copy(org->default_project, sizeof(org->default_project),
+		o.default_project_id ? o.default_project_id : "");
 	p->org = org;
 	(void)kt_str_copy(p->id, sizeof(p->id), row->id);
 	(void)kt_str_copy(p->slug, sizeof(p->slug), row->slug);
@@ -360,6 +365,8 @@ struct change {
 	/* Sealed; len 0 with `set` = forget. */
 	bool set_token, set_secret;
 	struct kt_buf token, secret;
+	bool set_default, is_default;
+	char default_project[KT_ID_MAX]; /* of the organization, afterwards */
 	struct kt_project_row row;
 };
 
@@ -435,8 +442,28 @@ static const char *change_detail(struct kt_op *op, const struct change *c, const
 		kt_jw_str(&w, "repo_token", c->token.len ? "set" : "removed");
 	if (c->set_secret)
 		kt_jw_str(&w, "webhook_secret", c->secret.len ? "set" : "removed");
+	if (c->set_default)
+		kt_jw_bool(&w, "default", c->is_default);
 	kt_jw_obj_end(&w);
 	return kt_arena_strdup(op->arena, b.ptr);
+}
+
+/* One project of the organization at most: another one that was it is no longer. */
+static enum kt_code change_default(
+	struct kt_tx *tx, struct kt_op *op, struct change *c, struct kt_err *err)
+{
+	struct kt_org_row org;
+	enum kt_code rc = kt_tx_org(tx, op->arena, op->who.org_id, &org, err);
+	const char *now = rc == KT_OK ? org.default_project_id : NULL;
+
+	if (rc == KT_OK && c->set_default && c->is_default)
+		now = c->row.id;
+	else if (rc == KT_OK && c->set_default && kt_str_eq(now, c->row.id))
+		now = NULL;
+	if (rc == KT_OK && !kt_str_eq(now, org.default_project_id))
+		rc = kt_tx_org_default(tx, op->who.org_id, now, err);
+	(void)kt_str_copy(c->default_project, sizeof(c->default_project), now ? now : "");
+	return rc;
 }
 
 static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -463,6 +490,8 @@ static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		c->slug = NULL;
 	rc = c->slug ? change_slug(tx, op, c, err) : kt_tx_project_put(tx, &c->row, err);
 	if (rc == KT_OK)
+		rc = change_default(tx, op, c, err);
+	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, c->slug ? "project.rename" : "project.update",
 			kt_object_project(op->arena, old), change_detail(op, c, old), err);
 	if (rc == KT_OK)
@@ -478,6 +507,7 @@ static void change_after(struct kt_op *op)
 	struct change *c = op->data;
 	struct kt_project_mem *p = kt_index_project_put(op->ctl, &c->row);
 
+	memcpy(p->org->default_project, c->default_project, sizeof(c->default_project));
 	/* With its previews, which the transaction did not look at. */
 	kt_op_show_project(op, p);
 }
@@ -586,6 +616,8 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 		}
 		c->slug = kt_arena_strdup(op->arena, p->slug);
 	}
+	c->set_default = p->is_default != NULL;
+	c->is_default = p->is_default && *p->is_default;
 	c->set_token = p->repo_token != NULL;
 	c->set_secret = p->webhook_secret != NULL;
 	if ((p->production_ref && !take_ref(op, p->production_ref, &c->production_ref)) ||

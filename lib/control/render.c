@@ -113,6 +113,7 @@ void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project
 	kt_jw_str(w, "slug", p->slug);
 	kt_jw_str(w, "org", p->org->slug);
 	kt_jw_str(w, "url", kt_project_url(op, p->slug, p->label));
+	kt_jw_bool(w, "default", kt_str_eq(p->org->default_project, p->id));
 	kt_jw_str(w, "kind", p->dir ? "folder" : "release");
 	if (p->dir)
 		kt_jw_str(w, "dir", p->dir);

@@ -465,6 +465,7 @@ static struct kt_sessions *new_registry(const struct kt_sessions_config *cfg)
 	reg->lock_fd = -1;
 	reg->loop = cfg->loop;
 	reg->control = cfg->control;
+	reg->own_env = !cfg->control || cfg->own_env;
 	reg->dir = kt_strdup_opt(cfg->dir);
 	reg->data_dir = kt_strdup(cfg->data_dir);
 	reg->user = kt_strdup_opt(cfg->user);

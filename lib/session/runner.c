@@ -164,7 +164,7 @@ static void start_pinned(struct kt_session *s, const struct kt_app_ref *ref,
 	start->driver.extra_env = ref->env;
 	start->project = s->pin->target.project;
 	start->org = s->pin->target.org_id;
-	start->driver.sealed = true;
+	start->driver.sealed = !s->reg->own_env;
 	/* Only an administrator, on this machine, makes a project of a folder. */
 	if (ref->folder && ops->grants)
 		start->driver.settings = out->settings = ops->grants(ref->app->dir, NULL);

@@ -30,6 +30,8 @@ struct kt_sessions_config {
 	/* A hosting server: each session runs the release it was created with. */
 	struct kt_control *control; /* or NULL */
 	bool offline; /* with control: every harness is the rehearsal */
+	/* With control: it is of one person, whose own environment harnesses have, as without. */
+	bool own_env;
 	const char *data_dir; /* state; made when missing */
 	struct kt_app_options app;
 	const char *harness_program; /* override, or NULL */

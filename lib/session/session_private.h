@@ -105,6 +105,7 @@ struct kt_sessions {
 	struct kt_app_ref *app; /* of a local server */
 	int64_t app_checked_ms;
 	struct kt_control *control; /* NULL on a local server */
+	bool own_env; /* harnesses have our environment */
 	struct kt_map apps; /* release or folder project -> struct kt_app_ref */
 	struct kt_map openings; /* the same -> struct opening of apps.c */
 	struct kt_map pins; /* the same -> struct kt_pin */

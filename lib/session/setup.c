@@ -275,7 +275,7 @@ static enum kt_code spawn(
 		.of_driver = &none,
 		.project = s->pin ? s->pin->target.project : NULL,
 		.session_id = in_folder(s, ref) ? NULL : s->id,
-		.sealed = s->pin != NULL,
+		.sealed = !s->reg->own_env,
 		.home = home,
 	};
 	char *by_itself[] = { path, NULL }, *by_shell[] = { sh, path, NULL };

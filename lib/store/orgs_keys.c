@@ -20,6 +20,47 @@ enum kt_code kt_tx_org_add(struct kt_tx *tx, const struct kt_org_row *row, struc
 	return q.code;
 }
 
+enum kt_code kt_tx_org_default(
+	struct kt_tx *tx, const char *org_id, const char *project_id, struct kt_err *err)
+{
+	struct kt_q q;
+
+	kt_q_open(&q, tx, "UPDATE orgs SET default_project_id = $2 WHERE id = $1", err);
+	kt_q_text(&q, 1, org_id);
+	kt_q_text(&q, 2, project_id);
+	return kt_q_run_one(&q, "no such organization");
+}
+
+#define ORG_COLUMNS "id, slug, name, created_us, default_project_id"
+
+static void read_org(struct kt_q *q, struct kt_arena *arena, struct kt_org_row *r)
+{
+	r->id = kt_q_str(q, arena, 0);
+	r->slug = kt_q_str(q, arena, 1);
+	r->name = kt_q_str(q, arena, 2);
+	r->created_us = kt_q_num(q, 3);
+	r->default_project_id = kt_q_str(q, arena, 4);
+}
+
+enum kt_code kt_tx_org(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
+	struct kt_org_row *out, struct kt_err *err)
+{
+	struct kt_q q;
+	bool found = false;
+	enum kt_code code;
+
+	kt_q_open(&q, tx, "SELECT " ORG_COLUMNS " FROM orgs WHERE id = $1", err);
+	kt_q_text(&q, 1, org_id);
+	while (kt_q_row(&q)) {
+		read_org(&q, arena, out);
+		found = true;
+	}
+	code = kt_q_end(&q);
+	if (code == KT_OK && !found)
+		code = kt_fail(err, KT_ENOTFOUND, 0, "no such organization");
+	return code;
+}
+
 enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena, struct kt_org_row **out,
 	size_t *out_n, struct kt_err *err)
 {
@@ -28,17 +69,13 @@ enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena, struct kt_org_
 	void *items = NULL;
 	enum kt_code code;
 
-	kt_q_open(
-		&q, tx, "SELECT id, slug, name, created_us FROM orgs ORDER BY created_us, id", err);
+	kt_q_open(&q, tx, "SELECT " ORG_COLUMNS " FROM orgs ORDER BY created_us, id", err);
 	while (kt_q_row(&q)) {
 		struct kt_org_row *r = kt_rows_add(&rows, &q);
 
 		if (!r)
 			break;
-		r->id = kt_q_str(&q, arena, 0);
-		r->slug = kt_q_str(&q, arena, 1);
-		r->name = kt_q_str(&q, arena, 2);
-		r->created_us = kt_q_num(&q, 3);
+		read_org(&q, arena, r);
 	}
 	code = kt_rows_end(&rows, &q, arena, &items, out_n);
 	if (code == KT_OK)

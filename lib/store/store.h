@@ -82,10 +82,17 @@ struct kt_org_row {
 	const char *slug;
 	const char *name;
 	int64_t created_us;
+	const char *default_project_id; /* or NULL; not of kt_tx_org_add() */
 };
 /* Add a row. Returns KT_OK, KT_ECONFLICT (the id or slug is there), ... */
 KT_MUST_CHECK enum kt_code kt_tx_org_add(
 	struct kt_tx *tx, const struct kt_org_row *row, struct kt_err *err);
+/* The default project is this one of the organization, or none (NULL). */
+KT_MUST_CHECK enum kt_code kt_tx_org_default(
+	struct kt_tx *tx, const char *org_id, const char *project_id, struct kt_err *err);
+/* The organization's row. Returns KT_OK, KT_ENOTFOUND, ... */
+KT_MUST_CHECK enum kt_code kt_tx_org(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
+	struct kt_org_row *out, struct kt_err *err);
 /* Every organization, oldest first. */
 KT_MUST_CHECK enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena,
 	struct kt_org_row **out, size_t *out_n, struct kt_err *err);

@@ -161,7 +161,7 @@ const WORDS = {
   deploy: ['--dir', '@PLAIN', '--dirty', '--unpin', 'shop'], releases: [], 'releases list': [], 'releases show': ['v1'], 'releases diff': ['v1', 'v2'],
   'releases download': ['--output', 'x.tar.gz', 'v1'], 'releases activate': ['v1'], 'releases pin': [], 'releases unpin': [],
   rollback: ['--to', 'v1'], config: [], 'config list': [], 'config get': ['NAME'], 'config set': ['A=1'], 'config unset': ['A'], 'config edit': [], 'config import': ['@ENV'],
-  logs: [], projects: [], 'projects list': [], 'projects show': [], 'projects create': ['shop'], 'projects add': ['@APP', 'disk'],
+  logs: [], projects: [], 'projects list': [], 'projects show': [], 'projects create': ['shop'], 'projects add': ['@APP', 'disk'], 'projects default': [],
   'projects rename': ['shop', 'store'], 'projects delete': ['--confirm', 'shop', 'shop'], 'projects link': ['--force', 'shop'],
   'projects bind': ['--repo', 'https://github.com/a/b', 'shop'], 'projects releases': [], open: ['--print'], chat: ['--session', S],
   send: ['--session', S, 'hello'], sessions: [], 'sessions list': [], 'sessions show': [S], 'sessions approvals': [S], 'sessions tail': [S],
