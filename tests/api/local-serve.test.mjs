@@ -183,6 +183,21 @@ test('from local to hosting: once, with everything, and it says so', async (t) =
   assert.equal(spawnSync(KARTA, ['fsck', '--data', karta.data]).status, 0);
 });
 
+test('a key that root makes for a local server counts at once', async (t) => {
+  const karta = await startServe(t, { keyless: true });
+  const c = new Client(karta);
+  await c.call('POST', '/agent_projects', [], { body: { slug: 'x' } });
+  const s = net.connect(karta.port, '127.0.0.1');
+  s.write(`GET /agent_projects/x/logs?follow=1 HTTP/1.1\r\nHost: localhost:${karta.port}\r\nAccept: text/event-stream\r\n\r\n`);
+  await new Promise((done) => { s.once('data', done); });
+  const ended = new Promise((done) => { s.once('close', done); s.on('data', () => {}); });
+  const made = spawnSync(KARTA, ['serve', 'keys', 'create', 'mine', '--data', karta.data], { encoding: 'utf8' });
+  assert.equal(made.status, 0, made.stderr);
+  assert.equal(await status(karta.port), 401);
+  assert.equal(await status(karta.port, { path: '/v1/whoami', headers: { authorization: `Bearer ${made.stdout.trim()}` } }), 200);
+  await ended;
+});
+
 test('a stream of a project that is deleted ends without keys, too', async (t) => {
   const karta = await startServe(t, { keyless: true });
   const c = new Client(karta);
