@@ -207,7 +207,7 @@ check:
 	@BUILD=$(BUILD) scripts/check
 
 check-long:
-	scripts/setup --test
+	scripts/setup --test --long
 	@BUILD=$(BUILD) LONG=1 scripts/check
 
 lint: $(KARTA)

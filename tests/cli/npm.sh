@@ -35,7 +35,7 @@ test_expect_success 'in a clean root: a push' '
 
 test_expect_success 'standard input, status and signals are those of the program itself' '
 	echo kt_live_wrong >wrong && test_must_exit 4 "$prefix/bin/karta" --server http://192.0.2.1 --timeout 1s login --with-key <wrong 2>err &&
-	test_grep "not sent over plain http" err && test_must_exit 2 "$prefix/bin/karta" --no-such-option 2>err &&
+	test_grep "not sent over plain http" err && test_must_exit 2 "$prefix/bin/karta" --no-such-option 2>err || return 1
 	"$prefix/bin/karta" serve --listen 127.0.0.1:0 --data data --offline --key-file key >url 2>log &
 	pid=$! && test_background "$pid" && test_wait_for grep -q ^http url &&
 	readlink "/proc/$pid/exe" >exe && test_grep "/cli-linux-x64/bin/karta$" exe &&
