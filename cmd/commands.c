@@ -24,6 +24,7 @@ extern const struct kt_cmd kt_cmd_rollback;
 extern const struct kt_cmd kt_cmd_send;
 extern const struct kt_cmd kt_cmd_serve;
 extern const struct kt_cmd kt_cmd_sessions;
+extern const struct kt_cmd kt_cmd_upgrade;
 extern const struct kt_cmd kt_cmd_version;
 extern const struct kt_cmd kt_cmd_whoami;
 
@@ -62,6 +63,7 @@ const struct kt_cmd *const kt_commands[] = {
 	/* KT_GROUP_OTHER */
 	&kt_cmd_help,
 	&kt_cmd_version,
+	&kt_cmd_upgrade,
 	&kt_cmd_completion,
 	NULL,
 };

@@ -128,6 +128,7 @@ _karta_kind()
 	'serve keys create #0') kind='any' ;;
 	'fsck --data') kind='dir' ;;
 	'help #'*) kind='command' ;;
+	'upgrade --from') kind='any' ;;
 	'completion #0') kind='words bash zsh fish' ;;
 	*' --color') kind='words auto always never' ;;
 	*' --server') kind='any' ;;
@@ -141,7 +142,7 @@ _karta_lists()
 {
 	subs='' opts=''
 	case $1 in
-	'') subs='init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' ;;
+	'') subs='init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' ;;
 	'init') subs='' opts=' --name --harness --project --no-remote --force -f' ;;
 	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open --trust' ;;
 	'agents') subs='' opts=' --dir' ;;
@@ -203,6 +204,7 @@ _karta_lists()
 	'fsck') subs='' opts=' --data --quick' ;;
 	'help') subs='' opts=' --all -a' ;;
 	'version') subs='' opts=' --build' ;;
+	'upgrade') subs='' opts=' --check --from' ;;
 	'completion') subs='' opts='' ;;
 	esac
 	opts+=' --help -h --version --json --quiet -q --verbose -v --debug --color --no-color --no-input --yes -y --server --project -p --profile --timeout'

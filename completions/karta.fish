@@ -6,11 +6,11 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'completion'
+			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'upgrade' 'completion'
 				set path $try
 			end
 		end
@@ -225,8 +225,11 @@ complete -c karta -n '__karta_at "fsck"' -l data -x -a '(__fish_complete_directo
 complete -c karta -n '__karta_at "fsck"' -l quick -d 'do not read the bytes of every file'
 complete -c karta -n '__karta_at ""' -a help -d 'show help about karta or a command'
 complete -c karta -n '__karta_at "help"' -s a -l all -d 'list the plug-in commands on PATH too'
-complete -c karta -n '__karta_at "help"' -x -a 'init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version completion' -d 'the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl'
+complete -c karta -n '__karta_at "help"' -x -a 'init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' -d 'the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl'
 complete -c karta -n '__karta_at ""' -a version -d 'print the version'
 complete -c karta -n '__karta_at "version"' -l build -d 'also say how it was built and with which libraries'
+complete -c karta -n '__karta_at ""' -a upgrade -d 'say how this copy is upgraded'
+complete -c karta -n '__karta_at "upgrade"' -l check -d 'ask for the newest version where --from or KARTA_UPGRADE_URL says'
+complete -c karta -n '__karta_at "upgrade"' -l from -x -d 'ask there: the address that install.sh came from'
 complete -c karta -n '__karta_at ""' -a completion -d 'print the completion script of a shell'
 complete -c karta -n '__karta_at "completion"' -x -a 'bash zsh fish' -d 'the shell'

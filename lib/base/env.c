@@ -45,6 +45,7 @@ static const struct kt_env_var table[] = {
 	{ "KARTA_MAX_RELEASE_FILES", "number of files of a release" },
 	{ "KARTA_MAX_FILE_BYTES", "size of one file of a release" },
 	{ "KARTA_SERVE_CONFIG", "file with the settings of karta serve" },
+	{ "KARTA_UPGRADE_URL", "where karta upgrade --check asks for the newest version" },
 	{ "KARTA_DEMO_ONCE", "1 ends the demo after one conversation" },
 	{ "NO_COLOR", "when set, no program prints color" },
 	{ "FORCE_COLOR", "when set, color is printed to pipes and files too" },
