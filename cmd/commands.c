@@ -21,6 +21,7 @@ extern const struct kt_cmd kt_cmd_open;
 extern const struct kt_cmd kt_cmd_projects;
 extern const struct kt_cmd kt_cmd_releases;
 extern const struct kt_cmd kt_cmd_rollback;
+extern const struct kt_cmd kt_cmd_run;
 extern const struct kt_cmd kt_cmd_send;
 extern const struct kt_cmd kt_cmd_serve;
 extern const struct kt_cmd kt_cmd_sessions;
@@ -32,6 +33,7 @@ const struct kt_cmd *const kt_commands[] = {
 	/* KT_GROUP_START */
 	&kt_cmd_init,
 	&kt_cmd_dev,
+	&kt_cmd_run,
 	&kt_cmd_agents,
 	&kt_cmd_doctor,
 

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cmd/dev.h"
 #include "cmd/devdir.h"
 #include "cmd/devlog.h"
 #include "cmd/devtrust.h"
@@ -25,6 +26,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,52 +38,36 @@
 extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
 extern const struct kt_asset kt_starter[] __attribute__((visibility("hidden")));
 
-struct dev_args {
-	int64_t port;
-	const char *dir;
-	const char *harness;
-	const char *program;
-	const char *config;
-	bool offline;
-	bool record;
-	const char *user;
-	bool no_chat;
-	bool open;
-	bool trust;
-	int64_t warm;
-	const char *speed;
-};
-
 static void defaults(void *p)
 {
-	struct dev_args *a = p;
+	struct kt_dev_args *a = p;
 
 	a->port = -1;
 	a->warm = 1;
 }
 
 static const struct kt_opt opts[] = {
-	KT_OPT_INT_('p', "port", struct dev_args, port, "PORT", 0, 65535,
+	KT_OPT_INT_('p', "port", struct kt_dev_args, port, "PORT", 0, 65535,
 		"port on loopback; 0 picks one (default: 8000, or the next free one)"),
-	{ KT_OPT_T_STR, 0, "dir", "DIR", offsetof(struct dev_args, dir),
+	{ KT_OPT_T_STR, 0, "dir", "DIR", offsetof(struct kt_dev_args, dir),
 		"folder of the application (default: .)", KT_OPT_DIR },
-	KT_OPT_CHOICE_(0, "harness", struct dev_args, harness, "NAME", kt_harness_types,
+	KT_OPT_CHOICE_(0, "harness", struct kt_dev_args, harness, "NAME", kt_harness_types,
 		"harness to use, whatever the folder says"),
-	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct dev_args, program),
+	{ KT_OPT_T_STR, 0, "harness-program", "FILE", offsetof(struct kt_dev_args, program),
 		"program of the harness, instead of the one on PATH", KT_OPT_FILE },
-	{ KT_OPT_T_STR, 0, "config", "FILE", offsetof(struct dev_args, config),
+	{ KT_OPT_T_STR, 0, "config", "FILE", offsetof(struct kt_dev_args, config),
 		"settings (default: karta.jsonc)", KT_OPT_FILE },
-	KT_OPT_FLAG_(0, "offline", struct dev_args, offline,
+	KT_OPT_FLAG_(0, "offline", struct kt_dev_args, offline,
 		"replay rehearsals/ instead of running the harness"),
-	KT_OPT_FLAG_(0, "record", struct dev_args, record, "record each turn into rehearsals/"),
-	KT_OPT_STR_(0, "speed", struct dev_args, speed, "FACTOR",
+	KT_OPT_FLAG_(0, "record", struct kt_dev_args, record, "record each turn into rehearsals/"),
+	KT_OPT_STR_(0, "speed", struct kt_dev_args, speed, "FACTOR",
 		"speed of rehearsals: 1 as recorded, 0 at once (default: 1)"),
-	KT_OPT_STR_(0, "user", struct dev_args, user, "ID", "user_id of new sessions"),
-	KT_OPT_INT_(0, "warm", struct dev_args, warm, "N", 0, 8,
+	KT_OPT_STR_(0, "user", struct kt_dev_args, user, "ID", "user_id of new sessions"),
+	KT_OPT_INT_(0, "warm", struct kt_dev_args, warm, "N", 0, 8,
 		"harnesses started ahead (default: 1)"),
-	KT_OPT_FLAG_(0, "no-chat", struct dev_args, no_chat, "serve only, without a chat here"),
-	KT_OPT_FLAG_(0, "open", struct dev_args, open, "open the page in a browser"),
-	KT_OPT_FLAG_(0, "trust", struct dev_args, trust,
+	KT_OPT_FLAG_(0, "no-chat", struct kt_dev_args, no_chat, "serve only, without a chat here"),
+	KT_OPT_FLAG_(0, "open", struct kt_dev_args, open, "open the page in a browser"),
+	KT_OPT_FLAG_(0, "trust", struct kt_dev_args, trust,
 		"let the folder's own settings allow things without asking"),
 	KT_OPT_END,
 };
@@ -97,6 +84,9 @@ struct dev {
 	struct kt_http_sockets sockets; /* taken, not served yet */
 	struct kt_signal *signals[4];
 	char *data_dir;
+	const char *trust_dir; /* where it is remembered what the folder may do */
+	const struct kt_vec *once; /* words of the one command that is served, or NULL */
+	char *address; /* of its socket */
 	char url[64];
 	pid_t chat; /* 0 = none */
 	pid_t browser; /* 0 = none; reaped, else of no interest */
@@ -198,7 +188,7 @@ static enum kt_code take_port(struct dev *d, int64_t port, struct kt_err *err)
 }
 
 static enum kt_code open_sessions(
-	struct dev *d, const struct dev_args *a, const char *dir, struct kt_err *err)
+	struct dev *d, const struct kt_dev_args *a, const char *dir, struct kt_err *err)
 {
 	struct kt_sessions_config sc = {
 		.loop = d->loop,
@@ -238,18 +228,36 @@ static enum kt_code open_sessions(
 	return rc;
 }
 
-static enum kt_code trust_folder(struct dev *d, const struct dev_args *a, struct kt_err *err)
+static enum kt_code trust_folder(struct dev *d, const struct kt_dev_args *a, struct kt_err *err)
 {
 	KT_AUTOFREE char *settings = NULL;
 	enum kt_code rc = kt_dev_trust(
-		d->ctx, d->data_dir, kt_sessions_app(d->sessions), a->trust, &settings, err);
+		d->ctx, d->trust_dir, kt_sessions_app(d->sessions), a->trust, &settings, err);
 
 	if (settings)
 		kt_sessions_set_settings(d->sessions, settings);
 	return rc;
 }
 
-static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct kt_err *err)
+/* A socket in the state folder, which nobody else can open. */
+static enum kt_code serve_private(struct dev *d, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_path_join(d->data_dir, "http");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	KT_AUTOFD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (!kt_str_copy(addr.sun_path, sizeof(addr.sun_path), path)) {
+		(void)kt_fail(err, KT_EINVAL, 0, "the path of '%s' is too long", path);
+		return kt_hint(err, "KARTA_DATA names another folder for karta's data");
+	}
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+		listen(fd, SOMAXCONN) != 0)
+		return kt_fail(err, KT_EIO, errno, "cannot make the socket '%s'", path);
+	d->address = kt_asprintf("unix:%s", path);
+	return kt_http_listen_fd(d->http, KT_STEAL_FD(fd), err);
+}
+
+static enum kt_code start_server(struct dev *d, const struct kt_dev_args *a, struct kt_err *err)
 {
 	struct kt_budget_config bc;
 	struct kt_http_config hc;
@@ -260,6 +268,7 @@ static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct
 
 	kt_budget_config_init(&bc);
 	ac.budget = d->budget = kt_budget_new(&bc);
+	ac.by_socket = d->once != NULL;
 	d->api = kt_api_new(&ac);
 	kt_http_config_init(&hc);
 	kt_http_config_files(&hc, d->max_fds);
@@ -267,6 +276,8 @@ static enum kt_code start_server(struct dev *d, const struct dev_args *a, struct
 	hc.spool = kt_api_spool;
 	hc.spool_arg = d->api;
 	rc = kt_http_server_new(d->loop, &hc, kt_api_handle, d->api, &d->http, err);
+	if (rc == KT_OK && d->once)
+		return serve_private(d, err);
 	if (rc == KT_OK)
 		rc = kt_http_serve(d->http, &d->sockets, err);
 	if (rc == KT_OK)
@@ -288,7 +299,7 @@ static void tell_findings(const struct kt_ctx *ctx, const struct kt_app *app)
 	}
 }
 
-static void tell_start(struct dev *d, const struct dev_args *a)
+static void tell_start(struct dev *d, const struct kt_dev_args *a)
 {
 	const struct kt_app *app = kt_sessions_app(d->sessions);
 	const char *problem = kt_sessions_problem(d->sessions);
@@ -343,6 +354,22 @@ static enum kt_code start_chat(struct dev *d, struct kt_err *err)
 	return launch(self, argv, &d->chat, err);
 }
 
+static enum kt_code start_once(struct dev *d, struct kt_err *err)
+{
+	char self[] = "/proc/self/exe", opt[] = "--server";
+	size_t n = d->once->len;
+	KT_AUTOFREE char **argv = kt_calloc(n + 3, sizeof(*argv));
+
+	/* Options first: what is behind a "--" is the message. */
+	argv[0] = d->once->items[0];
+	argv[1] = d->once->items[1];
+	argv[2] = opt;
+	argv[3] = d->address;
+	for (size_t i = 2; i < n; i++)
+		argv[i + 2] = d->once->items[i];
+	return launch(self, argv, &d->chat, err);
+}
+
 static void finish(struct dev *d)
 {
 	struct kt_err err = KT_ERR_INIT;
@@ -359,18 +386,19 @@ static void finish(struct dev *d)
 	kt_spawner_free(d->spawner);
 	kt_loop_free(d->loop);
 	kt_devlog_close();
+	free(d->address);
 	free(d->data_dir);
 }
 
 static enum kt_code serve(
-	struct dev *d, const struct dev_args *a, const char *dir, bool chat, struct kt_err *err)
+	struct dev *d, const struct kt_dev_args *a, const char *dir, bool chat, struct kt_err *err)
 {
 	enum kt_log_level lowest = d->ctx->verbose || d->ctx->debug ? KT_LOG_DEBUG : KT_LOG_INFO;
 	enum kt_code rc = kt_loop_new(&d->loop, err);
 
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(d->spawner, d->loop, err);
-	if (rc == KT_OK)
+	if (rc == KT_OK && !d->once)
 		rc = take_port(d, a->port, err);
 	if (rc == KT_OK)
 		rc = open_sessions(d, a, dir, err);
@@ -385,6 +413,12 @@ static enum kt_code serve(
 			d->data_dir, chat || d->ctx->quiet ? NULL : &d->ctx->errt, lowest, err);
 	if (rc == KT_OK)
 		rc = start_server(d, a, err);
+	if (rc == KT_OK && d->once) {
+		rc = start_once(d, err);
+		if (rc == KT_OK)
+			kt_loop_run(d->loop);
+		return rc;
+	}
 	if (rc == KT_OK)
 		rc = kt_dev_announce(
 			d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir, err);
@@ -399,32 +433,64 @@ static enum kt_code serve(
 	return KT_OK;
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+/* The spawner, the limits, the loop; and all of it away again. */
+static enum kt_code serve_folder(
+	struct dev *d, const struct kt_dev_args *a, const char *dir, bool chat, struct kt_err *err)
 {
-	const struct dev_args *a = args;
-	struct dev d = { .ctx = ctx };
-	KT_AUTOFREE char *dir = NULL;
-	bool chat = !a->no_chat && !ctx->no_input && ctx->out.is_tty && !ctx->json;
 	enum kt_code rc;
-	int status;
 
 	/* Large pieces go back to the system at once: an idle server stays small. */
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-	rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
+	rc = kt_spawner_start(&d->spawner, err);
+	/* After it, so that harnesses have the limit that they would have by hand. */
+	d->max_fds = kt_fd_raise_limit();
+	if (rc == KT_OK)
+		rc = serve(d, a, dir, chat, err);
+	finish(d);
+	return rc;
+}
+
+static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+{
+	const struct kt_dev_args *a = args;
+	struct dev d = { .ctx = ctx };
+	KT_AUTOFREE char *dir = NULL;
+	bool chat = !a->no_chat && !ctx->no_input && ctx->out.is_tty && !ctx->json;
+	enum kt_code rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
+
 	if (rc == KT_OK)
 		rc = kt_dev_data_dir(dir, &d.data_dir, err);
+	if (rc != KT_OK)
+		return rc;
+	d.trust_dir = d.data_dir;
+	rc = serve_folder(&d, a, dir, chat, err);
+	if (rc == KT_OK && d.chat_status)
+		return kt_fail(err, d.chat_status == 130 ? KT_ECANCEL : KT_EIO, 0,
+			"the chat ended with status %d", d.chat_status);
+	return rc;
+}
+
+enum kt_code kt_dev_once(const struct kt_ctx *ctx, const struct kt_dev_args *a,
+	const struct kt_vec *argv, int *out_status, struct kt_err *err)
+{
+	struct dev d = { .ctx = ctx, .once = argv };
+	KT_AUTOFREE char *dir = NULL;
+	KT_AUTOFREE char *lasting = NULL;
+	KT_AUTOFREE char *state = NULL;
+	enum kt_code rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
+
 	if (rc == KT_OK)
-		rc = kt_spawner_start(&d.spawner, err);
-	/* After it, so that harnesses have the limit that they would have by hand. */
-	d.max_fds = kt_fd_raise_limit();
+		rc = kt_dev_data_dir(dir, &lasting, err);
 	if (rc == KT_OK)
-		rc = serve(&d, a, dir, chat, err);
-	status = d.chat_status;
-	finish(&d);
-	if (rc == KT_OK && status)
-		return kt_fail(err, status == 130 ? KT_ECANCEL : KT_EIO, 0,
-			"the chat ended with status %d", status);
+		rc = kt_dev_once_dir(lasting, &d.data_dir, err);
+	if (rc != KT_OK)
+		return rc;
+	state = kt_strdup(d.data_dir);
+	d.trust_dir = lasting;
+	rc = serve_folder(&d, a, dir, true, err);
+	*out_status = d.chat_status;
+	(void)!kt_fs_remove_tree(state, NULL);
 	return rc;
 }
 
@@ -433,7 +499,7 @@ const struct kt_cmd kt_cmd_dev = {
 	.summary = "serve the application of a folder here, with a chat",
 	.group = KT_GROUP_START,
 	.opts = opts,
-	.args_size = sizeof(struct dev_args),
+	.args_size = sizeof(struct kt_dev_args),
 	.defaults = defaults,
 	.run = run,
 	.examples = "karta dev                      chat with the application in this folder\n"

@@ -4,14 +4,20 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "text/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SERVER_FILE "server.json"
+#define ONCE_OLD_S 3600
 
 /* FNV-1a: short and stable names for folders, not a secret. */
 static uint32_t hash(const char *s)
@@ -107,4 +113,49 @@ enum kt_code kt_dev_announce(const char *data_dir, const char *url, const char *
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
 	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, false, err);
+}
+
+/* What a killed one has left: nobody holds its lock, and it is too old to be about to. */
+static void sweep_once(const char *base)
+{
+	char **names;
+	size_t n;
+
+	if (kt_fs_list(base, &names, &n, NULL) != KT_OK)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		KT_AUTOFREE char *path = kt_path_join(base, names[i]);
+		KT_AUTOFREE char *lock = kt_path_join(path, "lock");
+		KT_AUTOFD int fd = open(lock, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		struct stat st;
+
+		if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+			st.st_mtime + ONCE_OLD_S < kt_time_us() / 1000000 &&
+			(fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0))
+			(void)!kt_fs_remove_tree(path, NULL);
+	}
+	kt_fs_names_free(names, n);
+}
+
+enum kt_code kt_dev_once_dir(const char *lasting, char **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *data = kt_dir_data();
+	KT_AUTOFREE char *base = kt_path_join(data, "run");
+	KT_AUTOFREE char *dir = kt_path_join(base, "XXXXXX");
+	KT_AUTOFREE char *setup = kt_path_join(lasting, "setup");
+	KT_AUTOFREE char *link = NULL;
+	enum kt_code rc = kt_fs_mkdirs(base, 0700, err);
+
+	if (rc == KT_OK)
+		rc = kt_fs_mkdirs(setup, 0700, err);
+	if (rc != KT_OK)
+		return rc;
+	sweep_once(base);
+	if (!mkdtemp(dir))
+		return kt_fail(err, KT_EIO, errno, "cannot make a folder in '%s'", base);
+	link = kt_path_join(dir, "setup");
+	if (symlink(setup, link) != 0)
+		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", link);
+	*out = KT_STEAL(dir);
+	return KT_OK;
 }

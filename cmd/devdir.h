@@ -33,4 +33,11 @@ KT_MUST_CHECK char *kt_local_server_url(void);
 KT_MUST_CHECK enum kt_code kt_dev_announce(const char *data_dir, const char *url,
 	const char *project, const char *dir, struct kt_err *err);
 
+/*
+ * A new state folder for one command that is served (`karta run`), to be removed after it; that the
+ * folder's setup has run is remembered in `lasting`, its state folder of kt_dev_data_dir(). Folders
+ * that killed ones have left are removed. *out is the caller's.
+ */
+KT_MUST_CHECK enum kt_code kt_dev_once_dir(const char *lasting, char **out, struct kt_err *err);
+
 #endif

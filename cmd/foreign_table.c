@@ -123,6 +123,7 @@ const struct kt_foreign kt_foreign_table[] = {
 	IS("heroku", "container push", "deploy"),
 	IS("heroku", "container release", "releases activate"),
 	IS("heroku", "container login", "login"),
+	IS("heroku", "container run", "run"),
 	NONE("heroku docker", "container",
 		"there are no images: 'karta deploy' ships a folder or a commit"),
 	IS("cf docker", "push", "deploy"),
@@ -214,6 +215,15 @@ const struct kt_foreign kt_foreign_table[] = {
 		"each session has a folder of its own; 'karta sessions export ID' has its "
 		"conversation"),
 	NONE("docker", "network", "a session has no network but the model's"),
+	NONE("heroku", "run bash",
+		"'karta run' sends a message to the agent, there is no shell; 'karta chat' talks "
+		"to it"),
+	NONE("heroku", "run sh",
+		"'karta run' sends a message to the agent, there is no shell; 'karta chat' talks "
+		"to it"),
+	NONE("heroku", "run console",
+		"'karta run' sends a message to the agent, there is no shell; 'karta chat' talks "
+		"to it"),
 	NONE("heroku", "run detached",
 		"'karta send' goes on in its session when you leave; 'karta sessions tail ID' "
 		"shows it"),

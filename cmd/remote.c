@@ -302,8 +302,14 @@ enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, st
 	KT_AUTOFREE char *named = NULL;
 	const char *project = ctx->project;
 	bool many;
-	enum kt_code rc = find_server(ctx, !project, &found, &many, err);
+	enum kt_code rc;
 
+	/* The socket of `karta run`: one folder, served to its own child. */
+	if (ctx->server && kt_str_starts(ctx->server, "unix:")) {
+		found.server = kt_strdup(ctx->server);
+		return open_client(ctx, &found, NULL, out, err);
+	}
+	rc = find_server(ctx, !project, &found, &many, err);
 	if (rc != KT_OK)
 		return rc;
 	if (!project && kt_remote_project(ctx, NULL, &named, NULL) == KT_OK &&

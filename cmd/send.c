@@ -38,6 +38,7 @@ struct send_args {
 	const char *on_busy;
 	const char *key;
 	const char *approve;
+	bool once; /* of karta run: nothing is left of the session */
 };
 
 static const char *const busy_words[] = { "enqueue", "reject", "interrupt", NULL };
@@ -57,6 +58,8 @@ static const struct kt_opt opts[] = {
 		"send once only, however often it is repeated"),
 	KT_OPT_CHOICE_(0, "approve", struct send_args, approve, "ANSWER", approve_words,
 		"answer to every approval"),
+	{ KT_OPT_T_FLAG, 0, "once", NULL, offsetof(struct send_args, once), "as karta run",
+		KT_OPT_HIDDEN },
 	KT_OPT_ARG_("text", struct send_args, text, 0, "the message; - reads standard input"),
 	KT_OPT_END,
 };
@@ -182,7 +185,7 @@ static void take_status(struct sending *s, const cJSON *data)
 	const char *state = kt_json_str_or(data, "state", "");
 
 	if (kt_str_eq(state, "turn_started")) {
-		if (!s->started)
+		if (!s->started && !s->args->once)
 			say(s, "session %s (go on with: karta send --session %s \"...\")",
 				s->follow.session_id, s->follow.session_id);
 		s->started = true;
@@ -443,6 +446,9 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 
 		if (rc != KT_ECANCEL)
 			return rc;
+		if (s->timed_out && s->args->once)
+			return kt_fail(
+				err, KT_ETIMEOUT, 0, "no answer in time; the turn was ended");
 		if (s->timed_out) {
 			(void)kt_fail(err, KT_ETIMEOUT, 0,
 				"no answer in time; the turn goes on in %s", s->follow.session_id);

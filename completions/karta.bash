@@ -16,6 +16,16 @@ _karta_kind()
 	'dev --speed') kind='any' ;;
 	'dev --user') kind='any' ;;
 	'dev --warm') kind='any' ;;
+	'run --agent' | 'run -a') kind='any' ;;
+	'run --approve') kind='words once session deny' ;;
+	'run --permission-mode') kind='any' ;;
+	'run --dir') kind='dir' ;;
+	'run --harness') kind='words claude-code opencode acp rehearsal codex-cli deepagents goose' ;;
+	'run --harness-program') kind='file' ;;
+	'run --config') kind='file' ;;
+	'run --speed') kind='any' ;;
+	'run --user') kind='any' ;;
+	'run #0') kind='any' ;;
 	'agents --dir') kind='dir' ;;
 	'doctor --dir') kind='dir' ;;
 	'deploy --commit') kind='any' ;;
@@ -142,9 +152,10 @@ _karta_lists()
 {
 	subs='' opts=''
 	case $1 in
-	'') subs='init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' ;;
+	'') subs='init dev run agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' ;;
 	'init') subs='' opts=' --name --harness --project --no-remote --force -f' ;;
 	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open --trust' ;;
+	'run') subs='' opts=' --agent -a --approve --permission-mode --thinking --stream --dir --harness --harness-program --config --offline --speed --user --trust' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
 	'deploy') subs='' opts=' --commit --dir --ref --pr --env -e --message -m --dirty --include --no-activate --unpin --no-wait --dry-run -n --force -f' ;;

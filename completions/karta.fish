@@ -6,11 +6,11 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --agent -a --approve --permission-mode --dir --harness --harness-program --config --speed --user --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'upgrade' 'completion'
+			if contains -- "$try" 'init' 'dev' 'run' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'upgrade' 'completion'
 				set path $try
 			end
 		end
@@ -56,6 +56,20 @@ complete -c karta -n '__karta_at "dev"' -l warm -x -d 'harnesses started ahead (
 complete -c karta -n '__karta_at "dev"' -l no-chat -d 'serve only, without a chat here'
 complete -c karta -n '__karta_at "dev"' -l open -d 'open the page in a browser'
 complete -c karta -n '__karta_at "dev"' -l trust -d 'let the folder\'s own settings allow things without asking'
+complete -c karta -n '__karta_at ""' -a run -d 'run the agent of this folder once: a message, its answer'
+complete -c karta -n '__karta_at "run"' -s a -l agent -x -d 'agent to answer'
+complete -c karta -n '__karta_at "run"' -l approve -x -a 'once session deny' -d 'answer to every approval'
+complete -c karta -n '__karta_at "run"' -l permission-mode -x -d 'what the harness asks for'
+complete -c karta -n '__karta_at "run"' -l thinking -d 'ask for the reasoning and show it'
+complete -c karta -n '__karta_at "run"' -l stream -d 'print the events, one JSON line each'
+complete -c karta -n '__karta_at "run"' -l dir -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of the application (default: .)'
+complete -c karta -n '__karta_at "run"' -l harness -x -a 'claude-code opencode acp rehearsal codex-cli deepagents goose' -d 'harness to use, whatever the folder says'
+complete -c karta -n '__karta_at "run"' -l harness-program -r -F -d 'program of the harness, instead of the one on PATH'
+complete -c karta -n '__karta_at "run"' -l config -r -F -d 'settings (default: karta.jsonc)'
+complete -c karta -n '__karta_at "run"' -l offline -d 'replay rehearsals/ instead of running the harness'
+complete -c karta -n '__karta_at "run"' -l speed -x -d 'speed of rehearsals: 1 as recorded, 0 at once (default: 1)'
+complete -c karta -n '__karta_at "run"' -l user -x -d 'user_id of the session'
+complete -c karta -n '__karta_at "run"' -l trust -d 'let the folder\'s own settings allow things without asking'
 complete -c karta -n '__karta_at ""' -a agents -d 'list the agents, skills and commands of a folder'
 complete -c karta -n '__karta_at "agents"' -l dir -x -a '(__fish_complete_directories (commandline -ct))' -d 'folder of the application (default: .)'
 complete -c karta -n '__karta_at ""' -a doctor -d 'check what karta dev needs, with a fix for each finding'
@@ -225,7 +239,7 @@ complete -c karta -n '__karta_at "fsck"' -l data -x -a '(__fish_complete_directo
 complete -c karta -n '__karta_at "fsck"' -l quick -d 'do not read the bytes of every file'
 complete -c karta -n '__karta_at ""' -a help -d 'show help about karta or a command'
 complete -c karta -n '__karta_at "help"' -s a -l all -d 'list the plug-in commands on PATH too'
-complete -c karta -n '__karta_at "help"' -x -a 'init dev agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' -d 'the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl'
+complete -c karta -n '__karta_at "help"' -x -a 'init dev run agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' -d 'the command, and its sub-command; or heroku, fly, gh, vercel, docker, kubectl'
 complete -c karta -n '__karta_at ""' -a version -d 'print the version'
 complete -c karta -n '__karta_at "version"' -l build -d 'also say how it was built and with which libraries'
 complete -c karta -n '__karta_at ""' -a upgrade -d 'say how this copy is upgraded'

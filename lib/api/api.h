@@ -28,6 +28,8 @@ struct kt_api_config {
 	const struct kt_asset *pages; /* path, type, bytes; ends with a NULL path. BORROWS */
 	const char *version; /* of karta */
 	struct kt_budget *budget; /* that of the HTTP server, or NULL. BORROWS */
+	bool by_socket; /* served on a socket of this machine that only its user opens: no address
+			 */
 	bool any_host; /* take any Host header; false: loopback names only (DNS rebinding) */
 
 	/* A hosting server; everything below counts only then. Strings are BORROWED. */

@@ -113,7 +113,7 @@ bool kt_api_admit_keyless(struct kt_call *c)
 	const char *header = kt_api_forwarded_by(rq);
 	char detail[200];
 
-	if (header || !is_peer_here(rq->peer)) {
+	if (header || !(is_peer_here(rq->peer) || c->api->cfg.by_socket)) {
 		snprintf(detail, sizeof(detail),
 			"this server asks for no key, so it takes nothing that something in "
 			"between "

@@ -19,6 +19,7 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 2000
 #define HEADERS_MAX 8
+#define SOCKET_SCHEME "unix:"
 #define COULD_NOT_CONNECT 7 /* CURLE_COULDNT_CONNECT */
 
 /* --- construction ------------------------------------------------------------------------ */
@@ -35,10 +36,12 @@ static bool is_plain_text(const char *s)
 enum kt_code kt_client_new(
 	const struct kt_client_config *cfg, struct kt_client **out, struct kt_err *err)
 {
-	size_t len = strlen(cfg->url);
+	bool by_socket = kt_str_starts(cfg->url, SOCKET_SCHEME);
+	const char *base = by_socket ? "http://localhost" : cfg->url;
+	size_t len = strlen(base);
 	struct kt_client *c;
 	struct kt_url url;
-	enum kt_code rc = kt_url_parse(cfg->url, &url, err);
+	enum kt_code rc = kt_url_parse(base, &url, err);
 	bool open_wire, local;
 
 	if (rc != KT_OK)
@@ -46,7 +49,7 @@ enum kt_code kt_client_new(
 	open_wire = !url.https && !url.loopback;
 	local = url.loopback;
 	kt_url_release(&url);
-	if (cfg->url[strcspn(cfg->url, "?#")])
+	if (base[strcspn(base, "?#")])
 		return kt_fail(err, KT_EINVAL, 0, "the server's address must have no query");
 	if (cfg->api_key && !is_plain_text(cfg->api_key))
 		return kt_fail(
@@ -56,10 +59,11 @@ enum kt_code kt_client_new(
 			cfg->url);
 		return kt_hint(err, "use an https address, or unset KARTA_API_KEY");
 	}
-	while (len && cfg->url[len - 1] == '/')
+	while (len && base[len - 1] == '/')
 		len--;
 	c = kt_calloc(1, sizeof(*c));
-	c->base = kt_strndup(cfg->url, len);
+	c->base = kt_strndup(base, len);
+	c->socket = by_socket ? kt_strdup(cfg->url + strlen(SOCKET_SCHEME)) : NULL;
 	c->auth = cfg->api_key ? kt_asprintf("Authorization: Bearer %s", cfg->api_key) : NULL;
 	c->local = local;
 	c->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
@@ -75,6 +79,7 @@ void kt_client_free(struct kt_client *c)
 		explicit_bzero(c->auth, strlen(c->auth));
 	free(c->auth);
 	free(c->base);
+	free(c->socket);
 	cJSON_Delete(c->problem);
 	free(c);
 }
@@ -120,6 +125,7 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	}
 	call.method = rq->method;
 	call.url = url;
+	call.unix_socket = c->socket;
 	call.headers = headers;
 	call.body = rq->body;
 	call.body_len = rq->body_len || !rq->body ? rq->body_len : strlen(rq->body);

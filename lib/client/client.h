@@ -22,7 +22,7 @@
 struct kt_client;
 
 struct kt_client_config {
-	const char *url; /* "http://localhost:8000", a path may follow */
+	const char *url; /* "http://localhost:8000", a path may follow; or "unix:/a/socket" */
 	const char *api_key; /* or NULL */
 	int64_t timeout_ms; /* of one call that is no stream; 0 = 60 s */
 };

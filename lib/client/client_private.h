@@ -13,6 +13,7 @@
 
 struct kt_client {
 	char *base;
+	char *socket; /* that leads there, or NULL */
 	char *auth; /* header line, or NULL */
 	int64_t timeout_ms;
 	bool local; /* the address is this machine */

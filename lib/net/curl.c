@@ -270,6 +270,8 @@ static void set_options(struct work *w, const struct kt_url *url)
 {
 	const struct kt_http_call *call = w->call;
 	SET(w, CURLOPT_URL, call->url);
+	if (call->unix_socket)
+		SET(w, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
 	SET(w, CURLOPT_NOSIGNAL, 1L);
 	SET(w, CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(w, CURLOPT_FOLLOWLOCATION, 0L);

@@ -23,6 +23,7 @@ struct kt_http_sent {
 struct kt_http_call {
 	const char *method; /* "GET", "POST", ... */
 	const char *url;
+	const char *unix_socket; /* path of the socket that is the way there, or NULL */
 	const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
 	const void *body;
 	size_t body_len;

@@ -171,7 +171,7 @@ const WORDS = {
   init: ['--no-remote', '@APP'], agents: ['--dir', '@APP'], doctor: ['--dir', '@APP'],
 };
 const NOT_HERE = {
-  dev: 'is a server itself; what it serves to a terminal is chat', serve: 'is a server itself', 'serve keys': 'a folder of the server', 'serve keys create': 'a folder of the server', 'serve backup': 'a folder of the server',
+  dev: 'is a server itself; what it serves to a terminal is chat', run: 'serves itself; what it prints is what send prints', serve: 'is a server itself', 'serve keys': 'a folder of the server', 'serve keys create': 'a folder of the server', 'serve backup': 'a folder of the server',
   'serve restore': 'a folder of the server', fsck: 'a folder of the server', help: 'its own words', version: 'its own words', upgrade: 'its own words, or a version of a few letters', completion: 'its own words',
 };
 /* What a script takes as it is, through a pipe only. */
