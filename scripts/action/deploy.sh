@@ -18,6 +18,7 @@ yes() {
 	fail "the input '$1' is true or false, not '$2'"
 }
 
+yes deploy "${INPUT_DEPLOY:-true}" || exit 0
 [ -n "${INPUT_SERVER:-}" ] || fail "the input 'server' is missing"
 if [ -z "${INPUT_API_KEY:-}" ]; then
 	# GitHub gives no secrets to a pull request from a fork. That is no failure of the pull request.

@@ -329,6 +329,32 @@ test('the action without karta: it builds that of its own source', async (t) => 
   assert.equal(r.code, 2);
 });
 
+test('the action without karta, told where to install it from', async (t) => {
+  if (execFileSync('sh', ['-c', 'PATH=/usr/bin:/bin command -v karta || true']).length) return t.skip('karta is installed here');
+  const files = tempDir(t, 'files');
+  const name = `karta-9.9-linux-${{ x64: 'x64', arm64: 'arm64' }[process.arch]}`;
+  writeFiles(files, { [`${name}/bin/karta`]: '#!/bin/sh\necho "karta $*"\n', [`${name}/lib/karta/channel`]: 'tarball\n', VERSION: '9.9\n' });
+  chmodSync(path.join(files, name, 'bin/karta'), 0o755);
+  execFileSync('sh', ['-c', `tar -czf ${name}.tar.gz ${name} && sha256sum ${name}.tar.gz >SHA256SUMS`], { cwd: files });
+  const j = job(t, { url: 'http://127.0.0.1:1', key: 'kt_live_x' }, 'push', {}, 'refs/heads/main', { env: { PATH: '/usr/bin:/bin' } });
+  const paths = path.join(tempDir(t, 'paths'), 'path');
+  const at = { env: { GITHUB_PATH: paths, RUNNER_TEMP: tempDir(t, 'runner') } };
+  let r = await runAction(t, j, files, { server: 'http://127.0.0.1:1', 'api-key': 'kt_live_x', 'install-from': files }, at);
+  assert.equal(r.code, 0, r.stdout + r.stderr);
+  assert.match(r.stdout, /::group::Installing karta\nkarta 9\.9 is installed in /);
+  assert.match(r.stdout, /^karta --no-input deploy --timeout 15m$/m);
+  const bin = readFileSync(paths, 'utf8').trim();
+  assert.ok(existsSync(path.join(bin, 'karta')), bin);
+  // Only for later steps: nobody is asked for a server.
+  r = await runAction(t, j, files, { deploy: 'false', 'install-from': files, 'install-version': '9.9' }, at);
+  assert.equal(r.code, 0, r.stdout + r.stderr);
+  assert.doesNotMatch(r.stdout, /no-input deploy/);
+  r = await runAction(t, j, files, { deploy: 'false', 'install-from': files, 'install-version': '9.8' }, at);
+  assert.equal(r.code, 2);
+  assert.match(r.stderr, /has no karta 9\.8/);
+  assert.match(r.stdout, /::error title=karta::karta cannot be installed from/);
+});
+
 test('the workflows of docs/ci.md are YAML, and use what there is', () => {
   const [workflow, step] = fenced('yaml');
   const w = YAML.parse(workflow);
@@ -337,7 +363,7 @@ test('the workflows of docs/ci.md are YAML, and use what there is', () => {
   for (const name of Object.keys(uses.with)) assert.ok(action.inputs[name], name);
   for (const [name, i] of Object.entries(action.inputs)) if (i.required) assert.ok(uses.with[name], name);
   assert.ok(w.on.pull_request.types.includes('closed'));
-  assert.equal(YAML.parse(step)[1].run, 'karta deploy --timeout 15m');
+  assert.match(YAML.parse(step)[1].run, /\nkarta deploy --timeout 15m\n$/);
   for (const name of Object.keys(action.inputs)) assert.ok(ciPage.includes(`\`${name}\``), `docs/ci.md does not name the input ${name}`);
   for (const name of Object.keys(action.outputs)) assert.ok(ciPage.includes(`\`${name}\``), `docs/ci.md does not name the output ${name}`);
   for (const f of ['setup.sh', 'deploy.sh']) assert.ok(existsSync(path.join(ACTION, f)));
