@@ -163,8 +163,8 @@ static bool has_commit(const struct helper *h, const char *sha)
 	return false;
 }
 
-/* GIT_DIR, which git sets for its helpers: git's variable, not one of karta's. NULL when unset. */
-static const char *git_dir(void)
+/* git's variable, not one of karta's. */
+const char *kt_helper_git_dir(void)
 {
 	for (char **var = kt_env_all(); *var; var++) {
 		if (kt_str_starts(*var, "GIT_DIR="))
@@ -193,7 +193,7 @@ static bool is_pushed(const struct helper *h)
 {
 	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(REF_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf sha = KT_BUF_INIT(REF_MAX_BYTES);
-	const char *dir = git_dir();
+	const char *dir = kt_helper_git_dir();
 
 	if (!dir)
 		return false;

@@ -116,6 +116,7 @@ static enum kt_code take_address(struct helper *h, int argc, char **argv, struct
 		rc = kt_url_parse(h->server, &url, err);
 	if (rc != KT_OK)
 		return rc;
+	h->remote = argv[1];
 	kt_url_release(&url);
 	if (!is_project(h->project))
 		return kt_fail(err, KT_EINVAL, 0, "the remote's URL names no project");
@@ -123,14 +124,6 @@ static enum kt_code take_address(struct helper *h, int argc, char **argv, struct
 }
 
 /* --- list -------------------------------------------------------------------------------- */
-
-static enum kt_code refuse_fetch(const struct helper *h, struct kt_err *err)
-{
-	(void)kt_fail(err, KT_EINVAL, 0,
-		"nothing can be fetched from a project: it keeps releases, no history");
-	return kt_hint(err, "'karta releases download -p %s' gets the files of the live release",
-		h->project);
-}
 
 /* A commit id as git takes it. */
 static bool is_sha(const char *s)
@@ -258,6 +251,55 @@ static void say_pin(struct helper *h)
 		kt_talk_say(&h->talk, "%s is %s", h->project, held.msg);
 }
 
+bool kt_helper_ref_listed(const cJSON *ref)
+{
+	/*
+	 * No tags: what is listed is a commit, and git would see an annotated tag as one that was
+	 * moved.
+	 */
+	return cJSON_IsString(ref) && is_sha(ref->valuestring) && kt_helper_ref_ok(ref->string) &&
+		!kt_str_starts(ref->string, "refs/tags/");
+}
+
+/* A list without its end is one that git waits for. */
+static enum kt_code end_list(struct kt_buf *b, struct kt_err *err)
+{
+	kt_buf_addc(b, '\n');
+	if (!kt_buf_ok(b))
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the server lists more branches than fit into %zu bytes (fixed)",
+			TEXT_MAX_BYTES);
+	kt_out_raw(b->ptr, b->len);
+	return KT_OK;
+}
+
+static enum kt_code list_to_fetch(struct helper *h, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
+	enum kt_code rc = ask_for_refs(h, err);
+
+	if (rc == KT_OK)
+		rc = kt_helper_list(h, &b, err);
+	return rc == KT_OK ? end_list(&b, err) : rc;
+}
+
+/* The lines "fetch ..." from this one to the blank one. */
+static enum kt_code fetch_batch(struct helper *h, struct kt_buf *line, struct kt_err *err)
+{
+	enum kt_code rc;
+
+	do {
+		if (!kt_str_starts(line->ptr, "fetch "))
+			return kt_fail(err, KT_EPROTO, 0, "git sent a fetch that cannot be read");
+		rc = kt_helper_fetch(h, line->ptr, err);
+		if (rc != KT_OK)
+			return rc;
+	} while (read_line(line, err) && line->len);
+	if (err->code == KT_OK)
+		kt_out_raw("\n", 1);
+	return err->code;
+}
+
 static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
@@ -275,23 +317,10 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	if (h->own_refs)
 		say_pin(h);
 	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {
-		/*
-		 * No tags: what is listed is a commit, and git would see an annotated tag as one
-		 * that was moved.
-		 */
-		if (!cJSON_IsString(ref) || !is_sha(ref->valuestring) ||
-			!kt_helper_ref_ok(ref->string) || kt_str_starts(ref->string, "refs/tags/"))
-			continue;
-		kt_buf_addf(&b, "%s %s\n", ref->valuestring, ref->string);
+		if (kt_helper_ref_listed(ref))
+			kt_buf_addf(&b, "%s %s\n", ref->valuestring, ref->string);
 	}
-	kt_buf_addc(&b, '\n');
-	/* A list without its end is one that git waits for. */
-	if (!kt_buf_ok(&b))
-		return kt_fail(err, KT_ELIMIT, 0,
-			"the server lists more branches than fit into %zu bytes (fixed)",
-			TEXT_MAX_BYTES);
-	kt_out_raw(b.ptr, b.len);
-	return KT_OK;
+	return end_list(&b, err);
 }
 
 /* --- options ----------------------------------------------------------------------------- */
@@ -426,7 +455,7 @@ static enum kt_code serve(struct helper *h, struct kt_err *err)
 		if (!line.len)
 			break;
 		if (kt_str_eq(line.ptr, "capabilities")) {
-			static const char list[] = "option\npush\n\n";
+			static const char list[] = "option\nfetch\npush\n\n";
 
 			kt_out_raw(list, sizeof(list) - 1);
 		} else if (kt_str_starts(line.ptr, "option ")) {
@@ -435,9 +464,12 @@ static enum kt_code serve(struct helper *h, struct kt_err *err)
 			rc = list_for_push(h, err);
 		} else if (kt_str_starts(line.ptr, "push ")) {
 			rc = push_batch(h, &line, err);
-		} else if (kt_str_eq(line.ptr, "list") || kt_str_starts(line.ptr, "fetch ") ||
-			kt_str_starts(line.ptr, "import ")) {
-			rc = refuse_fetch(h, err);
+		} else if (kt_str_eq(line.ptr, "list")) {
+			rc = list_to_fetch(h, err);
+		} else if (kt_str_starts(line.ptr, "fetch ")) {
+			rc = fetch_batch(h, &line, err);
+		} else if (kt_str_starts(line.ptr, "import ")) {
+			rc = kt_helper_no_history(h, err);
 		} else {
 			rc = kt_fail(err, KT_EPROTO, 0, "git sent a command that was not offered");
 		}

@@ -27,6 +27,7 @@ struct helper {
 	struct kt_ctx ctx;
 	struct kt_talk talk;
 	char *server, *project;
+	const char *remote; /* its name, or its URL where it has none */
 	struct kt_client *client;
 	/* Options that git gave. */
 	int64_t verbosity;
@@ -66,6 +67,16 @@ KT_MUST_CHECK enum kt_code kt_helper_push_option(
 	struct helper *h, const char *text, struct kt_err *err);
 /* Do a batch and fill `why` of each. */
 void kt_helper_push(struct helper *h, struct push *pushes, size_t n);
+/* What git gets that lists to fetch; without the end of the list. */
+KT_MUST_CHECK enum kt_code kt_helper_list(struct helper *h, struct kt_buf *out, struct kt_err *err);
+/* A line "fetch COMMIT REF" of git: KT_OK when the commit is here anyway. */
+KT_MUST_CHECK enum kt_code kt_helper_fetch(struct helper *h, const char *line, struct kt_err *err);
+/* The error of who wants commits. */
+enum kt_code kt_helper_no_history(const struct helper *h, struct kt_err *err);
+/* One of the server's refs that git may hear of. */
+bool kt_helper_ref_listed(const cJSON *ref);
+/* GIT_DIR, which git sets for its helpers; NULL outside of a repository. */
+const char *kt_helper_git_dir(void);
 /* A commit that is here. Loads git's library. */
 bool kt_helper_has_commit(const char *sha);
 /* A ref that may be sent: full, and one that git itself would take. */

@@ -244,10 +244,25 @@ test_expect_success 'what cannot be packed says why' '
 	test_must_exit 1 git push karta main 2>err && test_grep "remote rejected.*submodule" err
 '
 
-test_expect_success 'fetch, clone and ls-remote are refused with what to do' '
-	cd shop && for command in "fetch karta" "clone -q karta::$url/shop x" "ls-remote karta"; do
-		! git $command 2>err && test_grep "karta releases download" err || return 1
-	done
+test_expect_success 'fetch, pull, ls-remote and remote show say where the refs are' '
+	cd shop && git push -qf karta main && sha=$(git rev-parse main) && git update-ref -d refs/remotes/karta/main &&
+	git fetch karta 2>err && test "$(git rev-parse karta/main)" = "$sha" && git fetch --all && git pull -q karta main &&
+	git fetch --refetch karta main && git ls-remote karta >out && grep -q "^$sha	refs/heads/main$" out && grep -q "^$sha	HEAD$" out &&
+	git remote show karta >out && test_grep "HEAD branch: main" out && test_grep "up to date" out && git remote update &&
+	(cd / && git ls-remote "karta::$url/shop") >out && grep -q "^$sha	refs/heads/main$" out
+'
+
+test_expect_success 'a commit that is not here is left out with a word, and breaks no fetch' '
+	git clone -q shop away && (cd away && change away && git push -qf "karta::$url/shop" HEAD:main) && cd shop &&
+	git fetch karta 2>err && test_grep "^remote: main is at .*, which is not in this repository" err &&
+	test_grep "no history" err && git fetch -q --all 2>err && test_empty err && git ls-remote karta >out 2>err && ! grep -q "refs/heads/main$" out && test_grep "main is at" err &&
+	! git pull karta main 2>err && test_grep "^remote: main is at" err && git push -qf karta main
+'
+
+test_expect_success 'clone is refused with what to do; a project that is none says how to make it' '
+	! git clone -q "karta::$url/shop" x 2>err && test_grep "^hint: .*karta releases download -p shop" err && test ! -e x &&
+	git init -q fresh && cd fresh && git remote add karta "karta::$url/fresh" && git fetch karta 2>err &&
+	test_grep "no project fresh yet: git push karta main" err
 '
 
 test_expect_success 'karta:// is http on this machine' '
@@ -288,7 +303,7 @@ test_expect_success 'hostile addresses are refused without a request' '
 test_expect_success 'capabilities and options' '
 	printf "capabilities\noption verbosity 0\noption progress true\noption dry-run true\noption atomic true\n%s\n\n" \
 		"option depth 1" | "$helper" origin "https://h/p" >out 2>err && test_empty err &&
-	printf "option\npush\n\nok\nok\nok\nok\nunsupported\n" >want && test_cmp want out
+	printf "option\nfetch\npush\n\nok\nok\nok\nok\nunsupported\n" >want && test_cmp want out
 '
 
 test_expect_success 'lines that git would not send' '
