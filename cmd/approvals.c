@@ -70,7 +70,7 @@ static enum kt_code run_approvals(struct kt_ctx *ctx, const void *args, struct k
 		  : kt_client_approvals(c, a->id, &doc, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
-		return kt_wrap(err, "'%s'", a->revoke ? a->revoke : a->id);
+		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
 	else if (take)

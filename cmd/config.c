@@ -31,19 +31,16 @@ struct unset_args {
 	bool no_wait;
 };
 
-enum kt_code kt_config_fetch(const struct kt_ctx *ctx, cJSON **out, struct kt_err *err)
+enum kt_code kt_config_fetch(const struct kt_ctx *ctx, struct kt_client **c, char **project,
+	cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *project = NULL;
 	KT_AUTOFREE char *path = NULL;
-	struct kt_client *c;
-	enum kt_code rc = kt_remote_start(ctx, NULL, &c, &project, err);
+	enum kt_code rc = kt_remote_start(ctx, NULL, c, project, err);
 
 	if (rc != KT_OK)
 		return rc;
-	path = kt_remote_path(project, "/config");
-	rc = kt_client_call(c, "GET", path, NULL, out, err);
-	kt_client_free(c);
-	return rc;
+	path = kt_remote_path(*project, "/config");
+	return kt_client_call(*c, "GET", path, NULL, out, err);
 }
 
 /* --- list, get --------------------------------------------------------------------------- */
@@ -83,7 +80,9 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_CONFIG_TEXT_BYTES);
 	const cJSON *v;
 	bool hidden = false;
-	enum kt_code rc = kt_config_fetch(ctx, &doc, err);
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *project = NULL;
+	enum kt_code rc = kt_config_fetch(ctx, &c, &project, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -126,17 +125,22 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 {
 	const struct get_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *project = NULL;
 	const cJSON *v;
-	enum kt_code rc = kt_config_fetch(ctx, &doc, err);
+	enum kt_code rc = kt_config_fetch(ctx, &c, &project, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
 	v = kt_json_get(kt_json_obj(doc, "vars"), a->name);
-	if (!v)
-		return kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set", a->name);
+	if (!v) {
+		(void)kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set for %s on %s", a->name,
+			project, kt_client_url(c));
+		return kt_hint(err, "'karta config -p %s' lists what is", project);
+	}
 	if (!cJSON_IsString(v)) {
 		(void)kt_fail(err, KT_EDENIED, 0, "values are shown to keys with scope admin only");
-		return kt_client_hint_admin(err);
+		return kt_client_hint_admin(c, err);
 	}
 	if (ctx->json) {
 		KT_AUTO_JSON cJSON *one = cJSON_CreateObject();

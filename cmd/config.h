@@ -3,14 +3,18 @@
 #ifndef KT_CMD_CONFIG_H
 #define KT_CMD_CONFIG_H
 
+#include "client/client.h"
 #include "cmd/cmd.h"
 #include "text/json.h"
 
 #define KT_CONFIG_TEXT_BYTES ((size_t)16 * 1024 * 1024) /* all variables of a project as text */
 
-/* Get the project's variables; *out is the caller's, its member "vars" has them. */
-KT_MUST_CHECK enum kt_code kt_config_fetch(
-	const struct kt_ctx *ctx, cJSON **out, struct kt_err *err);
+/*
+ * Get the project's variables: the member "vars" of *out. That, the client and the name of the
+ * project are the caller's.
+ */
+KT_MUST_CHECK enum kt_code kt_config_fetch(const struct kt_ctx *ctx, struct kt_client **c,
+	char **project, cJSON **out, struct kt_err *err);
 /* KT_EINVAL, with the rule, for a name that the server would not take either. */
 KT_MUST_CHECK enum kt_code kt_config_check_name(const char *name, struct kt_err *err);
 /*

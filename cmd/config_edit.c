@@ -280,11 +280,9 @@ static enum kt_code write_out(
 		"# release when the editor ends; an empty file or an error of the editor changes\n"
 		"# nothing.\n");
 	cJSON_ArrayForEach (v, vars) {
-		if (!cJSON_IsString(v)) {
-			(void)kt_fail(err, KT_EDENIED, 0,
+		if (!cJSON_IsString(v))
+			return kt_fail(err, KT_EDENIED, 0,
 				"values are shown to keys with scope admin only");
-			return kt_client_hint_admin(err);
-		}
 		/* A server that has such a name does not get to write lines of the file. */
 		if (kt_env_name_ok(v->string))
 			kt_dotenv_add(text, v->string, v->valuestring);
@@ -365,13 +363,17 @@ static enum kt_code edit(
 static enum kt_code run_edit(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct edit_args *a = args;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *project = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = kt_config_fetch(ctx, &doc, err);
+	enum kt_code rc = kt_config_fetch(ctx, &c, &project, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
 	rc = edit(ctx, kt_json_obj(doc, "vars"), a->no_wait, err);
 	remove_private();
+	if (rc == KT_EDENIED && !err->hint[0])
+		(void)kt_client_hint_admin(c, err);
 	return rc;
 }
 

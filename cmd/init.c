@@ -12,7 +12,6 @@
 #include "base/inside.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "cmd/profile.h"
 #include "cmd/remote.h"
 #include "pack/pack.h"
 #include "text/json.h"
@@ -22,7 +21,6 @@
 
 #define TEXT_MAX_BYTES ((size_t)256 * 1024)
 #define REMOTE "karta"
-#define DEFAULT_URL "http://localhost:8000"
 
 /* Embedded by scripts/embed. */
 extern const struct kt_asset kt_starter[] __attribute__((visibility("hidden")));
@@ -155,27 +153,6 @@ static enum kt_code set_name(struct kt_arena *arena, const char *dir, const char
 /* --- the remote --------------------------------------------------------------------------------
  */
 
-/* The server that pushes go to: --server, the profile, the one signed in to last. The caller's. */
-static enum kt_code server_url(const struct kt_ctx *ctx, char **out, struct kt_err *err)
-{
-	KT_AUTO_PROFILE struct kt_profile p = { 0 };
-	size_t len;
-	enum kt_code rc;
-
-	if (ctx->server) {
-		*out = kt_strdup(ctx->server);
-	} else {
-		rc = kt_profile_find(ctx->profile, NULL, &p, err);
-		if (rc != KT_OK && (ctx->profile || rc != KT_ENOTFOUND))
-			return rc;
-		*out = rc == KT_OK ? KT_STEAL(p.server) : kt_strdup(DEFAULT_URL);
-	}
-	len = strlen(*out);
-	while (len && (*out)[len - 1] == '/')
-		(*out)[--len] = '\0';
-	return KT_OK;
-}
-
 /* Add the remote `karta` of the repository that dir is in. Without one there is nothing to do. */
 static enum kt_code add_remote(const struct kt_ctx *ctx, const struct init_args *args,
 	const char *project, struct remote *out, struct kt_err *err)
@@ -188,7 +165,7 @@ static enum kt_code add_remote(const struct kt_ctx *ctx, const struct init_args 
 
 	if (rc != KT_OK)
 		return rc == KT_ENOTFOUND ? KT_OK : rc;
-	rc = server_url(ctx, &server, err);
+	rc = kt_remote_home(ctx, &server, err);
 	if (rc != KT_OK)
 		return rc;
 	url = kt_asprintf("karta::%s/%s", server, project);

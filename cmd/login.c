@@ -273,8 +273,8 @@ static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJS
 	if (p->expires_us) {
 		char at[64];
 
-		kt_time_iso(p->expires_us, false, at, sizeof(at));
-		kt_say(ctx, "The key ends at %s; karta login makes a new one.", at);
+		kt_time_human(p->expires_us, kt_time_us(), at, sizeof(at));
+		kt_say(ctx, "The key ends %s; karta login makes a new one.", at);
 	}
 	if (p->secret_service)
 		kt_say(ctx, "The key is kept by the Secret Service.");
@@ -405,16 +405,18 @@ static enum kt_code run_logout(struct kt_ctx *ctx, const void *args, struct kt_e
 {
 	const struct logout_args *a = args;
 	KT_AUTO_PROFILE struct kt_profile p = { 0 };
-	KT_AUTOFREE char *server = ctx->server && !ctx->profile ? kt_strdup(ctx->server) : NULL;
+	KT_AUTOFREE char *server = NULL;
 	enum kt_code rc;
 
-	for (size_t n = server ? strlen(server) : 0; n && server[n - 1] == '/'; n--)
-		server[n - 1] = '\0';
-	rc = kt_profile_find(ctx->profile, server, &p, err);
+	server = kt_remote_given(ctx);
+	rc = kt_profile_find(server ? NULL : ctx->profile, server, &p, err);
 	if (rc == KT_ENOTFOUND && !ctx->profile && !ctx->server) {
 		if (ctx->json)
 			kt_remote_json(ctx, NULL);
-		kt_say(ctx, "Not signed in.");
+		if (server)
+			kt_say(ctx, "Not signed in to %s.", server);
+		else
+			kt_say(ctx, "Not signed in.");
 		return KT_OK;
 	}
 	if (rc == KT_OK && !a->keep)

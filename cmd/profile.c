@@ -279,6 +279,15 @@ enum kt_code kt_profile_find(
 	return KT_OK;
 }
 
+size_t kt_profile_count(void)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (load(&doc, NULL) != KT_OK)
+		return 0;
+	return (size_t)cJSON_GetArraySize(kt_json_obj(doc, "profiles"));
+}
+
 static void set_member(cJSON *obj, const char *key, const char *value)
 {
 	cJSON_DeleteItemFromObjectCaseSensitive(obj, key);

@@ -30,6 +30,8 @@ void kt_profile_release(struct kt_profile *p);
  */
 KT_MUST_CHECK enum kt_code kt_profile_find(
 	const char *name, const char *server, struct kt_profile *out, struct kt_err *err);
+/* How many profiles there are; 0 when they cannot be read. */
+size_t kt_profile_count(void);
 /* Store it, key and all, and make it the default. *p says afterwards where the key went. */
 KT_MUST_CHECK enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err);
 /* Forget it with its key. */

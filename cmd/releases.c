@@ -195,7 +195,7 @@ static enum kt_code fetch_manifest(struct kt_client *c, const char *project, con
 		return kt_fail(err, KT_EIO, errno, "cannot make a temporary file");
 	rc = kt_client_download(c, path, fd, err);
 	/* What is not there, the server names: it may be the project. */
-	if (rc == KT_ENOTFOUND)
+	if (rc == KT_ENOTFOUND || rc == KT_EAUTH || rc == KT_EDENIED)
 		return rc;
 	if (rc != KT_OK)
 		return kt_wrap(err, "%s", version);

@@ -7,19 +7,24 @@
 #include "cmd/cmd.h"
 
 /*
- * Client of the server that is meant: --server or KARTA_SERVER, --profile or KARTA_PROFILE, else
- * the one that `karta dev` runs for this folder, the one that the folder's git remote `karta`
- * names, the one signed in to last, the one that `karta serve` runs without keys,
- * http://localhost:8000. With the key of KARTA_API_KEY, else the
- * one stored for that server. On a server of many projects it is the client of the one that is
- * meant (kt_remote_project()); an address that was given is asked whether it is such a server.
- * Otherwise nothing connects. kt_client_free() ends *out.
+ * Client for talking: of the server that is meant (cmd/dest.h), with the key of KARTA_API_KEY, else
+ * the one stored for that server. On a server of many projects it is the client of the one that is
+ * meant; an address that was given is asked whether it is such a server, and where nothing names a
+ * project, which ones it has. Where it talks to is told on a terminal, unless anybody would expect
+ * it. kt_client_free() ends *out.
  */
 KT_MUST_CHECK enum kt_code kt_remote_open(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
 
 /* Would a key be readable on its way there: plain http to another machine? */
 bool kt_remote_is_plain(const char *url);
+/* The address that the line, the environment or the folder gives; NULL: none. The caller's. */
+KT_MUST_CHECK char *kt_remote_given(const struct kt_ctx *ctx);
+/*
+ * Server that a folder is made ready for: as the line, the environment and the login have it, and
+ * not what a folder says. *out is the caller's.
+ */
+KT_MUST_CHECK enum kt_code kt_remote_home(const struct kt_ctx *ctx, char **out, struct kt_err *err);
 /* As kt_remote_open(), but never the server of `karta dev`: for projects and releases. */
 KT_MUST_CHECK enum kt_code kt_remote_open_host(
 	const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err);
@@ -35,15 +40,17 @@ KT_MUST_CHECK enum kt_code kt_remote_parse(
 	const char *url, char **out_server, char **out_project, struct kt_err *err);
 
 /*
- * The project that is meant: given (a positional) or --project, KARTA_PROJECT, else the name in the
- * karta.toml of this folder, else that of the git remote `karta`. In the root of a repository the
- * remote comes first, as for a push, unless another server was named. *out is the caller's.
- * Returns KT_OK or KT_EINVAL with a hint.
+ * The project that the line, the environment or the folder names (cmd/dest.h), without asking a
+ * server: for what makes a project. given is a positional or NULL. *out is the caller's. Returns
+ * KT_OK or KT_EINVAL with a hint.
  */
 KT_MUST_CHECK enum kt_code kt_remote_project(
 	const struct kt_ctx *ctx, const char *given, char **out, struct kt_err *err);
 
-/* Client and project for a command; project is not looked up when out_project is NULL. */
+/*
+ * Client of the server and the project for a command about a project; when nothing names one, the
+ * only one of the server. Not looked up when out_project is NULL.
+ */
 KT_MUST_CHECK enum kt_code kt_remote_start(const struct kt_ctx *ctx, const char *given,
 	struct kt_client **out, char **out_project, struct kt_err *err);
 /* Path of something of a project: "/agent_projects/PROJECT" and the rest. The caller's. */
@@ -53,7 +60,7 @@ void kt_remote_json(const struct kt_ctx *ctx, const cJSON *doc);
 /* Append "NAME        value\n", sanitized; nothing for an empty value. */
 void kt_remote_field(
 	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value);
-/* "3 hours ago" of a time member, "-" when it has none. */
+/* A time member as people say it (kt_time_human()), "-" when it has none. */
 void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size);
 /*
  * "2 hours ago by admin: v4 answers in French" of a pinned project or release object; NULL when it

@@ -196,7 +196,7 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 	rc = kt_client_get(c, a->id, &doc, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
-		return kt_wrap(err, "'%s'", a->id);
+		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
 	else
@@ -246,7 +246,7 @@ static enum kt_code each_event(struct kt_client *c, const char *id, uint64_t *af
 		uint64_t last;
 
 		if (rc != KT_OK)
-			return kt_wrap(err, "'%s'", id);
+			return rc;
 		cJSON_ArrayForEach (it, kt_json_arr(page, "data"))
 			give_event(fn, arg, it);
 		last = (uint64_t)kt_json_int(page, "last_seq", 0);
@@ -469,7 +469,7 @@ static enum kt_code run_export(struct kt_ctx *ctx, const void *args, struct kt_e
 	rc = kt_client_get(c, a->id, &doc, err);
 	if (rc != KT_OK) {
 		kt_client_free(c);
-		return kt_wrap(err, "'%s'", a->id);
+		return rc;
 	}
 	kt_assembly_init(&md.reply, OUT_MAX_BYTES);
 	if (markdown)
@@ -558,7 +558,7 @@ static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_e
 		if (rc == KT_OK)
 			kt_vec_push(&done, a->ids.items[i]);
 		else
-			last = (kt_wrap(err, "'%s'", (const char *)a->ids.items[i]), rc);
+			last = rc;
 		if (rc == KT_EUNAVAIL)
 			break;
 	}

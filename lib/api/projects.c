@@ -29,7 +29,8 @@ static bool may_name_folder(struct kt_call *c)
 			kt_str_starts(peer, "::ffff:127.")))
 		return true;
 	kt_api_fail(c, 403, "forbidden",
-		"'dir' needs a key with the scope 'admin' and a client on the same machine", NULL);
+		"'dir' needs a key with the scope 'admin' and a client on the same machine",
+		c->by->who.scopes & KT_SCOPE_ADMIN ? NULL : "\"scope\":\"admin\"");
 	return false;
 }
 

@@ -399,7 +399,7 @@ static bool find_local(struct kt_call *c, struct way *way)
 		? strip_project(c, way->path, sizeof(way->path))
 		: 0;
 	if (stripped < 0) {
-		kt_api_fail(c, 404, "project_not_found", "there is no such project here", NULL);
+		kt_api_fail(c, 404, "project_not_found", "there is no such project", NULL);
 		return false;
 	}
 	c->project = stripped;

@@ -186,3 +186,25 @@ void kt_time_ago(int64_t us, int64_t now_us, char *out, size_t size)
 	}
 	snprintf(out, size, "just now");
 }
+
+#define DAY_S ((int64_t)86400)
+
+void kt_time_human(int64_t us, int64_t now_us, char *out, size_t size)
+{
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec" };
+	int64_t s = us / US_PER_S, now_s = now_us / US_PER_S,
+		away = s > now_s ? s - now_s : now_s - s;
+	time_t t = (time_t)KT_MIN(KT_MAX(s, MIN_SECONDS), MAX_SECONDS), now = (time_t)now_s;
+	struct tm tm, today;
+
+	if (away < DAY_S || !localtime_r(&t, &tm) || !localtime_r(&now, &today)) {
+		kt_time_ago(us, now_us, out, size);
+		return;
+	}
+	if (tm.tm_year == today.tm_year || away < 180 * DAY_S)
+		snprintf(out, size, "%s %d %02d:%02d", months[tm.tm_mon], tm.tm_mday, tm.tm_hour,
+			tm.tm_min);
+	else
+		snprintf(out, size, "%s %d %d", months[tm.tm_mon], tm.tm_mday, tm.tm_year + 1900);
+}

@@ -20,6 +20,7 @@
 #define BACKOFF_MAX_MS 2000
 #define HEADERS_MAX 8
 #define SOCKET_SCHEME "unix:"
+#define LAST (sizeof(((struct kt_client *)0)->last4) - 1) /* characters of a key that are shown */
 #define COULD_NOT_CONNECT 7 /* CURLE_COULDNT_CONNECT */
 
 /* --- construction ------------------------------------------------------------------------ */
@@ -65,6 +66,14 @@ enum kt_code kt_client_new(
 	c->base = kt_strndup(base, len);
 	c->socket = by_socket ? kt_strdup(cfg->url + strlen(SOCKET_SCHEME)) : NULL;
 	c->auth = cfg->api_key ? kt_asprintf("Authorization: Bearer %s", cfg->api_key) : NULL;
+	c->key_from = kt_strdup_opt(cfg->key_from);
+	/* Of what is too short to be a key of ours nothing is shown. */
+	if (cfg->api_key)
+		(void)kt_str_copy(c->last4, sizeof(c->last4),
+			strlen(cfg->api_key) > 3 * LAST ? cfg->api_key + strlen(cfg->api_key) - LAST
+							: "?");
+	client_set_server(c);
+	c->at = cfg->named && !by_socket ? kt_asprintf(" --server %s", c->server) : kt_strdup("");
 	c->local = local;
 	c->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
 	*out = c;
@@ -80,8 +89,18 @@ void kt_client_free(struct kt_client *c)
 	free(c->auth);
 	free(c->base);
 	free(c->socket);
+	free(c->server);
+	free(c->project);
+	free(c->at);
+	free(c->key_from);
+	free(c->tried);
 	cJSON_Delete(c->problem);
 	free(c);
+}
+
+void kt_client_free_at(struct kt_client **at)
+{
+	kt_client_free(*at);
 }
 
 const char *kt_client_url(const struct kt_client *c)
@@ -93,7 +112,7 @@ const char *kt_client_url(const struct kt_client *c)
 
 static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
 {
-	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->base);
+	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->server);
 	if (!c->local)
 		return kt_hint(err, "is the address right, and does the network reach it?");
 	return kt_hint(err, "start one with 'karta dev', or 'karta serve' to host projects");
@@ -119,6 +138,8 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 
 	if (!err)
 		err = &own;
+	free(c->tried);
+	c->tried = kt_strdup(rq->path);
 	for (size_t i = 0; i < KT_ARRAY_LEN(lines); i++) {
 		if (lines[i])
 			headers[n++] = lines[i];
@@ -177,13 +198,6 @@ const cJSON *kt_client_problem(const struct kt_client *c)
 	return c->problem;
 }
 
-enum kt_code kt_client_hint_admin(struct kt_err *err)
-{
-	return kt_hint(err,
-		"sign in with 'karta login --admin', or set KARTA_API_KEY to a key with that "
-		"scope");
-}
-
 enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
 {
 	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
@@ -197,26 +211,12 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
-	/* The server speaks of headers, to who writes requests. */
-	if (code == KT_EAUTH && kt_str_eq(kt_json_str(c->problem, "code"), "unauthorized"))
-		(void)kt_fail(err, code, 0,
-			c->auth ? "the server does not take the key: it was revoked, or is that of "
-				  "another server"
-				: "not signed in");
-	else if (text)
+	if (client_words(c, r->status, text, err))
+		return code;
+	if (text)
 		(void)kt_fail(err, code, 0, "%s", text);
 	else
-		(void)kt_fail(err, code, 0, "the server answered with status %d", r->status);
-	if (code == KT_EAUTH)
-		return kt_hint(err,
-			"sign in with 'karta login', or set KARTA_API_KEY to a key of "
-			"this server");
-	if (code == KT_EDENIED && kt_str_eq(kt_json_str(c->problem, "scope"), "admin"))
-		return kt_client_hint_admin(err);
-	if (code == KT_EDENIED && kt_json_str(c->problem, "scope"))
-		return kt_hint(err,
-			"sign in with 'karta login', or set KARTA_API_KEY to a key with that "
-			"scope");
+		(void)kt_fail(err, code, 0, "%s answered with status %d", c->server, r->status);
 	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
 		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
 	if (r->status >= 500 && r->request_id[0])

@@ -6,9 +6,9 @@
  *
  * Answers that are no success become an error: 401 KT_EAUTH, 402 KT_EBUDGET, 403 KT_EDENIED, 404
  * KT_ENOTFOUND, 409 KT_ECONFLICT, 429 and 503 KT_EUNAVAIL, 504 KT_ETIMEOUT, others KT_EIO. The
- * message is what the problem document (RFC 9457) says, but for a key that is missing or not taken.
- * No server at all is KT_EUNAVAIL with a hint. What every function may return is not repeated
- * below.
+ * message is what the problem document (RFC 9457) says; of 401, 403 and 404 it is words for people
+ * that name key, server, project and what else it is about, with a command as the hint. No server
+ * at all is KT_EUNAVAIL with a hint. What every function may return is not repeated below.
  */
 #ifndef KT_CLIENT_CLIENT_H
 #define KT_CLIENT_CLIENT_H
@@ -24,6 +24,8 @@ struct kt_client;
 struct kt_client_config {
 	const char *url; /* "http://localhost:8000", a path may follow; or "unix:/a/socket" */
 	const char *api_key; /* or NULL */
+	bool named; /* the address was typed: commands that are suggested repeat it */
+	const char *key_from; /* the variable that the key came from, or NULL: it was signed in */
 	int64_t timeout_ms; /* of one call that is no stream; 0 = 60 s */
 };
 
@@ -35,8 +37,14 @@ KT_MUST_CHECK enum kt_code kt_client_new(
 	const struct kt_client_config *cfg, struct kt_client **out, struct kt_err *err);
 /* NULL is fine. */
 void kt_client_free(struct kt_client *c);
+/* For KT_AUTO_CLIENT: free the client that a variable holds. */
+void kt_client_free_at(struct kt_client **at);
+#define KT_AUTO_CLIENT __attribute__((cleanup(kt_client_free_at)))
 /* The URL without a slash at its end. BORROWS from c. */
 const char *kt_client_url(const struct kt_client *c);
+
+/* "shop on https://karta.example" for people, or the server alone. The caller's. */
+KT_MUST_CHECK char *kt_client_where(const struct kt_client *c);
 
 /* What GET /v1/dev says about a local server. *out is the caller's, as in all calls below. */
 KT_MUST_CHECK enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err);
@@ -166,7 +174,7 @@ KT_MUST_CHECK enum kt_code kt_client_call(struct kt_client *c, const char *metho
  */
 const cJSON *kt_client_problem(const struct kt_client *c);
 /* How to get a key with scope admin, as the hint of err. Returns its code. */
-enum kt_code kt_client_hint_admin(struct kt_err *err);
+enum kt_code kt_client_hint_admin(const struct kt_client *c, struct kt_err *err);
 /* Download: 2xx bodies go to fd. */
 KT_MUST_CHECK enum kt_code kt_client_download(
 	struct kt_client *c, const char *path, int fd, struct kt_err *err);

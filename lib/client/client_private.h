@@ -14,7 +14,13 @@
 struct kt_client {
 	char *base;
 	char *socket; /* that leads there, or NULL */
+	char *server; /* the base without the project that it is of */
+	char *project; /* that project, or NULL */
 	char *auth; /* header line, or NULL */
+	char *at; /* " --server URL" behind a command that is suggested, or "" */
+	char last4[5]; /* how the key ends; "" without one */
+	char *key_from; /* the variable that has the key, or NULL */
+	char *tried; /* path of the last request, or NULL */
 	int64_t timeout_ms;
 	bool local; /* the address is this machine */
 	bool seen; /* the server answered before: when it is gone now, it may come back */
@@ -43,6 +49,13 @@ KT_MUST_CHECK enum kt_code client_do(struct kt_client *c, const struct client_re
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err);
 /* The error that an answer which is no success stands for; keeps its document. */
 enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err);
+/*
+ * Say in err what an answer with this status means to a person, with what was tried and what to
+ * type next; text is the sentence of its document, or NULL. False: it has no words of its own.
+ */
+bool client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
+/* Find server and project in the base. */
+void client_set_server(struct kt_client *c);
 /* Forget the document of the last failure. */
 void client_forget_problem(struct kt_client *c);
 /* One try; *out_status is 0 when there was no answer. *out is NULL for an answer without body. */

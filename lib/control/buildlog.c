@@ -344,7 +344,7 @@ enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor 
 	struct kt_build *b;
 
 	if (!p)
-		return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
 	b = known_build(ctl, p, release);
 	if (!b)
 		return kt_fail(err, KT_ENOTFOUND, 0, "no such build");

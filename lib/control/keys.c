@@ -361,8 +361,8 @@ static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		return rc;
 	k = find(keys, n, r->word, &several);
 	if (!k)
-		return kt_op_code(
-			op, kt_fail(err, KT_ENOTFOUND, 0, "no such key"), 404, "not_found");
+		return kt_op_code(op, kt_fail(err, KT_ENOTFOUND, 0, "there is no such key"), 404,
+			"not_found");
 	if (several)
 		return kt_op_code(op,
 			kt_fail(err, KT_ECONFLICT, 0, "several keys begin with '%s': name the id",

@@ -385,7 +385,7 @@ enum kt_code kt_control_project_log(struct kt_control *ctl, const struct kt_acto
 	enum kt_code rc;
 
 	if (!p)
-		return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
+		return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
 	rc = open_log(ctl, p, err);
 	if (rc == KT_OK)
 		*out = p->log;

@@ -215,7 +215,8 @@ struct kt_project_mem *kt_op_project(struct kt_op *op, const char *ref)
 	struct kt_project_mem *p = kt_index_project(op->ctl, op->who.org_id, ref);
 
 	if (!p)
-		kt_op_fail(op, KT_ENOTFOUND, 404, "project_not_found", NULL, "no such project");
+		kt_op_fail(op, KT_ENOTFOUND, 404, "project_not_found", NULL,
+			"there is no such project");
 	return p;
 }
 

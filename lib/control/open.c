@@ -276,7 +276,7 @@ void kt_control_release_open(
 	struct waiter *w;
 
 	if (!p) {
-		refuse(fn, arg, KT_ENOTFOUND, "no such project");
+		refuse(fn, arg, KT_ENOTFOUND, "there is no such project");
 		return;
 	}
 	if (!t->folder && !t->release_id[0]) {

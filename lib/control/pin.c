@@ -111,9 +111,9 @@ enum kt_code kt_pinned_may_end(struct kt_op *op, struct kt_err *err)
 {
 	if (op->who.scopes & KT_SCOPE_ADMIN)
 		return KT_OK;
-	return kt_op_code(op,
-		kt_fail(err, KT_EDENIED, 0, "'unpin' needs a key with the scope admin"), 403,
-		"forbidden");
+	(void)kt_fail(err, KT_EDENIED, 0, "'unpin' needs a key with the scope admin");
+	op->extra = "\"scope\":\"admin\"";
+	return kt_op_code(op, KT_EDENIED, 403, "forbidden");
 }
 
 /* --- pin, unpin -------------------------------------------------------------------------- */

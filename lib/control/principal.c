@@ -114,7 +114,7 @@ static enum kt_code target_of(struct kt_project_mem *p, const struct kt_release_
 
 static enum kt_code no_project(struct kt_err *err)
 {
-	return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
+	return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
 }
 
 /* A preview has expired when its time is over, not only when the sweep has come by. */

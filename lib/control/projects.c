@@ -324,7 +324,7 @@ static bool check_dir(struct kt_op *op, const char *dir, const char **out)
 	KT_AUTOFREE char *real = NULL;
 
 	if (!(op->who.scopes & KT_SCOPE_ADMIN)) {
-		kt_op_fail(op, KT_EDENIED, 403, "forbidden", NULL,
+		kt_op_fail(op, KT_EDENIED, 403, "forbidden", "\"scope\":\"admin\"",
 			"serving a folder needs a key with scope admin");
 		return false;
 	}

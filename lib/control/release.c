@@ -27,8 +27,8 @@ enum kt_code kt_project_find(struct kt_tx *tx, struct kt_op *op, const char *ref
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, ref, out, err);
 
 	if (rc == KT_ENOTFOUND)
-		return kt_op_code(
-			op, kt_fail(err, rc, 0, "no such project"), 404, "project_not_found");
+		return kt_op_code(op, kt_fail(err, rc, 0, "there is no such project"), 404,
+			"project_not_found");
 	return rc;
 }
 
@@ -56,7 +56,7 @@ enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op, const struct kt
 
 	if (rc == KT_ENOTFOUND)
 		return kt_op_code(op,
-			kt_fail(err, rc, 0, "project '%s' has no release '%.40s'", p->slug, word),
+			kt_fail(err, rc, 0, "there is no release '%.40s' of %s", word, p->slug),
 			404, "release_not_found");
 	if (rc == KT_OK)
 		*out = row;
@@ -202,7 +202,8 @@ static void wait_found(void *arg, enum kt_code rc, const struct kt_err *err)
 		/* It ended while the row was read, or its end could not be written. */
 		kt_release_answer(op, s->p, b->row, NULL);
 	else if (!kt_map_get(&op->ctl->projects, s->project.id))
-		kt_op_fail(op, KT_ENOTFOUND, 404, "project_not_found", NULL, "no such project");
+		kt_op_fail(op, KT_ENOTFOUND, 404, "project_not_found", NULL,
+			"there is no such project");
 	else
 		kt_op_fail(op, KT_EUNAVAIL, 503, "not_building", NULL,
 			"v%lld waits for the server's next start", (long long)s->row.version);

@@ -16,18 +16,14 @@
 
 void kt_write_time(struct kt_jw *w, const char *key, int64_t us)
 {
-	char iso[40], out[48];
-	int64_t ms;
+	char iso[40];
 
 	if (us <= 0) {
 		kt_jw_null(w, key);
 		return;
 	}
 	kt_time_iso(us, false, iso, sizeof(iso));
-	ms = us / 1000 % 1000;
-	/* "2026-06-01T12:00:00" is 19 characters in every year that four digits hold. */
-	(void)snprintf(out, sizeof(out), "%.19s.%03dZ", iso, (int)ms);
-	kt_jw_str(w, key, out);
+	kt_jw_str(w, key, iso);
 }
 
 static bool is_address(const struct kt_url *u)

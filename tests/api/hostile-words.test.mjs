@@ -9,6 +9,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
+import { NOT_HERE, S, WORDS, commandTable } from './commands.mjs';
 import { doc, documented, resolve } from './document.mjs';
 import { KARTA, LONG, PATIENCE_MS, tempDir } from './lib.mjs';
 
@@ -61,7 +62,7 @@ function make(node, shaped, depth = 0, name = '') {
   }
   if (type === 'array') return [make(s.items ?? {}, shaped, depth + 1, name)];
   if (type === 'integer' || type === 'number') return s.minimum ?? 7;
-  if (type === 'boolean') return name !== 'has_more' && name !== 'truncated' && name !== 'dry_run';
+  if (type === 'boolean') return name !== 'local' && name !== 'has_more' && name !== 'truncated' && name !== 'dry_run';
   if (shaped && s.format === 'date-time') return '2026-06-01T12:00:00Z';
   if (shaped && s.pattern && sample(s.pattern)) return sample(s.pattern);
   if (shaped && /^(sha256|digest|commit_sha|head)$/.test(name)) return 'a'.repeat(64);
@@ -155,25 +156,6 @@ async function hostileServer(t) {
 
 /* --- the commands ------------------------------------------------------------------------------- */
 
-const S = `sess_${'0'.repeat(22)}`;
-/* Words for each command; null: below. */
-const WORDS = {
-  deploy: ['--dir', '@PLAIN', '--dirty', '--unpin', 'shop'], releases: [], 'releases list': [], 'releases show': ['v1'], 'releases diff': ['v1', 'v2'],
-  'releases download': ['--output', 'x.tar.gz', 'v1'], 'releases activate': ['v1'], 'releases pin': [], 'releases unpin': [],
-  rollback: ['--to', 'v1'], config: [], 'config list': [], 'config get': ['NAME'], 'config set': ['A=1'], 'config unset': ['A'], 'config edit': [], 'config import': ['@ENV'],
-  logs: [], projects: [], 'projects list': [], 'projects show': [], 'projects create': ['shop'], 'projects add': ['@APP', 'disk'], 'projects default': [],
-  'projects rename': ['shop', 'store'], 'projects delete': ['--confirm', 'shop', 'shop'], 'projects link': ['--force', 'shop'],
-  'projects bind': ['--repo', 'https://github.com/a/b', 'shop'], 'projects releases': [], open: ['--print'], chat: ['--session', S],
-  send: ['--session', S, 'hello'], sessions: [], 'sessions list': [], 'sessions show': [S], 'sessions approvals': [S], 'sessions tail': [S],
-  'sessions export': ['--format', 'markdown', S], 'sessions delete': ['--yes', S], login: ['--no-browser'], logout: null, whoami: [],
-  keys: ['--all'], 'keys list': ['--all'], 'keys create': ['ci'], 'keys revoke': ['key_1'], audit: [], 'audit list': [], 'audit verify': [],
-  // These read a folder, and theirs is hostile too.
-  init: ['--no-remote', '@APP'], agents: ['--dir', '@APP'], doctor: ['--dir', '@APP'],
-};
-const NOT_HERE = {
-  dev: 'is a server itself; what it serves to a terminal is chat', run: 'serves itself; what it prints is what send prints', serve: 'is a server itself', 'serve keys': 'a folder of the server', 'serve keys create': 'a folder of the server', 'serve backup': 'a folder of the server',
-  'serve restore': 'a folder of the server', fsck: 'a folder of the server', help: 'its own words', version: 'its own words', upgrade: 'its own words, or a version of a few letters', completion: 'its own words',
-};
 /* What a script takes as it is, through a pipe only. */
 const EXACT = new Set(['config get']);
 /* What prints texts of several lines. */
@@ -241,9 +223,6 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 /* How the line editor and the progress line move the cursor. */
 const MOVES = /\x1b\[(\?2004[hl]|\d*[ABCDJK])|\r/g;
 
-const table = async () => (await run([KARTA, 'help', '--dump'], process.env)).out.toString().split('\n')
-  .filter((l) => l.startsWith('command\t')).map((l) => l.split('\t')[1]);
-
 /** Runs jobs two at a time. */
 async function each(jobs) {
   const queue = [...jobs];
@@ -257,8 +236,8 @@ const noJson = (bytes) => bytes.toString().split('\n').filter(Boolean).find((lin
 
 test('every command of the table is known here', async () => {
   const known = new Set([...Object.keys(WORDS), ...Object.keys(NOT_HERE)]);
-  const commands = await table();
-  assert.deepEqual(commands.filter((c) => !known.has(c)), [], 'new commands: say in WORDS how they are called');
+  const commands = commandTable();
+  assert.deepEqual(commands.filter((c) => !known.has(c)), [], 'new commands: say in commands.mjs how they are called');
   assert.deepEqual([...known].filter((c) => !commands.includes(c)), [], 'gone commands');
 });
 

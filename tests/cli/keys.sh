@@ -42,7 +42,7 @@ test_expect_success 'what needs admin says how to get it' '
 		test_grep "^hint: .*karta login --admin" err || { echo "$args"; cat err; return 1; }
 	done &&
 	test_must_exit 4 env KARTA_API_KEY="$reader" "$KARTA" projects create q 2>err && test_grep -v "login --admin" err &&
-	test_grep "^hint: .*karta login.*KARTA_API_KEY" err
+	test_grep "^hint: set KARTA_API_KEY .*karta login" err
 '
 
 test_expect_success 'an expired key is refused, and listed with --all only' '

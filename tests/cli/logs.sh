@@ -101,7 +101,7 @@ test_expect_success 'no control bytes reach a terminal or a line' '
 
 test_expect_success 'following ends when the project is deleted' '
 	serve_publish gone "$TEST_ROOT/docs/examples/support-bot" && : >out; "$KARTA" logs gone --tail >out 2>err & pid=$!; test_background "$pid"
-	test_wait_for test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "no such project" err
+	test_wait_for test -s out && "$KARTA" projects delete gone --confirm gone && { wait "$pid"; test $? -eq 5; } && test_grep "there is no project .gone. on " err
 '
 
 test_expect_success 'the number of lines in the words of others' '

@@ -55,12 +55,13 @@ test_expect_success 'download gives the files back' '
 '
 
 test_expect_success 'of a project that is not there every command says the same' '
-	echo "karta: no such project" >expect &&
+	echo "karta: there is no project NOPE on $SERVE_URL" >expect &&
 	for cmd in show "show v1" "show --files" "show --files v1" "diff v1 v2" download "download v1" "activate v1"; do
-		test_must_exit 5 "$KARTA" releases $cmd -p NOPE >out 2>err && test_empty out && test_cmp expect err || return 1
+		test_must_exit 5 "$KARTA" releases $cmd -p NOPE >out 2>err && test_empty out &&
+		sed -n "s/'"'"'//g;1p" err >said && test_cmp expect said && test_grep "^hint: .karta projects. lists" err || return 1
 	done &&
 	for cmd in "show v999" "show --files v999" "diff v1 v999" "download v999"; do
-		test_must_exit 5 "$KARTA" releases $cmd 2>err && test_grep "^karta: project .bot. has no release .v999.$" err || return 1
+		test_must_exit 5 "$KARTA" releases $cmd 2>err && test_grep "^karta: there is no release .v999. of bot on $SERVE_URL$" err || return 1
 	done
 '
 

@@ -93,7 +93,7 @@ test_expect_success 'bad input is wrong usage' '
 	printf "\377" | test_must_exit 2 "$KARTA" --server "$url" send - &&
 	test_must_exit 2 "$KARTA" --server "$url" send hi --on-busy maybe &&
 	test_must_exit 5 "$KARTA" --server "$url" send hi --session sess_none 2>err &&
-	test_grep "no such session" err &&
+	test_grep "there is no session .sess_none. of $url" err && test_grep "^hint: .karta sessions --server $url. lists" err &&
 	test_must_exit 2 "$KARTA" --server ftp://x send hi
 '
 

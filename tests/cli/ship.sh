@@ -139,7 +139,7 @@ test_expect_success 'a server that was given: the project is the one of the fold
 	application given && printf "name = \"given\"\n" >given/karta.toml && "$KARTA" deploy --dir given >out 2>err && cd given &&
 	test_must_exit 1 "$KARTA" send hi >../out 2>../err && test_grep "no rehearsal answers" ../err &&
 	"$KARTA" sessions >../out && test_grep " hi$" ../out &&
-	cd .. && test_must_exit 1 "$KARTA" send hi >out 2>err && test_grep "project" err
+	cd .. && test_must_exit 2 "$KARTA" send hi >out 2>err && test_grep "which project.*has .*given" err
 '
 
 test_expect_success 'a name that is reserved for the server is one of a project, at another address' '

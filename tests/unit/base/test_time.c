@@ -114,6 +114,33 @@ static void test_round_trip(void **state)
 	}
 }
 
+static void test_human(void **state)
+{
+	/* Now is 2026-06-01 12:00:00 UTC, a Monday; the zone is five hours behind. */
+	static const struct {
+		int64_t seconds; /* before now */
+		const char *text;
+	} cases[] = {
+		{ 30, "30 seconds ago" }, { 86399, "23 hours ago" }, { 86400, "May 31 07:00" },
+		{ -3600, "in 1 hour" }, { -86400, "Jun 2 07:00" }, { 151 * 86400, "Jan 1 07:00" },
+		{ 160 * 86400, "Dec 23 07:00" }, { 200 * 86400, "Nov 13 2025" },
+		{ -200 * 86400, "Dec 18 07:00" }, { -400 * 86400, "Jul 6 2027" },
+	};
+	char out[64];
+
+	(void)state;
+	assert_int_equal(setenv("TZ", "XXX5", 1), 0);
+	tzset();
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		kt_time_human(1780315200 * S - cases[i].seconds * S, 1780315200 * S, out, sizeof(out));
+		assert_string_equal(out, cases[i].text);
+	}
+	kt_time_human(INT64_MIN, 1780315200 * S, out, sizeof(out));
+	kt_time_human(INT64_MAX, 1780315200 * S, out, sizeof(out));
+	assert_int_equal(unsetenv("TZ"), 0);
+	tzset();
+}
+
 static void test_ago(void **state)
 {
 	static const struct {
@@ -144,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_clocks), cmocka_unit_test(test_iso),
 		cmocka_unit_test(test_parse),  cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_ago),
+		cmocka_unit_test(test_human),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
