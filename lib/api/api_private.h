@@ -406,5 +406,11 @@ void kt_api_github(struct kt_call *c, const struct kt_params *p);
  * An embedded page; false when there is none at this path. place is NULL on a local server.
  */
 bool kt_api_page(struct kt_call *c, const struct kt_place *place);
+/* What all pages are sent with. */
+void kt_api_page_headers(struct kt_call *c);
+/* What is embedded under a path, or NULL. */
+const struct kt_asset *kt_api_asset(const struct kt_api *api, const char *path);
+/* oops.c: answer a person's browser with a page about a problem; false: it is for JSON. */
+KT_MUST_CHECK bool kt_api_problem_page(struct kt_call *c, int status, const char *detail);
 
 #endif

@@ -261,7 +261,7 @@ void kt_api_harnesses(struct kt_call *c, const struct kt_params *p)
 
 /* --- pages ------------------------------------------------------------------------------- */
 
-static const struct kt_asset *find_page(const struct kt_api *api, const char *path)
+const struct kt_asset *kt_api_asset(const struct kt_api *api, const char *path)
 {
 	for (const struct kt_asset *a = api->cfg.pages; a && a->path; a++) {
 		if (kt_str_eq(a->path, path))
@@ -274,7 +274,7 @@ static const struct kt_asset *find_page(const struct kt_api *api, const char *pa
 void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 {
 	static const char server[] = "\"http://localhost:8000\"";
-	const struct kt_asset *a = find_page(c->api, "/openapi.json");
+	const struct kt_asset *a = kt_api_asset(c->api, "/openapi.json");
 	const char *host = kt_request_header(c->rq, "host"), *at;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(
 		65536); /* up to the address, near its beginning */
@@ -351,7 +351,8 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 {
 	const char *path = place ? place->path : c->rq->path, *rest;
 	bool hosting_only = kt_str_eq(path, "/home") || kt_str_eq(path, "/device") ||
-		kt_str_eq(path, "/project") || (!place && kt_str_eq(path, "/sign-in"));
+		kt_str_eq(path, "/project") || kt_str_eq(path, "/oops") ||
+		(!place && kt_str_eq(path, "/sign-in"));
 
 	if (kt_str_eq(path, "/openapi.json"))
 		return "";
@@ -364,6 +365,8 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 										     : "";
 	if (kt_str_eq(path, "/"))
 		return "/home";
+	if (kt_str_eq(path, "/project") || kt_str_eq(path, "/oops"))
+		return "";
 	if (kt_str_starts(path, "/projects/") && kt_str_is_slug(path + strlen("/projects/")))
 		return "/project";
 	if (!kt_str_is_slug(place->org) || !kt_str_is_slug(place->name) ||
@@ -394,6 +397,13 @@ static bool redirect_page(struct kt_call *c, const struct kt_place *place)
 	return true;
 }
 
+void kt_api_page_headers(struct kt_call *c)
+{
+	kt_exchange_header(c->ex, "Content-Security-Policy", page_policy);
+	kt_exchange_header(c->ex, "Referrer-Policy", "no-referrer");
+	kt_exchange_header(c->ex, "Cache-Control", "no-cache");
+}
+
 bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 {
 	const struct kt_asset *a;
@@ -402,12 +412,10 @@ bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 		return false;
 	if (redirect_page(c, place))
 		return true;
-	a = find_page(c->api, page_path(c, place));
+	a = kt_api_asset(c->api, page_path(c, place));
 	if (!a)
 		return false;
-	kt_exchange_header(c->ex, "Content-Security-Policy", page_policy);
-	kt_exchange_header(c->ex, "Referrer-Policy", "no-referrer");
-	kt_exchange_header(c->ex, "Cache-Control", "no-cache");
+	kt_api_page_headers(c);
 	kt_respond_static(c->ex, 200, a->type, a->data, a->len);
 	return true;
 }

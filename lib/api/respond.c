@@ -60,7 +60,8 @@ void kt_api_fail(
 	}
 	p.extra = kt_buf_ok(&b) ? b.ptr : NULL;
 	log_failure(c, status, code, detail);
-	kt_respond_problem(c->ex, &p);
+	if (!kt_api_problem_page(c, status, detail))
+		kt_respond_problem(c->ex, &p);
 }
 
 void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)

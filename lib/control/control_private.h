@@ -68,6 +68,8 @@ struct kt_release_mem {
 	char digest[KT_DIGEST_MAX];
 	int64_t pr;
 	int64_t expires_us; /* 0 = never */
+	char *message, *created_by; /* or NULL; a message's first line, cut */
+	int64_t created_us, activated_us;
 };
 
 struct kt_build;
@@ -184,6 +186,8 @@ struct kt_project_mem *kt_index_project(
 struct kt_project_mem *kt_index_project_put(
 	struct kt_control *ctl, const struct kt_project_row *row);
 void kt_index_project_drop(struct kt_control *ctl, struct kt_project_mem *p);
+/* Bytes of a release's message that lists show: its first line, cut where it is long. */
+size_t kt_release_line_len(const char *message);
 /* The pointer now leads to this release (NULL: to none). */
 void kt_index_current(
 	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_release_row *row);

@@ -25,8 +25,21 @@ static void slug_key(char *out, size_t size, const char *org_id, const char *slu
 }
 
 #define SLUG_KEY_BYTES (KT_ID_MAX + 65)
+#define MAX_LINE_BYTES 200 /* of a release's message, in memory for each project and preview */
 
 /* --- releases that names lead to --------------------------------------------------------- */
+
+size_t kt_release_line_len(const char *message)
+{
+	size_t len = strcspn(message, "\r\n");
+
+	if (len <= MAX_LINE_BYTES)
+		return len;
+	/* Between characters. */
+	for (len = MAX_LINE_BYTES; len && ((unsigned char)message[len] & 0xc0) == 0x80; len--)
+		continue;
+	return len;
+}
 
 static struct kt_release_mem *release_new(const struct kt_release_row *row)
 {
@@ -40,6 +53,11 @@ static struct kt_release_mem *release_new(const struct kt_release_row *row)
 	(void)kt_str_copy(r->digest, sizeof(r->digest), row->digest ? row->digest : "");
 	r->pr = row->pr;
 	r->expires_us = row->expires_us;
+	if (row->message)
+		r->message = kt_strndup(row->message, kt_release_line_len(row->message));
+	r->created_by = kt_strdup_opt(row->created_by);
+	r->created_us = row->created_us;
+	r->activated_us = row->activated_us;
 	return r;
 }
 
@@ -50,6 +68,8 @@ static void release_free(struct kt_release_mem *r)
 	free(r->label);
 	free(r->ref);
 	free(r->commit_sha);
+	free(r->message);
+	free(r->created_by);
 	free(r);
 }
 

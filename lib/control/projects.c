@@ -140,6 +140,13 @@ enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt
 		p->current = kt_arena_alloc(op->arena, sizeof(*p->current));
 		(void)kt_str_copy(p->current->id, sizeof(p->current->id), r.id);
 		p->current->version = r.version;
+		p->current->commit_sha = kt_arena_strdup_opt(op->arena, r.commit_sha);
+		p->current->created_by = kt_arena_strdup_opt(op->arena, r.created_by);
+		p->current->created_us = r.created_us;
+		p->current->activated_us = r.activated_us;
+		if (r.message)
+			p->current->message = kt_arena_strndup(
+				op->arena, r.message, kt_release_line_len(r.message));
 	}
 	if (rc == KT_OK)
 		*out = p;

@@ -81,6 +81,16 @@ static void write_version(struct kt_jw *w, const char *key, int64_t version)
 	kt_jw_str(w, key, v);
 }
 
+/* What was released, by whom and when, as far as a list shows it. */
+static void write_origin(struct kt_jw *w, const struct kt_release_mem *r)
+{
+	kt_jw_str(w, "commit_sha", r->commit_sha);
+	kt_jw_str(w, "message", r->message);
+	kt_jw_str(w, "created_by", r->created_by);
+	kt_write_time(w, "created_at", r->created_us);
+	kt_write_time(w, "activated_at", r->activated_us);
+}
+
 static void write_previews(struct kt_jw *w, struct kt_op *op, const struct kt_project_mem *p)
 {
 	kt_jw_arr(w, "previews");
@@ -98,6 +108,7 @@ static void write_previews(struct kt_jw *w, struct kt_op *op, const struct kt_pr
 		else
 			kt_jw_null(w, "pr");
 		kt_write_time(w, "expires_at", r->expires_us);
+		write_origin(w, r);
 		kt_jw_obj_end(w);
 	}
 	kt_jw_arr_end(w);
@@ -119,6 +130,7 @@ void kt_write_project(struct kt_jw *w, struct kt_op *op, const struct kt_project
 		kt_jw_obj(w, "current");
 		kt_jw_str(w, "release", p->current->id);
 		write_version(w, "version", p->current->version);
+		write_origin(w, p->current);
 		kt_jw_obj_end(w);
 	} else {
 		kt_jw_null(w, "current");

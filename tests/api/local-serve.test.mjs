@@ -122,6 +122,11 @@ test('a page of another site can do nothing', { skip: BROWSER ? false : 'no brow
     }
   }
   assert.deepEqual(await before(), was);
+  // Its own page asks nobody who he is.
+  await page.goto(`${serve.url}/`);
+  await page.getByText('Local server').waitFor();
+  await page.getByRole('link', { name: 'fake', exact: true }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0);
   // The attacker's name leads to this machine now, on the server's own port: same origin, wrong name.
   for (const karta of [serve, dev]) {
     const r = await page.goto(`http://rebound.example:${karta.port}/v1/sessions`);

@@ -230,3 +230,28 @@ test('behind https the cookie is for https and this name alone', async (t) => {
   assert.equal((await go('mine.karta.example', 'GET', '/v1/sessions', { cookie: cookieOf(there).pair })).status, 200);
   assert.equal((await go('mine.karta.example', 'GET', '/v1/sessions')).body.sign_in, 'https://karta.example/sign-in#to=mine.karta.example');
 });
+
+test('an address that leads nowhere is a page for a person, and JSON for programs', async (t) => {
+  const karta = await startServe(t);
+  const hand = [['accept', 'text/html,application/xhtml+xml,*/*;q=0.8']];
+  const typed = [...hand, ['sec-fetch-mode', 'navigate'], ['sec-fetch-dest', 'document'], ['sec-fetch-site', 'none']];
+  for (const [host, url, status, words] of [['localhost', '/nowhere', 404, 'There is no page here'], ['localhost', '/agent_projects', 401, 'for programs'], ['localhost', '/projects/a/b', 404, 'no page'],
+    ['bot.localhost', '/nowhere', 404, 'no page'], ['evil.example', '/', 421, 'another name'], ['localhost', '/webhooks/github', 405, 'no page'], ['localhost', '/oops', 404, 'no page'], ['localhost', '/project', 404, 'no page']]) {
+    for (const headers of [hand, typed]) {
+      const r = await send(karta, host, 'GET', url, { headers, origin: null });
+      assert.equal(r.status, status, url);
+      assert.match(r.headers['content-type'], /^text\/html/, url);
+      assert.match(r.headers['content-security-policy'], /default-src 'none'.*frame-ancestors 'none'/);
+      assert.equal(r.headers.vary, 'Accept');
+      assert.ok(r.text.includes(words), r.text);
+      assert.ok(!/\{\{|\}\}/.test(r.text));
+      if (status !== 421) assert.ok(r.text.includes(`href="http://localhost:${karta.port}/"`), r.text);
+    }
+    for (const headers of [[], [['accept', '*/*']], PAGE.concat(hand), [...hand, ['sec-fetch-mode', 'cors']], [...hand, ['sec-fetch-dest', 'iframe']]])
+      assert.match((await send(karta, host, 'GET', url, { headers, origin: null })).headers['content-type'], /^application\/problem\+json/, `${url} ${headers}`);
+  }
+  assert.match((await send(karta, 'localhost', 'POST', '/nowhere', { headers: hand })).headers['content-type'], /json/);
+  // What is said of the address is text.
+  const r = await send(karta, 'localhost', 'GET', '/%3Cscript%3Ealert(1)%3C/script%3E?x=%22%3E%3Cimg%3E', { headers: hand, origin: null });
+  assert.ok(!/<script|<img>/.test(r.text), r.text);
+});

@@ -15,7 +15,11 @@ const axe = readFileSync(`${ROOT}/tests/node_modules/axe-core/axe.min.js`, 'utf8
 test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is installed', ...seconds(60) }, async (t) => {
   const karta = await startServe(t);
   const c = new Client(karta, karta.key);
+  assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'fake' } })).status, 201);
+  assert.equal((await c.call('PATCH', '/agent_projects/{project_ref}/config', ['fake'], { body: { set: { A_TOKEN: 'never-shown' } } })).status, 200);
   assert.equal((await publish(c, 'fake', archive(t))).status, 201);
+  assert.equal((await publish(c, 'fake', archive(t, { 'AGENTS.md': 'The second.\n' }), '?message=The%20second')).status, 201);
+  assert.equal((await c.call('PUT', '/agent_projects/{project_ref}/pin', ['fake'], { body: { reason: 'because' } })).status, 200);
   assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'other' } })).status, 201);
   const browser = await chromium.launch({ executablePath: BROWSER, timeout: PATIENCE_MS, args: ['--no-sandbox', '--host-resolver-rules=MAP *.localhost 127.0.0.1'] });
   t.after(() => browser.close());
@@ -74,9 +78,67 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
     await page.close();
   }
   const gone = await open(`http://nothing.localhost:${karta.port}/`, signed);
-  await gone.getByText('There is no project or preview at nothing.localhost').waitFor();
-  await serious(gone);
+  await gone.getByText('There is no such project').waitFor();
   await gone.close();
+
+  // Home: what is live, by whom, what is pinned; a project that waits for its first release.
+  const home = await open(`${host}/`, signed);
+  const row = home.locator('.project', { hasText: 'fake' });
+  await row.getByText('v2').waitFor();
+  for (const word of ['The second', 'by admin', 'pinned']) assert.ok((await row.innerText()).includes(word), word);
+  assert.match(await row.locator('.badge.pin').getAttribute('title'), /by admin: because/);
+  assert.equal(await row.getByRole('link', { name: 'Chat with fake' }).getAttribute('href'), `http://fake.localhost:${karta.port}/`);
+  await home.locator('.project', { hasText: 'other' }).getByRole('link', { name: 'How to ship it' }).click();
+  await home.getByText(`git remote add karta karta::${host}/other`).waitFor();
+  await serious(home);
+  // One project: rolling back asks first and says why; what is pinned is unpinned.
+  await home.goto(`${host}/projects/fake`);
+  await home.getByText('because').waitFor();
+  await serious(home);
+  await home.locator('.release', { hasText: 'v1' }).getByRole('button', { name: 'Roll back…' }).click();
+  await serious(home);
+  await home.keyboard.press('Escape');
+  assert.equal((await c.call('GET', '/agent_projects/{project_ref}', ['fake'])).body.current.version, 'v2');
+  await home.locator('.release', { hasText: 'v1' }).getByRole('button', { name: 'Roll back…' }).click();
+  await home.fill('dialog input', 'v2 is wrong');
+  await home.getByRole('button', { name: 'Roll back', exact: true }).click();
+  await home.getByText('v1 is live.').waitFor();
+  await home.getByText('v2 is wrong').waitFor();
+  assert.deepEqual([(await c.call('GET', '/agent_projects/{project_ref}', ['fake'])).body.current.version, (await c.call('GET', '/agent_projects/{project_ref}', ['fake'])).body.pin_reason], ['v1', 'v2 is wrong']);
+  await home.getByRole('button', { name: 'Unpin…' }).click();
+  await home.getByRole('button', { name: 'Unpin', exact: true }).click();
+  await home.getByText('Unpinned.').waitFor();
+  await home.locator('.release', { hasText: 'v2' }).getByRole('button', { name: 'Activate…' }).click();
+  await home.getByRole('button', { name: 'Activate', exact: true }).click();
+  await home.getByText('v2 is live.').waitFor();
+  await home.locator('.release', { hasText: 'v2' }).getByText('Build log').click();
+  await home.locator('.build').getByText('Activated v2').waitFor();
+  // The log follows, and is filtered.
+  await home.getByRole('link', { name: 'Logs' }).click();
+  await home.locator('.log').getByText('v2 is active').first().waitFor();
+  await home.fill('.tools input', 'a line that comes');
+  assert.equal(await home.locator('.log-line:visible').count(), 0);
+  await c.call('POST', '/v1/projects/{project_ref}/sessions', ['fake'], { body: {} });
+  await home.fill('.tools input', 'session created');
+  await eventually(async () => (await home.locator('.log-line:visible').count()) === 2, 'the new line');
+  await home.selectOption('[aria-label=Level]', 'error');
+  await eventually(async () => (await home.locator('.log-line').count()) === 0, 'errors only');
+  await serious(home);
+  // Sessions lead to the chat; of the configuration there are names.
+  await home.getByRole('link', { name: 'Sessions' }).click();
+  const link = home.locator('.session a').last();
+  assert.match(await link.getAttribute('href'), new RegExp(`^http://fake\\.localhost:${karta.port}/#sess_`));
+  await home.getByRole('link', { name: 'Config' }).click();
+  await home.getByText('A_TOKEN').waitFor();
+  assert.ok(!(await home.content()).includes('never-shown'));
+  await home.goto(`${host}/projects/nothing`);
+  await home.getByText('There is no such project').waitFor();
+  // A wrong address is a page for a person.
+  await home.goto(`${host}/projects/fake/wrong`);
+  await home.getByText('There is no page here').waitFor();
+  await home.getByRole('link', { name: 'All projects' }).click();
+  await home.getByRole('link', { name: 'fake', exact: true }).waitFor();
+  assert.deepEqual(home.problems, []);
 
   // Approving and denying.
   for (const approve of [true, false]) {
@@ -104,4 +166,14 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
     assert.deepEqual(page.problems, []);
     await page.close();
   }
+
+  // Signed out: everywhere, also where it was open; in the midst of work a dialog asks first.
+  const chat = await open(`http://fake.localhost:${karta.port}/`, signed);
+  await chat.getByText('it works').first().waitFor();
+  await home.getByRole('button', { name: 'Sign out' }).click();
+  await home.waitForURL(`${host}/sign-in`);
+  await chat.getByText('You are signed out').waitFor();
+  await serious(chat);
+  await chat.getByRole('button', { name: 'Sign in' }).click();
+  await chat.waitForURL(`${host}/sign-in`);
 });

@@ -4,6 +4,8 @@
  * what to do next, instead of a chat that cannot begin.
  */
 
+import { copyButton } from "./dom.js";
+
 /* The lines that put the application of a folder live as this project, at this server. */
 export const shipLines = (server, name) => [
 	`karta login --server ${server}`,
@@ -18,9 +20,11 @@ function element(tag, props, ...children) {
 	return el;
 }
 
-/* Lines for a terminal, as one block that is copied whole. */
+/* Lines for a terminal, as one block with a button that copies it. */
 export function commands(lines) {
-	return element("pre", { className: "commands", tabIndex: 0 }, element("code", {}, lines.join("\n")));
+	return element("div", { className: "commands-box" },
+		element("pre", { className: "commands", tabIndex: 0 }, element("code", {}, lines.join("\n"))),
+		copyButton(() => lines.join("\n"), "Copy the commands"));
 }
 
 const TEXTS = {
@@ -42,11 +46,18 @@ export async function absent(res) {
 	if (!Object.hasOwn(TEXTS, json.code ?? ""))
 		return false;
 	const [title, parts] = TEXTS[json.code](json);
-	const back = /^https?:\/\//.test(json.server ?? "") ? [element("p", {}, element("a", { href: `${json.server}/` }, "All projects"))] : [];
+	const back = /^https?:\/\//.test(json.server ?? "") ? [element("p", {}, element("a", { className: "button primary", href: `${json.server}/` }, "All projects"))] : [];
 	const style = element("link", { rel: "stylesheet", href: new URL("page.css", import.meta.url).href });
 	document.head.querySelectorAll("link[rel=stylesheet]").forEach((one) => one.remove());
 	document.head.append(style);
 	document.title = `${title} – karta`;
-	document.body.replaceChildren(element("main", { className: "narrow" }, element("h1", {}, title), ...parts, ...back));
+	/* The chat's elements stay, unseen: its modules go on looking for them. */
+	for (const el of document.body.children) {
+		el.hidden = true;
+		el.inert = true;
+	}
+	document.body.append(element("main", { className: "narrow wider" },
+		element("p", { className: "brand" }, element("img", { src: new URL("icon.svg", import.meta.url).href, alt: "", width: 28, height: 28 }), " karta"),
+		element("h1", {}, title), ...parts, ...back));
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Approving a login: the code, then what is asked for, then yes or no. */
 
-import { request } from "./key.js";
+import { bar, call } from "./frame.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -15,18 +15,13 @@ function say(text, isBad = false) {
 	by("said").className = isBad ? "bad" : "";
 }
 
-async function call(method, body) {
-	const res = await request(`v1/device/${encodeURIComponent(by("code").value.trim().toUpperCase())}`, {
-		method,
-		headers: { accept: "application/json", ...(body ? { "content-type": "application/json" } : {}) },
-		body: body ? JSON.stringify(body) : undefined,
-	});
-	const json = await res.json().catch(() => ({}));
-	if (res.ok)
-		return json;
-	throw new Error(res.status === 403 ? "You are signed in with a key that lacks the scope admin. Sign out on the page of projects and sign in with another one."
-		: res.status === 404 ? "There is no such code, or it is too old. Start the login again."
-		: json.detail || `The server answered ${res.status}.`);
+async function ask(method, body) {
+	try {
+		return await call(method, `v1/device/${encodeURIComponent(by("code").value.trim().toUpperCase())}`, body);
+	} catch (err) {
+		throw err.status === 403 ? new Error("You are signed in with a key that lacks the scope admin. Sign out and in again with one that has it.")
+			: err.status === 404 ? new Error("There is no such code, or it is too old. Start the login again.") : err;
+	}
 }
 
 async function attempt(what) {
@@ -37,7 +32,7 @@ async function attempt(what) {
 	try {
 		await what();
 	} catch (err) {
-		say(err instanceof TypeError ? "The server cannot be reached." : err.message, true);
+		say(err.message, true);
 	}
 	for (const one of buttons)
 		one.disabled = false;
@@ -46,7 +41,7 @@ async function attempt(what) {
 by("ask").addEventListener("submit", (event) => {
 	event.preventDefault();
 	attempt(async () => {
-		const asked = await call("GET");
+		const asked = await ask("GET");
 		// As the server has it: what was typed may look like it and be another one.
 		by("asked-code").textContent = asked.user_code ?? "";
 		by("asked-name").textContent = asked.client_name ?? "";
@@ -63,7 +58,7 @@ by("ask").addEventListener("submit", (event) => {
 
 function decide(approve) {
 	attempt(async () => {
-		await call("POST", { approve });
+		await ask("POST", { approve });
 		by("asked").hidden = true;
 		say(approve ? "Approved. The machine signs in by itself; you can close this page." : "Denied. You can close this page.");
 	});
@@ -73,3 +68,6 @@ by("approve").addEventListener("click", () => decide(true));
 by("deny").addEventListener("click", () => decide(false));
 by("code").value = (new URLSearchParams(location.search).get("code") ?? "").toUpperCase().replace(/[^A-Z-]/g, "").slice(0, 9);
 (by("code").value ? document.querySelector("#ask button") : by("code")).focus();
+
+/* Who approves is signed in first. */
+bar().catch((err) => say(err.message, true));

@@ -1,35 +1,87 @@
 /* SPDX-License-Identifier: MIT */
-/* The server's own page: the projects that a key may see, each with its address. */
+/* The server's own page: the projects that a key may see, what is live in each, and how one is made. */
 
-import { request } from "./key.js";
+import { at, badge, bar, branch, call, failed, line, note, pageUrl, short, text, time } from "./frame.js";
+import { commands } from "./absent.js";
+import { h } from "./dom.js";
+import { plural } from "./text.js";
 import { pinText } from "./pin.js";
 
-function row(project) {
-	const li = document.createElement("li");
-	const link = document.createElement("a");
-	const more = document.createElement("div");
-	/* Only what leads to a page, whatever the name may be. */
-	if (/^https?:\/\//.test(project.url ?? ""))
-		link.href = project.url.replace(/\/?$/, "/");
-	link.textContent = project.slug;
-	more.className = "soft";
-	more.textContent = [project.harness, project.kind === "folder" ? "served from its folder"
-		: project.current ? `live: ${project.current.version}` : "nothing live yet", pinText(project)]
-		.filter(Boolean).join(" · ");
-	li.append(link, more);
-	return li;
+const by = (id) => document.getElementById(id);
+
+/* From this many on there is a field to find one. */
+const MANY = 8;
+
+function live(project) {
+	const now = project.current;
+	if (project.kind === "folder")
+		return [h("span", { class: "dot on" }), h("div", { class: "what" }, h("div", {}, "Served from a folder"), text("div", "soft cut", project.dir))];
+	if (!now)
+		return [h("span", { class: "dot" }), h("div", { class: "what" }, h("div", {}, "Nothing live yet"), h("div", { class: "soft" }, h("a", { href: at(`projects/${project.slug}`) }, "How to ship it")))];
+	return [h("span", { class: "dot on" }), h("div", { class: "what" },
+		h("div", { class: "cut" }, h("b", {}, now.version), " ", text("span", "", now.message || short(now.commit_sha) || "")),
+		line("soft cut", time(now.activated_at ?? now.created_at), now.created_by ? text("span", "", `by ${now.created_by}`) : null, short(now.commit_sha)))];
 }
 
-const said = document.getElementById("said");
-try {
-	const res = await request("agent_projects", { headers: { accept: "application/json" } });
-	const json = await res.json();
-	if (!res.ok)
-		throw new Error(json.detail ?? `The server answered ${res.status}.`);
-	document.getElementById("projects").replaceChildren(...json.data.map(row));
-	if (json.data.length === 0)
-		said.textContent = "There is no project yet. In a folder: karta init, then git push karta main.";
-} catch (err) {
-	said.textContent = err instanceof TypeError ? "The server cannot be reached." : err.message;
-	said.className = "bad";
+function badges(project) {
+	const out = [];
+	const missing = project.missing_credentials ?? [];
+	if (missing.length > 0)
+		out.push(badge("warn", "no model credential", `Missing: ${missing.map((m) => m.name ?? m).join(", ")}`));
+	if (project.pinned)
+		out.push(badge("pin", "pinned", pinText(project)));
+	if (project.previews?.length > 0)
+		out.push(badge("", plural(project.previews.length, "preview"), project.previews.map((p) => branch(p.ref) || p.label).join(", ")));
+	return out;
 }
+
+function row(project) {
+	const url = pageUrl(project.url);
+	return h("li", { class: "project", "data-name": project.slug },
+		h("div", { class: "name" }, h("a", { class: "cut", href: at(`projects/${project.slug}`) }, project.slug), text("div", "soft cut", project.harness ?? "no harness yet")),
+		...live(project),
+		h("div", { class: "badges" }, ...badges(project)),
+		url && (project.current || project.kind === "folder") ? h("a", { class: "button small open", href: url, "aria-label": `Chat with ${project.slug}` }, "Chat") : h("span", { class: "open" }));
+}
+
+function empty(server) {
+	return note("Ship the first one", h("p", {}, "In the folder of an application (", h("code", {}, "CLAUDE.md"), " or ", h("code", {}, "AGENTS.md"), "):"),
+		commands([`karta login --server ${server}`, "git init -b main && karta init", "git add -A && git commit -m first", "git push karta main"]),
+		h("p", { class: "soft" }, "The push makes the project, checks it, puts it live and prints its address."));
+}
+
+function find() {
+	const words = by("filter").value.trim().toLowerCase();
+	let shown = 0;
+	for (const li of by("projects").children) {
+		li.hidden = !li.dataset.name.includes(words);
+		shown += li.hidden ? 0 : 1;
+	}
+	by("said").replaceChildren(...(shown === 0 && by("projects").children.length > 0 ? [h("p", { class: "soft" }, "No project has that in its name.")] : []));
+}
+
+async function load() {
+	by("said").replaceChildren();
+	try {
+		const [projects] = await Promise.all([call("GET", "agent_projects"), bar()]);
+		const list = projects.data;
+		by("count").textContent = list.length > 0 ? list.length : "";
+		by("filter-label").hidden = list.length < MANY;
+		by("projects").replaceChildren(...list.map(row));
+		if (list.length === 0)
+			by("said").replaceChildren(empty(at("").replace(/\/$/, "")));
+		if (by("filter").value !== "")
+			find();
+	} catch (err) {
+		by("said").replaceChildren(failed(err, load));
+	}
+	by("projects").removeAttribute("aria-busy");
+}
+
+by("filter").addEventListener("input", find);
+/* Coming back to the tab shows what is there now. */
+document.addEventListener("visibilitychange", () => {
+	if (!document.hidden)
+		load();
+});
+load();

@@ -14,13 +14,16 @@ let worked = false;
 let asking = null;
 let leaving = false;
 
-/* A request of this page; returns its answer, which is not 401. */
-export async function request(path, options = {}) {
+/*
+ * A request of this page; returns its answer, which is not 401. What shows a project's absence by
+ * itself says so (`own`).
+ */
+export async function request(path, { own = false, ...options } = {}) {
 	for (;;) {
 		const headers = { ...options.headers, "karta-page": "1" };
 		const res = await fetch(path, { cache: "no-store", ...options, headers });
 		if (res.status !== 401) {
-			if (!res.ok && !worked && (await absent(res.clone())))
+			if (!res.ok && !own && !worked && (await absent(res.clone())))
 				return new Promise(() => {});
 			worked ||= res.ok;
 			return res;

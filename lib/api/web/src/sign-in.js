@@ -24,12 +24,14 @@ async function call(method, path, body) {
 	return { ok: res.ok, status: res.status, json, words: json.detail ?? `The server answered ${res.status}.` };
 }
 
-function over(text) {
+function over(text, title = "Not signed in", words = "Begin again", href = left.back) {
 	by("form").hidden = true;
 	by("over").hidden = false;
-	by("title").textContent = "Not signed in";
+	by("title").textContent = title;
+	document.title = `${title} – karta`;
 	by("over-text").textContent = text;
-	by("again").href = left.back;
+	by("again").textContent = words;
+	by("again").href = href;
 }
 
 const NO_COOKIE = "The server took it, but the browser did not keep the cookie. Allow cookies for this address and begin again.";
@@ -45,7 +47,7 @@ async function goOn() {
 	if (r.ok)
 		location.replace(r.json.url);
 	else if (r.status === 404)
-		over(`There is no project or preview at ${to} that this key may see. It may have been deleted or renamed; previews end by themselves.`);
+		over(`Nothing of the organization that you are signed in to is at ${to}. It may have been deleted or renamed; previews end when their branch is deleted or their time is over.`, "There is no such project", "All projects", "./");
 	else
 		over(r.words);
 }
@@ -63,7 +65,7 @@ async function takeOver() {
 
 function show() {
 	by("form").hidden = false;
-	by("where").textContent = `To ${location.host}${asked.has("to") ? `, then on to ${asked.get("to")}` : ""}.`;
+	by("where").textContent = asked.has("to") ? `${location.host}, and on to ${asked.get("to")}` : location.host;
 	by("key").focus();
 }
 
