@@ -7,8 +7,8 @@
 import { copyButton } from "./dom.js";
 
 /* The lines that put the application of a folder live as this project, at this server. */
-export const shipLines = (server, name) => [
-	`karta login --server ${server}`,
+export const shipLines = (server, name, local = false) => [
+	...(local ? [] : [`karta login --server ${server}`]),
 	`git remote add karta karta::${server}/${name}`,
 	"git add -A && git commit -m 'First release'",
 	"git push karta main",

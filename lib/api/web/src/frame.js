@@ -129,18 +129,23 @@ export function toast(words) {
 	toastTimer = setTimeout(() => { el.textContent = ""; }, 5000);
 }
 
-const SCOPES = { read: "read", write: "write", admin: "admin" };
-
-/* Fills the bar; gives what whoami says, or null where this server asks nobody who he is. */
+/*
+ * Fills the bar; gives {local, scopes} of who is signed in. A server that asks for no key has nobody
+ * to name, and lets its user do all.
+ */
 export async function bar() {
 	const who = await call("GET", "v1/whoami");
-	const scopes = (who.key?.scopes ?? []).map((s) => SCOPES[s] ?? s).join(", ");
-	const until = who.key?.expires_at ? `, until ${new Date(who.key.expires_at).toLocaleDateString()}` : "";
-	document.getElementById("who").replaceChildren(...(who.key?.name ? [
-		h("span", { class: "who-name", title: `Key ${who.key.name} of ${who.org?.slug ?? ""}: ${scopes}${until}` }, text("span", "", who.key.name), h("span", { class: "soft" }, ` · ${who.org?.slug ?? ""}`)),
-		h("button", { type: "button", class: "plain", onclick: signOut }, "Sign out"),
-	] : []));
-	return who;
+	const bar = document.getElementById("who");
+	if (who.local || !who.key) {
+		bar.replaceChildren(h("span", { class: "soft", title: "This server is for its own user on this machine: it asks for no key." }, "Local server"));
+		return { local: true, scopes: ["read", "write", "admin"] };
+	}
+	const until = who.key.expires_at ? `, until ${new Date(who.key.expires_at).toLocaleDateString()}` : "";
+	bar.replaceChildren(
+		h("span", { class: "who-name", title: `Key ${who.key.name} of ${who.org.slug}: ${who.key.scopes.join(", ")}${until}` },
+			text("span", "", who.key.name), h("span", { class: "soft" }, ` · ${who.org.slug}`)),
+		h("button", { type: "button", class: "plain", onclick: signOut }, "Sign out"));
+	return { local: false, scopes: who.key.scopes };
 }
 
 async function signOut() {

@@ -28,6 +28,8 @@ function badges(project) {
 	const missing = project.missing_credentials ?? [];
 	if (missing.length > 0)
 		out.push(badge("warn", "no model credential", `Missing: ${missing.map((m) => m.name ?? m).join(", ")}`));
+	if (project.default)
+		out.push(badge("", "default", "Calls that name no project mean this one"));
 	if (project.pinned)
 		out.push(badge("pin", "pinned", pinText(project)));
 	if (project.previews?.length > 0)
@@ -44,9 +46,9 @@ function row(project) {
 		url && (project.current || project.kind === "folder") ? h("a", { class: "button small open", href: url, "aria-label": `Chat with ${project.slug}` }, "Chat") : h("span", { class: "open" }));
 }
 
-function empty(server) {
+function empty(server, local) {
 	return note("Ship the first one", h("p", {}, "In the folder of an application (", h("code", {}, "CLAUDE.md"), " or ", h("code", {}, "AGENTS.md"), "):"),
-		commands([`karta login --server ${server}`, "git init -b main && karta init", "git add -A && git commit -m first", "git push karta main"]),
+		commands([...(local ? [] : [`karta login --server ${server}`]), "git init -b main && karta init", "git add -A && git commit -m first", "git push karta main"]),
 		h("p", { class: "soft" }, "The push makes the project, checks it, puts it live and prints its address."));
 }
 
@@ -63,13 +65,13 @@ function find() {
 async function load() {
 	by("said").replaceChildren();
 	try {
-		const [projects] = await Promise.all([call("GET", "agent_projects"), bar()]);
+		const [projects, who] = await Promise.all([call("GET", "agent_projects"), bar()]);
 		const list = projects.data;
 		by("count").textContent = list.length > 0 ? list.length : "";
 		by("filter-label").hidden = list.length < MANY;
 		by("projects").replaceChildren(...list.map(row));
 		if (list.length === 0)
-			by("said").replaceChildren(empty(at("").replace(/\/$/, "")));
+			by("said").replaceChildren(empty(at("").replace(/\/$/, ""), who.local));
 		if (by("filter").value !== "")
 			find();
 	} catch (err) {

@@ -13,9 +13,9 @@ const path = `agent_projects/${encodeURIComponent(name)}`;
 const SERVER = at("").replace(/\/$/, "");
 
 let project = null;
-let scopes = [];
+let who = { local: false, scopes: [] };
 let leave = () => {};
-const may = (scope) => scopes.includes(scope);
+const may = (scope) => who.scopes.includes(scope);
 
 /* --- what is live ------------------------------------------------------------------------- */
 
@@ -182,7 +182,7 @@ async function releases(part) {
 	if (list.childNodes.length === 0 && project.kind === "folder")
 		part.replaceChildren(note("No releases", h("p", {}, "This project is served from a folder: what is in it is live.")));
 	else if (list.childNodes.length === 0)
-		part.replaceChildren(note("Ship the first release", h("p", {}, "In the application's folder, a git repository:"), commands(shipLines(SERVER, project.slug))));
+		part.replaceChildren(note("Ship the first release", h("p", {}, "In the application's folder, a git repository:"), commands(shipLines(SERVER, project.slug, who.local))));
 	else
 		part.replaceChildren(list, more);
 }
@@ -264,8 +264,7 @@ async function show() {
 
 async function begin() {
 	try {
-		const [who] = await Promise.all([bar(), refresh()]);
-		scopes = who.key?.scopes ?? [];
+		[who] = await Promise.all([bar(), refresh()]);
 		by("tabs").hidden = false;
 		addEventListener("hashchange", show);
 		await show();
