@@ -17,7 +17,7 @@
 #define EVENTS_PAGE 1000
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
-extern const struct kt_cmd kt_cmd_sessions, kt_cmd_sessions_approvals;
+extern const struct kt_cmd kt_cmd_sessions, kt_cmd_sessions_approvals, kt_cmd_sessions_rename;
 
 struct list_args {
 	int64_t limit;
@@ -580,11 +580,11 @@ static const struct kt_cmd delete_cmd = {
 };
 
 static const struct kt_cmd *const subs[] = { &list_cmd, &show_cmd, &tail_cmd, &export_cmd,
-	&kt_cmd_sessions_approvals, &delete_cmd, NULL };
+	&kt_cmd_sessions_approvals, &kt_cmd_sessions_rename, &delete_cmd, NULL };
 
 const struct kt_cmd kt_cmd_sessions = {
 	.name = "sessions",
-	.summary = "list, show, follow, export and delete sessions",
+	.summary = "list, show, follow, export, rename and delete sessions",
 	.group = KT_GROUP_TALK,
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),

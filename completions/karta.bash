@@ -108,6 +108,8 @@ _karta_kind()
 	'sessions export #0') kind='any' ;;
 	'sessions approvals --revoke') kind='any' ;;
 	'sessions approvals #0') kind='any' ;;
+	'sessions rename #0') kind='any' ;;
+	'sessions rename #1') kind='any' ;;
 	'sessions delete #'*) kind='any' ;;
 	'login --name') kind='any' ;;
 	'keys create --scopes') kind='any' ;;
@@ -190,12 +192,13 @@ _karta_lists()
 	'open') subs='' opts=' --print' ;;
 	'chat') subs='' opts=' --session -s --agent -a --permission-mode --thinking' ;;
 	'send') subs='' opts=' --session -s --agent -a --permission-mode --thinking --stream --on-busy --idempotency-key --approve' ;;
-	'sessions') subs='list show tail export approvals delete' opts=' --limit' ;;
+	'sessions') subs='list show tail export approvals rename delete' opts=' --limit' ;;
 	'sessions list') subs='' opts=' --limit' ;;
 	'sessions show') subs='' opts='' ;;
 	'sessions tail') subs='' opts=' --after --follow -f' ;;
 	'sessions export') subs='' opts=' --format' ;;
 	'sessions approvals') subs='' opts=' --revoke --all' ;;
+	'sessions rename') subs='' opts='' ;;
 	'sessions delete') subs='' opts='' ;;
 	'login') subs='' opts=' --with-key --read-only --admin --no-browser --name' ;;
 	'logout') subs='' opts=' --keep-key' ;;

@@ -10,7 +10,7 @@ function __karta_path
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
-			if contains -- "$try" 'init' 'dev' 'run' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'upgrade' 'completion'
+			if contains -- "$try" 'init' 'dev' 'run' 'agents' 'doctor' 'deploy' 'releases' 'releases list' 'releases show' 'releases diff' 'releases download' 'releases activate' 'releases pin' 'releases unpin' 'rollback' 'config' 'config list' 'config get' 'config set' 'config unset' 'config edit' 'config import' 'logs' 'projects' 'projects list' 'projects show' 'projects create' 'projects add' 'projects rename' 'projects delete' 'projects link' 'projects bind' 'projects default' 'projects releases' 'open' 'chat' 'send' 'sessions' 'sessions list' 'sessions show' 'sessions tail' 'sessions export' 'sessions approvals' 'sessions rename' 'sessions delete' 'login' 'logout' 'whoami' 'keys' 'keys list' 'keys create' 'keys revoke' 'audit' 'audit list' 'audit verify' 'serve' 'serve backup' 'serve restore' 'serve keys' 'serve keys create' 'fsck' 'help' 'version' 'upgrade' 'completion'
 				set path $try
 			end
 		end
@@ -165,7 +165,7 @@ complete -c karta -n '__karta_at "send"' -l stream -d 'print the events, one JSO
 complete -c karta -n '__karta_at "send"' -l on-busy -x -a 'enqueue reject interrupt' -d 'when a turn is running'
 complete -c karta -n '__karta_at "send"' -l idempotency-key -x -d 'send once only, however often it is repeated'
 complete -c karta -n '__karta_at "send"' -l approve -x -a 'once session deny' -d 'answer to every approval'
-complete -c karta -n '__karta_at ""' -a sessions -d 'list, show, follow, export and delete sessions'
+complete -c karta -n '__karta_at ""' -a sessions -d 'list, show, follow, export, rename and delete sessions'
 complete -c karta -n '__karta_at "sessions"' -l limit -x -d 'at most so many, newest first'
 complete -c karta -n '__karta_at "sessions"' -a list -d 'list sessions, newest first'
 complete -c karta -n '__karta_at "sessions list"' -l limit -x -d 'at most so many, newest first'
@@ -178,6 +178,7 @@ complete -c karta -n '__karta_at "sessions export"' -l format -x -a 'jsonl markd
 complete -c karta -n '__karta_at "sessions"' -a approvals -d 'show what a session may do without asking, or revoke it'
 complete -c karta -n '__karta_at "sessions approvals"' -l revoke -x -d 'ask again for what this approval covers'
 complete -c karta -n '__karta_at "sessions approvals"' -l all -d 'revoke all of them'
+complete -c karta -n '__karta_at "sessions"' -a rename -d 'give a session another title'
 complete -c karta -n '__karta_at "sessions"' -a delete -d 'delete sessions with their events'
 complete -c karta -n '__karta_at ""' -a login -d 'sign in to a server'
 complete -c karta -n '__karta_at "login"' -l with-key -d 'read the key from standard input'

@@ -348,6 +348,7 @@ void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release
 void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_list(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_get(struct kt_call *c, const struct kt_params *p);
+void kt_api_sessions_change(struct kt_call *c, const struct kt_params *p);
 void kt_api_sessions_delete(struct kt_call *c, const struct kt_params *p);
 void kt_api_messages_send(struct kt_call *c, const struct kt_params *p);
 void kt_api_inputs_get(struct kt_call *c, const struct kt_params *p);

@@ -46,6 +46,7 @@ enum {
 ROUTE(sessions_create)
 ROUTE(sessions_list)
 ROUTE(sessions_get)
+ROUTE(sessions_change)
 ROUTE(sessions_delete)
 ROUTE(messages_send)
 ROUTE(inputs_get)
@@ -116,6 +117,7 @@ static const struct rule rules[] = {
 	{ { KT_POST, S, route_sessions_create, "createSession" }, WRITE, EVERY, LARGE },
 	{ { KT_GET, S, route_sessions_list, "listSessions" }, READ, EVERY },
 	{ { KT_GET, S "/{session_id}", route_sessions_get, "getSession" }, READ, EVERY },
+	{ { KT_PATCH, S "/{session_id}", route_sessions_change, "changeSession" }, WRITE, EVERY },
 	{ { KT_DELETE, S "/{session_id}", route_sessions_delete, "deleteSession" }, WRITE, EVERY },
 	{ { KT_POST, S "/{session_id}/messages", route_messages_send, "sendMessage" }, WRITE, EVERY, LARGE },
 	{ { KT_GET, S "/{session_id}/inputs/{request_id}", route_inputs_get, "getInput" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sessions: create or resume, list, fetch, delete. */
+/* Sessions: create or resume, list, fetch, rename, delete. */
 #include "api/api_private.h"
 
 #include "base/limits.h"
@@ -290,6 +290,37 @@ void kt_api_sessions_get(struct kt_call *c, const struct kt_params *p)
 
 	if (s)
 		kt_api_send_session(c, 200, s);
+}
+
+static void send_changed(struct kt_call *c, void *data)
+{
+	struct kt_session *s = kt_api_session(c, data);
+
+	if (s)
+		kt_api_send_session(c, 200, s);
+}
+
+void kt_api_sessions_change(struct kt_call *c, const struct kt_params *p)
+{
+	struct kt_session *s = kt_api_session(c, p->value[0]);
+	KT_AUTO_JSON cJSON *body = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	const char *title;
+
+	if (!s || !kt_api_body(c, &body) || !kt_api_opt_str(c, body, "title", &title))
+		return;
+	if (!title) {
+		kt_api_fail(c, 422, "validation_failed",
+			"'title' is missing: it is what can be changed", NULL);
+		return;
+	}
+	/* Nobody could be told that it is done. */
+	if ((c->by && kt_sessions_health(c->api->cfg.sessions, &err) != KT_OK) ||
+		kt_session_rename(s, title, &err) != KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	kt_api_durable(c, send_changed, kt_strdup(s->id), free);
 }
 
 static void send_deleted(struct kt_call *c, void *data)

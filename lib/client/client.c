@@ -385,6 +385,24 @@ enum kt_code kt_client_list(
 	return call_object(c, &rq, out, err);
 }
 
+enum kt_code kt_client_rename(
+	struct kt_client *c, const char *id, const char *title, cJSON **out, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = client_session_path(id, "");
+	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
+	struct client_request rq = { .method = "PATCH", .path = path };
+	struct kt_jw w;
+
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "title", title);
+	kt_jw_obj_end(&w);
+	if (!kt_buf_ok(&body))
+		return kt_fail(err, KT_EINVAL, 0, "the title is too long");
+	rq.body = body.ptr;
+	return call_object(c, &rq, out, err);
+}
+
 enum kt_code kt_client_delete(struct kt_client *c, const char *id, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = client_session_path(id, "");

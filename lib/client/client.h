@@ -62,6 +62,9 @@ KT_MUST_CHECK enum kt_code kt_client_get(
 /* One page of sessions, newest first: at most limit (1 to 200), older than `after` (or NULL). */
 KT_MUST_CHECK enum kt_code kt_client_list(
 	struct kt_client *c, int64_t limit, const char *after, cJSON **out, struct kt_err *err);
+/* Give a session a title: the session as it is then. Returns KT_EINVAL for a bad title. */
+KT_MUST_CHECK enum kt_code kt_client_rename(
+	struct kt_client *c, const char *id, const char *title, cJSON **out, struct kt_err *err);
 /* Delete a session with its events. */
 KT_MUST_CHECK enum kt_code kt_client_delete(
 	struct kt_client *c, const char *id, struct kt_err *err);

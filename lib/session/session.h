@@ -140,7 +140,7 @@ struct kt_session {
 	struct kt_pin
 		*pin; /* release it runs, shared with other sessions; NULL on a local server */
 	char *metadata; /* JSON object */
-	char *title; /* first words, or NULL */
+	char *title; /* given by somebody, or the first words of the first message, or NULL */
 	char *current_agent;
 	char *parent_id; /* or NULL */
 	char *permission_mode; /* or NULL */
@@ -268,6 +268,12 @@ struct kt_session *kt_session_older_of(
 size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_id);
 /* The project was deleted: its sessions are, too. */
 void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id);
+/*
+ * Give a session a title: one line of 1 to KT_MAX_TITLE_BYTES, without blanks around it; control
+ * characters become blanks. Journaled. Returns KT_OK or KT_EINVAL.
+ */
+KT_MUST_CHECK enum kt_code kt_session_rename(
+	struct kt_session *s, const char *title, struct kt_err *err);
 /* Delete with log and harness; watchers get KT_NOTE_GONE. */
 void kt_session_delete(struct kt_session *s);
 

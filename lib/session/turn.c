@@ -154,6 +154,17 @@ static void add_participant(struct kt_session *s, const char *name, const char *
 	kt_vec_push(&s->participants, p);
 }
 
+static char *one_line(const char *text, size_t len)
+{
+	char *line = kt_strndup(text, len);
+
+	for (char *p = line; *p; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
+	}
+	return line;
+}
+
 static void set_title(struct kt_session *s, const char *text)
 {
 	char title[TITLE_BYTES + 1];
@@ -161,11 +172,26 @@ static void set_title(struct kt_session *s, const char *text)
 	if (s->title)
 		return;
 	kt_str_copy(title, sizeof(title), text);
-	for (char *p = title; *p; p++) {
-		if ((unsigned char)*p < 0x20)
-			*p = ' ';
-	}
-	s->title = kt_strdup(title);
+	s->title = one_line(title, strlen(title));
+}
+
+enum kt_code kt_session_rename(struct kt_session *s, const char *title, struct kt_err *err)
+{
+	KT_AUTOFREE char *line = one_line(title, strlen(title));
+	const char *from = line + strspn(line, " ");
+	size_t len = strlen(from);
+
+	while (len && from[len - 1] == ' ')
+		len--;
+	if (!len)
+		return kt_fail(err, KT_EINVAL, 0, "'title' is empty");
+	if (len > KT_MAX_TITLE_BYTES)
+		return kt_fail(err, KT_EINVAL, 0, "'title' is longer than %d bytes (fixed)",
+			KT_MAX_TITLE_BYTES);
+	free(s->title);
+	s->title = kt_strndup(from, len);
+	kt_journal_session(s->reg, s);
+	return KT_OK;
 }
 
 /* The session is another agent's from here on; the log says so. */

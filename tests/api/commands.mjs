@@ -14,7 +14,7 @@ export const WORDS = {
   'projects rename': ['shop', 'store'], 'projects delete': ['--confirm', 'shop', 'shop'], 'projects link': ['--force', 'shop'],
   'projects bind': ['--repo', 'https://github.com/a/b', 'shop'], 'projects releases': [], open: ['--print'], chat: ['--session', S],
   send: ['--session', S, 'hello'], sessions: [], 'sessions list': [], 'sessions show': [S], 'sessions approvals': [S], 'sessions tail': [S],
-  'sessions export': ['--format', 'markdown', S], 'sessions delete': ['--yes', S], login: ['--no-browser'], logout: null, whoami: [],
+  'sessions export': ['--format', 'markdown', S], 'sessions delete': ['--yes', S], 'sessions rename': [S, 'x'], login: ['--no-browser'], logout: null, whoami: [],
   keys: ['--all'], 'keys list': ['--all'], 'keys create': ['ci'], 'keys revoke': ['key_1'], audit: [], 'audit list': [], 'audit verify': [],
   // These read a folder, and theirs is hostile too.
   init: ['--no-remote', '@APP'], agents: ['--dir', '@APP'], doctor: ['--dir', '@APP'],

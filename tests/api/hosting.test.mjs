@@ -196,6 +196,7 @@ test('every operation answers as the document says', async (t) => {
     await ok(202, c, 'POST', `${prefix}/sessions/{session_id}/interrupt`, [...own, s.id]);
     await ok(200, c, 'GET', `${prefix}/sessions/{session_id}/events`, [...own, s.id], { query: '?until=idle' });
     await ok(200, c, 'GET', `${prefix}/agents`, own, { query: own.length ? '' : '?project=fake' });
+    assert.equal((await ok(200, c, 'PATCH', `${prefix}/sessions/{session_id}`, [...own, s.id], { body: { title: 'named' } })).body.title, 'named');
     await ok(204, c, 'DELETE', `${prefix}/sessions/{session_id}`, [...own, s.id]);
     await ok(404, c, 'GET', `${prefix}/sessions/{session_id}`, [...own, s.id]);
   }

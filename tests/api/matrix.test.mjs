@@ -19,7 +19,7 @@ const SCOPES = {
     'listProjectSessions', 'getProjectSession', 'getProjectInput', 'readProjectEvents', 'listProjectAgents',
     'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys', 'listApprovals', 'listProjectApprovals'],
   'read or write': ['listRefs', 'getRelease', 'readBuildLog', 'getDeploy', 'readDeployLog'],
-  write: ['createSession', 'deleteSession', 'sendMessage', 'resolveInput', 'interruptTurn',
+  write: ['createSession', 'deleteSession', 'changeSession', 'changeProjectSession', 'sendMessage', 'resolveInput', 'interruptTurn',
     'createProjectSession', 'deleteProjectSession', 'sendProjectMessage', 'resolveProjectInput', 'interruptProjectTurn',
     'createProject', 'changeProject', 'deleteRef', 'publishRelease', 'uploadRelease', 'activateRelease', 'activateVersion',
     'createDeploy', 'changeConfig', 'revokeApprovals', 'revokeApproval', 'revokeProjectApprovals', 'revokeProjectApproval'],
@@ -31,7 +31,7 @@ const scopeOf = Object.fromEntries(Object.entries(SCOPES).flatMap(([scope, ids])
 
 /* Bodies that get past the checks of their form. */
 const BODIES = {
-  createSession: { project: 'REF' }, createProjectSession: {}, sendMessage: { text: 'x' }, sendProjectMessage: { text: 'x' },
+  createSession: { project: 'REF' }, createProjectSession: {}, changeSession: { title: 'x' }, changeProjectSession: { title: 'x' }, sendMessage: { text: 'x' }, sendProjectMessage: { text: 'x' },
   resolveInput: { decision: 'deny' }, resolveProjectInput: { decision: 'deny' }, changeProject: { production_ref: 'trunk' },
   activateVersion: { version: 'v1' }, rollBack: { reason: 'x' }, pinProject: { reason: 'x' }, createDeploy: { commit_sha: '1'.repeat(40) }, changeConfig: { set: { A: 'b' } },
   decideDevice: { approve: false }, createProject: {}, createKey: {}, beginDevice: {}, pollDevice: {}, signIn: {}, handOver: { host: 'nothing.localhost', state: 'x'.repeat(20) }, receiveGithub: {}, receiveGithubOf: {},

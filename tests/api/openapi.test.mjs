@@ -228,6 +228,9 @@ async function conversation(c, prefix, own) {
   await ok(200, 'GET', EVENTS, [id], { query: '?until=idle', headers: { 'last-event-id': String(all.length - 1) } });
   await ok(400, 'GET', EVENTS, [id], { query: '?after=x' });
   await ok(404, 'GET', EVENTS, ['sess_none']);
+  assert.equal((await ok(200, 'PATCH', ONE, [id], { body: { title: 'named' } })).body.title, 'named');
+  await ok(422, 'PATCH', ONE, [id], { body: { title: '' } });
+  await ok(404, 'PATCH', ONE, ['sess_none'], { body: { title: 'x' } });
   await ok(204, 'DELETE', ONE, [id]);
   await ok(404, 'DELETE', ONE, [id]);
 }

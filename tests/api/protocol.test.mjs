@@ -44,6 +44,18 @@ test('sessions: create, fetch, list, page, delete', async (t) => {
   const page2 = (await call(karta, 'GET', `/v1/sessions?limit=2&after=${child.body.id}`)).body;
   assert.deepEqual([page2.data.map((x) => x.id), page2.has_more], [[s.id], false]);
 
+  const rename = (title) => call(karta, 'PATCH', `/v1/sessions/${s.id}`, { title });
+  const renamed = await rename('  A name\twith a tab, "quotes" and \u017c ');
+  assert.deepEqual([renamed.status, renamed.body], [200, { ...s, title: 'A name with a tab, "quotes" and \u017c' }]);
+  assert.equal((await rename('\u017c'.repeat(100))).body.title, '\u017c'.repeat(100));
+  for (const bad of ['', ' \n', '\u017c'.repeat(100) + 'x', 7, null, undefined]) {
+    const r = await rename(bad);
+    assert.deepEqual([r.status, r.body.code], [422, 'validation_failed'], String(bad));
+    assert.match(r.body.detail, /'title'/);
+  }
+  assert.equal((await call(karta, 'GET', '/v1/sessions')).body.data.at(-1).title, '\u017c'.repeat(100));
+  assert.equal((await call(karta, 'PATCH', '/v1/sessions/sess_none', { title: 'x' })).status, 404);
+
   assert.equal((await call(karta, 'DELETE', `/v1/sessions/${s.id}`)).status, 204);
   assert.equal((await call(karta, 'GET', `/v1/sessions/${s.id}`)).status, 404);
   assert.equal((await call(karta, 'DELETE', `/v1/sessions/${s.id}`)).status, 404);

@@ -129,6 +129,9 @@ done <<'EOT'
 2 - sessions show
 2 - sessions nonsense
 2 - sessions:nonsense
+0 3 sessions rename @ID renamed
+5 3 sessions rename sess_none renamed
+2 - sessions rename @ID
 9 - sessions delete @ID
 5 3 sessions delete --yes sess_none
 2 - nonsense

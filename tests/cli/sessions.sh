@@ -99,6 +99,16 @@ test_expect_success 'export' '
 	test_must_exit 5 "$KARTA" sessions export sess_none
 '
 
+test_expect_success 'rename' '
+	"$KARTA" sessions rename "$id" "  Return of order 1041	" 2>err && test_grep "^renamed: Return of order 1041$" err &&
+	"$KARTA" sessions show "$id" --json >out && test_json out "d[\"title\"] == \"Return of order 1041\"" &&
+	"$KARTA" sessions >out && test_grep "Return of order" out &&
+	"$KARTA" sessions rename "$id" Hello --json >out && test_json out "d[\"title\"] == \"Hello\"" &&
+	test_must_exit 2 "$KARTA" sessions rename "$id" "$(printf "%0201d" 0)" 2>err && test_grep "200 bytes" err &&
+	test_must_exit 1 "$KARTA" sessions rename "$id" " " 2>err && test_grep "empty" err &&
+	test_must_exit 5 "$KARTA" sessions rename sess_none x
+'
+
 test_expect_success 'delete asks first, and without a terminal wants --yes' '
 	test_must_exit 9 "$KARTA" sessions delete "$id" 2>err && test_grep -F -- "--yes" err &&
 	"$KARTA" sessions show "$id" >out &&

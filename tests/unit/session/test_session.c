@@ -92,6 +92,8 @@ static void test_turn_and_restart(void **state)
 	run_turns(w, s, 1);
 	assert_int_equal(s->turns, 1);
 	assert_string_equal(s->title, "hello");
+	assert_int_equal(kt_session_rename(s, " \t\x7f", NULL), KT_EINVAL);
+	assert_int_equal(kt_session_rename(s, " a\nname\t", NULL), KT_OK);
 	last = kt_session_last_seq(s);
 	assert_true(last >= 3);
 	memcpy(id, s->id, sizeof(id));
@@ -101,6 +103,7 @@ static void test_turn_and_restart(void **state)
 	assert_non_null(again);
 	assert_int_equal(kt_session_last_seq(again), last);
 	assert_int_equal(again->turns, 1);
+	assert_string_equal(again->title, "a name");
 	assert_string_equal(again->metadata, "{\"a\":1}");
 }
 
