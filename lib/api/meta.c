@@ -84,6 +84,10 @@ static void send_dev(
 	if (t && !t->preview)
 		kt_control_write_pin(c->api->cfg.control, t->project_id, &w);
 	write_agents(&w, app, "agents");
+	kt_jw_arr(&w, "starters");
+	for (const char *const *starter = app->starters; *starter; starter++)
+		kt_jw_str(&w, NULL, *starter);
+	kt_jw_arr_end(&w);
 	kt_jw_int(&w, "sessions",
 		(int64_t)(t ? kt_sessions_count_of(reg, t->project_id) : kt_sessions_count(reg)));
 	kt_jw_obj_end(&w);

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/limits.h"
 
 #include <cjson/cJSON.h>
 
@@ -132,6 +133,7 @@ struct kt_app {
 				       only */
 	const char *model; /* [harness] model, or NULL */
 	const char *buildpack; /* "python", or NULL */
+	const char *starters[KT_MAX_STARTERS + 1]; /* NULL-terminated: messages to begin with */
 	const char *setup; /* script that runs once in a workspace, from the folder on; or NULL */
 };
 

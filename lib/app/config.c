@@ -274,6 +274,33 @@ static void read_codex(struct kt_load *ld)
 		ld->app->model = model->str;
 }
 
+static const char blank[] = " \t\r\n";
+
+/* Those that can be shown; of the others it is said why they are not. */
+static void read_starters(struct kt_load *ld)
+{
+	const struct kt_toml *v = kt_settings_get(KT_SETTINGS_TOML, ld->toml, "starters");
+	size_t n = 0;
+
+	for (const struct kt_toml *c = v ? v->child : NULL; c; c = c->next) {
+		if (n == KT_MAX_STARTERS) {
+			kt_load_note(ld, KT_WARNING, "karta.toml", c->line, c->col,
+				"keep those that matter most",
+				"more than %d starters: the others are not shown", KT_MAX_STARTERS);
+			return;
+		}
+		if (c->str[strspn(c->str, blank)] == '\0')
+			kt_load_note(ld, KT_WARNING, "karta.toml", c->line, c->col, NULL,
+				"an empty starter is not shown");
+		else if (c->str_len > KT_MAX_STARTER_BYTES)
+			kt_load_note(ld, KT_WARNING, "karta.toml", c->line, c->col, "shorten it",
+				"a starter of more than %d bytes is not shown",
+				KT_MAX_STARTER_BYTES);
+		else
+			ld->app->starters[n++] = c->str;
+	}
+}
+
 static void apply_toml(struct kt_load *ld)
 {
 	struct kt_app *app = ld->app;
@@ -294,6 +321,7 @@ static void apply_toml(struct kt_load *ld)
 	if (v && kt_str_eq(v->str, "codex-cli"))
 		read_codex(ld);
 	check_setup(ld);
+	read_starters(ld);
 }
 
 static enum kt_input_policy policy_of(const char *s, enum kt_input_policy dflt)

@@ -76,6 +76,8 @@ static const struct setting settings[] = {
 		"how code of your own is built; absent for an agent without any" },
 	{ TOML, "entry_point", V_STRING, NULL, NULL, 0, 0, "1", NULL,
 		"what the build starts, as module:attribute" },
+	{ TOML, "starters", V_STRINGS, NULL, NULL, 0, 0, "own", NULL,
+		"messages that the page offers to begin with" },
 	{ TOML, "harness.type", V_CHOICE, NULL, NULL, 0, 0, "2", kt_harness_types,
 		"the harness that runs the agent; guessed from the files when absent" },
 	{ TOML, "harness.version", V_STRING, NULL, NULL, 0, 0, "2", NULL,

@@ -58,6 +58,8 @@
 #define KT_MAX_STDERR_LINES 50 /* for crash reports; 50 KiB of each harness, and one line */
 #define KT_MAX_TURN_QUEUE 8 /* messages waiting behind a running turn */
 #define KT_MAX_TITLE_BYTES 200 /* of a session: a line of a list; the first message gives 80 */
+#define KT_MAX_STARTERS 8 /* of an application: what fits a page that is empty otherwise */
+#define KT_MAX_STARTER_BYTES 500 /* a starter is a message, and a button */
 #define KT_MAX_METADATA_KEYS 50 /* session API */
 #define KT_MAX_METADATA_BYTES 16384 /* names, ids, a few sentences */
 #define KT_MAX_TEXT_BYTES (512 * 1024) /* one message; fits a body after JSON escaping */

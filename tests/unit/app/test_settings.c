@@ -42,6 +42,13 @@ static const struct {
 		"allowed_continuation_paths = []\nmax_share_bytes = 25000000\n"
 		"publish_audiences = [\"organization\", \"named\"]\n",
 		"" },
+	{ "karta.toml", "starters = [\"a\", \"b\"]\n", "" },
+	{ "karta.toml", "starters = [\"a\", \" \\n\", \"c\"]\n",
+		"karta.toml:1:18: warning: an empty starter is not shown\n" },
+	{ "karta.toml", "starters = [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\n\"9\",\"10\"]\n",
+		"karta.toml:2:1: warning: more than 8 starters: the others are not shown\n" },
+	{ "karta.toml", "starters = \"a\"\n",
+		"karta.toml:1:1: error: 'starters' must be an array of strings, not string\n" },
 	{ "karta.toml", "", "" },
 	{ "karta.toml", "naem = \"x\"\n",
 		"karta.toml:1:1: warning: unknown key 'naem' (did you mean 'name'?)\n" },
