@@ -359,6 +359,9 @@ export class MockServer {
 	port = 0;
 	sockets = new Set();
 
+	starters = ["Where is my order?", "Which roast is the mildest,\nand what does it cost?", "Count to a hundred", "Plan the week's deliveries and write a note to each driver"];
+	missing = [];
+
 	/* How many of the next answers to new requests get lost on their way. */
 	dropAnswers = 0;
 
@@ -419,6 +422,12 @@ export class MockServer {
 		const route = `${req.method} ${part ?? ""}`;
 		if (route === "GET ")
 			return json(res, 200, this.view(session));
+		if (route === "PATCH ") {
+			if (typeof body.title !== "string" || body.title.trim() === "" || Buffer.byteLength(body.title) > 200)
+				return problem(res, 422, { detail: "'title' is empty" });
+			session.title = body.title;
+			return json(res, 200, this.view(session));
+		}
 		if (route === "DELETE ") {
 			session.queue.forEach((turn) => turn.stop());
 			for (const reader of session.readers)
@@ -444,7 +453,8 @@ export class MockServer {
 
 	dev() {
 		return {
-			project: "support-bot", harness: "claude-code", harness_version: "2.1.140", mode: "live", version: "0.1.0", user: null,
+			project: "support-bot", harness: "claude-code", harness_version: "2.1.140", mode: "live", version: "0.1.0", user: null, problem: null,
+			starters: this.starters, missing_credentials: this.missing,
 			agents: [
 				{ name: "beans", description: "Greets customers and looks up orders", default: true },
 				{ name: "researcher", description: "Reads the shop's documents and compares", default: false },

@@ -560,9 +560,33 @@ test("sessions are listed, chosen and deleted", async (t) => {
 	await page.locator(`.row-link[href="${first}"][aria-current]`).waitFor();
 	await finished(page);
 	const row = page.locator(".row", { has: page.locator(`[href="${first}"]`) });
+	await row.hover();
+	await row.locator(".row-rename").click();
+	await page.keyboard.type("Cups and saucers");
+	await page.keyboard.press("Escape");
+	assert.doesNotMatch(await row.innerText(), /saucers/);
+	await row.hover();
+	await row.locator(".row-rename").click();
+	await page.keyboard.type("Cups \u202e and saucers");
+	await page.keyboard.press("Enter");
+	await page.locator("#top-title", { hasText: "Cups" }).waitFor();
+	assert.match(await row.innerText(), /Cups \\u202e and saucers/);
+	await page.keyboard.press("Control+k");
+	await page.keyboard.type("SAUCERS cup");
+	await page.locator(`.row-link[href="${second}"]`).waitFor({ state: "detached" });
+	assert.equal(await page.locator(".row").count(), 1);
+	await shot(page, "search-light");
+	await page.keyboard.type("x");
+	await page.getByText("No session is called that.").waitFor();
+	await page.keyboard.press("Escape");
+	await page.locator(`.row-link[href="${second}"]`).waitFor();
+	await page.reload();
+	await row.getByText("saucers").waitFor();
+	await row.hover();
 	await row.locator(".row-delete").click();
 	await page.locator("#confirm-no").click();
 	assert.equal(await row.count(), 1);
+	await row.hover();
 	await row.locator(".row-delete").click();
 	await shot(page, "delete-light");
 	await page.locator("#confirm-yes").click();
@@ -570,6 +594,19 @@ test("sessions are listed, chosen and deleted", async (t) => {
 	assert.equal(new URL(page.url()).hash, "");
 	await page.goto(`${base}/${first}`);
 	await page.getByText("This session is not here").waitFor();
+	clean(page);
+});
+
+test("a new session has starters, and what is in the way of an answer is said", mockOnly, async (t) => {
+	mock.missing = ["ANTHROPIC_API_KEY"];
+	t.after(() => { mock.missing = []; });
+	const page = await openPage(t);
+	await page.getByText("ANTHROPIC_API_KEY is not set").waitFor();
+	assert.match(await page.locator("#notice").innerText(), /karta config set ANTHROPIC_API_KEY=- <FILE/);
+	await page.getByRole("button", { name: "Count to a hundred" }).click();
+	await finished(page);
+	assert.equal(await lastTurn(page).locator(".user-text").innerText(), "Count to a hundred");
+	assert.equal(await page.locator("#welcome").isVisible(), false);
 	clean(page);
 });
 

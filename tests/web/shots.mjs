@@ -29,7 +29,7 @@ async function say(page, text, state) {
 		await page.locator(`.turn:last-child[data-state="${state}"]`).waitFor();
 }
 
-const asked = (page) => page.locator(".input.is-open button:enabled").first().waitFor();
+const asked = (page) => page.locator(".input.is-open .input-row button:enabled").first().waitFor();
 const openAll = (page) => page.locator("details:not([open]) > .tool-head").evaluateAll((all) => all.forEach((head) => head.click()));
 const drawer = async (page) => {
 	if (await page.locator("#side-open").isVisible())
@@ -85,6 +85,7 @@ const STATES = {
 		await say(page, "questions: order a bag for me");
 		await asked(page);
 	},
+	missing: async (page) => page.locator("#notice").waitFor(),
 	error: async (page) => say(page, "error: hello", "failed"),
 	code: async (page) => {
 		await say(page, "code: how does the server work?", "done");
@@ -136,9 +137,11 @@ try {
 		for (const width of [1280, 390]) {
 			for (const colorScheme of ["light", "dark"]) {
 				mock.sessions.clear();
+				mock.missing = name === "missing" ? ["ANTHROPIC_API_KEY"] : [];
 				for (let n = name === "empty" ? 2 : 30; n > 0; n--) {
 					const session = mock.create();
 					session.title = TITLES[n % TITLES.length];
+					session.created = new Date(Date.now() - n * n * 3600000).toISOString();
 					session.updated = new Date(Date.now() - n * n * 3600000).toISOString();
 				}
 				const context = await browser.newContext({ viewport: { width, height: width === 390 ? 844 : 800 }, colorScheme, reducedMotion: "reduce" });

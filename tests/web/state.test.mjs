@@ -8,6 +8,7 @@ import { numbered } from "../../lib/api/web/src/codeview.js";
 import { changesOfInput, changesOfOutput, changesOfPatch, hunksOf, lineDiff } from "../../lib/api/web/src/diff.js";
 import { languageOf, tokens } from "../../lib/api/web/src/highlight.js";
 import { toolLabel, toolOutcome, toolSubject } from "../../lib/api/web/src/summary.js";
+import { grouped, matches } from "../../lib/api/web/src/sidebar.js";
 import { SseParser } from "../../lib/api/web/src/sse.js";
 import { characters, lineCount, plainOutput, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
 
@@ -332,6 +333,15 @@ test("code has colors, and its text is never another", () => {
 test("a file's lines are told from their numbers", () => {
 	assert.deepEqual(numbered("     1\u2192a\n    2\u2192\n3\tb\n\nnote"), { numbers: "1\n2\n3", text: "a\n\nb", rest: "\nnote" });
 	assert.equal(numbered("a\n1\tb"), null);
+});
+
+test("sessions are found by the words of their title, and have a heading for each span of days", () => {
+	const now = new Date(2026, 10, 30, 15).getTime();
+	const at = (days) => ({ id: `s${days}`, title: `Day ${days} Order`, created_at: new Date(2026, 10, 30 - days, 12).toISOString() });
+	assert.deepEqual(grouped([0, 1, 2, 6, 8, 40].map(at), now).map((one) => one.group ?? one.id),
+		["Today", "s0", "Yesterday", "s1", "Last 7 days", "s2", "s6", "Last 30 days", "s8", "Older", "s40"]);
+	assert.deepEqual(grouped([at(40), at(0), { id: "odd", created_at: "x" }], now).map((one) => one.group ?? one.id), ["Older", "s40", "s0", "odd"]);
+	assert.ok(matches(at(7), "order DAY 7") && !matches(at(7), "order 8") && matches({ title: null }, "new"));
 });
 
 test("numbers are put in words", () => {

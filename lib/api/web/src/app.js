@@ -14,7 +14,13 @@ import { logView, tick } from "./view.js";
 import { visible } from "./text.js";
 
 const POLL_MS = 10000;
+const POLL_MANY_MS = 30000;
 const POLL_AGAIN_MS = 2000;
+
+/* So many sessions are read at first and with each click for more; a search looks through more at once. */
+const PAGE = 50;
+const SEARCH = 2000;
+const LIMIT = 200;
 
 /* A hidden tab with nothing going on gives its connection back: a browser has six for one server. */
 const HIDDEN_MS = 60000;
@@ -27,7 +33,8 @@ const app = {
 	dev: null,
 	sessions: [],
 	hasMore: false,
-	pages: 1,
+	want: PAGE,
+	query: "",
 	reachable: true,
 	current: null,
 	model: emptyState(),
@@ -60,7 +67,7 @@ const log = logView(by("log"), by("turns"), by("jump"), {
 		schedule();
 	},
 });
-const side = sidebar({ remove, older });
+const side = sidebar({ remove, rename, older, search });
 const box = composer({ send, stop: interrupt });
 
 /* ---- drawing ---- */
@@ -80,13 +87,14 @@ function draw() {
 	const gone = app.streamState === "gone" && app.current !== null;
 
 	side.update({
-		sessions: app.sessions.map(withTurn), hasMore: app.hasMore, current: app.current, project,
+		sessions: app.sessions.map(withTurn), hasMore: app.hasMore, query: app.query, current: app.current, project,
 		foot: app.dev?.version ? `karta ${app.dev.version}` : "", now: Date.now(),
 	});
 	log.update(turns);
 	drawTop(session, turns, project);
 	drawWelcome(gone, turns.length === 0);
 	drawWaiting(inputs);
+	drawNotice();
 	box.update({
 		session: app.current, agents: (app.dev?.agents ?? []).filter((agent) => agent.answers !== false), currentAgent: session?.current_agent ?? null,
 		busy: activeTurn(app.model) !== null, disabled: gone,
@@ -107,7 +115,7 @@ function withTurn(session) {
 function drawTop(session, turns, project) {
 	const first = turns.find((turn) => turn.user)?.user.text;
 	const title = app.current === null ? project : session?.title || first || "New session";
-	setText(by("top-title"), title.slice(0, 200));
+	setText(by("top-title"), visible(title.slice(0, 200)));
 	const lost = !app.reachable || (app.current !== null && app.streamState === "reconnecting");
 	by("conn").dataset.state = lost ? "lost" : "open";
 	setText(by("conn"), lost ? "Reconnecting…" : "");
@@ -142,10 +150,32 @@ function drawWelcome(gone, empty) {
 	if (name)
 		el.append(h("p", null, dev.mode === "offline"
 			? "Recorded turns answer here: no model is called." : `${name} ${dev.dir ? "runs in this folder and " : ""}answers here.`));
-	if (agents.length > 0) {
+	if (dev?.starters?.length > 0) {
+		el.append(h("div", { class: "starters", role: "group", "aria-label": "To begin with" }, ...dev.starters.map((text) =>
+			h("button", { type: "button", class: "starter", onclick: () => send(text, box.agent()) }, visible(text)))));
+	}
+	if (agents.length > 1) {
 		el.append(h("dl", { class: "agents" }, ...agents.flatMap((agent) =>
 			[h("dt", null, visible(agent.name)), h("dd", null, visible(agent.description ?? ""))])));
 	}
+}
+
+/* What is known to be in the way of an answer. */
+function drawNotice() {
+	const el = by("notice");
+	const names = (app.dev?.missing_credentials ?? []).map((one) => visible(one?.name ?? one));
+	const problem = app.dev?.problem ?? "";
+	const what = JSON.stringify([names, problem]);
+	show(el, names.length > 0 || problem !== "");
+	if (el.dataset.what === what)
+		return;
+	el.dataset.what = what;
+	const parts = problem === "" ? [] : [h("p", null, visible(problem))];
+	if (names.length > 0) {
+		parts.push(h("p", null, "The model has no credential: ", ...names.flatMap((name, at) => [at > 0 ? " or " : null, h("code", null, name)]),
+			names.length > 1 ? " is needed. " : " is not set. ", app.dev.dir ? "Put it into the environment or .env of the folder." : h("code", null, `karta config set ${names[0]}=- <FILE`)));
+	}
+	el.replaceChildren(...parts);
 }
 
 function drawWaiting(inputs) {
@@ -382,9 +412,38 @@ function newSession() {
 	box.focus();
 }
 
-function older() {
-	app.pages++;
+async function rename(session, title) {
+	const was = session.title;
+	const put = (value) => {
+		app.sessions = app.sessions.map((one) => (one.id === session.id ? { ...one, title: value } : one));
+		schedule();
+	};
+	put(title);
+	try {
+		await api.rename(session.id, title);
+	} catch (err) {
+		put(was);
+		toast(err.status ? err.message : "The server cannot be reached.");
+	}
 	refreshSoon();
+}
+
+function older() {
+	app.want = app.sessions.length + (app.query === "" ? PAGE : SEARCH);
+	refreshSoon();
+}
+
+/* What is looked for may be older than what is shown. */
+function search(query) {
+	app.query = query;
+	if (query !== "" && app.hasMore && app.want < SEARCH) {
+		app.want = SEARCH;
+		refreshSoon();
+	} else if (query === "" && app.want > PAGE) {
+		app.want = PAGE;
+		refreshSoon();
+	}
+	schedule();
 }
 
 function refreshSoon() {
@@ -406,14 +465,16 @@ async function refresh() {
 			app.dev = await api.dev();
 		const sessions = [];
 		let more = true;
-		for (let page = 0; page < app.pages && more; page++) {
-			const answer = await api.sessions(sessions.at(-1)?.id);
+		while (sessions.length < app.want && more) {
+			const answer = await api.sessions(Math.min(LIMIT, app.want - sessions.length), sessions.at(-1)?.id);
 			sessions.push(...answer.data);
 			more = answer.has_more === true && answer.data.length > 0;
 		}
 		app.sessions = sessions;
 		app.hasMore = more;
 		app.reachable = true;
+		if (app.want > 4 * PAGE)
+			next = POLL_MANY_MS;
 	} catch (err) {
 		app.reachable = err.status !== undefined;
 		next = POLL_AGAIN_MS;
@@ -460,6 +521,10 @@ addEventListener("popstate", route);
 addEventListener("online", () => app.stream?.wake());
 document.addEventListener("visibilitychange", visibility);
 document.addEventListener("keydown", (event) => {
+	if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k" && !by("confirm").open) {
+		event.preventDefault();
+		side.find();
+	}
 	if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || by("confirm").open)
 		return;
 	if (!side.close())

@@ -90,9 +90,10 @@ const ASYNC = { prefer: "respond-async" };
 
 export const api = {
 	dev: () => call("GET", "v1/dev"),
-	sessions: (after) => call("GET", "v1/sessions?limit=50" + (after ? `&after=${encodeURIComponent(after)}` : "")),
+	sessions: (limit, after) => call("GET", `v1/sessions?limit=${limit}` + (after ? `&after=${encodeURIComponent(after)}` : "")),
 	session: (id) => call("GET", session(id)),
 	create: () => callOnce("POST", "v1/sessions", { metadata: {} }),
+	rename: (id, title) => call("PATCH", session(id), { title }),
 	remove: (id) => call("DELETE", session(id)),
 	interrupt: (id) => call("POST", session(id) + "/interrupt", {}),
 	send: (id, text, agent) => callOnce("POST", session(id) + "/messages", {

@@ -8,7 +8,7 @@ import { h, setText, show } from "./dom.js";
 
 /*
  * Makes the composer. actions.send(text, agent), actions.stop().
- * Returns {update(view), focus(), adopt(id)}.
+ * Returns {update(view), focus(), agent(), adopt(id)}.
  */
 export function composer(actions) {
 	const by = (id) => document.getElementById(id);
@@ -71,6 +71,7 @@ export function composer(actions) {
 
 	return {
 		focus: () => text.focus({ preventScroll: true }),
+		agent: () => agent.value || null,
 		/* The first message of a new session made its draft the session's own. */
 		adopt(id) {
 			state.chosen.set(id, agent.value);
