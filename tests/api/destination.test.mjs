@@ -14,7 +14,7 @@ import { KARTA, LONG, PATIENCE_MS, tempDir, writeFiles } from './lib.mjs';
 /* Of a folder, or of what is kept here: they ask nobody. */
 const SILENT = ['init', 'agents', 'doctor', 'logout'];
 /* What is said to a session: the server of `karta dev` takes it. */
-const TALK = ['chat', 'send', 'sessions', 'sessions list', 'sessions show', 'sessions approvals', 'sessions tail', 'sessions export', 'sessions delete'];
+const TALK = ['chat', 'send', 'sessions', 'sessions list', 'sessions show', 'sessions approvals', 'sessions tail', 'sessions export', 'sessions delete', 'sessions rename'];
 /* In each situation; the rest in some. */
 const SAMPLES = ['send', 'releases', 'config set', 'keys', 'whoami', 'login'];
 const EVERY = ['environment', 'remote', 'dev'];

@@ -93,7 +93,7 @@ test('what is not there is named: project, release, session, key, variable', asy
   const ofProject = commands.filter((x) => !/^(login|whoami|keys|audit|projects$|projects (list|create|add|default)|deploy)/.test(x));
   await each(t, ofProject, env, (r) => (r.status !== 5 && 'status') || (has(r.err, `there is no project 'shop' on ${karta.url}\n`, 'karta projects create shop') && 'words'));
   await publish(c, 'shop', archive(t, {}, 'shop'));
-  await each(t, ['sessions show', 'sessions approvals', 'sessions tail', 'sessions export', 'sessions delete', 'send'], env, (r) =>
+  await each(t, ['sessions show', 'sessions approvals', 'sessions tail', 'sessions export', 'sessions delete', 'sessions rename', 'send'], env, (r) =>
     (r.status !== 5 && 'status') || (has(r.err, `there is no session '${S}' of shop on ${karta.url}\n`, 'karta sessions -p shop') && 'words'));
   await each(t, ['keys revoke'], env, (r) => (r.status !== 5 && 'status') || (has(r.err, `there is no key 'key_1' on ${karta.url}\n`, 'karta keys') && 'words'));
   await each(t, ['config get'], env, (r) => (r.status !== 5 && 'status') || (has(r.err, `'NAME' is not set for shop on ${karta.url}\n`, 'karta config -p shop') && 'words'));
