@@ -205,7 +205,7 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 5 3 4 projects show nope
 0 3 4 projects create bot-@ROW
 6 3 4 projects create bot
-2 - - projects create
+6 - - projects create
 0 3 4 projects add @FOLDER folder-@ROW
 5 - - projects add @NOWHERE x
 0 3 4 projects link bot

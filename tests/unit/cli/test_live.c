@@ -119,8 +119,9 @@ static void test_below(void **state)
 
 static const char *const pieces[] = {
 	"A plain sentence with a few words in it.", "\n\n", "\n", "**bold words** and *some* `code`",
-	"**bold that goes on ", "and ends**", "`open code ", "\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97"
-	"\xe7\xac\xa6\xe5\xae\xbd", " ", "- item\n", "- item one\n- item two\n  - nested\n", "1. first\n",
+	"**bold that goes on ", "and ends**", "`open code ",
+	"\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97\xe7\xac\xa6\xe5\xae\xbd", " ",
+	"- item\n", "- item one\n- item two\n  - nested\n", "1. first\n",
 	"2. second\n\n", "\n\n```c\nint a;\n\tif (x)\n\n\n", "}\n```\n\n", "\n\n~~~\nplain\n", "\n~~~\n",
 	"\n\n| a | b |\n|---|---|\n| 1 | 2 |\n", "| three words here | x |\n", "\n# Heading\n", "\n## T `x`\n\n",
 	"> quoted text\n", "\n---\n", "[a link](https://example.org/a/long/path)", "[half](https://exam",
@@ -233,7 +234,7 @@ static void test_resize(void **state)
 		"and **bold words** that are folded\n- https://example.org/an/address/that/is/wide\n- end";
 
 	for (int round = 0; round < 200; round++) {
-		KT_AUTO_BUF struct kt_buf stays = KT_BUF_INIT(1 << 20), want = KT_BUF_INIT(1 << 20);
+		KT_AUTO_BUF struct kt_buf stays = KT_BUF_INIT(1 << 20);
 		struct stage s;
 
 		stage_init(&s, 20 + dice(60), 40);
