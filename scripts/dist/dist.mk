@@ -39,9 +39,10 @@ $(PORTABLE)/needs.so: $(PORTABLE)/builtins.c
 
 DIST_INPUTS := $(shell find scripts/dist scripts/systemd man completions -type f) LICENSE README.md \
 	scripts/install.sh $(shell git rev-parse --git-path logs/HEAD 2>/dev/null)
-$(BUILD)/dist/SHA256SUMS: $(KARTA) $(O)/karta-credential-secretservice $(PORTABLE)/karta \
+DIST ?= $(BUILD)/dist
+$(DIST)/SHA256SUMS: $(KARTA) $(O)/karta-credential-secretservice $(PORTABLE)/karta \
 		$(PORTABLE)/needs.so $(wildcard $(DIST_INPUTS))
-	@VERSION=$(VERSION) OBJECTS=$(O) OUT=$(BUILD)/dist MAKE='$(MAKE)' CC='$(CC)' \
+	@VERSION=$(VERSION) OBJECTS=$(O) OUT=$(DIST) MAKE='$(MAKE)' CC='$(CC)' \
 		MAINTAINER='$(MAINTAINER)' INSTALL_URL='$(INSTALL_URL)' LIBS='$(PORTABLE_LIBS)' scripts/dist/build
 
-dist: $(BUILD)/dist/SHA256SUMS
+dist: $(DIST)/SHA256SUMS
