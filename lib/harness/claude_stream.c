@@ -279,7 +279,39 @@ void kt_claude_forget_tools(struct kt_claude *c)
 	kt_vec_release(&c->tools);
 }
 
-static void tool_result(struct kt_claude *c, const cJSON *block, const char *parent)
+/*
+ * What an edit changed, as Claude Code tells it beside the result: an array of {old_start,
+ * new_start, lines}, the caller's; NULL when it tells nothing of the kind.
+ */
+static cJSON *edit_patch(const cJSON *told)
+{
+	const cJSON *hunks = kt_json_arr(told, "structuredPatch"), *h, *line;
+	cJSON *patch = NULL;
+
+	cJSON_ArrayForEach (h, hunks) {
+		cJSON *hunk = cJSON_CreateObject();
+		cJSON *lines = cJSON_AddArrayToObject(hunk, "lines");
+
+		kt_assert(lines &&
+			cJSON_AddNumberToObject(
+				hunk, "old_start", (double)kt_json_int(h, "oldStart", 0)) &&
+			cJSON_AddNumberToObject(
+				hunk, "new_start", (double)kt_json_int(h, "newStart", 0)));
+		cJSON_ArrayForEach (line, kt_json_arr(h, "lines")) {
+			if (cJSON_IsString(line) && strchr(" +-", line->valuestring[0]))
+				kt_assert(cJSON_AddItemToArray(
+					lines, cJSON_CreateString(line->valuestring)));
+		}
+		if (!patch)
+			patch = cJSON_CreateArray();
+		kt_assert(cJSON_AddItemToArray(patch, hunk));
+	}
+	return patch;
+}
+
+/* told: what the harness says of the result beside it, or NULL. */
+static void tool_result(
+	struct kt_claude *c, const cJSON *block, const char *parent, const cJSON *told)
 {
 	const char *id = kt_json_str(block, "tool_use_id");
 	bool is_error = kt_json_bool(block, "is_error", false);
@@ -295,10 +327,15 @@ static void tool_result(struct kt_claude *c, const cJSON *block, const char *par
 		status = "rejected";
 	else if (is_error)
 		status = c->interrupted ? "cancelled" : "failed";
-	kt_emit_tool_result(&c->d, id, kt_json_get(block, "content"), is_error, status,
-		parent      ? parent
-			: t ? t->parent
-			    : NULL);
+	KT_AUTO_JSON cJSON *patch = strcmp(status, "completed") == 0 ? edit_patch(told) : NULL;
+
+	if (!parent && t)
+		parent = t->parent;
+	if (patch)
+		kt_emit_tool_edit(&c->d, id, kt_json_get(block, "content"), patch, parent);
+	else
+		kt_emit_tool_result(
+			&c->d, id, kt_json_get(block, "content"), is_error, status, parent);
 	if (t)
 		tool_remove(c, t);
 }
@@ -535,7 +572,7 @@ static void whole_block(
 		kt_claude_tool_running(c, id, kt_json_str_or(block, "name", "tool"),
 			kt_json_get(block, "input"), NULL);
 	} else if (kt_str_ends(type, "tool_result")) {
-		tool_result(c, block, NULL);
+		tool_result(c, block, NULL, NULL);
 	} else {
 		other_block(c, block, NULL);
 	}
@@ -557,7 +594,7 @@ static void sub_block(
 		kt_claude_tool_running(c, kt_json_str(block, "id"),
 			kt_json_str_or(block, "name", "tool"), kt_json_get(block, "input"), parent);
 	} else if (kt_str_ends(type, "tool_result")) {
-		tool_result(c, block, parent);
+		tool_result(c, block, parent, NULL);
 	} else if (!reasoning) {
 		other_block(c, block, parent);
 	}
@@ -653,14 +690,15 @@ void kt_claude_user(struct kt_claude *c, const cJSON *line)
 {
 	const cJSON *content = kt_json_arr(kt_json_obj(line, "message"), "content");
 	const char *parent = kt_json_str(line, "parent_tool_use_id");
-	const cJSON *block;
+	const cJSON *block, *told = kt_json_obj(line, "tool_use_result");
 
 	/* Replays are echoes of local commands; other user text is a prompt, which we know. */
 	if (kt_json_bool(line, "isReplay", false))
 		return;
 	cJSON_ArrayForEach (block, content) {
 		if (kt_str_ends(kt_json_str_or(block, "type", ""), "tool_result"))
-			tool_result(c, block, parent);
+			tool_result(
+				c, block, parent, cJSON_GetArraySize(content) == 1 ? told : NULL);
 	}
 }
 

@@ -282,6 +282,12 @@ void kt_emit_tool_use(struct kt_driver *d, const char *id, const char *name, con
 	const char *state, const char *parent);
 void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *output, bool is_error,
 	const char *status, const char *parent);
+/*
+ * The result of a call that went well and changed a file. patch: the changed lines with their
+ * places, an array of {old_start, new_start, lines}; left out of an event that is too large.
+ */
+void kt_emit_tool_edit(struct kt_driver *d, const char *id, const cJSON *output, const cJSON *patch,
+	const char *parent);
 void kt_emit_step_start(struct kt_driver *d, int step, const char *description, const char *parent);
 void kt_emit_step_finish(
 	struct kt_driver *d, int step, const struct kt_usage *usage, const char *parent);

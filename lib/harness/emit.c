@@ -346,6 +346,7 @@ struct tool_event {
 	enum kt_event_type type;
 	const char *id, *name, *state, *status, *parent;
 	const cJSON *value;
+	const cJSON *patch; /* of an edit, or NULL */
 	bool is_error;
 };
 
@@ -370,6 +371,9 @@ static void write_tool(struct kt_buf *b, const struct tool_event *t, size_t max_
 	} else {
 		kt_jw_bool(&w, "is_error", t->is_error);
 		kt_jw_str(&w, "status", t->status);
+		/* Cut, it would say that something else was changed. */
+		if (t->patch && !max_string)
+			kt_jw_json(&w, "patch", t->patch);
 	}
 	if (max_string)
 		kt_jw_bool(&w, "truncated", true);
@@ -463,6 +467,21 @@ void kt_emit_tool_result(struct kt_driver *d, const char *id, const cJSON *outpu
 		.value = output,
 		.is_error = is_error,
 		.status = status,
+		.parent = parent,
+	};
+
+	emit_tool(d, &t);
+}
+
+void kt_emit_tool_edit(struct kt_driver *d, const char *id, const cJSON *output, const cJSON *patch,
+	const char *parent)
+{
+	const struct tool_event t = {
+		.type = KT_EV_TOOL_RESULT,
+		.id = id,
+		.value = output,
+		.patch = patch,
+		.status = "completed",
 		.parent = parent,
 	};
 

@@ -100,6 +100,18 @@ test('an approval covers what it said', { skip, ...seconds(90) }, async (t) => {
   assert.ok(existsSync(path.join(dir, 'notes.txt')));
 });
 
+test('an edit tells the lines it changed with their places', { skip, ...seconds(60) }, async (t) => {
+  const before = Array.from({ length: 30 }, (_, i) => `line ${i + 1}\n`).join('');
+  const { karta, dir } = await setUp(t, { files: { 'a.txt': before } });
+  const file_path = path.join(dir, 'a.txt');
+  const tool = (name, input) => `[[tool:${name} ${JSON.stringify(input)}]]`;
+  const events = await turn(karta, await newSession(karta, { permission_mode: 'acceptEdits' }), `${tool('Read', { file_path })}${tool('Edit', { file_path, old_string: 'line 20\n', new_string: 'line twenty\nand more\n' })}[[text:done]]`);
+  const [read, edit] = events.filter((e) => e.type === 'tool_result').map((e) => e.data);
+  assert.equal('patch' in read, false);
+  assert.deepEqual([edit.status, edit.patch], ['completed', [{ old_start: 17, new_start: 17,
+    lines: [' line 17', ' line 18', ' line 19', '-line 20', '+line twenty', '+and more', ' line 21', ' line 22', ' line 23'] }]]);
+});
+
 test('interrupt while streaming and while a tool runs', { skip }, async (t) => {
   const { karta } = await setUp(t);
   const id = await newSession(karta);

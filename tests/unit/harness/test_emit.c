@@ -147,6 +147,9 @@ static void test_long_tool(void **state)
 	input = cJSON_CreateArray();
 	for (int i = 0; i < 300000; i++)
 		cJSON_AddItemToArray(input, cJSON_CreateString("twelve bytes"));
+	kt_emit_tool_edit(&d, "t1", NULL, input, NULL);
+	assert_true(kt_json_bool(g.last, "truncated", false));
+	assert_null(kt_json_get(g.last, "patch"));
 	kt_emit_tool_result(&d, "t2", input, false, "completed", "p1");
 	assert_string_equal(kt_json_str(g.last, "status"), "completed");
 	assert_true(kt_json_bool(g.last, "truncated", false));
