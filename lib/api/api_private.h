@@ -399,6 +399,7 @@ void kt_api_device_code(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_token(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_get(struct kt_call *c, const struct kt_params *p);
 void kt_api_device_decide(struct kt_call *c, const struct kt_params *p);
+void kt_api_usage(struct kt_call *c, const struct kt_params *p);
 void kt_api_web_sign_in(struct kt_call *c, const struct kt_params *p);
 void kt_api_web_sign_out(struct kt_call *c, const struct kt_params *p);
 void kt_api_web_hand_over(struct kt_call *c, const struct kt_params *p);

@@ -95,6 +95,7 @@ ROUTE(device_code)
 ROUTE(device_token)
 ROUTE(device_get)
 ROUTE(device_decide)
+ROUTE(usage)
 ROUTE(web_sign_in)
 ROUTE(web_sign_out)
 ROUTE(web_hand_over)
@@ -169,6 +170,7 @@ static const struct rule rules[] = {
 	{ { KT_GET, "/v1/keys", route_keys_list, "listKeys" }, READ, HOST },
 	{ { KT_POST, "/v1/keys", route_keys_create, "createKey" }, ADMIN, HOST, DOCUMENT },
 	{ { KT_DELETE, "/v1/keys/{key_id}", route_keys_revoke, "revokeKey" }, ANY_KEY, HOST },
+	{ { KT_GET, "/v1/usage", route_usage, "listUsage" }, READ, HOST },
 	{ { KT_GET, "/v1/audit", route_audit_list, "listAudit" }, ADMIN, HOST },
 	{ { KT_GET, "/v1/audit/verify", route_audit_verify, "verifyAudit" }, ADMIN, HOST },
 	{ { KT_POST, "/v1/device/code", route_device_code, "beginDevice" }, OPEN, HOST },

@@ -92,6 +92,11 @@ void kt_journal_write_session(
 	kt_jw_int(&w, "created_us", s->created_us);
 	kt_jw_int(&w, "updated_us", s->updated_us);
 	kt_jw_int(&w, "turns", s->turns);
+	if (s->spent.input_tokens || s->spent.output_tokens || s->spent.cost_microusd) {
+		kt_jw_int(&w, "spent_in", s->spent.input_tokens);
+		kt_jw_int(&w, "spent_out", s->spent.output_tokens);
+		kt_jw_int(&w, "spent_microusd", s->spent.cost_microusd);
+	}
 	kt_jw_int(&w, "last_seq", (int64_t)kt_session_last_seq(s));
 	kt_jw_arr(&w, "open_turns");
 	if (s->turn)
@@ -344,6 +349,9 @@ static void load_session(struct kt_sessions *reg, const char *id, const cJSON *d
 	s->created_us = kt_json_int(doc, "created_us", 0);
 	s->updated_us = kt_json_int(doc, "updated_us", 0);
 	s->turns = (uint32_t)kt_json_int(doc, "turns", 0);
+	kt_spent_set(s,
+		(struct kt_spent){ kt_json_int(doc, "spent_in", 0),
+			kt_json_int(doc, "spent_out", 0), kt_json_int(doc, "spent_microusd", 0) });
 	s->last_seq = (uint64_t)kt_json_int(doc, "last_seq", 0);
 	load_lists(s, doc);
 }

@@ -109,6 +109,7 @@ void kt_pin_set(struct kt_session *s, struct kt_pin *pin)
 		g->oldest = s;
 	g->newest = s;
 	g->n++;
+	kt_spent_group(g, &s->spent, 1);
 }
 
 void kt_pin_clear(struct kt_session *s)
@@ -129,6 +130,7 @@ void kt_pin_clear(struct kt_session *s)
 		g->newest = s->older_of;
 	s->older_of = s->newer_of = NULL;
 	g->n--;
+	kt_spent_group(g, &s->spent, -1);
 	pin_put(s->reg, pin);
 }
 

@@ -133,6 +133,12 @@ struct kt_watch {
 
 #define KT_ANSWERED_KEPT 32
 
+/* What turns took, as far as their harnesses said it. */
+struct kt_spent {
+	int64_t input_tokens, output_tokens;
+	int64_t cost_microusd; /* millionths of a US dollar */
+};
+
 /* Read only outside of lib/session. */
 struct kt_session {
 	struct kt_sessions *reg;
@@ -151,6 +157,7 @@ struct kt_session {
 	bool forgotten; /* retention took its events; none came since */
 	int64_t created_us, updated_us;
 	uint32_t turns; /* ended ones */
+	struct kt_spent spent; /* by them; kt_spent_set() */
 	struct kt_session *older, *newer; /* of all sessions */
 	struct kt_session *older_of, *newer_of; /* of its project; with a pin only */
 	uint32_t copied; /* the last rewrite of the journal that has it already */
@@ -266,6 +273,14 @@ size_t kt_sessions_count(const struct kt_sessions *reg);
 struct kt_session *kt_session_older_of(
 	const struct kt_sessions *reg, const char *project_id, const struct kt_session *after);
 size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_id);
+/*
+ * The next project that has sessions (*pos = 0: the first), how many, and what all their turns
+ * took; false at the end. *out_target is that of one of them. BORROWS.
+ */
+KT_MUST_CHECK bool kt_sessions_spent(const struct kt_sessions *reg, size_t *pos,
+	const struct kt_target **out_target, size_t *out_n, struct kt_spent *out);
+/* {"input_tokens","output_tokens","cost_usd"}. */
+void kt_spent_write(struct kt_jw *w, const char *key, const struct kt_spent *spent);
 /* The project was deleted: its sessions are, too. */
 void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id);
 /*

@@ -32,6 +32,7 @@ struct kt_group {
 	char project_id[KT_ID_MAX];
 	struct kt_session *oldest, *newest;
 	size_t n;
+	struct kt_spent spent; /* by all of them */
 	unsigned pins;
 };
 
@@ -277,6 +278,12 @@ struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t);
 /* Put s among the sessions of its pin's project. TAKES the reference to pin. */
 void kt_pin_set(struct kt_session *s, struct kt_pin *pin);
 void kt_pin_clear(struct kt_session *s);
+/* spent.c: what the session's turns took in all is this now; its project's sum follows. */
+void kt_spent_set(struct kt_session *s, struct kt_spent now);
+/* A turn ended. */
+void kt_spent_add(struct kt_session *s, const struct kt_usage *usage);
+/* Add to a project's sum what is now among its sessions, or (sign -1) no more. */
+void kt_spent_group(struct kt_group *g, const struct kt_spent *spent, int sign);
 #define KT_RELEASE_KEY_MAX (KT_ID_MAX + 2)
 /* What releases are told apart by. */
 void kt_release_key(const struct kt_target *t, char out[KT_RELEASE_KEY_MAX]);

@@ -565,6 +565,7 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	log_end(s, t, r, code, message);
 	s->turn = NULL;
 	s->turns++;
+	kt_spent_add(s, &r->usage);
 	s->updated_us = kt_time_us();
 	kt_journal_session(s->reg, s);
 	kt_session_notify(s, KT_NOTE_TURN_END, t->id);

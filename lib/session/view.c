@@ -76,5 +76,6 @@ void kt_session_write(struct kt_jw *w, const struct kt_session *s)
 	kt_jw_str(w, "title", s->title);
 	write_turn(w, s);
 	kt_jw_int(w, "turns", s->turns);
+	kt_spent_write(w, "usage", &s->spent);
 	kt_jw_int(w, "last_seq", (int64_t)kt_session_last_seq(s));
 }

@@ -203,6 +203,8 @@ test('every operation answers as the document says', async (t) => {
   await ok(404, c, 'POST', '/v1/sessions', [], { body: { project: 'none' } });
   const dev = (await ok(200, c, 'GET', '/v1/projects/{project_ref}/dev', ['fake'])).body;
   assert.deepEqual([dev.project, dev.dir, dev.harness], ['fake', null, 'acp']);
+  const spent = (await ok(200, c, 'GET', '/v1/usage')).body.data;
+  assert.deepEqual(spent.filter((x) => x.project === 'fake').length, spent.length);
   // A browser's sign-in (web-session.test.mjs has the rest).
   {
     const page = { 'karta-page': '1', origin: karta.url };

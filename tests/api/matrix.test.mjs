@@ -17,7 +17,7 @@ const SCOPES = {
   any: ['whoAmI', 'revokeKey', 'signOut', 'handOver'],
   read: ['listSessions', 'getSession', 'getInput', 'readEvents', 'listAgents', 'getProjectDev',
     'listProjectSessions', 'getProjectSession', 'getProjectInput', 'readProjectEvents', 'listProjectAgents',
-    'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys', 'listApprovals', 'listProjectApprovals'],
+    'listProjects', 'getProject', 'listReleases', 'getManifest', 'getArchive', 'getConfig', 'readLogs', 'listKeys', 'listUsage', 'listApprovals', 'listProjectApprovals'],
   'read or write': ['listRefs', 'getRelease', 'readBuildLog', 'getDeploy', 'readDeployLog'],
   write: ['createSession', 'deleteSession', 'changeSession', 'changeProjectSession', 'sendMessage', 'resolveInput', 'interruptTurn',
     'createProjectSession', 'deleteProjectSession', 'sendProjectMessage', 'resolveProjectInput', 'interruptProjectTurn',

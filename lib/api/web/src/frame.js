@@ -12,6 +12,8 @@ import { ago } from "./text.js";
 export const ROOT = new URL("../", import.meta.url).href;
 export const at = (path) => ROOT + path;
 
+const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
 /* An answer that is a problem. */
 export class Problem extends Error {
 	constructor(status, json) {
@@ -66,6 +68,13 @@ export function line(className, ...parts) {
 }
 
 export const badge = (kind, words, title) => h("span", { class: `badge ${kind}`, title }, words);
+
+/* Cost and tokens, as far as they are known; "" where nothing is. */
+export function spentWords(usage) {
+	const tokens = (usage?.input_tokens ?? 0) + (usage?.output_tokens ?? 0);
+	const cost = usage?.cost_usd ?? 0;
+	return [cost > 0 ? (cost < 0.1 ? `$${cost.toFixed(4)}` : `$${cost.toFixed(2)}`) : "", tokens > 0 ? `${COMPACT.format(tokens)} tokens` : ""].filter(Boolean).join(" · ");
+}
 
 /* Only what leads to a page, whatever the name may be. */
 export const pageUrl = (url) => (/^https?:\/\//.test(url ?? "") ? url.replace(/\/?$/, "/") : null);

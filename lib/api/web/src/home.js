@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The server's own page: the projects that a key may see, what is live in each, and how one is made. */
 
-import { at, badge, bar, branch, call, failed, line, note, pageUrl, short, text, time } from "./frame.js";
+import { at, badge, bar, branch, call, failed, line, note, pageUrl, short, spentWords, text, time } from "./frame.js";
 import { commands } from "./absent.js";
 import { h } from "./dom.js";
 import { plural } from "./text.js";
@@ -37,11 +37,12 @@ function badges(project) {
 	return out;
 }
 
-function row(project) {
+function row(project, spent) {
 	const url = pageUrl(project.url);
 	return h("li", { class: "project", "data-name": project.slug },
 		h("div", { class: "name" }, h("a", { class: "cut", href: at(`projects/${project.slug}`) }, project.slug), text("div", "soft cut", project.harness ?? "no harness yet")),
 		...live(project),
+		spent ? line("spent soft", spentWords(spent.usage), plural(spent.sessions, "session")) : h("div", { class: "spent" }),
 		h("div", { class: "badges" }, ...badges(project)),
 		url && (project.current || project.kind === "folder") ? h("a", { class: "button small open", href: url, "aria-label": `Chat with ${project.slug}` }, "Chat") : h("span", { class: "open" }));
 }
@@ -65,11 +66,12 @@ function find() {
 async function load() {
 	by("said").replaceChildren();
 	try {
-		const [projects, who] = await Promise.all([call("GET", "agent_projects"), bar()]);
+		const [projects, who, usage] = await Promise.all([call("GET", "agent_projects"), bar(), call("GET", "v1/usage")]);
+		const spent = new Map(usage.data.map((one) => [one.project_id, one]));
 		const list = projects.data;
 		by("count").textContent = list.length > 0 ? list.length : "";
 		by("filter-label").hidden = list.length < MANY;
-		by("projects").replaceChildren(...list.map(row));
+		by("projects").replaceChildren(...list.map((one) => row(one, spent.get(one.id))));
 		if (list.length === 0)
 			by("said").replaceChildren(empty(at("").replace(/\/$/, ""), who.local));
 		if (by("filter").value !== "")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One project: what is live, its releases, log, sessions and names of configuration. */
 
-import { at, badge, bar, branch, call, confirm, failed, line, note, pageUrl, short, text, time, toast } from "./frame.js";
+import { at, badge, bar, branch, call, confirm, failed, line, note, pageUrl, short, spentWords, text, time, toast } from "./frame.js";
 import { h } from "./dom.js";
 import { logs } from "./project-logs.js";
 import { count, plural } from "./text.js";
@@ -14,6 +14,7 @@ const SERVER = at("").replace(/\/$/, "");
 
 let project = null;
 let who = { local: false, scopes: [] };
+let spent = null;
 let leave = () => {};
 const may = (scope) => who.scopes.includes(scope);
 
@@ -68,15 +69,18 @@ function head() {
 
 function facts() {
 	const url = pageUrl(project.url);
-	const list = [liveFact(), url ? fact("Address", h("a", { href: url }, url.replace(/\/$/, ""))) : null,
+	const list = [whole(liveFact()), url ? fact("Address", h("a", { href: url }, url.replace(/\/$/, ""))) : null,
 		fact("Goes live from", h("div", {}, text("code", "", branch(project.production_ref))), project.repo_url ? text("div", "soft", project.repo_url) : null, project.harness ? text("div", "soft", project.harness) : null),
+		fact("Usage", h("div", {}, spentWords(spent?.usage) || "Nothing yet"), h("div", { class: "soft" }, plural(spent?.sessions ?? 0, "session"))),
 		project.pinned ? whole(pinFact()) : null,
 		project.previews?.length > 0 ? whole(fact(project.previews.length === 1 ? "Preview" : `Previews (${project.previews.length})`, h("ul", { class: "bare" }, ...project.previews.map(previewItem)))) : null];
 	return [missingNote(), h("dl", { class: "facts" }, ...list.filter(Boolean))].filter(Boolean);
 }
 
 async function refresh() {
-	project = await call("GET", path);
+	const [now, usage] = await Promise.all([call("GET", path), call("GET", "v1/usage")]);
+	project = now;
+	spent = usage.data.find((one) => one.project_id === project.id) ?? null;
 	head();
 }
 
@@ -197,7 +201,7 @@ function session(s) {
 	const title = s.title || "Untitled";
 	return h("li", { class: "session" },
 		h("div", { class: "what" }, url ? h("a", { class: "cut", href: `${url}#${s.id}` }, text("span", "", title)) : text("div", "cut", title),
-			line("soft", time(s.updated_at), plural(s.turns, "turn"), s.release ?? null, text("span", "", s.current_agent))),
+			line("soft", time(s.updated_at), plural(s.turns, "turn"), spentWords(s.usage), s.release ?? null, text("span", "", s.current_agent))),
 		h("div", { class: "act" }, state));
 }
 
