@@ -556,5 +556,5 @@ const struct kt_cmd kt_cmd_projects = {
 	.aliases = "project, apps",
 	.examples = "karta projects                        list them\n"
 		    "karta projects link support-bot       this repository pushes there\n"
-		    "karta projects add ./bot support-bot  serve a folder from disk\n",
+		    "karta projects add ./bot my-bot      serve a folder from disk\n",
 };

@@ -598,10 +598,11 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 
 	if (rc == KT_OK && !s->args->init_only)
 		rc = take_address(s, err);
-	if (rc == KT_OK)
-		rc = check_key_file(s->args->key_file, err);
+	/* The file may be in the folder. */
 	if (rc == KT_OK)
 		rc = real_data(s, err);
+	if (rc == KT_OK)
+		rc = check_key_file(s->args->key_file, err);
 	if (rc == KT_OK)
 		rc = kt_loop_new(&s->loop, err);
 	if (rc == KT_OK)
