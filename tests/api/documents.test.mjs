@@ -4,7 +4,7 @@
 // the reason, and its karta commands are parsed against the option tables all the same.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { blocksOf } from '../lib/documents.mjs';
 import { ownNetwork } from '../lib/netns.mjs';
@@ -13,7 +13,8 @@ import { KARTA, PATIENCE_MS, ROOT, path, seconds, tempDir } from './lib.mjs';
 /* [what, why it is not typed]. A text is looked for in the command. */
 const NOT_TYPED = [
   [/^(?:\S+=\S+ )*(?:make|scripts\/setup)\b|node --test/, 'builds or tests this tree: make check is what runs now'],
-  [/^(?:systemctl|useradd|install -m|sudo install|npm install|docker|podman|apt)\b|dpkg -i|install\.sh/, 'changes the machine itself'],
+  [/\b(?:systemctl|useradd|apt|dpkg|npm) |^install -m|install\.sh/, 'changes the machine itself: tests/cli/dist.sh and its neighbours install in a root of their own'],
+  [/^(?:podman|docker|buildah) /, 'makes an image: no runtime for containers is needed for a check'],
   [/karta\.example|github\.com\/(?!acme)|https:\/\/\S+\.example/, 'another machine'],
   [/^karta dev --record/, 'needs a harness with a model: tests/cli/dev.sh'],
   [/Which color/, 'the recorded turn asks for an approval and no question: tests/api/protocol.test.mjs'],
@@ -22,11 +23,16 @@ const NOT_TYPED = [
 
 /* Where a document has what differs for each reader: [what, what is typed instead]. */
 const INSTEAD = [
-  [/^sudo /, ''],
+  [/^sudo (?=karta )/, ''],
   [/(?<=restore \S+ --data )\S+/, '$BACKUPS/restored'],
   [/\/var\/lib\/karta/g, '$VAR'], [/\/backup\b/g, '$BACKUPS'],
   [/sess_4fQ\b\.*/g, '$session'], [/key_4fQ\b\.*/g, '$SPARE'], [/\b1a2b3c4\b/g, '$SHORT'],
 ];
+
+/* What may be run here at all: a document can name anything, and whoever runs the tests may be root. */
+const PROGRAMS = new Set(['karta', 'git', 'curl', 'cat', 'tar', 'jq', 'eval', 'node', 'sed', 'date']);
+const programsOf = (text) => text.replace(/\\./g, '').replace(/'[^']*'/g, 'Q').replace(/"([^"]*)"/g, (_, s) => `Q ${(s.match(/\$\([^)]*\)/g) ?? []).join(' ')}`).split(/\|\||&&|[|;&\n]|\$\(/)
+  .map((s) => s.replace(/["')]/g, ' ').trim().replace(/^(?:[A-Za-z_]+=\S*\s*)+/, '').split(/\s+/)[0]).filter(Boolean);
 
 /* Commands that go on until they are stopped: they have to say something, and then end well. */
 const LASTING = /^(?:\S+=\S+ )*(?:karta (?:serve(?! (?:--init-only|backup|restore|keys|--show))|dev|logs --tail|logs -f|sessions tail --follow)|curl -N \S*\/events$|curl .*event-stream.*\/logs\?|node web\.mjs)(?!.*&$)/;
@@ -43,6 +49,7 @@ const WORLDS = [
 ];
 const worldOf = (b) => WORLDS.find(([file, text]) => b.file === file && text.test(b.commands.map((c) => c.text).join('\n')))?.[2] ?? 'hosted';
 
+const typedText = (c) => INSTEAD.reduce((t, [what, by]) => t.replace(what, by), c.text);
 const here = ownNetwork(import.meta.url);
 const opts = { skip: here === true ? false : here, ...seconds(120) };
 const blocks = blocksOf(ROOT);
@@ -90,7 +97,8 @@ function scriptOf(block) {
   const out = [PRELUDE];
   block.commands.forEach((c, i) => {
     if (whyNot(c)) return;
-    const text = INSTEAD.reduce((t, [what, by]) => t.replace(what, by), c.text);
+    const text = typedText(c);
+    if (!c.script) for (const p of programsOf(text)) assert.ok(PROGRAMS.has(p), `${p} is not run here: ${text}`);
     if (c.script) {
       writeFileSync(path.join(process.env.TMPDIR ?? '/tmp', `karta-doc-${process.pid}.sh`), text);
       out.push(`sh ${path.join(process.env.TMPDIR ?? '/tmp', `karta-doc-${process.pid}.sh`)}\ntyped ${c.line}`);
@@ -129,7 +137,15 @@ async function server(t, args, cwd, vars) {
   });
 }
 
-const APP = path.join(ROOT, 'docs/examples/support-bot');
+/** The example, without the pauses of its recorded turns. */
+function example(dir) {
+  cpSync(path.join(ROOT, 'docs/examples/support-bot'), dir, { recursive: true });
+  writeFileSync(path.join(dir, '.claude/agents/reviewer.md'), '---\nname: reviewer\ndescription: reviews\n---\nYou review.\n');
+  for (const f of readdirSync(path.join(dir, 'rehearsals'))) {
+    const file = path.join(dir, 'rehearsals', f);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/^\{"t": \d+/gm, '{"t": 0'));
+  }
+}
 const of = (world) => blocks.filter((b) => worldOf(b) === world && b.commands.some((c) => !whyNot(c)));
 
 test('what cannot be typed is said why, and its options are karta\'s', opts, () => {
@@ -143,6 +159,8 @@ test('what cannot be typed is said why, and its options are karta\'s', opts, () 
       parsed++;
     }
   }
+  for (const b of blocks) for (const c of b.commands.filter((x) => !whyNot(x) && !x.script))
+    for (const p of programsOf(typedText(c))) if (!PROGRAMS.has(p)) wrong.push(`${b.file}:${c.line}: ${p} is neither among PROGRAMS nor is the command in NOT_TYPED: ${c.text}`);
   assert.deepEqual(wrong, []);
   assert.ok(parsed > 5);
   for (const [what, why] of NOT_TYPED) assert.ok(why && blocks.some((b) => b.commands.some((c) => what.test(c.text))), `in no document any more: ${what}`);
@@ -152,7 +170,7 @@ test('what cannot be typed is said why, and its options are karta\'s', opts, () 
 test('with karta dev', opts, async (t) => {
   const home = tempDir(t, 'home');
   const dir = path.join(home, 'app');
-  cpSync(APP, dir, { recursive: true });
+  example(dir);
   const vars = env(home);
   await server(t, ['dev', '--offline', '--no-chat', '--speed', '0', '--port', '8000'], dir, vars);
   const send = (at, body, headers = {}) => fetch(`http://localhost:8000${at}`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) }).then((r) => r.json());
@@ -172,7 +190,7 @@ test('with karta dev', opts, async (t) => {
 test('with a hosting server', opts, async (t) => {
   const home = tempDir(t, 'home');
   const dir = path.join(home, 'support-bot');
-  for (const name of ['support-bot', 'bot', 'plain/support-bot']) cpSync(APP, path.join(home, name), { recursive: true });
+  for (const name of ['support-bot', 'bot', 'plain/support-bot']) example(path.join(home, name));
   const vars = env(home);
   await server(t, ['serve', '--offline', '--port', '8000', '--key-file', path.join(home, 'admin')], home, vars);
   const run = async (script) => {
@@ -213,8 +231,8 @@ test('with a server that the block itself starts', opts, async (t) => {
   for (const b of of('own')) {
     const home = tempDir(t, 'home');
     const dir = path.join(home, 'support-bot');
-    cpSync(APP, dir, { recursive: true });
-    if (b.commands.some((c) => /my-agent/.test(c.text))) cpSync(APP, path.join(dir, 'my-agent'), { recursive: true });
+    example(dir);
+    if (b.commands.some((c) => /my-agent/.test(c.text))) example(path.join(dir, 'my-agent'));
     writeFileSync(path.join(dir, 'anthropic-key'), 'dummy\n');
     await type(b, dir, env(home, { VAR: path.join(home, 'var/karta'), BACKUPS: home, KARTA_OFFLINE: '1' }), wrong);
   }

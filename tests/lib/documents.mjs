@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /* A line of an indented block is a command when it begins like one; others are output, or a file. */
-const COMMAND = /^(?:\$ )?(?:[A-Z_]+=\S* )*(?:[a-z]+=\$\(|karta\b|git |curl |sudo |make\b|scripts\/|node |systemctl |useradd |install |cat |mkdir |cp |npm |tar |jq |apt |ssh )/;
+const COMMAND = /^(?:\$ )?(?:[A-Z_]+=\S* )*(?:[a-z]+=\$\(|karta\b|git |curl |sudo |make\b|scripts\/|node |systemctl |useradd |install |cat |mkdir |cp |npm |tar |jq |apt |ssh |podman |docker )/;
 
 /** The line without its comment. */
 const uncommented = (line) => line.replace(/(^|\s+)#(?: .*)?$/, '').trimEnd();
