@@ -2,6 +2,7 @@
 /* karta audit: who changed what, and whether the record of it is whole. */
 #include "cmd/cmd.h"
 
+#include "base/clean.h"
 #include "base/str.h"
 #include "cmd/remote.h"
 
@@ -9,6 +10,8 @@
 
 #define LIST_DEFAULT 50
 #define PAGE 500 /* the most that the server gives at once */
+#define DIGEST 64 /* digits of a SHA-256 */
+#define DIGEST_SHOWN 12
 #define OUT_MAX_BYTES ((size_t)64 * 1024 * 1024)
 
 struct list_args {
@@ -32,6 +35,45 @@ static const struct kt_opt list_opts[] = {
 	KT_OPT_END,
 };
 
+static void add_value(struct kt_buf *b, const cJSON *v)
+{
+	const char *text = cJSON_IsString(v) ? v->valuestring : NULL;
+
+	/* Of a digest the beginning tells it from others. */
+	if (text && strlen(text) == DIGEST && !text[strspn(text, "0123456789abcdef")])
+		kt_clean_addf(b, "%.*s", DIGEST_SHOWN, text);
+	else if (text)
+		kt_clean_add(b, text, strlen(text), true);
+	else
+		kt_json_add(b, v);
+}
+
+/* "set A B, version 3": the members in words on one line. What is empty or false is not said. */
+static void add_detail(struct kt_buf *b, const cJSON *detail)
+{
+	const cJSON *m, *v;
+
+	cJSON_ArrayForEach (m, detail) {
+		/* The object has it. */
+		if (kt_str_eq(m->string, "id") || cJSON_IsNull(m) || cJSON_IsFalse(m) ||
+			((cJSON_IsArray(m) || cJSON_IsObject(m)) && !m->child) ||
+			(cJSON_IsString(m) && !*m->valuestring))
+			continue;
+		kt_clean_addf(b, "%s%s", b->len ? ", " : "", m->string);
+		if (cJSON_IsTrue(m))
+			continue;
+		if (!cJSON_IsArray(m)) {
+			kt_buf_addc(b, ' ');
+			add_value(b, m);
+			continue;
+		}
+		cJSON_ArrayForEach (v, m) {
+			kt_buf_addc(b, ' ');
+			add_value(b, v);
+		}
+	}
+}
+
 static void print_entries(const struct kt_ctx *ctx, const cJSON *doc)
 {
 	static const char *const head[] = { "SEQ", "WHEN", "WHO", "FROM", "ACTION", "OBJECT",
@@ -43,15 +85,14 @@ static void print_entries(const struct kt_ctx *ctx, const cJSON *doc)
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (e, kt_json_arr(doc, "data")) {
 		KT_AUTO_BUF struct kt_buf detail = KT_BUF_INIT(OUT_MAX_BYTES);
-		const cJSON *d = kt_json_obj(e, "detail");
-		char seq[24];
-		const char *cells[] = { seq, kt_json_str_or(e, "at", ""),
-			kt_json_str_or(e, "actor_name", "?"), kt_json_str_or(e, "remote_ip", "-"),
-			kt_json_str_or(e, "action", "?"), kt_json_str_or(e, "object", ""), NULL };
+		char seq[24], at[64];
+		const char *cells[] = { seq, at, kt_json_str_or(e, "actor_name", "?"),
+			kt_json_str_or(e, "remote_ip", "-"), kt_json_str_or(e, "action", "?"),
+			kt_json_str_or(e, "object", ""), NULL };
 
 		snprintf(seq, sizeof(seq), "%lld", (long long)kt_json_int(e, "seq", 0));
-		if (d && d->child)
-			kt_json_add(&detail, d);
+		kt_remote_ago(e, "at", at, sizeof(at));
+		add_detail(&detail, kt_json_obj(e, "detail"));
 		cells[6] = detail.ptr;
 		kt_table_row(tb, cells);
 	}

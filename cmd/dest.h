@@ -4,8 +4,8 @@
  * where when a person could not know.
  *
  * server:  --server, --profile, KARTA_SERVER, KARTA_PROFILE; else the one that `karta dev` runs for
- *          this folder (for talking, when no project is named); else that of the git remote `karta`;
- *          else the one signed in to last; else the one that `karta serve` runs here without keys;
+ *          this folder (for talking, when no project is named); else that of the git remote
+ * `karta`; else the one signed in to last; else the one that `karta serve` runs here without keys;
  *          else http://localhost:8000, but not in CI
  * project: given as an argument, --project, KARTA_PROJECT; else in the root of a repository the git
  *          remote `karta`, when it is of that server; else the name in the nearest karta.toml; else

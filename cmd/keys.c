@@ -47,7 +47,7 @@ static const char *dead_for(const cJSON *key)
 
 static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 {
-	static const char *const head[] = { "ID", "NAME", "KEY", "SCOPES", "CREATED", "USED", "" };
+	static const char *const head[] = { "ID", "NAME", "ENDS", "SCOPES", "USED", "EXPIRES" };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	struct kt_table *tb = kt_table_new(KT_ARRAY_LEN(head));
 	const cJSON *k;
@@ -56,18 +56,19 @@ static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 	cJSON_ArrayForEach (k, kt_json_arr(doc, "data")) {
 		KT_AUTO_BUF struct kt_buf scopes = KT_BUF_INIT(4096);
 		const char *dead = dead_for(k);
-		char created[64], used[64], shown[64];
+		char used[64], expires[64];
 		const char *cells[] = { kt_json_str_or(k, "id", "?"), kt_json_str_or(k, "name", ""),
-			shown, NULL, created, used, dead ? dead : "" };
+			kt_json_str_or(k, "last4", ""), NULL, used, dead ? dead : expires };
 
 		if (dead && !all)
 			continue;
 		scopes_text(k, &scopes);
 		cells[3] = scopes.ptr;
-		snprintf(shown, sizeof(shown), "%s...%s", kt_json_str_or(k, "prefix", ""),
-			kt_json_str_or(k, "last4", ""));
-		kt_remote_ago(k, "created_at", created, sizeof(created));
 		kt_remote_ago(k, "last_used_at", used, sizeof(used));
+		if (kt_json_str(k, "expires_at"))
+			kt_remote_ago(k, "expires_at", expires, sizeof(expires));
+		else
+			kt_str_copy(expires, sizeof(expires), "never");
 		kt_table_row(tb, cells);
 	}
 	kt_table_render(&b, &ctx->out, tb);
@@ -193,29 +194,71 @@ static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_e
 }
 
 static const struct kt_opt revoke_opts[] = {
-	KT_OPT_ARG_("id", struct revoke_args, id, KT_OPT_REQUIRED, "id or beginning of the key"),
+	KT_OPT_ARG_(
+		"key", struct revoke_args, id, KT_OPT_REQUIRED, "name, id or beginning of the key"),
 	KT_OPT_END,
 };
 
+/* The valid key of a name; *out is its id and the caller's. */
+static enum kt_code find_named(
+	struct kt_client *c, const char *name, char **out, struct kt_err *err)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	const cJSON *k, *found = NULL;
+	size_t n = 0;
+	enum kt_code rc = kt_client_call(c, "GET", "/v1/keys", NULL, &doc, err);
+
+	if (rc != KT_OK)
+		return rc;
+	cJSON_ArrayForEach (k, kt_json_arr(doc, "data")) {
+		if (dead_for(k) || !kt_str_eq(kt_json_str(k, "name"), name))
+			continue;
+		found = k;
+		n++;
+	}
+	if (!n) {
+		(void)kt_fail(
+			err, KT_ENOTFOUND, 0, "there is no key '%s' on %s", name, kt_client_url(c));
+		return kt_hint(err, "'karta keys' lists them");
+	}
+	if (n > 1) {
+		(void)kt_fail(err, KT_EINVAL, 0, "%zu keys on %s have the name '%s'", n,
+			kt_client_url(c), name);
+		return kt_hint(err, "name one by its id: 'karta keys' lists them");
+	}
+	*out = kt_strdup(kt_json_str_or(found, "id", ""));
+	return KT_OK;
+}
+
 static enum kt_code run_revoke(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
+	static const char *const ids[] = { "key_", "kt_live_", "kt_test_" };
 	const struct revoke_args *a = args;
 	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(4096);
 	KT_AUTO_JSON cJSON *doc = NULL;
-	struct kt_client *c;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *id = NULL;
 	enum kt_code rc = kt_remote_open_host(ctx, &c, err);
 
 	if (rc != KT_OK)
 		return rc;
+	for (size_t i = 0; i < KT_ARRAY_LEN(ids) && !id; i++)
+		id = kt_str_starts(a->id, ids[i]) ? kt_strdup(a->id) : NULL;
+	if (!id)
+		rc = find_named(c, a->id, &id, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_buf_adds(&path, "/v1/keys/");
-	kt_url_segment(&path, a->id);
+	kt_url_segment(&path, id);
 	rc = kt_client_call(c, "DELETE", path.ptr, NULL, &doc, err);
-	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	kt_say(ctx, "Revoked %s.", a->id);
+	if (kt_str_eq(id, a->id))
+		kt_say(ctx, "Revoked %s.", id);
+	else
+		kt_say(ctx, "Revoked %s (%s).", id, a->id);
 	return KT_OK;
 }
 

@@ -480,7 +480,7 @@ static enum kt_code run_whoami(struct kt_ctx *ctx, const void *args, struct kt_e
 		kt_remote_field(&b, ctx, "key", kt_json_str(key, "name"));
 		kt_remote_field(&b, ctx, "ends with", kt_json_str(key, "last4"));
 		kt_remote_field(&b, ctx, "may", scopes.ptr);
-		kt_remote_field(&b, ctx, "ends", kt_json_str(key, "expires_at"));
+		kt_remote_when(&b, ctx, "ends", key, "expires_at");
 		kt_remote_field(&b, ctx, "from",
 			kt_json_bool(me, "local", false) ? "nowhere: a local server asks for no key"
 				: kt_env_get("KARTA_API_KEY") ? "KARTA_API_KEY"

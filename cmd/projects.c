@@ -127,7 +127,7 @@ static void print_project(const struct kt_ctx *ctx, const cJSON *p)
 	kt_remote_field(&b, ctx, "folder", kt_json_str(p, "dir"));
 	kt_remote_field(&b, ctx, "repository", kt_json_str(p, "repo_url"));
 	kt_remote_field(&b, ctx, "org", kt_json_str(p, "org"));
-	kt_remote_field(&b, ctx, "created", kt_json_str(p, "created_at"));
+	kt_remote_when(&b, ctx, "created", p, "created_at");
 	cJSON_ArrayForEach (preview, kt_json_arr(p, "previews"))
 		kt_remote_field(&b, ctx, "preview", kt_json_str(preview, "url"));
 	kt_out(b.ptr, b.len);

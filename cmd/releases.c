@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "cmd/remote.h"
+#include "cmd/ship.h"
 #include "pack/pack.h"
 
 #include <errno.h>
@@ -227,10 +228,10 @@ static void pinned_elsewhere(struct kt_buf *b, const struct kt_ctx *ctx, const c
 static void print_release(const struct kt_ctx *ctx, const cJSON *r)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
-	char files[64];
+	char files[64], size[16];
 
-	snprintf(files, sizeof(files), "%lld, %lld bytes", (long long)kt_json_int(r, "files", 0),
-		(long long)kt_json_int(r, "bytes", 0));
+	kt_ship_size(kt_json_int(r, "bytes", 0), size);
+	snprintf(files, sizeof(files), "%lld, %s", (long long)kt_json_int(r, "files", 0), size);
 	kt_remote_field(&b, ctx, "release", kt_json_str(r, "version"));
 	kt_remote_field(&b, ctx, "project", kt_json_str(r, "project"));
 	kt_remote_field(&b, ctx, "state", kt_json_str(r, "state"));
@@ -250,9 +251,9 @@ static void print_release(const struct kt_ctx *ctx, const cJSON *r)
 	kt_remote_field(&b, ctx, "digest", kt_json_str(r, "digest"));
 	kt_remote_field(&b, ctx, "files", files);
 	kt_remote_field(&b, ctx, "by", kt_json_str(r, "created_by"));
-	kt_remote_field(&b, ctx, "created", kt_json_str(r, "created_at"));
-	kt_remote_field(&b, ctx, "activated", kt_json_str(r, "activated_at"));
-	kt_remote_field(&b, ctx, "expires", kt_json_str(r, "expires_at"));
+	kt_remote_when(&b, ctx, "created", r, "created_at");
+	kt_remote_when(&b, ctx, "activated", r, "activated_at");
+	kt_remote_when(&b, ctx, "expires", r, "expires_at");
 	kt_out(b.ptr, b.len);
 }
 

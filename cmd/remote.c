@@ -54,6 +54,20 @@ void kt_remote_field(
 	kt_buf_addc(b, '\n');
 }
 
+void kt_remote_when(struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const cJSON *obj,
+	const char *key)
+{
+	char at[64], ago[64], text[160];
+	int64_t us;
+
+	if (!kt_time_parse(kt_json_str_or(obj, key, ""), &us))
+		return;
+	kt_time_local(us, at, sizeof(at));
+	kt_time_ago(us, kt_time_us(), ago, sizeof(ago));
+	snprintf(text, sizeof(text), "%s (%s)", at, ago);
+	kt_remote_field(b, ctx, name, text);
+}
+
 void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size)
 {
 	int64_t us;
@@ -78,14 +92,13 @@ char *kt_remote_pin(const cJSON *obj)
 
 void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *obj)
 {
-	const char *by = kt_json_str(obj, "pinned_by"), *at = kt_json_str(obj, "pinned_at");
-	KT_AUTOFREE char *who = kt_asprintf(
-		"%s%s%s", by ? by : "", by && at ? ", " : "", at ? at : "");
+	const char *by = kt_json_str(obj, "pinned_by");
 
 	if (!kt_json_bool(obj, "pinned", false))
 		return;
 	kt_remote_field(b, ctx, "pinned", kt_json_str_or(obj, "pin_reason", "yes"));
-	kt_remote_field(b, ctx, "pinned by", who);
+	kt_remote_field(b, ctx, "pinned by", by);
+	kt_remote_when(b, ctx, "since", obj, "pinned_at");
 }
 
 enum kt_code kt_remote_check_mode(const char *session, const char *mode, struct kt_err *err)

@@ -60,6 +60,12 @@ void kt_remote_json(const struct kt_ctx *ctx, const cJSON *doc);
 /* Append "NAME        value\n", sanitized; nothing for an empty value. */
 void kt_remote_field(
 	struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const char *value);
+/*
+ * Append a time member as a field: "2026-11-30 17:42:03 (3 minutes ago)" in the zone of this
+ * machine; nothing when it has none.
+ */
+void kt_remote_when(struct kt_buf *b, const struct kt_ctx *ctx, const char *name, const cJSON *obj,
+	const char *key);
 /* A time member as people say it (kt_time_human()), "-" when it has none. */
 void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size);
 /*
@@ -67,7 +73,7 @@ void kt_remote_ago(const cJSON *obj, const char *key, char *out, size_t size);
  * is not pinned. The caller's.
  */
 char *kt_remote_pin(const cJSON *obj);
-/* The fields "pinned" (why) and "pinned by" (who, since when) of such an object. */
+/* The fields "pinned" (why), "pinned by" and "since" of such an object. */
 void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *obj);
 /*
  * KT_EINVAL when a permission mode is given for a session that there is: it keeps its own. Either

@@ -170,10 +170,12 @@ static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 	kt_remote_field(&b, ctx, "state", state_of(s));
 	kt_remote_field(
 		&b, ctx, "waits for", kt_json_str(kt_json_obj(s, "pending_input"), "message"));
+	kt_remote_field(&b, ctx, "project", kt_json_str(kt_json_obj(s, "project"), "ref"));
+	kt_remote_field(&b, ctx, "release", kt_json_str(s, "release"));
 	kt_remote_field(&b, ctx, "agent", kt_json_str(s, "current_agent"));
 	kt_remote_field(&b, ctx, "turns", turns);
-	kt_remote_field(&b, ctx, "created", kt_json_str(s, "created_at"));
-	kt_remote_field(&b, ctx, "updated", kt_json_str(s, "updated_at"));
+	kt_remote_when(&b, ctx, "created", s, "created_at");
+	kt_remote_when(&b, ctx, "updated", s, "updated_at");
 	kt_remote_field(&b, ctx, "participants", people.ptr);
 	kt_remote_field(&b, ctx, "parent", kt_json_str(s, "parent_id"));
 	kt_remote_field(&b, ctx, "permissions", kt_json_str(s, "permission_mode"));

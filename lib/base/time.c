@@ -189,6 +189,18 @@ void kt_time_ago(int64_t us, int64_t now_us, char *out, size_t size)
 
 #define DAY_S ((int64_t)86400)
 
+void kt_time_local(int64_t us, char *out, size_t size)
+{
+	time_t t = (time_t)KT_MIN(KT_MAX(us / US_PER_S, MIN_SECONDS), MAX_SECONDS);
+	struct tm tm;
+
+	if (localtime_r(&t, &tm))
+		snprintf(out, size, "%04d-%02d-%02d %02d:%02d:%02d", tm.tm_year + 1900,
+			tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	else
+		kt_str_copy(out, size, "?");
+}
+
 void kt_time_human(int64_t us, int64_t now_us, char *out, size_t size)
 {
 	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",

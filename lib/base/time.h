@@ -15,6 +15,8 @@ void kt_time_iso(int64_t us, bool with_us, char *out, size_t size);
 KT_MUST_CHECK bool kt_time_parse(const char *s, int64_t *out_us);
 /* "3 seconds ago", "2 hours ago", "5 days ago" for tables. */
 void kt_time_ago(int64_t us, int64_t now_us, char *out, size_t size);
+/* "2026-11-30 17:42:03" in the zone of this machine. */
+void kt_time_local(int64_t us, char *out, size_t size);
 /*
  * A time as people say it, in the zone of this machine: within a day as kt_time_ago(), in the same
  * year or within half a year "Nov 30 17:42", else "Nov 30 2025". At most 14 columns of ASCII.

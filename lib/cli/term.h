@@ -62,8 +62,9 @@ void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max);
 size_t kt_term_width(const char *s);
 
 /*
- * Table: rows of cells, first row the header (dim). Columns are as wide as needed; the last one is
- * cut with an ellipsis to the terminal's width when is_tty. Cells are sanitized.
+ * Table: rows of cells, first row the header (dim). Columns are as wide as needed; when is_tty the
+ * widest are cut with an ellipsis to the terminal's width, but the first one, which says what the
+ * row is. In a very narrow terminal each row is a few lines "HEAD  cell". Cells are sanitized.
  */
 struct kt_table;
 KT_MUST_CHECK struct kt_table *kt_table_new(size_t columns);

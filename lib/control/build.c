@@ -225,7 +225,10 @@ static enum kt_code follow_live(struct kt_tx *tx, struct kt_build *b,
 	w->replaced_by = live.id;
 	if (live.config_version >= row->config_version)
 		return KT_OK;
-	rc = kt_release_again(tx, b->op, &w->project, &live, "config", NULL, &w->moved, err);
+	rc = kt_release_again(tx, b->op, &w->project, &live, "config",
+		kt_arena_printf(
+			b->op->arena, "config: version %lld", (long long)w->project.config_version),
+		&w->moved, err);
 	if (rc == KT_OK)
 		w->replaced_by = w->moved.id;
 	return rc;

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MESSAGE_NAMES_BYTES 200 /* of the names in a release's message */
+
 const char *kt_config_context(
 	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name)
 {
@@ -223,6 +225,45 @@ static bool is_named(void *arg, const char *name)
 	return var_of(arg, name) != NULL;
 }
 
+/* What the release of a change is about: "config: set A, B; unset C". */
+static const char *message_of(struct kt_op *op, const struct change *c)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
+	size_t more = 0;
+
+	for (int set = 1; set >= 0; set--) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < c->n; i++) {
+			const struct var *v = &c->vars[i];
+
+			if (!v->changed || (v->value != NULL) != (set == 1))
+				continue;
+			if (b.len + strlen(v->name) > MESSAGE_NAMES_BYTES) {
+				more++;
+				continue;
+			}
+			kt_buf_addf(&b, "%s%s%s",
+				n               ? ", "
+					: b.len ? "; "
+						: "config: ",
+				n             ? ""
+					: set ? "set "
+					      : "unset ",
+				v->name);
+			n++;
+		}
+	}
+	if (more && b.len)
+		kt_buf_addf(&b, " and %zu more", more);
+	else if (more)
+		kt_buf_addf(&b, "config: %zu variables", more);
+	/* What is live had an older one, as after a build that failed. */
+	if (!b.len)
+		kt_buf_addf(&b, "config: version %lld", (long long)c->row.config_version);
+	return kt_arena_strdup(op->arena, b.ptr);
+}
+
 /*
  * The live code with the new configuration. Also when nothing changed but what is live has an older
  * one, as after a build that failed. A release's own variable of a name that was set (or unset)
@@ -243,7 +284,7 @@ static enum kt_code release_live(struct kt_tx *tx, struct kt_op *op, struct kt_e
 		rc = kt_env_without(op->arena, live.env, is_named, c, &live.env, &hidden, err);
 	if (rc != KT_OK || (!c->any && !hidden && live.config_version == p->config_version))
 		return rc;
-	return kt_release_again(tx, op, p, &live, "config", NULL, &c->release, err);
+	return kt_release_again(tx, op, p, &live, "config", message_of(op, c), &c->release, err);
 }
 
 static enum kt_code change_answer(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)

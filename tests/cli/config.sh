@@ -19,6 +19,8 @@ test_expect_success 'none at first' '
 
 test_expect_success 'set makes a release, also in Heroku'"'"'s way' '
 	"$KARTA" config set A=1 B="two words" 2>err && test_grep "v2 has the new configuration" err &&
+	"$KARTA" releases >out && test_grep "^v2 .* config: set A, B$" out && "$KARTA" releases show >out &&
+	test_grep "^message  *config: set A, B$" out && test_grep "^files  *[0-9]+, [0-9.]+ [KM]?B$" out &&
 	"$KARTA" config:set -a bot C=x=y --json >out && test_json out "d[\"release\"][\"version\"] == \"v3\"" &&
 	"$KARTA" config >out && printf "A: 1\nB: two words\nC: x=y\n" >expect && test_cmp expect out &&
 	"$KARTA" config:get B >out && echo "two words" >expect && test_cmp expect out &&
@@ -43,6 +45,7 @@ test_expect_success 'for a shell' '
 
 test_expect_success 'unset; what changes nothing is no release' '
 	"$KARTA" config unset Q TEXT 2>err && test_grep "has the new configuration" err &&
+	"$KARTA" releases >out && test_grep " config: unset Q, TEXT$" out &&
 	test_must_exit 5 "$KARTA" config get Q && "$KARTA" releases --json >before &&
 	"$KARTA" config unset Q 2>err && test_grep "without a release" err && "$KARTA" config set A=1 &&
 	"$KARTA" releases --json >after && test_cmp before after

@@ -61,6 +61,16 @@ test_expect_success 'revoke by id or beginning; twice is fine; unknown is not fo
 	test_must_exit 4 env KARTA_API_KEY="$key" "$KARTA" whoami
 '
 
+test_expect_success 'the list says when a key ends; revoke takes a name, when one key has it' '
+	"$KARTA" keys create by-name --expires 30d -q >/dev/null && "$KARTA" keys create forever -q >/dev/null &&
+	"$KARTA" keys >out && test_grep "^ID  *NAME  *ENDS  *SCOPES  *USED  *EXPIRES$" out &&
+	test_grep " by-name .*  [A-Z][a-z][a-z] [0-9][0-9]* [0-9:]*$" out && test_grep " forever .*  never$" out &&
+	id=$(awk "/ by-name /{print \$1}" out) && "$KARTA" keys revoke by-name 2>err && test_grep "^Revoked $id \(by-name\)\.$" err &&
+	test_must_exit 5 "$KARTA" keys revoke by-name 2>err && test_grep "there is no key .by-name. on $SERVE_URL" err &&
+	"$KARTA" keys create twice -q >/dev/null && "$KARTA" keys create twice -q >/dev/null &&
+	test_must_exit 2 "$KARTA" keys revoke twice 2>err && test_grep "2 keys on .* have the name .twice." err && test_grep "^hint: .*id" err
+'
+
 test_expect_success 'the last key with scope admin stays' '
 	for id in $("$KARTA" keys | awk "/ dash /{print \$1}"); do "$KARTA" keys revoke "$id" || return 1; done &&
 	id=$("$KARTA" whoami --json | sed "s/.*\"id\":\"\(key_[^\"]*\)\".*/\1/") &&

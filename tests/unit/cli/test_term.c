@@ -170,6 +170,52 @@ static void test_table(void **state)
 	kt_table_free(NULL);
 }
 
+/* Lines of what is drawn that are wider than the terminal. */
+static int too_wide(const char *text, int columns)
+{
+	int n = 0;
+
+	for (const char *p = text; *p;) {
+		size_t len = strcspn(p, "\n");
+		char line[512];
+
+		snprintf(line, sizeof(line), "%.*s", (int)len, p);
+		n += (int)kt_term_width(line) > columns;
+		p += len + (p[len] == '\n');
+	}
+	return n;
+}
+
+static void test_table_fits(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	struct kt_term t = { .columns = 60, .is_tty = true, .utf8 = true };
+	struct kt_table *tb = kt_table_new(4);
+
+	kt_table_row(tb, (const char *[]){ "ID", "WHEN", "NAME", "TITLE" });
+	kt_table_row(tb, (const char *[]){ "key_0123456789abcdefghij", "59 minutes ago", "ci",
+		"\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2" });
+	kt_table_row(tb, (const char *[]){ "key_1", "", "a name that goes on", "and a title too" });
+	kt_table_render(&b, &t, tb);
+	/* What is long is cut, what identifies and a time are not. */
+	assert_string_equal(b.ptr,
+		"ID                        WHEN            NAME      TITLE\n"
+		"key_0123456789abcdefghij  59 minutes ago  ci        \xe6\xbc\xa2\xe6\xbc\xa2\xe6\xbc\xa2\xe2\x80\xa6\n"
+		"key_1                                     a name \xe2\x80\xa6  and a t\xe2\x80\xa6\n");
+	for (t.columns = 30; t.columns < 100; t.columns++) {
+		kt_buf_clear(&b);
+		kt_table_render(&b, &t, tb);
+		assert_int_equal(too_wide(b.ptr, t.columns), 0);
+		assert_non_null(strstr(b.ptr, "key_0123456789abcdefghij"));
+	}
+	/* Too narrow for a line: one for each cell that has something in it. */
+	t.columns = 30;
+	kt_buf_clear(&b);
+	kt_table_render(&b, &t, tb);
+	assert_non_null(strstr(b.ptr, "\nkey_1\n  NAME   a name that goes on\n  TITLE  and a title too\n"));
+	kt_table_free(tb);
+}
+
 static void test_progress(void **state)
 {
 	char got[512];
@@ -265,6 +311,7 @@ int main(void)
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_add_cleans),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_table_fits),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_confirm),
 	};
