@@ -138,7 +138,7 @@ static void resolved(struct chat *c, const cJSON *data)
 		if (i == 0 && c->asking)
 			kt_screen_note(c->screen, KT_STYLE_YELLOW, "%s: %s",
 				kt_str_eq(by, "user") ? "answered elsewhere" : "no longer asked",
-				kt_json_str_or(data, "decision", "answered"));
+				kt_question_done(kt_json_str(data, "decision")));
 		drop_question(c, i);
 		return;
 	}
@@ -151,7 +151,11 @@ static void take_answer(struct chat *c, const char *line)
 	kt_buf_clear(&c->answer);
 	switch (kt_question_take(q, line, &c->answer)) {
 	case KT_TAKE_AGAIN:
-		kt_screen_note(c->screen, KT_STYLE_DIM, "please answer with one of the words");
+		kt_screen_note(c->screen, KT_STYLE_DIM,
+			"please answer with one of the words; ? explains them");
+		break;
+	case KT_TAKE_HELP:
+		kt_question_help(kt_screen_out(c->screen), &c->ctx->out, q);
 		break;
 	case KT_TAKE_MORE:
 		ask(c);

@@ -589,8 +589,13 @@ static void lay_out(const struct kt_lineedit *e, struct layout *l)
 	l->columns = e->t->columns > 8 ? (size_t)e->t->columns - 1 : 7;
 	kt_buf_init(&l->b, DRAW_MAX_BYTES);
 	new_row(l);
-	kt_buf_adds(&l->b, e->prompt);
-	l->column = kt_term_width(e->prompt);
+	for (size_t i = 0, n = strlen(e->prompt); i < n;) {
+		uint32_t cp;
+		size_t len = KT_MAX(kt_utf8_decode(e->prompt + i, n - i, &cp), (size_t)1);
+
+		put_char(l, e->prompt + i, len);
+		i += len;
+	}
 	for (;;) {
 		size_t next = after(e, at);
 

@@ -5,6 +5,7 @@
 
 #include "base/clean.h"
 #include "base/str.h"
+#include "cmd/toolview.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,14 +65,31 @@ static const struct choice {
 	const char *decision, *shown;
 	const char *words[3];
 	bool covers_more; /* than this call */
+	const char *done; /* of an answer that was given */
+	const char *help; /* of one that covers this call */
 } choices[] = {
-	{ "approve_once", "[o]nce", { "o", "once", "approve_once" }, false },
-	{ "approve_session", "[s]ession", { "s", "session", "approve_session" }, true },
-	{ "approve_command", "[c]ommand", { "c", "command", "approve_command" }, true },
-	{ "approve_file", "[f]ile", { "f", "file", "approve_file" }, true },
-	{ "approve_folder", "fo[l]der", { "l", "folder", "approve_folder" }, true },
-	{ "deny", "[d]eny", { "d", "deny", "/deny" }, false },
+	{ "approve_once", "[o]nce", { "o", "once", "approve_once" }, false, "approved once",
+		"yes, this time; the next one is asked for again" },
+	{ "approve_session", "[s]ession", { "s", "session", "approve_session" }, true,
+		"approved for the session", NULL },
+	{ "approve_command", "[c]ommand", { "c", "command", "approve_command" }, true,
+		"approved, and others of the command", NULL },
+	{ "approve_file", "[f]ile", { "f", "file", "approve_file" }, true,
+		"approved, and others of the file", NULL },
+	{ "approve_folder", "fo[l]der", { "l", "folder", "approve_folder" }, true,
+		"approved, and others of the folder", NULL },
+	{ "deny", "[d]eny", { "d", "deny", "/deny" }, false, "denied",
+		"no; the agent is told so and goes on without it" },
 };
+
+const char *kt_question_done(const char *decision)
+{
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
+		if (kt_str_eq(decision, choices[i].decision))
+			return choices[i].done;
+	}
+	return kt_str_eq(decision, "answer") || !decision ? "answered" : decision;
+}
 
 const char *kt_question_covers(const struct kt_question *q, const char *decision)
 {
@@ -91,44 +109,6 @@ static bool takes(const struct kt_question *q, const struct choice *c)
 }
 
 /* --- showing ----------------------------------------------------------------------------- */
-
-/* Cleaned text with every line set off, so that no line of it can pass for one of ours. */
-static void add_block(struct kt_buf *b, const struct kt_term *t, const char *s, size_t len)
-{
-	while (true) {
-		const char *nl = memchr(s, '\n', len);
-		size_t n = nl ? (size_t)(nl - s) : len;
-
-		kt_term_add(b, t, KT_STYLE_DIM, t->utf8 ? "  │ " : "  | ");
-		kt_clean_add(b, s, n, false);
-		kt_buf_addc(b, '\n');
-		if (!nl)
-			return;
-		s = nl + 1;
-		len -= n + 1;
-	}
-}
-
-static void add_member(struct kt_buf *b, const struct kt_term *t, const cJSON *m)
-{
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SHOW_MAX_BYTES);
-	const char *key = m->string ? m->string : "";
-
-	if (cJSON_IsString(m))
-		kt_buf_adds(&text, m->valuestring);
-	else
-		kt_json_add(&text, m);
-	kt_buf_adds(b, "  ");
-	kt_clean_add(b, key, strlen(key), true);
-	kt_buf_adds(b, ": ");
-	if (!memchr(text.ptr, '\n', text.len)) {
-		kt_clean_add(b, text.ptr, text.len, true);
-		kt_buf_addc(b, '\n');
-		return;
-	}
-	kt_buf_addf(b, "(%zu bytes)\n", text.len);
-	add_block(b, t, text.ptr, text.len);
-}
 
 /* The event shows a part of a large input; the rest can be asked for. */
 static bool is_part(const struct kt_question *q)
@@ -190,15 +170,31 @@ static void add_covers(struct kt_buf *b, const struct kt_term *t, const struct k
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
 		const char *words = kt_question_covers(q, choices[i].decision);
+		KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(SHOW_MAX_BYTES);
 
 		if (!choices[i].covers_more || !takes(q, &choices[i]))
 			continue;
-		kt_buf_adds(b, "  ");
-		kt_term_add(b, t, KT_STYLE_YELLOW, choices[i].shown);
-		kt_buf_adds(b, ", from now on in this session: ");
-		kt_clean_add(b, words, strlen(words), true);
+		kt_clean_addf(
+			&line, "  %s, from now on in this session: %s", choices[i].shown, words);
+		kt_term_wrap(b, t, KT_STYLE_NONE, line.ptr, 4);
 		kt_buf_addc(b, '\n');
 	}
+}
+
+/* The input: of an edit what changes, of the rest each member. */
+static void add_input(struct kt_buf *b, const struct kt_term *t, const cJSON *input)
+{
+	KT_AUTO_BUF struct kt_buf diff = KT_BUF_INIT(SHOW_MAX_BYTES);
+	struct kt_diff d = { .context = SIZE_MAX, .max_lines = SIZE_MAX, .indent = 2 };
+	bool edit = kt_tool_diff(&diff, t, input, &d);
+
+	for (const cJSON *m = input->child; m; m = m->next) {
+		if (!edit || !kt_tool_in_diff(m))
+			kt_tool_member(b, t, m->string ? m->string : "", m);
+	}
+	kt_buf_add(b, diff.ptr, diff.len);
+	if (!kt_buf_ok(&diff))
+		kt_buf_adds(b, "  this is too large to show here\n");
 }
 
 void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
@@ -213,7 +209,7 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 		return;
 	if (message)
 		kt_clean_add(&head, message, strlen(message), true);
-	kt_term_add(b, t, KT_STYLE_YELLOW, message ? head.ptr : "an answer is needed");
+	kt_term_wrap(b, t, KT_STYLE_YELLOW, message ? head.ptr : "an answer is needed", 2);
 	kt_buf_addc(b, '\n');
 	add_asker(b, q->data);
 	kt_json_add(&exact, input);
@@ -226,13 +222,49 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 		show_part(b, t, q->data);
 	else
 		kt_buf_addf(b, ", input: %zu bytes\n", input ? exact.len : 0);
-	if (cJSON_IsObject(input)) {
-		for (const cJSON *m = input->child; m; m = m->next)
-			add_member(b, t, m);
-	} else if (input && !cJSON_IsNull(input)) {
-		add_block(b, t, exact.ptr, exact.len);
-	}
+	if (cJSON_IsObject(input))
+		add_input(b, t, input);
+	else if (input && !cJSON_IsNull(input))
+		kt_tool_member(b, t, "input", input);
 	add_covers(b, t, q);
+	if (is_question(q))
+		return;
+	kt_term_add(b, t, KT_STYLE_DIM, "  ? says what each answer means");
+	kt_buf_addc(b, '\n');
+}
+
+static void add_help(struct kt_buf *b, const struct kt_term *t, const char *word, const char *text)
+{
+	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(SHOW_MAX_BYTES);
+
+	kt_clean_addf(&line, "  %-11s%s", word, text);
+	kt_term_wrap(b, t, KT_STYLE_NONE, line.ptr, 13);
+	kt_buf_addc(b, '\n');
+}
+
+void kt_question_help(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q)
+{
+	if (is_part(q))
+		add_help(b, t, "[a]ll", "show all of the input, and ask again");
+	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
+		const char *words = kt_question_covers(q, choices[i].decision);
+		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SHOW_MAX_BYTES);
+
+		if (!takes(q, &choices[i]))
+			continue;
+		if (choices[i].covers_more)
+			kt_clean_addf(
+				&text, "yes, and do not ask again in this session for %s", words);
+		else
+			kt_buf_adds(&text, choices[i].help);
+		add_help(b, t, choices[i].shown, text.ptr);
+	}
+	kt_term_wrap(b, t, KT_STYLE_DIM,
+		"  Type the word or its letter, then Enter. Ctrl-D denies, Ctrl-C interrupts the "
+		"turn. `karta sessions approvals` lists and revokes what is not asked for any "
+		"more.",
+		2);
+	kt_buf_addc(b, '\n');
 }
 
 static const char *label_of(const cJSON *option)
@@ -384,6 +416,8 @@ enum kt_question_take kt_question_take(struct kt_question *q, const char *line, 
 	word = kt_strndup(line, len);
 	if (!is_question(q) && is_part(q) && (kt_str_ieq(word, "a") || kt_str_ieq(word, "all")))
 		return KT_TAKE_WHOLE;
+	if (!is_question(q) && (kt_str_eq(word, "?") || kt_str_ieq(word, "help")))
+		return KT_TAKE_HELP;
 	if (!is_question(q))
 		return kt_question_decide(q, word, body) ? KT_TAKE_DONE : KT_TAKE_AGAIN;
 	if (!len)

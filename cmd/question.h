@@ -23,6 +23,10 @@ void kt_question_free(struct kt_question *q);
 void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q);
 /* Append the question of the present step with its numbered options; nothing for approvals. */
 void kt_question_show_step(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q);
+/* Append what each answer to an approval means. */
+void kt_question_help(struct kt_buf *b, const struct kt_term *t, const struct kt_question *q);
+/* "approved once" for a decision as events have it. */
+const char *kt_question_done(const char *decision);
 /* The prompt to type the answer at. */
 const char *kt_question_prompt(const struct kt_question *q);
 
@@ -37,6 +41,7 @@ enum kt_question_take {
 	KT_TAKE_MORE, /* fine, the next step follows */
 	KT_TAKE_DONE, /* body holds the answer */
 	KT_TAKE_WHOLE, /* the whole input is wanted: kt_question_whole() */
+	KT_TAKE_HELP, /* kt_question_help() is wanted, and the question again */
 };
 /* Take one typed line. */
 enum kt_question_take kt_question_take(

@@ -8,12 +8,16 @@
 
 #include "base/clean.h"
 #include "base/str.h"
+#include "cmd/question.h"
+#include "cmd/toolview.h"
 #include "event/event.h"
 
 #include <string.h>
 
 #define TOOLS_MAX 4096 /* open calls that are remembered in one turn */
 #define DEPTH_MAX 8 /* of sub-agents, for indenting */
+#define OUTPUT_LINES 4 /* of a result */
+#define DIFF_LINES 24 /* of an edit */
 
 enum open_part { OPEN_NONE, OPEN_TEXT, OPEN_REASONING };
 
@@ -21,6 +25,9 @@ enum open_part { OPEN_NONE, OPEN_TEXT, OPEN_REASONING };
 struct tool {
 	char *id, *name, *parent; /* parent may be NULL */
 	char *gist;
+	char *diff; /* of an edit, drawn; or NULL */
+	struct kt_diff changes; /* its figures */
+	bool asked; /* it was shown when it was asked for */
 	int64_t began_ms;
 	bool announced; /* stands on a line of its own already */
 };
@@ -35,6 +42,7 @@ struct kt_render {
 	char activity[160];
 	char turn[KT_CLIENT_ID_MAX];
 	bool wrote_text; /* of this turn */
+	bool after_line; /* what was written last is a line of ours, not set off from text */
 };
 
 struct kt_render *kt_render_new(const struct kt_render_config *cfg)
@@ -53,6 +61,7 @@ static void tool_free(struct tool *t)
 	free(t->name);
 	free(t->parent);
 	free(t->gist);
+	free(t->diff);
 	free(t);
 }
 
@@ -80,20 +89,6 @@ void kt_render_set_reasoning(struct kt_render *r, bool on)
 
 /* --- pieces ------------------------------------------------------------------------------ */
 
-void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns)
-{
-	static const char *const keys[] = { "command", "file_path", "filePath", "notebook_path",
-		"path", "url", "pattern", "query", "description", "name", "prompt" };
-	const char *text = NULL;
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(keys) && !text; i++)
-		text = kt_json_str(input, keys[i]);
-	for (const cJSON *m = cJSON_IsObject(input) ? input->child : NULL; m && !text; m = m->next)
-		text = cJSON_IsString(m) ? m->valuestring : NULL;
-	if (text)
-		kt_term_cut(b, text, strlen(text), max_columns);
-}
-
 /* A line on the side: an indent, a mark in its color, cleaned text dim. Takes its text ready. */
 static void add_line(
 	struct kt_render *r, int depth, enum kt_style style, const char *mark, const char *text)
@@ -118,7 +113,8 @@ static void add_note(struct kt_render *r, enum kt_style style, const char *befor
 	kt_buf_adds(&b, before);
 	if (text)
 		kt_clean_add(&b, text, strlen(text), true);
-	add_line(r, 0, style, NULL, b.ptr);
+	kt_term_wrap(r->cfg.side, r->cfg.side_term, style, b.ptr, 2);
+	kt_buf_addc(r->cfg.side, '\n');
 }
 
 /* What the open part is written to, and how. */
@@ -163,6 +159,9 @@ static void enter(struct kt_render *r, enum open_part what, const char *part)
 	else if (part_shown(r))
 		/* Paragraphs of one answer: no line of its own between them but the blank one. */
 		kt_markdown_break(part_md(r), part_out(r));
+	if (r->after_line && r->cfg.text == r->cfg.side && (what != OPEN_TEXT || r->cfg.show_text))
+		kt_buf_addc(r->cfg.side, '\n');
+	r->after_line = false;
 	r->mid_line = false;
 	r->open = what;
 	kt_str_copy(r->part, sizeof(r->part), part);
@@ -278,6 +277,18 @@ static size_t gist_columns(const struct kt_render *r)
 	return r->cfg.side_term->columns > 50 ? (size_t)r->cfg.side_term->columns - 34 : 24;
 }
 
+static void learn_edit(const struct kt_render *r, struct tool *t, const cJSON *input)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+	struct kt_diff d = { .context = 2, .max_lines = DIFF_LINES, .indent = 2 };
+
+	if (!kt_tool_diff(&b, r->cfg.side_term, input, &d))
+		return;
+	free(t->diff);
+	t->diff = kt_buf_take(&b);
+	t->changes = d;
+}
+
 static void render_tool_use(struct kt_render *r, const struct kt_client_event *ev)
 {
 	const char *id = kt_json_str_or(ev->data, "tool_use_id", "");
@@ -294,27 +305,18 @@ static void render_tool_use(struct kt_render *r, const struct kt_client_event *e
 		t->began_ms = ev->time_ms;
 		kt_vec_push(&r->tools, t);
 	}
-	kt_render_gist(&gist, kt_json_get(ev->data, "tool_input"), gist_columns(r));
+	kt_tool_gist(&gist, kt_json_get(ev->data, "tool_input"), gist_columns(r));
 	free(t->name);
 	t->name = kt_strdup(kt_json_str_or(ev->data, "tool_name", "tool"));
 	if (gist.len || !t->gist) {
 		free(t->gist);
 		t->gist = kt_buf_take(&gist);
 	}
+	learn_edit(r, t, kt_json_get(ev->data, "tool_input"));
 	if (kt_str_eq(kt_json_str(ev->data, "state"), "running"))
 		t->began_ms = ev->time_ms;
 	tool_words(&now, t);
 	kt_str_copy(r->activity, sizeof(r->activity), now.ptr);
-}
-
-/* The first words of what a tool gave back. */
-static const char *output_text(const cJSON *v)
-{
-	if (cJSON_IsArray(v))
-		v = v->child;
-	if (cJSON_IsObject(v))
-		return kt_json_str_or(v, "text", "");
-	return cJSON_IsString(v) ? v->valuestring : "";
 }
 
 static void add_seconds(struct kt_buf *b, int64_t ms)
@@ -326,20 +328,41 @@ static void add_seconds(struct kt_buf *b, int64_t ms)
 			(long long)(ms % 60000 / 1000));
 }
 
-static void add_outcome(struct kt_buf *b, const struct kt_render *r, const cJSON *data, bool failed)
+static void add_outcome(struct kt_buf *b, const cJSON *data, bool failed)
 {
 	const char *status = kt_json_str_or(data, "status", failed ? "failed" : "completed");
-	const char *text = output_text(kt_json_get(data, "output"));
 
 	if (!failed && kt_str_eq(status, "completed"))
 		return;
 	kt_buf_adds(b, ": ");
 	kt_clean_add(b, status, strlen(status), true);
-	text += strspn(text, " \t\r\n");
-	if (*text && failed) {
-		kt_buf_adds(b, ", ");
-		kt_term_cut(b, text, strcspn(text, "\n"), gist_columns(r));
+}
+
+/* ACP: what an edit changed is known best when it is done. */
+static void learn_done(const struct kt_render *r, struct tool *t, const cJSON *output)
+{
+	const cJSON *block;
+
+	if (cJSON_IsArray(output) && !t->asked)
+		cJSON_ArrayForEach (block, output) {
+			if (kt_str_eq(kt_json_str(block, "type"), "diff"))
+				learn_edit(r, t, block);
+		}
+}
+
+/* Below the line of a call: what it changed, or the first lines that it gave back. */
+static void add_result(struct kt_render *r, struct tool *t, const cJSON *data, bool failed)
+{
+	if (failed || !t->diff) {
+		kt_tool_output(r->cfg.side, r->cfg.side_term, kt_json_get(data, "output"), 2,
+			OUTPUT_LINES);
+		return;
 	}
+	if (t->asked)
+		return;
+	kt_buf_adds(r->cfg.side, t->diff);
+	if (t->changes.left_out)
+		kt_buf_addf(r->cfg.side, "  ... %zu more lines\n", t->changes.left_out);
 }
 
 static void render_tool_result(struct kt_render *r, const struct kt_client_event *ev)
@@ -361,17 +384,27 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 	if (up)
 		announce(r, up);
 	depth = depth_of(r, t->parent ? t->parent : ev->parent);
+	if (!failed)
+		learn_done(r, t, kt_json_get(ev->data, "output"));
 	tool_words(&b, t);
+	if (t->diff && !failed)
+		kt_buf_addf(&b, " +%zu -%zu", t->changes.added, t->changes.removed);
 	if (t->began_ms && ev->time_ms >= t->began_ms) {
 		kt_buf_adds(&b, " (");
 		add_seconds(&b, ev->time_ms - t->began_ms);
 		kt_buf_addc(&b, ')');
 	}
-	add_outcome(&b, r, ev->data, failed);
+	add_outcome(&b, ev->data, failed);
 	kt_render_close(r);
 	add_line(r, depth, failed ? KT_STYLE_RED : KT_STYLE_GREEN, failed ? bad : good, b.ptr);
+	r->after_line = true;
+	/* Of sub-agents only the calls are told. */
+	if (!depth)
+		add_result(r, t, ev->data, failed);
 	r->activity[0] = '\0';
-	if (t != &unknown && kt_vec_remove_ptr(&r->tools, t))
+	if (t == &unknown)
+		free(t->diff);
+	else if (kt_vec_remove_ptr(&r->tools, t))
 		tool_free(t);
 }
 
@@ -446,7 +479,7 @@ static void render_resolved(struct kt_render *r, const cJSON *data)
 
 	if (!r->cfg.inputs)
 		return;
-	kt_clean_addf(&b, "%s, by %s", kt_json_str_or(data, "decision", "answered"), by);
+	kt_clean_addf(&b, "%s, by %s", kt_question_done(kt_json_str(data, "decision")), by);
 	kt_render_close(r);
 	add_note(r, KT_STYLE_YELLOW, "answered: ", b.ptr);
 }
@@ -522,7 +555,20 @@ static void render_done(struct kt_render *r, const struct kt_client_event *ev)
 		add_note(r, KT_STYLE_DIM, "", b.ptr);
 	forget_tools(r);
 	r->wrote_text = false;
+	r->after_line = false;
 	r->activity[0] = '\0';
+}
+
+static void render_input(struct kt_render *r, const struct kt_client_event *ev)
+{
+	struct tool *t = tool_of(r, kt_json_str(ev->data, "tool_use_id"));
+
+	kt_render_close(r);
+	if (r->cfg.inputs)
+		add_note(r, KT_STYLE_YELLOW, "waiting for an answer: ",
+			kt_json_str_or(ev->data, "message", "approval needed"));
+	else if (t)
+		t->asked = true;
 }
 
 static void render_gap(struct kt_render *r, const cJSON *data)
@@ -556,10 +602,7 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 		render_reasoning(r, ev);
 		break;
 	case KT_EV_INPUT_REQUIRED:
-		kt_render_close(r);
-		if (r->cfg.inputs)
-			add_note(r, KT_STYLE_YELLOW, "waiting for an answer: ",
-				kt_json_str_or(ev->data, "message", "approval needed"));
+		render_input(r, ev);
 		break;
 	case KT_EV_ERROR:
 		render_error(r, ev);

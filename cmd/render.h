@@ -47,9 +47,6 @@ KT_MUST_CHECK bool kt_render_tail(const struct kt_render *r, struct kt_buf *b);
  */
 KT_MUST_CHECK bool kt_render_activity(const struct kt_render *r, struct kt_buf *b);
 
-/* Append the essential part of a tool's input (command, path, ...) on one line of at most max
- * columns. */
-void kt_render_gist(struct kt_buf *b, const cJSON *input, size_t max_columns);
 /* Append "1,234 in · 56 out · $0.0187 · 3.2 s" of a done event's data; nothing when all is absent.
  */
 void kt_render_figures(struct kt_buf *b, const struct kt_term *t, const cJSON *done);

@@ -183,6 +183,8 @@ void kt_screen_changed(struct kt_screen *s)
 
 void kt_screen_leave(struct kt_screen *s)
 {
+	s->next_frame_us = 0;
+	kt_screen_update(s);
 	kt_live_leave(s->live);
 }
 
@@ -191,48 +193,17 @@ struct kt_buf *kt_screen_out(struct kt_screen *s)
 	return &s->out;
 }
 
-/* Break lines at blanks, in place, where the terminal would break them in a word. */
-static void fold(char *s, size_t len, size_t columns)
-{
-	size_t width = 0, blank_width = 0, i = 0;
-	char *blank = NULL;
-
-	while (i < len) {
-		uint32_t cp;
-		size_t n = kt_utf8_decode(s + i, len - i, &cp);
-
-		width += n ? (size_t)kt_utf8_width(cp) : 1;
-		if (s[i] == '\n') {
-			width = 0;
-			blank = NULL;
-		} else if (s[i] == ' ') {
-			blank = &s[i];
-			blank_width = width;
-		}
-		if (width > columns && blank) {
-			*blank = '\n';
-			width -= blank_width;
-			blank = NULL;
-		}
-		i += n ? n : 1;
-	}
-}
-
 void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, ...)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(OUT_MAX_BYTES);
-	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(OUT_MAX_BYTES);
 	va_list ap;
 
 	va_start(ap, fmt);
 	kt_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
-	kt_clean_add(&clean, text.ptr, text.len, false);
-	if (s->ctx->out.is_tty)
-		fold(clean.ptr, clean.len, (size_t)s->ctx->out.columns);
 	if (s->out.len ? s->out.ptr[s->out.len - 1] != '\n' : s->mid_line)
 		kt_buf_addc(&s->out, '\n');
-	kt_term_add_text(&s->out, &s->ctx->out, style, clean.ptr);
+	kt_term_wrap(&s->out, &s->ctx->out, style, text.ptr, 0);
 	kt_buf_addc(&s->out, '\n');
 }
 

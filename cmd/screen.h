@@ -34,7 +34,7 @@ bool kt_screen_redraws(const struct kt_screen *s);
  */
 void kt_screen_tail(struct kt_screen *s, bool (*fn)(void *arg, struct kt_buf *b), void *arg);
 void kt_screen_changed(struct kt_screen *s);
-/* Others wrote to the terminal: what is drawn stays as it is. */
+/* Others write to the terminal now: all is shown, and what is drawn stays as it is. */
 void kt_screen_leave(struct kt_screen *s);
 /* Where output is appended; kt_screen_update() shows it. BORROWS. */
 struct kt_buf *kt_screen_out(struct kt_screen *s);

@@ -24,6 +24,7 @@
 
 #define GIVE_UP_MS 60000 /* without a connection: the server is not coming back */
 #define ANSWER_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define AGAIN "please answer with one of the words; ? explains them\n"
 #define LINE_MAX_BYTES ((size_t)64 * 1024)
 
 extern const struct kt_cmd kt_cmd_send;
@@ -195,7 +196,7 @@ static void take_status(struct sending *s, const cJSON *data)
 			say(s, "%s: %s",
 				kt_str_eq(kt_json_str(data, "by"), "user") ? "answered elsewhere"
 									   : "no longer asked",
-				kt_json_str_or(data, "decision", "answered"));
+				kt_question_done(kt_json_str(data, "decision")));
 		kt_question_free(KT_STEAL(s->question));
 		s->asking = false;
 	}
@@ -266,7 +267,6 @@ static void ask(struct sending *s)
 	kt_buf_adds(&b, kt_question_prompt(s->question));
 	if (s->screen) {
 		kt_screen_state(s->screen, "");
-		kt_screen_update(s->screen);
 		kt_screen_leave(s->screen);
 	}
 	kt_side(b.ptr, b.len);
@@ -348,6 +348,14 @@ static void show_whole(struct sending *s)
 	ask(s);
 }
 
+static void show_help(struct sending *s)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2);
+
+	kt_question_help(&b, &s->ctx->errt, s->question);
+	kt_side(b.ptr, b.len);
+}
+
 /* What was typed so far; KT_OK also when the line is not whole. */
 static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 {
@@ -365,7 +373,12 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 	case KT_TAKE_WHOLE:
 		show_whole(s);
 		return KT_OK;
+	case KT_TAKE_HELP:
+		show_help(s);
+		break;
 	case KT_TAKE_AGAIN:
+		kt_side(AGAIN, strlen(AGAIN));
+		break;
 	case KT_TAKE_MORE:
 		break;
 	}

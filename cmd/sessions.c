@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
+#include "cmd/toolview.h"
 #include "event/assembly.h"
 
 #include <string.h>
@@ -391,7 +392,7 @@ static void add_tool(struct kt_buf *b, const cJSON *data)
 	if (!kt_str_eq(kt_json_str(data, "state"), "running"))
 		return;
 	kt_clean_addf(b, "- `%s` ", kt_json_str_or(data, "tool_name", "tool"));
-	kt_render_gist(b, kt_json_get(data, "tool_input"), 200);
+	kt_tool_gist(b, kt_json_get(data, "tool_input"), 200);
 	kt_buf_addc(b, '\n');
 }
 

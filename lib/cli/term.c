@@ -225,6 +225,63 @@ size_t kt_term_width(const char *s)
 	return width;
 }
 
+/* Bytes of the next line of s, which has `width` columns: up to a blank, or all of a long word. */
+static size_t wrap_len(const char *s, size_t len, size_t width)
+{
+	size_t columns = 0, blank = 0;
+
+	for (size_t i = 0; i < len;) {
+		uint32_t cp;
+		size_t n = kt_utf8_decode(s + i, len - i, &cp);
+
+		columns += n ? (size_t)kt_utf8_width(cp) : 1;
+		if (s[i] == ' ' && i && s[i - 1] != ' ')
+			blank = i;
+		if (columns > width && blank)
+			return blank;
+		i += n ? n : 1;
+	}
+	return len;
+}
+
+/* One line of cleaned text; returns without its end. */
+static void wrap_line(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s,
+	size_t len, size_t hang)
+{
+	size_t columns = (size_t)KT_MAX(t->columns, 20), at = 0;
+
+	hang = KT_MIN(hang, columns / 2);
+	do {
+		size_t n = t->is_tty ? wrap_len(s + at, len - at, at ? columns - hang : columns)
+				     : len;
+		KT_AUTOFREE char *line = kt_strndup(s + at, n);
+
+		if (at)
+			kt_buf_addf(b, "\n%*s", (int)hang, "");
+		add_styled(b, t, style, line, false);
+		at += n;
+		while (at < len && s[at] == ' ')
+			at++;
+	} while (at < len);
+}
+
+void kt_term_wrap(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *text,
+	size_t hang)
+{
+	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(SIZE_MAX / 2);
+	const char *s;
+
+	kt_clean_add(&clean, text, strlen(text), false);
+	for (s = clean.ptr ? clean.ptr : ""; *s;) {
+		size_t len = strcspn(s, "\n");
+
+		wrap_line(b, t, style, s, len, hang);
+		s += len;
+		if (*s == '\n')
+			kt_buf_addc(b, *s++);
+	}
+}
+
 void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
 {
 	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(CUT_MAX_BYTES * 8);

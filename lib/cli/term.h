@@ -56,6 +56,12 @@ void kt_term_pass(struct kt_buf *b, const char *s, size_t len, bool styles);
 const char *kt_term_sgr(enum kt_style style);
 /* Take the size of the terminal fd, when it tells one. */
 void kt_term_size(struct kt_term *t, int fd);
+/*
+ * Append text, cleaned, as lines that end at blanks where the terminal would break words; those
+ * that go on begin with `hang` blanks. As it is where there is no terminal.
+ */
+void kt_term_wrap(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *text,
+	size_t hang);
 /* Append at most max columns of one cleaned line; "..." tells that something is missing. */
 void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max);
 /* Columns that s takes (escape sequences not counted). */

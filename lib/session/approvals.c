@@ -11,6 +11,7 @@
  */
 #include "session/approvals.h"
 
+#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -24,6 +25,7 @@
 
 enum {
 	SHOWN_INPUT_BYTES = 300, /* of an input in words; the whole is shown beside them */
+	SHOWN_MAX_BYTES = 600,
 	WORDS_MAX_BYTES = 8 * 1024,
 	/* Of one that is kept: 256 of them are in each journal line of their session. */
 	KEPT_WORDS_BYTES = 1024,
@@ -129,16 +131,66 @@ static char *exact_key(const struct kt_ask *ask)
 
 /* --- words ------------------------------------------------------------------------------- */
 
+/* A text on one line; false when it is not all there. */
+static bool add_shown(struct kt_buf *b, const char *text)
+{
+	size_t line = strcspn(text, "\r\n"), n = kt_utf8_cut(text, line, SHOWN_INPUT_BYTES);
+
+	kt_clean_add(b, text, n, true);
+	return !text[n];
+}
+
+/* The members of an input that are words, as "name value". */
+static bool add_members(struct kt_buf *b, const cJSON *input)
+{
+	size_t from = b->len;
+	bool whole = true;
+
+	for (const cJSON *m = input->child; m; m = m->next) {
+		KT_AUTO_BUF struct kt_buf json = KT_BUF_INIT(8 * KT_MAX_REMEMBERED_BYTES);
+
+		if (b->len - from > SHOWN_INPUT_BYTES)
+			return false;
+		kt_buf_adds(b, m == input->child ? "" : ", ");
+		kt_clean_add(b, m->string, strlen(m->string), true);
+		kt_buf_addc(b, ' ');
+		if (!cJSON_IsString(m))
+			kt_json_add(&json, m);
+		whole = add_shown(b, cJSON_IsString(m) ? m->valuestring : json.ptr) && whole;
+	}
+	return whole;
+}
+
+/*
+ * What is asked for, in words: the command, the file, or what else is there; the whole stands
+ * beside it when it is asked. What is not all there has its digest.
+ */
 static void add_input(struct kt_buf *b, const struct kt_ask *ask)
 {
-	size_t n = kt_utf8_cut(ask->input, ask->input_len, SHOWN_INPUT_BYTES);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(64 * 1024);
+	KT_AUTO_JSON cJSON *input = NULL;
 	char digest[KT_DIGEST_MAX];
+	bool whole = false;
 
-	kt_buf_add(b, ask->input, n);
-	if (n == ask->input_len)
+	if (kt_json_parse(ask->input, ask->input_len, KT_JSON_DEEP, &input, NULL) != KT_OK)
+		return;
+	if (ask->command)
+		whole = add_shown(&text, ask->command);
+	else if (ask->path)
+		(void)add_shown(&text, ask->path);
+	else if (cJSON_IsObject(input))
+		whole = add_members(&text, input);
+	/* Characters that had to be spelled out may make it long. */
+	if (text.len > SHOWN_MAX_BYTES || !kt_buf_ok(&text)) {
+		whole = false;
+		kt_buf_truncate(&text, kt_utf8_cut(text.ptr, text.len, SHOWN_INPUT_BYTES));
+	}
+	kt_buf_adds(b, text.len ? ": " : "");
+	kt_buf_add(b, text.ptr, text.len);
+	if (whole)
 		return;
 	kt_sha256_of(ask->input, ask->input_len, digest);
-	kt_buf_addf(b, " ... (%zu bytes, sha256 %.16s...)", ask->input_len, digest);
+	kt_buf_addf(b, " (%zu bytes, sha256 %.16s...)", ask->input_len, digest);
 }
 
 /* " in sub/", "" in the session's folder itself. */
@@ -287,7 +339,6 @@ void kt_approvals_offer(const struct kt_session *s, const struct kt_ask *ask, st
 	if (key) {
 		kt_buf_addf(&words, "this exact call of %.200s", ask->tool);
 		add_place(&words, &in, ask);
-		kt_buf_adds(&words, ": ");
 		add_input(&words, ask);
 		offer(out, s, ask, KT_APPROVE_SESSION, key, &words);
 	}

@@ -10,6 +10,17 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"slow"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins.\n\nAnd goes on."},"part_id":"p1"}}
 {"t":60000,"end":{"text":"It ends."}}
+{"karta_rehearsal":1,"match":{"text":"edits"}}
+{"t":1,"type":"tool_use","data":{"tool_name":"Edit","tool_input":{"file_path":"/a/long/path/to/notes.txt","old_string":"one\ntwo\n","new_string":"one\nTWO\n"},"tool_use_id":"t1","state":"running"}}
+{"t":2,"ask":{"id":"e1","tool":"Edit","message":"Allow Edit: notes.txt?","input":{"file_path":"/a/long/path/to/notes.txt","old_string":"one\ntwo\n","new_string":"one\nTWO\n","replace_all":false,"why":{"because":["x","1"]}}}}
+{"t":3,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t1","output":"The file was updated.","is_error":false,"status":"completed"}}
+{"t":4,"when":{"e1":"any"},"type":"tool_use","data":{"tool_name":"edit","tool_input":{"filePath":"b.txt"},"tool_use_id":"t2","state":"running"}}
+{"t":5,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t2","output":[{"type":"text","text":"Edit applied."},{"type":"diff","path":"b.txt","oldText":"x\ny","newText":"x\nz","text":"b.txt"}],"is_error":false,"status":"completed"}}
+{"t":6,"when":{"e1":"any"},"type":"tool_use","data":{"tool_name":"Bash","tool_input":{"command":"seq 9"},"tool_use_id":"t3","state":"running"}}
+{"t":7,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t3","output":"\u001b[31m1\u001b[0m\n2\n3\n4\n5\n6\n","is_error":false,"status":"completed"}}
+{"t":8,"when":{"e1":"any"},"type":"tool_use","data":{"tool_name":"Bash","tool_input":{"command":"false"},"tool_use_id":"t4","state":"running"}}
+{"t":9,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t4","output":"exit 1\n","is_error":true,"status":"failed"}}
+{"t":10,"when":{"e1":"any"},"end":{"text":"All edited."}}
 {"karta_rehearsal":1,"match":{"text":"halfway"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"A paragraph.\n\n- one\n- two is **bold and"},"part_id":"p1"}}
 {"t":60000,"end":{"text":"It ends."}}
@@ -176,19 +187,41 @@ test_expect_success 'approvals: once, for the session, no' '
 	drive <<-\EOT
 	expect("> "); send(REFUND + "\r")
 	shown = expect("[o]nce / [s]ession / [f]ile / fo[l]der / [d]eny> ")
-	assert "from now on in this session: this exact call of Write: {" in shown, shown
+	assert "from now on in this session: this exact call of Write: orders.csv" in shown, shown
 	assert "asked by: default\r" in shown and "for a message from" not in shown, shown
 	assert "from now on in this session: every edit of the file orders.csv" in shown, shown
-	assert "from now on in this session: every edit of a file that is directly in" in shown, shown
+	assert "from now on in this session: every edit of a file that is directly" in shown, shown
 	for row in open("app/orders.csv"):
 	    row = row.strip().replace("31.40,shipped", "31.40,refunded")
 	    assert row in shown, (row, shown)
-	assert "558 bytes" in shown and "file_path: orders.csv" in shown
+	assert "604 bytes, sha256" in shown and "file_path: orders.csv" in shown
 	send("maybe\r"); expect("please answer"); expect("[d]eny> ")
 	send("d\r"); expect("rejected"); expect("not able to finish"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("[d]eny> "); send("o\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("[d]eny> "); send("session\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("approved without asking"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send("\x04"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'an edit is shown as what it changes, a call by what it gave, and ? explains the answers' '
+	drive <<-\EOT
+	def rows_from(first):
+	    rows = [r.split(" (0.")[0].rstrip() for r in screen.all().split("\n")]
+	    return rows[rows.index(first):]
+	expect("> "); send("edits\r"); until(lambda: screen.screen()[-1:] == ["[o]nce / [s]ession / [d]eny>"])
+	rows = rows_from("Allow Edit: notes.txt?")
+	at = rows.index("  file_path: /a/long/path/to/notes.txt")
+	assert rows[at:at + 8] == ["  file_path: /a/long/path/to/notes.txt", "  replace_all: false", "  why:", "    because:",
+	    "      - x", "      - \"1\"", "    one", "  - two"], rows
+	assert screen.style_at("- two") == "31" and screen.style_at("+ TWO") == "32"
+	assert "{" not in "".join(rows), rows
+	send("?\r"); until(lambda: "the agent is told so" in screen.all() and screen.screen()[-1] == "[o]nce / [s]ession / [d]eny>")
+	assert "yes, this time" in screen.all() and "do not ask again in this session for this exact call" in screen.all()
+	send("once\r"); until(lambda: "All edited." in screen.all() and screen.screen()[-1] == ">")
+	rows = rows_from("✓ Edit /a/long/path/to/notes.txt +1 -1")
+	assert rows[:15] == ["✓ Edit /a/long/path/to/notes.txt +1 -1", "✓ edit b.txt +1 -1", "    x", "  - y", "  + z", "✓ Bash seq 9", "  1", "  2",
+	    "  3", "  4", "  ... 2 more lines", "✗ Bash false", "  exit 1", "", "All edited."], rows
 	send("\x04"); leave(); restored()
 	EOT
 '
@@ -246,7 +279,7 @@ test_expect_success 'an approval that is answered elsewhere closes the question'
 	r = urllib.request.Request("%s/v1/sessions/%s/inputs/%s" % (os.environ["KARTA_SERVER"], s["id"], s["pending_input"]["request_id"]),
 	    json.dumps({"decision": "approve_once"}).encode(), {"Content-Type": "application/json"}, method="PUT")
 	urllib.request.urlopen(r).read()
-	expect("answered elsewhere: approve_once"); expect("All done, Mia"); expect("> ")
+	expect("answered elsewhere: approved once"); expect("All done, Mia"); expect("> ")
 	send("\x04"); leave()
 	EOT
 '

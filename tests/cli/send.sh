@@ -224,7 +224,7 @@ EOT
 
 test_expect_success 'a terminal is asked' '
 	timeout $((300 * TEST_SLOW)) python3 onatty.py "$KARTA" "$url" "$refund" xo >out &&
-	test_grep "file_path: orders.csv" out && test_grep "558 bytes" out &&
+	test_grep "file_path: orders.csv" out && test_grep "input: 604 bytes" out &&
 	test_grep "All done, Mia" out && test "$(grep -c -F "[d]eny>" out)" -eq 2 &&
 	timeout $((300 * TEST_SLOW)) python3 onatty.py "$KARTA" "$url" "$refund" d >out && test_grep "not able to finish" out
 '
