@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/lastsession.h"
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
@@ -30,12 +31,14 @@ struct chat_args {
 	const char *session;
 	const char *agent;
 	const char *mode;
+	bool go_on;
 	bool thinking;
 	bool dev;
 };
 
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct chat_args, session, "ID", "go on with this session"),
+	KT_OPT_FLAG_('c', "continue", struct chat_args, go_on, "go on with the last session"),
 	KT_OPT_STR_('a', "agent", struct chat_args, agent, "NAME", "agent to talk to"),
 	KT_OPT_STR_(0, "permission-mode", struct chat_args, mode, "MODE",
 		"what the harness asks for in new sessions"),
@@ -724,21 +727,37 @@ static enum kt_code converse(struct chat *c, struct kt_err *err)
 	}
 }
 
+/* Begin in the session that is wanted, if one is. */
+static enum kt_code go_on(struct chat *c, const struct chat_args *a, struct kt_err *err)
+{
+	KT_AUTOFREE char *last = NULL;
+	enum kt_code rc = KT_OK;
+
+	if (a->go_on)
+		rc = kt_last_session(c->client, &last, err);
+	if (rc != KT_OK)
+		return rc;
+	if (a->go_on && !last)
+		kt_screen_note(c->screen, KT_STYLE_YELLOW,
+			"there is no session to go on with; the next message begins one");
+	if (a->session || last)
+		return attach(c, a->session ? a->session : last, err);
+	return KT_OK;
+}
+
 static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_err *err)
 {
 	enum kt_code rc;
 
 	greet(c);
-	if (a->session) {
-		rc = attach(c, a->session, err);
-		if (rc != KT_OK)
-			return rc;
-	}
+	rc = go_on(c, a, err);
+	if (rc != KT_OK)
+		return rc;
 	rc = converse(c, err);
 	kt_render_close(c->render);
 	if (c->session[0] && rc == KT_OK)
-		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: %skarta chat --session %s",
-			a->dev ? "karta dev --no-chat, and elsewhere " : "", c->session);
+		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: karta %s --session %s",
+			a->dev ? "dev" : "chat", c->session);
 	if (rc == KT_OK && c->unanswered) {
 		(void)kt_fail(
 			err, KT_ECONFIRM, 0, "a turn needs an answer and there is no terminal");
@@ -774,7 +793,9 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_buf_init(&c.answer, KT_RENDER_MAX_BYTES);
 	rc = ctx->json
 		? kt_fail(err, KT_EINVAL, 0, "chat has no JSON output; use karta send --stream")
-		: kt_remote_check_mode(a->session, a->mode, err);
+		: kt_remote_check_mode(a->go_on ? "the last" : a->session, a->mode, err);
+	if (rc == KT_OK)
+		rc = kt_last_check(a->go_on, a->session, err);
 	if (rc == KT_OK)
 		rc = kt_remote_open(ctx, &c.client, err);
 	if (rc == KT_OK)
@@ -811,5 +832,6 @@ const struct kt_cmd kt_cmd_chat = {
 	.args_size = sizeof(struct chat_args),
 	.run = run,
 	.examples = "karta chat\n"
+		    "karta chat --continue\n"
 		    "karta chat --session sess_4fQ --thinking\n",
 };

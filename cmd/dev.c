@@ -16,6 +16,7 @@
 #include "cmd/devdir.h"
 #include "cmd/devlog.h"
 #include "cmd/devtrust.h"
+#include "cmd/lastsession.h"
 #include "http/http.h"
 #include "net/loop.h"
 #include "proc/proc.h"
@@ -63,6 +64,10 @@ static const struct kt_opt opts[] = {
 	KT_OPT_STR_(0, "speed", struct kt_dev_args, speed, "FACTOR",
 		"speed of rehearsals: 1 as recorded, 0 at once (default: 1)"),
 	KT_OPT_STR_(0, "user", struct kt_dev_args, user, "ID", "user_id of new sessions"),
+	KT_OPT_FLAG_('c', "continue", struct kt_dev_args, go_on,
+		"the chat goes on with the folder's last session"),
+	KT_OPT_STR_('s', "session", struct kt_dev_args, session, "ID",
+		"the chat goes on with this session"),
 	KT_OPT_INT_(0, "warm", struct kt_dev_args, warm, "N", 0, 8,
 		"harnesses started ahead (default: 1)"),
 	KT_OPT_FLAG_(0, "no-chat", struct kt_dev_args, no_chat, "serve only, without a chat here"),
@@ -343,14 +348,19 @@ static void open_page(struct dev *d)
 		kt_warn(d->ctx, "%s", err.msg);
 }
 
-static enum kt_code start_chat(struct dev *d, struct kt_err *err)
+static enum kt_code start_chat(struct dev *d, const struct kt_dev_args *a, struct kt_err *err)
 {
 	char self[] = "/proc/self/exe", name[] = "karta", sub[] = "chat", opt[] = "--server";
 	char dev[] = "--dev", always[] = "--color=always", never[] = "--color=never";
-	char quiet[] = "--quiet";
-	char *argv[] = { name, sub, opt, d->url, dev, d->ctx->out.color ? always : never,
-		d->ctx->quiet ? quiet : NULL, NULL };
+	char quiet[] = "--quiet", go_on[] = "--continue";
+	KT_AUTOFREE char *session = a->session ? kt_asprintf("--session=%s", a->session) : NULL;
+	char *argv[9] = { name, sub, opt, d->url, dev, d->ctx->out.color ? always : never };
+	size_t n = 6;
 
+	if (d->ctx->quiet)
+		argv[n++] = quiet;
+	if (session || a->go_on)
+		argv[n++] = session ? session : go_on;
 	return launch(self, argv, &d->chat, err);
 }
 
@@ -423,7 +433,7 @@ static enum kt_code serve(
 		rc = kt_dev_announce(
 			d->data_dir, d->url, kt_sessions_app(d->sessions)->name, dir, err);
 	if (rc == KT_OK && chat)
-		rc = start_chat(d, err);
+		rc = start_chat(d, a, err);
 	if (rc != KT_OK)
 		return rc;
 	tell_start(d, a);
@@ -451,14 +461,28 @@ static enum kt_code serve_folder(
 	return rc;
 }
 
+/* What is for the chat needs one. */
+static enum kt_code check_chat(const struct kt_dev_args *a, bool chat, struct kt_err *err)
+{
+	enum kt_code rc = kt_last_check(a->go_on, a->session, err);
+
+	if (rc != KT_OK || chat || (!a->go_on && !a->session))
+		return rc;
+	(void)kt_fail(err, KT_EINVAL, 0, "--%s is for the chat, and there is none here",
+		a->go_on ? "continue" : "session");
+	return kt_hint(err, "start karta dev in a terminal, without --no-chat");
+}
+
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct kt_dev_args *a = args;
 	struct dev d = { .ctx = ctx };
 	KT_AUTOFREE char *dir = NULL;
 	bool chat = !a->no_chat && !ctx->no_input && ctx->out.is_tty && !ctx->json;
-	enum kt_code rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
+	enum kt_code rc = check_chat(a, chat, err);
 
+	if (rc == KT_OK)
+		rc = kt_path_real(a->dir ? a->dir : ".", &dir, err);
 	if (rc == KT_OK)
 		rc = kt_dev_data_dir(dir, &d.data_dir, err);
 	if (rc != KT_OK)
@@ -503,6 +527,7 @@ const struct kt_cmd kt_cmd_dev = {
 	.defaults = defaults,
 	.run = run,
 	.examples = "karta dev                      chat with the application in this folder\n"
+		    "karta dev --continue           go on with the last session of this folder\n"
 		    "karta dev --offline            without network, key or tokens\n"
 		    "karta dev --no-chat --port 0   serve only, on any free port\n",
 };

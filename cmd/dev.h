@@ -15,6 +15,8 @@ struct kt_dev_args {
 	bool offline;
 	bool record;
 	const char *user;
+	const char *session; /* that the chat goes on with, or NULL */
+	bool go_on; /* the chat goes on with the last one */
 	bool no_chat;
 	bool open;
 	bool trust;

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/lastsession.h"
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
@@ -34,6 +35,7 @@ struct send_args {
 	const char *session;
 	const char *agent;
 	const char *mode;
+	bool go_on;
 	bool thinking;
 	bool stream;
 	const char *on_busy;
@@ -47,6 +49,7 @@ static const char *const approve_words[] = { "once", "session", "deny", NULL };
 
 static const struct kt_opt opts[] = {
 	KT_OPT_STR_('s', "session", struct send_args, session, "ID", "go on with this session"),
+	KT_OPT_FLAG_('c', "continue", struct send_args, go_on, "go on with the last session"),
 	KT_OPT_STR_('a', "agent", struct send_args, agent, "NAME", "agent to answer"),
 	KT_OPT_STR_(0, "permission-mode", struct send_args, mode, "MODE",
 		"what the harness asks for in a new session"),
@@ -94,6 +97,7 @@ struct sending {
 	struct kt_turn_error *failed; /* for the JSON of the error */
 	char error_code[64];
 	char *error; /* message, or NULL */
+	char *last; /* the session that --continue is, or NULL */
 };
 
 /* --- output ------------------------------------------------------------------------------ */
@@ -565,8 +569,17 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc;
 
-	if (s->args->session) {
-		if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, s->args->session))
+	if (s->args->go_on) {
+		rc = kt_last_session(s->client, &s->last, err);
+		if (rc != KT_OK)
+			return rc;
+		if (!s->last) {
+			(void)kt_fail(err, KT_ENOTFOUND, 0, "there is no session to go on with");
+			return kt_hint(err, "karta send without --continue begins one");
+		}
+	}
+	if (s->args->session || s->last) {
+		if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, s->last ? s->last : s->args->session))
 			return kt_fail(err, KT_ENOTFOUND, 0, "there is no such session");
 		return KT_OK;
 	}
@@ -628,7 +641,7 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	kt_remote_catch_int();
 	rc = follow(s, err);
 	/* A message that was refused leaves no empty session behind. */
-	if (!s->args->session && !s->started && (rc == KT_EIO || rc == KT_ENOTFOUND))
+	if (!s->args->session && !s->last && !s->started && (rc == KT_EIO || rc == KT_ENOTFOUND))
 		(void)!kt_client_delete(s->client, id, NULL);
 	else if (s->follow.turn_id[0])
 		name_turn(s);
@@ -689,8 +702,11 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 {
 	struct sending s = { .ctx = ctx, .args = args, .failed = &ctx->turn };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
-	enum kt_code rc = kt_remote_check_mode(s.args->session, s.args->mode, err);
+	enum kt_code rc = kt_remote_check_mode(
+		s.args->go_on ? "the last" : s.args->session, s.args->mode, err);
 
+	if (rc == KT_OK)
+		rc = kt_last_check(s.args->go_on, s.args->session, err);
 	if (rc == KT_OK)
 		rc = read_text(ctx, args, &text, err);
 	if (rc == KT_OK)
@@ -714,6 +730,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_question_free(s.question);
 	kt_client_free(s.client);
 	free(s.error);
+	free(s.last);
 	return rc;
 }
 

@@ -15,6 +15,7 @@ _karta_kind()
 	'dev --config') kind='file' ;;
 	'dev --speed') kind='any' ;;
 	'dev --user') kind='any' ;;
+	'dev --session' | 'dev -s') kind='any' ;;
 	'dev --warm') kind='any' ;;
 	'run --agent' | 'run -a') kind='any' ;;
 	'run --approve') kind='words once session deny' ;;
@@ -156,7 +157,7 @@ _karta_lists()
 	case $1 in
 	'') subs='init dev run agents doctor deploy releases rollback config logs projects open chat send sessions login logout whoami keys audit serve fsck help version upgrade completion' ;;
 	'init') subs='' opts=' --name --harness --project --no-remote --force -f' ;;
-	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --warm --no-chat --open --trust' ;;
+	'dev') subs='' opts=' --port -p --dir --harness --harness-program --config --offline --record --speed --user --continue -c --session -s --warm --no-chat --open --trust' ;;
 	'run') subs='' opts=' --agent -a --approve --permission-mode --thinking --stream --dir --harness --harness-program --config --offline --speed --user --trust' ;;
 	'agents') subs='' opts=' --dir' ;;
 	'doctor') subs='' opts=' --dir' ;;
@@ -190,8 +191,8 @@ _karta_lists()
 	'projects default') subs='' opts=' --unset' ;;
 	'projects releases') subs='' opts=' --limit' ;;
 	'open') subs='' opts=' --print' ;;
-	'chat') subs='' opts=' --session -s --agent -a --permission-mode --thinking' ;;
-	'send') subs='' opts=' --session -s --agent -a --permission-mode --thinking --stream --on-busy --idempotency-key --approve' ;;
+	'chat') subs='' opts=' --session -s --continue -c --agent -a --permission-mode --thinking' ;;
+	'send') subs='' opts=' --session -s --continue -c --agent -a --permission-mode --thinking --stream --on-busy --idempotency-key --approve' ;;
 	'sessions') subs='list show tail export approvals rename delete' opts=' --limit' ;;
 	'sessions list') subs='' opts=' --limit' ;;
 	'sessions show') subs='' opts='' ;;

@@ -6,7 +6,7 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --warm --agent -a --approve --permission-mode --dir --harness --harness-program --config --speed --user --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --session -s --warm --agent -a --approve --permission-mode --dir --harness --harness-program --config --speed --user --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --limit --limit --after --format --revoke --name --scopes --expires --limit --before --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
@@ -52,6 +52,8 @@ complete -c karta -n '__karta_at "dev"' -l offline -d 'replay rehearsals/ instea
 complete -c karta -n '__karta_at "dev"' -l record -d 'record each turn into rehearsals/'
 complete -c karta -n '__karta_at "dev"' -l speed -x -d 'speed of rehearsals: 1 as recorded, 0 at once (default: 1)'
 complete -c karta -n '__karta_at "dev"' -l user -x -d 'user_id of new sessions'
+complete -c karta -n '__karta_at "dev"' -s c -l continue -d 'the chat goes on with the folder\'s last session'
+complete -c karta -n '__karta_at "dev"' -s s -l session -x -d 'the chat goes on with this session'
 complete -c karta -n '__karta_at "dev"' -l warm -x -d 'harnesses started ahead (default: 1)'
 complete -c karta -n '__karta_at "dev"' -l no-chat -d 'serve only, without a chat here'
 complete -c karta -n '__karta_at "dev"' -l open -d 'open the page in a browser'
@@ -153,11 +155,13 @@ complete -c karta -n '__karta_at ""' -a open -d 'open a project\'s page in a bro
 complete -c karta -n '__karta_at "open"' -l print -d 'only print the address'
 complete -c karta -n '__karta_at ""' -a chat -d 'talk to the application in the terminal'
 complete -c karta -n '__karta_at "chat"' -s s -l session -x -d 'go on with this session'
+complete -c karta -n '__karta_at "chat"' -s c -l continue -d 'go on with the last session'
 complete -c karta -n '__karta_at "chat"' -s a -l agent -x -d 'agent to talk to'
 complete -c karta -n '__karta_at "chat"' -l permission-mode -x -d 'what the harness asks for in new sessions'
 complete -c karta -n '__karta_at "chat"' -l thinking -d 'ask for the reasoning and show it'
 complete -c karta -n '__karta_at ""' -a send -d 'send one message and print the answer'
 complete -c karta -n '__karta_at "send"' -s s -l session -x -d 'go on with this session'
+complete -c karta -n '__karta_at "send"' -s c -l continue -d 'go on with the last session'
 complete -c karta -n '__karta_at "send"' -s a -l agent -x -d 'agent to answer'
 complete -c karta -n '__karta_at "send"' -l permission-mode -x -d 'what the harness asks for in a new session'
 complete -c karta -n '__karta_at "send"' -l thinking -d 'ask for the reasoning and show it'

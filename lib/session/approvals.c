@@ -147,14 +147,16 @@ static bool add_members(struct kt_buf *b, const cJSON *input)
 	bool whole = true;
 
 	for (const cJSON *m = input->child; m; m = m->next) {
-		KT_AUTO_BUF struct kt_buf json = KT_BUF_INIT(8 * KT_MAX_REMEMBERED_BYTES);
+		KT_AUTO_BUF struct kt_buf json = KT_BUF_INIT(64);
 
 		if (b->len - from > SHOWN_INPUT_BYTES)
 			return false;
 		kt_buf_adds(b, m == input->child ? "" : ", ");
 		kt_clean_add(b, m->string, strlen(m->string), true);
 		kt_buf_addc(b, ' ');
-		if (!cJSON_IsString(m))
+		if (m->child)
+			kt_buf_addf(&json, "(of %d)\n", cJSON_GetArraySize(m));
+		else if (!cJSON_IsString(m))
 			kt_json_add(&json, m);
 		whole = add_shown(b, cJSON_IsString(m) ? m->valuestring : json.ptr) && whole;
 	}

@@ -12,7 +12,7 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":60000,"end":{"text":"It ends."}}
 {"karta_rehearsal":1,"match":{"text":"edits"}}
 {"t":1,"type":"tool_use","data":{"tool_name":"Edit","tool_input":{"file_path":"/a/long/path/to/notes.txt","old_string":"one\ntwo\n","new_string":"one\nTWO\n"},"tool_use_id":"t1","state":"running"}}
-{"t":2,"ask":{"id":"e1","tool":"Edit","message":"Allow Edit: notes.txt?","input":{"file_path":"/a/long/path/to/notes.txt","old_string":"one\ntwo\n","new_string":"one\nTWO\n","replace_all":false,"why":{"because":["x","1"]}}}}
+{"t":2,"ask":{"id":"e1","tool":"Edit","tool_use_id":"t1","message":"Allow Edit: notes.txt?","input":{"file_path":"/a/long/path/to/notes.txt","old_string":"one\ntwo\n","new_string":"one\nTWO\n","replace_all":false,"why":{"because":["x","1"]}}}}
 {"t":3,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t1","output":"The file was updated.","is_error":false,"status":"completed"}}
 {"t":4,"when":{"e1":"any"},"type":"tool_use","data":{"tool_name":"edit","tool_input":{"filePath":"b.txt"},"tool_use_id":"t2","state":"running"}}
 {"t":5,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t2","output":[{"type":"text","text":"Edit applied."},{"type":"diff","path":"b.txt","oldText":"x\ny","newText":"x\nz","text":"b.txt"}],"is_error":false,"status":"completed"}}
@@ -334,6 +334,17 @@ test_expect_success 'a session is gone on with' '
 	send("\x03"); expect("Ctrl-C again or"); send("\x03"); leave(); restored()
 	EOT
 	test_must_exit 5 "$KARTA" chat --session sess_none </dev/null
+'
+
+test_expect_success '--continue goes on with the session that was talked to last' '
+	first=$("$KARTA" send --json Hello 2>err >out && sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err) &&
+	"$KARTA" send Hello >out 2>err && sleep 1.1 && "$KARTA" send --session "$first" Hello >out 2>err &&
+	"$KARTA" send --continue Hello >out 2>err && test_grep "^session $first " err &&
+	drive -c <<-\EOT &&
+	expect("> Hello"); expect("Beans"); until(lambda: screen.screen()[-1] == ">"); send("\x04"); expect("go on with: karta chat --session"); leave()
+	EOT
+	test_must_exit 2 "$KARTA" chat --continue --session "$first" 2>err </dev/null && test_grep "say one of them" err &&
+	test_must_exit 2 "$KARTA" send -c --permission-mode plan hi 2>err && test_grep "permission-mode is for a new session" err
 '
 
 test_expect_success 'SIGTERM restores the terminal' '

@@ -187,4 +187,45 @@ test_expect_success 'a missing harness program and a data folder that cannot be 
 	test_grep "^hint: KARTA_DATA" err
 '
 
+cat >ondev.py <<'EOT'
+# karta dev with a chat, on a terminal: what it says until it is left.
+import os, pty, select, sys
+sys.path.insert(0, os.environ["TEST_ROOT"] + "/tests/lib")
+from vt import Screen
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(os.environ["KARTA"], [os.environ["KARTA"], "dev", "--dir", "talk", "--port", "0", "--offline", "--speed", "0"] + sys.argv[2:])
+screen, said, left, log = Screen(), False, False, b""
+while True:
+    select.select([fd], [], [])
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        break
+    log += data
+    screen.feed(data.decode("utf-8", "replace"))
+    if screen.screen()[-1:] != [">"]:
+        continue
+    if not said and sys.argv[1]:
+        said = True
+        os.write(fd, sys.argv[1].encode() + b"\r")
+    elif not left and (not said or "Beans" in screen.all()):
+        left = True
+        os.write(fd, b"\x04")
+print(screen.all())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+EOT
+export TEST_ROOT KARTA
+
+test_expect_success '--continue and --session go on with a session of the folder, in the chat' '
+	cp -r "$TEST_ROOT/docs/examples/support-bot" talk && TERM=xterm && export TERM &&
+	timeout $((300 * TEST_SLOW)) python3 ondev.py "" --continue >none && test_grep "there is no session to go on with" none &&
+	timeout $((300 * TEST_SLOW)) python3 ondev.py Hello >first && test_grep Beans first &&
+	last=$(sed -n "s/.*go on with: karta dev --session \(sess_[A-Za-z0-9]*\).*/\1/p" first) && test -n "$last" &&
+	timeout $((300 * TEST_SLOW)) python3 ondev.py "" --continue >again && test_grep "^> Hello" again && test_grep -F "$last" again &&
+	timeout $((300 * TEST_SLOW)) python3 ondev.py "" --session "$last" >again && test_grep "^> Hello" again &&
+	test_must_exit 2 "$KARTA" dev --dir talk --continue --no-chat 2>err && test_grep "continue is for the chat" err &&
+	test_must_exit 2 "$KARTA" dev --dir talk --continue --session "$last" 2>err && test_grep "say one of them" err
+'
+
 test_done
