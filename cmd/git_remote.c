@@ -314,6 +314,7 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	kt_helper_told(h);
+	kt_helper_lfs(h);
 	if (h->own_refs)
 		say_pin(h);
 	cJSON_ArrayForEach (ref, kt_json_obj(h->refs, "refs")) {

@@ -77,6 +77,8 @@ enum kt_code kt_helper_no_history(const struct helper *h, struct kt_err *err);
 bool kt_helper_ref_listed(const cJSON *ref);
 /* GIT_DIR, which git sets for its helpers; NULL outside of a repository. */
 const char *kt_helper_git_dir(void);
+/* Before git's hooks run: what git-lfs has to know of this remote. */
+void kt_helper_lfs(struct helper *h);
 /* A commit that is here. Loads git's library. */
 bool kt_helper_has_commit(const char *sha);
 /* A ref that may be sent: full, and one that git itself would take. */

@@ -38,7 +38,7 @@ struct ahead {
 /* Large files of a folder are read in pieces by who writes them. */
 static bool is_streamed(const struct kt_tree *t, const struct kt_file *f)
 {
-	return t->odb == NULL && f->mode != KT_MODE_LINK && f->size >= KT_STREAM_BYTES;
+	return kt_tree_on_disk(t, f) && f->mode != KT_MODE_LINK && f->size >= KT_STREAM_BYTES;
 }
 
 static void *read_ahead(void *arg)
@@ -116,7 +116,7 @@ static enum kt_code stream_file(
 	kt_sha256_hex(sha, digest);
 	kt_sha256_free(sha);
 	if (code == KT_OK && strcmp(digest, f->digest) != 0)
-		code = kt_tree_changed(f, err);
+		code = kt_tree_differs(t, f, err);
 	return code;
 }
 

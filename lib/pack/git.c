@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/str.h"
 
 #include <string.h>
@@ -343,5 +344,42 @@ enum kt_code kt_git_remote_set(
 	kt_git->config_free(config);
 	if (code == KT_OK && out_old != NULL)
 		*out_old = KT_STEAL(old);
+	return code;
+}
+
+enum kt_code kt_git_lfs_push_here(
+	const char *dir, const char *name, bool *out_set, struct kt_err *err)
+{
+	static const char own[] = "file://";
+	KT_AUTO_REPO git_repository *repo = NULL;
+	KT_AUTO_BUF struct kt_buf url = KT_BUF_INIT(3 * KT_MAX_PATH_BYTES);
+	KT_AUTOFREE char *key = kt_asprintf("remote.%s.lfspushurl", name);
+	git_buf value = GIT_BUF_INIT;
+	git_config *config = NULL;
+	enum kt_code code = check_config_file(dir, err);
+	if (code == KT_OK)
+		code = kt_git_open(dir, true, &repo, err);
+	if (code == KT_OK)
+		code = open_config(dir, &config, err);
+	if (code != KT_OK)
+		return code;
+	kt_buf_adds(&url, own);
+	for (const char *p = kt_git->repository_commondir(repo); *p != '\0'; p++) {
+		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
+			(*p >= 'A' && *p <= 'Z') || strchr("/-._~", *p) != NULL;
+		kt_buf_addf(&url, plain ? "%c" : "%%%02X", (unsigned char)*p);
+	}
+	*out_set = false;
+	int rc = kt_git->config_get_string_buf(&value, config, key);
+	/* What somebody else has set is meant; ours follows the repository when it is moved. */
+	if (rc == GIT_ENOTFOUND ||
+		(rc == 0 && kt_str_starts(value.ptr, own) && !kt_str_eq(value.ptr, url.ptr))) {
+		*out_set = rc == GIT_ENOTFOUND;
+		rc = kt_git->config_set_string(config, key, url.ptr);
+	}
+	if (rc < 0)
+		code = kt_git_fail(err, KT_EIO, "cannot set '%s'", key);
+	kt_git->buf_dispose(&value);
+	kt_git->config_free(config);
 	return code;
 }

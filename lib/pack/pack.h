@@ -173,6 +173,13 @@ KT_MUST_CHECK enum kt_code kt_git_descends(
 /* Set or change a remote's URL. *out_old is its URL before, or NULL; the caller's. */
 KT_MUST_CHECK enum kt_code kt_git_remote_set(
 	const char *dir, const char *name, const char *url, char **out_old, struct kt_err *err);
+/*
+ * Tell git-lfs that what it keeps needs to go nowhere for pushes to the remote `name`: its
+ * lfspushurl becomes the repository itself, unless somebody has set another one. *out_set: it is
+ * new. Returns KT_OK, KT_ENOTFOUND, KT_EDENIED (the configuration is a link) or KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_git_lfs_push_here(
+	const char *dir, const char *name, bool *out_set, struct kt_err *err);
 /* URL of a remote. KT_ENOTFOUND. *out is the caller's. */
 KT_MUST_CHECK enum kt_code kt_git_remote_url(
 	const char *dir, const char *name, char **out, struct kt_err *err);

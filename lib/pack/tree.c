@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "pack/cache_private.h"
+#include "pack/lfs_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LFS_MAGIC "version https://git-lfs.github.com/spec/v1\n"
-#define MAX_LFS_BYTES 1024 /* a pointer is smaller: Git LFS specification */
 #define MAX_THREADS 4
 #define FILES_PER_THREAD 32 /* fewer are not worth a thread */
 #define READ_BYTES ((size_t)256 * 1024)
@@ -42,6 +41,10 @@ void kt_tree_free(struct kt_tree *t)
 		if (t->kept[i] != NULL)
 			kt_git->odb_object_free(t->kept[i]);
 	free(t->kept);
+	for (size_t i = 0; i < t->n_lfs; i++)
+		free(t->lfs[i]);
+	free(t->lfs);
+	free(t->lfs_store);
 	if (t->odb != NULL)
 		kt_git->odb_free(t->odb);
 	kt_git_repo_cleanup(&t->repo);
@@ -87,12 +90,6 @@ struct hashing {
 	struct kt_err err; /* of failed_at, guarded by lock */
 };
 
-static bool is_lfs_pointer(const void *data, size_t len)
-{
-	return len <= MAX_LFS_BYTES && len >= sizeof(LFS_MAGIC) - 1 &&
-		memcmp(data, LFS_MAGIC, sizeof(LFS_MAGIC) - 1) == 0;
-}
-
 /* Count bytes before they are read; over the limit the rest need not be. */
 static enum kt_code count_bytes(
 	struct hashing *h, const struct kt_file *f, int64_t size, struct kt_err *err)
@@ -130,7 +127,7 @@ static enum kt_code hash_blob(struct hashing *h, git_odb *odb, struct kt_sha256 
 	kt_sha256_update(sha, data, size);
 	kt_sha256_hex(sha, out->digest);
 	out->size = (int64_t)size;
-	out->lfs = is_lfs_pointer(data, size);
+	out->lfs = kt_lfs_is_pointer(data, size);
 	if (atomic_fetch_add(&h->kept, (long long)size) + (long long)size <= KT_KEEP_BYTES)
 		h->t->kept[i] = blob;
 	else
@@ -182,7 +179,7 @@ static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i
 	ssize_t n;
 	while ((n = read_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
 		if (out->size == 0)
-			out->lfs = is_lfs_pointer(buf, (size_t)n);
+			out->lfs = kt_lfs_is_pointer(buf, (size_t)n);
 		out->size += n;
 		kt_sha256_update(sha, buf, (size_t)n);
 	}
@@ -277,16 +274,45 @@ static enum kt_code refuse_lfs(
 	if (opts->elsewhere != NULL)
 		*opts->elsewhere = true;
 	(void)kt_fail(
-		err, KT_EINVAL, 0, "'%s' is a Git LFS pointer, its content is not in git", f->path);
-	return kt_hint(err, "run: git lfs pull && karta deploy");
+		err, KT_EINVAL, 0, "'%s' is a Git LFS pointer, its content is not here", f->path);
+	return kt_hint(err, "run: git lfs pull, then push or deploy again");
 }
 
-static enum kt_code take_note(struct kt_file *f, const struct kt_blob_note *note,
-	const struct kt_tree_options *opts, struct kt_err *err)
+/* File i of a commit is a pointer: what it stands for takes its place, when it is here. */
+static bool take_lfs(struct kt_tree *t, struct kt_files *files, size_t i)
 {
+	struct kt_file *f = &files->items[i];
+	git_odb_object *blob = NULL;
+	struct kt_lfs lfs;
+	if (t->odb == NULL || kt_git_blob(t->odb, &t->oids[i], f->path, &blob, NULL) != KT_OK)
+		return false;
+	bool known = kt_lfs_parse(
+		kt_git->odb_object_data(blob), kt_git->odb_object_size(blob), &lfs);
+	kt_git->odb_object_free(blob);
+	if (!known)
+		return false;
+	if (t->lfs == NULL) {
+		t->lfs = kt_calloc(files->len, sizeof(*t->lfs));
+		t->n_lfs = files->len;
+		t->lfs_store = kt_lfs_store(t->repo);
+	}
+	t->lfs[i] = kt_lfs_path(t->lfs_store, &lfs);
+	if (t->lfs[i] == NULL)
+		return false;
+	f->size = lfs.size;
+	memcpy(f->digest, lfs.digest, sizeof(f->digest));
+	return true;
+}
+
+static enum kt_code take_note(struct kt_tree *t, struct kt_files *files, size_t i,
+	const struct kt_blob_note *note, const struct kt_tree_options *opts, struct kt_err *err)
+{
+	struct kt_file *f = &files->items[i];
 	f->size = note->size;
 	memcpy(f->digest, note->digest, sizeof(f->digest));
-	return note->lfs && f->mode != KT_MODE_LINK ? refuse_lfs(f, opts, err) : KT_OK;
+	if (!note->lfs || f->mode == KT_MODE_LINK || take_lfs(t, files, i))
+		return KT_OK;
+	return refuse_lfs(f, opts, err);
 }
 
 /* Size and digest of each file; d (or NULL) is asked first and told what is new. */
@@ -299,7 +325,7 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
 		struct kt_blob_note note;
 		if (d != NULL && kt_digests_get(d, t->oids[i].id, &note))
-			code = take_note(&files->items[i], &note, opts, err);
+			code = take_note(t, files, i, &note, opts, err);
 		else
 			todo[n_todo++] = i;
 	}
@@ -322,7 +348,7 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 	for (size_t k = 0; k < n_todo && code == KT_OK; k++) {
 		if (d != NULL)
 			kt_digests_put(d, t->oids[todo[k]].id, &notes[k]);
-		code = take_note(&files->items[todo[k]], &notes[k], opts, err);
+		code = take_note(t, files, todo[k], &notes[k], opts, err);
 	}
 	return code;
 }
@@ -483,11 +509,24 @@ enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	return code;
 }
 
+/* Where git-lfs keeps a file, NULL of others. */
+static const char *lfs_of(const struct kt_tree *t, const struct kt_file *f)
+{
+	const struct kt_file *own = t->lfs != NULL ? kt_manifest_find(t->m, f->path) : NULL;
+	return own != NULL ? t->lfs[own - t->m->files] : NULL;
+}
+
+bool kt_tree_on_disk(const struct kt_tree *t, const struct kt_file *f)
+{
+	return t->odb == NULL || lfs_of(t, f) != NULL;
+}
+
 enum kt_code kt_tree_open(
 	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err)
 {
 	struct stat st;
-	KT_AUTOFREE char *path = kt_path_join(t->root, f->path);
+	const char *lfs = lfs_of(t, f);
+	KT_AUTOFREE char *path = lfs != NULL ? kt_strdup(lfs) : kt_path_join(t->root, f->path);
 	/* Without O_NONBLOCK a pipe that took the file's place would hold us. */
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
@@ -496,6 +535,14 @@ enum kt_code kt_tree_open(
 		return kt_tree_changed(f, err);
 	*out_fd = KT_STEAL_FD(fd);
 	return KT_OK;
+}
+
+enum kt_code kt_tree_differs(const struct kt_tree *t, const struct kt_file *f, struct kt_err *err)
+{
+	if (lfs_of(t, f) == NULL)
+		return kt_tree_changed(f, err);
+	(void)kt_fail(err, KT_EIO, 0, "what git-lfs keeps of '%s' is damaged", f->path);
+	return kt_hint(err, "run: git lfs fsck, then git lfs pull");
 }
 
 /* Read exactly the file's size and no more; false when it has another one. */
@@ -535,7 +582,7 @@ static enum kt_code folder_content(
 		return kt_tree_changed(f, err);
 	kt_sha256_of(data, size, digest);
 	if (strcmp(digest, f->digest) != 0)
-		return kt_tree_changed(f, err);
+		return kt_tree_differs(t, f, err);
 	out->len = size;
 	out->data = data;
 	out->memory = KT_STEAL(data);
@@ -547,7 +594,7 @@ enum kt_code kt_tree_content(
 {
 	const struct kt_file *f = &t->m->files[i];
 	struct kt_content c = { 0 };
-	if (t->odb == NULL)
+	if (kt_tree_on_disk(t, f))
 		return folder_content(t, f, out, err);
 	enum kt_code code = KT_OK;
 	if (i < t->n_kept && t->kept[i] != NULL) {

@@ -22,6 +22,11 @@ struct kt_tree {
 	 */
 	git_odb_object **kept;
 	size_t n_kept;
+	/* Files that git-lfs keeps: their paths in its store, NULL for others; one for each of m.
+	 */
+	char **lfs;
+	size_t n_lfs;
+	char *lfs_store;
 	/* Of a folder: */
 	char *root; /* absolute, the application's folder */
 	struct kt_left_out left;
@@ -43,9 +48,14 @@ void kt_content_release(struct kt_content *c); /* zeroed is fine */
  */
 KT_MUST_CHECK enum kt_code kt_tree_content(
 	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err);
-/* Open a regular file of a folder's tree; *out_fd is the caller's. Returns KT_OK, KT_ECONFLICT. */
+/* Is the content of a file of the manifest a file on disk? Of a commit only what git-lfs keeps is.
+ */
+bool kt_tree_on_disk(const struct kt_tree *t, const struct kt_file *f);
+/* Open a regular file that is on disk; *out_fd is the caller's. Returns KT_OK, KT_ECONFLICT. */
 KT_MUST_CHECK enum kt_code kt_tree_open(
 	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err);
+/* The error for a file on disk whose content has another digest than the manifest says. */
+enum kt_code kt_tree_differs(const struct kt_tree *t, const struct kt_file *f, struct kt_err *err);
 /* The one error for a file that is not what it was when the manifest was made. */
 enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err);
 

@@ -265,6 +265,27 @@ test_expect_success 'clone is refused with what to do; a project that is none sa
 	test_grep "no project fresh yet: git push karta main" err
 '
 
+test_expect_success 'the hook of git-lfs is told that its files stay here, and another store is left alone' '
+	app hooked && cd hooked && cat >.git/hooks/pre-push <<-\END && chmod +x .git/hooks/pre-push &&
+	#!/bin/sh
+	# git lfs pre-push
+	test "$(git config remote.karta.lfspushurl)" = "file://$(pwd -P | sed "s/ /%20/g")/.git/"
+	END
+	git push karta main 2>err && test_grep "^remote: git-lfs: .*remote.karta.lfspushurl" err && change && git push karta main 2>err &&
+	! grep -q git-lfs err && cd .. && mv hooked "hooked there" && cd "hooked there" && change && git push karta main 2>err && ! grep -q "^remote: git-lfs" err &&
+	git config remote.karta.lfspushurl https://lfs.example && echo "exit 0" >.git/hooks/pre-push && mkdir .git/lfs && change && git push -q karta main &&
+	test "$(git config remote.karta.lfspushurl)" = https://lfs.example
+'
+
+test_expect_success 'git-lfs itself' '
+	command -v git-lfs >/dev/null || { echo "git-lfs is not installed"; return 0; }
+	app large && cd large && git lfs install --local && git lfs track "*.bin" && head -c 5000000 /dev/urandom >a.bin && git add -A && git commit -qm lfs &&
+	git push karta main >out 2>err && test_grep "Released" err && "$KARTA" releases download --server "$url" -p large -o ../large.tgz &&
+	mkdir ../large.got && tar xzf ../large.tgz -C ../large.got && cmp a.bin ../large.got/a.bin && cd .. &&
+	GIT_LFS_SKIP_SMUDGE=1 git clone -q large thin && cd thin && git remote add karta "karta::$url/thin" && ! git push karta main 2>err &&
+	test_grep "LFS pointer.*git lfs pull" err && git lfs pull && git push karta main
+'
+
 test_expect_success 'karta:// is http on this machine' '
 	cd shop && change && git push "karta://${url#http://}/shop" main 2>err && test_grep "Released" err
 '

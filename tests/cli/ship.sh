@@ -81,9 +81,26 @@ test_expect_success 'what a commit lacks is taken from where it is checked out, 
 test_expect_success 'a Git LFS pointer: the content, when it is there' '
 	application lfs && printf "version https://git-lfs.github.com/spec/v1\noid sha256:%064d\nsize 3\n" 0 >lfs/big.bin &&
 	commit lfs && cd lfs && test_must_exit 2 "$KARTA" deploy lfs >../out 2>../err &&
-	test_grep "LFS pointer" ../err && test_grep "^hint: run: git lfs pull && karta deploy" ../err &&
+	test_grep "LFS pointer" ../err && test_grep "^hint: run: git lfs pull, then push or deploy again" ../err &&
 	echo big >big.bin && git update-index --assume-unchanged big.bin &&
 	"$KARTA" deploy lfs >../out 2>../err && files lfs >../list && test_grep "^big.bin$" ../list
+'
+
+# kept FILE: puts FILE into the store of git-lfs in this repository, and its pointer in its place.
+kept() {
+	sum=$(sha256sum "$1" | cut -c1-64) && size=$(wc -c <"$1") && store=.git/lfs/objects/$(echo "$sum" | cut -c1-2)/$(echo "$sum" | cut -c3-4) &&
+	mkdir -p "$store" && mv "$1" "$store/$sum" &&
+	printf "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n" "$sum" "$size" >"$1"
+}
+
+test_expect_success 'what git-lfs keeps here is packed, small and large, by deploy and by push' '
+	application kept && cd kept && git init -q && head -c 3000 /dev/urandom >small.bin && head -c 6000000 /dev/urandom >large.bin &&
+	cp small.bin ../small && cp large.bin ../large && kept small.bin && kept large.bin && cd .. && commit kept && cd kept &&
+	"$KARTA" deploy kept >../out 2>../err && "$KARTA" releases download -p kept -o ../kept.tgz && mkdir ../got && tar xzf ../kept.tgz -C ../got &&
+	cmp ../small ../got/small.bin && cmp ../large ../got/large.bin &&
+	head -c 3000 /dev/urandom >third.bin && kept third.bin && git add third.bin && git commit -qm third &&
+	head -c 3000 /dev/zero >"$store/$sum" && ! "$KARTA" deploy kept >../out 2>../err &&
+	test_grep "what git-lfs keeps of .third.bin. is damaged" ../err && test_grep "git lfs fsck" ../err
 '
 
 test_expect_success 'tar and curl, as the document says, in a git folder' '

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * git-lfs and a push: its hook runs after git has asked this helper for the server's refs, and
+ * would look for a store of LFS files behind the remote's URL. There is none, nor need for one:
+ * karta packs the files from where git-lfs keeps them. So the hook is told that they are to be
+ * "uploaded" to the repository itself, where they are.
+ */
+#include "cmd/git_remote.h"
+
+#include "base/fs.h"
+#include "base/str.h"
+
+#include <string.h>
+
+#define HOOK_MAX_BYTES ((size_t)64 * 1024)
+#define CONFIG_MAX_BYTES ((size_t)1024 * 1024)
+
+/* The folder that all work trees of the repository share. */
+static char *common_dir(void)
+{
+	const char *dir = kt_helper_git_dir();
+	KT_AUTOFREE char *file = dir ? kt_path_join(dir, "commondir") : NULL;
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
+
+	if (!dir)
+		return NULL;
+	if (kt_fs_read(file, &text, NULL) != KT_OK || !text.len)
+		return kt_strdup(dir);
+	text.ptr[strcspn(text.ptr, "\n")] = '\0';
+	return text.ptr[0] == '/' ? kt_strdup(text.ptr) : kt_path_join(dir, text.ptr);
+}
+
+/* Does git-lfs look at pushes here? By its hook, or by what it keeps, when the hook is elsewhere.
+ */
+static bool has_lfs(const char *common)
+{
+	KT_AUTOFREE char *hook = kt_path_join(common, "hooks/pre-push");
+	KT_AUTOFREE char *store = kt_path_join(common, "lfs");
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(HOOK_MAX_BYTES);
+
+	if (kt_fs_is_dir(store))
+		return true;
+	return kt_fs_read(hook, &text, NULL) == KT_OK &&
+		(strstr(text.ptr, "git lfs") || strstr(text.ptr, "git-lfs"));
+}
+
+/* A look at the text: most pushes need not load git's library for this. */
+static bool is_told(const char *common)
+{
+	KT_AUTOFREE char *path = kt_path_join(common, "config");
+	KT_AUTOFREE char *line = kt_asprintf("lfspushurl = file://%s", common);
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(CONFIG_MAX_BYTES);
+
+	return common[0] == '/' && kt_fs_read(path, &text, NULL) == KT_OK &&
+		strstr(text.ptr, line) != NULL;
+}
+
+void kt_helper_lfs(struct helper *h)
+{
+	KT_AUTOFREE char *common = common_dir();
+	struct kt_err err = KT_ERR_INIT;
+	bool is_new = false;
+
+	/* A push to a URL has no place for it. */
+	if (!common || strchr(h->remote, ':') || strchr(h->remote, '/') || !has_lfs(common) ||
+		is_told(common))
+		return;
+	if (kt_git_lfs_push_here(".", h->remote, &is_new, &err) != KT_OK)
+		kt_talk_say(&h->talk, "git-lfs: %s", err.msg);
+	else if (is_new)
+		kt_talk_say(&h->talk,
+			"git-lfs: its files are packed from this repository (remote.%s.lfspushurl)",
+			h->remote);
+}
