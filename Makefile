@@ -59,7 +59,7 @@ SONAMES := -DKT_SO_SODIUM='"$(call soname,sodium)"' -DKT_SO_CRYPTO='"$(call sona
 
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DKT_VERSION='"$(VERSION)"' -Ilib -I. -I$(BUILD)/gen \
 	-include base/banned.h -fvisibility=hidden -fPIE -MMD -MP -g \
-	-ffile-prefix-map=$(CURDIR)=. -fno-strict-aliasing $(WARN) $(PKG_CFLAGS) $(SONAMES)
+	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(CURDIR)/= -fno-strict-aliasing $(WARN) $(PKG_CFLAGS) $(SONAMES)
 # Flags of the hardening guide that the compiler at hand takes.
 try = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo $(1))
 ifeq ($(VARIANT),release)

@@ -107,7 +107,7 @@ test_expect_success 'upgraded, removed, purged: what people have stays' '
 
 # again FOLDER SOURCE BUILD: what `make dist` makes there, at a time of its own.
 again() {
-	(unset BUILD MAKEFLAGS MFLAGS MAKELEVEL && SOURCE_DATE_EPOCH=1773394200 make -s -j"$(nproc)" -C "$2" CI=true \
+	(unset MAKEFLAGS MFLAGS MAKELEVEL && SOURCE_DATE_EPOCH=1773394200 make -s -j"$(nproc)" -C "$2" CI=true \
 		BUILD="$3" DIST="$PWD/$1" "$PWD/$1/SHA256SUMS")
 }
 
@@ -115,7 +115,7 @@ if test -n "$KARTA_TEST_LONG"; then
 	test_expect_success 'made by a copy of the tree in another place, the bytes are the same' '
 		mkdir -p another/place && git -C "$TEST_ROOT" ls-files -z | (cd "$TEST_ROOT" && xargs -0 tar -cf -) | tar -C another/place -xf - &&
 		cp -R "$TEST_ROOT/lib/api/web/node_modules" another/place/lib/api/web/ &&
-		again here "$TEST_ROOT" "$build" && again there another/place build &&
+		again here "$TEST_ROOT" "${BUILD:-build}" && again there another/place build &&
 		grep -v " karta-$version\.tar\.gz$" here/SHA256SUMS | test_cmp - there/SHA256SUMS
 	'
 else

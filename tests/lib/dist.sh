@@ -22,7 +22,7 @@ case $build in /*) ;; *) build=$TEST_ROOT/$build ;; esac
 # One at a time: each test of this kind comes by here. MAKEFLAGS is that of a make around the tests.
 (
 	unset MAKEFLAGS MFLAGS MAKELEVEL
-	mkdir -p "$build" && flock 9 && make -s -C "$TEST_ROOT" BUILD="$build" CI=true dist >"$TEST_DIR/dist.log" 2>&1
+	mkdir -p "$build" && flock 9 && make -s -C "$TEST_ROOT" BUILD="${BUILD:-build}" CI=true dist >"$TEST_DIR/dist.log" 2>&1
 ) 9>"$build/.dist-lock" || {
 	tail -n 40 "$TEST_DIR/dist.log"
 	exit 1
