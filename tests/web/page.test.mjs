@@ -517,7 +517,7 @@ test("an edit is a diff, in its approval and in its card, and nothing is said tw
 	await card.locator("[data-decision=approve_once]").click();
 	await finished(page);
 	const head = page.locator(".tool-head").first();
-	assert.match((await head.innerText()).replace(/\s+/g, " "), /^Edit src\/price\.c 1 line added, 1 removed \+1 ?−1/);
+	assert.match((await head.innerText()).replace(/\s+/g, " "), /^Edit src\/ ?price\.c 1 line added, 1 removed \+1 ?−1/);
 	assert.equal(await page.locator(".tool").count(), 2, "one card a call");
 	await head.click();
 	assert.deepEqual(await rows(".tool >> nth=0 >>"), ["41 \tif (grams < 250)", "42-\t\treturn 0;", "42+\t\treturn \\u202e1;", "43 \treturn price;"]);
@@ -645,6 +645,13 @@ test("dark mode, and nothing serious for axe in light or dark", async (t) => {
 			await say(page, "tool");
 			await finished(page);
 			await shot(page, `tools-${colorScheme}`);
+			await say(page, "work short");
+			await finished(page);
+			await page.locator(".tool-details:not([open]) > .tool-head").evaluateAll((all) => all.forEach((head) => head.click()));
+			await page.locator(".diff-row .t-key").first().waitFor();
+			await say(page, "code");
+			await finished(page);
+			await page.locator(".code .t-fn").first().waitFor();
 			await say(page, "error");
 			await finished(page, "failed");
 		}

@@ -91,11 +91,12 @@ function draw() {
 		foot: app.dev?.version ? `karta ${app.dev.version}` : "", now: Date.now(),
 	});
 	log.update(turns);
-	drawTop(session, turns, project);
+	drawTop(session, turns);
 	drawWelcome(gone, turns.length === 0);
 	drawWaiting(inputs);
 	drawNotice();
 	box.update({
+		project,
 		session: app.current, agents: (app.dev?.agents ?? []).filter((agent) => agent.answers !== false), currentAgent: session?.current_agent ?? null,
 		busy: activeTurn(app.model) !== null, disabled: gone,
 	});
@@ -112,9 +113,9 @@ function withTurn(session) {
 	return { ...session, title, turn: turn ? { id: turn.id, state: turn.state === "waiting" ? "waiting" : "running" } : null };
 }
 
-function drawTop(session, turns, project) {
+function drawTop(session, turns) {
 	const first = turns.find((turn) => turn.user)?.user.text;
-	const title = app.current === null ? project : session?.title || first || "New session";
+	const title = (app.current === null ? null : session?.title) || first || "New session";
 	setText(by("top-title"), visible(title.slice(0, 200)));
 	const lost = !app.reachable || (app.current !== null && app.streamState === "reconnecting");
 	by("conn").dataset.state = lost ? "lost" : "open";
@@ -173,7 +174,9 @@ function drawNotice() {
 	const parts = problem === "" ? [] : [h("p", null, visible(problem))];
 	if (names.length > 0) {
 		parts.push(h("p", null, "The model has no credential: ", ...names.flatMap((name, at) => [at > 0 ? " or " : null, h("code", null, name)]),
-			names.length > 1 ? " is needed. " : " is not set. ", app.dev.dir ? "Put it into the environment or .env of the folder." : h("code", null, `karta config set ${names[0]}=- <FILE`)));
+			names.length > 1 ? " is needed. " : " is not set. ", app.dev.dir ? "Put it into the environment, or into .env of the folder." : "Set it with:"));
+		if (!app.dev.dir)
+			parts.push(h("pre", null, `karta config set ${names[0]}=- <FILE`));
 	}
 	el.replaceChildren(...parts);
 }

@@ -161,7 +161,7 @@ function approvalBody(card, item, send, whole) {
 
 /* An edit as what it changes, every line of it, and after that what else the call asks for. */
 function changeViews(input, changes) {
-	const rest = inputFields(input).filter((field) => !SHOWN.has(field.name));
+	const rest = inputFields(input).filter((field) => !SHOWN.has(field.name) && field.text !== "false");
 	return [diffView(changes, { whole: true }), ...(rest.length > 0 ? [inputView(Object.fromEntries(rest.map(({ name }) => [name, input[name]])))] : [])];
 }
 

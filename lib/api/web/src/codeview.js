@@ -28,7 +28,7 @@ function isToken(node, { kind, text }) {
 }
 
 /* The same with hidden characters spelled out. */
-function setExactCode(el, text, language) {
+export function setExactCode(el, text, language) {
 	el.replaceChildren(...tokens(text, language).map(({ kind, text: part }) => {
 		const span = h("span", kind === "" ? null : { class: `t-${kind}` });
 		setVisible(span, part);

@@ -5,6 +5,7 @@
  */
 
 import { h, setText, show } from "./dom.js";
+import { visible } from "./text.js";
 
 /*
  * Makes the composer. actions.send(text, agent), actions.stop().
@@ -81,12 +82,13 @@ export function composer(actions) {
 			state.session = null;
 			change(id);
 		},
-		update({ session, agents, currentAgent, busy, disabled }) {
+		update({ project, session, agents, currentAgent, busy, disabled }) {
 			change(session);
 			drawAgents(agents, currentAgent);
 			show(stop, busy);
 			show(by("hint"), !busy);
 			text.disabled = disabled;
+			text.placeholder = busy ? "Say more: it is sent when this is done…" : `Message ${visible(project).slice(0, 40)}…`;
 			setText(send, busy ? "Queue" : "Send");
 		},
 	};

@@ -6,7 +6,7 @@
  */
 
 import { inputCard } from "./approve.js";
-import { countView, diffView, fileFiller } from "./codeview.js";
+import { countView, diffView, fileFiller, setExactCode } from "./codeview.js";
 import { SHOWN, changesOf, pathOf } from "./diff.js";
 import { h, icon, keyed, setText, show } from "./dom.js";
 import { foldedText, inputFields, shortInput } from "./fields.js";
@@ -18,6 +18,9 @@ const CHEVRON = "M7.5 5l5 5-5 5";
 
 /* A call that took no time worth a word says none. */
 const SHORT_MS = 100;
+
+/* A field of more may be cut off in the line. */
+const SAID_CHARS = 40;
 
 const WAITS = { question: "Asks you", plan: "Needs approval", tool_use: "Needs approval" };
 
@@ -52,8 +55,7 @@ export function toolCard(makeItem, actions) {
 			const words = toolLabel(tool.name);
 			card.tool = tool;
 			setText(label, words);
-			setText(subject, awaited ? "" : toolSubject(tool.name, tool.input));
-			subject.title = subject.textContent;
+			drawSubject(subject, awaited ? "" : toolSubject(tool.name, tool.input), pathOf(tool.input) !== null);
 			el.dataset.state = awaited ? "awaited" : tool.state;
 			el.dataset.tool = tool.name;
 			el.setAttribute("aria-label", `Tool ${words}`);
@@ -67,6 +69,15 @@ export function toolCard(makeItem, actions) {
 			drawBody();
 		},
 	};
+}
+
+/* Of a path that does not fit, its end stays. */
+function drawSubject(el, text, isPath) {
+	if (el.title === text)
+		return;
+	const cut = isPath ? text.lastIndexOf("/") + 1 : 0;
+	el.title = text;
+	el.replaceChildren(...(cut > 0 ? [h("span", { class: "subject-folder" }, text.slice(0, cut)), h("span", { class: "subject-file" }, text.slice(cut))] : [text]));
 }
 
 function drawOutcome(el, tool) {
@@ -117,6 +128,7 @@ function bodyParts(parent, makeItem) {
 				drawn.input = tool.input;
 				drawn.patch = tool.patch;
 				input.replaceChildren(...inputViews(tool, changes));
+				show(input, input.firstChild !== null);
 			}
 			sync(tool.items);
 			show(inner, tool.items.length > 0);
@@ -131,11 +143,30 @@ function bodyParts(parent, makeItem) {
 function inputViews(tool, changes) {
 	if (Array.isArray(tool.input?.todos))
 		return [todoList(tool.input.todos)];
-	if (changes === null)
+	if (tool.input === null || typeof tool.input !== "object" || Array.isArray(tool.input))
 		return [shortInput(tool.input)];
-	const rest = inputFields(tool.input).filter((field) => !SHOWN.has(field.name) && field.text !== "false");
+	const command = changes === null && typeof tool.input.command === "string" ? tool.input.command : null;
+	const rest = inputFields(tool.input).filter((field) => (changes === null ? !isSaid(tool, field) : !SHOWN.has(field.name) && field.text !== "false")
+		&& !(command !== null && (field.name === "command" || field.name === "description")));
 	const more = Object.fromEntries(rest.map((field) => [field.name, tool.input[field.name]]));
-	return [diffView(changes), ...(rest.length > 0 && !Array.isArray(tool.input) ? [shortInput(more)] : [])];
+	return [
+		changes === null ? null : diffView(changes),
+		command === null ? null : commandView(command, tool.input.description),
+		rest.length > 0 ? shortInput(more) : null,
+	].filter(Boolean);
+}
+
+/* Whether the line of the card has all of a field already. */
+function isSaid(tool, field) {
+	if (field.name === "offset" || field.name === "limit")
+		return pathOf(tool.input) !== null;
+	return field.text.length <= SAID_CHARS && !field.text.includes("\n") && toolSubject(tool.name, tool.input).includes(visible(field.text));
+}
+
+function commandView(command, description) {
+	const view = foldedText("Command", (el, text) => setExactCode(el, text, "sh"));
+	view.update(command);
+	return h("div", { class: "command" }, typeof description === "string" && description !== "" ? h("p", { class: "label" }, visible(description)) : null, view.el);
 }
 
 const MARKS = { completed: "☑", in_progress: "◐", pending: "☐" };
@@ -157,7 +188,7 @@ function drawOutput(parent, folded, tool, changes) {
 	const isFile = path !== null && tool.state === "completed" && /read/i.test(tool.name);
 	const view = folded ?? foldedText("Output", isFile ? fileFiller(path) : undefined);
 	if (!folded)
-		parent.replaceChildren(h("div", { class: "label" }, "Output"), view.el);
+		parent.replaceChildren(h("div", { class: "label" }, isFile ? "File" : "Output"), view.el);
 	view.update(text);
 	return view;
 }
