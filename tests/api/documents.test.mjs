@@ -13,7 +13,7 @@ import { KARTA, PATIENCE_MS, ROOT, path, seconds, tempDir } from './lib.mjs';
 /* [what, why it is not typed]. A text is looked for in the command. */
 const NOT_TYPED = [
   [/^(?:\S+=\S+ )*(?:make|scripts\/setup)\b|node --test/, 'builds or tests this tree: make check is what runs now'],
-  [/\b(?:systemctl|useradd|apt|dpkg|npm) |^install -m|install\.sh/, 'changes the machine itself: tests/cli/dist.sh and its neighbours install in a root of their own'],
+  [/\b(?:systemctl|useradd|apt|dpkg|npm) |^install -[md]|install\.sh/, 'changes the machine itself: tests/cli/dist.sh and its neighbours install in a root of their own'],
   [/^(?:podman|docker|buildah) /, 'makes an image: no runtime for containers is needed for a check'],
   [/karta\.example|github\.com\/(?!acme)|https:\/\/\S+\.example/, 'another machine'],
   [/^karta dev --record/, 'needs a harness with a model: tests/cli/dev.sh'],
@@ -39,7 +39,7 @@ const LASTING = /^(?:\S+=\S+ )*(?:karta (?:serve(?! (?:--init-only|backup|restor
 
 /* Which world a block is of: its own (it starts a server itself), that of `karta dev`, else a hosting server's. */
 const WORLDS = [
-  ['README.md', /karta serve --key-file|karta init\nkarta doctor/, 'own'],
+  ['README.md', /karta serve (?:--key-file|--port)|karta init\nkarta doctor/, 'own'],
   ['README.md', /^curl -s localhost/, 'dev'],
   ['docs/api.md', /karta dev --offline|karta serve --offline/, 'own'],
   ['docs/api.md', /localhost:8000\/v1\//, 'dev'],
@@ -232,9 +232,29 @@ test('with a server that the block itself starts', opts, async (t) => {
     const home = tempDir(t, 'home');
     const dir = path.join(home, 'support-bot');
     example(dir);
-    if (b.commands.some((c) => /my-agent/.test(c.text))) example(path.join(dir, 'my-agent'));
+    for (const name of ['my-agent', 'app']) if (b.commands.some((c) => c.text.includes(name))) example(path.join(dir, name));
     writeFileSync(path.join(dir, 'anthropic-key'), 'dummy\n');
     await type(b, dir, env(home, { VAR: path.join(home, 'var/karta'), BACKUPS: home, KARTA_OFFLINE: '1' }), wrong);
   }
   assert.deepEqual(wrong, []);
+});
+
+test('the line for cron, with what cron gives it', opts, async (t) => {
+  const lines = readFileSync(path.join(ROOT, 'docs/hosting.md'), 'utf8').split('\n').map((l) => l.replace(/^ {4}/, ''));
+  const at = lines.indexOf('# /etc/cron.d/karta');
+  const search = /^PATH=(.*)$/.exec(lines[at + 1])[1];
+  const [, user, command] = /^\S+ \S+ \S+ \S+ \S+ (\w+) (.*)$/.exec(lines[at + 2]);
+  assert.equal(user, 'karta');
+  const home = tempDir(t, 'home');
+  // What is installed by `make install` is in /usr/local/bin; the folders are a service's.
+  const here_ = (text) => text.replaceAll('/usr/local/bin', path.dirname(KARTA)).replaceAll('/var/lib/karta', `${home}/data`).replaceAll('/var/backups/karta', `${home}/backups`);
+  assert.match(lines.slice(at - 3, at).join('\n'), /install -d .* \/var\/backups\/karta/);
+  mkdirSync(path.join(home, 'backups'));
+  const [made, said] = await bash(`karta serve --init-only --data ${home}/data --key-file ${home}/key`, home, env(home));
+  assert.equal(made, 0, said);
+  // crontab(5): a percent sign without a backslash ends the command.
+  assert.doesNotMatch(command, /[^\\]%/);
+  const r = spawnSync('/bin/sh', ['-c', here_(command.replaceAll('\\%', '%'))], { cwd: home, encoding: 'utf8', env: { HOME: home, LOGNAME: 'karta', PATH: here_(search), ASAN_OPTIONS: 'detect_leaks=0' } });
+  assert.equal(r.status, 0, r.stderr);
+  assert.equal(readdirSync(path.join(home, 'backups')).filter((f) => /^\d{4}-\d\d-\d\d\.tar$/.test(f)).length, 1);
 });

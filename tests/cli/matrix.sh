@@ -201,6 +201,7 @@ if command -v curl >/dev/null && start_serve && serve_publish bot; then
 0 3 4 projects
 0 3 4 projects list
 0 3 4 projects show
+0 3 4 projects default
 0 3 4 projects show bot
 5 3 4 projects show nope
 0 3 4 projects create bot-@ROW

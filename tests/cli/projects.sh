@@ -80,6 +80,14 @@ test_expect_success 'what is pushed goes where the other commands look' '
 	env -u KARTA_SERVER "$KARTA" sessions >out && test_grep "^sess_" out
 '
 
+test_expect_success 'the default project is shown, said, and taken away' '
+	"$KARTA" projects default >out 2>err && test_empty out && test_grep "There is no default project" err &&
+	"$KARTA" projects default bot 2>err && test_grep "of bot from now on" err && test "$("$KARTA" projects default)" = bot &&
+	"$KARTA" projects >out && test_grep "^bot \(default\) " out && "$KARTA" projects default --json >out && test_json out "d[\"slug\"] == \"bot\" and d[\"default\"]" &&
+	test_must_exit 5 "$KARTA" projects default nope && test_must_exit 2 "$KARTA" projects default bot --unset &&
+	"$KARTA" projects default --unset && "$KARTA" projects default --unset && "$KARTA" projects >out && test_grep -v "(default)" out
+'
+
 test_expect_success 'delete wants the name again' '
 	test_must_exit 9 "$KARTA" projects delete store 2>err && test_grep "^hint: add --confirm=store" err &&
 	test_must_exit 2 "$KARTA" projects delete store --confirm shop && "$KARTA" projects show store >out &&
@@ -107,6 +115,18 @@ test_expect_success 'the words of others: create, info, git:remote and destroy w
 	git remote get-url karta | grep -q "/viaapp$" && cd .. &&
 	test_must_exit 2 "$KARTA" apps:destroy 2>err && test_grep "which project" err &&
 	"$KARTA" apps:destroy -a viaapp -c viaapp && test_must_exit 5 "$KARTA" info viaapp
+'
+
+test_expect_success 'a local server needs no key and no word of where it is' '
+	unset KARTA_SERVER KARTA_API_KEY && rm -rf "$XDG_CONFIG_HOME/karta" &&
+	{ "$KARTA" serve --offline --port 0 >url 2>log & } && server=$! && test_background "$server" && test_wait_for grep -q ^http url && url=$(cat url) &&
+	cp -r "$TEST_ROOT/docs/examples/support-bot" app && "$KARTA" project add ./app support-bot >out && test_grep "^http://support-bot.localhost:${url##*:}" out &&
+	"$KARTA" project list >out && test_grep "^support-bot  *folder" out && "$KARTA" whoami >out && test_grep "asks for no key" out &&
+	"$KARTA" login 2>err && test_grep "asks for no key, and nothing was stored" err && test_must_exit 6 "$KARTA" keys create x 2>err && test_grep "require-keys" err &&
+	"$KARTA" send -p support-bot Hello >out && test_grep Beans out &&
+	cd app && git init -q -b main && git add -A && git commit -qm one && git remote add karta "karta::$url/pushed" && git push -q karta main && cd .. &&
+	"$KARTA" logs pushed >out && test_grep "Activated v1" out && "$KARTA" deploy --dir app -p pushed >out 2>err &&
+	test_stop "$server" && test_must_exit 3 "$KARTA" project list 2>err
 '
 
 test_done
