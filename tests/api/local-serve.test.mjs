@@ -140,6 +140,14 @@ test('an older proxy, and a caller that says less than a browser', async (t) => 
   const karta = await startServe(t, { keyless: true });
   const c = new Client(karta);
   await c.call('POST', '/agent_projects', [], { body: { slug: 'x' } });
+  // nginx with nothing but proxy_pass: its own name for us, no header of its own, HTTP/1.0.
+  const old = await new Promise((done) => {
+    const s = net.connect(karta.port, '127.0.0.1');
+    let text = '';
+    s.on('data', (d) => { text += d; }).on('close', () => done(text));
+    s.write(`GET /v1/whoami HTTP/1.0\r\nHost: 127.0.0.1:${karta.port}\r\nConnection: close\r\n\r\n`);
+  });
+  assert.match(old, /^HTTP\/1\.1 403 [\s\S]*forwarded_refused/);
   const send = (method, at, headers, body = 'x') => status(karta.port, { method, path: at, headers, body });
   for (const type of [undefined, 'text/plain', 'multipart/form-data; boundary=x'])
     assert.equal(await send('POST', '/agent_projects/x/releases', type ? { 'content-type': type } : {}), 415, String(type));
