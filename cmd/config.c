@@ -161,6 +161,8 @@ static const struct kt_opt set_opts[] = {
 	KT_OPT_ARGS_("name=value", struct set_args, pairs, KT_OPT_REQUIRED,
 		"variables; NAME=- reads the value from standard input, NAME=@FILE from a file"),
 	KT_OPT_FLAG_(0, "no-wait", struct set_args, no_wait, "do not wait until it is live"),
+	{ KT_OPT_T_FLAG, 0, "detach", NULL, offsetof(struct set_args, no_wait), "as --no-wait",
+		KT_OPT_HIDDEN },
 	KT_OPT_END,
 };
 
@@ -224,7 +226,9 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 
 	if (!eq || eq == pair) {
 		kt_fail(err, KT_EINVAL, 0, "'%s' is not NAME=VALUE", pair);
-		return kt_hint(err, "karta config set GREETING='Good morning'");
+		return kt_hint(err,
+			"karta config set %.80s=VALUE, or %.80s=- <FILE for what nobody may see",
+			kt_env_name_ok(pair) ? pair : "NAME", kt_env_name_ok(pair) ? pair : "NAME");
 	}
 	name = kt_strndup(pair, (size_t)(eq - pair));
 	rc = kt_config_check_name(name, err);

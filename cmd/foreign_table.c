@@ -214,6 +214,21 @@ const struct kt_foreign kt_foreign_table[] = {
 	NONE("docker railway", "volume",
 		"each session has a folder of its own; 'karta sessions export ID' has its "
 		"conversation"),
+	NONE("docker", "compose",
+		"there are no containers: 'karta dev' serves the folder here, 'karta deploy' ships "
+		"it"),
+	NONE("railway", "environment",
+		"a branch is a preview: 'git push karta BRANCH', and 'karta projects show' lists "
+		"them"),
+	NONE("fly", "checks",
+		"'karta doctor' looks at this machine and the folder, 'karta projects show' at the "
+		"project"),
+	NONE("wrangler", "kv",
+		"there is no storage to add; give the agent one: 'karta config set NAME=- <FILE'"),
+	NONE("wrangler", "d1",
+		"there are no databases; give the agent one: 'karta config set DATABASE_URL=- "
+		"<FILE'"),
+	NONE("heroku", "errors", "'karta logs --level error' has them"),
 	NONE("docker", "network", "a session has no network but the model's"),
 	NONE("heroku", "run bash",
 		"'karta run' sends a message to the agent, there is no shell; 'karta chat' talks "

@@ -22,6 +22,7 @@ struct none_args {
 };
 struct name_args {
 	const char *project;
+	bool no_remote; /* of create; no remote is made */
 };
 struct rename_args {
 	const char *project;
@@ -170,6 +171,8 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 static const struct kt_opt create_opts[] = {
 	KT_OPT_ARG_("name", struct name_args, project, 0,
 		"name of the project (default: that of this folder)"),
+	{ KT_OPT_T_FLAG, 0, "no-remote", NULL, offsetof(struct name_args, no_remote),
+		"as it is anyway", KT_OPT_HIDDEN },
 	KT_OPT_END,
 };
 
