@@ -4,13 +4,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { activeTurn, emptyState, openInputs, outputText, reduce, reduceAll } from "../../lib/api/web/src/state.js";
-import { numbered } from "../../lib/api/web/src/codeview.js";
 import { changesOfInput, changesOfOutput, changesOfPatch, hunksOf, lineDiff } from "../../lib/api/web/src/diff.js";
 import { languageOf, tokens } from "../../lib/api/web/src/highlight.js";
 import { toolLabel, toolOutcome, toolSubject } from "../../lib/api/web/src/summary.js";
 import { grouped, matches } from "../../lib/api/web/src/sidebar.js";
 import { SseParser } from "../../lib/api/web/src/sse.js";
-import { characters, lineCount, plainOutput, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
+import { characters, lineCount, numbered, plainOutput, usageLine, visible, visibleRuns } from "../../lib/api/web/src/text.js";
 
 /* Makes numbered events of one turn. */
 function script(list, turn = "turn_1", from = 1) {
@@ -263,6 +262,7 @@ test("how a call went is said with it", () => {
 	const card = (more) => ({ name: "Bash", input: {}, state: "completed", output: "", patch: null, ask: null, items: [], ...more });
 	const words = (more) => toolOutcome(card(more)).words;
 	assert.equal(words({ output: "a\nb\n" }), "2 lines");
+	assert.equal(words({ name: "read", output: "<path>a</path>\n<type>file</type>\n<content>\n1: a\n2: b\n\n(End of file - total 2 lines)\n</content>" }), "2 lines");
 	assert.equal(words({}), "No output");
 	assert.equal(words({ state: "failed", output: "\nError: no such file\nmore" }), "Failed: no such file");
 	assert.equal(words({ state: "rejected", output: "x" }), "Denied");
@@ -331,8 +331,11 @@ test("code has colors, and its text is never another", () => {
 });
 
 test("a file's lines are told from their numbers", () => {
-	assert.deepEqual(numbered("     1\u2192a\n    2\u2192\n3\tb\n\nnote"), { numbers: "1\n2\n3", text: "a\n\nb", rest: "\nnote" });
+	assert.deepEqual(numbered("     1\u2192a\n    2\u2192\n3\tb\n\nnote"), { numbers: "1\n2\n3", text: "a\n\nb", count: 3, rest: "\nnote" });
 	assert.equal(numbered("a\n1\tb"), null);
+	assert.deepEqual(numbered("<path>/x/a.txt</path>\n<type>file</type>\n<content>\n1: a\n2: \n3: 4: b\n\n(End of file - total 3 lines)\n</content>"),
+		{ numbers: "1\n2\n3", text: "a\n\n4: b", count: 3, rest: "\n(End of file - total 3 lines)" });
+	assert.equal(numbered("7: a\n9: b").rest, "9: b", "lines of a file follow each other");
 });
 
 test("sessions are found by the words of their title, and have a heading for each span of days", () => {

@@ -49,6 +49,7 @@ const app = {
 	listTimer: 0,
 	refreshing: false,
 	refreshAgain: false,
+	listed: null,
 	hiddenTimer: 0,
 };
 
@@ -87,7 +88,7 @@ function draw() {
 	const gone = app.streamState === "gone" && app.current !== null;
 
 	side.update({
-		sessions: app.sessions.map(withTurn), hasMore: app.hasMore, query: app.query, current: app.current, project,
+		sessions: listed(), hasMore: app.hasMore, query: app.query, current: app.current, project,
 		foot: app.dev?.version ? `karta ${app.dev.version}` : "", now: Date.now(),
 	});
 	log.update(turns);
@@ -104,9 +105,19 @@ function draw() {
 	tick(by("turns"), Date.now());
 }
 
+/* The list as it is shown: the same array as before while nothing in it is another. */
+function listed() {
+	const at = app.sessions.findIndex((one) => one.id === app.current);
+	const open = at < 0 ? null : withTurn(app.sessions[at]);
+	const what = JSON.stringify(open);
+	if (app.listed?.from !== app.sessions || app.listed.what !== what)
+		app.listed = { from: app.sessions, what, list: at < 0 ? app.sessions : app.sessions.with(at, open) };
+	return app.listed.list;
+}
+
 /* The open session's own log knows its title, and whether a turn runs, sooner than the list. */
 function withTurn(session) {
-	if (session.id !== app.current || app.streamState !== "open")
+	if (app.streamState !== "open")
 		return session;
 	const turn = activeTurn(app.model);
 	const title = session.title ?? app.model.turns.find((one) => one.user)?.user.text ?? null;

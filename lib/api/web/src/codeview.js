@@ -6,7 +6,7 @@
 
 import { h, setVisible, show } from "./dom.js";
 import { languageOf, tokens } from "./highlight.js";
-import { plural, visible } from "./text.js";
+import { numbered, plural, visible } from "./text.js";
 
 /* A diff shows this many lines until asked for all. */
 const DIFF_LINES = 120;
@@ -34,30 +34,6 @@ export function setExactCode(el, text, language) {
 		setVisible(span, part);
 		return span;
 	}));
-}
-
-/* A line of a file as Read tools give it: its number, an arrow, a tab or a bar, its text. */
-const NUMBERED = /^ *(\d{1,7})(?:\u2192|\t|\| ?|: )(.*)$/;
-
-/*
- * Splits the text of a file with numbered lines into {numbers, text, rest}, rest being what a harness
- * says below the file; returns null when it is none.
- */
-export function numbered(text) {
-	const lines = text.split("\n");
-	const found = [];
-	for (const line of lines) {
-		const match = NUMBERED.exec(line);
-		if (!match)
-			break;
-		found.push(match);
-	}
-	if (found.length === 0)
-		return null;
-	return {
-		numbers: found.map((match) => match[1]).join("\n"), text: found.map((match) => match[2]).join("\n"),
-		rest: lines.slice(found.length).join("\n"),
-	};
 }
 
 /* Returns the function which fills an element with a file's text as a Read tool gave it. */

@@ -24,7 +24,7 @@ export function sidebar(actions) {
 	const list = by("sessions");
 	const field = by("side-search");
 	const sync = keyed(list, (model) => (model.group ? group() : row(actions)));
-	const drawer = { open: false };
+	const drawer = { open: false, seen: [] };
 	const apply = (open) => {
 		drawer.open = open && NARROW.matches;
 		document.body.classList.toggle("drawer-open", drawer.open);
@@ -66,6 +66,12 @@ export function sidebar(actions) {
 			field.select();
 		},
 		update({ sessions, hasMore, query, current, project, foot, now }) {
+			/* Drawn at every frame of an answer, of a list that may be long. */
+			const minute = Math.floor(now / 60000);
+			const seen = [sessions, hasMore, query, current, project, foot, minute];
+			if (seen.every((value, at) => value === drawer.seen[at]))
+				return;
+			drawer.seen = seen;
 			const found = query === "" ? sessions : sessions.filter((session) => matches(session, query));
 			setText(by("side-project"), project);
 			setText(by("side-foot"), foot);

@@ -6,7 +6,7 @@
 
 import { changesOf, pathOf } from "./diff.js";
 import { outputText } from "./state.js";
-import { lineCount, plainOutput, plural, pretty, visible } from "./text.js";
+import { lineCount, numbered, plainOutput, plural, pretty, visible } from "./text.js";
 
 const MAX_SUBJECT = 300;
 const MAX_OUTCOME = 160;
@@ -101,5 +101,6 @@ export function toolOutcome(tool) {
 	}
 	if (tool.items.length > 0 || Array.isArray(tool.input?.todos))
 		return plain("");
-	return plain(output === "" ? "No output" : plural(lineCount(output), "line"));
+	const file = /read/i.test(tool.name) ? numbered(output) : null;
+	return plain(output === "" ? "No output" : plural(file?.count ?? lineCount(output), "line"));
 }

@@ -58,6 +58,38 @@ export function plainOutput(text) {
 		.replace(/\r+\n/g, "\n").replace(/\r+/g, "\n");
 }
 
+/* A line of a file as Read tools give it: its number, an arrow, a tab, a bar or a colon, its text. */
+const NUMBERED = /^ *(\d{1,7})(?:\u2192|\t|\| ?|: ?)(.*)$/;
+
+/* What OpenCode puts around a file. */
+const ENVELOPE = /^<path>.*<\/path>\n<type>file<\/type>\n<content>\n([^]*?)\n?<\/content>\s*$/;
+
+/* Returns the text of a file without what OpenCode puts around it; other text as it is. */
+export function withoutEnvelope(text) {
+	return ENVELOPE.exec(text)?.[1] ?? text;
+}
+
+/*
+ * Splits the text of a file with numbered lines into {numbers, text, count, rest}, rest being what a
+ * harness says below the file; returns null when it is none.
+ */
+export function numbered(text) {
+	const lines = withoutEnvelope(text).split("\n");
+	const found = [];
+	for (const line of lines) {
+		const match = NUMBERED.exec(line);
+		if (!match || (found.length > 0 && Number(match[1]) !== Number(found.at(-1)[1]) + 1))
+			break;
+		found.push(match);
+	}
+	if (found.length === 0)
+		return null;
+	return {
+		numbers: found.map((match) => match[1]).join("\n"), text: found.map((match) => match[2]).join("\n"),
+		count: found.length, rest: lines.slice(found.length).join("\n"),
+	};
+}
+
 const wholeNumber = new Intl.NumberFormat("en-US");
 
 /* Returns 1234 as "1,234". */

@@ -12,7 +12,7 @@ import { h, icon, keyed, setText, show } from "./dom.js";
 import { foldedText, inputFields, shortInput } from "./fields.js";
 import { asksIn, outputText } from "./state.js";
 import { toolLabel, toolOutcome, toolSubject } from "./summary.js";
-import { plainOutput, span, visible } from "./text.js";
+import { plainOutput, span, visible, withoutEnvelope } from "./text.js";
 
 const CHEVRON = "M7.5 5l5 5-5 5";
 
@@ -180,7 +180,7 @@ function todoList(todos) {
 
 /* Of an edit that went well the diff is the result: what the harness says of it is for the model. */
 function drawOutput(parent, folded, tool, changes) {
-	const text = plainOutput(outputText(tool.output)).replace(/\n+$/, "");
+	const text = withoutEnvelope(plainOutput(outputText(tool.output))).replace(/\n+$/, "");
 	show(parent, text.trim() !== "" && !(changes !== null && tool.state === "completed"));
 	if (parent.hidden)
 		return folded;
