@@ -248,7 +248,7 @@ test('folders it does not serve: in use, writable by others, of a newer version,
   assert.equal((await publish(c, 'bot', archive(t, { n: '2' }))).status, 201, 'the first one goes on');
   const taken = await run(['serve', '--listen', `127.0.0.1:${karta.port}`, '--data', path.join(karta.home, 'two'), '--key-file', path.join(karta.home, 'two.key')], { HOME: karta.home });
   assert.equal(taken.status, 6, taken.stderr);
-  assert.match(taken.stderr, /--listen/);
+  assert.match(taken.stderr, /choose another with --port/);
   const over = await run(['serve', 'restore', path.join(karta.home, 'none.tar'), '--data', karta.data, '--force'], { HOME: karta.home });
   assert.notEqual(over.status, 0);
   assert.equal(await karta.stop(), 0);
