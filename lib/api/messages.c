@@ -30,7 +30,8 @@ static void send_accepted(
 struct kt_origin kt_api_origin(const struct kt_call *c)
 {
 	const char *peer = c->by ? c->by->peer : c->rq->peer;
-	bool here = kt_api_is_loopback_name(peer) && !kt_api_is_proxied(c);
+	bool here = (kt_api_is_loopback_name(peer) || c->api->cfg.by_socket) &&
+		!kt_api_is_proxied(c);
 
 	return (struct kt_origin){
 		.who = c->by && c->by->who.key_id[0] ? c->by->who.key_name : NULL,

@@ -43,6 +43,7 @@ test_expect_success 'exit statuses are those of send' '
 test_expect_success 'approvals are answered as told; without a terminal nobody is' '
 	test_must_exit 9 "$KARTA" run --offline --speed 0 --dir app "$refund" >out 2>err && test_grep -F -- "--approve" err &&
 	"$KARTA" run --offline --speed 0 --dir app --approve once "$refund" >out 2>err && test_grep "All done, Mia" out &&
+	"$KARTA" run --offline --speed 0 --dir app --approve once --stream "$refund" >out && grep -q input_required out && ! grep -q "\"local\"" out &&
 	"$KARTA" run --offline --speed 0 --dir app --approve deny "$refund" >out 2>err && test_grep "not able to finish" out
 '
 
