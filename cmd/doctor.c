@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "base/vec.h"
+#include "cmd/remote.h"
 #include "text/json.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,7 @@
 #define RUN_LIMIT_MS 5000
 #define RUN_OUTPUT_MAX 4096
 #define DEV_PORT 8000
+#define HOSTED_LIMIT_MS 3000 /* for a server to answer about its project */
 
 extern const struct kt_cmd kt_cmd_doctor;
 
@@ -484,7 +486,47 @@ static void check_git(struct doctor *d)
 		add(d, WARNING, "git", "install it again", "git does not run (%s)", git);
 }
 
-static void check_all(struct doctor *d, const struct kt_app *app)
+/*
+ * The project that this folder is deployed to, when something names its server: what is there may
+ * lack what is here. Who does not answer at once is not waited for.
+ */
+static void check_hosted(struct doctor *d, const struct kt_ctx *ctx)
+{
+	struct kt_ctx brief = *ctx;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *given = kt_remote_given(ctx);
+	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTO_JSON cJSON *doc = NULL;
+	struct kt_err err = KT_ERR_INIT;
+	const cJSON *name;
+	size_t n = 0;
+
+	brief.quiet = true;
+	brief.timeout_ms = HOSTED_LIMIT_MS;
+	if ((!given && !ctx->profile) || kt_remote_project(ctx, NULL, &project, NULL) != KT_OK ||
+		kt_remote_open_host(&brief, &c, &err) != KT_OK)
+		return;
+	path = kt_remote_path(project, "");
+	if (kt_client_call(c, "GET", path, NULL, &doc, &err) != KT_OK) {
+		add(d, NOTE, "hosted", err.hint[0] ? err.hint : NULL, "%s", err.msg);
+		return;
+	}
+	cJSON_ArrayForEach (name, kt_json_arr(doc, "missing_credentials")) {
+		const char *word = cJSON_IsString(name) ? name->valuestring : "?";
+		KT_AUTOFREE char *fix = kt_asprintf(
+			"karta config set -p %s %s=- <file", project, word);
+
+		add(d, WARNING, "hosted", fix, "%s on %s has no %s: its sessions will fail",
+			project, kt_client_url(c), word);
+		n++;
+	}
+	if (!n)
+		add(d, FINE, "hosted", NULL, "%s on %s: %s", project, kt_client_url(c),
+			kt_json_str_or(kt_json_obj(doc, "current"), "version", "no release yet"));
+}
+
+static void check_all(struct doctor *d, const struct kt_ctx *ctx, const struct kt_app *app)
 {
 	static const enum kt_harness_type types[] = { KT_HARNESS_CLAUDE, KT_HARNESS_OPENCODE };
 	bool has_harness = app->instructions || app->harness_declared || app->harness_command ||
@@ -503,6 +545,7 @@ static void check_all(struct doctor *d, const struct kt_app *app)
 	check_data(d);
 	check_port(d);
 	check_git(d);
+	check_hosted(d, ctx);
 }
 
 /* --- output ------------------------------------------------------------------------------ */
@@ -580,7 +623,7 @@ static enum kt_code cmd_doctor(struct kt_ctx *ctx, const void *arg, struct kt_er
 
 	if (code != KT_OK)
 		return code;
-	check_all(&d, app);
+	check_all(&d, ctx, app);
 	if (ctx->json)
 		print_json(&d, app);
 	else

@@ -115,13 +115,21 @@ static void print_project(const struct kt_ctx *ctx, const cJSON *p)
 	static const char heads[] = "refs/heads/";
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	const char *branch = kt_json_str(p, "production_ref");
-	const cJSON *preview;
+	const cJSON *preview, *lacks;
 
 	kt_remote_field(&b, ctx, "name", kt_json_str(p, "slug"));
 	kt_remote_field(&b, ctx, "url", kt_json_str(p, "url"));
 	kt_remote_field(&b, ctx, "live", live_version(p));
 	kt_remote_pin_fields(&b, ctx, p);
 	kt_remote_field(&b, ctx, "harness", kt_json_str(p, "harness"));
+	cJSON_ArrayForEach (lacks, kt_json_arr(p, "missing_credentials")) {
+		KT_AUTOFREE char *text = kt_asprintf("%s (karta config set -p %s %s=- <file)",
+			cJSON_IsString(lacks) ? lacks->valuestring : "?",
+			kt_json_str_or(p, "slug", ""),
+			cJSON_IsString(lacks) ? lacks->valuestring : "?");
+
+		kt_remote_field(&b, ctx, "lacks", text);
+	}
 	if (branch && kt_str_starts(branch, heads))
 		branch += strlen(heads);
 	kt_remote_field(&b, ctx, "branch", branch);

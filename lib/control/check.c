@@ -226,16 +226,32 @@ static enum kt_code read_names(struct kt_tx *tx, void *arg, struct kt_err *err)
 static enum kt_code read_bound(struct bound *bound, struct kt_err *err)
 {
 	const struct kt_release_row *row = bound->b->row;
-	KT_AUTO_JSON cJSON *env = NULL;
 	enum kt_code rc = KT_OK;
 
 	if (row->config_version > 0 && !row->fork)
 		rc = kt_store_do(bound->b->ctl->store, false, read_names, bound, err);
-	if (rc == KT_OK && row->env)
-		rc = kt_json_parse(row->env, strlen(row->env), KT_JSON_STRICT, &env, err);
-	for (const cJSON *v = env ? env->child : NULL; v; v = v->next)
-		(void)kt_map_set(&bound->names, v->string, bound);
+	if (rc == KT_OK && !kt_release_names(&bound->names, row->env))
+		rc = kt_fail(err, KT_EIO, 0, "the release's variables are damaged");
 	return rc;
+}
+
+/* It is no error: it may come later, and is none of a release's. A fork gets no secrets anyway. */
+static void warn_of_credential(struct kt_build *b, const struct kt_app *app, struct kt_map *names)
+{
+	const char *missing;
+
+	if (b->ctl->cfg.offline || b->row->fork)
+		return;
+	for (size_t i = 0; i < app->n_env; i++) {
+		if (app->env[i].value)
+			(void)kt_map_set(names, app->env[i].name, b);
+	}
+	missing = kt_credential_missing(app->harness_name, app->dir, names);
+	if (!missing)
+		return;
+	kt_build_line(b, "warn",
+		"       no credential for the model: sessions will fail until %s is set", missing);
+	kt_build_line(b, "info", "         fix: karta config set %s=- <file", missing);
 }
 
 static enum kt_code check_env(struct kt_build *b, const struct kt_app *app, struct kt_err *err)
@@ -255,6 +271,8 @@ static enum kt_code check_env(struct kt_build *b, const struct kt_app *app, stru
 		kt_buf_addf(&set, " %s=...", d->name);
 		n++;
 	}
+	if (rc == KT_OK)
+		warn_of_credential(b, app, &bound.names);
 	kt_map_release(&bound.names);
 	if (rc != KT_OK || n == 0)
 		return rc;

@@ -333,6 +333,8 @@ KT_MUST_CHECK enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op,
 	const struct kt_project_row *row, struct kt_project_mem **out, struct kt_err *err);
 /* Make op's answer the project, with its ETag. */
 void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p);
+/* Answer op with a project and the credentials that it lacks. */
+void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p);
 /* "project/SLUG", the object of audit rows. */
 const char *kt_object_project(struct kt_arena *arena, const char *slug);
 /* Context under which a project's "repo_token" or "webhook_secret" is sealed. In arena. */

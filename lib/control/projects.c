@@ -98,10 +98,8 @@ void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const 
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	struct kt_project_mem *p = kt_op_project(op, ref);
 
-	if (!p)
-		return;
-	kt_op_show_project(op, p);
-	kt_op_end(op, KT_OK, NULL);
+	if (p)
+		kt_op_show_whole_project(op, p);
 }
 
 enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *row,

@@ -523,6 +523,33 @@ static int without_output(const char *code, const char *why)
 	return (int)strlen(why);
 }
 
+/*
+ * What the harness says of a credential that was not taken is for who sits before it: "Please run
+ * /login". On a server it is a variable of the project.
+ */
+static char *auth_words(const struct kt_session *s, const char *message)
+{
+	static const char login[] = "Please run /login";
+	const struct kt_target *t = s->pin ? kt_session_target(s) : NULL;
+	const struct kt_app *app = s->app ? s->app->app : NULL;
+	const char *at = message ? strstr(message, login) : NULL;
+	size_t len = at ? (size_t)(at - message) : message ? strlen(message) : 0;
+
+	if (!t || t->folder)
+		return kt_strdup_opt(message);
+	/* "Invalid API key · Please run /login" */
+	while (len && (message[len - 1] == ' ' || (unsigned char)message[len - 1] >= 0x80))
+		len--;
+	return kt_asprintf(
+		"the model's API did not take the credential of %s%s%.*s%s: karta config "
+		"set -p %s %s=- <file, then a new session",
+		t->project, len ? " (" : "", (int)KT_MIN(len, 300), message ? message : "",
+		len ? ")" : "", t->project,
+		app && app->harness == KT_HARNESS_CLAUDE ? "ANTHROPIC_API_KEY"
+							 : "its provider's variable, as "
+							   "ANTHROPIC_API_KEY");
+}
+
 /* How a turn ended, in the server's log or the project's. */
 static void log_end(const struct kt_session *s, const struct kt_turn *t,
 	const struct kt_turn_result *r, const char *code, const char *message)
@@ -548,9 +575,12 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	struct kt_turn *t = s->turn;
 	const char *code = r->error_code;
 	const char *message = r->error_message;
+	KT_AUTOFREE char *said = NULL;
 
 	if (!t)
 		return;
+	if (kt_str_eq(code, "auth_failed"))
+		message = said = auth_words(s, message);
 	kt_session_drop_inputs(s, "turn_ended");
 	kt_transcript_drop(s);
 	if (t->stop_code) {

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Does an application have what its model asks for? A session of one that has not fails at its
+ * first message, so it is told when it is published and where its project is shown. What cannot be
+ * known (a helper program, a provider of one's own) counts as there.
+ */
+#include "control/work_private.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+
+#include <string.h>
+
+#define MAX_FILE_BYTES ((size_t)262144) /* of a settings file that is looked through */
+
+bool kt_release_names(struct kt_map *names, const char *env)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (env && kt_json_parse(env, strlen(env), KT_JSON_STRICT, &doc, NULL) != KT_OK)
+		return false;
+	for (const cJSON *v = doc ? doc->child : NULL; v; v = v->next)
+		(void)kt_map_set(names, v->string, names);
+	return true;
+}
+
+static bool mentions(const char *dir, const char *file, const char *word)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_FILE_BYTES);
+	KT_AUTOFREE char *path = kt_path_join(dir, file);
+
+	return kt_fs_read(path, &text, NULL) == KT_OK && strstr(text.ptr, word);
+}
+
+static const char *missing_of_claude(const char *dir, const struct kt_map *names)
+{
+	static const char *const any[] = { "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN",
+		"CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX",
+		"CLAUDE_CODE_USE_FOUNDRY", "apiKeyHelper" };
+	static const char *const files[] = { ".claude/settings.json", ".env" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(any); i++) {
+		if (kt_map_get(names, any[i]))
+			return NULL;
+		for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
+			if (mentions(dir, files[k], any[i]))
+				return NULL;
+		}
+	}
+	return any[0];
+}
+
+/* OpenCode has models that need no key: only one that names its provider is known to. */
+static const char *missing_of_opencode(const char *dir, const struct kt_map *names)
+{
+	static const struct {
+		const char *model, *name;
+	} providers[] = {
+		{ "\"anthropic/", "ANTHROPIC_API_KEY" },
+		{ "\"openai/", "OPENAI_API_KEY" },
+		{ "\"google/", "GOOGLE_GENERATIVE_AI_API_KEY" },
+		{ "\"openrouter/", "OPENROUTER_API_KEY" },
+	};
+	static const char *const files[] = { "opencode.json", "opencode.jsonc", "karta.toml" };
+
+	for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
+		if (mentions(dir, files[k], "apiKey"))
+			return NULL;
+	}
+	for (size_t i = 0; i < KT_ARRAY_LEN(providers); i++) {
+		if (kt_map_get(names, providers[i].name) ||
+			mentions(dir, ".env", providers[i].name))
+			continue;
+		for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
+			if (mentions(dir, files[k], providers[i].model))
+				return providers[i].name;
+		}
+	}
+	return NULL;
+}
+
+const char *kt_credential_missing(const char *harness, const char *dir, const struct kt_map *names)
+{
+	if (kt_str_eq(harness, "claude-code"))
+		return missing_of_claude(dir, names);
+	if (kt_str_eq(harness, "opencode"))
+		return missing_of_opencode(dir, names);
+	return NULL;
+}
+
+/* --- GET /agent_projects/{ref} ------------------------------------------------------------- */
+
+struct shown {
+	struct kt_jw w; /* the project's object, still open */
+	const char *project_id, *release_id, *harness;
+	int64_t config_version;
+};
+
+static enum kt_code read_missing(struct kt_tx *tx, struct kt_op *op, const struct shown *s,
+	const char **out, struct kt_err *err)
+{
+	struct kt_map names = KT_MAP_INIT;
+	struct kt_release_row live;
+	struct kt_config_row *rows = NULL;
+	size_t n = 0;
+	enum kt_code rc = kt_tx_release(tx, op->arena, op->who.org_id, s->release_id, &live, err);
+
+	if (rc == KT_OK && s->config_version > 0)
+		rc = kt_tx_config(tx, op->arena, s->project_id, s->config_version, &rows, &n, err);
+	for (size_t i = 0; rc == KT_OK && i < n; i++)
+		(void)kt_map_set(&names, rows[i].name, op);
+	if (rc == KT_OK && kt_release_names(&names, live.env)) {
+		KT_AUTOFREE char *dir = kt_layout_path(op->ctl, op->who.org_id, live.digest);
+
+		*out = kt_credential_missing(s->harness, dir, &names);
+	}
+	kt_map_release(&names);
+	return rc;
+}
+
+static enum kt_code show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct kt_op *op = arg;
+	struct shown *s = op->data;
+	const char *missing = NULL;
+	enum kt_code rc = read_missing(tx, op, s, &missing, err);
+
+	/* Deleted meanwhile: then there is nothing to say of it. */
+	if (rc != KT_OK && rc != KT_ENOTFOUND)
+		return rc;
+	kt_jw_arr(&s->w, "missing_credentials");
+	if (missing)
+		kt_jw_str(&s->w, NULL, missing);
+	kt_jw_arr_end(&s->w);
+	kt_jw_obj_end(&s->w);
+	return KT_OK;
+}
+
+void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
+{
+	struct shown *s = kt_arena_alloc(op->arena, sizeof(*s));
+
+	kt_jw_init(&s->w, &op->json);
+	kt_jw_obj(&s->w, NULL);
+	kt_write_project(&s->w, op, p);
+	kt_op_etag(op, p->current ? p->current->id : NULL);
+	if (!p->current || !p->harness || op->ctl->cfg.offline) {
+		kt_jw_arr(&s->w, "missing_credentials");
+		kt_jw_arr_end(&s->w);
+		kt_jw_obj_end(&s->w);
+		kt_op_end(op, KT_OK, NULL);
+		return;
+	}
+	s->project_id = kt_arena_strdup(op->arena, p->id);
+	s->release_id = kt_arena_strdup(op->arena, p->current->id);
+	s->harness = kt_arena_strdup(op->arena, p->harness);
+	s->config_version = p->config_version;
+	op->data = s;
+	kt_op_read(op, show_work);
+}
