@@ -48,7 +48,7 @@ struct kt_screen {
 	char *line;
 	const char *prompt; /* wanted, or NULL */
 	bool prompt_drawn, prompt_stale;
-	char state[256];
+	char state[256], state_drawn[256];
 	int64_t state_since_us;
 	bool mid_line; /* what was written ends inside a line */
 	struct kt_live *live;
@@ -133,6 +133,7 @@ void kt_screen_close(struct kt_screen *s)
 	s->prompt = NULL;
 	s->state[0] = '\0';
 	s->tail = NULL;
+	s->changed = true;
 	s->next_frame_us = 0;
 	kt_screen_update(s);
 	if (s->mid_line)
@@ -251,50 +252,60 @@ static void take_output(struct kt_screen *s, struct kt_buf *b, bool whole_lines)
 
 /* --- with redrawing */
 
-/* Ask for what is open when a frame is due; false when it is too early for one. */
+/* Take what there is to show when a frame is due; false when nothing was taken. */
 static bool take_frame(struct kt_screen *s, struct kt_buf *stays)
 {
 	KT_AUTO_BUF struct kt_buf open = KT_BUF_INIT(OUT_MAX_BYTES);
-	int64_t now = kt_mono_us();
 
-	if (now < s->next_frame_us && s->out.len < FLUSH_BYTES && !(s->prompt && !s->prompt_drawn))
+	if (kt_mono_us() < s->next_frame_us && s->out.len < FLUSH_BYTES &&
+		!(s->prompt && !s->prompt_drawn))
 		return false;
 	if (!s->changed && !s->out.len)
-		return true;
+		return false;
 	s->changed = false;
 	kt_buf_clear(&s->open);
 	if (s->tail && s->tail(s->tail_arg, &open))
 		kt_term_pass(&s->open, open.ptr, open.len, s->ctx->out.color);
 	take_output(s, stays, s->tail != NULL);
-	s->next_frame_us = kt_mono_us() + KT_MAX(FRAME_US, FRAME_COST * (kt_mono_us() - now));
 	return true;
+}
+
+/* What the line of state says now, "" for nothing. */
+static const char *state_now(const struct kt_screen *s)
+{
+	bool shown = !(s->prompt && s->raw) && kt_mono_us() - s->state_since_us >= STATE_AFTER_US;
+
+	return shown ? s->state : "";
 }
 
 static void add_state(struct kt_screen *s, struct kt_buf *b)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(sizeof(s->state) * 8);
 
-	if (!s->state[0] || kt_mono_us() - s->state_since_us < STATE_AFTER_US)
+	if (!s->state_drawn[0])
 		return;
-	kt_term_cut(&text, s->state, strlen(s->state), (size_t)KT_MAX(s->ctx->out.columns, 8) - 1);
+	kt_term_cut(&text, s->state_drawn, strlen(s->state_drawn),
+		(size_t)KT_MAX(s->ctx->out.columns, 8) - 1);
 	kt_term_add(b, &s->ctx->out, KT_STYLE_DIM, text.ptr);
 }
 
 static void update_drawing(struct kt_screen *s)
 {
 	bool prompt = s->prompt && s->raw;
+	int64_t start = kt_mono_us();
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * OUT_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf drawn = KT_BUF_INIT(3 * OUT_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf stays = KT_BUF_INIT(OUT_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf now = KT_BUF_INIT(2 * OUT_MAX_BYTES);
 
-	(void)take_frame(s, &stays);
-	kt_buf_add(&now, s->open.ptr, s->open.len);
-	if (!prompt)
-		add_state(s, &now);
-	kt_live_draw(s->live, &drawn, &stays, &now);
-	if (!drawn.len && prompt == s->prompt_drawn && !(prompt && s->prompt_stale))
+	/* All that follows costs as much as the open block is large. */
+	if (!take_frame(s, &stays) && kt_str_eq(state_now(s), s->state_drawn) &&
+		prompt == s->prompt_drawn && !(prompt && s->prompt_stale))
 		return;
+	kt_str_copy(s->state_drawn, sizeof(s->state_drawn), state_now(s));
+	kt_buf_add(&now, s->open.ptr, s->open.len);
+	add_state(s, &now);
+	kt_live_draw(s->live, &drawn, &stays, &now);
 	if (s->prompt_drawn)
 		kt_lineedit_erase(s->edit, &b);
 	kt_buf_add(&b, drawn.ptr, drawn.len);
@@ -304,7 +315,9 @@ static void update_drawing(struct kt_screen *s)
 	}
 	s->prompt_drawn = prompt;
 	s->prompt_stale = false;
-	kt_out_raw(b.ptr, b.len);
+	if (b.len)
+		kt_out_raw(b.ptr, b.len);
+	s->next_frame_us = kt_mono_us() + KT_MAX(FRAME_US, FRAME_COST * (kt_mono_us() - start));
 }
 
 /* --- without */

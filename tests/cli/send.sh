@@ -284,6 +284,44 @@ test_expect_success 'on a terminal the open block grows, above what is waited fo
 	test_grep "^interrupted" out
 '
 
+python3 - >app/rehearsals/long.jsonl <<'EOT'
+import json
+for name, row in ("list", "- an item with a few words in it\n"), ("text", "A paragraph of a few words of it\n\n"):
+    text = row * 3000
+    print(json.dumps({"karta_rehearsal": 1, "match": {"text": "long " + name}}))
+    for i in range(0, len(text), 40):
+        print(json.dumps({"t": i // 400, "type": "text", "data": {"part": {"type": "text", "text": text[i:i + 40]}, "part_id": "p"}}))
+    print(json.dumps({"t": len(text) // 400, "end": {}}))
+EOT
+cat >cost.py <<'EOT'
+# An open block costs what blocks that are closed cost, whatever its length: CPU time of both.
+import os, pty, select, sys
+karta, url = sys.argv[1:]
+
+def cost(text):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(karta, [karta, "--server", url, "send", text])
+    while True:
+        select.select([fd], [], [])
+        try:
+            os.read(fd, 65536)
+        except OSError:
+            break
+    _, status, used = os.wait4(pid, 0)
+    assert status == 0, status
+    return used.ru_utime + used.ru_stime
+
+closed = cost("long text")
+# A machine that is busy may count against one of them: the best of three.
+opened = min(cost("long list") for _ in range(3))
+assert opened < 8 * closed, (opened, closed)
+EOT
+
+test_expect_success 'an open block that is long is drawn again seldom enough to cost little' '
+	TERM=xterm timeout $((300 * TEST_SLOW)) python3 cost.py "$KARTA" "$url"
+'
+
 test_expect_success '--timeout gives up, and the turn goes on' '
 	test_must_exit 3 "$KARTA" --server "$url" --timeout $((3 * TEST_SLOW))s send slow >out 2>err &&
 	test_grep "the turn goes on in sess_" err
