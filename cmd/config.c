@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 struct show_args {
@@ -159,7 +160,8 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 
 static const struct kt_opt set_opts[] = {
 	KT_OPT_ARGS_("name=value", struct set_args, pairs, KT_OPT_REQUIRED,
-		"variables; NAME=- reads the value from standard input, NAME=@FILE from a file"),
+		"variables; NAME or NAME=- reads the value from standard input, NAME=@FILE from a "
+		"file"),
 	KT_OPT_FLAG_(0, "no-wait", struct set_args, no_wait, "do not wait until it is live"),
 	{ KT_OPT_T_FLAG, 0, "detach", NULL, offsetof(struct set_args, no_wait), "as --no-wait",
 		KT_OPT_HIDDEN },
@@ -217,23 +219,50 @@ enum kt_code kt_config_check_name(const char *name, struct kt_err *err)
 	return kt_fail(err, KT_EINVAL, 0, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
 }
 
+/* NAME alone: a person types the value unseen, one line; a script has it on standard input. */
+static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf prompt = KT_BUF_INIT(256);
+	struct termios shown, hidden;
+	ssize_t n = 0;
+	char c = 0;
+	enum kt_code rc = KT_OK;
+
+	if (tcgetattr(STDIN_FILENO, &shown) == 0) {
+		hidden = shown;
+		hidden.c_lflag &= ~(tcflag_t)ECHO;
+		hidden.c_lflag |= ECHONL;
+		kt_clean_addf(&prompt, "%s (not shown): ", name);
+		kt_side(prompt.ptr, prompt.len);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+		while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
+			kt_buf_addc(out, c);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	} else {
+		rc = value_of("-", out, err);
+	}
+	if (rc != KT_OK || out->len)
+		return rc;
+	(void)kt_fail(err, KT_EINVAL, 0, "there is no value for %s on standard input", name);
+	return kt_hint(
+		err, "karta config set %s=VALUE, or %s=@FILE for what nobody may see", name, name);
+}
+
 static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
-	const char *eq = strchr(pair, '=');
-	KT_AUTOFREE char *name = NULL;
+	size_t len = strcspn(pair, "=");
+	KT_AUTOFREE char *name = kt_strndup(pair, len);
 	enum kt_code rc;
 
-	if (!eq || eq == pair) {
+	if (!len) {
 		kt_fail(err, KT_EINVAL, 0, "'%s' is not NAME=VALUE", pair);
-		return kt_hint(err,
-			"karta config set %.80s=VALUE, or %.80s=- <FILE for what nobody may see",
-			kt_env_name_ok(pair) ? pair : "NAME", kt_env_name_ok(pair) ? pair : "NAME");
+		return kt_hint(err, "karta config set GREETING='Good morning'");
 	}
-	name = kt_strndup(pair, (size_t)(eq - pair));
 	rc = kt_config_check_name(name, err);
 	if (rc == KT_OK)
-		rc = value_of(eq + 1, &value, err);
+		rc = pair[len] ? value_of(pair + len + 1, &value, err)
+			       : read_value(name, &value, err);
 	if (rc == KT_OK)
 		kt_jw_strn(w, name, value.ptr, value.len);
 	explicit_bzero(value.ptr, value.len);
@@ -342,7 +371,7 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 	for (size_t i = 0; i < a->pairs.len; i++) {
 		const char *eq = strchr(a->pairs.items[i], '=');
 
-		from_stdin += eq && kt_str_eq(eq + 1, "-");
+		from_stdin += !eq || kt_str_eq(eq + 1, "-");
 	}
 	if (from_stdin > 1)
 		return kt_fail(err, KT_EINVAL, 0,

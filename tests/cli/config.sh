@@ -51,13 +51,34 @@ test_expect_success 'unset; what changes nothing is no release' '
 	"$KARTA" releases --json >after && test_cmp before after
 '
 
+test_expect_success 'a name alone: its value from standard input, unseen on a terminal' '
+	echo piped | "$KARTA" secret set NAMED && test "$("$KARTA" config get NAMED)" = piped && python3 - "$KARTA" >out <<-\END &&
+	import os, pty, sys
+	pid, fd = pty.fork()
+	if pid == 0:
+	    os.execv(sys.argv[1], ["karta", "config", "set", "NAMED"])
+	seen = b""
+	while b"not shown" not in seen:
+	    seen += os.read(fd, 1000)
+	os.write(fd, b"typed-4711\n")
+	try:
+	    while piece := os.read(fd, 1000):
+	        seen += piece
+	except OSError:
+	    pass
+	print(os.waitpid(pid, 0)[1], b"4711" in seen)
+	END
+	echo "0 False" >expect && test_cmp expect out && test "$("$KARTA" config get NAMED)" = typed-4711 &&
+	test_must_exit 2 "$KARTA" config set X Y </dev/null 2>err && test_grep "one variable only" err && "$KARTA" config unset NAMED
+'
+
 test_expect_success 'names that are none' '
 	for pair in 1A=x A-B=x KARTA_X=x LD_PRELOAD=x "A B=x"; do
 		test_must_exit 2 "$KARTA" config set "$pair" 2>err && test_grep "cannot be set: letters, digits and _" err &&
 		test_must_exit 2 "$KARTA" config unset "${pair%=x}" 2>err && test_grep "cannot be set: letters, digits and _" err || return 1
 	done &&
 	serve_call PATCH /agent_projects/bot/config "{\"set\":{\"1A\":\"x\"}}" >out; test_grep "cannot be set: letters, digits and _" out &&
-	test_must_exit 2 "$KARTA" config set A && test_must_exit 2 "$KARTA" config set =x &&
+	test_must_exit 2 "$KARTA" config set A </dev/null && test_must_exit 2 "$KARTA" config set =x &&
 	test_must_exit 2 "$KARTA" config set && test_must_exit 2 "$KARTA" config unset &&
 	head -c 70000 /dev/zero | tr "\0" x >big && ! "$KARTA" config set BIG=@big 2>err && test_grep "^karta: " err
 '
