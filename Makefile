@@ -68,7 +68,7 @@ HARDEN := -O2 -U_FORTIFY_SOURCE $(or $(call try,-D_FORTIFY_SOURCE=3 -O2),-D_FORT
 	$(call try,-ftrivial-auto-var-init=zero) -fno-strict-overflow -fno-delete-null-pointer-checks \
 	-ffunction-sections -fdata-sections
 LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed \
-	-Wl,--gc-sections
+	-Wl,--gc-sections -Wl,--build-id=none
 else ifeq ($(VARIANT),asan)
 HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDHARDEN := -pie -fsanitize=address,undefined
