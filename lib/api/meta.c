@@ -68,6 +68,7 @@ static void send_dev(
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * 1024 * 1024);
 	const struct kt_target *t = c->by ? &c->by->target : NULL;
 	const struct kt_sessions *reg = c->api->cfg.sessions;
+	char home[sizeof(c->by->base_url)] = "";
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -80,6 +81,10 @@ static void send_dev(
 	kt_jw_str(&w, "mode", app->harness == KT_HARNESS_REHEARSAL ? "offline" : "live");
 	kt_jw_str(&w, "problem", problem[0] ? problem : NULL);
 	kt_jw_str(&w, "version", c->api->cfg.version);
+	if (c->by)
+		kt_api_web_server(c, home, sizeof(home));
+	/* Where the pages of all projects are. */
+	kt_jw_str(&w, "home", home[0] ? home : NULL);
 	/* A preview goes its own way. */
 	if (t && !t->preview)
 		kt_control_write_pin(c->api->cfg.control, t->project_id, &w);

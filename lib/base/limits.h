@@ -132,6 +132,7 @@
 #define KT_LOGIN_KEY_S (90 * 24 * 3600) /* a key that a login made; then another login */
 #define KT_WEB_SESSION_S (14 * 24 * 3600) /* a browser stays signed in */
 #define KT_MAX_WEB_SESSIONS 20 /* signed in with one key; then the oldest is signed out */
+#define KT_MAX_WEB_SIGN_INS 100 /* with one key in an hour: each is kept in the audit log */
 #define KT_WEB_CODE_MS 60000 /* a sign-in on its way from the server's name to a project's */
 #define KT_MAX_WEB_CODES 8 /* of them of one browser; then the oldest is void */
 #define KT_DEVICE_POLL_MS 2000 /* between two polls of a login */

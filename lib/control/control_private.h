@@ -44,6 +44,8 @@ struct kt_key_mem {
 	int64_t expires_us, revoked_us;
 	bool ended; /* the listener was told that it expired */
 	int64_t used_us; /* written to the row at most once a minute */
+	int64_t web_hour; /* that the next one is of */
+	unsigned web_sign_ins;
 	struct kt_key_mem *next; /* same prefix */
 };
 

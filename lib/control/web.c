@@ -237,6 +237,18 @@ static void begin_after(struct kt_op *op)
 	trim(op->ctl, op->who.key_id);
 }
 
+/* What a key can have written to the audit log has an end, whatever its scopes. */
+static bool counts_sign_in(struct kt_key_mem *k, int64_t now)
+{
+	int64_t hour = now / INT64_C(3600000000);
+
+	if (k->web_hour != hour) {
+		k->web_hour = hour;
+		k->web_sign_ins = 0;
+	}
+	return k->web_sign_ins < KT_MAX_WEB_SIGN_INS && ++k->web_sign_ins;
+}
+
 static void render_session(struct kt_op *op, const struct kt_key_mem *k, int64_t expires_us)
 {
 	struct kt_jw w;
@@ -260,13 +272,20 @@ void kt_control_web_begin(struct kt_control *ctl, const struct kt_actor *a, cons
 	kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	const struct kt_key_mem *k = kt_index_key(ctl, op->who.key_id);
+	struct kt_key_mem *k = kt_index_key(ctl, op->who.key_id);
 	struct begin *b = kt_arena_alloc(op->arena, sizeof(*b));
 	int64_t now = kt_time_us(), end = now + KT_WEB_SESSION_S * INT64_C(1000000);
 	char id[KT_ID_MAX], *token = kt_arena_alloc(op->arena, KT_WEB_TOKEN_MAX);
 
 	if (!k || !ctl->master) {
 		kt_op_fail(op, KT_EAUTH, 401, "unauthorized", NULL, "the API key is not valid");
+		return;
+	}
+	if (!counts_sign_in(k, now)) {
+		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL,
+			"a key signs in at most %d browsers in an hour: use one that is signed in, "
+			"or wait",
+			KT_MAX_WEB_SIGN_INS);
 		return;
 	}
 	if (k->expires_us > 0 && k->expires_us < end)

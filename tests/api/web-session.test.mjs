@@ -205,6 +205,15 @@ test('a browser that is signed in, and those that are not', async (t) => {
   const first = list[20];
   const second = cookieOf(await send(again, 'localhost', 'POST', '/v1/web/session', { body: { key: ours.key }, cookie: first })).pair;
   assert.deepEqual([await status(first), await status(second), await status(list[1])], [401, 200, 200]);
+  // What a key has the audit log keep has an end; another key is not concerned.
+  let last;
+  for (let i = 0; i < 210 && last?.status !== 429; i++) last = await send(again, 'localhost', 'POST', '/v1/web/session', { body: { key: ours.key } });
+  assert.deepEqual([last.status, last.body.code], [429, 'limit_reached']);
+  // It ends with its key, not later.
+  const brief = (await now.call('POST', '/v1/keys', [], { body: { name: 'brief', scopes: ['read'], expires_in_s: 3600 } })).body;
+  const ends = (await send(again, 'localhost', 'POST', '/v1/web/session', { body: { key: brief.key } })).headers['set-cookie'][0];
+  const age = Number(/Max-Age=(\d+)/.exec(ends)[1]);
+  assert.ok(age <= 3600 && age > 0, ends);
   await eventually(async () => !(await now.call('GET', '/readyz')).body.code, 'the server is well');
 });
 

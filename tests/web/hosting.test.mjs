@@ -167,9 +167,11 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
     await page.close();
   }
 
-  // Signed out: everywhere, also where it was open; in the midst of work a dialog asks first.
+  // The chat's mark leads home.
   const chat = await open(`http://fake.localhost:${karta.port}/`, signed);
   await chat.getByText('it works').first().waitFor();
+  assert.equal(await chat.getByRole('link', { name: 'All projects' }).first().getAttribute('href'), `${host}/`);
+  // Signed out: everywhere, also where it was open; in the midst of work a dialog asks first.
   await home.getByRole('button', { name: 'Sign out' }).click();
   await home.waitForURL(`${host}/sign-in`);
   await chat.getByText('You are signed out').waitFor();

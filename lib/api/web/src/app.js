@@ -7,7 +7,7 @@
 import { api, follow } from "./client.js";
 import { composer } from "./composer.js";
 import { h, setText, show } from "./dom.js";
-import { pinText } from "./pin.js";
+import { homeLink, pinText } from "./pin.js";
 import { confirmDelete, sidebar } from "./sidebar.js";
 import { activeTurn, emptyState, openInputs, reduceAll } from "./state.js";
 import { logView, tick } from "./view.js";
@@ -475,8 +475,10 @@ async function refresh() {
 	app.refreshing = true;
 	let next = POLL_MS;
 	try {
-		if (!app.dev || !app.reachable)
+		if (!app.dev || !app.reachable) {
 			app.dev = await api.dev();
+			homeLink(app.dev.home);
+		}
 		const sessions = [];
 		let more = true;
 		while (sessions.length < app.want && more) {
