@@ -61,8 +61,11 @@ async function say(page, text) {
 
 async function shoot(browser, url, scheme, file) {
   const page = await browser.newPage({ viewport: SIZE, colorScheme: scheme, reducedMotion: 'reduce', locale: 'en-US', timezoneId: 'UTC' });
-  await page.goto(url);
-  await page.locator('#composer-text').waitFor();
+  // The list of agents first: what is said of an answer names its agent when that is known.
+  const { hash } = new URL(url);
+  await page.goto(url.slice(0, -hash.length));
+  await page.locator('#agent-label:not([hidden])').waitFor();
+  await page.evaluate((to) => { location.hash = to; }, hash);
   await page.locator('.turn:last-child').waitFor();
   await page.evaluate(async () => {
     await document.fonts.ready;
