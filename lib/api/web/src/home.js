@@ -25,9 +25,6 @@ function live(project) {
 
 function badges(project) {
 	const out = [];
-	const missing = project.missing_credentials ?? [];
-	if (missing.length > 0)
-		out.push(badge("warn", "no model credential", `Missing: ${missing.map((m) => m.name ?? m).join(", ")}`));
 	if (project.default)
 		out.push(badge("", "default", "Calls that name no project mean this one"));
 	if (project.pinned)

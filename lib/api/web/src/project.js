@@ -50,12 +50,12 @@ function previewItem(p) {
 }
 
 function missingNote() {
-	const missing = (project.missing_credentials ?? []).map((m) => m.name ?? m);
+	const missing = project.missing_credentials ?? [];
 	if (missing.length === 0)
 		return null;
 	return h("div", { class: "note warn-note" }, h("h3", {}, "The model's credential is missing"),
-		h("p", {}, "Without it every turn ends with ", h("code", {}, "auth_failed"), ". In a terminal:"),
-		commands([`karta config set ${missing[0]}=- -p ${project.slug} <file`]));
+		h("p", {}, "Without it every turn ends with ", h("code", {}, "auth_failed"), ". In a terminal; it asks for the value, which is not shown:"),
+		commands([`karta config set ${missing[0]} -p ${project.slug}`]));
 }
 
 function head() {
