@@ -304,10 +304,14 @@ void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
 	}
 	/* Room for the dots: whole characters go until there is. */
 	while (at && columns + 3 > max) {
+		uint32_t cp;
+		size_t end = at;
+
 		at--;
 		while (at && ((unsigned char)clean.ptr[at] & 0xc0) == 0x80)
 			at--;
-		columns--;
+		columns -= kt_utf8_decode(clean.ptr + at, end - at, &cp) ? (size_t)kt_utf8_width(cp)
+									 : 1;
 	}
 	kt_buf_add(b, clean.ptr, at);
 	kt_buf_adds(b, "...");

@@ -303,6 +303,48 @@ static void test_confirm(void **state)
 	close(fds[1]);
 }
 
+static void wrap_is(int columns, size_t hang, const char *text, const char *want)
+{
+	const struct kt_term t = { .columns = columns, .is_tty = true };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 16);
+
+	kt_term_wrap(&b, &t, KT_STYLE_NONE, text, hang);
+	assert_string_equal(b.ptr ? b.ptr : "", want);
+}
+
+static void test_wrap(void **state)
+{
+	const struct kt_term pipe = { .columns = 20 };
+	const struct kt_term color = { .columns = 20, .is_tty = true, .color = true };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 16);
+
+	wrap_is(20, 2, "", "");
+	wrap_is(20, 2, "fits\n  as it is\n", "fits\n  as it is\n");
+	wrap_is(20, 2, "words that do not fit on one", "words that do not\n  fit on one");
+	wrap_is(20, 0, "averyveryveryverylongword and more", "averyveryveryverylongword\nand more");
+	wrap_is(20, 0, "\xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87 x",
+		"\xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87 \xe4\xb8\xad\xe6\x96\x87\nx");
+	wrap_is(20, 0, "\033[2J", "\\x1b[2J");
+	kt_term_wrap(&b, &pipe, KT_STYLE_DIM, "words that do not fit on one", 2);
+	assert_string_equal(b.ptr, "words that do not fit on one");
+	kt_buf_clear(&b);
+	/* Each line has its style for itself. */
+	kt_term_wrap(&b, &color, KT_STYLE_DIM, "words that do not fit on one", 2);
+	assert_string_equal(b.ptr, "\033[2mwords that do not\033[0m\n  \033[2mfit on one\033[0m");
+}
+
+static void test_cut(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 16);
+
+	kt_term_cut(&b, "short", 5, 10);
+	kt_buf_addc(&b, '|');
+	kt_term_cut(&b, "a line that is long", 19, 10);
+	kt_buf_addc(&b, '|');
+	kt_term_cut(&b, "\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad\xe6\x96\x87", 18, 10);
+	assert_string_equal(b.ptr, "short|a line ...|\xe4\xb8\xad\xe6\x96\x87\xe4\xb8\xad...");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +356,8 @@ int main(void)
 		cmocka_unit_test(test_table_fits),
 		cmocka_unit_test(test_progress),
 		cmocka_unit_test(test_confirm),
+		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
