@@ -41,7 +41,7 @@ static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_e
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
 	else
-		kt_say(ctx, "renamed: %s", kt_json_str_or(doc, "title", ""));
+		kt_outf("%s\n", kt_json_str_or(doc, "title", ""));
 	return KT_OK;
 }
 

@@ -100,7 +100,7 @@ test_expect_success 'export' '
 '
 
 test_expect_success 'rename' '
-	"$KARTA" sessions rename "$id" "  Return of order 1041	" 2>err && test_grep "^renamed: Return of order 1041$" err &&
+	"$KARTA" sessions rename "$id" "  Return of order 1041	" >out && echo "Return of order 1041" >expect && test_cmp expect out &&
 	"$KARTA" sessions show "$id" --json >out && test_json out "d[\"title\"] == \"Return of order 1041\"" &&
 	"$KARTA" sessions >out && test_grep "Return of order" out &&
 	"$KARTA" sessions rename "$id" Hello --json >out && test_json out "d[\"title\"] == \"Hello\"" &&

@@ -77,7 +77,7 @@ function drawSubject(el, text, isPath) {
 		return;
 	const cut = isPath ? text.lastIndexOf("/") + 1 : 0;
 	el.title = text;
-	el.replaceChildren(...(cut > 0 ? [h("span", { class: "subject-folder" }, text.slice(0, cut)), h("span", { class: "subject-file" }, text.slice(cut))] : [text]));
+	el.replaceChildren(...(cut > 0 ? [h("span", { class: "subject-folder" }, h("bdi", { dir: "ltr" }, text.slice(0, cut))), h("span", { class: "subject-file" }, text.slice(cut))] : [text]));
 }
 
 function drawOutcome(el, tool) {
