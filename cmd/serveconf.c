@@ -21,7 +21,7 @@
 
 #define SYSTEM_FILE "/etc/karta/serve.toml"
 
-enum type { T_STR, T_BOOL, T_INT, T_TIME, T_TRUST };
+enum type { T_STR, T_BOOL, T_INT, T_SIZE, T_TIME, T_TRUST };
 
 struct setting {
 	const char
@@ -29,7 +29,7 @@ struct setting {
 	enum type type;
 	size_t offset;
 	const char *dflt; /* as one writes it; NULL = none */
-	int64_t min, max; /* of T_INT and T_TIME (milliseconds) */
+	int64_t min, max; /* of T_INT, T_SIZE (bytes) and T_TIME (milliseconds) */
 };
 
 #define AT(field) offsetof(struct kt_serve_conf, field)
@@ -52,11 +52,11 @@ static const struct setting settings[] = {
 	{ "preview_life", T_TIME, AT(preview_ms), "72h", 1000, DAYS_MS(3650) },
 	{ "release_retention", T_TIME, AT(release_retention_ms), "7d", 0, DAYS_MS(3650) },
 	{ "log_retention", T_TIME, AT(log_retention_ms), "7d", 1000, DAYS_MS(3650) },
-	{ "max_log_bytes", T_INT, AT(max_log_bytes), "67108864", 65536, 16 * GIB },
-	{ "max_archive_bytes", T_INT, AT(max_archive_bytes), "104857600", 1024, 16 * GIB },
-	{ "max_release_bytes", T_INT, AT(max_release_bytes), "536870912", 1024, 64 * GIB },
+	{ "max_log_bytes", T_SIZE, AT(max_log_bytes), "64M", 65536, 16 * GIB },
+	{ "max_archive_bytes", T_SIZE, AT(max_archive_bytes), "100M", 1024, 16 * GIB },
+	{ "max_release_bytes", T_SIZE, AT(max_release_bytes), "512M", 1024, 64 * GIB },
 	{ "max_release_files", T_INT, AT(max_release_files), "20000", 1, 1000000 },
-	{ "max_file_bytes", T_INT, AT(max_file_bytes), "268435456", 1024, 64 * GIB },
+	{ "max_file_bytes", T_SIZE, AT(max_file_bytes), "256M", 1024, 64 * GIB },
 };
 #define N_SETTINGS KT_ARRAY_LEN(settings)
 
@@ -129,6 +129,9 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 	case T_INT:
 		ok = kt_str_int64(text, s->min, s->max, to);
 		break;
+	case T_SIZE:
+		ok = kt_str_size(text, to) && *(int64_t *)to >= s->min && *(int64_t *)to <= s->max;
+		break;
 	case T_TIME:
 		ok = kt_str_duration_ms(text, to) && *(int64_t *)to >= s->min &&
 			*(int64_t *)to <= s->max;
@@ -147,6 +150,9 @@ static enum kt_code take(struct kt_serve_settings *set, const struct setting *s,
 	if (s->type == T_INT)
 		return kt_hint(err, "give a number from %lld to %lld", (long long)s->min,
 			(long long)s->max);
+	if (s->type == T_SIZE)
+		return kt_hint(err, "give a size from %lld to %lld bytes: 512K, 10M, 2G",
+			(long long)s->min, (long long)s->max);
 	return kt_hint(err, "%s",
 		s->type == T_BOOL            ? "give true or false"
 			: s->type == T_TRUST ? "give true, false, or addresses and networks: "
@@ -327,6 +333,7 @@ static void add_value(struct kt_buf *b, const struct kt_serve_conf *c, const str
 			kt_toml_add_str(b, *(const char *const *)at);
 		return;
 	case T_INT:
+	case T_SIZE:
 		kt_buf_addf(b, "%lld", (long long)*(const int64_t *)at);
 		return;
 	case T_TIME:

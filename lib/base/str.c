@@ -157,6 +157,31 @@ bool kt_str_duration_ms(const char *s, int64_t *out_ms)
 	return false;
 }
 
+bool kt_str_size(const char *s, int64_t *out_bytes)
+{
+	static const char units[] = "KMGT";
+	const char *end = skip_digits(s), *unit;
+	int shift = 0;
+	int64_t v;
+
+	if (!end)
+		return false;
+	unit = *end ? strchr(units, *end & ~0x20) : NULL;
+	if (unit)
+		shift = 10 * (int)(unit - units + 1);
+	if (!kt_str_int64n(s, (size_t)(end - s), 0, INT64_MAX >> shift, &v))
+		return false;
+	end += unit != NULL;
+	if (unit && kt_str_ieq(end, "ib"))
+		end += 2;
+	else if (kt_str_ieq(end, "b"))
+		end++;
+	if (*end)
+		return false;
+	*out_bytes = v << shift;
+	return true;
+}
+
 size_t kt_str_distance(const char *a, const char *b)
 {
 	size_t rows[3][MAX_DISTANCE_CHARS + 1];

@@ -23,6 +23,8 @@ KT_MUST_CHECK bool kt_str_int64n(const char *s, size_t len, int64_t min, int64_t
 KT_MUST_CHECK bool kt_str_double(const char *s, double *out);
 /* "90", "1500ms", "10s", "5m", "2h", "3d" (a bare number is seconds) to milliseconds. */
 KT_MUST_CHECK bool kt_str_duration_ms(const char *s, int64_t *out_ms);
+/* "512", "64K", "10M", "2G" (of 1024; also "10MB", "10MiB") to bytes. */
+KT_MUST_CHECK bool kt_str_size(const char *s, int64_t *out_bytes);
 /* Edit distance, used for "did you mean"; stops counting above 100 characters. */
 size_t kt_str_distance(const char *a, const char *b);
 /* The candidate (NULL-terminated list) nearest to word when near enough to suggest, else NULL. */

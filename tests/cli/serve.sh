@@ -390,4 +390,11 @@ test_expect_success 'keys of the machine: without a server too; what is wrong ma
 	KARTA_API_KEY=$(cat key) "$KARTA" keys --json --server "$(cat alone.url)" >out && test_json out "len(d[\"data\"]) == 2"
 '
 
+test_expect_success 'sizes take units, in the environment and in the file' '
+	KARTA_MAX_LOG_BYTES=10M "$KARTA" serve --show-config >out && test_grep "^max_log_bytes *= 10485760 " out &&
+	printf "max_archive_bytes = \"2G\"\nmax_file_bytes = 4096\n" >sizes.toml && "$KARTA" serve --config sizes.toml --show-config >out &&
+	test_grep "^max_archive_bytes *= 2147483648 " out && test_grep "^max_file_bytes *= 4096 " out &&
+	test_must_exit 2 env KARTA_MAX_LOG_BYTES=10X "$KARTA" serve --show-config 2>err && test_grep "^hint: give a size .* 10M" err
+'
+
 test_done

@@ -122,6 +122,28 @@ static void test_double(void **state)
 	}
 }
 
+static void test_size(void **state)
+{
+	static const struct {
+		const char *s;
+		int64_t want; /* -1 = none */
+	} cases[] = {
+		{ "0", 0 }, { "512", 512 }, { "512B", 512 }, { "64K", 65536 }, { "64k", 65536 },
+		{ "10M", 10485760 }, { "10MB", 10485760 }, { "10MiB", 10485760 },
+		{ "2G", (int64_t)2 << 30 }, { "1T", (int64_t)1 << 40 }, { "", -1 }, { "M", -1 },
+		{ "-1", -1 }, { "1.5G", -1 }, { "10 M", -1 }, { "10X", -1 }, { "10MX", -1 },
+		{ "10iB", -1 }, { "9223372036854775807", INT64_MAX }, { "9007199254740992K", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		int64_t v = -1;
+
+		assert_int_equal(kt_str_size(cases[i].s, &v), cases[i].want >= 0);
+		assert_true(v == cases[i].want);
+	}
+}
+
 static void test_duration(void **state)
 {
 	static const struct {
@@ -325,7 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compare),    cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_int64),      cmocka_unit_test(test_double),
-		cmocka_unit_test(test_duration),   cmocka_unit_test(test_distance),
+		cmocka_unit_test(test_duration), cmocka_unit_test(test_size),   cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_nearest),    cmocka_unit_test(test_slug),
 		cmocka_unit_test(test_utf8_valid), cmocka_unit_test(test_utf8_round_trip),
 		cmocka_unit_test(test_width),      cmocka_unit_test(test_hex_base64),
