@@ -69,6 +69,7 @@ static void send_dev(
 	const struct kt_target *t = c->by ? &c->by->target : NULL;
 	const struct kt_sessions *reg = c->api->cfg.sessions;
 	char home[sizeof(c->by->base_url)] = "";
+	const char *lacks;
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -80,6 +81,11 @@ static void send_dev(
 	kt_jw_str(&w, "harness_version", version);
 	kt_jw_str(&w, "mode", app->harness == KT_HARNESS_REHEARSAL ? "offline" : "live");
 	kt_jw_str(&w, "problem", problem[0] ? problem : NULL);
+	lacks = t ? kt_sessions_lacks_of(c->api->cfg.sessions, t) : NULL;
+	kt_jw_arr(&w, "missing_credentials");
+	if (lacks)
+		kt_jw_str(&w, NULL, lacks);
+	kt_jw_arr_end(&w);
 	kt_jw_str(&w, "version", c->api->cfg.version);
 	if (c->by)
 		kt_api_web_server(c, home, sizeof(home));

@@ -250,10 +250,5 @@ KT_MUST_CHECK enum kt_code kt_env_unseal(const struct kt_master *master, const c
 
 /* Add the names of a release's own variables (its `env`) to names; false when it is damaged. */
 bool kt_release_names(struct kt_map *names, const char *env);
-/*
- * The variable with the model's credential that an application laid out in dir needs, when none of
- * names, nor its own files, gives one; NULL: nothing is known to be missing. Reads small files.
- */
-const char *kt_credential_missing(const char *harness, const char *dir, const struct kt_map *names);
 
 #endif

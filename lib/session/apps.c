@@ -158,6 +158,7 @@ struct opening {
 	struct kt_app_ref *ref; /* what the thread makes; none but it looks meanwhile */
 	char *harness, *config, *program; /* as the server's; the thread's own */
 	char **env; /* what the project bound */
+	bool sealed; /* that is all its harness gets */
 	uint64_t hold;
 	bool held; /* `hold` has to be given back */
 	enum kt_code rc;
@@ -215,6 +216,22 @@ static char **release_env(const struct kt_app *app, char *const *bound, const st
 	return env;
 }
 
+/* A session of an application that lacks it fails at its first message. */
+static const char *lacking(const struct kt_app *app, char *const *env)
+{
+	struct kt_map names = KT_MAP_INIT;
+	const char *lacks;
+
+	for (; *env; env++) {
+		KT_AUTOFREE char *name = kt_strndup(*env, strcspn(*env, "="));
+
+		(void)kt_map_set(&names, name, &names);
+	}
+	lacks = kt_credential_missing(app->harness_name, app->dir, &names);
+	kt_map_release(&names);
+	return lacks;
+}
+
 static void run_load(struct kt_job *job)
 {
 	struct opening *o = kt_container_of(job, struct opening, job);
@@ -227,6 +244,8 @@ static void run_load(struct kt_job *job)
 	o->rc = kt_app_load(ref->dir, &opts, &ref->app, &o->err);
 	if (o->rc == KT_OK)
 		find_program(o->program, ref);
+	if (o->rc == KT_OK && o->sealed)
+		ref->lacks = lacking(ref->app, o->env);
 }
 
 /* What was loaded takes the place of what was there, unless that is the same. */
@@ -317,6 +336,7 @@ static void on_opened(
 	o->ref->dir = kt_strdup(opened->dir);
 	o->ref->folder = opened->folder;
 	o->env = copy_env(opened->env);
+	o->sealed = !reg->own_env;
 	o->harness = kt_strdup_opt(reg->harness_name);
 	o->config = kt_strdup_opt(reg->config_path);
 	o->program = kt_strdup_opt(reg->harness_program);
@@ -401,6 +421,13 @@ const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_targ
 	const struct kt_app_ref *ref = find_ref(reg, t, false);
 
 	return ref ? ref->problem : "";
+}
+
+const char *kt_sessions_lacks_of(struct kt_sessions *reg, const struct kt_target *t)
+{
+	const struct kt_app_ref *ref = find_ref(reg, t, false);
+
+	return ref ? ref->lacks : NULL;
 }
 
 struct kt_app_ref *kt_app_ref_of(struct kt_session *s)

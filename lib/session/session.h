@@ -229,6 +229,9 @@ void kt_sessions_prepare(
 const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t);
 /* Why the harness of that release cannot run here, "" when it can. */
 const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t);
+/* The variable with its model's credential that nothing gives it; NULL: none is known to be
+ * missing. */
+const char *kt_sessions_lacks_of(struct kt_sessions *reg, const struct kt_target *t);
 /* The release a session runs; NULL on a local server. */
 const struct kt_target *kt_session_target(const struct kt_session *s);
 /*

@@ -18,6 +18,8 @@ struct kt_app_ref {
 	uint64_t fingerprint;
 	struct kt_program program;
 	char problem[512]; /* why no harness can be started, or "" */
+	const char *lacks; /* the variable with its model's credential, static; NULL: nothing is
+			      known to be missing */
 	/* With control: of one release, or of a folder project as it was at checked_ms. */
 	struct kt_control *control; /* has `hold`; NULL on a local server */
 	uint64_t hold;

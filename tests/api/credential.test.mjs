@@ -9,7 +9,12 @@ import { startServe } from './serve.mjs';
 import { user } from './user.mjs';
 
 const CLAUDE_APP = { 'CLAUDE.md': 'You help.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\n' };
-const missing = async (c, project) => (await c.call('GET', '/agent_projects/{project_ref}', [project])).body.missing_credentials;
+/* As the project's document says it, and its page. */
+const missing = async (c, project) => {
+  const [whole, dev] = [await c.call('GET', '/agent_projects/{project_ref}', [project]), await c.call('GET', '/v1/projects/{project_ref}/dev', [project])];
+  assert.deepEqual(dev.body.missing_credentials, whole.body.missing_credentials, dev.text);
+  return whole.body.missing_credentials;
+};
 
 test('a model credential that is missing is told at the push, the deploy, in the project and by doctor', seconds(60), async (t) => {
   const karta = await startServe(t, { env: { KARTA_HARNESS_PROGRAM: '/bin/true' } });
