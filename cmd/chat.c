@@ -60,7 +60,6 @@ struct chat {
 	struct kt_client_follow follow;
 	char session[KT_CLIENT_ID_MAX]; /* "" until the first message */
 	char own[KT_CLIENT_ID_MAX]; /* the turn of the message sent here, until it is done */
-	int64_t own_since_us;
 	char *agent; /* or NULL */
 	const char *mode; /* permission mode of new sessions, or NULL */
 	bool thinking;
@@ -186,8 +185,10 @@ static void on_status(struct chat *c, const struct kt_client_event *ev)
 		resolved(c, ev->data);
 	/* Our own message stands at the prompt already. */
 	if (ev->turn_id && kt_str_eq(ev->turn_id, c->own) &&
-		(kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")))
+		(kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued"))) {
+		kt_render_begun(c->render, ev);
 		return;
+	}
 	kt_render_event(c->render, ev);
 }
 
@@ -288,15 +289,12 @@ static void on_eof(struct chat *c)
 static void show_state(struct chat *c)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
-	long long s = (long long)((kt_mono_us() - c->own_since_us) / 1000000);
-
 	if (c->lost)
 		kt_buf_adds(&b, "reconnecting");
 	else if (c->interrupting)
 		kt_buf_adds(&b, "interrupting");
-	else if (!kt_render_activity(c->render, &b))
-		kt_buf_adds(&b, "working");
-	kt_buf_addf(&b, "  %lld s", s);
+	else
+		kt_render_waiting(c->render, &b);
 	kt_buf_adds(&b, c->interrupting ? "  (Ctrl-C again leaves)" : "  (Ctrl-C interrupts)");
 	kt_screen_state(c->screen, b.ptr);
 }
@@ -385,7 +383,6 @@ static void send_line(struct chat *c, const char *line)
 	if (rc == KT_OK)
 		rc = kt_client_post(c->client, c->session, &m, c->own, &err);
 	if (rc == KT_OK) {
-		c->own_since_us = kt_mono_us();
 		c->interrupting = false;
 		return;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/clean.h"
 #include "base/str.h"
+#include "base/time.h"
 #include "cmd/question.h"
 #include "cmd/toolview.h"
 #include "event/event.h"
@@ -17,6 +18,8 @@
 #define TOOLS_MAX 4096 /* open calls that are remembered in one turn */
 #define DEPTH_MAX 8 /* of sub-agents, for indenting */
 #define OUTPUT_LINES 4 /* of a result */
+#define MODEL "waiting for the model"
+#define SECONDS_AFTER_US 2000000 /* of waiting; they are told from then on */
 #define DIFF_LINES 24 /* of an edit */
 
 enum open_part { OPEN_NONE, OPEN_TEXT, OPEN_REASONING };
@@ -39,7 +42,8 @@ struct kt_render {
 	char part[64];
 	bool mid_line; /* what was written plainly left the cursor inside a line */
 	struct kt_vec tools; /* struct tool *, open ones */
-	char activity[160];
+	char activity[160]; /* what is waited for */
+	int64_t since_us; /* it is */
 	char turn[KT_CLIENT_ID_MAX];
 	bool wrote_text; /* of this turn */
 	bool after_line; /* what was written last is a line of ours, not set off from text */
@@ -53,6 +57,14 @@ struct kt_render *kt_render_new(const struct kt_render_config *cfg)
 	r->md = kt_markdown_new(cfg->text_term, false);
 	r->thoughts = kt_markdown_new(cfg->side_term, true);
 	return r;
+}
+
+static void wait_for(struct kt_render *r, const char *words)
+{
+	if (!strncmp(r->activity, words, sizeof(r->activity) - 1))
+		return;
+	kt_str_copy(r->activity, sizeof(r->activity), words);
+	r->since_us = kt_mono_us();
 }
 
 static void tool_free(struct tool *t)
@@ -197,6 +209,7 @@ static void render_text(struct kt_render *r, const struct kt_client_event *ev)
 		return;
 	if (!*text && !replace)
 		return;
+	wait_for(r, "answering");
 	enter(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
 	if (!r->cfg.show_text)
 		return;
@@ -209,7 +222,6 @@ static void render_text(struct kt_render *r, const struct kt_client_event *ev)
 			      : "(the last part was withdrawn)");
 	}
 	r->wrote_text = true;
-	r->activity[0] = '\0';
 	write_part(r, text);
 }
 
@@ -217,7 +229,7 @@ static void render_reasoning(struct kt_render *r, const struct kt_client_event *
 {
 	const char *text = kt_json_str_or(kt_json_obj(ev->data, "part"), "text", "");
 
-	kt_str_copy(r->activity, sizeof(r->activity), "thinking");
+	wait_for(r, "thinking");
 	if (!r->cfg.reasoning || ev->parent || !*text)
 		return;
 	enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", ""));
@@ -293,6 +305,7 @@ static void render_tool_use(struct kt_render *r, const struct kt_client_event *e
 {
 	const char *id = kt_json_str_or(ev->data, "tool_use_id", "");
 	struct tool *t = tool_of(r, id);
+	bool pending = !kt_str_eq(kt_json_str(ev->data, "state"), "running");
 	KT_AUTO_BUF struct kt_buf gist = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 	KT_AUTO_BUF struct kt_buf now = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 
@@ -313,10 +326,14 @@ static void render_tool_use(struct kt_render *r, const struct kt_client_event *e
 		t->gist = kt_buf_take(&gist);
 	}
 	learn_edit(r, t, kt_json_get(ev->data, "tool_input"));
-	if (kt_str_eq(kt_json_str(ev->data, "state"), "running"))
+	if (!pending)
 		t->began_ms = ev->time_ms;
-	tool_words(&now, t);
-	kt_str_copy(r->activity, sizeof(r->activity), now.ptr);
+	kt_clean_addf(&now, pending ? "writing the call of %s" : "running %s", t->name);
+	if (!pending && *t->gist) {
+		kt_buf_adds(&now, ": ");
+		kt_buf_adds(&now, t->gist);
+	}
+	wait_for(r, now.ptr);
 }
 
 static void add_seconds(struct kt_buf *b, int64_t ms)
@@ -365,6 +382,21 @@ static void add_result(struct kt_render *r, struct tool *t, const cJSON *data, b
 		kt_buf_addf(r->cfg.side, "  ... %zu more lines\n", t->changes.left_out);
 }
 
+/* A call is over: another one may run, else it is the model's turn. */
+static void wait_for_rest(struct kt_render *r)
+{
+	const struct tool *t = r->tools.len ? r->tools.items[r->tools.len - 1] : NULL;
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
+
+	if (!t) {
+		wait_for(r, MODEL);
+		return;
+	}
+	kt_buf_adds(&b, "running ");
+	tool_words(&b, t);
+	wait_for(r, b.ptr);
+}
+
 static void render_tool_result(struct kt_render *r, const struct kt_client_event *ev)
 {
 	const char *id = kt_json_str_or(ev->data, "tool_use_id", "");
@@ -401,11 +433,11 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 	/* Of sub-agents only the calls are told. */
 	if (!depth)
 		add_result(r, t, ev->data, failed);
-	r->activity[0] = '\0';
 	if (t == &unknown)
 		free(t->diff);
 	else if (kt_vec_remove_ptr(&r->tools, t))
 		tool_free(t);
+	wait_for_rest(r);
 }
 
 /* --- the rest ---------------------------------------------------------------------------- */
@@ -494,12 +526,42 @@ static void render_handoff(struct kt_render *r, const cJSON *data)
 	add_note(r, KT_STYLE_DIM, "agent: ", b.ptr);
 }
 
+/* The name that people know a harness by. */
+static const char *harness_words(const char *harness)
+{
+	static const char *const names[][2] = {
+		{ "claude-code", "Claude Code" },
+		{ "opencode", "OpenCode" },
+		{ "codex-cli", "Codex" },
+		{ "gemini-cli", "Gemini CLI" },
+		{ "rehearsal", "the rehearsal" },
+	};
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		if (kt_str_eq(harness, names[i][0]))
+			return names[i][1];
+	}
+	return harness ? harness : "the agent";
+}
+
+void kt_render_begun(struct kt_render *r, const struct kt_client_event *ev)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
+
+	if (kt_str_eq(kt_json_str(ev->data, "state"), "queued"))
+		kt_buf_adds(&b, "waiting for the turn before");
+	else
+		kt_clean_addf(&b, "starting %s", harness_words(kt_json_str(ev->data, "harness")));
+	wait_for(r, b.ptr);
+}
+
 static void render_status(struct kt_render *r, const struct kt_client_event *ev)
 {
 	const char *state = kt_json_str_or(ev->data, "state", "");
 	const char *detail = kt_json_str(ev->data, "detail");
 
 	if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
+		kt_render_begun(r, ev);
 		render_user(r, ev, kt_str_eq(state, "queued"));
 	} else if (kt_str_eq(state, "input_resolved")) {
 		render_resolved(r, ev->data);
@@ -521,8 +583,11 @@ static void render_status(struct kt_render *r, const struct kt_client_event *ev)
 		kt_render_close(r);
 		add_note(r, KT_STYLE_DIM, "trying again: ",
 			detail ? detail : kt_json_str_or(ev->data, "code", "the call failed"));
+		wait_for(r, MODEL);
+	} else if (kt_str_eq(state, "interrupting")) {
+		wait_for(r, "interrupting");
 	} else if (detail) {
-		kt_str_copy(r->activity, sizeof(r->activity), detail);
+		wait_for(r, detail);
 	}
 }
 
@@ -617,6 +682,9 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 		render_gap(r, ev->data);
 		break;
 	case KT_EV_STEP_START:
+		if (!ev->parent)
+			wait_for(r, MODEL);
+		break;
 	case KT_EV_STEP_FINISH:
 	case KT_EV_SYSTEM:
 	case KT_EV_LOG: /* of projects and builds, never of a session */
@@ -626,11 +694,13 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 	}
 }
 
-bool kt_render_activity(const struct kt_render *r, struct kt_buf *b)
+void kt_render_waiting(const struct kt_render *r, struct kt_buf *b)
 {
-	if (!r->activity[0])
-		return false;
-	kt_term_cut(b, r->activity, strlen(r->activity),
-		r->cfg.side_term->columns > 40 ? (size_t)r->cfg.side_term->columns - 32 : 12);
-	return true;
+	const char *words = r->activity[0] ? r->activity : "working";
+	int64_t us = r->since_us ? kt_mono_us() - r->since_us : 0;
+	size_t columns = (size_t)KT_MAX(r->cfg.side_term->columns, 60);
+
+	kt_term_cut(b, words, strlen(words), columns - 36);
+	if (us >= SECONDS_AFTER_US)
+		kt_buf_addf(b, "  %lld s", (long long)(us / 1000000));
 }

@@ -41,11 +41,13 @@ void kt_render_close(struct kt_render *r);
  * rest until there is more. False when nothing is.
  */
 KT_MUST_CHECK bool kt_render_tail(const struct kt_render *r, struct kt_buf *b);
+/* Take from a turn's beginning what is waited for; kt_render_event() does so itself. */
+void kt_render_begun(struct kt_render *r, const struct kt_client_event *ev);
 /*
- * Append one line of what is going on now ("Bash: npm test"), without a line end; false when
- * nothing is known.
+ * Append what is waited for ("running Bash: npm test  12 s"), on one line without an end; with the
+ * seconds after a while.
  */
-KT_MUST_CHECK bool kt_render_activity(const struct kt_render *r, struct kt_buf *b);
+void kt_render_waiting(const struct kt_render *r, struct kt_buf *b);
 
 /* Append "1,234 in · 56 out · $0.0187 · 3.2 s" of a done event's data; nothing when all is absent.
  */

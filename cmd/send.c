@@ -400,8 +400,8 @@ static void show_state(struct sending *s)
 		kt_buf_adds(&b, "interrupting");
 	else if (s->lost)
 		kt_buf_adds(&b, "connection lost, reconnecting");
-	else if (!kt_render_activity(s->render, &b))
-		kt_buf_adds(&b, "working");
+	else
+		kt_render_waiting(s->render, &b);
 	kt_buf_adds(&b, s->ints ? "  (Ctrl-C again leaves)" : "  (Ctrl-C interrupts)");
 	kt_screen_state(s->screen, b.ptr);
 }

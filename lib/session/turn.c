@@ -80,6 +80,14 @@ void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char
 	kt_session_emit(s, KT_EV_STATUS, t, &b);
 }
 
+/* The harness that answers in a session, NULL while that is not known. */
+static const char *harness_of(struct kt_session *s)
+{
+	const struct kt_app_ref *ref = s->app ? s->app : kt_app_ref_of(s);
+
+	return ref && ref->app ? ref->app->harness_name : NULL;
+}
+
 /* The user's message as a status event: "queued" or "turn_started". */
 static void emit_message(
 	struct kt_session *s, const struct kt_turn *t, const char *state, size_t position)
@@ -93,6 +101,8 @@ static void emit_message(
 	if (position)
 		kt_jw_int(&w, "position", (int64_t)position);
 	kt_jw_str(&w, "agent", t->agent ? t->agent : s->current_agent);
+	if (!position && harness_of(s))
+		kt_jw_str(&w, "harness", harness_of(s));
 	kt_jw_obj(&w, "message");
 	kt_jw_str(&w, "id", t->message_id);
 	kt_jw_str(&w, "role", "user");

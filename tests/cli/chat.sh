@@ -21,6 +21,9 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":8,"when":{"e1":"any"},"type":"tool_use","data":{"tool_name":"Bash","tool_input":{"command":"false"},"tool_use_id":"t4","state":"running"}}
 {"t":9,"when":{"e1":"any"},"type":"tool_result","data":{"tool_use_id":"t4","output":"exit 1\n","is_error":true,"status":"failed"}}
 {"t":10,"when":{"e1":"any"},"end":{"text":"All edited."}}
+{"karta_rehearsal":1,"match":{"text":"works"}}
+{"t":10,"type":"tool_use","data":{"tool_name":"Bash","tool_input":{"command":"npm test"},"tool_use_id":"w1","state":"running"}}
+{"t":60000,"end":{"text":"It ends."}}
 {"karta_rehearsal":1,"match":{"text":"halfway"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"A paragraph.\n\n- one\n- two is **bold and"},"part_id":"p1"}}
 {"t":60000,"end":{"text":"It ends."}}
@@ -377,6 +380,15 @@ test_expect_success 'Ctrl-C interrupts the turn and the chat goes on' '
 	send("\x03"); expect("interrupting"); expect("interrupted"); expect("> ")
 	send("Hello\r"); expect("Beans"); expect("tokens in"); expect("> ")
 	send("slow\r"); expect("It begins."); send("\x03\x03"); leave(); restored()
+	EOT
+'
+
+test_expect_success 'waiting says for what, with the seconds after a while' '
+	drive <<-\EOT
+	import re
+	expect("> "); send("works\r"); until(lambda: screen.screen()[-1].startswith("running Bash: npm test  "))
+	until(lambda: re.fullmatch(r"running Bash: npm test  [0-9]+ s  \(Ctrl-C interrupts\)", screen.screen()[-1]))
+	send("\x03"); expect("interrupted"); expect("> "); send("\x04"); leave(); restored()
 	EOT
 '
 
