@@ -21,7 +21,7 @@
 // A second prompt after a restart continues the count when the session was loaded.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 
 const out = (m) => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', ...m }) + '\n');
 const drained = () => new Promise((r) => { if (process.stdout.writableNeedDrain) process.stdout.once('drain', r); else setImmediate(r); });
@@ -124,12 +124,12 @@ async function prompt(id, { sessionId, prompt: blocks }) {
       await new Promise((r) => { s.release = r; });
     } else if (what === 'env') chunk(process.env[arg] ?? '(unset)');
     else if (what === 'cat') chunk(existsSync(arg) ? readFileSync(arg, 'utf8') : '(no such file)');
-    else if (what === 'stderr') process.stderr.write(`${arg}\n`);
+    else if (what === 'stderr') writeSync(2, `${arg}\n`);
     else if (what === 'ask') chunk(`asked: ${await ask(sessionId, arg)}. `);
     else if (what === 'ask2') chunk(`asked: ${(await Promise.all(arg.split('|').map((a) => ask(sessionId, a)))).join(', ')}. `);
     else if (what === 'sleep') await sleep(Number(arg));
     else if (what === 'until') while (!existsSync(arg) && !s.cancelled) await sleep(10);
-    else if (what === 'crash') { process.stderr.write('fake agent: crashing as told\n'); process.exit(3); }
+    else if (what === 'crash') { writeSync(2, 'fake agent: crashing as told\n'); process.exit(3); }
     else if (what === 'orphan') {
       spawn('sleep', [arg], { detached: true, stdio: 'ignore' }).unref();
       chunk('started an orphan. ');

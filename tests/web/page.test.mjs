@@ -77,6 +77,12 @@ async function openPage(t, { path = "/", ...options } = {}) {
 	return page;
 }
 
+/* A card is opened, and what it shows is made. */
+async function opened(head) {
+	await head.click();
+	await head.locator("xpath=..").locator(".tool-body > *").first().waitFor({ state: "attached" });
+}
+
 /* Sends a message and waits until it is shown. */
 async function say(page, text) {
 	const turns = await page.locator(".turn").count();
@@ -450,7 +456,7 @@ test("tool calls, sub-agents, questions and errors are cards", mockOnly, async (
 	const heads = await page.locator(".tool-head").evaluateAll((all) => all.map((head) => head.innerText.replace(/\s+/g, " ").trim()));
 	assert.deepEqual(heads.map((line) => line.replace(/ [\d.]+ s$/, "")), ["Read orders.csv lines 1–200 41 lines", "Bash cat missing.txt Failed: cat: missing.txt: No such file or directory"]);
 	assert.equal(await page.locator(".tool-body > *").count(), 0, "what is closed is not made");
-	await page.locator(".tool-head").first().click();
+	await opened(page.locator(".tool-head").first());
 	const more = page.locator(".tool-output .text-button").first();
 	assert.match(await more.innerText(), /^Show all \(41 lines/);
 	await more.click();
@@ -462,7 +468,7 @@ test("tool calls, sub-agents, questions and errors are cards", mockOnly, async (
 	await say(page, "subagent");
 	await finished(page);
 	assert.equal(await page.locator(".tool .nested .tool").count(), 0);
-	await page.locator(".tool-head", { hasText: "Sub-agent" }).click();
+	await opened(page.locator(".tool-head", { hasText: "Sub-agent" }));
 	assert.equal(await page.locator(".tool .nested .tool[data-state=completed]").count(), 1);
 	assert.match(await page.locator(".tool .nested .md").innerText(), /price list/);
 	await shot(page, "subagent-light");
@@ -519,11 +525,11 @@ test("an edit is a diff, in its approval and in its card, and nothing is said tw
 	const head = page.locator(".tool-head").first();
 	assert.match((await head.innerText()).replace(/\s+/g, " "), /^Edit src\/ ?price\.c 1 line added, 1 removed \+1 ?−1/);
 	assert.equal(await page.locator(".tool").count(), 2, "one card a call");
-	await head.click();
+	await opened(head);
 	assert.deepEqual(await rows(".tool >> nth=0 >>"), ["41 \tif (grams < 250)", "42-\t\treturn 0;", "42+\t\treturn \\u202e1;", "43 \treturn price;"]);
 	assert.equal(await page.locator(".tool-output:visible").count(), 0);
 	assert.ok(await page.locator(".diff-text .t-key").count() > 0, "with colors");
-	await page.locator(".tool-head").nth(1).click();
+	await opened(page.locator(".tool-head").nth(1));
 	assert.deepEqual(await rows(".tool >> nth=1 >>"), ["1+# Prices", "2+in dollars"]);
 	await shot(page, "diff-light");
 	clean(page);
