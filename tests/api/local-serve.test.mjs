@@ -134,6 +134,14 @@ test('a page of another site can do nothing', { skip: BROWSER ? false : 'no brow
     assert.equal((await page.goto(`http://localhost:${karta.port}/`)).status(), 200, 'a link to the page works');
   }
   assert.deepEqual(await before(), was);
+  // What is live from a folder lacks nothing, and no branch of it goes live.
+  assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'here', dir } })).status, 201);
+  await page.goto(`${serve.url}/`);
+  await page.getByText('Served from a folder').waitFor();
+  assert.equal(await page.getByText('no harness yet').count(), 0);
+  await page.getByRole('link', { name: 'here', exact: true }).click();
+  await page.getByText('No releases').waitFor();
+  assert.equal(await page.getByText('Goes live from').count(), 0);
 });
 
 test('an older proxy, and a caller that says less than a browser', async (t) => {

@@ -70,7 +70,7 @@ function head() {
 function facts() {
 	const url = pageUrl(project.url);
 	const list = [whole(liveFact()), url ? fact("Address", h("a", { href: url }, url.replace(/\/$/, ""))) : null,
-		fact("Goes live from", h("div", {}, text("code", "", branch(project.production_ref))), project.repo_url ? text("div", "soft", project.repo_url) : null, project.harness ? text("div", "soft", project.harness) : null),
+		project.kind === "folder" ? null : fact("Goes live from", h("div", {}, text("code", "", branch(project.production_ref))), project.repo_url ? text("div", "soft", project.repo_url) : null, project.harness ? text("div", "soft", project.harness) : null),
 		fact("Usage", h("div", {}, spentWords(spent?.usage) || "Nothing yet"), h("div", { class: "soft" }, plural(spent?.sessions ?? 0, "session"))),
 		project.pinned ? whole(pinFact()) : null,
 		project.previews?.length > 0 ? whole(fact(project.previews.length === 1 ? "Preview" : `Previews (${project.previews.length})`, h("ul", { class: "bare" }, ...project.previews.map(previewItem)))) : null];
