@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 struct show_args {
@@ -222,22 +221,12 @@ enum kt_code kt_config_check_name(const char *name, struct kt_err *err)
 /* NAME alone: a person types the value unseen, one line; a script has it on standard input. */
 static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_err *err)
 {
-	KT_AUTO_BUF struct kt_buf prompt = KT_BUF_INIT(256);
-	struct termios shown, hidden;
-	ssize_t n = 0;
-	char c = 0;
-	enum kt_code rc = KT_OK;
+	KT_AUTO_BUF struct kt_buf question = KT_BUF_INIT(256);
+	enum kt_code rc;
 
-	if (tcgetattr(STDIN_FILENO, &shown) == 0) {
-		hidden = shown;
-		hidden.c_lflag &= ~(tcflag_t)ECHO;
-		hidden.c_lflag |= ECHONL;
-		kt_clean_addf(&prompt, "%s (not shown): ", name);
-		kt_side(prompt.ptr, prompt.len);
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-		while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
-			kt_buf_addc(out, c);
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	if (isatty(STDIN_FILENO)) {
+		kt_buf_addf(&question, "%s (not shown): ", name);
+		rc = kt_prompt_unseen(STDIN_FILENO, STDERR_FILENO, question.ptr, out, err);
 	} else {
 		rc = value_of("-", out, err);
 	}

@@ -19,7 +19,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define KEY_LINE_MAX 256
@@ -50,30 +49,25 @@ static const struct kt_opt login_opts[] = {
 /* One line of standard input, blanks after it taken off. A person types it unseen. */
 static enum kt_code read_key(char *out, size_t size, struct kt_err *err)
 {
-	struct termios shown, hidden;
-	bool tty = tcgetattr(STDIN_FILENO, &shown) == 0;
-	size_t n = 0;
+	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(size - 1);
+	enum kt_code rc = KT_OK;
 	ssize_t got = 1;
-	int errnum;
+	char c;
 
-	if (tty) {
-		hidden = shown;
-		hidden.c_lflag &= ~(tcflag_t)ECHO;
-		hidden.c_lflag |= ECHONL;
-		kt_side("Key: ", 5);
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	}
-	while (n + 1 < size && (got = read(STDIN_FILENO, out + n, 1)) == 1 && out[n] != '\n')
-		n++;
-	errnum = errno;
-	if (tty)
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	if (isatty(STDIN_FILENO))
+		rc = kt_prompt_unseen(STDIN_FILENO, STDERR_FILENO, "Key: ", &line, err);
+	else
+		while (kt_buf_ok(&line) && (got = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n')
+			kt_buf_addc(&line, c);
 	if (got < 0)
-		return kt_fail(err, KT_EIO, errnum, "cannot read the key from standard input");
-	while (n && (unsigned char)out[n - 1] <= ' ')
-		n--;
-	out[n] = '\0';
-	if (n)
+		rc = kt_fail(err, KT_EIO, errno, "cannot read the key from standard input");
+	if (rc != KT_OK)
+		return rc;
+	while (line.len && (unsigned char)line.ptr[line.len - 1] <= ' ')
+		kt_buf_truncate(&line, line.len - 1);
+	(void)snprintf(out, size, "%s", line.len ? line.ptr : "");
+	explicit_bzero(line.ptr, line.len);
+	if (*out)
 		return KT_OK;
 	kt_fail(err, KT_EINVAL, 0, "there is no key on standard input");
 	return kt_hint(err, "karta login --with-key <keyfile");

@@ -6,10 +6,14 @@
 #include "cli/term.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define ANSWER_MAX_BYTES 256
+
+static volatile sig_atomic_t caught; /* the signal that came while a line was typed unseen */
 
 /* Read one line byte by byte, so that nothing behind it is swallowed. */
 static enum kt_code read_line(int fd, struct kt_buf *b, struct kt_err *err)
@@ -18,7 +22,7 @@ static enum kt_code read_line(int fd, struct kt_buf *b, struct kt_err *err)
 		char c;
 		ssize_t n = read(fd, &c, 1);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EINTR && !caught)
 			continue;
 		if (n < 0)
 			return kt_fail(err, KT_EIO, errno, "cannot read the answer");
@@ -48,4 +52,58 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 		return code;
 	*out = kt_str_ieq(answer.ptr, "y") || kt_str_ieq(answer.ptr, "yes");
 	return KT_OK;
+}
+
+static void on_signal(int signum)
+{
+	caught = signum;
+}
+
+/* As kt_prompt_unseen(); a signal that came meanwhile is in `caught`, the terminal is as before. */
+static enum kt_code ask_unseen(int in_fd, int out_fd, const struct kt_buf *question,
+	struct kt_buf *out, struct kt_err *err)
+{
+	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
+	struct sigaction sa = { .sa_handler = on_signal }, before[KT_ARRAY_LEN(ends)];
+	struct termios shown, hidden;
+	enum kt_code rc;
+
+	if (tcgetattr(in_fd, &shown))
+		return kt_fail(err, KT_EIO, errno, "cannot ask on the terminal");
+	hidden = shown;
+	hidden.c_lflag &= ~(tcflag_t)ECHO;
+	hidden.c_lflag |= ECHONL;
+	caught = 0;
+	for (size_t i = 0; i < KT_ARRAY_LEN(ends); i++)
+		(void)sigaction(ends[i], &sa, &before[i]);
+	/* Drops what was typed before the question, so it comes before the question. */
+	if (tcsetattr(in_fd, TCSAFLUSH, &hidden))
+		rc = kt_fail(err, KT_EIO, errno, "cannot hide what is typed on the terminal");
+	else
+		rc = kt_fs_write_all(out_fd, question->ptr, question->len, err);
+	if (rc == KT_OK && !caught)
+		rc = read_line(in_fd, out, err);
+	(void)tcsetattr(in_fd, TCSADRAIN, &shown);
+	for (size_t i = 0; i < KT_ARRAY_LEN(ends); i++)
+		(void)sigaction(ends[i], &before[i], NULL);
+	return rc;
+}
+
+enum kt_code kt_prompt_unseen(
+	int in_fd, int out_fd, const char *question, struct kt_buf *out, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(8192);
+	enum kt_code rc;
+
+	kt_clean_add(&text, question, strlen(question), true);
+	for (;;) {
+		kt_buf_clear(out);
+		rc = ask_unseen(in_fd, out_fd, &text, out, err);
+		if (!caught)
+			return rc;
+		/* Ends the program, or stops it: then the question comes again. */
+		*err = (struct kt_err)KT_ERR_INIT;
+		(void)raise(caught);
+		caught = 0;
+	}
 }

@@ -95,5 +95,12 @@ void kt_progress_free(struct kt_progress *p);
  */
 KT_MUST_CHECK enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question,
 	const char *flag_name, bool *out, struct kt_err *err);
+/*
+ * Ask on a terminal (in_fd, out_fd) for one line that is not shown while it is typed, as getpass(3)
+ * does; *out gets it without its end. A signal that ends or stops the program meanwhile finds the
+ * terminal as it was. KT_EIO when the terminal does not take it or does not answer.
+ */
+KT_MUST_CHECK enum kt_code kt_prompt_unseen(
+	int in_fd, int out_fd, const char *question, struct kt_buf *out, struct kt_err *err);
 
 #endif

@@ -52,23 +52,11 @@ test_expect_success 'unset; what changes nothing is no release' '
 '
 
 test_expect_success 'a name alone: its value from standard input, unseen on a terminal' '
-	echo piped | "$KARTA" secret set NAMED && test "$("$KARTA" config get NAMED)" = piped && python3 - "$KARTA" >out <<-\END &&
-	import os, pty, sys
-	pid, fd = pty.fork()
-	if pid == 0:
-	    os.execv(sys.argv[1], ["karta", "config", "set", "NAMED"])
-	seen = b""
-	while b"not shown" not in seen:
-	    seen += os.read(fd, 1000)
-	os.write(fd, b"typed-4711\n")
-	try:
-	    while piece := os.read(fd, 1000):
-	        seen += piece
-	except OSError:
-	    pass
-	print(os.waitpid(pid, 0)[1], b"4711" in seen)
-	END
-	echo "0 False" >expect && test_cmp expect out && test "$("$KARTA" config get NAMED)" = typed-4711 &&
+	echo piped | "$KARTA" secret set NAMED && test "$("$KARTA" config get NAMED)" = piped &&
+	python3 "$TEST_ROOT/tests/lib/unseen.py" "not shown" "typed-4711\n" "$KARTA" config set NAMED >out && echo "0 hidden echo unseen" >expect &&
+	test_cmp expect out && test "$("$KARTA" config get NAMED)" = typed-4711 &&
+	python3 "$TEST_ROOT/tests/lib/unseen.py" "not shown" "half\x03" "$KARTA" config set NAMED >out && echo "-2 hidden echo unseen" >expect &&
+	test_cmp expect out && test "$("$KARTA" config get NAMED)" = typed-4711 &&
 	test_must_exit 2 "$KARTA" config set X Y </dev/null 2>err && test_grep "one variable only" err && "$KARTA" config unset NAMED
 '
 

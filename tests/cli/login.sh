@@ -31,6 +31,12 @@ test_expect_success 'again, with --json and with blanks around the key' '
 	test_json "$credentials" "len(d[\"profiles\"]) == 1"
 '
 
+test_expect_success 'typed on a terminal it is not shown, also when Ctrl-C ends it' '
+	rm "$credentials" && python3 "$TEST_ROOT/tests/lib/unseen.py" "Key: " "$SERVE_KEY\n" "$KARTA" login --with-key >out && echo "0 hidden echo unseen" >expect &&
+	test_cmp expect out && test_json "$credentials" "len(d[\"profiles\"]) == 1" &&
+	python3 "$TEST_ROOT/tests/lib/unseen.py" "Key: " "half\x03" "$KARTA" login --with-key >out && echo "-2 hidden echo unseen" >expect && test_cmp expect out
+'
+
 test_expect_success 'a wrong key is refused and not kept' '
 	rm "$credentials" && echo kt_live_wrong >wrong &&
 	test_must_exit 4 "$KARTA" login --with-key <wrong 2>err && test_grep "^hint: " err && test ! -e "$credentials" &&
