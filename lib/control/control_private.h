@@ -46,6 +46,7 @@ struct kt_key_mem {
 	int64_t used_us; /* written to the row at most once a minute */
 	int64_t web_hour; /* that the next one is of */
 	unsigned web_sign_ins;
+	struct kt_web_mem *webs; /* newest first, at most KT_MAX_WEB_SESSIONS */
 	struct kt_key_mem *next; /* same prefix */
 };
 
@@ -54,6 +55,7 @@ struct kt_web_mem {
 	char hash[KT_DIGEST_MAX]; /* its name in memory and in the database */
 	char key_id[KT_ID_MAX];
 	int64_t created_us, expires_us;
+	struct kt_web_mem *older; /* same key */
 	struct kt_web_code {
 		char hash[KT_DIGEST_MAX]; /* of code, host and state; "" = none */
 		int64_t until_ms; /* loop time */

@@ -59,26 +59,53 @@ static const char *split_id(const char *text, char id[ID_LEN + 1])
 
 /* --- what there is ------------------------------------------------------------------------ */
 
-void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row)
+/* Out of its key's list, which is short whatever strangers do. */
+static void web_unlink(struct kt_control *ctl, const struct kt_web_mem *w)
 {
-	struct kt_web_mem *w = kt_calloc(1, sizeof(*w));
+	struct kt_key_mem *k = kt_index_key(ctl, w->key_id);
+	struct kt_web_mem **at = k ? &k->webs : NULL;
 
-	(void)kt_str_copy(w->hash, sizeof(w->hash), row->hash);
-	(void)kt_str_copy(w->key_id, sizeof(w->key_id), row->key_id);
-	w->created_us = row->created_us;
-	w->expires_us = row->expires_us;
-	free(kt_map_get(&ctl->webs, w->hash));
-	(void)kt_map_set(&ctl->webs, w->hash, w);
+	while (at && *at && *at != w)
+		at = &(*at)->older;
+	if (at && *at)
+		*at = w->older;
 }
 
 static void web_drop(struct kt_control *ctl, const char *hash)
 {
-	struct kt_web_mem *w = kt_map_get(&ctl->webs, hash);
+	struct kt_web_mem *w = kt_map_del(&ctl->webs, hash);
 
 	if (!w)
 		return;
-	(void)kt_map_del(&ctl->webs, w->hash);
+	web_unlink(ctl, w);
 	free(w);
+}
+
+/* The order in which the database drops them: a clock may have been put back. */
+static bool goes_first(const struct kt_web_mem *a, const struct kt_web_mem *b)
+{
+	return a->created_us != b->created_us ? a->created_us < b->created_us
+					      : strcmp(a->hash, b->hash) > 0;
+}
+
+void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row)
+{
+	struct kt_key_mem *k = kt_index_key(ctl, row->key_id);
+	struct kt_web_mem *w, **at;
+
+	web_drop(ctl, row->hash);
+	if (!k)
+		return; /* it would open nothing */
+	w = kt_calloc(1, sizeof(*w));
+	(void)kt_str_copy(w->hash, sizeof(w->hash), row->hash);
+	(void)kt_str_copy(w->key_id, sizeof(w->key_id), row->key_id);
+	w->created_us = row->created_us;
+	w->expires_us = row->expires_us;
+	for (at = &k->webs; *at && goes_first(w, *at);)
+		at = &(*at)->older;
+	w->older = *at;
+	*at = w;
+	(void)kt_map_set(&ctl->webs, w->hash, w);
 }
 
 void kt_webs_free(struct kt_control *ctl)
@@ -125,8 +152,7 @@ void kt_webs_sweep(struct kt_control *ctl)
 
 		if (key_of(ctl, w, now))
 			continue;
-		(void)kt_map_del(&ctl->webs, key);
-		free(w);
+		web_drop(ctl, w->hash);
 		n++;
 	}
 	if (n > 0)
@@ -192,10 +218,11 @@ static enum kt_code begin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 	if (op->who.web[0])
 		rc = kt_tx_web_delete(tx, op->who.web, err);
+	/* First room, then the new one: it stays, whatever the clock says. */
+	if (rc == KT_OK)
+		rc = kt_tx_webs_trim(tx, b->row.key_id, KT_MAX_WEB_SESSIONS - 1, err);
 	if (rc == KT_OK)
 		rc = kt_tx_web_add(tx, &b->row, err);
-	if (rc == KT_OK)
-		rc = kt_tx_webs_trim(tx, b->row.key_id, KT_MAX_WEB_SESSIONS, err);
 	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, "web.sign_in",
 			kt_arena_printf(op->arena, "key/%s", op->who.key_id), NULL, err);
@@ -203,27 +230,16 @@ static enum kt_code begin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-/* As the database has done it: of a key's sessions the oldest go. */
-static void trim(struct kt_control *ctl, const char *key_id)
+/* As the database has done it: of a key's sessions the oldest go, one more finds room. */
+static void make_room(struct kt_control *ctl, const struct kt_key_mem *k)
 {
-	for (;;) {
-		struct kt_web_mem *oldest = NULL;
-		size_t pos = 0, n = 0;
-		const char *key;
-		void *value;
+	struct kt_web_mem *w = k ? k->webs : NULL, *next;
 
-		while (kt_map_next(&ctl->webs, &pos, &key, &value)) {
-			struct kt_web_mem *w = value;
-
-			if (strcmp(w->key_id, key_id) != 0)
-				continue;
-			n++;
-			if (!oldest || w->created_us < oldest->created_us)
-				oldest = w;
-		}
-		if (n <= KT_MAX_WEB_SESSIONS)
-			return;
-		web_drop(ctl, oldest->hash);
+	for (size_t n = 1; w && n < KT_MAX_WEB_SESSIONS; n++)
+		w = w->older;
+	for (; w; w = next) {
+		next = w->older;
+		web_drop(ctl, w->hash);
 	}
 }
 
@@ -233,8 +249,8 @@ static void begin_after(struct kt_op *op)
 
 	if (op->who.web[0])
 		web_drop(op->ctl, op->who.web);
+	make_room(op->ctl, kt_index_key(op->ctl, op->who.key_id));
 	kt_web_put(op->ctl, &b->row);
-	trim(op->ctl, op->who.key_id);
 }
 
 /* What a key can have written to the audit log has an end, whatever its scopes. */
