@@ -222,4 +222,12 @@ struct kt_program {
 KT_MUST_CHECK enum kt_code kt_app_program(
 	const struct kt_app *app, struct kt_program *out, struct kt_err *err);
 
+/*
+ * The variable with the model's credential that an application in dir needs, when none of names,
+ * nor its own files, gives one; NULL: nothing is known to be missing. Reads small files.
+ */
+struct kt_map;
+const char *kt_app_credential_missing(
+	const char *harness, const char *dir, const struct kt_map *names);
+
 #endif

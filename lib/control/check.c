@@ -246,7 +246,7 @@ static void warn_of_credential(struct kt_build *b, const struct kt_app *app, str
 		if (app->env[i].value)
 			(void)kt_map_set(names, app->env[i].name, b);
 	}
-	missing = kt_credential_missing(app->harness_name, app->dir, names);
+	missing = kt_app_credential_missing(app->harness_name, app->dir, names);
 	if (!missing)
 		return;
 	kt_build_line(b, "warn",

@@ -473,13 +473,4 @@ struct kt_restore {
 KT_MUST_CHECK enum kt_code kt_control_restore(const char *data_dir, const char *file,
 	const struct kt_restore *how, size_t *out_lost, struct kt_err *err);
 
-/* --- credentials of models (credential.c) ------------------------------------------------------
- */
-
-/*
- * The variable with the model's credential that an application laid out in dir needs, when none of
- * names, nor its own files, gives one; NULL: nothing is known to be missing. Reads small files.
- */
-const char *kt_credential_missing(const char *harness, const char *dir, const struct kt_map *names);
-
 #endif

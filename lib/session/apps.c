@@ -227,7 +227,7 @@ static const char *lacking(const struct kt_app *app, char *const *env)
 
 		(void)kt_map_set(&names, name, &names);
 	}
-	lacks = kt_credential_missing(app->harness_name, app->dir, &names);
+	lacks = kt_app_credential_missing(app->harness_name, app->dir, &names);
 	kt_map_release(&names);
 	return lacks;
 }

@@ -81,11 +81,6 @@ void kt_control_release_open(
 	fake_answer_one(&o);
 }
 
-const char *kt_credential_missing(const char *harness, const char *dir, const struct kt_map *names)
-{
-	return NULL;
-}
-
 void kt_control_release_close(struct kt_control *ctl, uint64_t hold)
 {
 	kt_assert(hold == 7);
