@@ -131,8 +131,8 @@ static const char *lead_on(const struct kt_call *c, char *out, size_t size)
 	if (!kt_api_from_page(c->rq))
 		return NULL;
 	kt_api_web_server(c, server, sizeof(server));
-	(void)snprintf(
-		out, size, "\"server\":\"%s\",\"project\":\"%s\"", server, c->by->target.project);
+	(void)snprintf(out, size, "\"server\":\"%s\",\"project\":\"%s\",\"local\":%s", server,
+		c->by->target.project, kt_api_asks_for_keys(c->api) ? "false" : "true");
 	return out;
 }
 

@@ -362,9 +362,9 @@ void kt_api_readyz(struct kt_call *c, const struct kt_params *p)
  * the chat page at a project's, also by path ("/org/name/", "/v1/projects/name/", with what the
  * page loads below it).
  */
-static const char *page_path(const struct kt_call *c, const struct kt_place *place)
+static const char *page_path(const struct kt_place *place, const char *path)
 {
-	const char *path = place ? place->path : c->rq->path, *rest;
+	const char *rest;
 	bool hosting_only = kt_str_eq(path, "/home") || kt_str_eq(path, "/device") ||
 		kt_str_eq(path, "/project") || kt_str_eq(path, "/oops") ||
 		(!place && kt_str_eq(path, "/sign-in"));
@@ -385,7 +385,7 @@ static const char *page_path(const struct kt_call *c, const struct kt_place *pla
 	if (kt_str_starts(path, "/projects/") && kt_str_is_slug(path + strlen("/projects/")))
 		return "/project";
 	if (!kt_str_is_slug(place->org) || !kt_str_is_slug(place->name) ||
-		kt_str_eq(place->org, "v1"))
+		kt_str_eq(place->org, "v1") || kt_str_eq(place->org, "projects"))
 		return path;
 	rest = path + strlen(place->org) + strlen(place->name) + 2;
 	if (*rest && (!rest[1] || kt_str_starts(rest, "/assets/")))
@@ -412,6 +412,29 @@ static bool redirect_page(struct kt_call *c, const struct kt_place *place)
 	return true;
 }
 
+/* "/device/" is meant for "/device": pages are lenient where an address is typed. */
+static bool redirect_slash(struct kt_call *c, const struct kt_place *place)
+{
+	KT_AUTOFREE char *path = kt_strdup(place ? place->path : c->rq->path);
+	KT_AUTO_BUF struct kt_buf to = KT_BUF_INIT(64 * 1024);
+	size_t len = strlen(path);
+	const struct kt_asset *a;
+
+	if (len < 3 || path[len - 1] != '/' || (place && place->kind == KT_PLACE_REF))
+		return false;
+	path[len - 1] = '\0';
+	a = kt_api_asset(c->api, page_path(place, path));
+	if (!a || !kt_str_starts(a->type, "text/html"))
+		return false;
+	/* Relative, as above; names of pages and projects need no escapes. */
+	kt_buf_addf(&to, "..%s%s%s", strrchr(path, '/'), *c->rq->query ? "?" : "", c->rq->query);
+	if (!kt_buf_ok(&to))
+		return false;
+	kt_exchange_header(c->ex, "Location", to.ptr);
+	kt_respond(c->ex, 308, NULL, NULL, 0);
+	return true;
+}
+
 void kt_api_page_headers(struct kt_call *c)
 {
 	kt_exchange_header(c->ex, "Content-Security-Policy", page_policy);
@@ -427,9 +450,9 @@ bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 		return false;
 	if (redirect_page(c, place))
 		return true;
-	a = kt_api_asset(c->api, page_path(c, place));
+	a = kt_api_asset(c->api, page_path(place, place ? place->path : c->rq->path));
 	if (!a)
-		return false;
+		return redirect_slash(c, place);
 	kt_api_page_headers(c);
 	kt_respond_static(c->ex, 200, a->type, a->data, a->len);
 	return true;

@@ -54,6 +54,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	KT_AUTOFREE char *path = kt_journal_path(reg);
 	KT_AUTOFREE char *beside = kt_asprintf("%s.new", path);
 	struct kt_session *at = reg->oldest;
+	struct kt_group *gone_at = reg->gone_first;
 	struct kt_idem_entry *idem_at = reg->idem_first;
 	KT_AUTOFD int fd = create(beside, err);
 	enum kt_code rc = fd < 0 ? KT_EIO : KT_OK;
@@ -62,7 +63,8 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	reg->copies++;
 	kt_journal_write_damaged(&b, reg);
 	for (bool more = true; rc == KT_OK && more;) {
-		more = write_piece(reg, &at, &b) > 0 || kt_journal_write_idems(&b, &idem_at) > 0;
+		more = write_piece(reg, &at, &b) > 0 || kt_journal_write_gone(&b, &gone_at) > 0 ||
+			kt_journal_write_idems(&b, &idem_at) > 0;
 		size += (int64_t)b.len;
 		rc = kt_buf_ok(&b) ? kt_fs_write_all(fd, b.ptr, b.len, err)
 				   : kt_fail(err, KT_ELIMIT, 0, "the session journal is too large");
@@ -80,7 +82,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_torn = false;
 	reg->journal_size = size;
-	reg->journal_lines = reg->n_sessions + reg->idem.len + reg->journal_damaged;
+	reg->journal_lines = reg->n_sessions + reg->n_gone + reg->idem.len + reg->journal_damaged;
 	return KT_OK;
 }
 
@@ -155,11 +157,15 @@ static void walk(void *arg)
 
 	n = write_piece(reg, &copy->at, &copy->lines);
 	if (!n) {
-		if (!copy->idems)
+		if (!copy->idems) {
+			copy->gone_at = reg->gone_first;
 			copy->idem_at = reg->idem_first;
+		}
 		copy->idems = true;
-		n = kt_journal_write_idems(&copy->lines, &copy->idem_at);
+		n = kt_journal_write_gone(&copy->lines, &copy->gone_at);
 	}
+	if (!n)
+		n = kt_journal_write_idems(&copy->lines, &copy->idem_at);
 	copy->n_lines += n;
 	kt_copy_flush(reg);
 	if (!reg->copy)

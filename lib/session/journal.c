@@ -155,7 +155,7 @@ void kt_journal_write_damaged(struct kt_buf *b, const struct kt_sessions *reg)
 static void maybe_compact(struct kt_sessions *reg)
 {
 	struct kt_err err = KT_ERR_INIT;
-	size_t live = reg->n_sessions + reg->idem.len;
+	size_t live = reg->n_sessions + reg->idem.len + reg->n_gone;
 
 	if (reg->journal_lines < 2 * live + COMPACT_LINES_RUNNING ||
 		kt_mono_us() < reg->copy_after_us)
@@ -269,13 +269,22 @@ void kt_journal_session(struct kt_sessions *reg, struct kt_session *s)
 
 void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s)
 {
+	bool has_gone = s->pin && s->pin->group->has_gone;
 	size_t from = reg->lines.len;
+	struct kt_jw w;
 
 	if (reg->journal_fd < 0)
 		return;
-	kt_buf_addf(&reg->lines, "{\"id\":\"%s\",\"deleted\":true}", s->id);
+	kt_jw_init(&w, &reg->lines);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "id", s->id);
+	kt_jw_bool(&w, "deleted", true);
+	if (has_gone)
+		kt_gone_write(&w, s->pin->group);
+	kt_jw_obj_end(&w);
 	kt_linesum_add(&reg->lines, from);
-	line_end(reg, from, kt_copy_has(reg, s));
+	/* A rewrite may be past its project's sum. */
+	line_end(reg, from, has_gone || kt_copy_has(reg, s));
 }
 
 static void load_lists(struct kt_session *s, const cJSON *doc)
@@ -396,7 +405,7 @@ static void keep_damaged(struct kt_sessions *reg, const char *line, size_t len, 
 static void load_line(struct kt_sessions *reg, const char *line, size_t len, size_t number)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
-	const cJSON *used;
+	const cJSON *used, *gone;
 	const char *id, *key;
 
 	reg->journal_lines++;
@@ -410,10 +419,13 @@ static void load_line(struct kt_sessions *reg, const char *line, size_t len, siz
 	id = kt_json_str(doc, "id");
 	key = kt_json_str(doc, "idempotency_key");
 	used = kt_json_obj(doc, "used");
+	gone = kt_json_obj(doc, "gone");
 	if (id && kt_str_starts(id, "sess_") && strlen(id) < KT_ID_MAX)
 		load_session(reg, id, doc);
 	else if (key)
 		load_idem(reg, key, doc);
+	if (gone)
+		kt_gone_load(reg, gone);
 	if (used)
 		load_idem(reg, kt_json_str_or(used, "idempotency_key", ""), used);
 }
@@ -475,7 +487,7 @@ enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err)
 	reg->journal_fd = KT_STEAL_FD(fd);
 	reg->journal_size = whole;
 	/* One that is long is no reason not to start. */
-	if (reg->journal_lines > reg->n_sessions + reg->idem.len + COMPACT_LINES &&
+	if (reg->journal_lines > reg->n_sessions + reg->idem.len + reg->n_gone + COMPACT_LINES &&
 		kt_journal_compact(reg, &failed) != KT_OK)
 		kt_log(KT_LOG_ERROR, "session", "the session journal cannot be rewritten: %s",
 			failed.msg);

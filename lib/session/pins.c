@@ -45,17 +45,25 @@ static char *target_json(const struct kt_target *t, size_t *out_len)
 	return kt_buf_take(&b);
 }
 
-static struct kt_group *group_get(struct kt_sessions *reg, const char *project_id)
+struct kt_group *kt_group_get(struct kt_sessions *reg, const char *org_id, const char *project_id)
 {
 	struct kt_group *g = kt_map_get(&reg->groups, project_id);
 
 	if (!g) {
 		g = kt_calloc(1, sizeof(*g));
 		kt_str_copy(g->project_id, sizeof(g->project_id), project_id);
+		kt_str_copy(g->org_id, sizeof(g->org_id), org_id);
 		(void)kt_map_set(&reg->groups, project_id, g);
 	}
-	g->pins++;
 	return g;
+}
+
+void kt_group_put(struct kt_sessions *reg, struct kt_group *g)
+{
+	if (g->pins > 0 || g->has_gone)
+		return;
+	(void)kt_map_del(&reg->groups, g->project_id);
+	free(g);
 }
 
 struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t)
@@ -66,7 +74,8 @@ struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t)
 	struct kt_pin *pin = kt_map_get(&reg->pins, key);
 	if (!pin) {
 		pin = kt_calloc(1, sizeof(*pin));
-		pin->group = group_get(reg, t->project_id);
+		pin->group = kt_group_get(reg, t->org_id, t->project_id);
+		pin->group->pins++;
 		(void)kt_map_set(&reg->pins, key, pin);
 	}
 	pin->refs++;
@@ -88,10 +97,8 @@ static void pin_put(struct kt_sessions *reg, struct kt_pin *pin)
 		return;
 	kt_release_key(&pin->target, key);
 	(void)kt_map_del(&reg->pins, key);
-	if (--pin->group->pins == 0) {
-		(void)kt_map_del(&reg->groups, pin->group->project_id);
-		free(pin->group);
-	}
+	pin->group->pins--;
+	kt_group_put(reg, pin->group);
 	free(pin->json);
 	free(pin);
 }

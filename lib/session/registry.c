@@ -155,12 +155,17 @@ static bool may_be_parent(const struct kt_sessions *reg, const char *id, const s
 		(!t || (parent->pin && kt_str_eq(parent->pin->target.project_id, t->project_id)));
 }
 
-static bool is_deleted(const struct kt_sessions *reg, const struct kt_target *t)
+static bool is_project_deleted(
+	const struct kt_sessions *reg, const char *org_id, const char *project_id)
 {
 	struct kt_target now;
 
-	return kt_control_target(reg->control, t->org_id, t->project_id, &now, NULL) ==
-		KT_ENOTFOUND;
+	return kt_control_target(reg->control, org_id, project_id, &now, NULL) == KT_ENOTFOUND;
+}
+
+static bool is_deleted(const struct kt_sessions *reg, const struct kt_target *t)
+{
+	return is_project_deleted(reg, t->org_id, t->project_id);
 }
 
 static enum kt_code check_new(
@@ -237,6 +242,7 @@ void kt_session_delete(struct kt_session *s)
 	struct kt_sessions *reg = s->reg;
 	size_t turns = s->queue.len + (s->turn ? 1 : 0);
 
+	kt_gone_add(s);
 	kt_journal_deleted(reg, s);
 	kt_setup_drop(s);
 	kt_session_notify(s, KT_NOTE_GONE, NULL);
@@ -262,6 +268,7 @@ void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id)
 
 	while ((s = kt_session_older_of(reg, project_id, NULL)) != NULL)
 		kt_session_delete(s);
+	kt_gone_drop(reg, project_id);
 }
 
 /* How long events are kept after the last turn; 0 = not at all. */
@@ -433,6 +440,8 @@ static void take_up(struct kt_sessions *reg)
 		else
 			kt_evlog_idle(log);
 	}
+	if (reg->control)
+		kt_gone_sweep(reg, is_project_deleted);
 }
 
 static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *cfg)
@@ -538,6 +547,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 	kt_idem_release(reg);
 	kt_map_release(&reg->by_id);
 	kt_map_release(&reg->pins);
+	kt_gone_sweep(reg, NULL);
 	kt_map_release(&reg->groups);
 	kt_vec_release(&reg->live);
 	kt_vec_release(&reg->in_memory);

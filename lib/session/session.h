@@ -276,12 +276,18 @@ size_t kt_sessions_count(const struct kt_sessions *reg);
 struct kt_session *kt_session_older_of(
 	const struct kt_sessions *reg, const char *project_id, const struct kt_session *after);
 size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_id);
+/* Of one project: how many sessions are there, and what all turns took, also of deleted ones. */
+struct kt_project_spent {
+	const char *org_id, *project_id;
+	size_t sessions;
+	struct kt_spent spent;
+};
 /*
- * The next project that has sessions (*pos = 0: the first), how many, and what all their turns
- * took; false at the end. *out_target is that of one of them. BORROWS.
+ * The next project that has or had sessions (*pos = 0: the first); false at the end. BORROWS until
+ * a session is created or deleted.
  */
-KT_MUST_CHECK bool kt_sessions_spent(const struct kt_sessions *reg, size_t *pos,
-	const struct kt_target **out_target, size_t *out_n, struct kt_spent *out);
+KT_MUST_CHECK bool kt_sessions_spent(
+	const struct kt_sessions *reg, size_t *pos, struct kt_project_spent *out);
 /* {"input_tokens","output_tokens","cost_usd"}. */
 void kt_spent_write(struct kt_jw *w, const char *key, const struct kt_spent *spent);
 /* The project was deleted: its sessions are, too. */

@@ -31,11 +31,14 @@ struct kt_app_ref {
 
 /* The sessions of one project. */
 struct kt_group {
-	char project_id[KT_ID_MAX];
+	char project_id[KT_ID_MAX], org_id[KT_ID_MAX];
 	struct kt_session *oldest, *newest;
 	size_t n;
 	struct kt_spent spent; /* by all of them */
 	unsigned pins;
+	struct kt_spent gone; /* by those that were deleted */
+	bool has_gone; /* in this list: */
+	struct kt_group *gone_prev, *gone_next;
 };
 
 /* A release that sessions run, shared by all of them. */
@@ -86,7 +89,8 @@ struct kt_copy {
 	int fd;
 	char *path;
 	struct kt_session *at; /* the next to be written */
-	struct kt_idem_entry *idem_at; /* after the sessions; NULL: no more */
+	struct kt_group *gone_at; /* after the sessions; NULL: no more */
+	struct kt_idem_entry *idem_at; /* after those; NULL: no more */
 	bool idems; /* the sessions are written */
 	bool whole; /* everything is in it; what is new goes to both files */
 	bool durable; /* and on disk, but for what came meanwhile */
@@ -113,6 +117,8 @@ struct kt_sessions {
 	struct kt_map openings; /* the same -> struct opening of apps.c */
 	struct kt_map pins; /* the same -> struct kt_pin */
 	struct kt_map groups; /* project id -> struct kt_group */
+	struct kt_group *gone_first, *gone_last; /* that deleted sessions took something of */
+	size_t n_gone;
 	struct kt_job *jobs;
 	struct kt_vec searches; /* struct search of outcome.c, that wait or run */
 	struct kt_map setups; /* mark -> struct kt_setup of setup.c */
@@ -280,6 +286,22 @@ struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t);
 /* Put s among the sessions of its pin's project. TAKES the reference to pin. */
 void kt_pin_set(struct kt_session *s, struct kt_pin *pin);
 void kt_pin_clear(struct kt_session *s);
+/* pins.c: the sessions of a project, made when it has none; kt_group_put() when pins or has_gone
+ * ended: frees it when both did. */
+struct kt_group *kt_group_get(struct kt_sessions *reg, const char *org_id, const char *project_id);
+void kt_group_put(struct kt_sessions *reg, struct kt_group *g);
+/* spent.c: the session is deleted: what it took stays its project's. */
+void kt_gone_add(struct kt_session *s);
+/* Its project is deleted, too. */
+void kt_gone_drop(struct kt_sessions *reg, const char *project_id);
+/* Member "gone" of a journal line, and back; some lines of them from *at on, which moves. */
+void kt_gone_write(struct kt_jw *w, const struct kt_group *g);
+void kt_gone_load(struct kt_sessions *reg, const cJSON *gone);
+size_t kt_journal_write_gone(struct kt_buf *b, struct kt_group **at);
+/* Those of projects that are deleted; NULL: all of them. */
+void kt_gone_sweep(struct kt_sessions *reg,
+	bool (*is_deleted)(
+		const struct kt_sessions *reg, const char *org_id, const char *project_id));
 /* spent.c: what the session's turns took in all is this now; its project's sum follows. */
 void kt_spent_set(struct kt_session *s, struct kt_spent now);
 /* A turn ended. */

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What turns took: of each session, and of each project as a running sum over the sessions that are
- * there, so that asking costs nothing.
+ * What turns took: of each session, and of each project as running sums over the sessions that are
+ * there and over those that were deleted, so that asking costs nothing. The second sum is in the
+ * journal with each deletion; the last line of a project counts.
  */
 #include "session/session_private.h"
 
+#include "base/str.h"
 #include "text/json.h"
+#include "text/linesum.h"
+
+#include <string.h>
+
+#define GONE_AT_ONCE 500 /* lines, in one tick */
 
 /* Sums of a lifetime stay far below this; what a harness or a damaged journal says may not. */
 #define MOST (INT64_C(1) << 53)
@@ -46,23 +53,141 @@ void kt_spent_add(struct kt_session *s, const struct kt_usage *usage)
 	kt_spent_set(s, now);
 }
 
-bool kt_sessions_spent(const struct kt_sessions *reg, size_t *pos,
-	const struct kt_target **out_target, size_t *out_n, struct kt_spent *out)
+/* --- of sessions that were deleted -------------------------------------------------------- */
+
+static struct kt_spent sum(const struct kt_spent *a, const struct kt_spent *b)
+{
+	return (struct kt_spent){ bounded(a->input_tokens + b->input_tokens),
+		bounded(a->output_tokens + b->output_tokens),
+		bounded(a->cost_microusd + b->cost_microusd) };
+}
+
+static bool is_nothing(const struct kt_spent *s)
+{
+	return !s->input_tokens && !s->output_tokens && !s->cost_microusd;
+}
+
+static void set_gone(struct kt_sessions *reg, struct kt_group *g, struct kt_spent gone)
+{
+	g->gone = gone;
+	if (g->has_gone)
+		return;
+	g->has_gone = true;
+	g->gone_prev = reg->gone_last;
+	if (reg->gone_last)
+		reg->gone_last->gone_next = g;
+	else
+		reg->gone_first = g;
+	reg->gone_last = g;
+	reg->n_gone++;
+}
+
+static void clear_gone(struct kt_sessions *reg, struct kt_group *g)
+{
+	if (reg->copy && reg->copy->gone_at == g)
+		reg->copy->gone_at = g->gone_next;
+	if (g->gone_prev)
+		g->gone_prev->gone_next = g->gone_next;
+	else
+		reg->gone_first = g->gone_next;
+	if (g->gone_next)
+		g->gone_next->gone_prev = g->gone_prev;
+	else
+		reg->gone_last = g->gone_prev;
+	g->gone_prev = g->gone_next = NULL;
+	g->has_gone = false;
+	reg->n_gone--;
+	kt_group_put(reg, g);
+}
+
+void kt_gone_add(struct kt_session *s)
+{
+	struct kt_group *g = s->pin ? s->pin->group : NULL;
+
+	if (g && !is_nothing(&s->spent))
+		set_gone(s->reg, g, sum(&g->gone, &s->spent));
+}
+
+void kt_gone_drop(struct kt_sessions *reg, const char *project_id)
+{
+	struct kt_group *g = kt_map_get(&reg->groups, project_id);
+
+	if (g && g->has_gone)
+		clear_gone(reg, g);
+}
+
+void kt_gone_sweep(struct kt_sessions *reg,
+	bool (*is_deleted)(
+		const struct kt_sessions *reg, const char *org_id, const char *project_id))
+{
+	struct kt_group *next;
+
+	for (struct kt_group *g = reg->gone_first; g; g = next) {
+		next = g->gone_next;
+		if (!is_deleted || is_deleted(reg, g->org_id, g->project_id))
+			clear_gone(reg, g);
+	}
+}
+
+void kt_gone_write(struct kt_jw *w, const struct kt_group *g)
+{
+	kt_jw_obj(w, "gone");
+	kt_jw_str(w, "org_id", g->org_id);
+	kt_jw_str(w, "project_id", g->project_id);
+	kt_jw_int(w, "spent_in", g->gone.input_tokens);
+	kt_jw_int(w, "spent_out", g->gone.output_tokens);
+	kt_jw_int(w, "spent_microusd", g->gone.cost_microusd);
+	kt_jw_obj_end(w);
+}
+
+void kt_gone_load(struct kt_sessions *reg, const cJSON *gone)
+{
+	const char *org = kt_json_str_or(gone, "org_id", "");
+	const char *project = kt_json_str_or(gone, "project_id", "");
+
+	if (!reg->control || !project[0] || strlen(project) >= KT_ID_MAX ||
+		strlen(org) >= KT_ID_MAX)
+		return;
+	set_gone(reg, kt_group_get(reg, org, project),
+		(struct kt_spent){ bounded(kt_json_int(gone, "spent_in", 0)),
+			bounded(kt_json_int(gone, "spent_out", 0)),
+			bounded(kt_json_int(gone, "spent_microusd", 0)) });
+}
+
+size_t kt_journal_write_gone(struct kt_buf *b, struct kt_group **at)
+{
+	size_t n = 0;
+
+	for (; *at && n < GONE_AT_ONCE; *at = (*at)->gone_next, n++) {
+		size_t from = b->len;
+		struct kt_jw w;
+
+		kt_jw_init(&w, b);
+		kt_jw_obj(&w, NULL);
+		kt_gone_write(&w, *at);
+		kt_jw_obj_end(&w);
+		kt_linesum_add(b, from);
+		kt_buf_addc(b, '\n');
+	}
+	return n;
+}
+
+/* --- what is told -------------------------------------------------------------------------- */
+
+bool kt_sessions_spent(const struct kt_sessions *reg, size_t *pos, struct kt_project_spent *out)
 {
 	const char *key;
 	void *value;
 
-	while (kt_map_next(&reg->groups, pos, &key, &value)) {
-		const struct kt_group *g = value;
+	if (!kt_map_next(&reg->groups, pos, &key, &value))
+		return false;
+	const struct kt_group *g = value;
 
-		if (!g->newest)
-			continue;
-		*out_target = &g->newest->pin->target;
-		*out_n = g->n;
-		*out = g->spent;
-		return true;
-	}
-	return false;
+	*out = (struct kt_project_spent){ .org_id = g->org_id,
+		.project_id = g->project_id,
+		.sessions = g->n,
+		.spent = sum(&g->spent, &g->gone) };
+	return true;
 }
 
 void kt_spent_write(struct kt_jw *w, const char *key, const struct kt_spent *spent)

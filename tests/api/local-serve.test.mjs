@@ -241,6 +241,9 @@ test('the project of a session that names none', async (t) => {
 
   await c.call('POST', '/agent_projects', [], { body: { slug: 'one' } });
   assert.equal((await flat()).body.code, 'no_release', 'the only one, which has nothing to run yet');
+  // Its page names what works here: there is nobody to sign in.
+  const page = await fetch(`${karta.url}/v1/projects/one/dev`, { headers: { 'karta-page': '1' } }).then((r) => r.json());
+  assert.deepEqual([page.code, page.project, page.local], ['no_release', 'one', true]);
   assert.equal((await publish(c, 'one', archive(t, {}, 'one'))).status, 201);
   const first = await flat({ metadata: { customer_id: 'abc123' } });
   assert.deepEqual([first.status, first.body.project.ref, first.body.project.version], [201, 'one', 'v1']);

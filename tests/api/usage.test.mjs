@@ -6,7 +6,7 @@ import { Client } from './document.mjs';
 import { tempDir } from './lib.mjs';
 import { archive, publish, startServe } from './serve.mjs';
 
-test('what turns took is summed up for sessions and projects, over restarts, without what was deleted', async (t) => {
+test('what turns took is summed up for sessions and projects, over restarts, and never shrinks', async (t) => {
   const data = tempDir(t, 'serve');
   let karta = await startServe(t, { data });
   let c = new Client(karta, karta.key);
@@ -27,7 +27,17 @@ test('what turns took is summed up for sessions and projects, over restarts, wit
   c = new Client(karta, karta.key);
   assert.deepEqual(await rows(), { one: [2, 30, 15], two: [1, 10, 5] });
   await c.call('DELETE', '/v1/sessions/{session_id}', [ids[0]]);
-  assert.deepEqual(await rows(), { one: [1, 10, 5], two: [1, 10, 5] });
+  assert.deepEqual(await rows(), { one: [1, 30, 15], two: [1, 10, 5] });
   await c.call('DELETE', '/v1/sessions/{session_id}', [ids[2]]);
-  assert.deepEqual(await rows(), { one: [1, 10, 5] });
+  const left = { one: [1, 30, 15], two: [0, 10, 5] };
+  assert.deepEqual(await rows(), left);
+  await karta.stop('SIGKILL');
+  karta = await startServe(t, { data });
+  c = new Client(karta, karta.key);
+  assert.deepEqual(await rows(), left);
+  // A project's name is the one it has now; with the project goes its sum.
+  await c.call('PATCH', '/agent_projects/{project_ref}', ['one'], { body: { slug: 'uno' } });
+  assert.deepEqual(Object.keys(await rows()).sort(), ['two', 'uno']);
+  await c.call('DELETE', '/agent_projects/{project_ref}', ['two']);
+  assert.deepEqual(await rows(), { uno: left.one });
 });

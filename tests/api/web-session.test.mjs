@@ -260,6 +260,16 @@ test('an address that leads nowhere is a page for a person, and JSON for program
       assert.match((await send(karta, host, 'GET', url, { headers, origin: null })).headers['content-type'], /^application\/problem\+json/, `${url} ${headers}`);
   }
   assert.match((await send(karta, 'localhost', 'POST', '/nowhere', { headers: hand })).headers['content-type'], /json/);
+  // With a slash too many it is the page all the same, with what was asked for.
+  for (const [host, url, to] of [['localhost', '/projects/bot/', '/projects/bot'], ['localhost', '/device/?code=BCDF-GHJK', '/device?code=BCDF-GHJK'], ['localhost', '/sign-in/', '/sign-in'], ['bot.localhost', '/sign-in/', '/sign-in']]) {
+    const away = await send(karta, host, 'GET', url, { headers: hand, origin: null });
+    assert.equal(away.status, 308, url);
+    const there = new URL(away.headers.location, `http://${host}${url}`);
+    assert.equal(there.host + there.pathname + there.search, host + to);
+    assert.equal((await send(karta, host, 'GET', to, { headers: hand, origin: null })).status, 200);
+  }
+  for (const url of ['/oops/', '/project/', '/nowhere/', '//', '/projects/A%2Fb/', '/assets/page.css/', '//evil.example/'])
+    assert.ok([400, 404].includes((await send(karta, 'localhost', 'GET', url, { headers: hand, origin: null })).status), url);
   // What is said of the address is text.
   const r = await send(karta, 'localhost', 'GET', '/%3Cscript%3Ealert(1)%3C/script%3E?x=%22%3E%3Cimg%3E', { headers: hand, origin: null });
   assert.ok(!/<script|<img>/.test(r.text), r.text);

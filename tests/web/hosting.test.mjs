@@ -2,18 +2,20 @@
 // The pages of a hosting server in a browser: the chat page of a project asks for a key once and works by host name
 // and by path; the list of projects; approving a login.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { Client } from '../api/document.mjs';
-import { BROWSER, PATIENCE_MS, ROOT, eventually, seconds } from '../api/lib.mjs';
+import { BROWSER, PATIENCE_MS, ROOT, eventually, seconds, tempDir } from '../api/lib.mjs';
 import { archive, publish, startServe } from '../api/serve.mjs';
 
 const { chromium } = createRequire(`${ROOT}/tests/package.json`)('playwright-core');
 const axe = readFileSync(`${ROOT}/tests/node_modules/axe-core/axe.min.js`, 'utf8');
 
 test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is installed', ...seconds(60) }, async (t) => {
-  const karta = await startServe(t);
+  const bin = tempDir(t, 'bin');
+  symlinkSync('/bin/true', `${bin}/opencode`);
+  const karta = await startServe(t, { env: { PATH: `${bin}:${process.env.PATH}` } });
   const c = new Client(karta, karta.key);
   assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'fake' } })).status, 201);
   assert.equal((await c.call('PATCH', '/agent_projects/{project_ref}/config', ['fake'], { body: { set: { A_TOKEN: 'never-shown' } } })).status, 200);
@@ -21,6 +23,7 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
   assert.equal((await publish(c, 'fake', archive(t, { 'AGENTS.md': 'The second.\n' }), '?message=The%20second')).status, 201);
   assert.equal((await c.call('PUT', '/agent_projects/{project_ref}/pin', ['fake'], { body: { reason: 'because' } })).status, 200);
   assert.equal((await c.call('POST', '/agent_projects', [], { body: { slug: 'other' } })).status, 201);
+  assert.equal((await publish(c, 'keyless', archive(t, { 'karta.toml': 'name = "keyless"\n', 'opencode.json': '{"model":"openai/gpt-5"}\n' }))).status, 201);
   const browser = await chromium.launch({ executablePath: BROWSER, timeout: PATIENCE_MS, args: ['--no-sandbox', '--host-resolver-rules=MAP *.localhost 127.0.0.1'] });
   t.after(() => browser.close());
   const open = async (url, context) => {
@@ -88,6 +91,8 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
   for (const word of ['The second', 'by admin', 'pinned']) assert.ok((await row.innerText()).includes(word), word);
   assert.match(await row.locator('.badge.pin').getAttribute('title'), /by admin: because/);
   assert.equal(await row.getByRole('link', { name: 'Chat with fake' }).getAttribute('href'), `http://fake.localhost:${karta.port}/`);
+  await home.locator('.project', { hasText: 'keyless' }).getByText('no credential').waitFor();
+  assert.equal(await home.getByText('no credential').count(), 1);
   await home.locator('.project', { hasText: 'other' }).getByRole('link', { name: 'How to ship it' }).click();
   await home.getByText(`git remote add karta karta::${host}/other`).waitFor();
   await serious(home);
@@ -133,6 +138,9 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
   assert.ok(!(await home.content()).includes('never-shown'));
   await home.goto(`${host}/projects/nothing`);
   await home.getByText('There is no such project').waitFor();
+  await home.goto(`${host}/projects/fake/#logs`);
+  await home.locator('[aria-current=page]', { hasText: 'Logs' }).waitFor();
+  assert.equal(home.url(), `${host}/projects/fake#logs`);
   // A wrong address is a page for a person.
   await home.goto(`${host}/projects/fake/wrong`);
   await home.getByText('There is no page here').waitFor();

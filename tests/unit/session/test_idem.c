@@ -52,6 +52,59 @@ static void test_others_take_nothing(void **state)
 	assert_false(kt_idem_is_full(w->reg, "create:org_3"));
 }
 
+/* What deleted sessions took is their project's, also in a journal that was written anew. */
+static void test_what_deleted_sessions_took(void **state)
+{
+	struct world *w = *state;
+	struct kt_target t = target("shop", "rel_1", 1), other = target("mill", "rel_2", 1);
+	struct kt_project_spent one;
+	size_t pos;
+
+	for (int i = 0; i < 3; i++) {
+		struct kt_session *s = create(w, &t);
+
+		kt_spent_set(s, (struct kt_spent){ 10, 5, 1000 });
+		kt_session_delete(s);
+	}
+	kt_session_delete(create(w, &other));
+	for (int i = 0; i < 3; i++) {
+		pos = 0;
+		assert_true(kt_sessions_spent(w->reg, &pos, &one));
+		assert_string_equal(one.project_id, t.project_id);
+		assert_string_equal(one.org_id, t.org_id);
+		assert_int_equal(one.sessions, 0);
+		assert_int_equal(one.spent.input_tokens, 30);
+		assert_int_equal(one.spent.output_tokens, 15);
+		assert_int_equal(one.spent.cost_microusd, 3000);
+		assert_false(kt_sessions_spent(w->reg, &pos, &one));
+		if (i == 1)
+			assert_int_equal(kt_journal_compact(w->reg, NULL), KT_OK);
+		restart(w);
+	}
+	/* While serving, in pieces: what is deleted meanwhile is in the new file, too. */
+	struct kt_session *s = create(w, &t);
+	kt_spent_set(s, (struct kt_spent){ 1, 1, 1 });
+	kt_copy_begin(w->reg);
+	kt_session_delete(s);
+	while (w->reg->copy) {
+		run_ms(1);
+		(void)sync_now(w);
+	}
+	restart(w);
+	pos = 0;
+	assert_true(kt_sessions_spent(w->reg, &pos, &one));
+	assert_int_equal(one.spent.input_tokens, 31);
+	kt_sessions_delete_of(w->reg, t.project_id);
+	pos = 0;
+	assert_false(kt_sessions_spent(w->reg, &pos, &one));
+	/* The project went while the server was away. */
+	fake.deleted = true;
+	restart(w);
+	pos = 0;
+	assert_false(kt_sessions_spent(w->reg, &pos, &one));
+	fake.deleted = false;
+}
+
 static void test_a_day(void **state)
 {
 	struct world *w = *state;
@@ -74,6 +127,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_others_take_nothing),
+		CASE(test_what_deleted_sessions_took),
 		CASE(test_a_day),
 	};
 	return hosting_main(argc, argv, "idem", tests, KT_ARRAY_LEN(tests));

@@ -34,7 +34,7 @@ const TEXTS = {
 	]],
 	no_release: (json) => ["Nothing is live here yet", [
 		element("p", {}, "The project is there and waits for its first release. In the application's folder:"),
-		commands(shipLines(json.server ?? location.origin, json.project ?? "NAME")),
+		commands(shipLines(json.server ?? location.origin, json.project ?? "NAME", json.local === true)),
 	]],
 };
 

@@ -475,7 +475,8 @@ async function refresh() {
 	app.refreshing = true;
 	let next = POLL_MS;
 	try {
-		if (!app.dev || !app.reachable) {
+		/* What is missing may have been set meanwhile. */
+		if (!app.dev || !app.reachable || app.dev.missing_credentials?.length > 0) {
 			app.dev = await api.dev();
 			homeLink(app.dev.home);
 		}

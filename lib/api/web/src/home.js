@@ -12,6 +12,24 @@ const by = (id) => document.getElementById(id);
 /* From this many on there is a field to find one. */
 const MANY = 8;
 
+/*
+ * Whether a project lacks its model's credential is asked for where it is seen, one after the other:
+ * the server reads files for it.
+ */
+const seen = new IntersectionObserver((entries) => {
+	for (const entry of entries.filter((one) => one.isIntersecting)) {
+		seen.unobserve(entry.target);
+		asking = asking.then(() => lacks(entry.target));
+	}
+});
+let asking = Promise.resolve();
+
+async function lacks(li) {
+	const whole = li.isConnected ? await call("GET", `agent_projects/${encodeURIComponent(li.dataset.name)}`).catch(() => null) : null;
+	for (const name of whole?.missing_credentials ?? [])
+		li.querySelector(".badges").prepend(h("a", { class: "badge warn", href: at(`projects/${li.dataset.name}`), title: `Without ${name} every turn ends with auth_failed` }, "no credential"));
+}
+
 function live(project) {
 	const now = project.current;
 	if (project.kind === "folder")
@@ -69,6 +87,10 @@ async function load() {
 		by("count").textContent = list.length > 0 ? list.length : "";
 		by("filter-label").hidden = list.length < MANY;
 		by("projects").replaceChildren(...list.map((one) => row(one, spent.get(one.id))));
+		seen.disconnect();
+		for (const [i, one] of list.entries())
+			if (one.current)
+				seen.observe(by("projects").children[i]);
 		if (list.length === 0)
 			by("said").replaceChildren(empty(at("").replace(/\/$/, ""), who.local));
 		if (by("filter").value !== "")
