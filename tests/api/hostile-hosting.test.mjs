@@ -322,8 +322,8 @@ test('a key to write: no way to what an administrator does', async (t) => {
   assert.equal((await publish(w, 'bot', archive(t, { 'note.txt': '3' }), '?activate=false')).body.activated, false);
   assert.equal((await w.call('POST', `${P}/activate`, ['bot'], { body: { version: 'v2' } })).status, 409);
   await w.call('PATCH', `${P}/config`, ['bot'], { body: { set: { OTHER: 'x' } } });
-  await sleep(300);
-  const live = (await c.call('GET', `${P}/releases/{version}`, ['bot', 'current'])).body;
+  const current = async () => (await c.call('GET', `${P}/releases/{version}`, ['bot', 'current'])).body;
+  const live = await eventually(async () => { const r = await current(); return r.source === 'config' && r; }, 'the release of the configuration');
   assert.deepEqual([live.digest, live.source, live.pinned], [v1.digest, 'config', true]);
   for (const name of ['LD_PRELOAD', 'KARTA_API_KEY', 'A=B', '', 'A\nB', '1A'])
     assert.equal((await w.call('POST', `${P}/releases`, ['bot'], { body: { digest: v1.digest, env: { [name]: 'x' } } })).status, 422, JSON.stringify(name));

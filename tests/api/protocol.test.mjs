@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
-import { ROOT, call, doneOf, errorOf, eventually, fakeApp, gate, newSession, openStream, processesWith, sleep,
+import { ROOT, call, doneOf, errorOf, eventually, fakeApp, gate, newSession, openStream, processesWith,
   startKarta, tempDir, textOf, turn, writeFiles } from './lib.mjs';
 
 async function setUp(t, options = {}, files = {}) {
@@ -446,8 +446,7 @@ test('idle harness is stopped and resumed; edits are picked up by the next sessi
   await eventually(() => processesWith(`KARTA_SESSION_ID=${id}`).length === 0, 'stopped when idle');
   assert.equal((await call(karta, 'POST', `/v1/sessions/${id}/messages`, { text: 'two' })).body.text, 'You said: two (turn 2)');
   writeFiles(karta.dir, { 'karta.toml': `name = "renamed"\n[harness]\ntype = "acp"\ncommand = ["${process.execPath}", "${ROOT}/tests/lib/fake-agent.mjs"]\n` });
-  await sleep(200);
-  assert.equal((await call(karta, 'GET', '/v1/dev')).body.project, 'renamed');
+  await eventually(async () => (await call(karta, 'GET', '/v1/dev')).body.project === 'renamed', 'the new name');
   assert.equal((await call(karta, 'POST', '/v1/projects/renamed/sessions', {})).status, 201);
 });
 
@@ -485,9 +484,7 @@ test('SIGTERM drains: running turn ends, new ones get 503', async (t) => {
   await s.until((e) => e.type === 'text');
   const exited = once(karta.child, 'exit');
   karta.child.kill('SIGTERM');
-  await sleep(100);
-  const refused = await call(karta, 'POST', '/v1/sessions', {}).catch((e) => ({ status: 503, refused: e }));
-  assert.equal(refused.status, 503);
+  await eventually(async () => (await call(karta, 'POST', '/v1/sessions', {}).catch((e) => ({ status: 503, refused: e }))).status === 503, 'new ones are refused');
   await s.done;
   assert.equal(s.events.at(-1).type, 'done');
   assert.deepEqual(await exited, [0, null]);

@@ -658,11 +658,10 @@ test('previews race their end; folders; addresses; renaming and deleting under l
   const before = await session(c, 'here');
   assert.equal(await say(c, 'here', before.id, '[[cat:n]][[env:BIND]]'), 'one(unset)');
   writeFiles(dir, { n: 'two', '.claude/agents/helper.md': '---\nname: helper\ndescription: helps\n---\nHelp.\n' });
-  await sleep(150);
-  assert.equal(await say(c, 'here', (await session(c, 'here')).id, '[[cat:n]]'), 'two');
+  const says = async (text, what) => eventually(async () => await say(c, 'here', (await session(c, 'here')).id, text) === what, what);
+  await says('[[cat:n]]', 'two');
   await ok(200, c, 'PATCH', `${P}/config`, ['here'], { body: { set: { BIND: 'bound-by-config' } } });
-  await sleep(150);
-  assert.equal(await say(c, 'here', (await session(c, 'here')).id, '[[cat:n]][[env:BIND]]'), 'twobound-by-config');
+  await says('[[cat:n]][[env:BIND]]', 'twobound-by-config');
   assert.equal((await publish(c, 'here', archive(t))).body.code, 'folder_project');
   assert.equal((await c.call('POST', `${P}/rollback`, ['here'], { body: {} })).body.code, 'folder_project');
 

@@ -173,8 +173,8 @@ test_expect_success 'a harness or port that cannot be: exit 2' '
 
 test_expect_success 'an edited file is picked up without a restart, and a broken one is told' '
 	start six --dir app --port 0 --offline &&
-	sed -i.bak "s/\"app\"/\"renamed\"/" app/karta.toml && sleep 0.3 &&
-	call /v1/dev >dev && test_json dev "d[\"project\"] == \"renamed\"" && test_stop "$pid" &&
+	sed -i.bak "s/\"app\"/\"renamed\"/" app/karta.toml && renamed() { call /v1/dev >dev && test_json dev "d[\"project\"] == \"renamed\""; } &&
+	test_wait_for renamed && test_stop "$pid" &&
 	echo "naem = 1" >>other/karta.toml && start seven --dir other --port 0 --offline &&
 	test_grep "^karta.toml:[0-9]+:[0-9]+: warning: .*naem" seven.err && test_stop "$pid"
 '

@@ -199,7 +199,7 @@ test_expect_success 'the key is in no argument, no output and no error' '
 
 if command -v python3 >/dev/null && command -v script >/dev/null; then
 	test_expect_success 'on a terminal the key is typed unseen' '
-		: >out && { test_wait_for grep -q "Key: " out; sleep 0.2; cat "$TEST_DIR/admin-key"; test_wait_for grep -q "Signed in" out; } |
+		: >out && { test_wait_for grep -q "Key: " out; cat "$TEST_DIR/admin-key"; test_wait_for grep -q "Signed in" out; } |
 			script -qefc "\"$KARTA\" login --with-key" typed >out 2>&1 &&
 		test_grep "Key: " out && test_grep -v kt_live out && test_grep "Signed in" out
 	'

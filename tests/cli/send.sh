@@ -336,7 +336,8 @@ test_expect_success 'a busy session may be refused' '
 test_expect_success 'a server that is killed and comes back ends the turn for the client too' '
 	"$KARTA" --server "$url" send pause >out 2>err & pid=$! &&
 	test_background "$pid" &&
-	test_wait_for grep -q "^session" err && sleep 1 &&
+	runs() { curl -sf "$url/v1/sessions/$(sed -n "s/^session \(sess_[A-Za-z0-9]*\) .*/\1/p" err)" | grep -q "\"state\": *\"running\""; } &&
+	test_wait_for grep -q "^session" err && test_wait_for runs &&
 	kill -KILL "$server" && { wait "$server"; true; } &&
 	test_wait_for grep -q "reconnecting" err &&
 	start 1 "${url##*:}" &&
