@@ -225,7 +225,7 @@ static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_e
 	enum kt_code rc;
 
 	if (isatty(STDIN_FILENO)) {
-		kt_buf_addf(&question, "%s (not shown): ", name);
+		kt_clean_addf(&question, "%s (not shown): ", name);
 		rc = kt_prompt_unseen(STDIN_FILENO, STDERR_FILENO, question.ptr, out, err);
 	} else {
 		rc = value_of("-", out, err);
