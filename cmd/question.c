@@ -189,7 +189,7 @@ static void add_input(struct kt_buf *b, const struct kt_term *t, const cJSON *in
 	bool edit = kt_tool_diff(&diff, t, input, &d);
 
 	for (const cJSON *m = input->child; m; m = m->next) {
-		if (!edit || !kt_tool_in_diff(m))
+		if (!edit || !kt_tool_in_diff(input, m))
 			kt_tool_member(b, t, m->string ? m->string : "", m);
 	}
 	kt_buf_add(b, diff.ptr, diff.len);

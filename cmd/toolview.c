@@ -10,6 +10,7 @@
 #define VIEW_MAX_BYTES ((size_t)512 * 1024 * 1024) /* an input's own limit is lower */
 #define DEPTH_MAX 8 /* of what is in each other; below it stands as JSON */
 #define LINE_BYTES ((size_t)4096)
+#define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-."
 
 static void add_blanks(struct kt_buf *b, size_t n)
 {
@@ -79,73 +80,118 @@ static const struct pair {
 	{ "oldText", "newText" },
 };
 
+/* What of an input is drawn as differences: a list of edits, or two texts (before: may be NULL). */
+struct edit {
+	const cJSON *list, *was, *is;
+};
+
 /* The texts before and after in an object that holds both. */
-static bool pair_of(const cJSON *o, const char **was, const char **is)
+static bool pair_of(const cJSON *o, struct edit *e)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(pairs); i++) {
-		*is = kt_json_str(o, pairs[i].is);
-		*was = kt_json_str_or(o, pairs[i].was, "");
-		if (*is && kt_json_get(o, pairs[i].was))
+		e->was = kt_json_get(o, pairs[i].was);
+		e->is = kt_json_get(o, pairs[i].is);
+		if (cJSON_IsString(e->is) && (cJSON_IsString(e->was) || cJSON_IsNull(e->was)))
 			return true;
 	}
+	*e = (struct edit){ 0 };
 	return false;
 }
 
 /* Edits in a list; whatever else is in it is not ours. */
-static bool draw_list(
-	struct kt_buf *b, const struct kt_term *t, const cJSON *list, struct kt_diff *d)
+static bool list_of(const cJSON *input, const char *name, struct edit *e)
 {
-	const cJSON *item;
-	const char *was, *is;
-	bool any = false;
+	const cJSON *list = kt_json_arr(input, name), *item;
+	struct edit one;
 
 	cJSON_ArrayForEach (item, list) {
-		if (!pair_of(item, &was, &is))
+		if (!pair_of(item, &one))
 			return false;
 	}
-	cJSON_ArrayForEach (item, list) {
-		(void)!pair_of(item, &was, &is);
-		if (any && d->shown < d->max_lines) {
-			add_blanks(b, d->indent);
-			kt_buf_adds(b, "...\n");
-		}
-		kt_diff_draw(b, t, was, is, d);
-		any = true;
-	}
-	return any;
+	e->list = list && list->child ? list : NULL;
+	return e->list != NULL;
+}
+
+static bool edit_of(const cJSON *input, struct edit *e)
+{
+	*e = (struct edit){ 0 };
+	if (list_of(input, "edits", e) || list_of(input, "content", e) || pair_of(input, e))
+		return true;
+	if (path_of(input))
+		e->is = kt_json_get(input, "content");
+	if (!cJSON_IsString(e->is))
+		e->is = kt_json_str(input, "notebook_path") ? kt_json_get(input, "new_source")
+							    : NULL;
+	return cJSON_IsString(e->is);
+}
+
+static void draw_pair(
+	struct kt_buf *b, const struct kt_term *t, const struct edit *e, struct kt_diff *d)
+{
+	kt_diff_draw(
+		b, t, cJSON_IsString(e->was) ? e->was->valuestring : "", e->is->valuestring, d);
 }
 
 bool kt_tool_diff(struct kt_buf *b, const struct kt_term *t, const cJSON *input, struct kt_diff *d)
 {
-	const char *was, *is = NULL;
+	struct edit e, one;
+	const cJSON *item;
 
-	if (draw_list(b, t, kt_json_arr(input, "edits"), d) ||
-		draw_list(b, t, kt_json_arr(input, "content"), d))
-		return true;
-	if (pair_of(input, &was, &is)) {
-		kt_diff_draw(b, t, was, is, d);
-		return true;
-	}
-	if (path_of(input))
-		is = kt_json_str(input, "content");
-	if (!is && kt_json_str(input, "notebook_path"))
-		is = kt_json_str(input, "new_source");
-	if (!is)
+	if (!edit_of(input, &e))
 		return false;
-	kt_diff_draw(b, t, "", is, d);
+	if (!e.list)
+		draw_pair(b, t, &e, d);
+	cJSON_ArrayForEach (item, e.list) {
+		if (item != e.list->child && d->shown < d->max_lines) {
+			add_blanks(b, d->indent);
+			kt_buf_adds(b, "...\n");
+		}
+		if (pair_of(item, &one))
+			draw_pair(b, t, &one, d);
+	}
 	return true;
 }
 
-bool kt_tool_in_diff(const cJSON *member)
+/* Does an edit of a list have nothing that its differences do not show? */
+static bool is_bare(const cJSON *input, const cJSON *item)
 {
-	const char *name = member->string ? member->string : "";
+	const char *path = path_of(input);
+	struct edit e;
 
-	for (size_t i = 0; i < KT_ARRAY_LEN(pairs); i++) {
-		if (kt_str_eq(name, pairs[i].was) || kt_str_eq(name, pairs[i].is))
-			return true;
+	if (!pair_of(item, &e))
+		return false;
+	for (const cJSON *m = item->child; m; m = m->next) {
+		const char *name = m->string ? m->string : "";
+		bool usual = kt_str_eq(name, "replace_all") || kt_str_eq(name, "replaceAll")
+			? cJSON_IsFalse(m)
+			: cJSON_IsString(m) &&
+				kt_str_eq(m->valuestring,
+					kt_str_eq(name, "type")           ? "diff"
+						: kt_str_eq(name, "path") ? path
+									  : NULL);
+
+		if (m != e.was && m != e.is && !usual)
+			return false;
 	}
-	return kt_str_eq(name, "edits") || kt_str_eq(name, "content") ||
-		kt_str_eq(name, "new_source");
+	return true;
+}
+
+bool kt_tool_in_diff(const cJSON *input, const cJSON *member)
+{
+	const cJSON *item;
+	struct edit e;
+
+	if (!edit_of(input, &e))
+		return false;
+	if (!e.list)
+		return member == e.is || (member == e.was && cJSON_IsString(member));
+	if (member != e.list)
+		return false;
+	cJSON_ArrayForEach (item, e.list) {
+		if (!is_bare(input, item))
+			return false;
+	}
+	return true;
 }
 
 /* --- members ----------------------------------------------------------------------------- */
@@ -211,9 +257,12 @@ static void add_value(
 
 void kt_tool_member(struct kt_buf *b, const struct kt_term *t, const char *name, const cJSON *value)
 {
-	kt_buf_adds(b, "  ");
+	/* No name passes for a line of ours. */
+	bool plain = *name && !name[strspn(name, NAME_CHARS)];
+
+	kt_buf_adds(b, plain ? "  " : "  \"");
 	kt_clean_add(b, name, strlen(name), true);
-	kt_buf_addc(b, ':');
+	kt_buf_adds(b, plain ? ":" : "\":");
 	add_value(b, t, value, 2, 0);
 }
 

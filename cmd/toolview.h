@@ -19,8 +19,9 @@ void kt_tool_gist(struct kt_buf *b, const cJSON *input, size_t max_columns);
  */
 KT_MUST_CHECK bool kt_tool_diff(
 	struct kt_buf *b, const struct kt_term *t, const cJSON *input, struct kt_diff *d);
-/* True when kt_tool_diff() draws this member of an input that is an edit. */
-bool kt_tool_in_diff(const cJSON *member);
+/* True when what kt_tool_diff() draws of the input shows all of this member: nothing else may be
+ * left out beside it. */
+bool kt_tool_in_diff(const cJSON *input, const cJSON *member);
 /* Append one member of an input as "name: value", over lines where it has several. */
 void kt_tool_member(
 	struct kt_buf *b, const struct kt_term *t, const char *name, const cJSON *value);

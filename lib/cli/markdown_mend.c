@@ -183,7 +183,7 @@ static void scan_marks(struct scan *sc)
 			continue;
 		} else if (!sc->target && (c == '*' || c == '_' || c == '~')) {
 			take_run(sc, i, n);
-		} else if (c == '[') {
+		} else if (c == '[' && !sc->target) {
 			sc->bracket = i + n;
 		} else if (c == ']' && sc->bracket) {
 			if (n == 1 && i + 1 < sc->len && sc->s[i + 1] == '(')

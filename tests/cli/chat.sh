@@ -34,6 +34,12 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"evil"}}
 {"t":1,"ask":{"id":"e","tool":"Bash","message":"Allow \u001b[2JBash?","input":{"command":"echo a\nrm -rf \u202e/ \u001b]0;pwned\u0007"}}}
 {"t":2,"when":{"e":"any"},"end":{"text":"Well."}}
+{"karta_rehearsal":1,"match":{"text":"hides"}}
+{"t":1,"ask":{"id":"h1","tool":"mcp__fs__write","message":"Allow one?","input":{"path":"/root/.profile","content":"evil one","old_string":"fine","new_string":"better","asked by":"you"}}}
+{"t":2,"when":{"h1":"any"},"end":{"text":"Well."}}
+{"karta_rehearsal":1,"match":{"text":"hides more"}}
+{"t":1,"ask":{"id":"h2","tool":"mcp__fs__edit","message":"Allow two?","input":{"path":"f","edits":[{"old_string":"fine","new_string":"better","also":"evil two"}],"new_source":"evil three","old_string":{"x":"evil four"},"new_string":"y"}}}
+{"t":2,"when":{"h2":"any"},"end":{"text":"Well."}}
 {"karta_rehearsal":1,"match":{"text":"two\nlines"}}
 {"t":1,"end":{"text":"Both lines came."}}
 {"karta_rehearsal":1,"match":{"text":"grüße äöx"}}
@@ -302,6 +308,18 @@ test_expect_success 'what is approved is shown whole and cannot drive the termin
 	assert "rm -rf \\u202e/ \\x1b]0;pwned\\x07" in shown, shown
 	assert "Allow \\x1b[2JBash?" in shown, shown
 	assert "\u202e" not in shown and "\x1b[2J" not in shown and "\x07" not in shown
+	send("d\r"); expect("Well."); expect("> "); send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'an approval that is an edit hides nothing else that is in its input' '
+	drive <<-\EOT
+	expect("> "); send("hides\r"); shown = expect("[d]eny> ")
+	for words in ("- fine", "+ better", "content: evil one", "\"asked by\": you"):
+	    assert words in shown, (words, shown)
+	send("d\r"); expect("Well."); expect("> "); send("hides more\r"); expect("Allow two?"); shown = expect("[d]eny> ")
+	for words in ("- fine", "+ better", "also: evil two", "new_source: evil three", "x: evil four"):
+	    assert words in shown, (words, shown)
 	send("d\r"); expect("Well."); expect("> "); send("\x04"); leave()
 	EOT
 '

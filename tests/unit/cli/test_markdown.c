@@ -246,10 +246,27 @@ static void test_stream_bounded(void **state)
 	kt_markdown_free(m);
 }
 
+/* What is guessed of an unfinished block, whatever it holds. */
+static void test_unfinished_link(void **state)
+{
+	static const char *const texts[] = { "see [a](b", "see [a](b[c", "see [a](b[[c[", "see [a](b![" };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(texts); i++) {
+		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
+		struct kt_markdown *m = kt_markdown_new(&color, false);
+
+		kt_markdown_feed(m, &b, texts[i], strlen(texts[i]));
+		assert_true(kt_markdown_tail(m, &b));
+		assert_string_equal(b.ptr, "see a\n");
+		kt_markdown_free(m);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_unfinished_link),
 		cmocka_unit_test(test_ascii),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_color),
