@@ -2,9 +2,12 @@
 /* The page's pure parts: the model made of events, the stream parser, and visible text. */
 
 import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import { activeTurn, emptyState, openInputs, outputText, reduce, reduceAll } from "../../lib/api/web/src/state.js";
-import { changesOfInput, changesOfOutput, changesOfPatch, hunksOf, lineDiff } from "../../lib/api/web/src/diff.js";
+import { changesOfInput, changesOfOutput, changesOfPatch, hunksOf, lineDiff, notInChanges } from "../../lib/api/web/src/diff.js";
 import { languageOf, tokens } from "../../lib/api/web/src/highlight.js";
 import { toolLabel, toolOutcome, toolSubject } from "../../lib/api/web/src/summary.js";
 import { grouped, matches } from "../../lib/api/web/src/sidebar.js";
@@ -288,6 +291,64 @@ test("edits of every harness become the same diff", () => {
 	for (const [name, input] of [["Bash", { command: "x", content: "y" }], ["Read", { file_path: "f" }], ["Edit", null], ["x", "text"], ["send", { path: "p", content: "y" }]])
 		assert.equal(changesOfInput(name, input), null, name);
 	assert.equal(changesOfPatch("f", []), null);
+});
+
+test("a diff hides nothing of an input but what it shows whole", () => {
+	const left = (name, input) => [changesOfInput(name, input) !== null, notInChanges(name, input).join()];
+	const edit = { file_path: "f", old_string: "a\n", new_string: "b\n" };
+	assert.deepEqual(left("Edit", { ...edit, replace_all: false }), [true, ""]);
+	assert.deepEqual(left("Edit", { ...edit, replace_all: true, dry_run: false }), [true, "replace_all,dry_run"]);
+	assert.deepEqual(left("mcp__x__write_file", { path: "/root/.profile", content: "evil", old_string: "a", new_string: "b" }), [true, "content"]);
+	assert.deepEqual(left("Write", { file_path: "f", path: "g", content: "x" }), [true, "path"]);
+	assert.deepEqual(left("Write", { file_path: "/root/.profile", content: "evil", patch: "*** Update File: README\n@@\n+fine" }), [true, "file_path,content"]);
+	assert.deepEqual(left("Write", { file_path: "f", content: "evil", edits: [{ old_string: "a", new_string: "b" }] }), [true, "content"]);
+	assert.deepEqual(left("MultiEdit", { file_path: "f", edits: [edit, { old_string: "a", new_string: "b", file: "g" }] }), [true, "edits"]);
+	assert.deepEqual(left("MultiEdit", { file_path: "f", edits: [{ old_string: "a", new_string: "b" }, { run: "x" }] }), [true, "edits"]);
+	assert.deepEqual(left("MultiEdit", { file_path: "f", edits: [{ old_string: "a", new_string: "b", replace_all: false }] }), [true, ""]);
+	assert.deepEqual(left("Edit", { file_path: "f", old_string: "a\r\nb", new_string: "a\nB" }), [true, "old_string,new_string"]);
+	assert.deepEqual(left("Edit", { file_path: "f", old_string: "a\n", new_string: "b" }), [true, "old_string,new_string"]);
+	const patch = (text) => left("apply_patch", { patchText: `*** Begin Patch\n*** Update File: f\n${text}\n*** End Patch` });
+	assert.deepEqual(patch("@@\n a\n--- a\n+++ b"), [true, ""]);
+	for (const more of ["*** Move to: /etc/cron.d/x\n@@\n-a", "@@ other\n-a", "@@\n-a\nx", "-a\n*** Delete File: g", "@@ -1 +1 @@\n-a"])
+		assert.deepEqual(patch(more), [true, "patchText"], more);
+	assert.deepEqual(changesOfInput("apply_patch", { patch: "*** Update File: f\n@@\n--- a\n+++ b/x" })[0].hunks[0].lines.map((line) => line.sign + line.text), ["--- a", "+++ b/x"]);
+	assert.deepEqual(left("patch", { patch: "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+b" }), [true, "patch"]);
+});
+
+test("the edits of a call share what may be spent on them", () => {
+	const lines = Array.from({ length: 1000 }, (_, at) => `line ${at}`);
+	const edit = { old_string: lines.join("\n"), new_string: ["x", ...lines.slice(1, 900)].join("\n") };
+	const added = (n) => changesOfInput("MultiEdit", { file_path: "f", edits: Array(n).fill(edit) })[0].added;
+	assert.equal(added(1), 1);
+	assert.equal(added(3), 1801, "those behind the first are all old and all new");
+});
+
+test("what was written for a terminal takes time in its length", () => {
+	const start = process.cpuUsage();
+	assert.equal(plainOutput(`${"\r".repeat(400000)}x\r\r\ny\r\nz\rw`), "\nx\ny\nz\nw");
+	assert.ok(process.cpuUsage(start).user < 20e6);
+});
+
+test("a reply of nothing but marks is shown as it was written", async (t) => {
+	const dir = mkdtempSync(path.join(os.tmpdir(), "karta-careful-"));
+	t.after(() => rmSync(dir, { recursive: true }));
+	copyFileSync(new URL("../../lib/api/web/node_modules/marked/lib/marked.esm.js", import.meta.url), path.join(dir, "marked.js"));
+	copyFileSync(new URL("../../lib/api/web/src/careful.js", import.meta.url), path.join(dir, "careful.js"));
+	writeFileSync(path.join(dir, "package.json"), "{\"type\":\"module\"}");
+	const { CarefulLexer } = await import(path.join(dir, "careful.js"));
+	const { Marked } = await import(path.join(dir, "marked.js"));
+	const html = (text) => { const m = new Marked({ gfm: true }); return m.parser(new CarefulLexer(m.defaults).lex(text)); };
+	const words = "*a* **b** `c` [d](https://e.f) g_h_i\n\n> - 1\n";
+	assert.equal(html(words), new Marked({ gfm: true }).parse(words));
+	const han = `*\u4e2d* ${"\u4e2d\u6587\uff0c".repeat(5000)}`;
+	assert.match(html(han), /<em>/);
+	assert.equal(html("a_b_".repeat(10000)), `<p>${"a_b_".repeat(10000)}</p>\n`);
+	assert.match(html(`${"> ".repeat(200)}x`), /^(?:<blockquote>\s*){39,40}/);
+	assert.ok(!html(`${"> ".repeat(20000)}x`).includes("<blockquote>".repeat(50)));
+	const start = process.cpuUsage();
+	for (const piece of ["a_b_", "***a", "1. ", "> ", "[a](", "~~a"])
+		html(piece.repeat(50000));
+	assert.ok(process.cpuUsage(start).user < 60e6);
 });
 
 test("a diff leaves out nothing that changed, and takes bounded time", () => {

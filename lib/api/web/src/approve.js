@@ -6,9 +6,9 @@
  */
 
 import { diffView } from "./codeview.js";
-import { SHOWN, changesOfInput } from "./diff.js";
+import { changesOfInput, notInChanges } from "./diff.js";
 import { h, icon, setText, setVisible, show } from "./dom.js";
-import { inputFields, inputSize, inputView } from "./fields.js";
+import { inputSize, inputView } from "./fields.js";
 import { clock, count, visible } from "./text.js";
 
 const LABELS = {
@@ -137,7 +137,7 @@ function approvalBody(card, item, send, whole) {
 	const size = item.part ? `${count(item.part.bytes)} bytes, shown in part` : inputSize(item.input);
 	const changes = item.part ? null : changesOfInput(item.tool ?? "", item.input);
 	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region",
-		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, ...(changes ? changeViews(item.input, changes) : [inputView(item.input)]));
+		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, ...(changes ? changeViews(item.tool ?? "", item.input, changes) : [inputView(item.input)]));
 	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
 	const covers = new Map(item.remembers.map(({ decision, words }) => [decision, words]));
 	const options = item.options.map(optionOf).filter((option) => option.id !== "");
@@ -159,10 +159,10 @@ function approvalBody(card, item, send, whole) {
 		...coverNotes(item, list, labels, covers), h("div", { class: "input-row" }, ...card.buttons)];
 }
 
-/* An edit as what it changes, every line of it, and after that what else the call asks for. */
-function changeViews(input, changes) {
-	const rest = inputFields(input).filter((field) => !SHOWN.has(field.name) && field.text !== "false");
-	return [diffView(changes, { whole: true }), ...(rest.length > 0 ? [inputView(Object.fromEntries(rest.map(({ name }) => [name, input[name]])))] : [])];
+/* An edit as what it changes, every line of it, and after that whatever else is in the input. */
+function changeViews(tool, input, changes) {
+	const rest = notInChanges(tool, input);
+	return [diffView(changes, { whole: true }), ...(rest.length > 0 ? [inputView(Object.fromEntries(rest.map((name) => [name, input[name]])))] : [])];
 }
 
 /* Which agent asks, and for whose message when that came from elsewhere. */

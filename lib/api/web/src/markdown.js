@@ -9,6 +9,7 @@
  * whose source changed are drawn again.
  */
 
+import { CarefulLexer } from "./careful.js";
 import { Marked } from "./marked.js";
 import { setCode } from "./codeview.js";
 import { copyButton, h } from "./dom.js";
@@ -111,7 +112,7 @@ function draw(view) {
 /* Returns the top-level tokens; text the parser gives up on is one plain block. */
 function lex(text) {
 	try {
-		const tokens = marked.lexer(text);
+		const tokens = new CarefulLexer(marked.defaults).lex(text);
 		const links = Object.keys(tokens.links ?? {}).join("\n");
 		return tokens.filter((token) => token.type !== "space" && token.type !== "def")
 			.map((token) => ({ token, mark: `${token.type}\n${token.raw}\n${links}` }));

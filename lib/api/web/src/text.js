@@ -55,7 +55,7 @@ export function visible(text) {
  */
 export function plainOutput(text) {
 	return text.replace(/\x1b(?:\[[0-9;:?<=>]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))/g, "")
-		.replace(/\r+\n/g, "\n").replace(/\r+/g, "\n");
+		.replace(/\r+\n?/g, "\n");
 }
 
 /* A line of a file as Read tools give it: its number, an arrow, a tab, a bar or a colon, its text. */

@@ -7,7 +7,7 @@
 
 import { inputCard } from "./approve.js";
 import { countView, diffView, fileFiller, setExactCode } from "./codeview.js";
-import { SHOWN, changesOf, pathOf } from "./diff.js";
+import { changesOf, notInChanges, pathOf } from "./diff.js";
 import { h, icon, keyed, setText, show } from "./dom.js";
 import { foldedText, inputFields, shortInput } from "./fields.js";
 import { asksIn, outputText } from "./state.js";
@@ -146,7 +146,8 @@ function inputViews(tool, changes) {
 	if (tool.input === null || typeof tool.input !== "object" || Array.isArray(tool.input))
 		return [shortInput(tool.input)];
 	const command = changes === null && typeof tool.input.command === "string" ? tool.input.command : null;
-	const rest = inputFields(tool.input).filter((field) => (changes === null ? !isSaid(tool, field) : !SHOWN.has(field.name) && field.text !== "false")
+	const hidden = changes === null ? null : notInChanges(tool.name, tool.input);
+	const rest = inputFields(tool.input).filter((field) => (hidden === null ? !isSaid(tool, field) : hidden.includes(field.name))
 		&& !(command !== null && (field.name === "command" || field.name === "description")));
 	const more = Object.fromEntries(rest.map((field) => [field.name, tool.input[field.name]]));
 	return [
