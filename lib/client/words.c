@@ -240,6 +240,14 @@ static enum kt_code say_absent(const struct kt_client *c, const char *text, stru
 	return kt_hint(err, "'karta projects%s' lists what is there", c->at);
 }
 
+/* Perhaps another server was meant. */
+static enum kt_code say_taken(const struct kt_client *c, const char *text, struct kt_err *err)
+{
+	(void)kt_fail(err, KT_ECONFLICT, 0, "%s on %s", text, c->server);
+	return kt_hint(
+		err, "'karta projects%s' lists them; --server URL means another server", c->at);
+}
+
 bool client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err)
 {
 	const char *code = kt_json_str_or(c->problem, "code", "");
@@ -257,6 +265,8 @@ bool client_words(const struct kt_client *c, int status, const char *text, struc
 		(void)say_absent(c, text, err);
 	else if (status == 409 && kt_str_eq(code, "no_release"))
 		(void)say_no_live(c, KT_ECONFLICT, err);
+	else if (status == 409 && kt_str_eq(code, "project_exists"))
+		(void)say_taken(c, text, err);
 	else
 		return false;
 	return true;

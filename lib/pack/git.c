@@ -34,7 +34,9 @@ static enum kt_code fail_open(int rc, const char *dir, struct kt_err *err)
 		rc = GIT_EOWNER;
 	if (rc == GIT_ENOTFOUND) {
 		(void)kt_fail(err, KT_ENOTFOUND, 0, "'%s' is in no git repository", dir);
-		return kt_hint(err, "make one (git init) or take the files as they are (--dir)");
+		return kt_hint(err,
+			"'git init -b main' makes one; 'karta deploy --dir .' takes the files as "
+			"they are");
 	}
 	if (rc == GIT_EOWNER) {
 		KT_AUTOFREE char *real = NULL;
@@ -51,11 +53,11 @@ static enum kt_code fail_open(int rc, const char *dir, struct kt_err *err)
 			"the repository of '%s' names objects by SHA-256, which libgit2 %s cannot "
 			"read",
 			dir, LIBGIT2_VERSION);
-		return kt_hint(err, "take the files as they are (--dir)");
+		return kt_hint(err, "'karta deploy --dir .' takes the files as they are");
 	}
 	if (strstr(words, "refstorage") != NULL || strstr(words, "extension") != NULL) {
 		(void)kt_git_fail(err, KT_EINVAL, "cannot read the repository of '%s'", dir);
-		return kt_hint(err, "take the files as they are (--dir)");
+		return kt_hint(err, "'karta deploy --dir .' takes the files as they are");
 	}
 	return kt_git_fail(err, KT_EIO, "cannot open the repository of '%s'", dir);
 }

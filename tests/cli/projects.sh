@@ -23,7 +23,8 @@ test_expect_success 'none at first' '
 
 test_expect_success 'create reserves a name and prints the address' '
 	"$KARTA" projects create shop >out 2>err && test_grep "^http://shop\.localhost:$SERVE_PORT$" out &&
-	test "$(wc -l <out)" -eq 1 && test_must_exit 6 "$KARTA" projects create shop &&
+	test "$(wc -l <out)" -eq 1 && test_must_exit 6 "$KARTA" projects create shop 2>err &&
+	test_grep "^karta: there is a project .shop. already on $SERVE_URL$" err && test_grep "^hint: .karta projects" err &&
 	for bad in "" Shop a_b -a a- "a b" aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; do
 		"$KARTA" projects create -- "$bad" 2>err
 		test $? -eq 1 && test_grep "project name|must" err || return 1
@@ -60,7 +61,7 @@ test_expect_success 'link sets the remote, once' '
 	test_grep "^hint: add --force" err && "$KARTA" projects link bot --force --json >out &&
 	test_json out "d[\"slug\"] == \"bot\"" && test "$(git remote get-url karta)" = "karta::$SERVE_URL/bot" &&
 	test_must_exit 5 "$KARTA" projects link nope && cd .. && mkdir none && cd none &&
-	test_must_exit 5 "$KARTA" projects link bot 2>err && test_grep "no git repository" err
+	test_must_exit 5 "$KARTA" projects link bot 2>err && test_grep "no git repository" err && test_grep "^hint: .git init" err
 '
 
 test_expect_success 'the project of a folder: option, variable, remote, karta.toml' '
