@@ -55,7 +55,7 @@ soname = $(or $(shell objdump -p "$$($(CC) -print-file-name=lib$(1).so)" 2>/dev/
 	sed -n 's/^ *SONAME *//p'),lib$(1).so)
 SONAMES := -DKT_SO_SODIUM='"$(call soname,sodium)"' -DKT_SO_CRYPTO='"$(call soname,crypto)"' \
 	-DKT_SO_SQLITE3='"$(call soname,sqlite3)"' -DKT_SO_GIT2='"$(call soname,git2)"' \
-	-DKT_SO_ARCHIVE='"$(call soname,archive)"'
+	-DKT_SO_ARCHIVE='"$(call soname,archive)"' -DKT_SO_Z='"$(call soname,z)"'
 
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DKT_VERSION='"$(VERSION)"' -Ilib -I. -I$(BUILD)/gen \
 	-include base/banned.h -fvisibility=hidden -fPIE -MMD -MP -g \

@@ -33,6 +33,7 @@ struct kt_api {
 	struct kt_creation *creations; /* sessions on their way, with their idempotency keys */
 	struct kt_guard *guards;
 	struct kt_timer *guard_timer;
+	char **unpacked; /* of assets.c: what was asked for; by its place in cfg.pages */
 };
 
 /* Who calls a hosting server, and what for. */
@@ -412,6 +413,11 @@ bool kt_api_page(struct kt_call *c, const struct kt_place *place);
 void kt_api_page_headers(struct kt_call *c);
 /* What is embedded under a path, or NULL. */
 const struct kt_asset *kt_api_asset(const struct kt_api *api, const char *path);
+/* Its bytes, not as gzip; NULL when they cannot be had, which was logged. */
+const char *kt_api_asset_bytes(struct kt_api *api, const struct kt_asset *a, size_t *out_len);
+/* Answer with it, as gzip to who takes that. */
+void kt_api_send_asset(struct kt_call *c, const struct kt_asset *a);
+void kt_api_assets_release(struct kt_api *api);
 /* oops.c: answer a person's browser with a page about a problem; false: it is for JSON. */
 KT_MUST_CHECK bool kt_api_problem_page(struct kt_call *c, int status, const char *detail);
 

@@ -276,15 +276,6 @@ void kt_api_harnesses(struct kt_call *c, const struct kt_params *p)
 
 /* --- pages ------------------------------------------------------------------------------- */
 
-const struct kt_asset *kt_api_asset(const struct kt_api *api, const char *path)
-{
-	for (const struct kt_asset *a = api->cfg.pages; a && a->path; a++) {
-		if (kt_str_eq(a->path, path))
-			return a;
-	}
-	return NULL;
-}
-
 /* The document, with the address that this request came to as its server. */
 void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 {
@@ -294,7 +285,8 @@ void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(
 		65536); /* up to the address, near its beginning */
 	char base[400] = "";
-	size_t n;
+	const char *text;
+	size_t n, len;
 
 	if (!a) {
 		kt_api_fail(c, 404, "not_found", "this build has no OpenAPI document", NULL);
@@ -304,17 +296,17 @@ void kt_api_openapi(struct kt_call *c, const struct kt_params *p)
 		kt_str_copy(base, sizeof(base), c->by->base_url);
 	else if (host)
 		snprintf(base, sizeof(base), "http://%.300s", host);
-	at = memmem(a->data, a->len, server, sizeof(server) - 1);
+	text = kt_api_asset_bytes(c->api, a, &len);
+	at = text ? memmem(text, len, server, sizeof(server) - 1) : NULL;
 	if (!at || !base[0]) {
-		kt_respond_static(c->ex, 200, a->type, a->data, a->len);
+		kt_api_send_asset(c, a);
 		return;
 	}
-	n = (size_t)(at - (const char *)a->data);
-	kt_buf_add(&b, a->data, n);
+	n = (size_t)(at - text);
+	kt_buf_add(&b, text, n);
 	kt_json_add_str(&b, base, strlen(base));
 	n += sizeof(server) - 1;
-	kt_respond_static_after(
-		c->ex, 200, a->type, b.ptr, b.len, (const char *)a->data + n, a->len - n);
+	kt_respond_static_after(c->ex, 200, a->type, b.ptr, b.len, text + n, len - n);
 }
 
 void kt_api_healthz(struct kt_call *c, const struct kt_params *p)
@@ -454,6 +446,6 @@ bool kt_api_page(struct kt_call *c, const struct kt_place *place)
 	if (!a)
 		return redirect_slash(c, place);
 	kt_api_page_headers(c);
-	kt_respond_static(c->ex, 200, a->type, a->data, a->len);
+	kt_api_send_asset(c, a);
 	return true;
 }

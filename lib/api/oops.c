@@ -120,14 +120,15 @@ bool kt_api_problem_page(struct kt_call *c, int status, const char *detail)
 	const struct kt_asset *a;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64 * 1024);
 	const char *at, *end, *open, *close;
+	size_t len;
 
 	if (!opened_by_hand(c->rq))
 		return false;
 	a = kt_api_asset(c->api, "/oops");
-	if (!a)
+	at = a ? kt_api_asset_bytes(c->api, a, &len) : NULL;
+	if (!at)
 		return false;
-	at = (const char *)a->data;
-	end = at + a->len;
+	end = at + len;
 	while ((open = memmem(at, (size_t)(end - at), "{{", 2)) != NULL &&
 		(close = memmem(open, (size_t)(end - open), "}}", 2)) != NULL) {
 		kt_buf_add(&b, at, (size_t)(open - at));

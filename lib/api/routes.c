@@ -243,6 +243,7 @@ void kt_api_free(struct kt_api *api)
 	table_release(&api->own);
 	table_release(&api->project);
 	table_release(&api->named);
+	kt_api_assets_release(api);
 	free(api);
 }
 

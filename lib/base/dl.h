@@ -4,7 +4,7 @@
  * SQLite and libsodium would cost every start of the program, `karta --version` included, 10 ms and
  * more; so each is known to one file only, which keeps a table of function pointers.
  *
- * The sonames come from the Makefile (KT_SO_GIT2, KT_SO_ARCHIVE, KT_SO_SQLITE3, KT_SO_SODIUM):
+ * The sonames come from the Makefile (KT_SO_GIT2, KT_SO_ARCHIVE, KT_SO_SQLITE3, and so on):
  * those of the -dev packages that the headers came from.
  *
  * A program that is to run without these packages (`make dist`) has the functions linked in:

@@ -20,7 +20,7 @@
 /* On a worker's thread: a file without a name, which no crash leaves behind. */
 static enum kt_code probe_work(void *arg, struct kt_err *err)
 {
-	static const char bytes[PROBE_BYTES];
+	KT_AUTOFREE char *bytes = kt_calloc(1, PROBE_BYTES);
 	struct kt_control *ctl = arg;
 	KT_AUTOFD int fd = open(ctl->data_dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	enum kt_code rc;
@@ -30,7 +30,7 @@ static enum kt_code probe_work(void *arg, struct kt_err *err)
 		return KT_OK;
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make a file");
-	rc = kt_fs_write_all(fd, bytes, sizeof(bytes), err);
+	rc = kt_fs_write_all(fd, bytes, PROBE_BYTES, err);
 	if (rc == KT_OK && fsync(fd) != 0)
 		rc = kt_fail(err, KT_EIO, errno, "cannot sync a file");
 	return rc;

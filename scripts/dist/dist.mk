@@ -35,7 +35,7 @@ PORTABLE_LIBS := $(patsubst -l%,lib%.a,$(filter-out -l:%,$(PORTABLE_STATIC))) \
 # What the functions in builtins.c need of the system's libraries: dpkg-shlibdeps reads it.
 $(PORTABLE)/needs.so: $(PORTABLE)/builtins.c
 	$(Q)$(CC) -std=gnu17 -Ilib -fPIC -shared -Wl,--no-as-needed -o $@ $< -lcurl -lgit2 -larchive \
-		-lsqlite3 -lsodium -lcrypto
+		-lsqlite3 -lsodium -lcrypto -lz
 
 DIST_INPUTS := $(shell find scripts/dist scripts/systemd man completions -type f) LICENSE README.md \
 	scripts/install.sh $(shell git rev-parse --git-path logs/HEAD 2>/dev/null)
