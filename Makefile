@@ -67,6 +67,10 @@ HARDEN := -O2 -U_FORTIFY_SOURCE $(or $(call try,-D_FORTIFY_SOURCE=3 -O2),-D_FORT
 	-fstack-protector-strong $(call try,-fstack-clash-protection) $(call try,-fcf-protection=full) \
 	$(call try,-ftrivial-auto-var-init=zero) -fno-strict-overflow -fno-delete-null-pointer-checks \
 	-ffunction-sections -fdata-sections
+# Nothing unwinds the stripped program; with -g the tables are in .debug_frame, for debuggers.
+HARDEN += -fno-asynchronous-unwind-tables
+# Commands wait for people, servers and disks.
+SMALL := -Os
 LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed \
 	-Wl,--gc-sections -Wl,--build-id=none
 else ifeq ($(VARIANT),asan)
@@ -83,7 +87,7 @@ LDHARDEN := -pie -fsanitize=fuzzer,address,undefined
 else
 $(error VARIANT is release, asan, tsan or fuzz, not $(VARIANT))
 endif
-CFLAGS_ALL := $(BASE_CFLAGS) $(HARDEN) $(CFLAGS)
+CFLAGS_ALL = $(BASE_CFLAGS) $(HARDEN) $(SIZE) $(CFLAGS)
 LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -ldl -lpthread -lm
 
@@ -103,6 +107,8 @@ all: $(KARTA) $(O)/git-remote-karta $(O)/karta-credential-secretservice
 
 help:
 	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+$(CMD_OBJS) $(call obj_of,cli) $(call obj_of,client): SIZE = $(SMALL)
 
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
