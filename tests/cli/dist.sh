@@ -59,6 +59,10 @@ test_expect_success 'the .deb: fields, places, nothing that lintian names' '
 	if test -n "$KARTA_TEST_LONG" && command -v lintian >/dev/null; then lintian --fail-on error,warning,info "$deb"; fi
 '
 
+test_expect_success 'what is installed takes at most 2 MiB' '
+	dpkg-deb -x "$deb" installed && du -sk installed | tee size && test "$(cut -f1 size)" -le 2048
+'
+
 # deb_root ROOT: with what dpkg and the scripts of a package call.
 deb_root() {
 	root_new "$1" && root_git "$1" &&
