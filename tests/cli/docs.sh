@@ -9,6 +9,18 @@ test_expect_success 'documents and tables agree (scripts/check-docs)' '
 	"$TEST_ROOT/scripts/check-docs" "$KARTA"
 '
 
+test_expect_success 'what sentences name is there (scripts/check-names)' '
+	"$TEST_ROOT/scripts/check-names" "$KARTA"
+'
+
+test_expect_success 'a name that is not there is found, in a document and in a manual page' '
+	printf "%s\n" "\`karta releses\`, \`karta deploy --bogus\` and \`karta config nothing\`" "\`--bogus\` \`KARTA_BOGUS=1\` \`bogus_error\`" \
+		"\`GET /v1/bogus\` \`lib/bogus/*.c\` \`kt_bogus_free()\` 77 MiB" "fine: \`karta send --agent\` \`karta ps\` \`GET /v1/sessions/{id}\`" >bogus.md &&
+	printf "%s\n" ".Ql karta nonsense ." ".Ev KARTA_NONSENSE" >bogus.7 &&
+	test_must_exit 1 "$TEST_ROOT/scripts/check-names" "$KARTA" "$PWD/bogus.md" "$PWD/bogus.7" >out &&
+	test "$(grep -c "bogus.md:[123]: " out)" -eq 10 && test "$(grep -c "bogus.7:" out)" -eq 2 && test_grep ", 12 problems$" out
+'
+
 test_expect_success 'completions are those of this program (make generated)' '
 	"$TEST_ROOT/scripts/gen-completions" "$KARTA" made &&
 	diff -ru "$TEST_ROOT/completions" made
