@@ -227,6 +227,10 @@ static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_e
 	if (isatty(STDIN_FILENO)) {
 		kt_clean_addf(&question, "%s (not shown): ", name);
 		rc = kt_prompt_unseen(STDIN_FILENO, STDERR_FILENO, question.ptr, out, err);
+		if (rc == KT_EINVAL)
+			(void)kt_hint(err,
+				"karta config set %s=@FILE takes a value of any length and lines",
+				name);
 	} else {
 		rc = value_of("-", out, err);
 	}
@@ -296,7 +300,7 @@ static enum kt_code wait_live(const struct kt_ctx *ctx, struct kt_client *c, con
 		f.talk.until_us = kt_mono_us() + ctx->timeout_ms * 1000;
 	kt_remote_catch_int();
 	rc = kt_client_follow_release(c, &p, kt_json_str_or(release, "id", ""), &end, err);
-	kt_talk_default_int();
+	kt_remote_let_int();
 	if (rc == KT_ECANCEL && !f.talk.timed_out)
 		kt_remote_die_by_int();
 	if (rc == KT_ECANCEL)

@@ -15,7 +15,9 @@
 #include "cmd/remote.h"
 #include "text/dotenv.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -172,14 +174,25 @@ const struct kt_cmd kt_cmd_config_import = {
 
 /* --- the editor -------------------------------------------------------------------------- */
 
-/* For the handler, which may call little: both end what one can make there by hand. */
+/* For the handler, which may call little. */
 static char private_dir[4096], private_file[4096 + sizeof(FILE_NAME) + 1];
 
+/* The file, and what the editor keeps beside it. */
 static void on_end(int signum)
 {
+	static char entries[8192] __attribute__((aligned(8)));
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	int dir = open(private_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n;
 
-	(void)unlink(private_file);
+	while (dir >= 0 && (n = getdents64(dir, entries, sizeof(entries))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *e = (const void *)(entries + at);
+
+			(void)unlinkat(dir, e->d_name, 0);
+			at += e->d_reclen;
+		}
+	}
 	(void)rmdir(private_dir);
 	(void)sigaction(signum, &dfl, NULL);
 	(void)raise(signum);
@@ -188,6 +201,7 @@ static void on_end(int signum)
 static enum kt_code make_private(const char *text, size_t len, struct kt_err *err)
 {
 	const char *base = kt_env_get("XDG_RUNTIME_DIR");
+	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_end };
 
 	if (!base || !kt_fs_is_dir(base))
@@ -198,8 +212,8 @@ static enum kt_code make_private(const char *text, size_t len, struct kt_err *er
 	if (!mkdtemp(private_dir))
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", private_dir);
 	snprintf(private_file, sizeof(private_file), "%s/" FILE_NAME, private_dir);
-	(void)sigaction(SIGTERM, &sa, NULL);
-	(void)sigaction(SIGHUP, &sa, NULL);
+	for (size_t i = 0; i < KT_ARRAY_LEN(ends); i++)
+		(void)sigaction(ends[i], &sa, NULL);
 	return kt_fs_write_new(private_file, text, len, 0600, err);
 }
 

@@ -494,7 +494,7 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		kt_talk_say(&d->talk, "-----> %s (%s)", project, d->sub[0] ? d->sub : ".");
 	kt_remote_catch_int();
 	rc = kt_client_publish(d->client, &pub, &release, err);
-	kt_talk_default_int();
+	kt_remote_let_int();
 	if (d->talk.progress)
 		kt_progress_clear(d->talk.progress);
 	if (rc == KT_ECANCEL)

@@ -391,7 +391,7 @@ static void publish(struct helper *h, struct push *p, size_t i)
 		kt_talk_say(&h->talk, "-----> %s (%s)", project, ship->sub[0] ? ship->sub : ".");
 	kt_remote_catch_int();
 	rc = kt_client_publish(h->client, &pub, &release, &err);
-	kt_talk_default_int();
+	kt_remote_let_int();
 	if (h->talk.progress)
 		kt_progress_clear(h->talk.progress);
 	if (rc == KT_ECANCEL && !h->talk.timed_out)

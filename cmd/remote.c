@@ -164,6 +164,8 @@ void kt_remote_json_line(const char *json, size_t len)
 	kt_out(b.ptr, b.len);
 }
 
+static struct sigaction before_int = { .sa_handler = SIG_DFL };
+
 static void on_int(int signum)
 {
 	ints = ints + 1;
@@ -171,17 +173,22 @@ static void on_int(int signum)
 
 void kt_remote_catch_int(void)
 {
-	struct sigaction sa = { .sa_handler = on_int };
+	struct sigaction sa = { .sa_handler = on_int }, was;
 
 	ints = 0;
-	(void)sigaction(SIGINT, &sa, NULL);
+	if (sigaction(SIGINT, &sa, &was) == 0 && was.sa_handler != on_int)
+		before_int = was;
+}
+
+void kt_remote_let_int(void)
+{
+	(void)sigaction(SIGINT, &before_int, NULL);
 }
 
 void kt_remote_die_by_int(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-
-	(void)sigaction(SIGINT, &dfl, NULL);
+	/* Whoever has something to take away has a handler of his own, which ends the program. */
+	kt_remote_let_int();
 	(void)raise(SIGINT);
 	_exit(128 + SIGINT);
 }

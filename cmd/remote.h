@@ -97,6 +97,8 @@ void kt_remote_exact(const struct kt_ctx *ctx, const char *text, size_t len);
 
 /* Count SIGINT from now on instead of dying of it. */
 void kt_remote_catch_int(void);
+/* SIGINT does again what it did before. */
+void kt_remote_let_int(void);
 /* End as SIGINT ends a program that does not catch it: without a word. */
 KT_NORETURN void kt_remote_die_by_int(void);
 /* How often SIGINT came since. */

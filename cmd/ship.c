@@ -323,13 +323,6 @@ bool kt_talk_poll(void *arg)
 	return !t->timed_out && !kt_remote_ints();
 }
 
-void kt_talk_default_int(void)
-{
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
-
-	(void)sigaction(SIGINT, &dfl, NULL);
-}
-
 void kt_talk_released(
 	struct kt_talk *t, const char *project, const cJSON *release, int64_t began_us)
 {

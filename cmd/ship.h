@@ -59,8 +59,6 @@ void kt_talk_log(void *arg, const char *level, const char *text);
 void kt_talk_progress(void *arg, int64_t done, int64_t total);
 /* False after Ctrl-C (kt_remote_catch_int()) and when the time is over. */
 bool kt_talk_poll(void *arg);
-/* Ctrl-C ends the program again. */
-void kt_talk_default_int(void);
 /* One line of ours, with the prefix, unless quiet. */
 void kt_talk_say(struct kt_talk *t, const char *fmt, ...) KT_PRINTF(2, 3);
 /* "v3 of shop is live", "Preview v4 of ..." with the time since began_us. */

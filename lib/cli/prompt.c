@@ -6,12 +6,14 @@
 #include "cli/term.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define ANSWER_MAX_BYTES 256
+#define TTY_LINE_BYTES 4095 /* Linux keeps no more of one */
 
 static volatile sig_atomic_t caught; /* the signal that came while a line was typed unseen */
 
@@ -59,6 +61,21 @@ static void on_signal(int signum)
 	caught = signum;
 }
 
+/* What a terminal cuts silently, or hands over as a line and the rest, is not the value that was
+ * meant. */
+static enum kt_code whole_line(int fd, const struct kt_buf *line, struct kt_err *err)
+{
+	struct pollfd more = { fd, POLLIN, 0 };
+
+	if (line->len >= TTY_LINE_BYTES)
+		return kt_fail(err, KT_EINVAL, 0,
+			"a line of a terminal ends after %d characters; this one is cut",
+			TTY_LINE_BYTES);
+	if (poll(&more, 1, 0) > 0 && (more.revents & POLLIN))
+		return kt_fail(err, KT_EINVAL, 0, "more than one line was typed or pasted");
+	return KT_OK;
+}
+
 /* As kt_prompt_unseen(); a signal that came meanwhile is in `caught`, the terminal is as before. */
 static enum kt_code ask_unseen(int in_fd, int out_fd, const struct kt_buf *question,
 	struct kt_buf *out, struct kt_err *err)
@@ -83,7 +100,11 @@ static enum kt_code ask_unseen(int in_fd, int out_fd, const struct kt_buf *quest
 		rc = kt_fs_write_all(out_fd, question->ptr, question->len, err);
 	if (rc == KT_OK && !caught)
 		rc = read_line(in_fd, out, err);
-	(void)tcsetattr(in_fd, TCSADRAIN, &shown);
+	if (rc == KT_OK && !caught)
+		rc = whole_line(in_fd, out, err);
+	/* Drops what was pasted behind the line: it is a secret, too, and no command of the shell.
+	 */
+	(void)tcsetattr(in_fd, TCSAFLUSH, &shown);
 	for (size_t i = 0; i < KT_ARRAY_LEN(ends); i++)
 		(void)sigaction(ends[i], &before[i], NULL);
 	return rc;

@@ -99,7 +99,7 @@ static const char *read_line(struct scan *s, struct kt_buf *name)
 		if (!read_quoted(s))
 			return "the quote is not closed";
 		skip_blanks(s);
-		if (s->p < s->end && !strchr("#\r\n", *s->p))
+		if (s->p < s->end && (!*s->p || !strchr("#\r\n", *s->p)))
 			return "text behind the closing quote";
 	} else {
 		read_bare(s);
@@ -123,7 +123,7 @@ void kt_dotenv_parse(const char *text, size_t len, kt_dotenv_fn fn, kt_dotenv_ba
 		const char *what;
 
 		skip_blanks(&s);
-		if (s.p >= s.end || strchr("#\r\n", *s.p)) {
+		if (s.p >= s.end || (*s.p && strchr("#\r\n", *s.p))) {
 			if (s.p < s.end)
 				skip_line(&s);
 			continue;

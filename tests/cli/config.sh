@@ -60,6 +60,13 @@ test_expect_success 'a name alone: its value from standard input, unseen on a te
 	test_must_exit 2 "$KARTA" config set X Y </dev/null 2>err && test_grep "one variable only" err && "$KARTA" config unset NAMED
 '
 
+test_expect_success 'what a terminal cuts or gives in pieces is not taken for the value' '
+	for text in "line 1\nline 2\n" "$(head -c 5000 /dev/zero | tr "\0" x)\n"; do
+		python3 "$TEST_ROOT/tests/lib/unseen.py" "not shown" "$text" "$KARTA" config set PASTED >out && echo "2 hidden echo unseen" >expect &&
+		test_cmp expect out && test_must_exit 5 "$KARTA" config get PASTED || return 1
+	done
+'
+
 test_expect_success 'names that are none' '
 	for pair in 1A=x A-B=x KARTA_X=x LD_PRELOAD=x "A B=x"; do
 		test_must_exit 2 "$KARTA" config set "$pair" 2>err && test_grep "cannot be set: letters, digits and _" err &&
@@ -138,6 +145,14 @@ test_expect_success 'edit: an abort changes nothing, nor does an empty file, nor
 test_expect_success 'edit: a signal leaves no file with values' '
 	mkdir -p tmp && editor "kill -TERM \$(cut -d\" \" -f4 /proc/\$PPID/stat)" &&
 	test_must_exit 143 env XDG_RUNTIME_DIR="$PWD/tmp" EDITOR=./my-editor "$KARTA" config edit && test -z "$(ls tmp)"
+'
+
+test_expect_success 'edit: Ctrl-C and Ctrl-\ at its question leave no file with values, nor what the editor keeps beside it' '
+	editor "echo nonsense >>\"\$1\"; cp \"\$1\" \"\$(dirname \"\$1\")/.config.env.swp\"" &&
+	for key in "-2 x03" "-3 x1c"; do
+		XDG_RUNTIME_DIR=$PWD/tmp EDITOR=./my-editor python3 "$TEST_ROOT/tests/lib/unseen.py" "Edit it again?" "\\${key#* }" "$KARTA" config edit >out &&
+		test_grep "^${key% *} " out && test -z "$(ls -A tmp)" || return 1
+	done
 '
 
 test_expect_success 'edit: who may not see the values cannot edit them' '

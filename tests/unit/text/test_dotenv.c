@@ -67,6 +67,9 @@ static void test_refused(void **state)
 	expect("A='x\ny'z\nB=1\n", "(1: text behind the closing quote)B=1;");
 	kt_dotenv_parse("A=1\0\n", 5, collect, bad, &b);
 	assert_string_equal(b.ptr, "(1: the value holds a NUL character)");
+	kt_buf_clear(&b);
+	kt_dotenv_parse("\0A=1\nB='x'\0y\n", 12, collect, bad, &b);
+	assert_string_equal(b.ptr, "(1: not a NAME=value line)(2: text behind the closing quote)");
 }
 
 static void test_back(void **state)
