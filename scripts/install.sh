@@ -82,10 +82,16 @@ fetch() {
 		return 0
 		;;
 	esac
+	# What came over https is not gone on with over http, wherever the answer leads: wget has no option
+	# for that, so its way over http ends at a proxy that is not there.
+	case $from in
+	https:*) protocols='=https' no_http=http://127.0.0.1:9/ ;;
+	*) protocols='=http,https' no_http=${http_proxy:-} ;;
+	esac
 	if have curl; then
-		curl -fsSL --proto '=https,http' --retry 2 -o "$2" -- "$from/$1"
+		curl -fsSL --proto "$protocols" --retry 2 -o "$2" -- "$from/$1"
 	else
-		wget -q -O "$2" -- "$from/$1"
+		http_proxy=$no_http wget -q -O "$2" -- "$from/$1"
 	fi || fail "cannot download '$from/$1'" 'is the address right, and the network there?'
 }
 
@@ -167,7 +173,7 @@ unpack() {
 	fetch "$name.tar.gz" "$stage/karta.tar.gz"
 	got=$(digest "$stage/karta.tar.gz")
 	[ "$got" = "$want" ] || fail "$name.tar.gz is damaged: its sha256 is $got, not $want" 'nothing was installed'
-	(cd "$stage" && gzip -dc karta.tar.gz | tar -xf -) || fail "cannot unpack $name.tar.gz"
+	(cd "$stage" && gzip -dc karta.tar.gz | tar -xof -) || fail "cannot unpack $name.tar.gz"
 	"$stage/$name/bin/karta" version >/dev/null 2>"$stage/why" || fail \
 		"karta does not start on this machine: $(head -n 1 "$stage/why")" \
 		'it needs glibc 2.34 or newer (Debian 12, Ubuntu 22.04); nothing was installed'

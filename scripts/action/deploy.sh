@@ -44,6 +44,10 @@ name_of() {
 end_preview() {
 	project=${INPUT_PROJECT:-$(name_of "${INPUT_DIR:-.}")}
 	[ -n "$project" ] || fail "which project? set the input 'project'"
+	# A name that a pull request wrote is no path to something else of the key's.
+	case $project in
+	*[!0-9a-z-]*) fail "'project' is no name of a project" ;;
+	esac
 	status=$(printf 'header = "Authorization: Bearer %s"\n' "$KARTA_API_KEY" |
 		curl -sS -K - -o /dev/null -w '%{http_code}' --max-time 60 -X DELETE \
 			"$KARTA_SERVER/agent_projects/$project/refs?name=refs/pull/$1/head") || exit 3

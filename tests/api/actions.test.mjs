@@ -273,6 +273,8 @@ test('the action: a push, a pull request until it is closed, forks, and what is 
     secretFree(r);
     assert.deepEqual(await labels(), ['fake-pr-3']);
   }
+  r = await runAction(t, pull(pullRequest('closed')), at, { ...inputs, project: 'x/../../v1/keys' });
+  assert.equal(r.code, 2);
   r = await runAction(t, pull(pullRequest('closed')), at, { ...inputs, project: 'none' });
   assert.deepEqual([r.code, /no project none/.test(r.stdout)], [0, true]);
   r = await runAction(t, pull(pullRequest('closed')), at, { ...inputs, 'api-key': 'kt_live_wrong' });

@@ -93,6 +93,18 @@ test_expect_success 'one that does not start here is not installed' '
 	test_grep "does not start on this machine: too old" err && test -z "$(find p -type f)"
 '
 
+test_expect_success 'what came over https is not gone on with over http' '
+	mkdir tools && for tool in dash uname id mktemp head sed grep sha256sum gzip tar find dirname mkdir mv rm; do
+		ln -s "$(command -v $tool)" tools/ || return 1
+	done &&
+	printf "#!/bin/dash\necho \"curl \$*\" >>asked\nexit 1\n" >tools/curl && chmod +x tools/curl &&
+	(PATH=$PWD/tools && test_must_exit 1 dash "$script" --from https://karta.invalid/d --prefix p 2>err) &&
+	grep -F -e "--proto =https " asked && rm tools/curl asked &&
+	printf "#!/bin/dash\necho \"wget \$http_proxy\" >>asked\nexit 1\n" >tools/wget && chmod +x tools/wget &&
+	(PATH=$PWD/tools && test_must_exit 1 dash "$script" --from https://karta.invalid/d --prefix p 2>err) &&
+	grep -F "wget http://127.0.0.1:9/" asked
+'
+
 test_expect_success 'wrong words' '
 	test_must_exit 1 install --prefix p 2>err && test_grep "where are the files" err && test_grep "^hint: .*KARTA_INSTALL_URL" err &&
 	test_must_exit 1 install --from http://192.0.2.1/x --prefix p 2>err && test_grep "is not https" err &&
