@@ -103,6 +103,10 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 	explicit_bzero(web, sizeof(web));
 	if (rc == KT_EAUTH)
 		return unauthorized(c);
+	/* What a key in Authorization gets no cache keeps for others; of a cookie they do not know.
+	 */
+	if (c->by->who.web[0])
+		kt_exchange_header(c->ex, "Cache-Control", "no-store");
 	if (rc != KT_OK) {
 		kt_exchange_header(c->ex, "Retry-After", "5");
 		kt_api_fail(c, 503, "unavailable", "keys cannot be checked now", NULL);

@@ -50,14 +50,30 @@ const char *kt_api_hosting_sign(const struct kt_api_signs *s)
 
 /* --- what it takes ----------------------------------------------------------------------- */
 
+/* Some programs write '_' where others have '-'. */
+static bool begins_with(const char *name, const char *word, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if ((name[i] == '_' ? '-' : name[i]) != word[i])
+			return false;
+	}
+	return true;
+}
+
 const char *kt_api_forwarded_by(const struct kt_request *rq)
 {
 	/* Whole names, and beginnings (with a '*') of families. */
-	static const char *const names[] = { "forwarded", "via", "x-forwarded*", "x-real-ip",
-		"x-client-ip", "x-cluster-client-ip", "x-original-*", "x-envoy-*", "x-appengine-*",
-		"x-amzn-*", "x-amz-cf-id", "x-azure-*", "x-arr-*", "x-proxyuser-ip",
-		"true-client-ip", "fastly-*", "fly-*", "cf-*", "cdn-loop", "ngrok-*",
-		"tailscale-*" };
+	static const char *const names[] = { "forwarded*", "via", "x-forwarded*", "x-forward-*",
+		"x-forwarder-*", "x-real-ip", "x-real-port", "x-client-ip", "x-cluster-client-ip",
+		"client-ip", "x-remote-*", "x-original-*", "x-proxy*", "x-coming-from", "x-scheme",
+		"x-url-scheme", "x-auth-request-*", "remote-user", "front-end-https",
+		"proxy-connection", "proxy-authorization", "cdn-loop", "true-client-ip",
+		"incap-client-ip", "do-connecting-ip", "x-envoy-*", "x-haproxy-*", "x-varnish*",
+		"x-akamai-*", "akamai-*", "x-appengine-*", "x-goog-iap-*", "x-goog-authenticated-*",
+		"x-cloud-trace-*", "x-amzn-*", "x-amz-cf-*", "cloudfront-*", "x-azure-*", "x-arr-*",
+		"x-vercel-*", "x-nf-*", "x-render-*", "rndr-*", "x-railway-*", "x-replit-*",
+		"x-tunnel-*", "x-localtunnel-*", "x-zrok-*", "ngrok-*", "x-ngrok-*", "tailscale-*",
+		"fastly-*", "x-fastly-*", "fly-*", "x-fly-*", "cf-*" };
 
 	for (size_t i = 0; i < rq->n_headers; i++) {
 		const char *name = rq->headers[i].name;
@@ -65,7 +81,7 @@ const char *kt_api_forwarded_by(const struct kt_request *rq)
 		for (size_t k = 0; k < KT_ARRAY_LEN(names); k++) {
 			size_t n = strcspn(names[k], "*");
 
-			if (strncmp(name, names[k], n) == 0 && (names[k][n] || !name[n]))
+			if (begins_with(name, names[k], n) && (names[k][n] || !name[n]))
 				return name;
 		}
 	}

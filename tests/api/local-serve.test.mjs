@@ -63,7 +63,7 @@ test('what something in between passed on is refused, also by karta dev', async 
   fakeApp(dir);
   const [serve, dev] = [await startServe(t, { keyless: true }), await startKarta(t, dir)];
   for (const [karta, at] of [[serve, '/v1/whoami'], [serve, '/'], [serve, '/healthz'], [serve, '/nothing'], [dev, '/v1/dev'], [dev, '/'], [dev, '/healthz']]) {
-    for (const name of ['Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Real-IP', 'CF-Connecting-IP', 'X-Envoy-External-Address', 'True-Client-IP'])
+    for (const name of ['Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Real-IP', 'CF-Connecting-IP', 'X-Envoy-External-Address', 'True-Client-IP', 'X_Forwarded_For', 'X-Auth-Request-User'])
       assert.equal(await status(karta.port, { path: at, headers: { [name]: '127.0.0.1' } }), 403, `${at} ${name}`);
     assert.equal(await status(karta.port, { path: at, headers: { host: `evil.example:${karta.port}` } }), at === '/healthz' && karta === serve ? 200 : 421, at);
     assert.equal(await status(karta.port, { path: at, headers: { host: `localhost:${karta.port}` } }), at === '/nothing' ? 404 : 200, at);

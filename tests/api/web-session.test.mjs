@@ -80,7 +80,8 @@ test('a browser that is signed in, and those that are not', async (t) => {
   const { pair: cookie, attributes } = cookieOf(made);
   assert.match(cookie, new RegExp(`^karta-${karta.port}=\\w{22}\\.[0-9a-f]{64}$`));
   assert.deepEqual(attributes, ['Path=/', `Max-Age=${14 * 24 * 3600}`, 'HttpOnly', 'SameSite=Strict']);
-  assert.equal((await send(karta, 'localhost', 'GET', '/v1/whoami', { cookie, origin: null })).body.key.name, 'ours');
+  const who = await send(karta, 'localhost', 'GET', '/v1/whoami', { cookie, origin: null });
+  assert.deepEqual([who.body.key.name, who.headers['cache-control']], ['ours', 'no-store'], 'no cache gives it to others');
   assert.deepEqual([(await send(karta, 'localhost', 'GET', '/agent_projects', { cookie })).body.data.map((p) => p.slug)], [['mine']]);
 
   // What another page can make a browser send opens nothing, and nor does what is not the cookie.

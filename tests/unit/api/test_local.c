@@ -61,6 +61,9 @@ static void test_addresses(void **state)
 static void test_forwarded(void **state)
 {
 	static const char *const passed[] = { "forwarded", "via", "x-forwarded-for", "x-forwarded-host",
+		"x_forwarded_for", "x-forward-for", "forwarded-for", "client-ip",
+		"x_real_ip", "x-remote-addr", "x-cloud-trace-context", "do-connecting-ip", "x-vercel-id",
+		"cloudfront-viewer-address", "x-auth-request-user", "proxy-connection", "x-varnish",
 		"x-forwarded-proto", "x-forwarded", "x-real-ip", "x-client-ip", "x-original-url", "true-client-ip",
 		"cf-ray", "cf-connecting-ip", "cdn-loop", "fly-client-ip", "tailscale-user-login",
 		"x-envoy-external-address", "x-amzn-trace-id" };
