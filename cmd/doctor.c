@@ -384,6 +384,7 @@ static int64_t read_number(const char *path)
 	return kt_str_int64n(b.ptr, strcspn(b.ptr, "\n"), 0, INT64_MAX, &v) ? v : -1;
 }
 
+/* karta has none of its own: a harness may make one, with this. */
 static void check_sandbox(struct doctor *d)
 {
 	KT_AUTOFREE char *bwrap = kt_fs_which("bwrap");
@@ -393,25 +394,24 @@ static void check_sandbox(struct doctor *d)
 	char *argv[] = { bwrap, user, pid, bind, root, root, bwrap, prog, NULL };
 
 	if (!bwrap) {
-		add(d, WARNING, "sandbox", "install bubblewrap ('apt install bubblewrap')",
-			"bwrap is not on PATH: agents run without a sandbox");
+		add(d, NOTE, "sandbox", NULL,
+			"bwrap is not on PATH: a harness that has a sandbox cannot make one");
 		return;
 	}
 	if (run(argv, &out) == KT_OK) {
 		add(d, FINE, "sandbox", NULL, "bwrap and user namespaces work (%s)", bwrap);
 	} else if (read_number("/proc/sys/user/max_user_namespaces") == 0) {
-		add(d, WARNING, "sandbox", "sudo sysctl user.max_user_namespaces=15000",
+		add(d, NOTE, "sandbox", "sudo sysctl user.max_user_namespaces=15000",
 			"user namespaces are switched off (user.max_user_namespaces is 0)");
 	} else if (read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
-		add(d, WARNING, "sandbox", "sudo sysctl kernel.unprivileged_userns_clone=1",
+		add(d, NOTE, "sandbox", "sudo sysctl kernel.unprivileged_userns_clone=1",
 			"user namespaces are for root only (kernel.unprivileged_userns_clone is "
 			"0)");
 	} else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
-		add(d, WARNING, "sandbox", "give bwrap an AppArmor profile that allows userns",
+		add(d, NOTE, "sandbox", "give bwrap an AppArmor profile that allows userns",
 			"AppArmor keeps bwrap from making user namespaces");
 	} else {
-		add(d, WARNING, "sandbox",
-			"run 'bwrap --unshare-user --ro-bind / / true' to see why",
+		add(d, NOTE, "sandbox", "run 'bwrap --unshare-user --ro-bind / / true' to see why",
 			"bwrap cannot make a sandbox here, as is usual inside a container");
 	}
 }
