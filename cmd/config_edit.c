@@ -22,6 +22,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -203,8 +204,11 @@ static enum kt_code make_private(const char *text, size_t len, struct kt_err *er
 	const char *base = kt_env_get("XDG_RUNTIME_DIR");
 	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_end };
+	struct stat st;
 
-	if (!base || !kt_fs_is_dir(base))
+	/* That of another user (su, sudo) is no place for values: he can put other folders there.
+	 */
+	if (!base || stat(base, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
 		base = kt_env_get("TMPDIR");
 	if (strlen(base ? base : "") + 64 > sizeof(private_dir))
 		return kt_fail(err, KT_EINVAL, 0, "the path of the temporary folder is too long");

@@ -155,6 +155,13 @@ test_expect_success 'edit: Ctrl-C and Ctrl-\ at its question leave no file with 
 	done
 '
 
+test_expect_success 'edit: values do not go into the folder of another user' '
+	test "$(id -u)" -ne 0 || {
+		mkdir -p theirs ours && chown 65534 theirs && chmod 777 theirs && editor "echo \"\$1\" >path" &&
+		XDG_RUNTIME_DIR=$PWD/theirs TMPDIR=$PWD/ours EDITOR=./my-editor "$KARTA" config edit && test_grep "/ours/karta-config-" path
+	}
+'
+
 test_expect_success 'edit: who may not see the values cannot edit them' '
 	test_must_exit 4 env KARTA_API_KEY="$reader" EDITOR=true "$KARTA" config edit 2>err && test_grep "scope admin" err
 '

@@ -212,6 +212,12 @@ const SCRIPTS = {
 		await sleep(400);
 		await SCRIPTS.approve(turn);
 	},
+	async longedit(turn) {
+		const input = { file_path: "long.txt", content: `${"\n".repeat(6000)}the end` };
+		use(turn, "t1", "Write", input);
+		await turn.ask({ kind: "tool_use", tool: "Write", tool_input: input, tool_use_id: "t1", message: "Allow Write: long.txt?", options: ["approve_once", "deny"], remembers: [] });
+		result(turn, "t1", "Written.");
+	},
 	async edit(turn) {
 		const input = {
 			file_path: "src/price.c", old_string: "\tif (grams < 250)\n\t\treturn 0;\n\treturn price;\n",

@@ -509,6 +509,17 @@ test("tool calls, sub-agents, questions and errors are cards", mockOnly, async (
 	clean(page);
 });
 
+test("an approval of very many lines is shown whole, as one text", mockOnly, async (t) => {
+	const page = await openPage(t);
+	await say(page, "longedit");
+	const card = page.locator(".input.is-open");
+	await card.waitFor();
+	assert.equal(await card.locator(".diff-row").count(), 0);
+	assert.equal(await card.locator(".input-scroll dd").last().evaluate((el) => el.textContent), `${"\n".repeat(6000)}the end`);
+	await card.locator("[data-decision=deny]").click();
+	clean(page);
+});
+
 test("an edit is a diff, in its approval and in its card, and nothing is said twice", mockOnly, async (t) => {
 	const page = await openPage(t);
 	const rows = (within) => page.locator(`${within} .diff-row`).evaluateAll((all) => all.map((row) =>

@@ -34,6 +34,8 @@ const TITLES = { tool_use: "Approval needed", plan: "A plan to approve", questio
 const TICK = "M4.5 10.5 8.5 14.5 15.5 6";
 const CROSS = "M5.5 5.5 14.5 14.5M14.5 5.5 5.5 14.5";
 
+const MAX_DIFF_LINES = 5000;
+
 /* A card takes no click and no key before it was there for so long, nor while somebody types. */
 const ARM_MS = 600;
 
@@ -135,7 +137,7 @@ function approvalBody(card, item, send, whole) {
 	setVisible(message, item.message ?? "");
 	show(message, Boolean(item.message));
 	const size = item.part ? `${count(item.part.bytes)} bytes, shown in part` : inputSize(item.input);
-	const changes = item.part ? null : changesOfInput(item.tool ?? "", item.input);
+	const changes = item.part ? null : shortChanges(changesOfInput(item.tool ?? "", item.input));
 	const box = h("div", { class: "input-scroll", tabindex: "0", role: "region",
 		"aria-label": item.part ? `Input, ${size}` : `Complete input, ${size}` }, ...(changes ? changeViews(item.tool ?? "", item.input, changes) : [inputView(item.input)]));
 	const labels = LABELS[item.inputKind] ?? LABELS.tool_use;
@@ -157,6 +159,12 @@ function approvalBody(card, item, send, whole) {
 		: changes ? h("details", { class: "input-whole" }, h("summary", { class: "quiet" }, `Complete input: ${size}`), inputView(item.input))
 		: h("p", { class: "quiet" }, `Complete input: ${size}`),
 		...coverNotes(item, list, labels, covers), h("div", { class: "input-row" }, ...card.buttons)];
+}
+
+/* A line of a diff is elements of its own: of too many of them the input is shown as the text that it is. */
+function shortChanges(changes) {
+	const lines = (changes ?? []).flatMap((change) => change.hunks).reduce((n, hunk) => n + hunk.lines.length, 0);
+	return lines > MAX_DIFF_LINES ? null : changes;
 }
 
 /* An edit as what it changes, every line of it, and after that whatever else is in the input. */
