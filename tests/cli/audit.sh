@@ -6,9 +6,7 @@
 command -v curl >/dev/null || test_skip_all "curl is not installed"
 
 start_serve || exit 1
-KARTA_SERVER=$SERVE_URL
-KARTA_API_KEY=$SERVE_KEY
-export KARTA_SERVER KARTA_API_KEY
+use_serve
 
 test_expect_success 'every change is an entry, newest first' '
 	"$KARTA" projects create a && "$KARTA" projects rename a b && "$KARTA" keys create k >/dev/null &&

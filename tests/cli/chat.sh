@@ -3,9 +3,7 @@
 # karta chat: on a terminal (a pty that a small script drives), and from a pipe.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-KARTA_DATA=$TEST_DIR/data
-export KARTA_DATA
-cp -r "$TEST_ROOT/docs/examples/support-bot" app
+bot_app
 cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"slow"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins.\n\nAnd goes on."},"part_id":"p1"}}
@@ -154,13 +152,7 @@ exec(open(script).read())
 EOT
 
 start() {
-	rm -f url
-	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >url 2>dev.err &
-	server=$!
-	test_background "$server"
-	test_wait_for grep -q "^http" url || { cat dev.err; return 1; }
-	KARTA_SERVER=$(cat url)
-	export KARTA_SERVER
+	start_dev "$@" && server=$DEV_PID KARTA_SERVER=$DEV_URL && export KARTA_SERVER
 }
 drive() {
 	cat >script.py && timeout $((600 * TEST_SLOW)) python3 drive.py script.py "$@"

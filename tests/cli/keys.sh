@@ -6,9 +6,7 @@
 command -v curl >/dev/null || test_skip_all "curl is not installed"
 
 start_serve || exit 1
-KARTA_SERVER=$SERVE_URL
-KARTA_API_KEY=$SERVE_KEY
-export KARTA_SERVER KARTA_API_KEY
+use_serve
 
 test_expect_success 'create prints the key and nothing else on stdout' '
 	"$KARTA" keys create ci >key 2>err && test "$(wc -l <key)" -eq 1 && test_grep "^kt_live_[A-Za-z0-9]{38}$" key &&

@@ -4,9 +4,7 @@
 # exit status is the one that karta(1) documents, and the output is where it belongs.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-KARTA_DATA=$TEST_DIR/data
-export KARTA_DATA
-cp -r "$TEST_ROOT/docs/examples/support-bot" app
+bot_app
 mkdir empty
 cat >app/rehearsals/rmtmp.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"rmtmp"}}
@@ -22,10 +20,8 @@ KARTA_CLAUDE=$PWD/claude
 ANTHROPIC_API_KEY=unused
 export KARTA_CLAUDE ANTHROPIC_API_KEY
 
-"$KARTA" dev --dir app --no-chat --offline --port 0 --speed 0 >url 2>dev.err &
-test_background $!
-test_wait_for grep -q "^http" url || { cat dev.err; exit 1; }
-url=$(cat url)
+start_dev 0 || exit 1
+url=$DEV_URL
 dead=http://127.0.0.1:1
 "$KARTA" --server "$url" send --json hello >sent.json 2>sent.err || { cat sent.err; exit 1; }
 id=$(sed -n 's/.*"session_id":"\([^"]*\)".*/\1/p' sent.json)

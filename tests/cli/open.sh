@@ -6,9 +6,7 @@
 command -v curl >/dev/null || test_skip_all "curl is not installed"
 
 start_serve && serve_publish bot || exit 1
-KARTA_SERVER=$SERVE_URL
-KARTA_API_KEY=$SERVE_KEY
-export KARTA_SERVER KARTA_API_KEY
+use_serve
 printf '#!/bin/sh\nprintf "%%s\\n" "$@" >"%s/opened"\n' "$TEST_DIR" >browser && chmod +x browser
 
 test_expect_success '--print only prints' '

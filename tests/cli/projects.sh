@@ -10,9 +10,7 @@ git config --global init.defaultBranch main
 git config --global user.email a@example.com
 git config --global user.name A
 start_serve || exit 1
-KARTA_SERVER=$SERVE_URL
-KARTA_API_KEY=$SERVE_KEY
-export KARTA_SERVER KARTA_API_KEY
+use_serve
 mkdir "$TEST_DIR/bin" && ln -s "$KARTA" "$TEST_DIR/bin/git-remote-karta"
 PATH=$TEST_DIR/bin:$PATH
 

@@ -4,9 +4,7 @@
 # nothing left afterwards.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-KARTA_DATA=$TEST_DIR/data
-export KARTA_DATA
-cp -r "$TEST_ROOT/docs/examples/support-bot" app
+bot_app
 cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"slow"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins."},"part_id":"p1"}}

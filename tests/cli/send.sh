@@ -3,9 +3,7 @@
 # karta send: the answer on stdout, approvals, streams, interrupts, a server that comes back.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-KARTA_DATA=$TEST_DIR/data
-export KARTA_DATA
-cp -r "$TEST_ROOT/docs/examples/support-bot" app
+bot_app
 cat >app/rehearsals/test.jsonl <<'EOT'
 {"karta_rehearsal":1,"match":{"text":"slow"}}
 {"t":10,"type":"text","data":{"part":{"type":"text","text":"It begins."},"part_id":"p1"}}
@@ -34,14 +32,8 @@ cat >app/rehearsals/test.jsonl <<'EOT'
 {"t":5,"end":{"text":"done"}}
 EOT
 
-# start SPEED [PORT]: a server for ./app; $url and $server are set.
 start() {
-	rm -f url
-	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >url 2>dev.err &
-	server=$!
-	test_background "$server"
-	test_wait_for grep -q "^http" url || { cat dev.err; return 1; }
-	url=$(cat url)
+	start_dev "$@" && url=$DEV_URL server=$DEV_PID
 }
 cd "$TEST_DIR/work" || exit 1
 

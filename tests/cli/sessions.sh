@@ -3,16 +3,9 @@
 # karta sessions: list, show, tail, export, delete.
 . "$(dirname "$0")/../lib/test-lib.sh"
 
-KARTA_DATA=$TEST_DIR/data
-export KARTA_DATA
-cp -r "$TEST_ROOT/docs/examples/support-bot" app
-cd app || exit 1
-"$KARTA" dev --no-chat --offline --port 0 --speed 0 >../url 2>../dev.err &
-server=$!
-cd ..
-test_background "$server"
-test_wait_for grep -q "^http" url || { cat dev.err; exit 1; }
-KARTA_SERVER=$(cat url)
+bot_app
+start_dev 0 || exit 1
+KARTA_SERVER=$DEV_URL
 export KARTA_SERVER
 
 test_expect_success 'there are none at first' '
@@ -82,10 +75,9 @@ test_expect_success 'tail --follow survives a restart of the server without losi
 	"$KARTA" sessions tail "$id" --follow --json >followed 2>err & pid=$! &&
 	test_background "$pid" &&
 	test_wait_for grep -q "\"type\":\"done\"" followed &&
-	kill -KILL "$server" && { wait "$server"; true; } &&
+	kill -KILL "$DEV_PID" && { wait "$DEV_PID"; true; } &&
 	test_wait_for grep -q reconnecting err &&
-	{ "$KARTA" dev --dir app --no-chat --offline --port "${KARTA_SERVER##*:}" --speed 0 >url2 2>dev2.err & server=$!; } &&
-	test_background "$server" && test_wait_for grep -q "^http" url2 &&
+	start_dev 0 "${KARTA_SERVER##*:}" &&
 	"$KARTA" send Hello --session "$id" >out 2>err2 &&
 	test_wait_for sh -c "test \$(grep -c \"\\\"type\\\":\\\"done\\\"\" followed) -eq 3" &&
 	kill -INT "$pid" && { wait "$pid"; test "$?" -eq 130; } &&

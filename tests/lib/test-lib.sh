@@ -261,6 +261,26 @@ if not eval(sys.argv[2]):
     sys.exit(1)' "$1" "$2"
 }
 
+# bot_app: ./app is the support bot, and what karta keeps is below $TEST_DIR/data.
+bot_app() {
+	KARTA_DATA=$TEST_DIR/data
+	export KARTA_DATA
+	cp -r "$TEST_ROOT/docs/examples/support-bot" app
+}
+
+# start_dev SPEED [PORT]: `karta dev` of ./app, which replays rehearsals. Sets DEV_URL and DEV_PID.
+start_dev() {
+	: >"$TEST_DIR/dev.url"
+	"$KARTA" dev --dir app --no-chat --offline --port "${2:-0}" --speed "$1" >"$TEST_DIR/dev.url" 2>"$TEST_DIR/dev.err" &
+	DEV_PID=$!
+	test_background "$DEV_PID"
+	if ! test_wait_for grep -q '^http' "$TEST_DIR/dev.url"; then
+		test_show "$TEST_DIR/dev.err"
+		return 1
+	fi
+	DEV_URL=$(cat "$TEST_DIR/dev.url")
+}
+
 # start_serve [OPTION...]: a hosting server that replays rehearsals, on $SERVE_DATA. Sets SERVE_URL,
 # SERVE_PID and SERVE_KEY (the admin key, also in the file $SERVE_KEY_FILE). A second call after
 # stop_serve goes on with the same data at the same address. Its log is $TEST_DIR/serve.err.
@@ -279,6 +299,13 @@ start_serve() {
 	SERVE_URL=$(tail -n 1 "$TEST_DIR/serve.url")
 	SERVE_PORT=${SERVE_URL##*:}
 	SERVE_KEY=$(cat "$SERVE_KEY_FILE")
+}
+
+# use_serve: commands go to that server, with the admin key.
+use_serve() {
+	KARTA_SERVER=$SERVE_URL
+	KARTA_API_KEY=$SERVE_KEY
+	export KARTA_SERVER KARTA_API_KEY
 }
 
 # stop_serve [SIGNAL]: end it; returns its status.
