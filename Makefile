@@ -74,14 +74,15 @@ SMALL := -Os
 LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed \
 	-Wl,--gc-sections -Wl,--build-id=none
 else ifeq ($(VARIANT),asan)
-HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# Lines are what a report needs; `make CFLAGS=-g` has the rest, for a debugger.
+HARDEN := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDHARDEN := -pie -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
-HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=thread
+HARDEN := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 LDHARDEN := -pie -fsanitize=thread
 else ifeq ($(VARIANT),fuzz)
 CC := clang
-HARDEN := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+HARDEN := -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all
 LDHARDEN := -pie -fsanitize=fuzzer,address,undefined
 else
@@ -190,7 +191,8 @@ $(O)/tests/unit/%.run: $(O)/tests/unit/%
 # --- fuzzing: tests/fuzz/fuzz_NAME.c with tests/fuzz/corpus/NAME ---------------------------------
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_OBJS := $(foreach m,base text crypto net http pack,$(call obj_of,$(m)))
+FUZZ_MODULES := base text crypto net http pack
+FUZZ_OBJS := $(foreach m,$(FUZZ_MODULES),$(call obj_of,$(m)))
 fuzz-build:
 	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build
 run-fuzz-build: $(FUZZ_NAMES:%=$(O)/fuzz_%)
@@ -206,7 +208,9 @@ unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
 unit-build-tsan: $(foreach n,$(filter net/% proc/% http/% store/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
 print-base-cflags: $(BUILD)/gen/store/schema.h
 	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
-.PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build
+print-fuzzed:
+	@echo $(foreach m,$(FUZZ_MODULES),lib/$(m)/) tests/fuzz/
+.PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build print-fuzzed
 
 check:
 	scripts/setup --test
