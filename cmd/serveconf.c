@@ -15,9 +15,11 @@
 #include "text/toml.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SYSTEM_FILE "/etc/karta/serve.toml"
 
@@ -214,6 +216,17 @@ static enum kt_code load_file(struct kt_serve_settings *set, const char *path, s
 	return rc;
 }
 
+/*
+ * Settings that cannot be read (a link to a volume that is not mounted, another user's) are no
+ * reason to start without them: that could be a server that asks for no key.
+ */
+static bool is_there(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 static enum kt_code find_file(struct kt_serve_settings *set, const char *file, struct kt_err *err)
 {
 	KT_AUTOFREE char *dir = kt_dir_config();
@@ -221,9 +234,9 @@ static enum kt_code find_file(struct kt_serve_settings *set, const char *file, s
 
 	if (!file)
 		file = kt_env_get("KARTA_SERVE_CONFIG");
-	if (!file && kt_fs_is_file(own))
+	if (!file && is_there(own))
 		file = own;
-	if (!file && kt_fs_is_file(SYSTEM_FILE))
+	if (!file && is_there(SYSTEM_FILE))
 		file = SYSTEM_FILE;
 	return file ? load_file(set, file, err) : KT_OK;
 }

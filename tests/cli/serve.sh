@@ -99,6 +99,14 @@ test_expect_success 'every setting has a value and an origin' '
 '
 rm -f "$XDG_CONFIG_HOME/karta/serve.toml"
 
+test_expect_success 'settings that are there and cannot be read are not passed over: it could be without keys then' '
+	for kind in "ln -s /nowhere/serve.toml" mkdir mkfifo; do
+		$kind "$XDG_CONFIG_HOME/karta/serve.toml" || return 1
+		if "$KARTA" serve --show-config >out 2>err; then return 1; fi
+		test_grep "^karta: .*serve\.toml" err && rm -r "$XDG_CONFIG_HOME/karta/serve.toml" || return 1
+	done
+'
+
 test_expect_success 'a list of proxies that is empty trusts nobody' '
 	test_must_exit 2 "$KARTA" serve --trust-proxy= --show-config 2>err && test_grep "trust-proxy. needs a value" err &&
 	"$KARTA" serve --trust-proxy --show-config >out && test_grep "^trust_proxy *= true" out &&
