@@ -7,8 +7,10 @@
 #include "base/str.h"
 #include "cmd/remote.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <string.h>
+#include <unistd.h>
 
 #define URL_MAX_BYTES 8192
 
@@ -37,14 +39,24 @@ enum kt_code kt_browser_open(const char *url, pid_t *out_pid, struct kt_err *err
 	KT_AUTOFREE char *program = kt_fs_which(browser ? browser : "xdg-open");
 	KT_AUTOFREE char *copy = kt_strdup(url);
 	char *argv[] = { program, copy, NULL };
+	posix_spawn_file_actions_t quiet;
 	pid_t pid;
 	int e;
 
 	if (!kt_browser_may_open(url))
 		return kt_fail(err, KT_EPROTO, 0, "'%s' is no web address that is opened", url);
-	if (!program)
+	/* Without a desktop xdg-open tries browsers of the terminal, which is somebody else's. */
+	if (!program || (!browser && !kt_env_get("DISPLAY") && !kt_env_get("WAYLAND_DISPLAY")))
 		return kt_fail(err, KT_ENOTFOUND, 0, "no browser found; open the address yourself");
-	e = posix_spawn(&pid, program, NULL, NULL, argv, kt_env_all());
+	e = posix_spawn_file_actions_init(&quiet);
+	if (e)
+		return kt_fail(err, KT_EIO, e, "cannot start '%s'", program);
+	/* What it says later would stand in the middle of what the terminal shows then. */
+	for (int fd = STDIN_FILENO; !e && fd <= STDERR_FILENO; fd++)
+		e = posix_spawn_file_actions_addopen(&quiet, fd, "/dev/null", O_RDWR, 0);
+	if (!e)
+		e = posix_spawn(&pid, program, &quiet, NULL, argv, kt_env_all());
+	(void)posix_spawn_file_actions_destroy(&quiet);
 	if (e)
 		return kt_fail(err, KT_EIO, e, "cannot start '%s'", program);
 	if (out_pid)

@@ -62,6 +62,7 @@ struct chat {
 	char own[KT_CLIENT_ID_MAX]; /* the turn of the message sent here, until it is done */
 	char *agent; /* or NULL */
 	const char *mode; /* permission mode of new sessions, or NULL */
+	const char *begun_with; /* "dev" or "chat" */
 	bool thinking;
 	bool running; /* some turn runs in the session */
 	bool lost; /* reconnecting */
@@ -470,16 +471,46 @@ static void show_help(struct chat *c)
 		"begins with /.");
 }
 
+/* What other chats call it. */
+static const char *own_word(const char *word)
+{
+	static const char *const same[][2] = { { "/?", "/help" }, { "/clear", "/new" },
+		{ "/reset", "/new" }, { "/agents", "/agent" }, { "/exit", "/quit" },
+		{ "/q", "/quit" }, { "/bye", "/quit" }, { "/resume", "/session" },
+		{ "/continue", "/session" } };
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(same); i++) {
+		if (kt_str_eq(word, same[i][0]))
+			return same[i][1];
+	}
+	return word;
+}
+
+static void say_no_command(struct chat *c, const char *word)
+{
+	static const char *const words[] = { "/help", "/new", "/sessions", "/agent", "/thinking",
+		"/quit", NULL };
+	const char *near = kt_str_nearest(word, words);
+
+	if (near)
+		kt_screen_note(c->screen, KT_STYLE_YELLOW,
+			"there is no command %s; did you mean %s?", word, near);
+	else
+		kt_screen_note(c->screen, KT_STYLE_YELLOW,
+			"there is no command %s; /help lists them", word);
+}
+
 /* A line that begins with "/": a command, or a mistake that must not become a message. */
 static void do_command(struct chat *c, const char *line)
 {
 	size_t n = strcspn(line, " \t");
-	KT_AUTOFREE char *word = kt_strndup(line, n);
+	KT_AUTOFREE char *typed = kt_strndup(line, n);
+	const char *word = own_word(typed);
 	KT_AUTOFREE char *rest = kt_strdup(line + n + strspn(line + n, " \t"));
 
 	while (*rest && (rest[strlen(rest) - 1] == ' '))
 		rest[strlen(rest) - 1] = '\0';
-	if (kt_str_eq(word, "/help") || kt_str_eq(word, "/?")) {
+	if (kt_str_eq(word, "/help")) {
 		show_help(c);
 	} else if (kt_str_eq(word, "/new")) {
 		set_session(c, "", 0);
@@ -490,11 +521,15 @@ static void do_command(struct chat *c, const char *line)
 		set_agent(c, rest);
 	} else if (kt_str_eq(word, "/thinking")) {
 		set_thinking(c, rest);
-	} else if (kt_str_eq(word, "/quit") || kt_str_eq(word, "/exit")) {
+	} else if (kt_str_eq(word, "/quit")) {
 		c->action = ACT_LEAVE;
-	} else {
+	} else if (kt_str_eq(word, "/session")) {
 		kt_screen_note(c->screen, KT_STYLE_YELLOW,
-			"there is no command %s; /help lists them", word);
+			"another session is chosen at the start; leave with /quit, then:\n"
+			"karta %s --session %s",
+			c->begun_with, *rest ? rest : "ID");
+	} else {
+		say_no_command(c, typed);
 	}
 }
 
@@ -503,7 +538,9 @@ static void do_line(struct chat *c)
 	KT_AUTOFREE char *line = kt_strdup(kt_screen_line(c->screen));
 
 	kt_screen_remember(c->screen, line);
-	if (kt_str_starts(line, "//"))
+	if (kt_str_eq(line, "exit") || kt_str_eq(line, "quit"))
+		c->action = ACT_LEAVE; /* as everywhere in a terminal; no agent is told that */
+	else if (kt_str_starts(line, "//"))
 		send_line(c, line + 1);
 	else if (line[0] == '/')
 		do_command(c, line);
@@ -754,7 +791,7 @@ static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_er
 	kt_render_close(c->render);
 	if (c->session[0] && rc == KT_OK)
 		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: karta %s --session %s",
-			a->dev ? "dev" : "chat", c->session);
+			c->begun_with, c->session);
 	if (rc == KT_OK && c->unanswered) {
 		(void)kt_fail(
 			err, KT_ECONFIRM, 0, "a turn needs an answer and there is no terminal");
@@ -779,7 +816,8 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	struct chat c = { .ctx = ctx,
 		.thinking = a->thinking,
 		.agent = kt_strdup_opt(a->agent),
-		.mode = a->mode };
+		.mode = a->mode,
+		.begun_with = a->dev ? "dev" : "chat" };
 	struct kt_render_config cfg = { .text_term = &ctx->out,
 		.side_term = &ctx->out,
 		.show_text = true,

@@ -121,6 +121,25 @@ static const struct kt_opt get_opts[] = {
 	KT_OPT_END,
 };
 
+/* The variable that was meant, as far as one can tell; NULL otherwise. */
+static const char *near_name(const cJSON *vars, const char *name)
+{
+	struct kt_vec names = KT_VEC_INIT;
+	const char *near = NULL;
+	const cJSON *v;
+
+	cJSON_ArrayForEach (v, vars) {
+		if (kt_str_ieq(v->string, name))
+			near = v->string;
+		kt_vec_push(&names, v->string);
+	}
+	kt_vec_push(&names, NULL);
+	if (!near)
+		near = kt_str_nearest(name, (const char *const *)names.items);
+	kt_vec_release(&names);
+	return near;
+}
+
 static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct get_args *a = args;
@@ -136,6 +155,9 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 	if (!v) {
 		(void)kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set for %s on %s", a->name,
 			project, kt_client_url(c));
+		if (near_name(kt_json_obj(doc, "vars"), a->name))
+			return kt_hint(err, "did you mean %s?",
+				near_name(kt_json_obj(doc, "vars"), a->name));
 		return kt_hint(err, "'karta config -p %s' lists what is", project);
 	}
 	if (!cJSON_IsString(v)) {
@@ -218,13 +240,16 @@ enum kt_code kt_config_check_name(const char *name, struct kt_err *err)
 	return kt_fail(err, KT_EINVAL, 0, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
 }
 
-/* NAME alone: a person types the value unseen, one line; a script has it on standard input. */
-static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_err *err)
+/*
+ * NAME alone: a person types the value unseen, one line; a script has it on standard input, and
+ * whole: NAME=-. Nothing at all is a file that was empty or a pipe that failed, no value.
+ */
+static enum kt_code read_value(const char *name, bool whole, struct kt_buf *out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf question = KT_BUF_INIT(256);
 	enum kt_code rc;
 
-	if (isatty(STDIN_FILENO)) {
+	if (!whole && isatty(STDIN_FILENO)) {
 		kt_clean_addf(&question, "%s (not shown): ", name);
 		rc = kt_prompt_unseen(STDIN_FILENO, STDERR_FILENO, question.ptr, out, err);
 		if (rc == KT_EINVAL)
@@ -237,8 +262,9 @@ static enum kt_code read_value(const char *name, struct kt_buf *out, struct kt_e
 	if (rc != KT_OK || out->len)
 		return rc;
 	(void)kt_fail(err, KT_EINVAL, 0, "there is no value for %s on standard input", name);
-	return kt_hint(
-		err, "karta config set %s=VALUE, or %s=@FILE for what nobody may see", name, name);
+	return kt_hint(err,
+		"karta config set %s=VALUE, or %s=@FILE for what nobody may see; %s= is empty",
+		name, name, name);
 }
 
 static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
@@ -254,8 +280,9 @@ static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *e
 	}
 	rc = kt_config_check_name(name, err);
 	if (rc == KT_OK)
-		rc = pair[len] ? value_of(pair + len + 1, &value, err)
-			       : read_value(name, &value, err);
+		rc = pair[len] && !kt_str_eq(pair + len, "=-")
+			? value_of(pair + len + 1, &value, err)
+			: read_value(name, pair[len] != '\0', &value, err);
 	if (rc == KT_OK)
 		kt_jw_strn(w, name, value.ptr, value.len);
 	explicit_bzero(value.ptr, value.len);
@@ -382,6 +409,29 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 	return rc;
 }
 
+/* A variable that a is not set is nothing to fail for, but to say: it may be a slip. */
+static void tell_unset(const struct kt_ctx *ctx, const struct unset_args *a)
+{
+	struct kt_ctx quiet = *ctx; /* where it talks to is said once, by the change */
+	KT_AUTO_JSON cJSON *doc = NULL;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
+	KT_AUTOFREE char *project = NULL;
+	const cJSON *vars;
+
+	quiet.quiet = true;
+	if (kt_config_fetch(&quiet, &c, &project, &doc, NULL) != KT_OK)
+		return;
+	vars = kt_json_obj(doc, "vars");
+	for (size_t i = 0; i < a->names.len; i++) {
+		const char *name = a->names.items[i];
+		const char *near = near_name(vars, name);
+
+		if (!kt_json_get(vars, name))
+			kt_say(ctx, "%s was not set%s%s%s", name, near ? "; did you mean " : "",
+				near ? near : "", near ? "?" : "");
+	}
+}
+
 static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct unset_args *a = args;
@@ -400,6 +450,7 @@ static enum kt_code run_unset(struct kt_ctx *ctx, const void *args, struct kt_er
 	kt_jw_obj_end(&w);
 	if (rc != KT_OK)
 		return rc;
+	tell_unset(ctx, a);
 	return kt_config_change(ctx, body.ptr, a->no_wait, err);
 }
 

@@ -243,6 +243,12 @@ static enum kt_code run_editor(struct kt_err *err)
 
 	if (!editor)
 		editor = kt_env_get("EDITOR");
+	/* Who names an editor may have a script; vi without a terminal is nobody's wish. */
+	if (!editor && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
+		(void)kt_fail(
+			err, KT_ECONFIRM, 0, "an editor needs a person, and there is no terminal");
+		return kt_hint(err, "set EDITOR, or use: karta config import FILE");
+	}
 	if (!editor) {
 		KT_AUTOFREE char *vi = kt_fs_which("vi");
 		KT_AUTOFREE char *nano = vi ? NULL : kt_fs_which("nano");

@@ -175,7 +175,8 @@ static enum kt_code refuse_dirty(const struct deploy *d, struct kt_err *err)
 		kt_warn(d->ctx, "files differ from the commit; the commit is deployed");
 		return KT_OK;
 	}
-	(void)kt_fail(err, KT_ECONFLICT, 0, "there are changes that are not committed");
+	(void)kt_fail(err, KT_ECONFLICT, 0, "there are changes that are not committed (%s)",
+		d->info.dirty_path);
 	return kt_hint(err,
 		"commit them, take the files as they are with --dirty, or the last commit "
 		"with --commit HEAD");

@@ -40,6 +40,7 @@ struct init_args {
 struct remote {
 	char *url; /* NULL: there is none */
 	char *kept; /* URL that was there and stays, or NULL */
+	char *branch; /* that git is on, or NULL */
 	bool added, changed;
 };
 
@@ -184,6 +185,7 @@ static enum kt_code add_remote(const struct kt_ctx *ctx, const struct init_args 
 		if (rc != KT_OK)
 			return rc;
 	}
+	out->branch = info->branch[0] ? kt_strdup(info->branch) : NULL;
 	out->added = !old;
 	out->changed = old && !kt_str_eq(old, url);
 	out->url = KT_STEAL(url);
@@ -262,6 +264,17 @@ static void add_dir(struct kt_buf *b, const char *dir)
 		kt_buf_addc(b, '\'');
 }
 
+/* The branch main goes live, whatever the one is called that git made here. */
+static void say_ship(const struct kt_ctx *ctx, const char *what, const struct remote *remote)
+{
+	bool other = remote->branch && !kt_str_eq(remote->branch, "main");
+
+	if (remote->url)
+		kt_say(ctx,
+			"To ship %s: git add -A && git commit, then git push " REMOTE " %s%smain",
+			what, other ? remote->branch : "", other ? ":" : "");
+}
+
 /* A folder of applications is none itself. */
 static void print_below(
 	const struct kt_ctx *ctx, const struct kt_init_result *res, const struct remote *remote)
@@ -277,9 +290,7 @@ static void print_below(
 	kt_say(ctx,
 		"Those whose karta.toml has deploy = true are shipped; 'karta init FOLDER' "
 		"writes one.");
-	if (remote->url)
-		kt_say(ctx,
-			"To ship them: git add -A && git commit, then git push " REMOTE " main");
+	say_ship(ctx, "them", remote);
 }
 
 static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
@@ -309,8 +320,7 @@ static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	kt_say(ctx, "%s is ready. Next: %s", res->name, b.ptr);
 	if (res->starter)
 		kt_say(ctx, "Without a key or a harness: %s --offline", b.ptr);
-	if (remote->url)
-		kt_say(ctx, "To ship it: git add -A && git commit, then git push " REMOTE " main");
+	say_ship(ctx, "it", remote);
 }
 
 static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args *args,
@@ -354,6 +364,7 @@ static enum kt_code cmd_init(struct kt_ctx *ctx, const void *arg, struct kt_err 
 	kt_app_set_starter(kt_starter);
 	code = init_folder(ctx, args, arena, &remote, err);
 	free(remote.url);
+	free(remote.branch);
 	free(remote.kept);
 	return code;
 }

@@ -255,7 +255,13 @@ static enum kt_code unknown_command(struct run *r, const char *word, struct kt_e
 			parent->name);
 	else
 		(void)kt_fail(err, KT_EINVAL, 0, "'%s' is not a karta command", word);
-	if (near)
+	if (!parent && kt_str_eq(word, "git"))
+		(void)kt_hint(
+			err, "git itself ships: 'git push karta main', without karta before it");
+	else if (!parent && kt_foreign_knows(word))
+		(void)kt_hint(err, "leave out '%s'; 'karta help %s' has karta's words for its",
+			word, word);
+	else if (near)
 		(void)kt_hint(err, "did you mean '%s'?", near);
 	else
 		(void)kt_hint(err, "'karta help%s%s' lists the commands", parent ? " " : "",
@@ -414,6 +420,9 @@ static enum kt_code no_command(struct run *r, struct kt_err *err)
 		print_help(r);
 		return KT_OK;
 	}
+	/* Alone, -v asks other programs for their version. */
+	if (r->depth == 0 && r->argc == 1 && kt_str_eq(r->argv[0], "-v"))
+		return print_version(r, err);
 	r->usage_error = true;
 	(void)kt_fail(err, KT_EINVAL, 0, "no command given");
 	if (r->depth)

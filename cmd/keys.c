@@ -74,6 +74,9 @@ static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 	kt_table_render(&b, &ctx->out, tb);
 	kt_table_free(tb);
 	kt_out(b.ptr, b.len);
+	/* Who may list them has one, or needs none. */
+	if (!kt_json_arr(doc, "data")->child)
+		kt_say(ctx, "no keys: a local server asks for none");
 }
 
 static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
@@ -187,7 +190,12 @@ static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_e
 	if (ctx->json) {
 		kt_remote_json(ctx, doc);
 	} else {
-		kt_say(ctx, "This is the only time that the key is shown:");
+		char ends[64];
+
+		kt_remote_ago(doc, "expires_at", ends, sizeof(ends));
+		kt_say(ctx, "This is the only time that the key is shown%s%s:",
+			kt_json_str(doc, "expires_at") ? "; it expires " : "",
+			kt_json_str(doc, "expires_at") ? ends : "");
 		kt_outf("%s\n", kt_json_str_or(doc, "key", ""));
 	}
 	return KT_OK;

@@ -26,6 +26,7 @@
 #define NAME_MAX_BYTES 100 /* of a key */
 
 struct login_args {
+	const char *server;
 	bool with_key;
 	bool read_only;
 	bool admin;
@@ -34,6 +35,7 @@ struct login_args {
 };
 
 static const struct kt_opt login_opts[] = {
+	KT_OPT_ARG_("server", struct login_args, server, 0, "address of the server, as --server"),
 	KT_OPT_FLAG_(
 		0, "with-key", struct login_args, with_key, "read the key from standard input"),
 	KT_OPT_FLAG_(
@@ -327,6 +329,13 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 	const char *key = line;
 	enum kt_code rc;
 
+	if (a->server && a->with_key && !strstr(a->server, "://")) {
+		kt_fail(err, KT_EINVAL, 0, "the key is read from standard input, not from '%s'",
+			a->server);
+		return kt_hint(err, "karta login --with-key <%s", a->server);
+	}
+	if (a->server)
+		ctx->server = a->server;
 	if (needs_no_key(ctx))
 		return KT_OK;
 	/* Who asks for the address alone shows it to a person in another way. */

@@ -229,7 +229,8 @@ static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_e
 static const struct kt_opt add_opts[] = {
 	KT_OPT_ARG_("dir", struct add_args, dir, KT_OPT_REQUIRED | KT_OPT_DIR,
 		"folder on the server's machine"),
-	KT_OPT_ARG_("name", struct add_args, name, KT_OPT_REQUIRED, "name of the project"),
+	KT_OPT_ARG_("name", struct add_args, name, 0,
+		"name of the project (default: that of the application)"),
 	KT_OPT_END,
 };
 
@@ -237,16 +238,30 @@ static enum kt_code run_add(struct kt_ctx *ctx, const void *args, struct kt_err 
 {
 	const struct add_args *a = args;
 	KT_AUTOFREE char *dir = NULL;
+	struct kt_app *app = NULL;
 	enum kt_code rc = kt_path_real(a->dir, &dir, err);
 
 	if (rc == KT_OK && !kt_fs_is_dir(dir))
 		rc = kt_fail(err, KT_EINVAL, 0, "'%s' is no folder", a->dir);
-	return rc == KT_OK ? create(ctx, a->name, dir, err) : rc;
+	if (rc == KT_OK)
+		rc = kt_app_load(dir, NULL, &app, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = create(ctx, a->name ? a->name : app->name, dir, err);
+	/* It may become one: the folder is read anew by each session. */
+	if (rc == KT_OK && app->n_errors)
+		kt_warn(ctx,
+			"there is no application in %s that can run; karta doctor --dir %s says "
+			"why",
+			a->dir, a->dir);
+	kt_app_free(app);
+	return rc;
 }
 
 static const struct kt_opt rename_opts[] = {
-	KT_OPT_ARG_("name", struct rename_args, project, KT_OPT_REQUIRED, "the project"),
-	KT_OPT_ARG_("new", struct rename_args, to, KT_OPT_REQUIRED, "its new name"),
+	KT_OPT_ARG_("name", struct rename_args, project, KT_OPT_REQUIRED,
+		"the project; alone, the new name of this folder's"),
+	KT_OPT_ARG_("new", struct rename_args, to, 0, "its new name"),
 	KT_OPT_END,
 };
 
@@ -272,22 +287,34 @@ static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_e
 	const struct rename_args *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
 	KT_AUTO_JSON cJSON *doc = NULL;
+	const char *to = a->to ? a->to : a->project;
+	KT_AUTOFREE char *from = NULL;
+	KT_AUTOFREE char *path = NULL;
+	KT_AUTO_CLIENT struct kt_client *c = NULL;
 	struct kt_jw w;
-	enum kt_code rc;
+	enum kt_code rc = kt_remote_start(ctx, a->to ? a->project : NULL, &c, &from, err);
 
-	kt_jw_init(&w, &body);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "slug", a->to);
-	kt_jw_obj_end(&w);
-	rc = project_call(ctx, a->project, "PATCH", body.ptr, &doc, err);
+	if (rc == KT_OK && !a->to && kt_str_eq(from, to))
+		rc = kt_fail(err, KT_EINVAL, 0,
+			"missing argument <new>: this folder's project is "
+			"'%s' already",
+			to);
 	if (rc != KT_OK)
 		return rc;
-	move_remote(ctx, a->project, a->to);
+	kt_jw_init(&w, &body);
+	kt_jw_obj(&w, NULL);
+	kt_jw_str(&w, "slug", to);
+	kt_jw_obj_end(&w);
+	path = kt_remote_path(from, "");
+	rc = kt_client_call(c, "PATCH", path, body.ptr, &doc, err);
+	if (rc != KT_OK)
+		return rc;
+	move_remote(ctx, from, to);
 	if (ctx->json) {
 		kt_remote_json(ctx, doc);
 		return KT_OK;
 	}
-	kt_say(ctx, "Renamed %s to %s; the old address is gone.", a->project, a->to);
+	kt_say(ctx, "Renamed %s to %s; the old address is gone.", from, to);
 	kt_outf("%s\n", kt_json_str_or(doc, "url", ""));
 	return KT_OK;
 }

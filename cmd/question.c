@@ -63,13 +63,13 @@ static bool allows(const struct kt_question *q, const char *option)
 /* What may be said to an approval, in the order of the prompt; `deny` is the last. */
 static const struct choice {
 	const char *decision, *shown;
-	const char *words[3];
+	const char *words[5];
 	bool covers_more; /* than this call */
 	const char *done; /* of an answer that was given */
 	const char *help; /* of one that covers this call */
 } choices[] = {
-	{ "approve_once", "[o]nce", { "o", "once", "approve_once" }, false, "approved once",
-		"yes, this time; the next one is asked for again" },
+	{ "approve_once", "[o]nce", { "o", "once", "approve_once", "y", "yes" }, false,
+		"approved once", "yes, this time; the next one is asked for again" },
 	{ "approve_session", "[s]ession", { "s", "session", "approve_session" }, true,
 		"approved for the session", NULL },
 	{ "approve_command", "[c]ommand", { "c", "command", "approve_command" }, true,
@@ -78,7 +78,7 @@ static const struct choice {
 		"approved, and others of the file", NULL },
 	{ "approve_folder", "fo[l]der", { "l", "folder", "approve_folder" }, true,
 		"approved, and others of the folder", NULL },
-	{ "deny", "[d]eny", { "d", "deny", "/deny" }, false, "denied",
+	{ "deny", "[d]eny", { "d", "deny", "/deny", "n", "no" }, false, "denied",
 		"no; the agent is told so and goes on without it" },
 };
 
@@ -349,7 +349,7 @@ bool kt_question_decide(const struct kt_question *q, const char *word, struct kt
 	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
 		const struct choice *c = &choices[i];
 
-		for (size_t k = 0; takes(q, c) && k < KT_ARRAY_LEN(c->words); k++) {
+		for (size_t k = 0; takes(q, c) && k < KT_ARRAY_LEN(c->words) && c->words[k]; k++) {
 			if (!kt_str_ieq(word, c->words[k]))
 				continue;
 			add_decision(body, c->decision, NULL);

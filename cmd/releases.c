@@ -117,6 +117,17 @@ static enum kt_code fetch(
 	return KT_OK;
 }
 
+/* The folder that the project is served from; NULL when it has releases, or that is not known. */
+static char *folder_of(struct kt_client *c, const char *project)
+{
+	KT_AUTOFREE char *path = kt_remote_path(project, "");
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (kt_client_call(c, "GET", path, NULL, &doc, NULL) != KT_OK)
+		return NULL;
+	return kt_strdup_opt(kt_json_str(doc, "dir"));
+}
+
 enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	static const char *const head[] = { "RELEASE", "STATE", "COMMIT", "CREATED", "BY",
@@ -126,6 +137,7 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 	cJSON *list = cJSON_AddArrayToObject(doc, "data");
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
 	KT_AUTOFREE char *project = NULL;
+	KT_AUTOFREE char *folder = NULL;
 	size_t cols = KT_ARRAY_LEN(head) - 1;
 	struct kt_table *tb;
 	struct kt_client *c;
@@ -135,6 +147,8 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 	if (rc != KT_OK)
 		return rc;
 	rc = fetch(c, project, a->limit, list, err);
+	if (rc == KT_OK && !list->child)
+		folder = folder_of(c, project);
 	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
@@ -161,7 +175,10 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 
 		kt_say(ctx, "%s is pinned, %s; karta releases unpin ends that", project, pin);
 	}
-	if (!list->child)
+	if (!list->child && folder)
+		kt_say(ctx, "no releases: %s is served from %s, and what is in it is live", project,
+			folder);
+	else if (!list->child)
 		kt_say(ctx, "no releases yet; 'git push karta main' makes one");
 	return KT_OK;
 }

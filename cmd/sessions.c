@@ -41,6 +41,10 @@ static void list_defaults(void *p)
 }
 
 static const struct kt_opt list_opts[] = {
+	{ KT_OPT_T_INT, 'n', "num", "N", offsetof(struct list_args, limit), "as --limit",
+		KT_OPT_HIDDEN, 1, 100000 },
+	{ KT_OPT_T_INT, 'L', NULL, "N", offsetof(struct list_args, limit), "as --limit",
+		KT_OPT_HIDDEN, 1, 100000 },
 	KT_OPT_INT_(0, "limit", struct list_args, limit, "N", 1, 100000,
 		"at most so many, newest first"),
 	KT_OPT_END,

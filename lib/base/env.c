@@ -76,6 +76,8 @@ static const struct kt_env_var table[] = {
 	{ "XDG_DATA_HOME", "parent of the data folder" },
 	{ "XDG_RUNTIME_DIR", "folder of sockets" },
 	{ "BROWSER", "program that opens web pages" },
+	{ "DISPLAY", "X display; without one, and without WAYLAND_DISPLAY, no browser is tried" },
+	{ "WAYLAND_DISPLAY", "Wayland display" },
 	{ "HTTPS_PROXY", "proxy for requests to https addresses" },
 	{ "NO_PROXY", "hosts that are reached without a proxy" },
 	{ "SSL_CERT_FILE", "certificates of the authorities to trust" },

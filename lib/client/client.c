@@ -65,7 +65,7 @@ enum kt_code kt_client_new(
 	c = kt_calloc(1, sizeof(*c));
 	c->base = kt_strndup(base, len);
 	c->socket = by_socket ? kt_strdup(cfg->url + strlen(SOCKET_SCHEME)) : NULL;
-	c->auth = cfg->api_key ? kt_asprintf("Authorization: Bearer %s", cfg->api_key) : NULL;
+	c->auth = cfg->api_key ? kt_asprintf(BEARER "%s", cfg->api_key) : NULL;
 	c->key_from = kt_strdup_opt(cfg->key_from);
 	/* Of what is too short to be a key of ours nothing is shown. */
 	if (cfg->api_key)

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#define BEARER "Authorization: Bearer "
 #define CLIENT_BODY_BYTES ((size_t)8 * 1024 * 1024) /* a request: text of 512 KiB, escaped */
 
 struct kt_client {

@@ -117,6 +117,11 @@ static enum kt_code say_unauthorized(const struct kt_client *c, struct kt_err *e
 {
 	if (!c->auth)
 		(void)kt_fail(err, KT_EAUTH, 0, "not signed in to %s", c->server);
+	else if (!kt_str_starts(c->auth, BEARER "kt_"))
+		(void)kt_fail(err, KT_EAUTH, 0,
+			"%s%s is no key of %s: those begin with kt_live_ or kt_test_",
+			c->key_from ? "the value of " : "what was given",
+			c->key_from ? c->key_from : "", c->server);
 	else
 		(void)kt_fail(err, KT_EAUTH, 0,
 			"%s does not take the key that ends in %s: it was revoked, has expired, or "

@@ -73,10 +73,7 @@ static enum kt_code find_target(
 	if (rc != KT_OK)
 		return rc;
 	if (m->project.dir)
-		return kt_op_code(op,
-			kt_fail(err, KT_ECONFLICT, 0, "project '%s' is served from a folder",
-				m->project.slug),
-			409, "folder_project");
+		return kt_op_folder_project(op, &m->project, err);
 	/* Found once: the transaction must not come to another than the one that was laid out. */
 	if (m->target.id)
 		rc = kt_release_find(tx, op, &m->project, m->target.id, &m->target, err);

@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define HEADS "refs/heads/"
+
 static void run_next(struct kt_project_mem *p);
 
 struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row)
@@ -358,6 +360,19 @@ static void log_release(struct kt_build *b, const char *level, const char *text)
 	kt_control_log(b->ctl, &line);
 }
 
+/* A first push of another branch: its author believes that it is live now. */
+static void tell_not_live(struct kt_build *b, const struct kt_project_row *p)
+{
+	const char *live = p->production_ref, *branch = b->row->ref;
+
+	if (p->current_release_id || b->row->pr > 0 || !kt_str_starts(live, HEADS) || !branch ||
+		!kt_str_starts(branch, HEADS))
+		return;
+	live += strlen(HEADS);
+	kt_build_say(b, "info", "       nothing is live yet: the branch %s goes live", live);
+	kt_build_say(b, "info", "         fix: git push karta %s:%s", branch + strlen(HEADS), live);
+}
+
 static void tell_end(struct kt_build *b)
 {
 	const struct kt_build_work *w = b->work;
@@ -388,6 +403,7 @@ static void tell_end(struct kt_build *b)
 		kt_build_say(
 			b, "info", "-----> Preview v%lld until %s", (long long)b->version, until);
 		kt_build_say(b, "info", "       %s", url);
+		tell_not_live(b, p);
 		text = kt_asprintf("v%lld is the preview %s", (long long)b->version, r->preview);
 		log_release(b, "info", text);
 	} else if (r->state == KT_REL_EXPIRED) {

@@ -184,6 +184,8 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 		kt_build_line(b, "info", "         fix: %s", app->known->install);
 		return;
 	} else if (err.code != KT_OK) {
+		if (err.hint[0])
+			kt_build_line(b, "info", "         fix, on the server: %s", err.hint);
 		problem(b, "harness_unavailable", "%s is not available on this server: %s",
 			w->harness, err.msg);
 		return;

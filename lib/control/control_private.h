@@ -279,6 +279,9 @@ KT_MUST_CHECK enum kt_code kt_op_audit(struct kt_tx *tx, struct kt_op *op, const
 /* If-Match of op against the pointer of p ("\"rel_...\"" or "*"). KT_OK or KT_ECONFLICT (412). */
 KT_MUST_CHECK enum kt_code kt_op_if_match(
 	struct kt_op *op, const struct kt_project_row *p, struct kt_err *err);
+/* A folder that is served has no releases: the refusal of what needs them (409). */
+KT_MUST_CHECK enum kt_code kt_op_folder_project(
+	struct kt_op *op, const struct kt_project_row *p, struct kt_err *err);
 /*
  * Idempotency inside the transaction: first use begins the row and returns false; a repeat of an
  * ended request sets op's answer from the row and returns true; other body or still running: rc.

@@ -54,8 +54,12 @@ static enum kt_code lock_folder(struct kt_control *ctl, struct kt_err *err)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
 	if (flock(ctl->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return KT_OK;
-	if (errno == EWOULDBLOCK)
-		return kt_fail(err, KT_ECONFLICT, 0, "another server uses '%s'", ctl->data_dir);
+	if (errno == EWOULDBLOCK) {
+		(void)kt_fail(err, KT_ECONFLICT, 0, "another server uses '%s'", ctl->data_dir);
+		return kt_hint(err,
+			"karta talks to that one as it is: 'karta projects'; --data DIR "
+			"serves another folder");
+	}
 	return kt_fail(err, KT_EIO, errno, "cannot lock '%s'", path);
 }
 

@@ -294,6 +294,17 @@ enum kt_code kt_op_if_match(struct kt_op *op, const struct kt_project_row *p, st
 		412, "precondition_failed");
 }
 
+enum kt_code kt_op_folder_project(
+	struct kt_op *op, const struct kt_project_row *p, struct kt_err *err)
+{
+	return kt_op_code(op,
+		kt_fail(err, KT_ECONFLICT, 0,
+			"project '%s' is served from a folder: what is in it is live without a "
+			"release; ship to a project of another name",
+			p->slug),
+		409, "folder_project");
+}
+
 bool kt_op_doc(
 	struct kt_op *op, const char *doc, size_t len, const char *const *members, cJSON **out)
 {

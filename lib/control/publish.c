@@ -46,10 +46,7 @@ static enum kt_code find_or_add(
 	if (rc != KT_OK)
 		return rc;
 	if (p->project.dir)
-		return kt_op_code(op,
-			kt_fail(err, KT_ECONFLICT, 0, "project '%s' is served from a folder",
-				p->project.slug),
-			409, "folder_project");
+		return kt_op_folder_project(op, &p->project, err);
 	return kt_op_if_match(op, &p->project, err);
 }
 

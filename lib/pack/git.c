@@ -186,17 +186,19 @@ enum kt_code kt_git_descends(
 
 static int on_status(const char *path, unsigned flags, void *arg)
 {
-	bool *dirty = arg;
-	*dirty = flags != GIT_STATUS_CURRENT && (flags & GIT_STATUS_IGNORED) == 0;
-	return *dirty; /* the first is enough */
+	struct kt_git_info *info = arg;
+	info->dirty = flags != GIT_STATUS_CURRENT && (flags & GIT_STATUS_IGNORED) == 0;
+	if (info->dirty)
+		(void)snprintf(info->dirty_path, sizeof(info->dirty_path), "%s", path);
+	return info->dirty; /* the first is enough */
 }
 
-static enum kt_code read_status(git_repository *repo, bool *dirty, struct kt_err *err)
+static enum kt_code read_status(git_repository *repo, struct kt_git_info *info, struct kt_err *err)
 {
 	git_status_options opts = GIT_STATUS_OPTIONS_INIT;
 	opts.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
 	opts.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED;
-	int rc = kt_git->status_foreach_ext(repo, &opts, on_status, dirty);
+	int rc = kt_git->status_foreach_ext(repo, &opts, on_status, info);
 	/* What the callback returned to stop the walk comes back. */
 	if (rc < 0)
 		return kt_git_fail(err, KT_EIO, "cannot compare the work tree with the index");
@@ -243,7 +245,7 @@ enum kt_code kt_git_info(
 	info->shallow = kt_git->repository_is_shallow(repo) == 1;
 	(void)kt_str_copy(info->object_format, sizeof(info->object_format), "sha1");
 	if (with_status && work_dir != NULL)
-		code = read_status(repo, &info->dirty, err);
+		code = read_status(repo, info, err);
 	if (code == KT_OK)
 		*out = *info;
 	return code;

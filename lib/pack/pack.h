@@ -155,6 +155,7 @@ struct kt_git_info {
 	char head_sha[80]; /* "" when there is no commit yet */
 	char branch[256]; /* short name, "" when detached */
 	bool dirty; /* tracked files differ from HEAD, or untracked ones are there */
+	char dirty_path[256]; /* one of them, cut */
 	bool shallow;
 	char object_format[16]; /* "sha1" or "sha256" */
 };

@@ -14,7 +14,7 @@ test_expect_success 'every change is an entry, newest first' '
 	"$KARTA" audit list --limit 2 --json >out &&
 	test_json out "[e[\"action\"] for e in d[\"data\"]] == [\"key.create\", \"project.rename\"] or [e[\"action\"] for e in d[\"data\"]][0] == \"key.create\"" &&
 	test_json out "d[\"has_more\"] and d[\"data\"][0][\"request_id\"] and d[\"data\"][0][\"at\"].endswith(\"+00:00\")" &&
-	"$KARTA" audit --limit 2 2>err >out && test_grep "there are more" err && test "$(wc -l <out)" -eq 3
+	"$KARTA" audit -n 2 2>err >out && test_grep "there are more" err && test "$(wc -l <out)" -eq 3
 '
 
 test_expect_success 'pages' '

@@ -176,9 +176,13 @@ test_expect_success 'greeting, reply, commands, leaving' '
 	send("Hello\r"); expect("greeting. I "); expect("Beans"); expect("> ")
 	send("/agent nobody\r"); expect("there is no agent"); expect("default"); expect("> ")
 	send("/nonsense\r"); expect("there is no command /nonsense"); expect("> ")
+	send("/agnet\r"); expect("did you mean /agent?"); expect("> ")
+	send("/agents\r"); expect("default"); expect("> ")
+	send("/resume sess_x\r"); expect("karta chat --session sess_x"); expect("> ")
+	send("/clear\r"); expect("the next message begins a new session"); expect("> ")
 	send("/new\r"); expect("new session"); expect("> ")
 	send("Hello\r"); expect("Beans"); expect("> ")
-	send("/quit\r"); expect("go on with: karta chat --session sess_")
+	send("exit\r"); expect("go on with: karta chat --session sess_")
 	leave(); restored()
 	EOT
 	"$KARTA" sessions --json >out && test_json out "[s[\"turns\"] for s in d[\"data\"]] == [1, 2]"
@@ -197,8 +201,8 @@ test_expect_success 'approvals: once, for the session, no' '
 	    assert row in shown, (row, shown)
 	assert "604 bytes, sha256" in shown and "file_path: orders.csv" in shown
 	send("maybe\r"); expect("please answer"); expect("[d]eny> ")
-	send("d\r"); expect("rejected"); expect("not able to finish"); expect("tokens in"); expect("> ")
-	send(REFUND + "\r"); expect("[d]eny> "); send("o\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
+	send("n\r"); expect("rejected"); expect("not able to finish"); expect("tokens in"); expect("> ")
+	send(REFUND + "\r"); expect("[d]eny> "); send("y\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("[d]eny> "); send("session\r"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send(REFUND + "\r"); expect("approved without asking"); expect("All done, Mia"); expect("tokens in"); expect("> ")
 	send("\x04"); leave(); restored()

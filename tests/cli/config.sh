@@ -38,6 +38,20 @@ test_expect_success 'from standard input and from a file' '
 	printf "a\0b" >nul && test_must_exit 2 "$KARTA" config set X=@nul && test_must_exit 5 "$KARTA" config get X
 '
 
+test_expect_success 'an empty file is no value, and a slip in a name is said' '
+	test_must_exit 2 "$KARTA" config set GONE=- </dev/null 2>err && test_grep "no value for GONE" err && test_grep "GONE= is empty" err &&
+	test_must_exit 5 "$KARTA" config get GONE && "$KARTA" config set GONE= && test -z "$("$KARTA" config get GONE)" &&
+	test_must_exit 5 "$KARTA" config get gone 2>err && test_grep "^hint: did you mean GONE?" err &&
+	"$KARTA" config unset GONEE 2>err && test_grep "^GONEE was not set; did you mean GONE?" err && "$KARTA" config get GONE &&
+	"$KARTA" config unset GONE 2>err && test_must_exit 1 grep "was not set" err
+'
+
+test_expect_success 'without a terminal no editor is started that nobody named' '
+	mkdir -p bin && printf "#!/bin/sh\ntouch \"%s/started\"\n" "$TEST_DIR" >bin/vi && chmod +x bin/vi &&
+	test_must_exit 9 env -u VISUAL -u EDITOR PATH="$PWD/bin:$PATH" "$KARTA" config edit </dev/null >out 2>err &&
+	test_grep "there is no terminal" err && test_grep "config import" err && test ! -e started
+'
+
 test_expect_success 'for a shell' '
 	"$KARTA" config set Q="it'"'"'s \$HOME \`x\`" && (eval "$("$KARTA" config --shell)" && printf "%s\n" "$Q" "$B") >out &&
 	printf "%s\n" "it'"'"'s \$HOME \`x\`" "two words" >expect && test_cmp expect out

@@ -76,6 +76,18 @@ test_expect_success 'help shows the table of one that people come from, and what
 	test_must_exit 2 "$KARTA" help nonsense 2>err && test_grep "no such command" err
 '
 
+test_expect_success 'what would ship under the name of a version, a process or a remote ships nothing' '
+	for line in "release create v1" "container:push web" "push origin main" "push karta main"; do
+		test_must_exit 2 "$KARTA" $line 2>err && test_grep "karta deploy" err || return 1
+	done
+'
+
+test_expect_success 'the name of another program, and -v, are understood' '
+	"$KARTA" -v >out && "$KARTA" --version >expect && test_cmp expect out && test_must_exit 2 "$KARTA" -v -q 2>err &&
+	test_must_exit 2 "$KARTA" heroku logs 2>err && test_grep "^hint: leave out .heroku." err &&
+	test_must_exit 2 "$KARTA" git push karta main 2>err && test_grep "git push karta main" err
+'
+
 test_expect_success 'what is none of them is still a wrong word' '
 	test_must_exit 2 "$KARTA" ps:nonsense 2>err && test_grep "is not a karta command" err &&
 	test_must_exit 2 "$KARTA" secrets:nonsense 2>err && test_grep "is not a command of .karta config" err &&

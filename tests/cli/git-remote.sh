@@ -44,6 +44,13 @@ change() {
 	echo "$text" >>CLAUDE.md && git commit -qam "$text"
 }
 
+test_expect_success 'a first push of another branch says what goes live; init does, too' '
+	app branchy && cd branchy && git branch -m trunk && "$KARTA" --server "$url" init --force --project branchy >out 2>err && test_grep "git push karta trunk:main$" err &&
+	git push karta trunk 2>err && test_grep "nothing is live yet: the branch main goes live" err && test_grep "fix: git push karta trunk:main" err &&
+	git push karta trunk:main 2>err && test_grep "Activated" err && git commit -q --allow-empty -m next &&
+	git push karta trunk 2>err && test_grep "Preview" err && test_must_exit 1 grep "nothing is live" err
+'
+
 test_expect_success 'the first push makes the project, the release and its URL' '
 	app shop && cd shop && git push karta main >out 2>err &&
 	test_grep "^remote: -----> " err &&

@@ -10,7 +10,8 @@ use_serve
 
 test_expect_success 'create prints the key and nothing else on stdout' '
 	"$KARTA" keys create ci >key 2>err && test "$(wc -l <key)" -eq 1 && test_grep "^kt_live_[A-Za-z0-9]{38}$" key &&
-	test_grep "only time" err && "$KARTA" keys >out && test_grep "^key_.* ci .* read,write " out &&
+	test_grep "only time that the key is shown:" err && "$KARTA" keys create soon --expires 2m >/dev/null 2>err &&
+	test_grep "it expires in [12] minutes?:" err && "$KARTA" keys revoke soon && "$KARTA" keys >out && test_grep "^key_.* ci .* read,write " out &&
 	test_grep -v "$(cat key)" out && KARTA_API_KEY=$(cat key) "$KARTA" whoami >out
 '
 

@@ -24,6 +24,14 @@ test_expect_success 'with a key: checked, kept in a file of mode 0600, and said 
 	test_grep "^from  *the profile$" out
 '
 
+test_expect_success 'the server may be named alone; what is no key is told so, and a file is not a server' '
+	env -u KARTA_SERVER "$KARTA" login "$SERVE_URL" --with-key <"$SERVE_KEY_FILE" 2>err && test_grep "^Signed in to $SERVE_URL " err &&
+	echo guess >bad && test_must_exit 4 "$KARTA" login --with-key <bad 2>err && test_grep "no key of $SERVE_URL: those begin with kt_live_" err &&
+	test_must_exit 4 env KARTA_API_KEY=guess "$KARTA" whoami 2>err && test_grep "value of KARTA_API_KEY is no key of $SERVE_URL" err &&
+	test_must_exit 4 env KARTA_API_KEY="kt_live_$(printf %034d 0)abcd" "$KARTA" whoami 2>err && test_grep "ends in abcd" err &&
+	test_must_exit 2 "$KARTA" login --with-key "$SERVE_KEY_FILE" 2>err && test_grep "^hint: karta login --with-key <$SERVE_KEY_FILE$" err
+'
+
 test_expect_success 'again, with --json and with blanks around the key' '
 	printf "  \r\n" >bad && test_must_exit 2 "$KARTA" login --with-key <bad 2>err &&
 	printf "%s \r\nmore\n" "$SERVE_KEY" | "$KARTA" login --with-key --json >out &&

@@ -23,6 +23,17 @@ test_expect_success 'without a browser the address is printed' '
 	BROWSER=nowhere "$KARTA" open bot >out 2>err && test_cmp expect out && test_grep "no browser" err
 '
 
+test_expect_success 'what the browser says is not said here; without a desktop none is tried' '
+	printf "#!/bin/sh\necho NOISE; echo NOISE >&2; printf %%s \"\$1\" >\"%s/opened\"\n" "$PWD" >xdg-open && chmod +x xdg-open && rm -f opened &&
+	env -u DISPLAY -u WAYLAND_DISPLAY PATH="$PWD:$PATH" "$KARTA" open bot >out 2>err && test_cmp expect out &&
+	test_grep "no browser" err && test ! -e opened &&
+	for desktop in DISPLAY WAYLAND_DISPLAY; do
+		rm -f opened
+		env -u DISPLAY -u WAYLAND_DISPLAY "$desktop=:0" PATH="$PWD:$PATH" "$KARTA" open bot >out 2>err &&
+		test_wait_for test -s opened && test_cmp expect out && test_empty err || return 1
+	done
+'
+
 test_expect_success 'what is not there' '
 	test_must_exit 5 "$KARTA" open nope >out 2>err && test_empty out && test_grep "no project .nope. on $SERVE_URL" err
 '

@@ -51,7 +51,9 @@ test_expect_success 'rename moves the address, and the remote of this repository
 	git init -q repo && cd repo && "$KARTA" projects link shop && "$KARTA" projects rename shop store >out 2>err &&
 	test_grep "^http://store\." out && test_grep "follows" err && test "$(git remote get-url karta)" = "karta::$SERVE_URL/store" &&
 	test_must_exit 5 "$KARTA" projects show shop && test_must_exit 6 "$KARTA" projects rename store bot &&
-	test_must_exit 5 "$KARTA" projects rename nope x && test_must_exit 2 "$KARTA" projects rename store
+	test_must_exit 5 "$KARTA" projects rename nope x && test_must_exit 2 "$KARTA" projects rename store &&
+	"$KARTA" apps:rename kiosk 2>err && test_grep "^Renamed store to kiosk" err && test "$(git remote get-url karta)" = "karta::$SERVE_URL/kiosk" &&
+	"$KARTA" rename store
 '
 
 test_expect_success 'link sets the remote, once' '
@@ -120,6 +122,11 @@ test_expect_success 'a local server needs no key and no word of where it is' '
 	unset KARTA_SERVER KARTA_API_KEY && rm -rf "$XDG_CONFIG_HOME/karta" &&
 	{ "$KARTA" serve --offline --port 0 >url 2>log & } && server=$! && test_background "$server" && test_wait_for grep -q ^http url && url=$(cat url) &&
 	cp -r "$TEST_ROOT/docs/examples/support-bot" app && "$KARTA" project add ./app support-bot >out && test_grep "^http://support-bot.localhost:${url##*:}" out &&
+	"$KARTA" keys 2>err && test_grep "a local server asks for none" err &&
+	"$KARTA" releases -p support-bot 2>err && test_grep "support-bot is served from $PWD/app, and what is in it is live" err &&
+	test_must_exit 6 "$KARTA" rollback -p support-bot 2>err && test_grep "ship to a project of another name" err &&
+	mkdir -p none && "$KARTA" project add none empty 2>err && test_grep "^warning: there is no application in none" err && "$KARTA" projects rm empty -y &&
+	cp -r app named && printf "name = \"by-its-name\"\n" >named/karta.toml && "$KARTA" project add named >out && test_grep "^http://by-its-name.localhost" out && "$KARTA" projects rm by-its-name -y &&
 	"$KARTA" project list >out && test_grep "^support-bot  *folder" out && "$KARTA" whoami >out && test_grep "asks for no key" out &&
 	"$KARTA" login 2>err && test_grep "asks for no key, and nothing was stored" err && test_must_exit 6 "$KARTA" keys create x 2>err && test_grep "require-keys" err &&
 	"$KARTA" send -p support-bot Hello >out && test_grep Beans out &&

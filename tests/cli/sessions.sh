@@ -24,7 +24,7 @@ test_expect_success 'list is the default, newest first' '
 	sed -n 2p out >second && test_grep "$id .* 1 .* idle .* Hello" second &&
 	"$KARTA" sessions --limit 2 --json >out &&
 	test_json out "len(d[\"data\"]) == 2 and d[\"has_more\"] and d[\"data\"][0][\"id\"] == \"$id\"" &&
-	"$KARTA" sessions list --limit 1 2>err >out && test "$(wc -l <out)" -eq 2 && test_grep limit err
+	"$KARTA" sessions -n 1 >out && test "$(wc -l <out)" -eq 2 && "$KARTA" sessions list --limit 1 2>err >out && test "$(wc -l <out)" -eq 2 && test_grep limit err
 '
 
 test_expect_success 'show' '
