@@ -828,7 +828,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_buf_init(&c.answer, KT_RENDER_MAX_BYTES);
 	rc = ctx->json
 		? kt_fail(err, KT_EINVAL, 0, "chat has no JSON output; use karta send --stream")
-		: kt_remote_check_mode(a->go_on ? "the last" : a->session, a->mode, err);
+		: kt_remote_check_mode(a->go_on, a->session, a->mode, err);
 	if (rc == KT_OK)
 		rc = kt_last_check(a->go_on, a->session, err);
 	if (rc == KT_OK)

@@ -101,13 +101,18 @@ void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSO
 	kt_remote_when(b, ctx, "since", obj, "pinned_at");
 }
 
-enum kt_code kt_remote_check_mode(const char *session, const char *mode, struct kt_err *err)
+enum kt_code kt_remote_check_mode(
+	bool last, const char *session, const char *mode, struct kt_err *err)
 {
-	if (!session || !mode)
+	if ((!last && !session) || !mode)
 		return KT_OK;
-	(void)kt_fail(
-		err, KT_EINVAL, 0, "--permission-mode is for a new session, not with --session");
-	return kt_hint(err, "karta sessions show %s says which mode it has", session);
+	(void)kt_fail(err, KT_EINVAL, 0, "--permission-mode is for a new session, not with %s",
+		last ? "--continue" : "--session");
+	if (last)
+		return kt_hint(err,
+			"'karta sessions list' has the last one's id, 'karta sessions "
+			"show ID' its mode");
+	return kt_hint(err, "'karta sessions show %s' says which mode it has", session);
 }
 
 enum kt_code kt_remote_confirm(const struct kt_ctx *ctx, const char *what, const char *name,

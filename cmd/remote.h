@@ -77,10 +77,10 @@ char *kt_remote_pin(const cJSON *obj);
 void kt_remote_pin_fields(struct kt_buf *b, const struct kt_ctx *ctx, const cJSON *obj);
 /*
  * KT_EINVAL when a permission mode is given for a session that there is: it keeps its own. Either
- * may be NULL.
+ * may be NULL; last: the session is that of --continue.
  */
 KT_MUST_CHECK enum kt_code kt_remote_check_mode(
-	const char *session, const char *mode, struct kt_err *err);
+	bool last, const char *session, const char *mode, struct kt_err *err);
 /*
  * Ask for a destructive act: --confirm=NAME must be the name, or a person on the terminal types it.
  * Returns KT_OK, KT_ECONFIRM or KT_ECANCEL.

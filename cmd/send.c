@@ -516,7 +516,7 @@ static enum kt_code print_answer(struct sending *s, struct kt_err *err)
 		return KT_OK;
 	(void)kt_fail(err, KT_ELIMIT, 0, "the answer has %zu bytes; the first %zu were printed",
 		kt_assembly_bytes(&s->reply), s->answer.len);
-	return kt_hint(err, "karta sessions export %s has all of it", s->follow.session_id);
+	return kt_hint(err, "'karta sessions export %s' has all of it", s->follow.session_id);
 }
 
 static enum kt_code print_json(struct sending *s, struct kt_err *err)
@@ -575,7 +575,7 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 			return rc;
 		if (!s->last) {
 			(void)kt_fail(err, KT_ENOTFOUND, 0, "there is no session to go on with");
-			return kt_hint(err, "karta send without --continue begins one");
+			return kt_hint(err, "'karta send' without --continue begins one");
 		}
 	}
 	if (s->args->session || s->last) {
@@ -663,7 +663,7 @@ static enum kt_code empty_text(const struct send_args *a, struct kt_err *err)
 
 	(void)kt_fail(err, KT_EINVAL, 0, "the text to send is empty%s",
 		from_stdin ? ": nothing came on standard input" : "");
-	return from_stdin ? kt_hint(err, "karta send \"...\" sends a text") : KT_EINVAL;
+	return from_stdin ? kt_hint(err, "'karta send \"...\"' sends a text") : KT_EINVAL;
 }
 
 /* The text of the argument or of stdin. */
@@ -702,8 +702,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 {
 	struct sending s = { .ctx = ctx, .args = args, .failed = &ctx->turn };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
-	enum kt_code rc = kt_remote_check_mode(
-		s.args->go_on ? "the last" : s.args->session, s.args->mode, err);
+	enum kt_code rc = kt_remote_check_mode(s.args->go_on, s.args->session, s.args->mode, err);
 
 	if (rc == KT_OK)
 		rc = kt_last_check(s.args->go_on, s.args->session, err);

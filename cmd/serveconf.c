@@ -196,7 +196,7 @@ static enum kt_code take_entry(
 		return take(set, &settings[i], text, where, err);
 	}
 	kt_fail(err, KT_EINVAL, 0, "%s: unknown setting '%s'", where, v->key);
-	return kt_hint(err, "karta serve --show-config lists the settings");
+	return kt_hint(err, "'karta serve --show-config' lists the settings");
 }
 
 static enum kt_code load_file(struct kt_serve_settings *set, const char *path, struct kt_err *err)

@@ -308,7 +308,7 @@ static enum kt_code name_files(
 		return KT_OK;
 	rc = kt_layout_manifest(s->ctl, org_id, digest, &m, err);
 	if (rc != KT_OK)
-		return kt_wrap(err, "nothing is deleted, karta fsck tells more");
+		return kt_wrap(err, "nothing is deleted, 'karta fsck' tells more");
 	(void)kt_map_set(&s->read, key, s);
 	(void)kt_map_set(&s->named, key, s);
 	for (size_t i = 0; i < m->n_files; i++)

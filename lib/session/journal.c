@@ -394,7 +394,7 @@ static void keep_damaged(struct kt_sessions *reg, const char *line, size_t len, 
 	}
 	reg->journal_damaged++;
 	kt_log(KT_LOG_ERROR, "session",
-		"line %zu of the session journal is damaged and left out: karta fsck tells more",
+		"line %zu of the session journal is damaged and left out: 'karta fsck' tells more",
 		number);
 	if (len < reg->damaged.max - reg->damaged.len) {
 		kt_buf_add(&reg->damaged, line, len);

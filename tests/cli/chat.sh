@@ -361,7 +361,7 @@ test_expect_success '--continue goes on with the session that was talked to last
 	expect("> Hello"); expect("Beans"); until(lambda: screen.screen()[-1] == ">"); send("\x04"); expect("go on with: karta chat --session"); leave()
 	EOT
 	test_must_exit 2 "$KARTA" chat --continue --session "$first" 2>err </dev/null && test_grep "say one of them" err &&
-	test_must_exit 2 "$KARTA" send -c --permission-mode plan hi 2>err && test_grep "permission-mode is for a new session" err
+	test_must_exit 2 "$KARTA" send -c --permission-mode plan hi 2>err && test_grep "permission-mode is for a new session, not with --continue" err && test_grep "^hint: .karta sessions list. has" err
 '
 
 test_expect_success 'SIGTERM restores the terminal' '

@@ -65,7 +65,7 @@ test_expect_success 'a refused message leaves no session and names none' '
 '
 
 test_expect_success 'wrong use tells what is right' '
-	test_must_exit 2 "$KARTA" send </dev/null 2>err && test_grep "^hint: karta send" err &&
+	test_must_exit 2 "$KARTA" send </dev/null 2>err && test_grep "^hint: .karta send" err &&
 	test_must_exit 2 "$KARTA" send where are you 2>err && test_grep "^hint: .*quotes" err &&
 	test_must_exit 2 "$KARTA" send --server localhost:8000 hi 2>err &&
 	test_grep "localhost:8000. is not the address" err && test_grep "^hint: it begins with http" err
