@@ -418,6 +418,8 @@ const char *kt_api_asset_bytes(struct kt_api *api, const struct kt_asset *a, siz
 /* Answer with it, as gzip to who takes that. */
 void kt_api_send_asset(struct kt_call *c, const struct kt_asset *a);
 void kt_api_assets_release(struct kt_api *api);
+/* oops.c: the style of its page, which is the same at any name. */
+bool kt_api_is_style(const char *path);
 /* oops.c: answer a person's browser with a page about a problem; false: it is for JSON. */
 KT_MUST_CHECK bool kt_api_problem_page(struct kt_call *c, int status, const char *detail);
 

@@ -337,9 +337,13 @@ bool kt_api_place(struct kt_call *c, struct kt_place *out)
 		path += prefix;
 	if (!*path)
 		path = "/";
-	/* Whoever looks after the server asks by its address. */
+	/*
+	 * Whoever looks after the server asks by its address; the page that says 421 has its style.
+	 * One that asks for no key answers nothing to a name that was pointed at it.
+	 */
 	if (!kt_str_eq(path, "/healthz") && !kt_str_eq(path, "/readyz") &&
-		!find_host(c, a.host, out)) {
+		!find_host(c, a.host, out) &&
+		!(kt_api_asks_for_keys(c->api) && kt_api_is_style(path))) {
 		kt_api_fail(c, 421, "wrong_host", "this server does not answer to this name", NULL);
 		return false;
 	}

@@ -23,6 +23,11 @@ static bool opened_by_hand(const struct kt_request *rq)
 		has_value(rq, "sec-fetch-dest", "document");
 }
 
+bool kt_api_is_style(const char *path)
+{
+	return kt_str_eq(path, "/assets/page.css");
+}
+
 static void add_escaped(struct kt_buf *b, const char *s)
 {
 	for (; *s; s++) {
@@ -77,9 +82,8 @@ static const char *words_of(int status)
 		return "The address may be mistyped, or what it led to was deleted or renamed. "
 		       "Previews end when their branch is deleted or their time is over.";
 	case 421:
-		return "It does not answer to the name in the address. Whoever runs it knows the "
-		       "right "
-		       "one (public_url).";
+		return "It does not answer to the name in the address. On its own machine it is "
+		       "localhost; whoever runs it knows its public name (public_url).";
 	case 429:
 	case 503:
 		return "Try again in a moment.";
@@ -88,22 +92,32 @@ static const char *words_of(int status)
 	}
 }
 
+/* The way on; none from a name that is not the server's when it has no public one. */
+static void add_link(struct kt_call *c, struct kt_buf *b, int status)
+{
+	char server[sizeof(c->by->base_url)] = "";
+
+	if (status == 421 && c->by)
+		(void)kt_str_copy(server, sizeof(server), c->api->base_url ? c->api->base_url : "");
+	else if (c->by)
+		kt_api_web_server(c, server, sizeof(server));
+	if (status == 421 && !server[0])
+		return;
+	kt_buf_adds(b, "<p><a class=\"button primary\" href=\"");
+	add_escaped(b, server);
+	kt_buf_addf(b, "/\">%s</a></p>", c->by ? "All projects" : "To the chat");
+}
+
 /* Where "{{name}}" stands in the page. */
 static void add_word(struct kt_call *c, struct kt_buf *b, const char *word, size_t len, int status,
 	const char *detail)
 {
-	char server[sizeof(c->by->base_url)] = "", code[16];
+	char code[16];
 	const char *value = "";
 
-	if (c->by)
-		kt_api_web_server(c, server, sizeof(server));
 	(void)snprintf(code, sizeof(code), "%d", status);
 	if (len == 4 && memcmp(word, "root", 4) == 0)
 		value = c->api->prefix ? c->api->prefix : "";
-	else if (len == 4 && memcmp(word, "home", 4) == 0)
-		value = server;
-	else if (len == 3 && memcmp(word, "way", 3) == 0)
-		value = c->by ? "All projects" : "To the chat";
 	else if (len == 5 && memcmp(word, "title", 5) == 0)
 		value = title_of(status);
 	else if (len == 5 && memcmp(word, "words", 5) == 0)
@@ -112,6 +126,8 @@ static void add_word(struct kt_call *c, struct kt_buf *b, const char *word, size
 		value = detail;
 	else if (len == 6 && memcmp(word, "status", 6) == 0)
 		value = code;
+	else if (len == 4 && memcmp(word, "link", 4) == 0)
+		add_link(c, b, status);
 	add_escaped(b, value);
 }
 

@@ -255,12 +255,16 @@ test('an address that leads nowhere is a page for a person, and JSON for program
       assert.equal(r.headers.vary, 'Accept');
       assert.ok(r.text.includes(words), r.text);
       assert.ok(!/\{\{|\}\}/.test(r.text));
-      if (status !== 421) assert.ok(r.text.includes(`href="http://localhost:${karta.port}/"`), r.text);
+      if (status === 421) assert.ok(!r.text.includes('href="/"') && !r.text.includes('button'), r.text);
+      else assert.ok(r.text.includes(`href="http://localhost:${karta.port}/"`), r.text);
     }
     for (const headers of [[], [['accept', '*/*']], PAGE.concat(hand), [...hand, ['sec-fetch-mode', 'cors']], [...hand, ['sec-fetch-dest', 'iframe']]])
       assert.match((await send(karta, host, 'GET', url, { headers, origin: null })).headers['content-type'], /^application\/problem\+json/, `${url} ${headers}`);
   }
   assert.match((await send(karta, 'localhost', 'POST', '/nowhere', { headers: hand })).headers['content-type'], /json/);
+  // The page that says that the name is wrong has its style there; nothing else has.
+  for (const [url, status] of [['/assets/page.css', 200], ['/assets/app.js', 421], ['/home', 421], ['/v1/whoami', 421]])
+    assert.equal((await send(karta, 'evil.example', 'GET', url, { origin: null })).status, status, url);
   // With a slash too many it is the page all the same, with what was asked for.
   for (const [host, url, to] of [['localhost', '/projects/bot/', '/projects/bot'], ['localhost', '/device/?code=BCDF-GHJK', '/device?code=BCDF-GHJK'], ['localhost', '/sign-in/', '/sign-in'], ['bot.localhost', '/sign-in/', '/sign-in']]) {
     const away = await send(karta, host, 'GET', url, { headers: hand, origin: null });

@@ -60,6 +60,12 @@ test('the pages of a hosting server', { skip: BROWSER ? false : 'no browser is i
     await signIn(page);
     await page.waitForURL(`http://fake.localhost:${karta.port}/?from=mail`);
     await page.getByText('fake', { exact: true }).first().waitFor();
+    // Pinned is a word in the bar, which stays in the screen; by whom and why is its title.
+    assert.equal(await page.locator('#pin').innerText(), 'pinned');
+    assert.match(await page.locator('#pin').getAttribute('title'), /by admin: because/);
+    await page.setViewportSize({ width: 320, height: 640 });
+    assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 320);
+    await page.setViewportSize({ width: 1280, height: 720 });
     await page.fill('#composer-text', '[[text:it works]]');
     await page.keyboard.press('Enter');
     await page.getByText('it works', { exact: true }).waitFor();

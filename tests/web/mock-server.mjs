@@ -272,6 +272,18 @@ const SCRIPTS = {
 	async code(turn) {
 		await say(turn, CODE, { size: 200, ms: 2 });
 	},
+	async long(turn) {
+		const word = "https://example.com/a/very/long/address/" + "without-a-place-to-break/".repeat(12);
+		await say(turn, `A word: ${"abcdefghij".repeat(30)}\n\nAn address: ${word}\n\n# A heading ${"thatdoesnotbreak".repeat(12)}\n\n- an item \`${"code_without_blanks_".repeat(12)}\`\n- another\n  1. inner one\n  2. inner two\n\n> a quotation ${"0123456789".repeat(20)}\n\n\`\`\`\n${"0123456789 ".repeat(40)}\n\`\`\``, { size: 400, ms: 1 });
+		use(turn, "l1", "Bash", { command: `echo ${"0123456789".repeat(40)}` });
+		result(turn, "l1", `${"0123456789".repeat(80)}\nend`);
+	},
+	async rtl(turn) {
+		await say(turn, "\u0637\u0644\u0628\u0643 **NB-1042** \u0641\u064a \u0627\u0644\u0637\u0631\u064a\u0642.\n\n- \u0627\u0644\u0628\u0646\u062f \u0627\u0644\u0623\u0648\u0644\n- \u0627\u0644\u0628\u0646\u062f \u0627\u0644\u062b\u0627\u0646\u064a\n\n\u05e9\u05dc\u05d5\u05dd: `npm install` \u05d5\u05d0\u05d6 `npm test`.\n\nThis paragraph is English again.", { size: 200, ms: 1 });
+	},
+	async picture(turn) {
+		await say(turn, "Here it is: ![A blue mug on a table](https://example.com/mug.png)\n\nAnd one without words: ![](https://example.com/other.png)", { size: 200, ms: 1 });
+	},
 	/* A turn as agents take them: many calls, one of which goes on. */
 	async work(turn) {
 		await say(turn, "I look at how prices are made, then mend the rounding.");

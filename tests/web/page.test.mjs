@@ -684,6 +684,22 @@ test("dark mode, and nothing serious for axe in light or dark", async (t) => {
 	}
 });
 
+test("each paragraph goes its own way; a conversation on paper is all of it", mockOnly, async (t) => {
+	const page = await openPage(t);
+	await say(page, "rtl: \u0645\u0631\u062d\u0628\u0627");
+	await page.locator(".turn[data-state=done]").waitFor();
+	const ways = await page.locator(".md").last().evaluate((md) => [getComputedStyle(md.querySelector("ul")).direction, ...[...md.querySelectorAll("p")].map((p) => {
+		const range = document.createRange();
+		range.selectNodeContents(p);
+		const [text, box] = [range.getBoundingClientRect(), p.getBoundingClientRect()];
+		return text.left - box.left > box.right - text.right ? "right" : "left";
+	})]);
+	assert.deepEqual(ways, ["rtl", "right", "right", "left"]);
+	await page.emulateMedia({ media: "print" });
+	const paper = await page.evaluate(() => [document.querySelector(".side"), document.querySelector(".dock")].map((el) => getComputedStyle(el).display).concat(getComputedStyle(document.getElementById("log")).overflowY));
+	assert.deepEqual(paper, ["none", "none", "visible"]);
+});
+
 test("usable at 360 pixels", async (t) => {
 	const page = await openPage(t, { viewport: { width: 360, height: 720 }, hasTouch: true, isMobile: true });
 	assert.equal(await page.locator("#side").isVisible(), false);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pictures of every state of the chat page, wide and narrow, light and dark, with the scripted server:
+ * Pictures of every page and state, wide and narrow, light and dark: the chat's with the scripted server, those of a
+ * hosting server with real ones.
  *
- *   node tests/web/shots.mjs FOLDER [NAME...]
+ *   node tests/web/shots.mjs FOLDER [NAME...]       KARTA names the program, WIDTHS (1280,390) the widths
  *
- * Each is FOLDER/chat-NAME-WIDTH-SCHEME.png. To look at, not to compare: no test reads them.
+ * Each is FOLDER/NAME-WIDTH-SCHEME.png; the chat's begin with "chat-". NAME may end in "*". A state that is wider than
+ * the screen is said, and what is too small for a finger. To look at, not to compare: no test reads them.
  */
 
 import { mkdirSync } from "node:fs";
@@ -12,6 +14,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { BROWSER } from "../api/lib.mjs";
 import { MockServer } from "./mock-server.mjs";
+import { PAGES, addressOf, hosting, signedIn } from "./shots-hosting.mjs";
 
 const [folder, ...names] = process.argv.slice(2);
 if (!folder || !BROWSER) {
@@ -116,6 +119,15 @@ const STATES = {
 		await page.locator(".row").nth(2).hover();
 		await page.locator(".row .row-delete").nth(2).click();
 	},
+	long: async (page) => say(page, "long: a line that does not end", "done"),
+	rtl: async (page) => say(page, "rtl: \u0645\u0631\u062d\u0628\u0627\u060c \u0623\u064a\u0646 \u0637\u0644\u0628\u064a NB-1042\u061f", "done"),
+	picture: async (page) => say(page, "picture: show me the mug", "done"),
+	focus: async (page) => {
+		await say(page, "tool: how many orders are there?", "done");
+		await page.locator(".tool-head").first().focus();
+		await page.keyboard.press("Shift+Tab");
+		await page.keyboard.press("Tab");
+	},
 	offline: async (page, mock) => {
 		await say(page, "stream: what can you do?", "done");
 		await mock.stop();
@@ -126,44 +138,109 @@ const STATES = {
 const TITLES = ["Which roast is the mildest?", "Return of order 1041", "Compare Harbor and Ember roasts for a French press, with prices", "Round prices up to five cents",
 	"Write a letter to the roaster", "How long does a bag keep?", "Plan the week's deliveries", "Grind for a moka pot"];
 
-const mock = new MockServer();
-const base = await mock.start(0);
-const browser = await chromium.launch({ executablePath: BROWSER, timeout: 120000, args: ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-quic", "--no-first-run",
-	"--disable-background-networking", "--disable-component-update", "--disable-sync"] });
-try {
-	for (const [name, steps] of Object.entries(STATES)) {
-		if (names.length > 0 && !names.includes(name))
+const wanted = (name) => names.length === 0 || names.some((one) => (one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one));
+const widths = (process.env.WIDTHS ?? "1280,390").split(",").map(Number);
+const heightOf = (width) => (width < 600 ? 844 : 800);
+
+/* Both schemes of a page as it stands. */
+async function shoot(page, name, width) {
+	for (const colorScheme of ["light", "dark"]) {
+		await page.emulateMedia({ colorScheme });
+		await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
+	}
+	const [is, fits] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+	if (is > fits)
+		console.error(`${name} ${width}: the page is ${is - fits} px too wide`);
+	for (const small of width < 600 ? await page.evaluate(smallTargets) : [])
+		console.error(`${name} ${width}: small: ${small}`);
+}
+
+/* What a finger has to hit and is lower than 40 px; links in the midst of text may be. */
+function smallTargets() {
+	const out = [];
+	for (const el of document.querySelectorAll("a[href], button, input, select, summary, [role=button]")) {
+		const { width, height, top, left } = el.getBoundingClientRect();
+		const at = document.elementFromPoint(left + width / 2, top + height / 2);
+		if (width === 0 || !at || !(el === at || el.contains(at)) || (el.tagName === "A" && el.closest("p, li.message, .md, .soft")))
 			continue;
-		for (const width of [1280, 390]) {
-			for (const colorScheme of ["light", "dark"]) {
-				mock.sessions.clear();
-				mock.missing = name === "missing" ? ["ANTHROPIC_API_KEY"] : [];
-				for (let n = name === "empty" ? 2 : 30; n > 0; n--) {
-					const session = mock.create();
-					session.title = TITLES[n % TITLES.length];
-					session.created = new Date(Date.now() - n * n * 3600000).toISOString();
-					session.updated = new Date(Date.now() - n * n * 3600000).toISOString();
-				}
-				const context = await browser.newContext({ viewport: { width, height: width === 390 ? 844 : 800 }, colorScheme, reducedMotion: "reduce" });
-				const page = await context.newPage();
-				page.setDefaultTimeout(20000);
-				try {
-					await page.goto(base);
-					await page.locator("#side-project").waitFor({ state: "attached" });
-					await steps(page, mock);
-					await page.screenshot({ path: join(folder, `chat-${name}-${width}-${colorScheme}.png`) });
-				} catch (err) {
-					console.error(`${name} ${width} ${colorScheme}: ${String(err).split("\n")[0]}`);
-					process.exitCode = 1;
-				}
-				if (!mock.http.listening)
-					await mock.start();
-				await context.close();
+		const more = getComputedStyle(el, "::after");
+		const grown = more.position === "absolute" && more.content !== "none" ? -2 * parseFloat(more.top) : 0;
+		if (height + grown < 39.5)
+			out.push(`${el.tagName.toLowerCase()}.${el.className} ${Math.round(width)}x${Math.round(height + grown)} ${el.textContent.trim().slice(0, 30)}`);
+	}
+	return [...new Set(out)];
+}
+
+async function state(browser, name, width, options, steps) {
+	const context = await browser.newContext({ viewport: { width, height: heightOf(width) }, reducedMotion: "reduce", ...options });
+	const page = await context.newPage();
+	page.setDefaultTimeout(30000);
+	page.on("pageerror", (err) => console.error(`${name} ${width}: ${err}`));
+	try {
+		await steps(page);
+		await shoot(page, name, width);
+	} catch (err) {
+		console.error(`${name} ${width}: ${String(err).split("\n").slice(0, 4).join(" ")}`);
+		process.exitCode = 1;
+		await page.screenshot({ path: join(folder, `failed-${name}-${width}.png`) }).catch(() => {});
+	}
+	await context.close();
+}
+
+async function chat(browser) {
+	const mock = new MockServer();
+	const base = await mock.start(0);
+	for (const [name, steps] of Object.entries(STATES).filter(([one]) => wanted(`chat-${one}`))) {
+		for (const width of widths) {
+			mock.sessions.clear();
+			mock.missing = name === "missing" ? ["ANTHROPIC_API_KEY"] : [];
+			for (let n = name === "empty" ? 2 : 30; n > 0; n--) {
+				const session = mock.create();
+				session.title = TITLES[n % TITLES.length];
+				session.created = new Date(Date.now() - n * n * 3600000).toISOString();
+				session.updated = new Date(Date.now() - n * n * 3600000).toISOString();
 			}
+			await state(browser, `chat-${name}`, width, {}, async (page) => {
+				await page.goto(base);
+				await page.locator("#side-project").waitFor({ state: "attached" });
+				await steps(page, mock);
+			});
+			if (!mock.http.listening)
+				await mock.start();
 		}
 	}
+	await mock.stop();
+}
+
+async function pages(browser) {
+	const mine = Object.entries(PAGES).filter(([one]) => wanted(one));
+	if (mine.length === 0)
+		return;
+	const ends = [];
+	try {
+		const servers = await hosting((end) => ends.unshift(end));
+		const signed = { full: await signedIn(browser, servers.full), bare: await signedIn(browser, servers.bare) };
+		for (const [name, page] of mine) {
+			for (const width of widths) {
+				await state(browser, name, width, page.signed === false ? {} : { storageState: signed[page.server ?? "full"] }, async (tab) => {
+					await page.before?.(tab);
+					await tab.goto(addressOf(page, servers));
+					await page.steps?.(tab, servers);
+				});
+			}
+		}
+	} finally {
+		for (const end of ends)
+			await end();
+	}
+}
+
+const browser = await chromium.launch({ executablePath: BROWSER, timeout: 120000, args: ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-quic", "--no-first-run",
+	"--disable-background-networking", "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.localhost 127.0.0.1"] });
+try {
+	await pages(browser);
+	await chat(browser);
 } finally {
 	await browser.close();
-	await mock.stop();
 }
 process.exit();

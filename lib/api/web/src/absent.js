@@ -23,7 +23,7 @@ function element(tag, props, ...children) {
 /* Lines for a terminal, as one block with a button that copies it. */
 export function commands(lines) {
 	return element("div", { className: "commands-box" },
-		element("pre", { className: "commands", tabIndex: 0 }, element("code", {}, lines.join("\n"))),
+		element("pre", { className: "commands", tabIndex: 0 }, element("code", {}, ...lines.map((line) => element("span", {}, `${line}\n`)))),
 		copyButton(() => lines.join("\n"), "Copy the commands"));
 }
 

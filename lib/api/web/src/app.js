@@ -138,7 +138,9 @@ function drawTop(session, turns) {
 	setText(by("harness-name"), name);
 	setText(by("harness-version"), dev.harness_version ?? "");
 	setText(by("harness-mode"), dev.mode === "offline" ? "· offline" : "");
-	setText(by("pin"), pinText(dev));
+	/* By whom and why is a long line: it is there for who asks. */
+	setText(by("pin"), dev.pinned ? "pinned" : "");
+	by("pin").title = pinText(dev);
 }
 
 function drawWelcome(gone, empty) {

@@ -150,6 +150,9 @@ function makeBlock(token, mark) {
 	}
 	const el = h("div", { class: "block" });
 	el.append(blockContent(token));
+	/* Its first letter says which way a list, a table or a quotation goes. */
+	for (const one of el.querySelectorAll("ul, ol, table, blockquote"))
+		one.dir = "auto";
 	for (const pre of el.querySelectorAll("pre")) {
 		const code = codeBlock();
 		const inner = pre.querySelector("code");
