@@ -7,7 +7,8 @@ import { CLAUDE, call, doneOf, errorOf, eventually, existsSync, harnessEnv, newS
 
 const skip = existsSync(CLAUDE) ? false : 'Claude Code is not installed for this processor';
 
-async function setUp(t, { args = [], env = {}, files = {}, data, home = tempDir(t, 'home') } = {}) {
+// A process that is started ahead costs a second of processor time and is asked for where it matters.
+async function setUp(t, { args = ['--warm', '0'], env = {}, files = {}, data, home = tempDir(t, 'home') } = {}) {
   const model = await startModel(t);
   const dir = tempDir(t, 'claude');
   writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n',
@@ -17,7 +18,7 @@ async function setUp(t, { args = [], env = {}, files = {}, data, home = tempDir(
 }
 
 test('text and usage, second turn warm, started-ahead process', { skip }, async (t) => {
-  const { karta } = await setUp(t);
+  const { karta } = await setUp(t, { args: [] });
   const id = await newSession(karta);
   const events = await turn(karta, id, 'hello');
   assert.match(textOf(events), /^You said: hello/);
@@ -172,7 +173,7 @@ function harnessPids(karta) {
 }
 
 test('kill -9 of karta leaves nothing; the restarted server resumes', { skip }, async (t) => {
-  const { karta, dir, home, options, model } = await setUp(t);
+  const { karta, dir, home, options, model } = await setUp(t, { args: [] });
   const id = await newSession(karta);
   await turn(karta, id, 'the word is cherry');
   const watch = openStream(karta, `/v1/sessions/${id}/events`);

@@ -14,7 +14,7 @@ test('the page with the real server', { skip, ...seconds(120) }, async (t) => {
   const model = await startModel(t);
   const dir = tempDir(t, 'page');
   writeFiles(dir, { 'CLAUDE.md': 'You are a test.\n', 'karta.toml': 'name = "bot"\nstarters = ["Hello"]\n[harness]\ntype = "claude-code"\nmodel = "standin-1"\n' });
-  const karta = await startKarta(t, dir, { env: harnessEnv(model, tempDir(t, 'home')) });
+  const karta = await startKarta(t, dir, { args: ['--warm', '0'], env: harnessEnv(model, tempDir(t, 'home')) });
   assert.deepEqual((await (await fetch(`${karta.url}/v1/dev`)).json()).starters, ['Hello']);
   const words = Array.from({ length: 60 }, (_, i) => `word${i}`).join(' ');
   const bash = JSON.stringify({ command: 'mkdir -p made-by-test', description: 'd' });
