@@ -130,11 +130,11 @@ static const struct setting settings[] = {
 		"whom an artifact may be published to" },
 
 	{ JSONC, "cli.hidden_event_types", V_STRINGS, NULL, NULL, 0, 0, "1", NULL,
-		"event types that the terminal does not show" },
+		"accepted; the terminal shows all" },
 	{ JSONC, "cli.input_required_policy", V_CHOICE, NULL, "prompt", 0, 0, "1", policies,
 		"what is done when the agent asks for an approval" },
 	{ JSONC, "cli.input_required_hidden_policy", V_CHOICE, NULL, "deny", 0, 0, "1", policies,
-		"the same, when the event is hidden" },
+		"accepted; no approval is hidden" },
 	{ JSONC, "harness.claude.idle_timeout_seconds", V_INT, "seconds", "600", 1, 604800, "1",
 		NULL, "idle time after which a session's harness process is stopped" },
 	{ JSONC, "harness.claude.thinking_budget_tokens", V_INT, "tokens", NULL, 1, 1000000, "1",
@@ -152,9 +152,9 @@ static const struct setting settings[] = {
 	{ JSONC, "runtime.event_retention_hours", V_INT, "hours", "24", 0, 87600, "own", NULL,
 		"how long events are kept; 0 keeps the running turn only" },
 	{ JSONC, "profile.name", V_STRING, NULL, NULL, 0, 0, "1", NULL,
-		"id of the user; the log-in name when absent" },
+		"accepted: id of the user" },
 	{ JSONC, "profile.display_name", V_STRING, NULL, NULL, 0, 0, "1", NULL,
-		"name of the user as shown" },
+		"accepted: name of the user" },
 };
 
 static const char *const file_names[] = { [TOML] = "karta.toml", [JSONC] = "karta.jsonc" };
