@@ -6,6 +6,7 @@
  */
 #include "session/session_private.h"
 
+#include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
 #include "text/linesum.h"
@@ -14,12 +15,19 @@
 
 #define GONE_AT_ONCE 500 /* lines, in one tick */
 
-/* Sums of a lifetime stay far below this; what a harness or a damaged journal says may not. */
+/* Sums of a lifetime stay far below these; what a harness or a damaged journal says may not. */
 #define MOST (INT64_C(1) << 53)
+#define MOST_OF_SESSION (INT64_C(1) << 43) /* as many as there may be have a sum */
+_Static_assert(KT_MAX_SESSIONS <= INT64_MAX / MOST_OF_SESSION, "the sum of all sessions overflows");
 
 static int64_t bounded(int64_t n)
 {
 	return KT_MIN(KT_MAX(n, 0), MOST);
+}
+
+static int64_t of_session(int64_t n)
+{
+	return KT_MIN(KT_MAX(n, 0), MOST_OF_SESSION);
 }
 
 void kt_spent_group(struct kt_group *g, const struct kt_spent *spent, int sign)
@@ -31,9 +39,9 @@ void kt_spent_group(struct kt_group *g, const struct kt_spent *spent, int sign)
 
 void kt_spent_set(struct kt_session *s, struct kt_spent now)
 {
-	now.input_tokens = bounded(now.input_tokens);
-	now.output_tokens = bounded(now.output_tokens);
-	now.cost_microusd = bounded(now.cost_microusd);
+	now.input_tokens = of_session(now.input_tokens);
+	now.output_tokens = of_session(now.output_tokens);
+	now.cost_microusd = of_session(now.cost_microusd);
 	if (s->pin) {
 		kt_spent_group(s->pin->group, &s->spent, -1);
 		kt_spent_group(s->pin->group, &now, 1);

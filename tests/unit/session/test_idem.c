@@ -83,6 +83,10 @@ static void test_what_deleted_sessions_took(void **state)
 	}
 	/* While serving, in pieces: what is deleted meanwhile is in the new file, too. */
 	struct kt_session *s = create(w, &t);
+	/* Whatever is said of one, the sum of all that there may be is one. */
+	kt_spent_set(s, (struct kt_spent){ INT64_MAX, INT64_MAX, INT64_MAX });
+	assert_true(s->spent.input_tokens <= INT64_MAX / KT_MAX_SESSIONS);
+	assert_true(s->spent.cost_microusd <= INT64_MAX / KT_MAX_SESSIONS);
 	kt_spent_set(s, (struct kt_spent){ 1, 1, 1 });
 	kt_copy_begin(w->reg);
 	kt_session_delete(s);
