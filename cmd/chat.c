@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/lastsession.h"
+#include "cmd/place.h"
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
@@ -60,6 +61,7 @@ struct chat {
 	struct kt_client_follow follow;
 	char session[KT_CLIENT_ID_MAX]; /* "" until the first message */
 	char own[KT_CLIENT_ID_MAX]; /* the turn of the message sent here, until it is done */
+	cJSON *dev; /* what the server said at the beginning, or NULL */
 	char *agent; /* or NULL */
 	const char *mode; /* permission mode of new sessions, or NULL */
 	const char *begun_with; /* "dev" or "chat" */
@@ -353,6 +355,22 @@ static void tell_error(struct chat *c, const struct kt_err *err)
 		kt_screen_note(c->screen, KT_STYLE_DIM, "%s", err->hint);
 }
 
+/* Another release than the greeting named: the session is older, or there was a deploy meanwhile.
+ */
+static void tell_release(struct chat *c, const cJSON *session, bool is_new)
+{
+	const char *on = kt_json_str(session, "release"), *live = kt_json_str(c->dev, "release");
+
+	if (!on || !live || kt_str_eq(on, live))
+		return;
+	kt_screen_note(c->screen, KT_STYLE_DIM,
+		is_new ? "this session is on %s, which is live now"
+		       : "this session stays on %s; %s is live",
+		on, live);
+	if (is_new)
+		cJSON_ReplaceItemInObject(c->dev, "release", cJSON_CreateString(on));
+}
+
 static enum kt_code need_session(struct chat *c, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -367,6 +385,7 @@ static enum kt_code need_session(struct chat *c, struct kt_err *err)
 	id = kt_json_str_or(doc, "id", "");
 	if (!*id || strlen(id) >= KT_CLIENT_ID_MAX)
 		return kt_fail(err, KT_EPROTO, 0, "the server did not name the new session");
+	tell_release(c, doc, true);
 	set_session(c, id, 0);
 	return KT_OK;
 }
@@ -617,18 +636,22 @@ static bool act(struct chat *c)
 
 static void greet(struct chat *c)
 {
-	KT_AUTO_JSON cJSON *dev = NULL;
-	const char *url = kt_client_url(c->client), *harness, *problem;
+	const char *url = kt_client_url(c->client), *release, *problem;
+	KT_AUTOFREE char *reason = NULL;
+	const cJSON *dev;
 
-	if (kt_client_dev(c->client, &dev, NULL) != KT_OK) {
+	if (kt_client_dev(c->client, &c->dev, NULL) != KT_OK) {
 		kt_screen_note(
 			c->screen, KT_STYLE_DIM, "connected to %s; /help lists the commands", url);
 		return;
 	}
-	harness = kt_json_str_or(dev, "harness", "?");
+	dev = c->dev;
+	release = kt_json_str(dev, "release");
+	reason = kt_place_reason(dev, NULL);
 	problem = kt_json_str(dev, "problem");
-	kt_screen_note(c->screen, KT_STYLE_BOLD, "%s  (%s)  %s/",
-		kt_json_str_or(dev, "project", "?"), harness, url);
+	kt_screen_note(c->screen, KT_STYLE_BOLD, "%s%s%s%s%s  (%s)  %s/",
+		kt_json_str_or(dev, "project", "?"), release ? " " : "", release ? release : "",
+		reason ? ", " : "", reason ? reason : "", kt_json_str_or(dev, "harness", "?"), url);
 	if (kt_str_eq(kt_json_str(dev, "mode"), "offline"))
 		kt_screen_note(c->screen, KT_STYLE_YELLOW,
 			"offline: replies are replayed from rehearsals/, no model is asked");
@@ -723,6 +746,7 @@ static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
 		more = kt_json_bool(page, "has_more", false) && at > before;
 	}
 	past_show(&p);
+	tell_release(c, doc, false);
 	if (rc == KT_OK)
 		set_session(c, kt_json_str_or(doc, "id", id), p.open ? p.open_seq : at);
 	return rc;
@@ -854,6 +878,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_vec_release(&c.questions);
 	kt_buf_release(&c.answer);
 	kt_client_free(c.client);
+	cJSON_Delete(c.dev);
 	free(c.agent);
 	free(c.draft);
 	return rc;

@@ -462,7 +462,7 @@ static bool is_obvious(const struct kt_dest *d)
 	return false;
 }
 
-void kt_dest_say(const struct kt_ctx *ctx, const struct kt_dest *d)
+char *kt_dest_why(const struct kt_dest *d)
 {
 	static const char *const words[] = {
 		[KT_FROM_NOTHING] = "",
@@ -473,14 +473,41 @@ void kt_dest_say(const struct kt_ctx *ctx, const struct kt_dest *d)
 		[KT_FROM_ONLY] = ", its only project",
 		[KT_FROM_DEFAULT] = ", its default project",
 	};
+
+	return is_obvious(d)
+		? NULL
+		: kt_asprintf("server from %s%s", kt_dest_server_from(d), words[d->project_from]);
+}
+
+bool kt_dest_elsewhere(const struct kt_dest *d)
+{
+	KT_AUTOFREE char *remote = git_remote();
+	KT_AUTOFREE char *name = name_in_toml();
+	KT_AUTOFREE char *server = NULL;
+	KT_AUTOFREE char *there = NULL;
+
+	if (kt_str_starts(d->profile.server, "unix:") ||
+		(remote && kt_remote_parse(remote, &server, &there, NULL) != KT_OK))
+		return false;
+	if (server && !kt_str_eq(server, d->profile.server))
+		return true;
+	return d->project && (there || name) && !kt_str_eq(d->project, there) &&
+		!kt_str_eq(d->project, name);
+}
+
+void kt_dest_say(const struct kt_ctx *ctx, const struct kt_dest *d)
+{
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	KT_AUTOFREE char *why = NULL;
 	KT_AUTOFREE char *text = NULL;
 
-	if (!ctx->errt.is_tty || ctx->quiet || ctx->json || is_obvious(d))
+	if (!ctx->errt.is_tty || ctx->quiet || ctx->json)
 		return;
-	text = kt_asprintf("%s%s%s (server from %s%s)", d->project ? d->project : "",
-		d->project ? " on " : "", d->profile.server, kt_dest_server_from(d),
-		words[d->project_from]);
+	why = kt_dest_why(d);
+	if (!why)
+		return;
+	text = kt_asprintf("%s%s%s (%s)", d->project ? d->project : "", d->project ? " on " : "",
+		d->profile.server, why);
 	kt_term_add(&b, &ctx->errt, KT_STYLE_DIM, text);
 	kt_say_built(ctx, &b);
 }
@@ -560,37 +587,44 @@ static enum kt_code has_many(
 	return rc == KT_EUNAVAIL || rc == KT_ETIMEOUT ? rc : KT_OK;
 }
 
-enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+enum kt_code kt_dest_open(
+	const struct kt_ctx *ctx, struct kt_dest *d, struct kt_client **out, struct kt_err *err)
 {
-	KT_AUTO_DEST struct kt_dest d = { .project = NULL };
 	struct kt_client *c = NULL;
 	bool many = false;
 	enum kt_code rc;
 
 	/* The socket of `karta run`: one folder, served to its own child. */
 	if (ctx->server && kt_str_starts(ctx->server, "unix:")) {
-		d.profile.server = kt_strdup(ctx->server);
-		return open_client(ctx, &d.profile, NULL, out, err);
+		d->profile.server = kt_strdup(ctx->server);
+		d->server_from = KT_FROM_LINE;
+		return open_client(ctx, &d->profile, NULL, out, err);
 	}
-	rc = kt_dest_server(ctx, !ctx->project, &d, err);
+	rc = kt_dest_server(ctx, !ctx->project, d, err);
 	if (rc == KT_OK)
-		rc = kt_dest_project(ctx, NULL, &d, err);
+		rc = kt_dest_project(ctx, NULL, d, err);
 	if (rc == KT_OK)
-		rc = has_many(ctx, &d, &many, err);
+		rc = has_many(ctx, d, &many, err);
 	if (rc != KT_OK)
 		return rc;
-	warn_of_end(ctx, &d.profile);
+	warn_of_end(ctx, &d->profile);
 	if (!many) {
-		free(KT_STEAL(d.project));
-		d.project_from = KT_FROM_NOTHING;
-	} else if (!d.project) {
-		rc = open_client(ctx, &d.profile, NULL, &c, err);
+		free(KT_STEAL(d->project));
+		d->project_from = KT_FROM_NOTHING;
+	} else if (!d->project) {
+		rc = open_client(ctx, &d->profile, NULL, &c, err);
 		if (rc == KT_OK)
-			rc = only_project(c, &d, err);
+			rc = only_project(c, d, err);
 		kt_client_free(c);
 	}
-	if (rc == KT_OK)
-		rc = open_client(ctx, &d.profile, d.project, out, err);
+	return rc == KT_OK ? open_client(ctx, &d->profile, d->project, out, err) : rc;
+}
+
+enum kt_code kt_remote_open(const struct kt_ctx *ctx, struct kt_client **out, struct kt_err *err)
+{
+	KT_AUTO_DEST struct kt_dest d = { .project = NULL };
+	enum kt_code rc = kt_dest_open(ctx, &d, out, err);
+
 	if (rc == KT_OK)
 		kt_dest_say(ctx, &d);
 	return rc;

@@ -14,6 +14,7 @@
 #ifndef KT_CMD_DEST_H
 #define KT_CMD_DEST_H
 
+#include "client/client.h"
 #include "cmd/cmd.h"
 #include "cmd/profile.h"
 
@@ -57,6 +58,13 @@ KT_MUST_CHECK enum kt_code kt_dest_project(
 	const struct kt_ctx *ctx, const char *given, struct kt_dest *d, struct kt_err *err);
 /* The words for what named the server: "KARTA_SERVER", "the git remote karta". */
 const char *kt_dest_server_from(const struct kt_dest *d);
+/* "server from KARTA_SERVER, project from karta.toml"; NULL where it is obvious. The caller's. */
+KT_MUST_CHECK char *kt_dest_why(const struct kt_dest *d);
+/* Is it another server or project than the folder's own, whoever named it? */
+KT_MUST_CHECK bool kt_dest_elsewhere(const struct kt_dest *d);
+/* As kt_remote_open(), and says what it found instead of telling it. */
+KT_MUST_CHECK enum kt_code kt_dest_open(
+	const struct kt_ctx *ctx, struct kt_dest *d, struct kt_client **out, struct kt_err *err);
 /* Tell on a terminal where this goes, unless it is what anybody would expect. */
 void kt_dest_say(const struct kt_ctx *ctx, const struct kt_dest *d);
 

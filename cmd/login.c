@@ -181,11 +181,14 @@ static enum kt_code ask(
 static void show_asked(const struct kt_ctx *ctx, const struct login_args *a, const cJSON *code)
 {
 	const char *address = kt_json_str(code, "address");
-	const char *at = kt_json_str(code, "created_at");
+	char at[64] = "";
+	int64_t us;
 
+	if (kt_time_parse(kt_json_str_or(code, "created_at", ""), &us))
+		kt_time_local(us, at, sizeof(at));
 	kt_say(ctx, "Open %s", kt_json_str_or(code, "verification_uri_complete", ""));
 	kt_say(ctx, "and approve the code %s.", kt_json_str_or(code, "user_code", "?"));
-	if (address && at)
+	if (address && at[0])
 		kt_say(ctx, "The page names this login: %s, from %s, asked at %s, to %s.",
 			kt_json_str_or(code, "client_name", "?"), address, at,
 			a->admin               ? "read, write and administer"

@@ -74,7 +74,10 @@ static enum kt_style level_style(const char *level)
 	return KT_STYLE_NONE;
 }
 
-/* "2026-06-01T12:00:00.120+00:00 harness[v7]: text", as Heroku's lines begin. */
+/*
+ * "Jun  1 12:00:00 harness[v7]: text" for who reads, in the zone of the machine; in a pipe or file
+ * "2026-06-01T12:00:00.120000+00:00 ...", which sorts and names its zone.
+ */
 static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *ev)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_BYTES);
@@ -85,7 +88,10 @@ static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *e
 	const char *level = kt_json_str_or(ev->data, "level", "info");
 	char at[64];
 
-	kt_time_iso(ev->time_ms * 1000, true, at, sizeof(at));
+	if (ctx->out.is_tty)
+		kt_time_log(ev->time_ms * 1000, at, sizeof(at));
+	else
+		kt_time_iso(ev->time_ms * 1000, true, at, sizeof(at));
 	kt_clean_addf(&head, "%s %s", at, kt_json_str_or(ev->data, "source", "?"));
 	if (release || session)
 		kt_clean_addf(&head, "[%s%s%s]", release ? release : "",
@@ -151,9 +157,11 @@ static enum kt_code add_time(
 		return KT_OK;
 	if (kt_str_duration_ms(value, &ms) && value[strspn(value, "0123456789")])
 		us = ms < now / 1000 ? now - ms * 1000 : 0;
-	else if (!kt_time_parse(value, &us)) {
+	else if (!kt_time_parse(value, &us) && !kt_time_parse_local(value, now, &us)) {
 		kt_fail(err, KT_EINVAL, 0, "--%s: '%s' is no time", name, value);
-		return kt_hint(err, "write 2026-06-01T12:00:00Z, or how long ago: 10m, 2h, 3d");
+		return kt_hint(err,
+			"write how long ago: 10m, 2h, 3d; or a time: 17:42, '2026-06-01 17:42', "
+			"2026-06-01T12:00:00Z");
 	}
 	kt_time_iso(us, true, at, sizeof(at));
 	kt_buf_addf(q, "&%s=", name);

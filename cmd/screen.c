@@ -194,6 +194,16 @@ struct kt_buf *kt_screen_out(struct kt_screen *s)
 	return &s->out;
 }
 
+/* Beside a stdout that is a file or a pipe, which has what was said and nothing else. */
+static void note_aside(struct kt_screen *s, enum kt_style style, const char *text)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(OUT_MAX_BYTES);
+
+	kt_screen_update(s);
+	kt_term_wrap(&b, &s->ctx->errt, style, text, 0);
+	kt_say_built(s->ctx, &b);
+}
+
 void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, ...)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(OUT_MAX_BYTES);
@@ -204,6 +214,10 @@ void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, .
 	va_end(ap);
 	if (s->out.len ? s->out.ptr[s->out.len - 1] != '\n' : s->mid_line)
 		kt_buf_addc(&s->out, '\n');
+	if (!s->ctx->out.is_tty) {
+		note_aside(s, style, text.ptr);
+		return;
+	}
 	kt_term_wrap(&s->out, &s->ctx->out, style, text.ptr, 0);
 	kt_buf_addc(&s->out, '\n');
 }

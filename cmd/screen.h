@@ -38,7 +38,7 @@ void kt_screen_changed(struct kt_screen *s);
 void kt_screen_leave(struct kt_screen *s);
 /* Where output is appended; kt_screen_update() shows it. BORROWS. */
 struct kt_buf *kt_screen_out(struct kt_screen *s);
-/* Append a line of ours, sanitized, on a line of its own. */
+/* Say a line of ours, sanitized, on a line of its own; on stderr when stdout is no terminal. */
 void kt_screen_note(struct kt_screen *s, enum kt_style style, const char *fmt, ...) KT_PRINTF(3, 4);
 /* The prompt that is wanted (a literal), or NULL: keys wait, and the state is shown instead. */
 void kt_screen_prompt(struct kt_screen *s, const char *prompt);

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/lastsession.h"
+#include "cmd/place.h"
 #include "cmd/question.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
@@ -72,6 +73,7 @@ struct sending {
 	struct kt_ctx *ctx;
 	const struct send_args *args;
 	struct kt_client *client;
+	struct kt_dest dest;
 	struct kt_client_follow follow;
 	struct kt_render *render;
 	struct kt_screen *screen; /* of the answer, when stdout is a terminal */
@@ -564,6 +566,17 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 	return print_answer(s, err);
 }
 
+/* Where an old session is: it may not be what the folder says. */
+static void tell_place(const struct sending *s, const char *id)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (!s->ctx->errt.is_tty || s->ctx->quiet || s->ctx->json)
+		return;
+	(void)!kt_client_get(s->client, id, &doc, NULL);
+	kt_place_say(s->ctx, s->client, &s->dest, doc);
+}
+
 static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -581,9 +594,11 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 	if (s->args->session || s->last) {
 		if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, s->last ? s->last : s->args->session))
 			return kt_fail(err, KT_ENOTFOUND, 0, "there is no such session");
+		tell_place(s, out_id);
 		return KT_OK;
 	}
 	rc = kt_client_create(s->client, s->args->mode, &doc, err);
+	kt_place_say(s->ctx, s->client, &s->dest, doc);
 	if (rc != KT_OK)
 		return rc;
 	if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, kt_json_str_or(doc, "id", "")) || !*out_id)
@@ -709,9 +724,11 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (rc == KT_OK)
 		rc = read_text(ctx, args, &text, err);
 	if (rc == KT_OK)
-		rc = kt_remote_open(ctx, &s.client, err);
-	if (rc != KT_OK)
+		rc = kt_dest_open(ctx, &s.dest, &s.client, err);
+	if (rc != KT_OK) {
+		kt_dest_release(&s.dest);
 		return rc;
+	}
 	kt_buf_init(&s.text, KT_RENDER_MAX_BYTES);
 	kt_buf_init(&s.side, KT_RENDER_MAX_BYTES);
 	kt_assembly_init(&s.reply, ANSWER_MAX_BYTES);
@@ -728,6 +745,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_buf_release(&s.printed);
 	kt_question_free(s.question);
 	kt_client_free(s.client);
+	kt_dest_release(&s.dest);
 	free(s.error);
 	free(s.last);
 	return rc;

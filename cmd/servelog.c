@@ -42,7 +42,10 @@ static void sink_text(void *arg, enum kt_log_level level, const char *source, co
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_BYTES);
 	char at[64];
 
-	kt_time_iso(kt_time_us(), true, at, sizeof(at));
+	if (isatty(STDERR_FILENO))
+		kt_time_log(kt_time_us(), at, sizeof(at));
+	else
+		kt_time_iso(kt_time_us(), true, at, sizeof(at));
 	kt_clean_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
 	put(&b);
 }

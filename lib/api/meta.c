@@ -68,7 +68,7 @@ static void send_dev(
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8 * 1024 * 1024);
 	const struct kt_target *t = c->by ? &c->by->target : NULL;
 	const struct kt_sessions *reg = c->api->cfg.sessions;
-	char home[sizeof(c->by->base_url)] = "";
+	char home[sizeof(c->by->base_url)] = "", release[32] = "";
 	const char *lacks;
 	struct kt_jw w;
 
@@ -91,6 +91,11 @@ static void send_dev(
 		kt_api_web_server(c, home, sizeof(home));
 	/* Where the pages of all projects are. */
 	kt_jw_str(&w, "home", home[0] ? home : NULL);
+	if (t && t->version)
+		snprintf(release, sizeof(release), "v%lld", (long long)t->version);
+	/* What a session that begins now is of. */
+	kt_jw_str(&w, "release", release[0] ? release : NULL);
+	kt_jw_bool(&w, "preview", t && t->preview);
 	/* A preview goes its own way. */
 	if (t && !t->preview)
 		kt_control_write_pin(c->api->cfg.control, t->project_id, &w);

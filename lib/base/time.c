@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Clocks and time text. Times are UTC throughout; the reader's zone is the reader's business.
+ * Clocks and time text. Times are UTC throughout; the zone of the machine is for what a person
+ * reads and types on it.
  */
 #include "base/time.h"
 
@@ -201,10 +202,60 @@ void kt_time_local(int64_t us, char *out, size_t size)
 		kt_str_copy(out, size, "?");
 }
 
+static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+	"Oct", "Nov", "Dec" };
+
+void kt_time_log(int64_t us, char *out, size_t size)
+{
+	time_t t = (time_t)KT_MIN(KT_MAX(us / US_PER_S, MIN_SECONDS), MAX_SECONDS);
+	struct tm tm;
+
+	if (localtime_r(&t, &tm))
+		snprintf(out, size, "%s %2d %02d:%02d:%02d", months[tm.tm_mon], tm.tm_mday,
+			tm.tm_hour, tm.tm_min, tm.tm_sec);
+	else
+		kt_str_copy(out, size, "?");
+}
+
+bool kt_time_parse_local(const char *s, int64_t now_us, int64_t *out_us)
+{
+	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d",
+		"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%H:%M:%S", "%H:%M" };
+	time_t now = (time_t)(now_us / US_PER_S), t;
+
+	for (size_t i = 0; i < KT_ARRAY_LEN(forms); i++) {
+		bool today = kt_str_starts(forms[i], "%H");
+		struct tm tm = { .tm_mday = 1 }, day;
+		const char *end;
+
+		if (!localtime_r(&now, &day))
+			return false;
+		if (today) {
+			tm = day;
+			tm.tm_sec = 0;
+		}
+		end = strptime(s, forms[i], &tm);
+		if (!end || *end)
+			continue;
+		tm.tm_isdst = -1;
+		day = tm;
+		t = mktime(&tm);
+		/* There is no February 31. */
+		if (tm.tm_mday != day.tm_mday)
+			return false;
+		if (today && t > now) {
+			tm.tm_mday--;
+			tm.tm_isdst = -1;
+			t = mktime(&tm);
+		}
+		*out_us = (int64_t)t * US_PER_S;
+		return true;
+	}
+	return false;
+}
+
 void kt_time_human(int64_t us, int64_t now_us, char *out, size_t size)
 {
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
-		"Aug", "Sep", "Oct", "Nov", "Dec" };
 	int64_t s = us / US_PER_S, now_s = now_us / US_PER_S,
 		away = s > now_s ? s - now_s : now_s - s;
 	time_t t = (time_t)KT_MIN(KT_MAX(s, MIN_SECONDS), MAX_SECONDS), now = (time_t)now_s;

@@ -514,13 +514,17 @@ enum kt_code kt_client_publish_held(
 	const struct kt_client_publish *p, const cJSON *refs, struct kt_err *err)
 {
 	const char *version = kt_json_str_or(kt_json_obj(refs, "live"), "version", "its release");
-	const char *since = kt_json_str(refs, "pinned_at"), *by = kt_json_str(refs, "pinned_by");
+	const char *by = kt_json_str(refs, "pinned_by");
+	char since[64] = "";
+	int64_t us;
 
 	if (!kt_json_bool(refs, "pinned", false) || p->no_activate || p->unpin || p->pr ||
 		p->preview || (p->ref && !kt_str_eq(p->ref, kt_json_str(refs, "production_ref"))))
 		return KT_OK;
+	if (kt_time_parse(kt_json_str_or(refs, "pinned_at", ""), &us))
+		kt_time_local(us, since, sizeof(since));
 	return kt_fail(err, KT_ECONFLICT, 0, "held at %s%s%s%s%s (%s)", version,
-		since ? " since " : "", since ? since : "", by ? " by " : "", by ? by : "",
+		since[0] ? " since " : "", since, by ? " by " : "", by ? by : "",
 		kt_json_str_or(refs, "pin_reason", "pinned"));
 }
 

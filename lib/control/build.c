@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define HEADS "refs/heads/"
+#define ROUND_US ((int64_t)60 * 1000000) /* what is left is told in whole units */
 
 static void run_next(struct kt_project_mem *p);
 
@@ -399,9 +400,10 @@ static void tell_end(struct kt_build *b)
 		text = kt_asprintf("v%lld is active", (long long)b->version);
 		log_release(b, "info", text);
 	} else if (r->state == KT_REL_PREVIEW) {
-		kt_time_iso(r->expires_us, false, until, sizeof(until));
+		/* Rounded up: the first moment of it has passed already. */
+		kt_time_ago(r->expires_us + ROUND_US, kt_time_us(), until, sizeof(until));
 		kt_build_say(
-			b, "info", "-----> Preview v%lld until %s", (long long)b->version, until);
+			b, "info", "-----> Preview v%lld, ends %s", (long long)b->version, until);
 		kt_build_say(b, "info", "       %s", url);
 		tell_not_live(b, p);
 		text = kt_asprintf("v%lld is the preview %s", (long long)b->version, r->preview);

@@ -52,12 +52,13 @@ static void clear(struct kt_project_row *p)
 
 const char *kt_pinned_text(struct kt_arena *arena, const struct kt_pinned *pin)
 {
-	char since[40] = "";
+	char ago[64] = "";
 
+	/* Who reads it may live in another zone than this machine. */
 	if (pin->since_us > 0)
-		kt_time_iso(pin->since_us, false, since, sizeof(since));
+		kt_time_ago(pin->since_us, kt_time_us(), ago, sizeof(ago));
 	return kt_arena_printf(arena, "held at v%lld%s%s%s%s: %s", (long long)pin->version,
-		since[0] ? " since " : "", since, pin->by ? " by " : "", pin->by ? pin->by : "",
+		pin->by ? " by " : "", pin->by ? pin->by : "", ago[0] ? ", pinned " : "", ago,
 		pin->reason);
 }
 

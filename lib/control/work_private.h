@@ -208,7 +208,7 @@ struct kt_pinned {
 };
 /* That of p, copied into arena. */
 void kt_pinned_of(const struct kt_project_mem *p, struct kt_arena *arena, struct kt_pinned *out);
-/* "held at v1 since 2026-06-01T12:00:00+00:00 by admin: rollback to v1". In arena. */
+/* "held at v1 by admin, pinned 2 hours ago: rollback to v1". In arena. */
 const char *kt_pinned_text(struct kt_arena *arena, const struct kt_pinned *pin);
 /* The reason as it is kept, in arena; NULL for none. */
 const char *kt_pinned_reason(struct kt_op *op, const char *reason);

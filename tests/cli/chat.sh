@@ -382,8 +382,8 @@ test_expect_success 'TERM=dumb gets plain lines' '
 test_expect_success 'lines of a pipe are messages' '
 	printf "Hello\n\npick\n" | test_must_exit 9 "$KARTA" chat >out 2>err &&
 	test_grep Beans out && test_grep -F -- "--approve" err &&
-	printf "Hello" | "$KARTA" chat >out 2>err && test_grep Beans out && test_grep "go on with" out &&
-	test_grep -v "$(printf "\033")" out
+	printf "Hello" | "$KARTA" chat >out 2>err && test_grep Beans out && test_grep "go on with" err &&
+	test_grep "^support-bot  \(rehearsal\)  http" err && test_grep -v "go on with\|http" out && test_grep -v "$(printf "\033")" out
 '
 test_stop "$server"
 start 1 || exit 1

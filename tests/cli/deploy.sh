@@ -142,7 +142,7 @@ test_expect_success 'pinned after a rollback is status 6' '
 	cd shop && "$KARTA" deploy -q >out && "$KARTA" rollback shop --yes >out 2>err && change &&
 	last=$("$KARTA" releases shop --limit 1 | sed -n "2s/ .*//p") &&
 	test_must_exit 6 "$KARTA" deploy >out 2>err && test_empty out &&
-	test_grep "^karta: shop is pinned: held at v[0-9]+ since 20[^ ]+ by admin " err &&
+	test_grep "^karta: shop is pinned: held at v[0-9]+ since 20[0-9-]+ [0-9:]+ by admin " err &&
 	test_grep "^hint: .karta releases unpin shop.*--unpin.*--no-activate" err &&
 	test "$("$KARTA" releases shop --limit 1 | sed -n "2s/ .*//p")" = "$last" &&
 	"$KARTA" deploy --no-activate >out 2>err && test_grep "^Stored, not active" err &&

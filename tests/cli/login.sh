@@ -88,7 +88,7 @@ test_expect_success 'approved in a browser: a key of this machine'"'"'s own' '
 	wait "$pid" && test_empty out && test_grep "^Open $SERVE_URL/device\?code=" err &&
 	test_grep "^Signed in to $SERVE_URL as " err &&
 	"$KARTA" whoami --json >out && test_json out "d[\"key\"][\"name\"] != \"admin\" and len(d[\"key\"][\"scopes\"]) == 2" &&
-	test_grep "^The page names this login: .*, from 127\.0\.0\.1, asked at 20[0-9T:+-]*, to read and write\.$" err &&
+	test_grep "^The page names this login: .*, from 127\.0\.0\.1, asked at 20[0-9-]+ [0-9:]+, to read and write\.$" err &&
 	test_grep "^The key ends [A-Z][a-z][a-z] [0-9].*; karta login makes a new one\.$" err && "$KARTA" whoami >out && test_grep "^ends  *20" out &&
 	test_must_exit 4 "$KARTA" audit && KARTA_API_KEY=$SERVE_KEY "$KARTA" audit --json >out && test_json out "d[\"data\"][0][\"action\"].startswith(\"key.\") or d[\"data\"][1][\"action\"].startswith(\"key.\")"
 '

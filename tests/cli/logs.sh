@@ -51,6 +51,26 @@ test_expect_success 'since and until' '
 	test_must_exit 2 "$KARTA" logs --since yesterday 2>err && test_grep "^hint: " err
 '
 
+cat >terminal.py <<'EOT'
+import os, pty, sys
+os.environ["TERM"] = "dumb"
+sys.exit(pty.spawn(sys.argv[1:]) >> 8)
+EOT
+
+test_expect_success 'on a terminal times are of the zone of the machine, and are typed so' '
+	TZ=XXX-5:30 python3 terminal.py "$KARTA" logs --lines 3 >out </dev/null && test_grep "^[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:]{8} turn\[" out &&
+	python3 - out all <<-\EOT
+	import datetime, json, sys
+	shown = open(sys.argv[1]).read().split("\n")[0][:15]
+	event = json.loads(open(sys.argv[2]).read().split("\n")[-4])
+	at = datetime.datetime.utcfromtimestamp(event["timestamp"] / 1000 + 5.5 * 3600)
+	assert shown == at.strftime("%b ") + "%2d" % at.day + at.strftime(" %H:%M:%S"), (shown, at)
+	EOT
+	TZ=XXX-5:30 "$KARTA" logs --json --since "$(TZ=XXX-5:30 date -d "1 hour ago" "+%Y-%m-%d %H:%M")" >out && test_cmp all out &&
+	"$KARTA" logs --since 2020-01-01 --until "2020-01-02 10:00" >out && test_empty out &&
+	test_must_exit 2 "$KARTA" logs --since 2020-02-31 && test_must_exit 2 "$KARTA" logs --since 25:00
+'
+
 test_expect_success 'what is not there' '
 	test_must_exit 5 "$KARTA" logs nope && test_must_exit 5 "$KARTA" logs nope --tail &&
 	test_must_exit 4 env KARTA_API_KEY=kt_live_wrong "$KARTA" logs --tail

@@ -165,13 +165,43 @@ static void test_ago(void **state)
 	assert_string_equal(out, "2 hou");
 }
 
+/* What is shown on a terminal, and typed back, is of the zone of the machine. */
+static void test_local(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t want; /* seconds, 0 = none */
+	} cases[] = {
+		{ "2026-06-01 17:30:05", 1780315205 }, { "2026-06-01 17:30", 1780315200 },
+		{ "2026-06-01T17:30", 1780315200 }, { "2026-06-01", 1780252200 },
+		{ "17:30", 1780315200 }, { "17:29:59", 1780315199 },
+		{ "17:31", 1780315260 - 86400 }, { "2026-02-31", 0 }, { "17:30x", 0 }, { "", 0 },
+		{ "noon", 0 }, { "25:00", 0 }, { "2026-13-01", 0 },
+	};
+	char out[40];
+	int64_t us;
+
+	assert_int_equal(setenv("TZ", "XXX-5:30", 1), 0);
+	tzset();
+	kt_time_log(1780315200 * S, out, sizeof(out));
+	assert_string_equal(out, "Jun  1 17:30:00");
+	kt_time_log(INT64_MIN, out, sizeof(out));
+	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+		us = 0;
+		assert_int_equal(kt_time_parse_local(cases[i].text, 1780315210 * S, &us), cases[i].want != 0);
+		assert_int_equal(us, cases[i].want * S);
+	}
+	assert_int_equal(unsetenv("TZ"), 0);
+	tzset();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clocks), cmocka_unit_test(test_iso),
 		cmocka_unit_test(test_parse),  cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_ago),
-		cmocka_unit_test(test_human),
+		cmocka_unit_test(test_human), cmocka_unit_test(test_local),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
