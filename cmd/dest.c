@@ -99,12 +99,13 @@ static bool is_ours(const char *path)
 }
 
 /*
- * URL of the remote `karta` in the repository's own configuration file; NULL when there is none. A
+ * URL of a remote in the repository's own configuration file; NULL when there is none. A
  * look at the plain form that `git remote add` writes: libgit2 would take longer than most
  * commands.
  */
-static char *git_remote(void)
+static char *remote_url(const char *name)
 {
+	KT_AUTOFREE char *head = kt_asprintf("[remote \"%s\"]", name);
 	KT_AUTOFREE char *root = folder_above(".git");
 	KT_AUTOFREE char *git = root ? kt_path_join(root, ".git") : NULL;
 	KT_AUTOFREE char *path = root ? git_config(root, git) : NULL;
@@ -120,7 +121,7 @@ static char *git_remote(void)
 		line[len] = '\0';
 		line += strspn(line, " \t");
 		if (*line == '[') {
-			in = kt_str_starts(line, "[remote \"karta\"]");
+			in = kt_str_starts(line, head);
 		} else if (in && kt_str_starts(line, "url")) {
 			line += 3;
 			line += strspn(line, " \t");
@@ -129,6 +130,23 @@ static char *git_remote(void)
 		}
 	}
 	return NULL;
+}
+
+static char *git_remote(void)
+{
+	return remote_url("karta");
+}
+
+enum kt_code kt_dest_remote(
+	const char *name, char **out_server, char **out_project, struct kt_err *err)
+{
+	KT_AUTOFREE char *url = remote_url(name);
+
+	if (url)
+		return kt_remote_parse(url, out_server, out_project, err);
+	(void)kt_fail(err, KT_EINVAL, 0, "there is no git remote '%s' here", name);
+	return kt_hint(err,
+		"'git remote -v' lists them; 'karta projects link NAME --as %s' makes it", name);
 }
 
 /* `name` of the nearest karta.toml above; NULL when there is none. */

@@ -10,6 +10,7 @@
 
 #define PARTS_MAX 8
 #define PART_MAX 64
+#define OPTION_COLUMNS 28
 
 /* Words as parts: those with colons are several; aliases of a command of karta's are its name. */
 struct parts {
@@ -113,6 +114,38 @@ bool kt_foreign_knows(const char *from)
 	return false;
 }
 
+/* What karta does with an option, for people. The caller's. */
+static char *option_words(const struct kt_foreign_option *o)
+{
+	if (!o->to)
+		return kt_strdup(o->say);
+	if (!*o->to)
+		return kt_strdup("is what it does anyway");
+	return kt_str_eq(o->to, "=") ? kt_strdup("is the argument") : kt_strdup(o->to);
+}
+
+static void option_help(struct kt_buf *b, const struct kt_term *t, const char *from)
+{
+	bool any = false;
+
+	for (const struct kt_foreign_option *o = kt_foreign_options; o->from; o++) {
+		KT_AUTOFREE char *own = option_words(o);
+		KT_AUTOFREE char *name = kt_asprintf("%s%s%s",
+			kt_str_eq(o->command, "*") ? "" : o->command,
+			kt_str_eq(o->command, "*") ? "" : " ", o->options);
+
+		if (!says(o->from, from))
+			continue;
+		if (!any) {
+			kt_buf_addc(b, '\n');
+			kt_term_add(b, t, KT_STYLE_BOLD, "its options, at karta's commands");
+			kt_buf_addc(b, '\n');
+		}
+		any = true;
+		kt_help_item(b, t, name, OPTION_COLUMNS, own);
+	}
+}
+
 void kt_foreign_help(struct kt_buf *b, const struct kt_term *t, const char *from)
 {
 	size_t width = 0;
@@ -136,6 +169,7 @@ void kt_foreign_help(struct kt_buf *b, const struct kt_term *t, const char *from
 				kt_help_item(b, t, f->words, width, own ? own : f->say);
 		}
 	}
+	option_help(b, t, from);
 	kt_buf_adds(b, "\nA blank between words may be a colon: 'karta apps:info'.\n");
 }
 
@@ -144,4 +178,8 @@ void kt_foreign_dump(struct kt_buf *b)
 	for (const struct kt_foreign *f = kt_foreign_table; f->words; f++)
 		kt_buf_addf(b, "foreign\t%s\t%s\t%s\t%s\n", f->from, f->words, f->to ? f->to : "",
 			f->say ? f->say : "");
+	for (const struct kt_foreign_option *o = kt_foreign_options; o->from; o++)
+		kt_buf_addf(b, "foreign-option\t%s\t%s\t%s\t%s\t%s\t%s\n", o->from, o->command,
+			o->options, o->value ? "VALUE" : "", o->to ? o->to : "-",
+			o->say ? o->say : "");
 }

@@ -17,6 +17,25 @@ struct kt_foreign {
 	const char *say; /* of one without `to`: what karta has instead, one line */
 };
 
+/* An option that people know from elsewhere, of one of karta's commands. */
+struct kt_foreign_option {
+	const char *from; /* as above */
+	const char *command; /* "config set"; "*": of every one */
+	const char *options; /* its spellings, with blanks between: "-d --detach" */
+	bool value; /* a value follows */
+	/* Karta's option; "" when it is what karta does anyway, "=" when the value alone is enough;
+	 * NULL when it has none. */
+	const char *to;
+	const char *say; /* of one without `to`: what karta has instead, one line */
+};
+extern const struct kt_foreign_option kt_foreign_options[];
+/*
+ * The entry of an option ("--detach" or "--detach=x") that is none of the command's own; own: it is
+ * one, and only what is said of this very command counts. NULL when there is none.
+ */
+const struct kt_foreign_option *kt_foreign_option_find(
+	const char *command, const char *word, bool own);
+
 /* The table; an entry without `words` ends it. */
 extern const struct kt_foreign kt_foreign_table[];
 
@@ -33,7 +52,10 @@ const struct kt_foreign *kt_foreign_find(const char *const *words, size_t n, siz
 bool kt_foreign_knows(const char *from);
 /* Append the table of what `from` says, in two columns as wide as the terminal. */
 void kt_foreign_help(struct kt_buf *b, const struct kt_term *t, const char *from);
-/* Append the table for scripts: "foreign<TAB>from<TAB>words<TAB>to<TAB>say", a line each. */
+/*
+ * Append the tables for scripts, a line each: "foreign<TAB>from<TAB>words<TAB>to<TAB>say" and
+ * "foreign-option<TAB>from<TAB>command<TAB>options<TAB>VALUE or nothing<TAB>to or -<TAB>say".
+ */
 void kt_foreign_dump(struct kt_buf *b);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/help.h"
+#include "cmd/dest.h"
 #include "cmd/foreign.h"
 #include "cmd/git_remote.h"
 #include "pack/pack.h"
@@ -41,6 +42,7 @@ struct globals {
 	const char *server;
 	const char *profile;
 	const char *project;
+	const char *remote;
 	int64_t timeout_ms;
 };
 
@@ -59,6 +61,8 @@ struct run {
 	int argc; /* what is left of the line */
 	char **argv; /* owned array of borrowed words */
 	char *own_words; /* karta's, for words from elsewhere; owned, argv points into it */
+	struct kt_vec own_options; /* likewise, for options; owned */
+	char *remote_server, *remote_project; /* of --remote */
 	bool usage_error;
 };
 
@@ -82,6 +86,8 @@ const struct kt_opt kt_global_opts[] = {
 		"project (default: that of this folder)"),
 	{ KT_OPT_T_STR, 'a', "app", "NAME", offsetof(struct globals, project), "as --project",
 		KT_OPT_HIDDEN },
+	KT_OPT_STR_('r', "remote", struct globals, remote, "NAME",
+		"git remote that names server and project (default: karta)"),
 	KT_OPT_STR_(0, "profile", struct globals, profile, "NAME", "server one is signed in to"),
 	KT_OPT_DURATION_(
 		0, "timeout", struct globals, timeout_ms, "give up after this long: 30s, 5m"),
@@ -437,24 +443,107 @@ static void check_table(const struct kt_cmd *cmd)
 		kt_assert(o->offset < cmd->args_size);
 }
 
+/*
+ * The option that parsing stopped at is one that people know from elsewhere: the line gets karta's
+ * own instead, *out_done; or the error says what there is.
+ */
+static enum kt_code option_from_elsewhere(
+	struct run *r, const struct kt_opt_bad *bad, bool *out_done, struct kt_err *err)
+{
+	KT_AUTOFREE char *command = kt_asprintf("%s%s%s", r->depth ? r->path[0]->name : "",
+		r->depth > 1 ? " " : "", r->depth > 1 ? r->path[1]->name : "");
+	char *word = r->argv[bad->at], *value = strchr(word, '=');
+	const struct kt_foreign_option *o = kt_foreign_option_find(command, word, bad->known);
+
+	*out_done = false;
+	if (!o)
+		return KT_EINVAL;
+	if (!o->to) {
+		*err = (struct kt_err)KT_ERR_INIT;
+		return kt_fail(err, KT_EINVAL, 0, "no '%.*s' here: %s", (int)strcspn(word, "="),
+			word, o->say);
+	}
+	if (!*o->to || (kt_str_eq(o->to, "=") && !value)) {
+		remove_word(r, bad->at);
+	} else if (kt_str_eq(o->to, "=")) {
+		r->argv[bad->at] = value + 1;
+	} else {
+		char *own = kt_asprintf("%s%s", o->to, value ? value : "");
+
+		kt_vec_push(&r->own_options, own);
+		r->argv[bad->at] = own;
+	}
+	*out_done = true;
+	return KT_OK;
+}
+
+/* The options and arguments of the command, those from elsewhere by their own name. */
+static enum kt_code parse_command(
+	struct run *r, const struct kt_cmd *cmd, void *args, bool *help, struct kt_err *err)
+{
+	const struct kt_opt *opts = cmd ? cmd->opts : NULL;
+	struct kt_opt_set sets[] = { { opts, args }, { kt_global_opts, &r->globals } };
+	const struct globals unset = r->globals;
+	struct kt_opt_bad bad;
+	enum kt_code code;
+	bool again;
+
+	do {
+		again = false;
+		if (cmd && cmd->defaults)
+			cmd->defaults(args);
+		code = kt_opt_parse_bad(
+			sets, KT_ARRAY_LEN(sets), r->argc, r->argv, help, &bad, err);
+		r->usage_error = code != KT_OK;
+		if (code == KT_OK || bad.at < 0)
+			break;
+		if (option_from_elsewhere(r, &bad, &again, err) == KT_OK && again) {
+			kt_opt_release(opts, args);
+			if (cmd)
+				memset(args, 0, cmd->args_size);
+			r->globals = unset;
+			*err = (struct kt_err)KT_ERR_INIT;
+		} else if (kt_str_starts(err->msg, "no '")) {
+			r->usage_error = false;
+		}
+	} while (again);
+	return code;
+}
+
+/* --remote is the server and the project of a git remote, as typed. */
+static enum kt_code take_remote(struct run *r, struct kt_err *err)
+{
+	struct globals *g = &r->globals;
+	enum kt_code rc;
+
+	if (!g->remote)
+		return KT_OK;
+	rc = kt_dest_remote(g->remote, &r->remote_server, &r->remote_project, err);
+	if (rc != KT_OK)
+		return rc;
+	if (!g->server || g->server == kt_env_get("KARTA_SERVER"))
+		g->server = r->remote_server;
+	if (!g->project || g->project == kt_env_get("KARTA_PROJECT"))
+		g->project = r->remote_project;
+	return KT_OK;
+}
+
 static enum kt_code run_command(struct run *r, struct kt_err *err)
 {
 	const struct kt_cmd *cmd = r->depth ? r->path[r->depth - 1] : NULL;
 	const struct kt_opt *opts = cmd ? cmd->opts : NULL;
 	KT_AUTOFREE void *args = kt_calloc(1, cmd && cmd->args_size ? cmd->args_size : 1);
-	struct kt_opt_set sets[] = { { opts, args }, { kt_global_opts, &r->globals } };
 	bool help = false;
 	enum kt_code code;
 
 	if (cmd)
 		check_table(cmd);
-	if (cmd && cmd->defaults)
-		cmd->defaults(args);
-	code = kt_opt_parse_sets(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, &help, err);
-	r->usage_error = code != KT_OK;
+	code = parse_command(r, cmd, args, &help, err);
 	if (code != KT_OK && !cmd && !err->hint[0])
 		(void)kt_hint(err, "'karta help' lists the options");
 	init_terms(r);
+	if (code == KT_OK && !help)
+		code = take_remote(r, err);
 	if (code == KT_OK && help) {
 		print_help(r);
 	} else if (code == KT_OK) {
@@ -585,5 +674,10 @@ int main(int argc, char **argv)
 		print_error(&r, json, code, &err);
 	free(r.argv);
 	free(r.own_words);
+	free(r.remote_server);
+	free(r.remote_project);
+	while (r.own_options.len)
+		free(kt_vec_remove(&r.own_options, 0));
+	kt_vec_release(&r.own_options);
 	return kt_code_exit(code);
 }

@@ -38,6 +38,7 @@ struct add_args {
 };
 struct link_args {
 	const char *project;
+	const char *as;
 	bool force;
 };
 struct bind_args {
@@ -364,6 +365,10 @@ static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_e
 static const struct kt_opt link_opts[] = {
 	KT_OPT_ARG_("name", struct link_args, project, 0,
 		"the project, here or with --project (default: that of this folder)"),
+	KT_OPT_STR_(
+		0, "as", struct link_args, as, "NAME", "name of the git remote (default: karta)"),
+	{ KT_OPT_T_STR, 'r', "remote", "NAME", offsetof(struct link_args, as), "as --as",
+		KT_OPT_HIDDEN },
 	KT_OPT_FLAG_('f', "force", struct link_args, force, "replace a remote that is there"),
 	KT_OPT_END,
 };
@@ -375,6 +380,7 @@ static enum kt_code run_link(struct kt_ctx *ctx, const void *args, struct kt_err
 	KT_AUTOFREE char *url = NULL;
 	KT_AUTOFREE char *old = NULL;
 	KT_AUTOFREE char *name = NULL;
+	const char *remote = a->as ? a->as : "karta";
 	struct kt_client *c;
 	enum kt_code rc = kt_remote_start(ctx, a->project, &c, &name, err);
 
@@ -386,18 +392,18 @@ static enum kt_code run_link(struct kt_ctx *ctx, const void *args, struct kt_err
 	rc = project_call(ctx, name, "GET", NULL, &doc, err);
 	if (rc != KT_OK)
 		return rc;
-	if (kt_git_remote_url(".", "karta", &old, NULL) == KT_OK && !kt_str_eq(old, url) &&
+	if (kt_git_remote_url(".", remote, &old, NULL) == KT_OK && !kt_str_eq(old, url) &&
 		!a->force) {
 		kt_fail(err, KT_ECONFLICT, 0, "this repository is linked to %s", old);
 		return kt_hint(err, "add --force to link it anew");
 	}
 	free(KT_STEAL(old));
-	rc = kt_git_remote_set(".", "karta", url, &old, err);
+	rc = kt_git_remote_set(".", remote, url, &old, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	kt_say(ctx, "git push karta main ships this repository to %s.", name);
+	kt_say(ctx, "git push %s main ships this repository to %s.", remote, name);
 	return KT_OK;
 }
 

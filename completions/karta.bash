@@ -80,6 +80,8 @@ _karta_kind()
 	'projects rename #1') kind='any' ;;
 	'projects delete --confirm' | 'projects delete -c') kind='any' ;;
 	'projects delete #0') kind='any' ;;
+	'projects link --as') kind='any' ;;
+	'projects link --remote' | 'projects link -r') kind='any' ;;
 	'projects link #0') kind='any' ;;
 	'projects bind --repo') kind='any' ;;
 	'projects bind --secret-file') kind='file' ;;
@@ -156,6 +158,7 @@ _karta_kind()
 	*' --server') kind='any' ;;
 	*' --project' | *' -p') kind='any' ;;
 	*' --app' | *' -a') kind='any' ;;
+	*' --remote' | *' -r') kind='any' ;;
 	*' --profile') kind='any' ;;
 	*' --timeout') kind='any' ;;
 	esac
@@ -195,7 +198,7 @@ _karta_lists()
 	'projects add') subs='' opts='' ;;
 	'projects rename') subs='' opts='' ;;
 	'projects delete') subs='' opts=' --confirm -c' ;;
-	'projects link') subs='' opts=' --force -f' ;;
+	'projects link') subs='' opts=' --as --force -f' ;;
 	'projects bind') subs='' opts=' --repo --token-stdin --secret-file --none' ;;
 	'projects default') subs='' opts=' --unset' ;;
 	'projects releases') subs='' opts=' --limit' ;;
@@ -231,7 +234,7 @@ _karta_lists()
 	'upgrade') subs='' opts=' --check --from' ;;
 	'completion') subs='' opts='' ;;
 	esac
-	opts+=' --help -h --version --json --quiet -q --verbose -v --debug --color --no-color --no-input --yes -y --server --project -p --profile --timeout'
+	opts+=' --help -h --version --json --quiet -q --verbose -v --debug --color --no-color --no-input --yes -y --server --project -p --remote -r --profile --timeout'
 }
 _karta()
 {

@@ -15,6 +15,7 @@ struct parser {
 	int i; /* the next word */
 	const struct kt_opt *next_arg; /* the next positional of sets[0] */
 	bool *out_help;
+	struct kt_opt_bad *out_bad;
 	struct kt_err *err;
 };
 
@@ -276,6 +277,7 @@ static enum kt_code unknown(const struct parser *p, const char *word, const char
 	kt_vec_push(&names, NULL);
 	const char *near = kt_str_nearest(typed, (const char *const *)names.items);
 
+	*p->out_bad = (struct kt_opt_bad){ .at = p->i - 1 };
 	(void)kt_fail(p->err, KT_EINVAL, 0, "unknown option '%s'", word);
 	if (near)
 		(void)kt_hint(p->err, "did you mean '--%s'?", near);
@@ -287,6 +289,7 @@ static enum kt_code need_value(const struct parser *p, const struct kt_opt *o)
 {
 	char who[80];
 
+	*p->out_bad = (struct kt_opt_bad){ .at = p->i - 1, .known = true };
 	return kt_fail(p->err, KT_EINVAL, 0, "option %s needs a value (%s)",
 		spell(o, who, sizeof(who)), o->value ? o->value : "VALUE");
 }
@@ -401,14 +404,15 @@ static enum kt_code check_required(struct parser *p)
 	return KT_OK;
 }
 
-enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
-	bool *out_help, struct kt_err *err)
+enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
+	bool *out_help, struct kt_opt_bad *out_bad, struct kt_err *err)
 {
 	bool only_args = false;
 	struct parser p = { sets, n, argc, argv, 0, sets[0].opts ? sets[0].opts : help_opts,
-		out_help, err };
+		out_help, out_bad, err };
 
 	*out_help = false;
+	*out_bad = (struct kt_opt_bad){ .at = -1 };
 	while (p.i < p.argc) {
 		char *word = p.argv[p.i++];
 		enum kt_code code;
@@ -427,6 +431,14 @@ enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc
 			return code;
 	}
 	return check_required(&p);
+}
+
+enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
+	bool *out_help, struct kt_err *err)
+{
+	struct kt_opt_bad bad;
+
+	return kt_opt_parse_bad(sets, n, argc, argv, out_help, &bad, err);
 }
 
 enum kt_code kt_opt_parse(const struct kt_opt *opts, int argc, char *const *argv, void *args,

@@ -135,6 +135,14 @@ struct kt_opt_set {
  */
 KT_MUST_CHECK enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc,
 	char *const *argv, bool *out_help, struct kt_err *err);
+/* The option that parsing stopped at. */
+struct kt_opt_bad {
+	int at; /* its word in argv; -1: it was something else */
+	bool known; /* it is one, and the line ends where its value should be */
+};
+/* As kt_opt_parse_sets(), and says which option it was. */
+KT_MUST_CHECK enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc,
+	char *const *argv, bool *out_help, struct kt_opt_bad *out_bad, struct kt_err *err);
 /*
  * Index of the first word of argv[0..argc) that is neither an option of these tables nor the value
  * of one; argc when there is none, or when "--" comes first. Reports no errors: an unknown option

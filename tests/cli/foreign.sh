@@ -57,6 +57,31 @@ for i, (_, words, to, say) in enumerate(entries):
         check(words, text)
     if say and len(say) > 140:
         bad.append(f"{words}: {len(say)} characters are not one line")
+# Options: what karta takes is taken, and the rest is told in one line. Those of every command are tried at one.
+own = [row[1:] for row in rows if row[0] == "foreign-option"]
+for who, command, spellings, value, to, say in own:
+    at = (command if command != "*" else "open").split()
+    for i, option in enumerate(spellings.split()):
+        if i and not os.environ.get("LONG"):
+            break
+        if (command, option) in options and to == "-":
+            bad.append(f"{command} {option}: is karta's own")
+        if option == "-a":  # karta's own, which takes a name; alone it is theirs
+            out = run(["--server", "http://127.0.0.1:1", *at, option])
+            if out.returncode != 3:
+                bad.append(f"{command} {option}: {out.stderr}")
+            continue
+        out = run([*at, option, *(["5"] if value else []), "--help"])
+        if to != "-" and (out.returncode or not re.match(r"(\x1b\[1m)?(usage:|karta [0-9])", out.stdout)):
+            bad.append(f"{command} {option}: {out.returncode} {out.stdout[:80]}{out.stderr[:200]}")
+        if to == "-" and (out.returncode != 2 or out.stderr != f"karta: no '{option}' here: {say}\n"):
+            bad.append(f"{command} {option}: {out.returncode} {out.stdout[:80]}{out.stderr[:200]}")
+    if to.startswith("-") and to != "-" and (command, to.split("=")[0]) not in options and ("", to.split("=")[0]) not in options:
+        bad.append(f"{command}: there is no {to}")
+    for text in re.findall(r"'karta ([^']+)'", say):
+        check(f"{command} {spellings}", text)
+    if len(say) > 120:
+        bad.append(f"{command} {spellings}: {len(say)} characters are not one line")
 print("\n".join(bad))
 print(len(entries), "entries")
 sys.exit(bool(bad) or len(entries) < 150)
@@ -86,6 +111,18 @@ test_expect_success 'the name of another program, and -v, are understood' '
 	"$KARTA" -v >out && "$KARTA" --version >expect && test_cmp expect out && test_must_exit 2 "$KARTA" -v -q 2>err &&
 	test_must_exit 2 "$KARTA" heroku logs 2>err && test_grep "^hint: leave out .heroku." err &&
 	test_must_exit 2 "$KARTA" git push karta main 2>err && test_grep "git push karta main" err
+test_expect_success 'a git remote names server and project, as for heroku' '
+	mkdir repo && (cd repo && git init -q . && git remote add staging karta::http://127.0.0.1:1/beans &&
+		test_must_exit 3 "$KARTA" logs -r staging 2>../err && test_grep "no karta server answers at http://127.0.0.1:1$" ../err &&
+		test_must_exit 3 env KARTA_SERVER=http://127.0.0.1:2 "$KARTA" releases --remote=staging 2>../err && test_grep "127.0.0.1:1$" ../err &&
+		test_must_exit 2 "$KARTA" logs -r prod 2>../err && test_grep "there is no git remote .prod. here" ../err)
+'
+
+test_expect_success 'an option that takes a value and options in a row are read as they are' '
+	test_must_exit 2 "$KARTA" logs -n 2>err && test_grep "needs a value" err &&
+	test_must_exit 2 "$KARTA" logs --nonsense 2>err && test_grep "unknown option .--nonsense." err &&
+	test_must_exit 2 "$KARTA" send -- --prod x 2>err && test_grep "unexpected argument" err &&
+	"$KARTA" -V >out && test_grep "^karta [0-9]" out && "$KARTA" help vercel >out && test_grep "deploy --prod" out && test "$(wc -L <out)" -le 80
 '
 
 test_expect_success 'what is none of them is still a wrong word' '

@@ -57,7 +57,9 @@ test_expect_success 'rename moves the address, and the remote of this repository
 '
 
 test_expect_success 'link sets the remote, once' '
-	cd repo && "$KARTA" projects link store && test_must_exit 6 "$KARTA" projects link bot 2>err &&
+	cd repo && "$KARTA" git:remote -a store --remote staging && test "$(git remote get-url staging)" = "karta::$SERVE_URL/store" &&
+	git remote remove staging && "$KARTA" projects link store --as staging && (unset KARTA_PROJECT KARTA_SERVER && "$KARTA" releases -r staging) && git remote remove staging &&
+	"$KARTA" projects link store && test_must_exit 6 "$KARTA" projects link bot 2>err &&
 	test_grep "^hint: add --force" err && "$KARTA" projects link bot --force --json >out &&
 	test_json out "d[\"slug\"] == \"bot\"" && test "$(git remote get-url karta)" = "karta::$SERVE_URL/bot" &&
 	test_must_exit 5 "$KARTA" projects link nope && cd .. && mkdir none && cd none &&
