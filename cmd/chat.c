@@ -634,7 +634,7 @@ static bool act(struct chat *c)
 
 /* --- the beginning ----------------------------------------------------------------------- */
 
-static void greet(struct chat *c)
+static void greet(struct chat *c, bool of_dev)
 {
 	const char *url = kt_client_url(c->client), *release, *problem;
 	KT_AUTOFREE char *reason = NULL;
@@ -657,6 +657,9 @@ static void greet(struct chat *c)
 			"offline: replies are replayed from rehearsals/, no model is asked");
 	if (problem)
 		kt_screen_note(c->screen, KT_STYLE_YELLOW, "%s", problem);
+	if (problem && of_dev)
+		kt_screen_note(c->screen, KT_STYLE_DIM,
+			"karta dev --offline works without: it replays rehearsals/");
 	kt_screen_note(c->screen, KT_STYLE_DIM, "/help lists the commands");
 }
 
@@ -807,7 +810,7 @@ static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_er
 {
 	enum kt_code rc;
 
-	greet(c);
+	greet(c, a->dev);
 	rc = go_on(c, a, err);
 	if (rc != KT_OK)
 		return rc;

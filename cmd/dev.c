@@ -314,8 +314,10 @@ static void tell_start(struct dev *d, const struct kt_dev_args *a)
 	if (!d->chat) {
 		kt_say(d->ctx, "%s (%s%s) at %s", app->name, app->harness_name,
 			app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
-		if (problem[0])
+		if (problem[0]) {
 			kt_warn(d->ctx, "%s", problem);
+			kt_say(d->ctx, "karta dev --offline works without: it replays rehearsals/");
+		}
 	}
 	if (app->setup)
 		kt_say(d->ctx, "setup: %s runs in this folder before the first message, once",

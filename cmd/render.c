@@ -615,7 +615,10 @@ static void render_done(struct kt_render *r, const struct kt_client_event *ev)
 	kt_render_close(r);
 	if (!kt_str_eq(stop, "end_turn") && !kt_str_eq(stop, "error"))
 		kt_clean_addf(&b, "%s  ", stop);
-	kt_render_figures(&b, r->cfg.side_term, ev->data);
+	/* How long it took to fail before the model was asked is no news. */
+	if (kt_json_int(kt_json_obj(ev->data, "usage"), "input_tokens", -1) >= 0 ||
+		!kt_str_eq(stop, "error"))
+		kt_render_figures(&b, r->cfg.side_term, ev->data);
 	if (b.len)
 		add_note(r, KT_STYLE_DIM, "", b.ptr);
 	forget_tools(r);

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -81,6 +82,8 @@ struct sending {
 	struct kt_buf printed; /* of the answer, where it is not drawn */
 	char printed_part[64]; /* its last */
 	bool printed_off; /* the answer no longer begins so */
+	bool mid_line; /* what was printed does not end with its line */
+	bool one_file; /* stdout and stderr are the same */
 	struct kt_assembly reply; /* of the text events */
 	struct kt_buf answer; /* the assistant's text, when the turn is done */
 	bool whole; /* `answer` is the text of the done event */
@@ -110,21 +113,39 @@ static bool one_screen(const struct sending *s)
 	return s->screen && s->ctx->errt.is_tty && !s->ctx->quiet;
 }
 
+/* Where the answer and what is beside it go to one file, what is beside it begins a line. */
+static void break_line(struct sending *s)
+{
+	if (s->mid_line && s->one_file)
+		kt_side("\n", 1);
+	s->mid_line = s->mid_line && !s->one_file;
+}
+
+static bool is_one_file(void)
+{
+	struct stat out, err;
+
+	return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+		out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+}
+
 static void flush(struct sending *s)
 {
 	if (s->screen) {
 		kt_screen_changed(s->screen);
 		kt_screen_update(s->screen);
 	}
-	if (s->side.len && !s->ctx->quiet)
+	if (s->side.len && !s->ctx->quiet) {
+		break_line(s);
 		kt_side(s->side.ptr, s->side.len);
+	}
 	kt_buf_clear(&s->text);
 	kt_buf_clear(&s->side);
 }
 
 /* Say something beside the answer. */
-static void say(const struct sending *s, const char *fmt, ...) KT_PRINTF(2, 3);
-static void say(const struct sending *s, const char *fmt, ...)
+static void say(struct sending *s, const char *fmt, ...) KT_PRINTF(2, 3);
+static void say(struct sending *s, const char *fmt, ...)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
 	va_list ap;
@@ -137,6 +158,8 @@ static void say(const struct sending *s, const char *fmt, ...)
 		kt_screen_update(s->screen);
 	} else {
 		kt_buf_addc(&b, '\n');
+		if (!s->ctx->quiet)
+			break_line(s);
 		kt_say_built(s->ctx, &b);
 	}
 }
@@ -169,6 +192,7 @@ static void print_text(struct sending *s, const cJSON *data)
 	kt_str_copy(s->printed_part, sizeof(s->printed_part), part);
 	kt_buf_adds(&s->printed, text);
 	kt_remote_text(s->printed.ptr + start, s->printed.len - start);
+	s->mid_line = s->printed.ptr[s->printed.len - 1] != '\n';
 }
 
 static void take_done(struct sending *s, const cJSON *data)
@@ -217,9 +241,12 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 		return true;
 	if (s->args->stream) {
 		kt_remote_json_line(ev->json, ev->json_len);
-	} else if (draws(s)) {
+	} else if (draws(s) && (!kt_str_eq(ev->type, "error") || ev->parent)) {
+		/* What ends the turn is told by the command's own error, at its end. */
 		kt_render_event(s->render, ev);
-		flush(s);
+		/* The figures stand behind the answer, which is not whole yet. */
+		if (s->screen || !kt_str_eq(ev->type, "done"))
+			flush(s);
 	}
 	if (kt_str_eq(ev->type, "text") && !ev->parent) {
 		print_text(s, ev->data);
@@ -302,7 +329,7 @@ static enum kt_code stop_turn(struct sending *s, struct kt_err *err)
 }
 
 /* --approve session: what that covers from now on. */
-static void tell_covers(const struct sending *s)
+static void tell_covers(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
 	const char *words = kt_str_eq(s->args->approve, "session")
@@ -492,8 +519,9 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 /* What was printed of an answer ends with its line. */
 static void end_line(struct sending *s)
 {
-	if (s->printed.len && s->printed.ptr[s->printed.len - 1] != '\n')
+	if (s->mid_line)
 		kt_out("\n", 1);
+	s->mid_line = false;
 	kt_buf_clear(&s->printed);
 }
 
@@ -506,14 +534,14 @@ static enum kt_code print_answer(struct sending *s, struct kt_err *err)
 		return KT_OK; /* drawn already */
 	if (s->printed_off || from > s->answer.len ||
 		(from && memcmp(s->answer.ptr, s->printed.ptr, from) != 0)) {
-		kt_warn(s->ctx, "the answer began anew: what was printed first is no part of it");
 		end_line(s);
+		kt_warn(s->ctx, "the answer began anew: what was printed first is no part of it");
 		from = 0;
 	}
 	kt_remote_text(s->answer.ptr + from, s->answer.len - from);
-	kt_buf_clear(&s->printed);
-	if (s->answer.len && s->answer.ptr[s->answer.len - 1] != '\n')
-		kt_out("\n", 1);
+	if (s->answer.len > from)
+		s->mid_line = s->answer.ptr[s->answer.len - 1] != '\n';
+	end_line(s);
 	if (s->whole || kt_assembly_whole(&s->reply))
 		return KT_OK;
 	(void)kt_fail(err, KT_ELIMIT, 0, "the answer has %zu bytes; the first %zu were printed",
@@ -555,9 +583,13 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 		return kt_fail(err, KT_ECANCEL, 0, "the turn was interrupted");
 	if (s->error) {
 		kt_str_copy(s->failed->code, sizeof(s->failed->code), s->error_code);
-		return kt_fail(err,
+		(void)kt_fail(err,
 			kt_str_eq(s->error_code, "budget_exceeded") ? KT_EBUDGET : KT_EIO, 0,
 			"the turn failed: %s (%s)", s->error, s->error_code);
+		if (s->args->once && kt_str_eq(s->error_code, "harness_not_installed"))
+			(void)kt_hint(
+				err, "karta run --offline works without: it replays rehearsals/");
+		return err->code;
 	}
 	if (s->args->stream)
 		return KT_OK;
@@ -661,7 +693,8 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	else if (s->follow.turn_id[0])
 		name_turn(s);
 	kt_render_close(s->render);
-	flush(s);
+	if (s->screen)
+		flush(s);
 	kt_screen_close(s->screen);
 	s->screen = NULL;
 	if (s->tty_fd)
@@ -669,6 +702,7 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	if (rc == KT_OK)
 		rc = outcome(s, err);
 	end_line(s);
+	flush(s);
 	return rc;
 }
 
@@ -715,7 +749,9 @@ static enum kt_code read_text(
 
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
-	struct sending s = { .ctx = ctx, .args = args, .failed = &ctx->turn };
+	struct sending s = {
+		.ctx = ctx, .args = args, .failed = &ctx->turn, .one_file = is_one_file()
+	};
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 	enum kt_code rc = kt_remote_check_mode(s.args->go_on, s.args->session, s.args->mode, err);
 

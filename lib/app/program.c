@@ -27,14 +27,14 @@ static const struct known known_claude = {
 	"claude",
 	"KARTA_CLAUDE",
 	"node_modules/@anthropic-ai/claude-code-linux-" NPM_ARCH "/claude",
-	"install it with 'npm install -g @anthropic-ai/claude-code'; --offline works without",
+	"install it with 'npm install -g @anthropic-ai/claude-code'",
 };
 
 static const struct known known_opencode = {
 	"opencode",
 	"KARTA_OPENCODE",
 	"node_modules/opencode-linux-" NPM_ARCH "/bin/opencode",
-	"install it with 'npm install -g opencode-ai'; --offline works without",
+	"install it with 'npm install -g opencode-ai'",
 };
 
 static bool is_program(const char *path)

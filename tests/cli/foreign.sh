@@ -111,6 +111,8 @@ test_expect_success 'the name of another program, and -v, are understood' '
 	"$KARTA" -v >out && "$KARTA" --version >expect && test_cmp expect out && test_must_exit 2 "$KARTA" -v -q 2>err &&
 	test_must_exit 2 "$KARTA" heroku logs 2>err && test_grep "^hint: leave out .heroku." err &&
 	test_must_exit 2 "$KARTA" git push karta main 2>err && test_grep "git push karta main" err
+'
+
 test_expect_success 'a git remote names server and project, as for heroku' '
 	mkdir repo && (cd repo && git init -q . && git remote add staging karta::http://127.0.0.1:1/beans &&
 		test_must_exit 3 "$KARTA" logs -r staging 2>../err && test_grep "no karta server answers at http://127.0.0.1:1$" ../err &&

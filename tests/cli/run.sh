@@ -38,6 +38,21 @@ test_expect_success 'exit statuses are those of send' '
 	test -z "$(ls "$KARTA_DATA/run")"
 '
 
+test_expect_success 'a harness that is not there is said once, with what works without it' '
+	mkdir lone && printf "name = \"lone\"\n[harness]\ntype = \"claude-code\"\n" >lone/karta.toml && echo Hello >lone/CLAUDE.md && mkdir -p lonebin &&
+	for program in sh cat; do ln -sf "$(command -v $program)" lonebin/; done &&
+	test_must_exit 1 env -u KARTA_CLAUDE PATH="$PWD/lonebin" "$KARTA" run --dir lone Hello >out 2>err && test_empty out &&
+	test "$(grep -c "cannot find the program .claude." err)" -eq 1 && test_grep "^hint: karta run --offline" err && test_grep -v "karta dev" err &&
+	test "$(wc -l <err)" -eq 2 &&
+	test_must_exit 1 env -u KARTA_CLAUDE PATH="$PWD/lonebin" "$KARTA" run --dir lone --json Hello >out 2>err && test_json out "d[\"error\"][\"type\"] == \"harness_not_installed\""
+'
+
+test_expect_success 'with one file for the answer and what is beside it, each line is one of them' '
+	"$KARTA" run --offline --speed 0 --dir app Hello >out 2>err && "$KARTA" run --offline --speed 0 --dir app Hello >both 2>&1 &&
+	cat out err | sed "s/[0-9.]* s$//" >expect && sed "s/[0-9.]* s$//" both >got && test_cmp expect got && test -s err &&
+	"$KARTA" run --offline --speed 0 --dir app --approve once "$refund" >both 2>&1 && test_grep "^[^A-Za-z]*Bash|^[^A-Za-z]*Read|^[^A-Za-z]*mcp" both
+'
+
 test_expect_success 'approvals are answered as told; without a terminal nobody is' '
 	test_must_exit 9 "$KARTA" run --offline --speed 0 --dir app "$refund" >out 2>err && test_grep -F -- "--approve" err &&
 	"$KARTA" run --offline --speed 0 --dir app --approve once "$refund" >out 2>err && test_grep "All done, Mia" out &&
