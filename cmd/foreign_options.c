@@ -85,7 +85,6 @@ const struct kt_foreign_option kt_foreign_options[] = {
 	DROP("vercel docker gh", "projects list", "-a -A -l --all --long --no-trunc"),
 	DROP("docker kubectl", "sessions list", "-a -A -l --all --no-trunc --all-namespaces"),
 	DROP("docker helm", "releases list", "-a --all --no-trunc"),
-	IS("heroku gh", "sessions list", "-n --num -L", true, "--limit"),
 	NONE("docker kubectl", "projects delete", "-f --force", false,
 		"'karta projects delete NAME --confirm NAME' asks nothing"),
 	NONE("heroku", "projects show", "-s --shell", false,

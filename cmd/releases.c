@@ -502,6 +502,12 @@ static enum kt_code act(const struct kt_ctx *ctx, const char *given, const char 
 	path = kt_remote_path(project, rest);
 	rc = kt_client_call(
 		c, method, path, kt_str_eq(method, "DELETE") ? NULL : body.ptr, out, err);
+	if (rc == KT_ECONFLICT && version &&
+		kt_str_eq(kt_json_str(kt_client_problem(c), "code"), "pinned"))
+		(void)kt_hint(err,
+			"'karta releases unpin' lets go; 'karta rollback --to %s' holds that one "
+			"instead",
+			version);
 	kt_client_free(c);
 	return rc;
 }
@@ -591,11 +597,6 @@ static enum kt_code run_activate(struct kt_ctx *ctx, const void *args, struct kt
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc = act(ctx, NULL, "POST", "/activate", a->version, NULL, &doc, err);
 
-	if (rc == KT_ECONFLICT)
-		return kt_hint(err,
-			"'karta releases unpin' lets go; 'karta rollback --to %s' holds "
-			"that one instead",
-			a->version);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json) {
@@ -650,9 +651,13 @@ static enum kt_code run_unpin(struct kt_ctx *ctx, const void *args, struct kt_er
 		return rc;
 	if (ctx->json)
 		kt_remote_json(ctx, doc);
-	kt_say(ctx,
-		"The next deploy goes live again. To have a stored one now: karta releases "
-		"activate VERSION");
+	if (kt_str_eq(kt_json_str(doc, "kind"), "folder"))
+		kt_say(ctx, "%s is served from a folder: nothing holds it.",
+			kt_json_str_or(doc, "slug", "the project"));
+	else
+		kt_say(ctx,
+			"The next deploy goes live again. To have a stored one now: karta releases "
+			"activate VERSION");
 	return KT_OK;
 }
 

@@ -188,9 +188,26 @@ static enum kt_code say_no_live(const struct kt_client *c, enum kt_code code, st
 		err, "in its folder: git push karta main, or karta deploy %s%s", t.project, c->at);
 }
 
+/* What is in the folder is live: there is nothing to roll back, to hold or to show. */
+static enum kt_code say_folder(const struct kt_client *c, enum kt_code code, struct kt_err *err)
+{
+	struct tried t;
+
+	read_tried(c, &t);
+	(void)kt_fail(err, code, 0,
+		"%s on %s is served from a folder: what is in it is live, there are no releases",
+		t.project[0] ? t.project : "the project", c->server);
+	return kt_hint(err,
+		"change the files there, or make releases of it as another project: karta deploy "
+		"-p NAME%s",
+		c->at);
+}
+
 static enum kt_code say_no_release(
 	const struct kt_client *c, const struct tried *t, const char *text, struct kt_err *err)
 {
+	if (kt_str_eq(kt_json_str(c->problem, "kind"), "folder"))
+		return say_folder(c, KT_ENOTFOUND, err);
 	if (kt_str_eq(t->release, "current"))
 		return say_no_live(c, KT_ENOTFOUND, err);
 	if (t->release[0])
@@ -272,6 +289,8 @@ bool client_words(const struct kt_client *c, int status, const char *text, struc
 		(void)say_no_live(c, KT_ECONFLICT, err);
 	else if (status == 409 && kt_str_eq(code, "project_exists"))
 		(void)say_taken(c, text, err);
+	else if (status == 409 && kt_str_eq(code, "folder_project"))
+		(void)say_folder(c, KT_ECONFLICT, err);
 	else
 		return false;
 	return true;

@@ -130,6 +130,11 @@ static enum kt_code pin_row(struct kt_tx *tx, struct kt_op *op, struct pin *x, s
 	struct kt_project_row *p = &x->project;
 	enum kt_code rc;
 
+	if (p->dir)
+		return kt_op_code(op,
+			kt_fail(err, KT_ECONFLICT, 0, "project '%s' is served from a folder",
+				p->slug),
+			409, "folder_project");
 	if (!p->current_release_id)
 		return kt_op_code(op,
 			kt_fail(err, KT_ECONFLICT, 0, "project '%s' has no release to hold",

@@ -54,9 +54,15 @@ enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op, const struct kt
 	struct kt_release_row row;
 	enum kt_code rc = find_word(tx, op, p, word, &row, err);
 
+	if (rc == KT_ENOTFOUND && p->dir)
+		op->extra = "{\"kind\":\"folder\"}";
 	if (rc == KT_ENOTFOUND)
 		return kt_op_code(op,
-			kt_fail(err, rc, 0, "there is no release '%.40s' of %s", word, p->slug),
+			kt_fail(err, rc, 0,
+				p->dir ? "there is no release '%.40s' of %s, which is served from "
+					 "a folder"
+				       : "there is no release '%.40s' of %s",
+				word, p->slug),
 			404, "release_not_found");
 	if (rc == KT_OK)
 		*out = row;

@@ -664,6 +664,14 @@ test('previews race their end; folders; addresses; renaming and deleting under l
   await says('[[cat:n]][[env:BIND]]', 'twobound-by-config');
   assert.equal((await publish(c, 'here', archive(t))).body.code, 'folder_project');
   assert.equal((await c.call('POST', `${P}/rollback`, ['here'], { body: {} })).body.code, 'folder_project');
+  assert.equal((await c.call('PUT', `${P}/pin`, ['here'], { body: {} })).body.code, 'folder_project');
+  for (const words of [['releases:rollback'], ['rollback', 'v1'], ['promote', 'v1'], ['releases', 'pin'], ['releases', 'show'], ['releases', 'show', 'v1'], ['releases', 'diff', 'v1', 'v2'], ['releases', 'download']]) {
+    const r = await u.run('karta', ['--no-input', '-p', 'here', ...words]);
+    assert.match(r.stderr, /^karta: here on http:\S+ is served from a folder: what is in it is live, there are no releases\nhint: change the files there, or .*: karta deploy -p NAME\n$/, words.join(' '));
+    assert.ok([5, 6].includes(r.status));
+  }
+  assert.match((await u.ok(u.karta('releases', 'here'))).stderr, /^no releases: here is served from /m);
+  assert.match((await u.ok(u.karta('-p', 'here', 'releases', 'unpin'))).stderr, /^here is served from a folder: nothing holds it\.$/m);
 
   // Renamed: the old name is gone, sessions go on under the new one, in the middle of a turn too.
   const live = await session(c, 'bot');
