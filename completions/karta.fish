@@ -6,7 +6,7 @@ function __karta_path
 	for w in $words[2..-1]
 		if test $skip = 1
 			set skip 0
-		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --session -s --warm --agent -a --approve --permission-mode --dir --harness --harness-program --config --speed --user --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --num -n -L --limit --num -n -L --limit --after --format --revoke --name --scopes --expires --num -n -L --limit --before --num -n -L --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --profile --timeout
+		else if contains -- $w --name --harness --project --port -p --dir --harness --harness-program --config --speed --user --session -s --warm --agent -a --approve --permission-mode --dir --harness --harness-program --config --speed --user --dir --dir --commit --dir --ref --pr --env -e --message -m --include --num -n -L --limit --num -n -L --limit --output -o --format --reason --to --to-revision --reason --lines -n --num --since --until --level --source --session --release --confirm -c --as --remote -r --repo --secret-file --num -n -L --limit --session -s --agent -a --permission-mode --session -s --agent -a --permission-mode --on-busy --idempotency-key --approve --num -n -L --limit --num -n -L --limit --after --format --revoke --name --scopes --expires --num -n -L --limit --before --num -n -L --limit --before --head --listen --port -p --data --public-url --config --harness-program --log-format --key-file --data --data --scopes --expires --data --org --data --from --color --server --project -p --app -a --remote -r --profile --timeout
 			set skip 1
 		else if not string match -q -- '-*' $w
 			set -l try (string join ' ' $path $w)
@@ -33,6 +33,7 @@ complete -c karta -l no-input -d 'never ask; fail instead'
 complete -c karta -s y -l yes -d 'answer yes to every question'
 complete -c karta -l server -x -d 'server to talk to'
 complete -c karta -s p -l project -x -d 'project (default: that of this folder)'
+complete -c karta -s r -l remote -x -d 'git remote that names server and project (default: karta)'
 complete -c karta -l profile -x -d 'server one is signed in to'
 complete -c karta -l timeout -x -d 'give up after this long: 30s, 5m'
 complete -c karta -n '__karta_at ""' -a init -d 'make a folder ready: settings, a starter when empty, git remote'
@@ -141,6 +142,7 @@ complete -c karta -n '__karta_at "projects"' -a rename -d 'give a project anothe
 complete -c karta -n '__karta_at "projects"' -a delete -d 'delete a project with everything'
 complete -c karta -n '__karta_at "projects delete"' -s c -l confirm -x -d 'the name once more, instead of being asked'
 complete -c karta -n '__karta_at "projects"' -a link -d 'make this repository push to a project'
+complete -c karta -n '__karta_at "projects link"' -l as -x -d 'name of the git remote (default: karta)'
 complete -c karta -n '__karta_at "projects link"' -s f -l force -d 'replace a remote that is there'
 complete -c karta -n '__karta_at "projects"' -a bind -d 'deploy pushes and pull requests of a GitHub repository'
 complete -c karta -n '__karta_at "projects bind"' -l repo -x -d 'repository on GitHub'
