@@ -41,7 +41,7 @@ enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id, const 
 
 	if (rc != KT_OK)
 		return rc;
-	/* It was within the limits of its day. */
+	/* It was within the limits of its day; those of today do not take it away. */
 	kt_pack_limits_init(&any);
 	any.max_files = INT64_MAX;
 	any.max_bytes = INT64_MAX;

@@ -7,6 +7,7 @@
  * Blocking and thread-safe: a tree is built under a name of its own; only its last step, from the
  * look at the marker to the marker, is for one thread at a time.
  */
+#include "control/fsck_private.h"
 #include "control/work_private.h"
 
 #include "base/fs.h"
@@ -46,27 +47,9 @@ bool kt_layout_ready(const struct kt_control *ctl, const char *org_id, const cha
 enum kt_code kt_layout_manifest(const struct kt_control *ctl, const char *org_id,
 	const char *digest, struct kt_manifest **out, struct kt_err *err)
 {
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
-	enum kt_code rc = kt_blobs_read(ctl->blobs, org_id, digest, &text, err);
-	struct kt_manifest *m;
-	struct kt_pack_limits any;
+	enum kt_code rc = kt_fsck_manifest(ctl->blobs, org_id, digest, out, err);
 
-	if (rc != KT_OK)
-		return rc;
-	/* It was within the limits of its day; those of today do not take it away. */
-	kt_pack_limits_init(&any);
-	any.max_files = INT64_MAX;
-	any.max_bytes = INT64_MAX;
-	any.max_file_bytes = INT64_MAX;
-	rc = kt_manifest_take(&text, &any, &m, err);
-	if (rc != KT_OK)
-		return kt_fail(err, KT_EPROTO, 0, "the manifest %.12s is damaged", digest);
-	if (strcmp(m->digest, digest) != 0) {
-		kt_manifest_free(m);
-		return kt_fail(err, KT_EPROTO, 0, "the manifest %.12s is damaged", digest);
-	}
-	*out = m;
-	return KT_OK;
+	return rc == KT_EPROTO ? kt_fail(err, rc, 0, "the manifest %.12s is damaged", digest) : rc;
 }
 
 /* --- building ---------------------------------------------------------------------------- */
