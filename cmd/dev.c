@@ -37,7 +37,6 @@
 
 /* Embedded by scripts/embed. */
 extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
-extern const struct kt_asset kt_starter[] __attribute__((visibility("hidden")));
 
 static void defaults(void *p)
 {

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "cmd/remote.h"
+#include "http/gzip.h"
 #include "pack/pack.h"
 #include "text/json.h"
 #include "text/toml.h"
@@ -352,16 +353,47 @@ static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args
 	return code;
 }
 
+/* The starter as it is laid out: the program carries its files as gzip. */
+static enum kt_code unpack_starter(
+	struct kt_arena *arena, const struct kt_asset **out, struct kt_err *err)
+{
+	struct kt_asset *files;
+	size_t n = 0;
+
+	while (kt_starter[n].path)
+		n++;
+	files = kt_arena_alloc(arena, (n + 1) * sizeof(*files));
+	memcpy(files, kt_starter, (n + 1) * sizeof(*files));
+	for (struct kt_asset *f = files; f->path; f++) {
+		unsigned char *bytes;
+
+		if (!f->unpacked)
+			continue;
+		bytes = kt_arena_alloc(arena, f->unpacked);
+		if (kt_gunzip(f->data, f->len, bytes, f->unpacked, err) != KT_OK)
+			return kt_wrap(err, "the starter's '%s'", f->path);
+		f->data = bytes;
+		f->len = f->unpacked;
+		f->unpacked = 0;
+	}
+	*out = files;
+	return KT_OK;
+}
+
 static enum kt_code cmd_init(struct kt_ctx *ctx, const void *arg, struct kt_err *err)
 {
 	const struct init_args *args = arg;
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 	struct remote remote = { .url = NULL };
+	const struct kt_asset *starter;
 	enum kt_code code;
 
 	if (args->name && args->project && !kt_str_eq(args->name, args->project))
 		return kt_fail(err, KT_EINVAL, 0, "--name and --project say different names");
-	kt_app_set_starter(kt_starter);
+	code = unpack_starter(arena, &starter, err);
+	if (code != KT_OK)
+		return code;
+	kt_app_set_starter(starter);
 	code = init_folder(ctx, args, arena, &remote, err);
 	free(remote.url);
 	free(remote.branch);

@@ -197,7 +197,7 @@ KT_MUST_CHECK enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, 
 
 /*
  * Files of the starter, embedded at build time from docs/examples/support-bot: path, bytes.
- * Defined by the embedded assets; ends with a NULL path. The starter is not packed, pages are.
+ * Defined by the embedded assets; ends with a NULL path.
  */
 struct kt_asset {
 	const char *path;
@@ -206,7 +206,7 @@ struct kt_asset {
 	size_t len;
 	size_t unpacked; /* data is gzip, of so many bytes; 0: it is as it is */
 };
-/* Set once by main() before kt_app_init() (lib/ does not know the binary's assets). */
+/* Set once, unpacked, before kt_app_init() (lib/ does not know the binary's assets). */
 void kt_app_set_starter(const struct kt_asset *files);
 
 /* A harness program on this machine. */
