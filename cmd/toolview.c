@@ -35,18 +35,23 @@ static const char *path_of(const cJSON *input)
 static void add_path(struct kt_buf *b, const char *path, size_t max)
 {
 	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(VIEW_MAX_BYTES);
-	const char *p;
+	const char *p, *end;
+	size_t width;
 
 	kt_clean_add(&clean, path, strlen(path), true);
 	p = clean.ptr;
-	if (kt_term_width(p) <= max || max < 8) {
+	end = p + clean.len;
+	width = kt_term_width(p);
+	if (width <= max || max < 8) {
 		kt_term_cut(b, path, strlen(path), max);
 		return;
 	}
-	while (*p && kt_term_width(p) + 3 > max) {
-		p++;
-		while (((unsigned char)*p & 0xc0) == 0x80)
-			p++;
+	while (p < end && width + 3 > max) {
+		uint32_t cp;
+		size_t n = kt_utf8_decode(p, (size_t)(end - p), &cp);
+
+		width -= n ? (size_t)kt_utf8_width(cp) : 1;
+		p += n ? n : 1;
 	}
 	kt_buf_adds(b, "...");
 	kt_clean_add(b, p, strlen(p), true);

@@ -45,16 +45,18 @@ static void put(struct kt_progress *p, const struct kt_buf *b)
 /* Longest head of s that takes at most width columns. */
 static size_t fit(const char *s, size_t width)
 {
-	size_t len = strlen(s);
-	KT_AUTOFREE char *copy = kt_strdup(s);
+	size_t len = strlen(s), used = 0, i = 0;
 
-	while (len && kt_term_width(copy) > width) {
-		len--;
-		while (len && ((unsigned char)s[len] & 0xc0) == 0x80)
-			len--;
-		copy[len] = '\0';
+	while (i < len) {
+		uint32_t cp;
+		size_t n = kt_utf8_decode(s + i, len - i, &cp);
+
+		used += n ? (size_t)kt_utf8_width(cp) : 1;
+		if (used > width)
+			break;
+		i += n ? n : 1;
 	}
-	return len;
+	return i;
 }
 
 void kt_progress_update(struct kt_progress *p, const char *text)

@@ -46,6 +46,10 @@ EOT
 
 python3 - >>app/rehearsals/test.jsonl <<'EOT'
 import json
+print('{"karta_rehearsal":1,"match":{"text":"far"}}')
+print(json.dumps({"t": 1, "type": "tool_use", "data": {"tool_name": "Read", "tool_input": {"file_path": "/f" * 150000 + "/end.c"}, "tool_use_id": "f1", "state": "running"}}))
+print(json.dumps({"t": 2, "type": "tool_result", "data": {"tool_use_id": "f1", "output": "x", "is_error": False, "status": "completed"}}))
+print('{"t":3,"end":{"text":"It was far."}}')
 text = """Words in **bold** and \u4e2d\u6587\u5b57 that are folded at the width.
 
 - one
@@ -317,6 +321,12 @@ test_expect_success 'an approval that is an edit hides nothing else that is in i
 	for words in ("- fine", "+ better", "also: evil two", "new_source: evil three", "x: evil four"):
 	    assert words in shown, (words, shown)
 	send("d\r"); expect("Well."); expect("> "); send("\x04"); leave()
+	EOT
+'
+
+test_expect_success 'a path of any length is cut at once' '
+	drive <<-\EOT
+	expect("> "); send("far\r"); shown = expect("It was far."); assert "/f/end.c" in shown, shown; expect("> "); send("\x04"); leave()
 	EOT
 '
 
