@@ -659,7 +659,7 @@ static void greet(struct chat *c, bool of_dev)
 		kt_screen_note(c->screen, KT_STYLE_YELLOW, "%s", problem);
 	if (problem && of_dev)
 		kt_screen_note(c->screen, KT_STYLE_DIM,
-			"karta dev --offline works without: it replays rehearsals/");
+			"'karta dev --offline' works without: it replays rehearsals/");
 	kt_screen_note(c->screen, KT_STYLE_DIM, "/help lists the commands");
 }
 

@@ -315,7 +315,8 @@ static void tell_start(struct dev *d, const struct kt_dev_args *a)
 			app->harness == KT_HARNESS_REHEARSAL ? ", offline" : "", d->url);
 		if (problem[0]) {
 			kt_warn(d->ctx, "%s", problem);
-			kt_say(d->ctx, "karta dev --offline works without: it replays rehearsals/");
+			kt_say(d->ctx,
+				"'karta dev --offline' works without: it replays rehearsals/");
 		}
 	}
 	if (app->setup)

@@ -588,7 +588,7 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 			"the turn failed: %s (%s)", s->error, s->error_code);
 		if (s->args->once && kt_str_eq(s->error_code, "harness_not_installed"))
 			(void)kt_hint(
-				err, "karta run --offline works without: it replays rehearsals/");
+				err, "'karta run --offline' works without: it replays rehearsals/");
 		return err->code;
 	}
 	if (s->args->stream)

@@ -42,7 +42,7 @@ test_expect_success 'a harness that is not there is said once, with what works w
 	mkdir lone && printf "name = \"lone\"\n[harness]\ntype = \"claude-code\"\n" >lone/karta.toml && echo Hello >lone/CLAUDE.md && mkdir -p lonebin &&
 	for program in sh cat; do ln -sf "$(command -v $program)" lonebin/; done &&
 	test_must_exit 1 env -u KARTA_CLAUDE PATH="$PWD/lonebin" "$KARTA" run --dir lone Hello >out 2>err && test_empty out &&
-	test "$(grep -c "cannot find the program .claude." err)" -eq 1 && test_grep "^hint: karta run --offline" err && test_grep -v "karta dev" err &&
+	test "$(grep -c "cannot find the program .claude." err)" -eq 1 && test_grep "^hint: .karta run --offline" err && test_grep -v "karta dev" err &&
 	test "$(wc -l <err)" -eq 2 &&
 	test_must_exit 1 env -u KARTA_CLAUDE PATH="$PWD/lonebin" "$KARTA" run --dir lone --json Hello >out 2>err && test_json out "d[\"error\"][\"type\"] == \"harness_not_installed\""
 '
