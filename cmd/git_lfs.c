@@ -55,20 +55,43 @@ static bool is_told(const char *common)
 		strstr(text.ptr, line) != NULL;
 }
 
+/* Without its "karta::", which git leaves out for some and not for others. */
+static const char *bare(const char *url)
+{
+	return kt_str_starts(url, "karta::") ? url + strlen("karta::") : url;
+}
+
+/* The remote that is pushed to: git-lfs takes the URL of one for it. NULL: there is none. */
+static const char *remote_name(const struct helper *h)
+{
+	KT_AUTOFREE char *url = NULL;
+
+	if (!strchr(h->remote, ':') && !strchr(h->remote, '/'))
+		return h->remote;
+	if (kt_git_remote_url(".", "karta", &url, NULL) != KT_OK || !url)
+		return NULL;
+	return kt_str_eq(bare(url), bare(h->remote)) ? "karta" : NULL;
+}
+
 void kt_helper_lfs(struct helper *h)
 {
 	KT_AUTOFREE char *common = common_dir();
+	const char *name = remote_name(h);
 	struct kt_err err = KT_ERR_INIT;
 	bool is_new = false;
 
-	/* A push to a URL has no place for it. */
-	if (!common || strchr(h->remote, ':') || strchr(h->remote, '/') || !has_lfs(common) ||
-		is_told(common))
+	if (!common || !has_lfs(common) || (name && is_told(common)))
 		return;
-	if (kt_git_lfs_push_here(".", h->remote, &is_new, &err) != KT_OK)
+	/* There is no place to tell it. */
+	if (!name)
+		kt_talk_say(&h->talk,
+			"git-lfs: its hook stops new files of a push to a URL; git push "
+			"--no-verify URL goes "
+			"without it, and all files are sent. Better: git remote add karta URL");
+	else if (kt_git_lfs_push_here(".", name, &is_new, &err) != KT_OK)
 		kt_talk_say(&h->talk, "git-lfs: %s", err.msg);
 	else if (is_new)
 		kt_talk_say(&h->talk,
 			"git-lfs: its files are packed from this repository (remote.%s.lfspushurl)",
-			h->remote);
+			name);
 }

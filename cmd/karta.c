@@ -241,6 +241,31 @@ static bool takes_arguments(const struct kt_cmd *cmd)
 	return false;
 }
 
+/* The word at `at` follows an option whose value, if it has one, stands behind a '='. */
+static bool is_lost_value(
+	const struct run *r, const struct kt_cmd *parent, int at, struct kt_err *err)
+{
+	const char *before = at > 0 ? r->argv[at - 1] : "", *word = r->argv[at];
+	size_t len = strcspn(before, "=");
+
+	if (!kt_str_starts(before, "--"))
+		return false;
+	for (const struct kt_opt *o = parent ? parent->opts : NULL; o && o->type != KT_OPT_T_END;
+		o++) {
+		if (!(o->flags & KT_OPT_BARE) || strlen(o->name) != len - 2 ||
+			memcmp(o->name, before + 2, len - 2) != 0)
+			continue;
+		(void)kt_fail(err, KT_EINVAL, 0, "unexpected argument '%s'", word);
+		if (before[len])
+			(void)kt_hint(
+				err, "put a value with blanks in quotes: \"%s %s\"", before, word);
+		else
+			(void)kt_hint(err, "a value stands behind a '=': %s=%s", before, word);
+		return true;
+	}
+	return false;
+}
+
 static enum kt_code unknown_command(struct run *r, const char *word, struct kt_err *err)
 {
 	const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : colon_parent(word);
@@ -389,7 +414,9 @@ static enum kt_code find_command(struct run *r, struct kt_err *err)
 		if (!cmd && !cmds)
 			return KT_OK;
 		if (!cmd && (!parent || !parent->run || !takes_arguments(parent)))
-			return unknown_command(r, r->argv[at], err);
+			return is_lost_value(r, parent, at, err)
+				? KT_EINVAL
+				: unknown_command(r, r->argv[at], err);
 		if (!cmd)
 			return KT_OK;
 		kt_assert(r->depth < DEPTH_MAX);

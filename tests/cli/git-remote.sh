@@ -288,6 +288,10 @@ test_expect_success 'git-lfs itself' '
 	command -v git-lfs >/dev/null || { echo "git-lfs is not installed"; return 0; }
 	app large && cd large && git lfs install --local && git lfs track "*.bin" && head -c 5000000 /dev/urandom >a.bin && git add -A && git commit -qm lfs &&
 	git push karta main >out 2>err && test_grep "Released" err && "$KARTA" releases download --server "$url" -p large -o ../large.tgz &&
+	git config --unset remote.karta.lfspushurl && change && git push "karta::$url/large" main 2>err && test_grep "Released" err &&
+	git remote remove karta && echo more >b.bin && git add -A && git commit -qm more && ! git push "karta::$url/large" main 2>err &&
+	test_grep "^remote: git-lfs: its hook stops new files of a push to a URL; git push --no-verify" err &&
+	git push --no-verify "karta::$url/large" main 2>err && test_grep "Released" err &&
 	mkdir ../large.got && tar xzf ../large.tgz -C ../large.got && cmp a.bin ../large.got/a.bin && cd .. &&
 	GIT_LFS_SKIP_SMUDGE=1 git clone -q large thin && cd thin && git remote add karta "karta::$url/thin" && ! git push karta main 2>err &&
 	test_grep "LFS pointer.*git lfs pull" err && git lfs pull && git push karta main

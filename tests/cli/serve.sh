@@ -109,6 +109,9 @@ test_expect_success 'settings that are there and cannot be read are not passed o
 
 test_expect_success 'a list of proxies that is empty trusts nobody' '
 	test_must_exit 2 "$KARTA" serve --trust-proxy= --show-config 2>err && test_grep "trust-proxy. needs a value" err &&
+	test_must_exit 2 "$KARTA" serve --trust-proxy 10.0.0.1 2>err && test_grep "^hint: a value stands behind a .=.: --trust-proxy=10.0.0.1$" err &&
+	test_must_exit 2 "$KARTA" serve --trust-proxy=10.0.0.1, 10.0.0.2 2>err && test_grep "^hint: put a value with blanks in quotes: .--trust-proxy=10.0.0.1, 10.0.0.2.$" err &&
+	"$KARTA" serve "--trust-proxy=10.0.0.1, 10.0.0.2" --show-config >out && test_grep "^trust_proxy *= .10.0.0.1, 10.0.0.2." out &&
 	"$KARTA" serve --trust-proxy --show-config >out && test_grep "^trust_proxy *= true" out &&
 	KARTA_TRUST_PROXY= "$KARTA" serve --show-config >out && test_grep "^trust_proxy *= false" out
 '
