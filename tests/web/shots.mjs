@@ -6,15 +6,17 @@
  *   node tests/web/shots.mjs FOLDER [NAME...]       KARTA names the program, WIDTHS (1280,390) the widths
  *
  * Each is FOLDER/NAME-WIDTH-SCHEME.png; the chat's begin with "chat-". NAME may end in "*". A state that is wider than
- * the screen is said, and what is too small for a finger. To look at, not to compare: no test reads them.
+ * the screen is said, what is too small for a finger, and what axe finds serious. To look at, not to compare: no test reads them.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { BROWSER } from "../api/lib.mjs";
 import { MockServer } from "./mock-server.mjs";
 import { PAGES, addressOf, hosting, signedIn } from "./shots-hosting.mjs";
+
+const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 const [folder, ...names] = process.argv.slice(2);
 if (!folder || !BROWSER) {
@@ -147,6 +149,10 @@ async function shoot(page, name, width) {
 	for (const colorScheme of ["light", "dark"]) {
 		await page.emulateMedia({ colorScheme });
 		await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`) });
+		await page.evaluate(AXE);
+		const { violations } = await page.evaluate("axe.run()");
+		for (const one of violations.filter((v) => v.impact === "serious" || v.impact === "critical"))
+			console.error(`${name} ${width} ${colorScheme}: ${one.id}: ${one.nodes.map((node) => node.html).join(" ").slice(0, 200)}`);
 	}
 	const [is, fits] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
 	if (is > fits)

@@ -55,7 +55,7 @@ function badges(project) {
 function row(project, spent) {
 	const url = pageUrl(project.url);
 	return h("li", { class: "project", "data-name": project.slug },
-		h("div", { class: "name" }, h("a", { class: "cut", href: at(`projects/${project.slug}`) }, project.slug), text("div", "soft cut", project.harness ?? (project.kind === "folder" ? "a folder" : "no harness yet"))),
+		h("div", { class: "name" }, h("a", { class: "cut", href: at(`projects/${project.slug}`), title: project.slug }, project.slug), text("div", "soft cut", project.harness ?? (project.kind === "folder" ? "a folder" : "no harness yet"))),
 		...live(project),
 		spent ? line("spent soft", spentWords(spent.usage), plural(spent.sessions, "session")) : h("div", { class: "spent" }),
 		h("div", { class: "badges" }, ...badges(project)),
