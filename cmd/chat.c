@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "cmd/chatwords.h"
 #include "cmd/lastsession.h"
 #include "cmd/place.h"
 #include "cmd/question.h"
@@ -490,41 +491,12 @@ static void show_help(struct chat *c)
 		"begins with /.");
 }
 
-/* What other chats call it. */
-static const char *own_word(const char *word)
-{
-	static const char *const same[][2] = { { "/?", "/help" }, { "/clear", "/new" },
-		{ "/reset", "/new" }, { "/agents", "/agent" }, { "/exit", "/quit" },
-		{ "/q", "/quit" }, { "/bye", "/quit" }, { "/resume", "/session" },
-		{ "/continue", "/session" } };
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(same); i++) {
-		if (kt_str_eq(word, same[i][0]))
-			return same[i][1];
-	}
-	return word;
-}
-
-static void say_no_command(struct chat *c, const char *word)
-{
-	static const char *const words[] = { "/help", "/new", "/sessions", "/agent", "/thinking",
-		"/quit", NULL };
-	const char *near = kt_str_nearest(word, words);
-
-	if (near)
-		kt_screen_note(c->screen, KT_STYLE_YELLOW,
-			"there is no command %s; did you mean %s?", word, near);
-	else
-		kt_screen_note(c->screen, KT_STYLE_YELLOW,
-			"there is no command %s; /help lists them", word);
-}
-
 /* A line that begins with "/": a command, or a mistake that must not become a message. */
 static void do_command(struct chat *c, const char *line)
 {
 	size_t n = strcspn(line, " \t");
 	KT_AUTOFREE char *typed = kt_strndup(line, n);
-	const char *word = own_word(typed);
+	const char *word = kt_chat_word(typed);
 	KT_AUTOFREE char *rest = kt_strdup(line + n + strspn(line + n, " \t"));
 
 	while (*rest && (rest[strlen(rest) - 1] == ' '))
@@ -548,7 +520,11 @@ static void do_command(struct chat *c, const char *line)
 			"karta %s --session %s",
 			c->begun_with, *rest ? rest : "ID");
 	} else {
-		say_no_command(c, typed);
+		const char *near = kt_chat_near(typed);
+
+		kt_screen_note(c->screen, KT_STYLE_YELLOW, "there is no command %s; %s%s%s", typed,
+			near ? "did you mean " : "/help lists them", near ? near : "",
+			near ? "?" : "");
 	}
 }
 
@@ -638,11 +614,15 @@ static void greet(struct chat *c, bool of_dev)
 {
 	const char *url = kt_client_url(c->client), *release, *problem;
 	KT_AUTOFREE char *reason = NULL;
+	struct kt_err err = KT_ERR_INIT;
 	const cJSON *dev;
 
-	if (kt_client_dev(c->client, &c->dev, NULL) != KT_OK) {
+	if (kt_client_dev(c->client, &c->dev, &err) != KT_OK) {
 		kt_screen_note(
 			c->screen, KT_STYLE_DIM, "connected to %s; /help lists the commands", url);
+		/* Nothing is live: known before the first message is written. */
+		if (err.code == KT_ECONFLICT)
+			tell_error(c, &err);
 		return;
 	}
 	dev = c->dev;

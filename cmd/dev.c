@@ -179,6 +179,8 @@ static enum kt_code take_port(struct dev *d, int64_t port, struct kt_err *err)
 
 	for (int i = 0; i < tries && rc == KT_ECONFLICT; i++)
 		rc = kt_http_bind("localhost", first + i, &d->sockets, err);
+	if (rc == KT_OK && first && d->sockets.port != first)
+		kt_say(d->ctx, "port %d is taken; this is at %d", first, d->sockets.port);
 	if (rc == KT_ECONFLICT) {
 		KT_AUTOFREE char *url = kt_dev_live_url(d->data_dir);
 

@@ -378,6 +378,9 @@ static enum kt_code take_address(struct server *s, struct kt_err *err)
 		port = port_of(3);
 	else if (rc == KT_OK)
 		rc = kt_http_bind(host, port, &s->sockets, err);
+	if (rc == KT_ECONFLICT && kt_control_is_open(s->conf->data))
+		return kt_hint(err,
+			"a server of this data folder runs already: 'karta projects' talks to it");
 	if (rc == KT_ECONFLICT || rc == KT_EDENIED)
 		return kt_hint(
 			err, "choose another with --port, as --port 8001, or 0 for any free one");

@@ -211,8 +211,10 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
-	if (client_words(c, r->status, text, err))
+	if (client_words(c, r->status, text, err)) {
+		client_suggest(c, code, err);
 		return code;
+	}
 	if (text)
 		(void)kt_fail(err, code, 0, "%s", text);
 	else

@@ -55,6 +55,9 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
  * type next; text is the sentence of its document, or NULL. False: it has no words of its own.
  */
 bool client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
+/* When what failed names a project that is not there: asks for those that are, and says the near.
+ */
+void client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err);
 /* Find server and project in the base. */
 void client_set_server(struct kt_client *c);
 /* Forget the document of the last failure. */

@@ -64,6 +64,8 @@ struct kt_control_config {
  */
 KT_MUST_CHECK enum kt_code kt_control_open(
 	const struct kt_control_config *cfg, struct kt_control **out, struct kt_err *err);
+/* Has a server opened the folder? */
+KT_MUST_CHECK bool kt_control_is_open(const char *data_dir);
 /*
  * Finish writes, close. Operations that wait are answered before it returns (KT_EUNAVAIL when they
  * were not done); no callback is called afterwards. NULL is fine.

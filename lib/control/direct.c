@@ -63,6 +63,17 @@ static enum kt_code lock_folder(struct kt_control *ctl, struct kt_err *err)
 	return kt_fail(err, KT_EIO, errno, "cannot lock '%s'", path);
 }
 
+bool kt_control_is_open(const char *data_dir)
+{
+	KT_AUTOFREE char *path = kt_path_join(data_dir, "lock");
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	bool taken = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return taken;
+}
+
 static enum kt_code make_folders(struct kt_control *ctl, struct kt_err *err)
 {
 	static const char *const names[] = { "releases", "builds", "logs", "tmp" };

@@ -63,7 +63,7 @@ test_expect_success 'changes that are not committed are refused, or taken as the
 	test_must_exit 6 "$KARTA" deploy >out 2>err && test_empty out &&
 	test_grep "not committed (.*)$" err && test_grep "^hint: .*--dirty" err &&
 	test "$(live shop version)" = "$before" &&
-	"$KARTA" deploy --commit HEAD -q && test "$(live shop commit_sha)" = "$(git rev-parse HEAD)" &&
+	"$KARTA" deploy --prod --commit HEAD -q && test "$(live shop commit_sha)" = "$(git rev-parse HEAD)" &&
 	"$KARTA" deploy --dirty -m "as it is" --json >out 2>err &&
 	test_json out "d[\"release\"][\"commit_sha\"] is None and d[\"release\"][\"message\"] == \"as it is\"" &&
 	test_json out "d[\"release\"][\"state\"] == \"active\"" && git checkout -q CLAUDE.md

@@ -96,6 +96,12 @@ test_expect_success 'a port that is taken: exit 6 with a hint' '
 	test_grep "^hint: .*--port 0" err
 '
 
+test_expect_success 'without a port the next free one is taken, and said' '
+	was=$pid at=$url && folder third && folder fourth && start eight --dir third --offline && first=$pid &&
+	start nine --dir fourth --offline && test_grep "^port 8000 is taken; this is at 8[0-9]+$" nine.err &&
+	test_stop "$first" && test_stop "$pid" && pid=$was url=$at
+'
+
 test_expect_success 'SIGTERM ends it with 0, and server.json goes' '
 	test_stop "$pid" && test ! -e "$state/server.json" &&
 	test_grep -v "Sanitizer|Assertion" one.err
@@ -132,7 +138,7 @@ test_expect_success 'a harness that is not installed: how to install it, that --
 	) &&
 	read -r pid url <bare/five && test_background "$pid" &&
 	test_grep "npm install|https://" five.err &&
-	test_grep "karta dev --offline" five.err &&
+	test_grep "[-]-offline works without" five.err &&
 	call /v1/dev >dev && test_json dev "d[\"mode\"] == \"live\" and d[\"problem\"]" &&
 	post "/v1/sessions/$(session)/messages" "{\"text\":\"Hello\"}" >answer &&
 	test_json answer "d[\"code\"] == \"harness_not_installed\" and d[\"status\"] == 503" &&

@@ -34,7 +34,7 @@ test_expect_success 'the server may be named alone; what is no key is told so, a
 
 test_expect_success 'again, with --json and with blanks around the key' '
 	printf "  \r\n" >bad && test_must_exit 2 "$KARTA" login --with-key <bad 2>err &&
-	printf "%s \r\nmore\n" "$SERVE_KEY" | "$KARTA" login --with-key --json >out &&
+	printf "%s \r\nmore\n" "$SERVE_KEY" | "$KARTA" auth login --with-token --json >out &&
 	test_json out "d[\"schema_version\"] == 1 and d[\"key\"][\"name\"] == \"admin\"" && test_grep -v "kt_live_[A-Za-z0-9]{20}" out &&
 	test_json "$credentials" "len(d[\"profiles\"]) == 1"
 '

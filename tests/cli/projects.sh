@@ -29,6 +29,14 @@ test_expect_success 'create reserves a name and prints the address' '
 	done
 '
 
+test_expect_success 'of a name with a slip the near one is said' '
+	for command in "status -p shpo" "logs shpo" "send -p shpo Hello" "chat -p shpo" "rollback -p shpo" "projects delete shpo -y" "config set -p shpo A=1"; do
+		test_must_exit 5 "$KARTA" $command </dev/null >out 2>err && test_grep "no project .shpo." err && test_grep "^hint: did you mean .shop.[?]" err || { echo "$command"; return 1; }
+	done &&
+	"$KARTA" chat -p shop </dev/null >out 2>&1 && test_grep "shop on .* has no live release yet" out && test_grep "git push karta main" out &&
+	test_must_exit 5 "$KARTA" status -p entirely-else 2>err && test_must_exit 1 grep "did you mean" err
+'
+
 test_expect_success 'list and show; words of others work' '
 	serve_publish bot && "$KARTA" projects >out && test_grep "^bot  *v1  *claude-code  *http://bot\.localhost" out &&
 	test_grep "^shop  *-  " out && "$KARTA" apps >out2 && test_cmp out out2 && "$KARTA" project list >out2 && test_cmp out out2 &&
@@ -126,7 +134,7 @@ test_expect_success 'a local server needs no key and no word of where it is' '
 	cp -r "$TEST_ROOT/docs/examples/support-bot" app && "$KARTA" project add ./app support-bot >out && test_grep "^http://support-bot.localhost:${url##*:}" out &&
 	"$KARTA" keys 2>err && test_grep "a local server asks for none" err &&
 	"$KARTA" releases -p support-bot 2>err && test_grep "support-bot is served from $PWD/app, and what is in it is live" err &&
-	test_must_exit 6 "$KARTA" rollback -p support-bot 2>err && test_grep "ship to a project of another name" err &&
+	test_must_exit 6 "$KARTA" rollback -p support-bot 2>err && test_grep "there are no releases" err &&
 	mkdir -p none && "$KARTA" project add none empty 2>err && test_grep "^warning: there is no application in none" err && "$KARTA" projects rm empty -y &&
 	cp -r app named && printf "name = \"by-its-name\"\n" >named/karta.toml && "$KARTA" project add named >out && test_grep "^http://by-its-name.localhost" out && "$KARTA" projects rm by-its-name -y &&
 	"$KARTA" project list >out && test_grep "^support-bot  *folder" out && "$KARTA" whoami >out && test_grep "asks for no key" out &&

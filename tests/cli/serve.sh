@@ -146,7 +146,9 @@ test_expect_success 'a second server on the folder, and one on the port, are ref
 	test_must_exit 6 "$KARTA" serve --data "$SERVE_DATA" --listen 127.0.0.1:0 >out 2>err &&
 	test_grep "another server uses" err && test_grep "^hint: .*--data DIR" err && test_empty out &&
 	test_must_exit 6 "$KARTA" serve --data d6 --listen "127.0.0.1:$SERVE_PORT" --key-file key6 >out 2>err &&
-	test_grep "^hint: choose another with --port" err
+	test_grep "^hint: choose another with --port" err &&
+	test_must_exit 6 "$KARTA" serve --data "$SERVE_DATA" --listen "127.0.0.1:$SERVE_PORT" >out 2>err &&
+	test_grep "^hint: a server of this data folder runs already" err
 '
 
 test_expect_success 'a session over HTTP at the address of the project' '
