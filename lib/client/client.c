@@ -211,10 +211,8 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
-	if (client_words(c, r->status, text, err)) {
-		client_suggest(c, code, err);
+	if (client_words(c, r->status, text, err))
 		return code;
-	}
 	if (text)
 		(void)kt_fail(err, code, 0, "%s", text);
 	else
@@ -292,8 +290,10 @@ enum kt_code client_call(
 			*out = doc;
 			return KT_OK;
 		}
-		if (n == TRIES || !client_may_retry(c, rc, status))
+		if (n == TRIES || !client_may_retry(c, rc, status)) {
+			client_suggest(c, rc, err);
 			return rc;
+		}
 		(void)poll(NULL, 0, (int)client_backoff_ms(n));
 	}
 }

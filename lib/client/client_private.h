@@ -23,6 +23,7 @@ struct kt_client {
 	char *key_from; /* the variable that has the key, or NULL */
 	char *tried; /* path of the last request, or NULL */
 	int64_t timeout_ms;
+	bool absent_is_fine; /* what is asked for may well not be there: nothing is suggested */
 	bool local; /* the address is this machine */
 	bool seen; /* the server answered before: when it is gone now, it may come back */
 	cJSON *problem; /* document of the last failure, or NULL */

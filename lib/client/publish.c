@@ -542,7 +542,10 @@ static enum kt_code find_live(struct publish *pb, struct kt_err *err)
 	kt_buf_adds(&path, "/agent_projects/");
 	kt_url_add_segment(&path, pb->p->project);
 	kt_buf_adds(&path, "/refs");
+	/* The first publication makes the project. */
+	pb->c->absent_is_fine = true;
 	rc = kt_client_call(pb->c, "GET", path.ptr, NULL, &doc, err);
+	pb->c->absent_is_fine = false;
 	if (rc != KT_OK && rc != KT_ENOTFOUND)
 		return rc;
 	pb->live = kt_strdup(kt_json_str_or(kt_json_obj(doc, "live"), "digest", ""));

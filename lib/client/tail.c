@@ -39,6 +39,8 @@ enum kt_code kt_client_call(struct kt_client *c, const char *method, const char 
 		rc = client_call(c, &rq, &doc, err);
 	else
 		rc = client_call_once(c, &rq, &doc, &status, err);
+	if (!get && !changes)
+		client_suggest(c, rc, err);
 	if (rc == KT_OK && out)
 		*out = doc;
 	else
@@ -152,6 +154,7 @@ static enum kt_code connect_once(struct kt_client *c, struct tail *tl, struct kt
 		*err = st.err;
 	} else if (status && status != 200) {
 		rc = client_problem(c, &r, err);
+		client_suggest(c, rc, err);
 		if (client_may_retry(c, rc, status))
 			rc = KT_EUNAVAIL;
 		else if (rc == KT_EUNAVAIL)

@@ -310,7 +310,7 @@ void client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err)
 	const cJSON *p;
 	struct tried t;
 
-	if (rc != KT_ENOTFOUND || c->socket || !err ||
+	if (rc != KT_ENOTFOUND || c->socket || !err || c->absent_is_fine ||
 		!kt_str_eq(kt_json_str(c->problem, "code"), "project_not_found"))
 		return;
 	read_tried(c, &t);
