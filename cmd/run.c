@@ -113,6 +113,14 @@ static enum kt_code refuse_elsewhere(const struct kt_ctx *ctx, struct kt_err *er
 		project ? ctx->project : "");
 }
 
+/* The environment names a server or project, which other commands would talk to. */
+static void tell_place(const struct kt_ctx *ctx)
+{
+	if (ctx->errt.is_tty && !ctx->json && (ctx->server || ctx->project))
+		kt_say(ctx, "this folder, here (%s is not used)",
+			ctx->server ? "KARTA_SERVER" : "KARTA_PROJECT");
+}
+
 static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct run_args *a = args;
@@ -127,6 +135,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		(void)kt_fail(err, KT_EINVAL, 0, "no message for the agent");
 		return kt_hint(err, "karta run \"...\", or karta run - to read standard input");
 	}
+	tell_place(ctx);
 	snprintf(timeout, sizeof(timeout), "%lldms", (long long)ctx->timeout_ms);
 	send_words(ctx, a, ctx->timeout_ms ? timeout : NULL, &words);
 	rc = kt_dev_once(ctx, &a->dev, &words, &status, err);

@@ -79,6 +79,10 @@ test('the release is told with server and project, unless all of them are obviou
   const label = (await u.ok(u.karta('--server', k.url, 'projects', 'show', 'shop'))).stdout.match(/http:\/\/(shop-feat\S*)/)[1];
   assert.match(line(await send({ KARTA_SERVER: `http://${label}`, no_proxy: '*' })), new RegExp(`^shop v\\d on http://${label} \\(a preview; server from KARTA_SERVER\\)$`));
 
+  /* What runs here is not where the environment says. */
+  assert.match(await onTerminal(['run', 'hi'], dir, { ...u.env, KARTA_SERVER: k.url }), /^this folder, here \(KARTA_SERVER is not used\)$/m);
+  assert.doesNotMatch(await onTerminal(['run', 'hi'], dir, u.env), /this folder/);
+
   /* Nobody reads it in a pipe. */
   const piped = await u.run('karta', ['send', '--session', old, 'hi'], { cwd: dir });
   assert.doesNotMatch(piped.stderr + piped.stdout, / on http|v1/);
