@@ -665,6 +665,7 @@ test('previews race their end; folders; addresses; renaming and deleting under l
   assert.equal((await publish(c, 'here', archive(t))).body.code, 'folder_project');
   assert.equal((await c.call('POST', `${P}/rollback`, ['here'], { body: {} })).body.code, 'folder_project');
   assert.equal((await c.call('PUT', `${P}/pin`, ['here'], { body: {} })).body.code, 'folder_project');
+  assert.equal((await c.call('GET', `${P}/releases/{version}`, ['here', 'v1'])).body.kind, 'folder');
   for (const words of [['releases:rollback'], ['rollback', 'v1'], ['promote', 'v1'], ['releases', 'pin'], ['releases', 'show'], ['releases', 'show', 'v1'], ['releases', 'diff', 'v1', 'v2'], ['releases', 'download']]) {
     const r = await u.run('karta', ['--no-input', '-p', 'here', ...words]);
     assert.match(r.stderr, /^karta: here on http:\S+ is served from a folder: what is in it is live, there are no releases\nhint: change the files there, or .*: karta deploy -p NAME\n$/, words.join(' '));
