@@ -385,7 +385,7 @@ static enum kt_code cmd_init(struct kt_ctx *ctx, const void *arg, struct kt_err 
 	const struct init_args *args = arg;
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 	struct remote remote = { .url = NULL };
-	const struct kt_asset *starter;
+	const struct kt_asset *starter = NULL;
 	enum kt_code code;
 
 	if (args->name && args->project && !kt_str_eq(args->name, args->project))
