@@ -224,6 +224,12 @@ KT_MUST_CHECK enum kt_code kt_app_program(
 	const struct kt_app *app, struct kt_program *out, struct kt_err *err);
 
 /*
+ * The harness that the folder dir is for now, as kt_app_load() names it, without a look at the rest
+ * of it (a few stats, and karta.toml); NULL: for none. OWNS the result.
+ */
+char *kt_app_harness_of(const char *dir);
+
+/*
  * The variable with the model's credential that an application in dir needs, when none of names,
  * nor its own files, gives one; NULL: nothing is known to be missing. Reads small files.
  */

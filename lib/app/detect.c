@@ -2,6 +2,8 @@
 /* Which harness a folder is for: what karta.toml declares, else what the files suggest. */
 #include "app/app_private.h"
 
+#include "base/fs.h"
+#include "base/limits.h"
 #include "base/str.h"
 
 #include <string.h>
@@ -17,6 +19,25 @@ bool kt_app_guess(const char *dir, enum kt_harness_type *out)
 		return true;
 	}
 	return false;
+}
+
+char *kt_app_harness_of(const char *dir)
+{
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+	KT_AUTOFREE char *path = kt_path_join(dir, "karta.toml");
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
+	enum kt_harness_type type = KT_HARNESS_ACP;
+	const struct kt_toml *root = NULL, *v = NULL;
+
+	if (kt_fs_read(path, &text, NULL) == KT_OK &&
+		kt_toml_parse(arena, text.ptr, text.len, &root, NULL) == KT_OK)
+		v = kt_settings_get(KT_SETTINGS_TOML, root, "harness.type");
+	if (v)
+		return kt_strdup(kt_harness_parse(v->str, &type) ? kt_harness_name(type) : v->str);
+	if ((root && kt_settings_get(KT_SETTINGS_TOML, root, "harness.command")) ||
+		kt_app_guess(dir, &type))
+		return kt_strdup(kt_harness_name(type));
+	return NULL;
 }
 
 /* The command of a harness that is known, unless karta.toml has one. */

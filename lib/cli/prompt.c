@@ -47,6 +47,8 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 	}
 	kt_clean_add(&text, question, strlen(question), true);
 	kt_buf_adds(&text, " [y/N] ");
+	/* What was typed before the question was seen does not answer it. */
+	(void)tcflush(in_fd, TCIFLUSH);
 	code = kt_fs_write_all(out_fd, text.ptr, text.len, err);
 	if (code == KT_OK)
 		code = read_line(in_fd, &answer, err);

@@ -84,7 +84,7 @@ struct kt_project_mem {
 	char slug[64];
 	char label[64];
 	char *dir; /* folder project, else NULL */
-	char *harness; /* or NULL */
+	char *harness; /* or NULL; of a folder: as it was seen last (folders.c) */
 	char *production_ref;
 	char *pin_reason; /* NULL = not pinned */
 	char *pin_by; /* or NULL */
@@ -342,6 +342,8 @@ KT_MUST_CHECK enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op,
 void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p);
 /* Answer op with a project and the credentials that it lacks. */
 void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p);
+/* Look at the folders among these projects (struct kt_project_mem *), then call then(op). */
+void kt_op_look(struct kt_op *op, const struct kt_vec *projects, void (*then)(struct kt_op *op));
 /* "project/SLUG", the object of audit rows. */
 const char *kt_object_project(struct kt_arena *arena, const char *slug);
 /* Context under which a project's "repo_token" or "webhook_secret" is sealed. In arena. */

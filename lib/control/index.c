@@ -143,7 +143,9 @@ struct kt_project_mem *kt_index_project_put(
 	(void)kt_str_copy(p->slug, sizeof(p->slug), row->slug);
 	(void)kt_str_copy(p->label, sizeof(p->label), row->label);
 	kt_str_set(&p->dir, row->dir);
-	kt_str_set(&p->harness, row->harness);
+	/* A folder's is that of the last look at it. */
+	if (!row->dir)
+		kt_str_set(&p->harness, row->harness);
 	kt_str_set(&p->production_ref, row->production_ref);
 	kt_str_set(&p->pin_reason, row->pin_reason);
 	kt_str_set(&p->pin_by, row->pin_by);

@@ -48,24 +48,28 @@ static int by_slug(const void *a, const void *b)
 	return strcmp((*pa)->slug, (*pb)->slug);
 }
 
-void kt_control_projects(
-	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
+static void find_projects(const struct kt_op *op, struct kt_vec *out)
 {
-	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	struct kt_vec found = KT_VEC_INIT;
-	struct kt_jw w;
 	size_t pos = 0;
 	const char *key;
 	void *value;
 
-	while (kt_map_next(&ctl->projects, &pos, &key, &value)) {
+	while (kt_map_next(&op->ctl->projects, &pos, &key, &value)) {
 		struct kt_project_mem *p = value;
 
 		if (strcmp(p->org->id, op->who.org_id) == 0)
-			kt_vec_push(&found, p);
+			kt_vec_push(out, p);
 	}
-	if (found.len > 1)
-		qsort(found.items, found.len, sizeof(found.items[0]), by_slug);
+	if (out->len > 1)
+		qsort(out->items, out->len, sizeof(out->items[0]), by_slug);
+}
+
+static void show_projects(struct kt_op *op)
+{
+	struct kt_vec found = KT_VEC_INIT;
+	struct kt_jw w;
+
+	find_projects(op, &found);
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
 	kt_jw_arr(&w, "data");
@@ -80,6 +84,17 @@ void kt_control_projects(
 	kt_op_end(op, KT_OK, NULL);
 }
 
+void kt_control_projects(
+	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct kt_vec found = KT_VEC_INIT;
+
+	find_projects(op, &found);
+	kt_op_look(op, &found, show_projects);
+	kt_vec_release(&found);
+}
+
 void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p)
 {
 	struct kt_jw w;
@@ -92,14 +107,27 @@ void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p)
 	kt_op_etag(op, p->current ? p->current->id : NULL);
 }
 
+static void show_project(struct kt_op *op)
+{
+	struct kt_project_mem *p = kt_op_project(op, op->data);
+
+	if (p)
+		kt_op_show_whole_project(op, p);
+}
+
 void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	struct kt_project_mem *p = kt_op_project(op, ref);
+	struct kt_vec one = KT_VEC_INIT;
 
-	if (p)
-		kt_op_show_whole_project(op, p);
+	if (!p)
+		return;
+	op->data = kt_arena_strdup(op->arena, ref);
+	kt_vec_push(&one, p);
+	kt_op_look(op, &one, show_project);
+	kt_vec_release(&one);
 }
 
 enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *row,

@@ -545,7 +545,7 @@ static char *auth_words(const struct kt_session *s, const char *message)
 	const char *at = message ? strstr(message, login) : NULL;
 	size_t len = at ? (size_t)(at - message) : message ? strlen(message) : 0;
 
-	if (!t || t->folder)
+	if (!t)
 		return kt_strdup_opt(message);
 	/* "Invalid API key · Please run /login" */
 	while (len && (message[len - 1] == ' ' || (unsigned char)message[len - 1] >= 0x80))

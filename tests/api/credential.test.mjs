@@ -78,4 +78,8 @@ test('a turn without a credential says what to type, not /login', { skip: exists
   assert.match(r.stderr, /auth_failed/);
   assert.match(r.stderr, /did not take the credential of bot \(.+\): karta config set -p bot ANTHROPIC_API_KEY=- <file, then a new session/);
   assert.doesNotMatch(r.stderr, /\/login/);
+  // Of a folder that is served as well: its sessions have the project's variables.
+  await u.ok(u.karta('project', 'add', dir, 'here'));
+  await u.ok(u.karta('config', 'set', '-p', 'here', `ANTHROPIC_BASE_URL=${ANTHROPIC_BASE_URL}`));
+  assert.match((await u.karta('send', '-p', 'here', 'hello')).stderr, /karta config set -p here ANTHROPIC_API_KEY=- <file/);
 });

@@ -654,12 +654,16 @@ test('previews race their end; folders; addresses; renaming and deleting under l
   const dir = tempDir(t, 'folder');
   writeFiles(dir, fakeFiles('here', { n: 'one' }));
   await u.ok(u.karta('project', 'add', dir, 'here'));
-  assert.match((await u.ok(u.karta('project', 'list'))).stdout, /here +.*folder/);
+  assert.match((await u.ok(u.karta('project', 'list'))).stdout, /here +folder +acp /);
   const before = await session(c, 'here');
   assert.equal(await say(c, 'here', before.id, '[[cat:n]][[env:BIND]]'), 'one(unset)');
   writeFiles(dir, { n: 'two', '.claude/agents/helper.md': '---\nname: helper\ndescription: helps\n---\nHelp.\n' });
   const says = async (text, what) => eventually(async () => await say(c, 'here', (await session(c, 'here')).id, text) === what, what);
   await says('[[cat:n]]', 'two');
+  assert.equal((await ok(200, c, 'GET', P, ['here'])).harness, 'acp');
+  writeFiles(dir, { 'karta.toml': 'name = "here"\n' });
+  assert.equal((await ok(200, c, 'GET', P, ['here'])).harness, 'claude-code');
+  writeFiles(dir, fakeFiles('here', { n: 'two' }));
   await ok(200, c, 'PATCH', `${P}/config`, ['here'], { body: { set: { BIND: 'bound-by-config' } } });
   await says('[[cat:n]][[env:BIND]]', 'twobound-by-config');
   assert.equal((await publish(c, 'here', archive(t))).body.code, 'folder_project');

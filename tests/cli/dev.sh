@@ -138,7 +138,7 @@ test_expect_success 'a harness that is not installed: how to install it, that --
 	) &&
 	read -r pid url <bare/five && test_background "$pid" &&
 	test_grep "npm install|https://" five.err &&
-	test_grep "[-]-offline works without" five.err &&
+	test_grep ".karta dev --offline. works without" five.err &&
 	call /v1/dev >dev && test_json dev "d[\"mode\"] == \"live\" and d[\"problem\"]" &&
 	post "/v1/sessions/$(session)/messages" "{\"text\":\"Hello\"}" >answer &&
 	test_json answer "d[\"code\"] == \"harness_not_installed\" and d[\"status\"] == 503" &&

@@ -82,6 +82,13 @@ static void test_detect(void **state)
 				kt_harness_name(app->harness), app->harness_declared,
 				app->instructions ? app->instructions : "none");
 		expect_findings(app, cases[i].want_findings);
+		if (!cases[i].override) {
+			KT_AUTOFREE char *name = kt_app_harness_of(dir);
+			bool none = kt_str_eq(cases[i].name, "nothing");
+
+			if (!kt_str_eq(name, none ? NULL : app->harness_name))
+				fail_msg("%s: at a glance %s", cases[i].name, name ? name : "none");
+		}
 		kt_app_free(app);
 		drop_dir(dir);
 	}

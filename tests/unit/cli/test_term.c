@@ -6,6 +6,7 @@
 #include "tests/unit/patience.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -252,27 +253,48 @@ static void test_progress(void **state)
 	close(master);
 }
 
-static enum kt_code ask(const char *typed, bool *out)
+struct typist {
+	int master;
+	const char *typed;
+	bool done;
+};
+
+/* Types once the question is there. */
+static void *type_answer(void *arg)
 {
-	struct kt_err err = KT_ERR_INIT;
+	struct typist *t = arg;
 	char got[256] = "";
 	size_t len = 0;
-	int tty, master;
-	enum kt_code code;
 
-	open_pty(&tty, &master);
-	assert_int_equal(write(master, typed, strlen(typed)), (ssize_t)strlen(typed));
-	code = kt_prompt_confirm(tty, tty, "Remove\033[2J it?", "--yes", out, &err);
-	/* The terminal echoes what was typed, in reads of its own. */
 	while (!strstr(got, "Remove\\x1b[2J it? [y/N] ")) {
-		ssize_t n = read(master, got + len, sizeof(got) - 1 - len);
+		ssize_t n = read(t->master, got + len, sizeof(got) - 1 - len);
 
-		assert_true(n > 0);
+		if (n <= 0)
+			return NULL;
 		len += (size_t)n;
 		got[len] = '\0';
 	}
+	t->done = write(t->master, t->typed, strlen(t->typed)) > 0;
+	return NULL;
+}
+
+static enum kt_code ask(const char *typed, bool *out)
+{
+	struct kt_err err = KT_ERR_INIT;
+	struct typist t = { .typed = typed };
+	pthread_t thread;
+	enum kt_code code;
+	int tty;
+
+	open_pty(&tty, &t.master);
+	/* Typed ahead, it is no answer. */
+	assert_int_equal(write(t.master, "y\n", 2), 2);
+	assert_int_equal(pthread_create(&thread, NULL, type_answer, &t), 0);
+	code = kt_prompt_confirm(tty, tty, "Remove\033[2J it?", "--yes", out, &err);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(t.done);
 	close(tty);
-	close(master);
+	close(t.master);
 	return code;
 }
 
