@@ -93,7 +93,7 @@ static _Thread_local enum kt_code last_code = KT_EINTERNAL;
 
 enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char *fmt, ...)
 {
-	char tmp[sizeof(err->msg) + SPARE], buf[128], tail[128] = "";
+	char tmp[sizeof(err->msg) + SPARE], buf[128], tail[sizeof(buf) + 2] = "";
 	int saved = errno;
 	va_list ap;
 

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 
-from measure import Http, Skip, compile_bundle, free_port, median, runstat, stop, temp_dir
+from measure import Http, Skip, free_port, median, runstat, stop, temp_dir
 from rows import ms, wrk
 from servers import DEPLOY_HOOK, GitHttp, Karta, KartaServe, SandboxAgent, prompt_text
 
@@ -291,7 +291,7 @@ class Tap:
 def packing(b):
     """Row 19."""
     with contextlib.ExitStack() as stack:
-        program = compile_bundle(b.tools, b.karta)
+        program = os.path.join(b.tools, "bundle")
         repo = Repository(stack, *LARGE)
         out = temp_dir(stack, "pack")
         cache = os.path.join(repo.dir, ".git/karta")

@@ -28,51 +28,40 @@ class Skip(Exception):
 median = statistics.median
 
 
-def compile_tools(out):
+def objects(karta, *modules):
+    """What karta was made of, of these modules."""
+    build = os.path.join(os.path.dirname(karta), "lib")
+    found = sorted(os.path.join(build, m, n) for m in modules
+                   if os.path.isdir(os.path.join(build, m))
+                   for n in os.listdir(os.path.join(build, m)) if n.endswith(".o"))
+    if not found:
+        raise SystemExit("bench: the objects of karta are not beside it: make bench builds them")
+    return found
+
+
+def compile_tools(out, karta):
     """Build the C programs into out, unless they are newer than what they are made of."""
-    def sources(*folders):
-        return sorted(os.path.join(ROOT, f, n) for f in folders
-                      for n in os.listdir(os.path.join(ROOT, f)) if n.endswith(".c"))
     os.makedirs(out, exist_ok=True)
-    base = sources("lib/base")
-    more = {"spawn": sources("lib/proc") + [os.path.join(ROOT, "lib/net/loop.c")]}
-    uv = subprocess.run(["pkg-config", "--cflags", "--libs", "libuv"], capture_output=True,
-                        text=True).stdout.split() or ["-luv"]
+    libs = subprocess.run(["pkg-config", "--libs", "libcjson"], capture_output=True,
+                          text=True, check=True).stdout.split()
     headers = [os.path.join(HERE, "bench.h")]
+    modules = {"fan": ["base"], "runstat": ["base"], "stub": ["base"],
+               "spawn": ["base", "text", "crypto", "net", "proc"],
+               "bundle": ["base", "text", "crypto", "net", "proc", "pack"]}
     jobs = []
-    for name in ("fan", "runstat", "stub", "spawn"):
+    for name, of in modules.items():
         target = os.path.join(out, name)
-        parts = [os.path.join(HERE, name + ".c")] + base + more.get(name, [])
+        parts = [os.path.join(HERE, name + ".c")] + objects(karta, *of)
         if os.path.exists(target) and os.path.getmtime(target) > max(
                 os.path.getmtime(p) for p in parts + headers):
             continue
         command = shlex.split(os.environ.get("CC", "gcc")) + CFLAGS + [
             "-I" + HERE, "-I" + os.path.join(ROOT, "lib"), "-include", "base/banned.h",
-            "-o", target] + parts + (uv if name in more else [])
+            "-o", target, *parts, "-Wl,--as-needed", *libs, "-lmd4c", "-luv", "-lpthread", "-ldl"]
         jobs.append((name, subprocess.Popen(command, stdout=subprocess.DEVNULL)))
     for name, job in jobs:
         if job.wait():
             raise SystemExit(f"bench: cannot compile {name}.c")
-
-
-def compile_bundle(out, karta):
-    """tests/bench/bundle.c with the objects that karta was made of; its path."""
-    build = os.path.dirname(karta)
-    objects = sorted(os.path.join(build, "lib", m, n) for m in ("base", "text", "crypto", "pack")
-                     if os.path.isdir(os.path.join(build, "lib", m))
-                     for n in os.listdir(os.path.join(build, "lib", m)) if n.endswith(".o"))
-    if not objects:
-        raise Skip("the objects of karta are not beside it: make bench builds them")
-    target = os.path.join(out, "bundle")
-    libs = subprocess.run(["pkg-config", "--libs", "libcjson"], capture_output=True,
-                          text=True, check=True).stdout.split()
-    done = subprocess.run(shlex.split(os.environ.get("CC", "gcc")) + CFLAGS + [
-        "-I" + HERE, "-I" + os.path.join(ROOT, "lib"), "-include", "base/banned.h", "-o", target,
-        os.path.join(HERE, "bundle.c"), *objects, "-Wl,--as-needed", *libs, "-lmd4c", "-luv",
-        "-lpthread", "-ldl"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise RuntimeError("cannot compile bundle.c: " + done.stderr.strip()[-300:])
-    return target
 
 
 # --- processes ---------------------------------------------------------------------------------

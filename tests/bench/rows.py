@@ -333,19 +333,23 @@ def frames_until_done(karta, last_id, most_bytes):
 
 
 def replay(b, karta, events):
-    """A reader that is cut again and again gets the same bytes as one that is not."""
+    """A reader that is cut again and again gets the same bytes as one that is not, and all of them:
+    pieces that came at once are one event."""
     karta.begin()
     job = karta.burst(events)
     cut, last, cuts = [], None, 0
     limit = time.monotonic() + 30
     while not (cut and b"event: done" in cut[-1]) and time.monotonic() < limit:
-        cut += frames_until_done(karta, last, 200_000 + 37_003 * (cuts % 5))
+        cut += frames_until_done(karta, last, 40_000 + 7_003 * (cuts % 5))
         last = cut[-1].split(b"\n")[0][4:].decode() if cut else None
         cuts += 1
     job.join()
     whole = frames_until_done(karta, None, 1 << 30)
     ids = [int(x.split(b"\n")[0][4:]) for x in cut]
-    good = cut == whole and ids == list(range(1, len(ids) + 1)) and len(ids) > events
+    pieces = [int(n) for x in whole if b"event: text" in x
+              for n in re.findall(rb"@@\d+:(\d+)@@", x)]
+    good = cut == whole and ids == list(range(1, len(ids) + 1)) and \
+        pieces == list(range(events))
     b.row(13, f"  replay after {cuts - 1} cuts: ids", f"1 to {ids[-1]:,}" + ("" if good else " BROKEN"),
           "uncut stream", "equal" if good else "differs", "equal, gapless", good)
     karta.end()
