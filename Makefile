@@ -111,7 +111,7 @@ help:
 
 $(CMD_OBJS) $(call obj_of,cli) $(call obj_of,client): SIZE = $(SMALL)
 
-$(O)/%.o: %.c
+$(O)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call note,CC $<)
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
