@@ -146,6 +146,7 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 	KT_AUTO_JSON cJSON *doc = NULL;
 	KT_AUTO_CLIENT struct kt_client *c = NULL;
 	KT_AUTOFREE char *project = NULL;
+	const char *near;
 	const cJSON *v;
 	enum kt_code rc = kt_config_fetch(ctx, &c, &project, &doc, err);
 
@@ -155,9 +156,9 @@ static enum kt_code run_get(struct kt_ctx *ctx, const void *args, struct kt_err 
 	if (!v) {
 		(void)kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not set for %s on %s", a->name,
 			project, kt_client_url(c));
-		if (near_name(kt_json_obj(doc, "vars"), a->name))
-			return kt_hint(err, "did you mean %s?",
-				near_name(kt_json_obj(doc, "vars"), a->name));
+		near = near_name(kt_json_obj(doc, "vars"), a->name);
+		if (near)
+			return kt_hint(err, "did you mean %s?", near);
 		return kt_hint(err, "'karta config -p %s' lists what is", project);
 	}
 	if (!cJSON_IsString(v)) {

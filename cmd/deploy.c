@@ -32,14 +32,9 @@ struct deploy_args {
 	struct kt_vec env, include;
 	const char *message;
 	bool dirty, no_activate, unpin, no_wait, dry_run, force;
-	bool usual; /* said by people of vercel and fly, changes nothing */
 };
 
 static const struct kt_opt deploy_opts[] = {
-	{ KT_OPT_T_FLAG, 0, "prod", NULL, offsetof(struct deploy_args, usual), "what a deploy is",
-		KT_OPT_HIDDEN },
-	{ KT_OPT_T_FLAG, 0, "remote-only", NULL, offsetof(struct deploy_args, usual),
-		"what a deploy is", KT_OPT_HIDDEN },
 	KT_OPT_STR_(
 		0, "commit", struct deploy_args, commit, "REV", "commit to deploy (default: HEAD)"),
 	KT_OPT_STR_(

@@ -38,8 +38,6 @@ static const struct kt_opt login_opts[] = {
 	KT_OPT_ARG_("server", struct login_args, server, 0, "address of the server, as --server"),
 	KT_OPT_FLAG_(
 		0, "with-key", struct login_args, with_key, "read the key from standard input"),
-	{ KT_OPT_T_FLAG, 0, "with-token", NULL, offsetof(struct login_args, with_key),
-		"as --with-key", KT_OPT_HIDDEN },
 	KT_OPT_FLAG_(
 		0, "read-only", struct login_args, read_only, "ask for a key that may read only"),
 	KT_OPT_FLAG_(0, "admin", struct login_args, admin,
