@@ -192,10 +192,10 @@ static enum kt_code cmd_agents(struct kt_ctx *ctx, const void *arg, struct kt_er
 	const struct agents_args *args = arg;
 	struct kt_app *app;
 	size_t n_errors;
-	enum kt_code code = kt_app_load(args->dir, NULL, &app, err);
+	enum kt_code rc = kt_app_load(args->dir, NULL, &app, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (ctx->json)
 		print_json(app);
 	else

@@ -25,12 +25,12 @@ static enum kt_code cmd_completion(struct kt_ctx *ctx, const void *arg, struct k
 {
 	const struct completion_args *args = arg;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SCRIPT_MAX_BYTES);
-	enum kt_code code = kt_help_completion(
+	enum kt_code rc = kt_help_completion(
 		&b, args->shell, ctx->prog, kt_commands, kt_global_opts, err);
 
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		kt_out_text(ctx, b.ptr);
-	return code;
+	return rc;
 }
 
 const struct kt_cmd kt_cmd_completion = {

@@ -250,13 +250,13 @@ static void check_version(struct doctor *d, const struct kt_app *app, const char
 	static char word[] = "--version";
 	char *argv[] = { p->path, word, NULL };
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(RUN_OUTPUT_MAX);
-	enum kt_code code = run(argv, &out);
+	enum kt_code rc = run(argv, &out);
 
-	if (code == KT_ETIMEOUT) {
+	if (rc == KT_ETIMEOUT) {
 		add(d, needed ? WARNING : NOTE, "harness", "run it by hand to see why",
 			"%s: no answer to --version within %d seconds (%s)", name,
 			RUN_LIMIT_MS / 1000, p->path);
-	} else if (code != KT_OK) {
+	} else if (rc != KT_OK) {
 		add(d, needed ? ERROR : NOTE, "harness", "install it again",
 			"%s: the program does not run (%s)", name, p->path);
 	} else if (!find_version(out.ptr, p->version, sizeof(p->version))) {
@@ -619,10 +619,10 @@ static enum kt_code cmd_doctor(struct kt_ctx *ctx, const void *arg, struct kt_er
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 	struct doctor d = { .arena = arena };
 	struct kt_app *app;
-	enum kt_code code = kt_app_load(args->dir, NULL, &app, err);
+	enum kt_code rc = kt_app_load(args->dir, NULL, &app, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	check_all(&d, ctx, app);
 	if (ctx->json)
 		print_json(&d, app);

@@ -250,16 +250,16 @@ static enum kt_code cmd_help(struct kt_ctx *ctx, const void *arg, struct kt_err 
 {
 	const struct help_args *args = arg;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (args->dump)
 		add_dump(&b, ctx->prog);
 	else if (args->command.len)
-		code = add_command(&b, ctx, &args->command, err);
+		rc = add_command(&b, ctx, &args->command, err);
 	else
 		kt_help_all(&b, &ctx->out, ctx->prog);
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (args->all)
 		add_plugins(&b, &ctx->out);
 	kt_out_text(ctx, b.ptr);

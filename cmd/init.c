@@ -331,26 +331,26 @@ static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args
 	struct kt_init_result res;
 	struct kt_app *app;
 	bool renamed = false;
-	enum kt_code code = kt_app_init(arena, args->dir, name, args->harness, &res, err);
+	enum kt_code rc = kt_app_init(arena, args->dir, name, args->harness, &res, err);
 
-	if (code == KT_OK && args->project && !res.below[0]) {
-		code = set_name(arena, args->dir, args->project, &renamed, err);
+	if (rc == KT_OK && args->project && !res.below[0]) {
+		rc = set_name(arena, args->dir, args->project, &renamed, err);
 		res.name = args->project;
 	}
 	if (renamed && !ctx->quiet)
 		kt_say(ctx, "karta.toml: the name is %s now", args->project);
-	if (code == KT_OK)
-		code = kt_app_load(args->dir, NULL, &app, err);
-	if (code != KT_OK)
-		return code;
+	if (rc == KT_OK)
+		rc = kt_app_load(args->dir, NULL, &app, err);
+	if (rc != KT_OK)
+		return rc;
 	if (!args->no_remote)
-		code = add_remote(ctx, args, res.name, remote, err);
-	if (code == KT_OK && ctx->json)
+		rc = add_remote(ctx, args, res.name, remote, err);
+	if (rc == KT_OK && ctx->json)
 		print_json(&res, app, remote);
-	else if (code == KT_OK)
+	else if (rc == KT_OK)
 		print_text(ctx, args, &res, app, remote);
 	kt_app_free(app);
-	return code;
+	return rc;
 }
 
 /* The starter as it is laid out: the program carries its files as gzip. */
@@ -386,19 +386,19 @@ static enum kt_code cmd_init(struct kt_ctx *ctx, const void *arg, struct kt_err 
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 	struct remote remote = { .url = NULL };
 	const struct kt_asset *starter = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (args->name && args->project && !kt_str_eq(args->name, args->project))
 		return kt_fail(err, KT_EINVAL, 0, "--name and --project say different names");
-	code = unpack_starter(arena, &starter, err);
-	if (code != KT_OK)
-		return code;
+	rc = unpack_starter(arena, &starter, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_app_set_starter(starter);
-	code = init_folder(ctx, args, arena, &remote, err);
+	rc = init_folder(ctx, args, arena, &remote, err);
 	free(remote.url);
 	free(remote.branch);
 	free(remote.kept);
-	return code;
+	return rc;
 }
 
 const struct kt_cmd kt_cmd_init = {

@@ -512,17 +512,16 @@ static enum kt_code parse_command(
 	struct kt_opt_set sets[] = { { opts, args }, { kt_global_opts, &r->globals } };
 	const struct globals unset = r->globals;
 	struct kt_opt_bad bad;
-	enum kt_code code;
+	enum kt_code rc;
 	bool again;
 
 	do {
 		again = false;
 		if (cmd && cmd->defaults)
 			cmd->defaults(args);
-		code = kt_opt_parse_bad(
-			sets, KT_ARRAY_LEN(sets), r->argc, r->argv, help, &bad, err);
-		r->usage_error = code != KT_OK;
-		if (code == KT_OK || bad.at < 0)
+		rc = kt_opt_parse_bad(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, help, &bad, err);
+		r->usage_error = rc != KT_OK;
+		if (rc == KT_OK || bad.at < 0)
 			break;
 		if (option_from_elsewhere(r, &bad, &again, err) == KT_OK && again) {
 			kt_opt_release(opts, args);
@@ -534,7 +533,7 @@ static enum kt_code parse_command(
 			r->usage_error = false;
 		}
 	} while (again);
-	return code;
+	return rc;
 }
 
 /* --remote is the server and the project of a git remote, as typed. */
@@ -561,36 +560,36 @@ static enum kt_code run_command(struct run *r, struct kt_err *err)
 	const struct kt_opt *opts = cmd ? cmd->opts : NULL;
 	KT_AUTOFREE void *args = kt_calloc(1, cmd && cmd->args_size ? cmd->args_size : 1);
 	bool help = false;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (cmd)
 		check_table(cmd);
-	code = parse_command(r, cmd, args, &help, err);
-	if (code != KT_OK && !cmd && !err->hint[0])
+	rc = parse_command(r, cmd, args, &help, err);
+	if (rc != KT_OK && !cmd && !err->hint[0])
 		(void)kt_hint(err, "'karta help' lists the options");
 	init_terms(r);
-	if (code == KT_OK && !help)
-		code = take_remote(r, err);
-	if (code == KT_OK && help) {
+	if (rc == KT_OK && !help)
+		rc = take_remote(r, err);
+	if (rc == KT_OK && help) {
 		print_help(r);
-	} else if (code == KT_OK) {
+	} else if (rc == KT_OK) {
 		fill_ctx(r);
 		if (r->globals.version)
-			code = print_version(r, err);
+			rc = print_version(r, err);
 		else if (!cmd || !cmd->run)
-			code = no_command(r, err);
+			rc = no_command(r, err);
 		else
-			code = cmd->run(&r->ctx, args, err);
+			rc = cmd->run(&r->ctx, args, err);
 	}
 	kt_opt_release(opts, args);
-	return code;
+	return rc;
 }
 
 static void print_error_json(
-	const struct kt_turn_error *turn, enum kt_code code, const struct kt_err *err)
+	const struct kt_turn_error *turn, enum kt_code rc, const struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
-	const char *message = err->msg[0] ? err->msg : kt_code_name(code);
+	const char *message = err->msg[0] ? err->msg : kt_code_name(rc);
 	struct kt_jw w;
 
 	kt_jw_init(&w, &b);
@@ -599,8 +598,8 @@ static void print_error_json(
 	kt_jw_str(&w, "message", message);
 	kt_jw_obj(&w, "error");
 	/* The turn knows better than the exit status what went wrong. */
-	kt_jw_str(&w, "type", turn->code[0] ? turn->code : kt_code_name(code));
-	kt_jw_int(&w, "code", kt_code_exit(code));
+	kt_jw_str(&w, "type", turn->code[0] ? turn->code : kt_code_name(rc));
+	kt_jw_int(&w, "code", kt_code_exit(rc));
 	kt_jw_str(&w, "message", message);
 	kt_jw_str(&w, "hint", err->hint[0] ? err->hint : NULL);
 	if (turn->turn_id[0]) {
@@ -613,7 +612,7 @@ static void print_error_json(
 	kt_out(b.ptr, b.len);
 }
 
-static void print_error(struct run *r, bool json, enum kt_code code, const struct kt_err *err)
+static void print_error(struct run *r, bool json, enum kt_code rc, const struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 	const struct kt_term *t = &r->ctx.errt;
@@ -621,8 +620,8 @@ static void print_error(struct run *r, bool json, enum kt_code code, const struc
 
 	kt_term_add(&b, t, KT_STYLE_RED, "karta:");
 	kt_buf_addc(&b, ' ');
-	kt_clean_add(&b, err->msg[0] ? err->msg : kt_code_name(code),
-		strlen(err->msg[0] ? err->msg : kt_code_name(code)), true);
+	kt_clean_add(&b, err->msg[0] ? err->msg : kt_code_name(rc),
+		strlen(err->msg[0] ? err->msg : kt_code_name(rc)), true);
 	if (err->hint[0]) {
 		kt_buf_addc(&b, '\n');
 		kt_term_add(&b, t, KT_STYLE_YELLOW, "hint:");
@@ -636,7 +635,7 @@ static void print_error(struct run *r, bool json, enum kt_code code, const struc
 	}
 	kt_say_built(&loud, &b);
 	if (json)
-		print_error_json(&r->ctx.turn, code, err);
+		print_error_json(&r->ctx.turn, rc, err);
 }
 
 /* Started as karta-NAME (a link): the command NAME. Other names are plain karta. */
@@ -672,7 +671,7 @@ int main(int argc, char **argv)
 	struct run r = { .ctx = { .prog = "karta" } };
 	struct kt_err err = KT_ERR_INIT;
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	bool found = false;
 	bool json;
 	int status;
@@ -692,13 +691,13 @@ int main(int argc, char **argv)
 	init_terms(&r);
 	if (command_of_name(argv[0]))
 		r.path[r.depth++] = command_of_name(argv[0]);
-	code = find_command(&r, &err);
-	if (code == KT_OK)
-		code = defaults_from_env(&r.globals, &err);
-	if (code == KT_OK)
-		code = run_command(&r, &err);
-	if (code != KT_OK)
-		print_error(&r, json, code, &err);
+	rc = find_command(&r, &err);
+	if (rc == KT_OK)
+		rc = defaults_from_env(&r.globals, &err);
+	if (rc == KT_OK)
+		rc = run_command(&r, &err);
+	if (rc != KT_OK)
+		print_error(&r, json, rc, &err);
 	free(r.argv);
 	free(r.own_words);
 	free(r.remote_server);
@@ -706,5 +705,5 @@ int main(int argc, char **argv)
 	while (r.own_options.len)
 		free(kt_vec_remove(&r.own_options, 0));
 	kt_vec_release(&r.own_options);
-	return kt_code_exit(code);
+	return kt_code_exit(rc);
 }

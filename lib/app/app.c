@@ -82,24 +82,24 @@ enum kt_code kt_app_load(
 	KT_AUTOFREE char *real = NULL;
 	enum kt_harness_type override;
 	struct kt_load ld = { 0 };
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (harness) {
 		name = kt_harness_type_find(harness, &override);
 		if (!name)
 			return kt_app_no_harness(harness, err);
 	}
-	code = kt_path_real(dir, &real, err);
-	if (code != KT_OK)
-		return code;
+	rc = kt_path_real(dir, &real, err);
+	if (rc != KT_OK)
+		return rc;
 	if (!kt_fs_is_dir(real))
 		return kt_fail(err, KT_ENOTFOUND, 0, "'%s' is not a folder", dir);
 	ld.app = new_app(real);
 	ld.hosted = opts && opts->hosted;
-	code = kt_load_settings(&ld, opts ? opts->config : NULL, err);
-	if (code != KT_OK) {
+	rc = kt_load_settings(&ld, opts ? opts->config : NULL, err);
+	if (rc != KT_OK) {
 		kt_app_free(ld.app);
-		return code;
+		return rc;
 	}
 	kt_load_detect(&ld, name, name ? &override : NULL);
 	kt_load_env(&ld);

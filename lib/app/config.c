@@ -23,13 +23,13 @@ static const struct kt_toml *read_toml(struct kt_load *ld)
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
 	struct kt_err err = KT_ERR_INIT;
 	const struct kt_toml *root;
-	enum kt_code code = kt_fs_read(path, &text, &err);
+	enum kt_code rc = kt_fs_read(path, &text, &err);
 
-	if (code == KT_ENOTFOUND)
+	if (rc == KT_ENOTFOUND)
 		return &empty_table;
-	if (code == KT_OK)
-		code = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
-	if (code != KT_OK) {
+	if (rc == KT_OK)
+		rc = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
+	if (rc != KT_OK) {
 		kt_load_note_err(ld, KT_ERROR, "karta.toml", NULL, &err);
 		return &empty_table;
 	}
@@ -101,24 +101,24 @@ static enum kt_code read_jsonc(struct kt_load *ld, const char *config, struct kt
 		".deepagents/karta.jsonc", ".goose/karta.jsonc" };
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	const char *file = config;
-	enum kt_code code = KT_ENOTFOUND;
+	enum kt_code rc = KT_ENOTFOUND;
 	struct kt_err own = KT_ERR_INIT;
 
 	ld->jsonc = &empty_table;
 	if (config) {
-		code = kt_fs_read(config, &text, &own);
-		if (code == KT_ENOTFOUND)
-			return kt_fail(err, code, 0, "no such file: '%s'", config);
+		rc = kt_fs_read(config, &text, &own);
+		if (rc == KT_ENOTFOUND)
+			return kt_fail(err, rc, 0, "no such file: '%s'", config);
 	}
-	for (size_t i = 0; !config && code == KT_ENOTFOUND && i < KT_ARRAY_LEN(places); i++) {
+	for (size_t i = 0; !config && rc == KT_ENOTFOUND && i < KT_ARRAY_LEN(places); i++) {
 		KT_AUTOFREE char *path = kt_path_join(ld->app->dir, places[i]);
 
 		file = places[i];
-		code = kt_fs_read(path, &text, &own);
+		rc = kt_fs_read(path, &text, &own);
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		ld->jsonc = parse_jsonc(ld, file, &text);
-	else if (code != KT_ENOTFOUND)
+	else if (rc != KT_ENOTFOUND)
 		kt_load_note_err(ld, KT_ERROR, file, NULL, &own);
 	return KT_OK;
 }
@@ -259,13 +259,13 @@ static void read_codex(struct kt_load *ld)
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
 	struct kt_err err = KT_ERR_INIT;
 	const struct kt_toml *root, *model;
-	enum kt_code code = kt_fs_read(path, &text, &err);
+	enum kt_code rc = kt_fs_read(path, &text, &err);
 
-	if (code == KT_ENOTFOUND)
+	if (rc == KT_ENOTFOUND)
 		return;
-	if (code == KT_OK)
-		code = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
-	if (code != KT_OK) {
+	if (rc == KT_OK)
+		rc = kt_toml_parse(ld->app->arena, text.ptr, text.len, &root, &err);
+	if (rc != KT_OK) {
 		kt_load_note_err(ld, KT_ERROR, file, NULL, &err);
 		return;
 	}
@@ -391,12 +391,12 @@ static void apply_jsonc(struct kt_load *ld)
 
 enum kt_code kt_load_settings(struct kt_load *ld, const char *config, struct kt_err *err)
 {
-	enum kt_code code;
+	enum kt_code rc;
 
 	ld->toml = read_toml(ld);
-	code = read_jsonc(ld, config, err);
-	if (code != KT_OK)
-		return code;
+	rc = read_jsonc(ld, config, err);
+	if (rc != KT_OK)
+		return rc;
 	apply_toml(ld);
 	apply_jsonc(ld);
 	return KT_OK;
@@ -434,11 +434,11 @@ static void read_dotenv(struct kt_load *ld)
 	KT_AUTOFREE char *path = kt_path_join(ld->app->dir, ".env");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code code = kt_fs_read(path, &text, &err);
+	enum kt_code rc = kt_fs_read(path, &text, &err);
 
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		kt_dotenv_parse(text.ptr, text.len, bind_value, bad_line, ld);
-	else if (code != KT_ENOTFOUND)
+	else if (rc != KT_ENOTFOUND)
 		kt_load_note_err(ld, KT_ERROR, ".env", NULL, &err);
 	/* The copies in the arena are wanted; this one is not. */
 	explicit_bzero(text.ptr, text.cap);

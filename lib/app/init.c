@@ -39,11 +39,11 @@ struct init {
 static enum kt_code put(
 	struct init *in, const char *file, const void *data, size_t len, struct kt_err *err)
 {
-	enum kt_code code = kt_inside_write_new(in->top, file, data, len, 0644, err);
-	bool there = code == KT_ECONFLICT;
+	enum kt_code rc = kt_inside_write_new(in->top, file, data, len, 0644, err);
+	bool there = rc == KT_ECONFLICT;
 
-	if (code != KT_OK && !there)
-		return code;
+	if (rc != KT_OK && !there)
+		return rc;
 	kt_vec_push(there ? &in->kept : &in->written, kt_arena_strdup(in->arena, file));
 	return KT_OK;
 }
@@ -55,10 +55,10 @@ static enum kt_code is_empty(const char *dir, bool *out, struct kt_err *err)
 		".karta", ".env", ".DS_Store", "LICENSE", "LICENSE.md", "README.md" };
 	char **names;
 	size_t n;
-	enum kt_code code = kt_fs_list(dir, &names, &n, err);
+	enum kt_code rc = kt_fs_list(dir, &names, &n, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	*out = true;
 	for (size_t i = 0; i < n; i++) {
 		bool found = false;
@@ -213,14 +213,14 @@ static enum kt_code put_starter(struct init *in, struct kt_err *err)
 	const struct kt_asset *toml = NULL;
 
 	for (const struct kt_asset *a = starter_files; a->path; a++) {
-		enum kt_code code = KT_OK;
+		enum kt_code rc = KT_OK;
 
 		if (!strcmp(a->path, "karta.toml"))
 			toml = a;
 		else
-			code = put_asset(in, a, err);
-		if (code != KT_OK)
-			return code;
+			rc = put_asset(in, a, err);
+		if (rc != KT_OK)
+			return rc;
 	}
 	return toml ? put_asset(in, toml, err) : KT_OK;
 }
@@ -270,9 +270,9 @@ static void drop_name(struct kt_vec *v, const char *name)
 /* A missing one is empty. */
 static enum kt_code read_gitignore(const struct init *in, struct kt_buf *b, struct kt_err *err)
 {
-	enum kt_code code = kt_inside_read(in->top, ".gitignore", b, err);
+	enum kt_code rc = kt_inside_read(in->top, ".gitignore", b, err);
 
-	return code == KT_ENOTFOUND ? KT_OK : code;
+	return rc == KT_ENOTFOUND ? KT_OK : rc;
 }
 
 static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
@@ -281,10 +281,10 @@ static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	KT_AUTO_BUF struct kt_buf add = KT_BUF_INIT(256);
 	size_t head;
-	enum kt_code code = read_gitignore(in, &text, err);
+	enum kt_code rc = read_gitignore(in, &text, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (text.len && text.ptr[text.len - 1] != '\n')
 		kt_buf_addc(&add, '\n');
 	head = add.len;
@@ -322,10 +322,10 @@ static enum kt_code choose_name(
 	KT_AUTOFREE char *real = NULL;
 	KT_AUTOFREE char *base = NULL;
 	KT_AUTOFREE char *slug = NULL;
-	enum kt_code code = kt_path_real(dir, &real, err);
+	enum kt_code rc = kt_path_real(dir, &real, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	in->dir = kt_arena_strdup(in->arena, real);
 	base = kt_path_base(real);
 	slug = kt_str_slugify(base);
@@ -337,10 +337,10 @@ static enum kt_code choose_name(
 static enum kt_code take_name(struct init *in, struct kt_err *err)
 {
 	struct kt_app *app;
-	enum kt_code code = kt_app_load(in->dir, NULL, &app, err);
+	enum kt_code rc = kt_app_load(in->dir, NULL, &app, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	in->name = kt_arena_strdup(in->arena, app->name);
 	kt_app_free(app);
 	return KT_OK;
@@ -376,32 +376,32 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 	KT_AUTO_BUF struct kt_buf toml = KT_BUF_INIT(4096);
 	KT_AUTO_BUF struct kt_buf ignore = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
 	/* What cannot be written at the end is told before anything is. */
-	enum kt_code code = read_gitignore(in, &ignore, err);
+	enum kt_code rc = read_gitignore(in, &ignore, err);
 
-	if (code == KT_OK)
-		code = is_empty(in->dir, out_starter, err);
+	if (rc == KT_OK)
+		rc = is_empty(in->dir, out_starter, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (!starter_files || (in->have_harness && in->harness == KT_HARNESS_REHEARSAL))
 		*out_starter = false;
 	if (*out_starter) {
 		in->have_harness = true;
-		code = put_starter(in, err);
+		rc = put_starter(in, err);
 	} else if (!in->have_harness) {
 		in->have_harness = kt_app_guess(in->dir, &in->harness);
 		in->type = kt_harness_name(in->harness);
 	}
 	if (!in->have_harness && !kt_app_has_file(in->dir, "karta.toml"))
 		find_below(in, "", 2);
-	if (code == KT_OK && !in->below.len &&
+	if (rc == KT_OK && !in->below.len &&
 		!(*out_starter && kt_app_has_file(in->dir, "karta.toml"))) {
 		add_toml(&toml, in);
-		code = put(in, "karta.toml", toml.ptr, toml.len, err);
+		rc = put(in, "karta.toml", toml.ptr, toml.len, err);
 	}
-	if (code == KT_OK && has_name(&in->kept, "karta.toml"))
-		code = take_name(in, err);
-	return code == KT_OK ? put_gitignore(in, err) : code;
+	if (rc == KT_OK && has_name(&in->kept, "karta.toml"))
+		rc = take_name(in, err);
+	return rc == KT_OK ? put_gitignore(in, err) : rc;
 }
 
 enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *name,
@@ -412,7 +412,7 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 		.harness = KT_HARNESS_CLAUDE,
 		.type = kt_harness_name(KT_HARNESS_CLAUDE) };
 	struct kt_init_result res = { 0 };
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (name && !kt_str_is_slug(name)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "'%s' cannot be a name", name);
@@ -425,14 +425,14 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 			return kt_app_no_harness(harness, err);
 		in.have_harness = true;
 	}
-	code = kt_fs_mkdirs(dir, 0755, err);
-	if (code == KT_OK)
-		code = choose_name(&in, dir, name, err);
-	if (code == KT_OK)
-		code = kt_inside_open(in.dir, &in.top, err);
-	if (code == KT_OK)
-		code = lay_out(&in, &res.starter, err);
-	if (code == KT_OK) {
+	rc = kt_fs_mkdirs(dir, 0755, err);
+	if (rc == KT_OK)
+		rc = choose_name(&in, dir, name, err);
+	if (rc == KT_OK)
+		rc = kt_inside_open(in.dir, &in.top, err);
+	if (rc == KT_OK)
+		rc = lay_out(&in, &res.starter, err);
+	if (rc == KT_OK) {
 		res.name = in.name;
 		res.written = list_of(arena, &in.written);
 		res.kept = list_of(arena, &in.kept);
@@ -444,5 +444,5 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 	kt_vec_release(&in.written);
 	kt_vec_release(&in.kept);
 	kt_vec_release(&in.below);
-	return code;
+	return rc;
 }

@@ -137,11 +137,11 @@ static cJSON *read_config(struct kt_discovery *d, const char *path)
 	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 	struct kt_err err = KT_ERR_INIT;
 	cJSON *doc = NULL;
-	enum kt_code code = kt_walk_inside(d, path) ? kt_fs_read(path, &raw, &err) : KT_ENOTFOUND;
+	enum kt_code rc = kt_walk_inside(d, path) ? kt_fs_read(path, &raw, &err) : KT_ENOTFOUND;
 
-	if (code == KT_ENOTFOUND || (code == KT_OK && !raw.len))
+	if (rc == KT_ENOTFOUND || (rc == KT_OK && !raw.len))
 		return NULL;
-	if (code == KT_OK && !put_in(d, path, &raw, &text))
+	if (rc == KT_OK && !put_in(d, path, &raw, &text))
 		return NULL;
 	/* A byte that is no UTF-8 costs one character. */
 	for (size_t i = 0; i < text.len;) {
@@ -154,9 +154,9 @@ static cJSON *read_config(struct kt_discovery *d, const char *path)
 			kt_utf8_add(&valid, 0xfffd);
 		i += n ? n : 1;
 	}
-	if (code == KT_OK)
-		code = kt_jsonc_parse_lenient(valid.ptr, valid.len, &doc, &err);
-	if (code != KT_OK) {
+	if (rc == KT_OK)
+		rc = kt_jsonc_parse_lenient(valid.ptr, valid.len, &doc, &err);
+	if (rc != KT_OK) {
 		kt_load_note_err(d->ld, KT_ERROR, shown, NULL, &err);
 		return NULL;
 	}

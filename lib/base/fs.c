@@ -174,7 +174,7 @@ enum kt_code kt_fs_read(const char *path, struct kt_buf *b, struct kt_err *err)
 enum kt_code kt_fs_read_fd(int fd, const char *path, struct kt_buf *b, struct kt_err *err)
 {
 	size_t before = b->len;
-	enum kt_code code;
+	enum kt_code rc;
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
@@ -185,10 +185,10 @@ enum kt_code kt_fs_read_fd(int fd, const char *path, struct kt_buf *b, struct kt
 			path);
 	if (!kt_buf_ok(b) || (uintmax_t)st.st_size > b->max - b->len)
 		return kt_fail(err, KT_ELIMIT, 0, "'%s' is larger than %zu bytes", path, b->max);
-	code = read_fd(fd, path, st.st_size, b, err);
-	if (code != KT_OK)
+	rc = read_fd(fd, path, st.st_size, b, err);
+	if (rc != KT_OK)
 		kt_buf_truncate(b, before);
-	return code;
+	return rc;
 }
 
 bool kt_errno_full(int sys)
@@ -229,21 +229,21 @@ enum kt_code kt_fs_write_all(int fd, const void *data, size_t len, struct kt_err
 static enum kt_code fill_file(int *fd, const char *path, const void *data, size_t len, mode_t mode,
 	bool durable, struct kt_err *err)
 {
-	enum kt_code code = kt_fs_write_all(*fd, data, len, err);
-	int rc;
+	enum kt_code rc = kt_fs_write_all(*fd, data, len, err);
+	int status;
 
-	if (code != KT_OK) {
+	if (rc != KT_OK) {
 		kt_wrap(err, "'%s'", path);
-		return code;
+		return rc;
 	}
 	if (fchmod(*fd, mode) != 0)
 		return fail_path(err, errno, "set the mode of", path);
 	if (durable && fsync(*fd) != 0)
 		return fail_path(err, errno, "sync", path);
-	rc = close(*fd);
+	status = close(*fd);
 	*fd = -1;
 	/* Network file systems report a full disk only here. */
-	if (rc != 0 && errno != EINTR)
+	if (status != 0 && errno != EINTR)
 		return fail_path(err, errno, "write", path);
 	return KT_OK;
 }
@@ -267,7 +267,7 @@ enum kt_code kt_fs_write_atomic(const char *path, const void *data, size_t len, 
 	KT_AUTOFREE char *temp = NULL;
 	KT_AUTOFD int fd = -1;
 	char name[KT_ID_MAX];
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_rand_id(".karta-tmp-", name);
 	temp = kt_path_join(dir, name);
@@ -275,12 +275,12 @@ enum kt_code kt_fs_write_atomic(const char *path, const void *data, size_t len, 
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail_path(err, errno, "write", path);
-	code = fill_file(&fd, temp, data, len, mode, durable, err);
-	if (code == KT_OK && rename(temp, path) != 0)
-		code = fail_path(err, errno, "replace", path);
-	if (code != KT_OK) {
+	rc = fill_file(&fd, temp, data, len, mode, durable, err);
+	if (rc == KT_OK && rename(temp, path) != 0)
+		rc = fail_path(err, errno, "replace", path);
+	if (rc != KT_OK) {
 		unlink(temp);
-		return code;
+		return rc;
 	}
 	return durable ? sync_dir(dir, err) : KT_OK;
 }
@@ -289,16 +289,16 @@ enum kt_code kt_fs_write_new(
 	const char *path, const void *data, size_t len, mode_t mode, struct kt_err *err)
 {
 	KT_AUTOFD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (fd < 0 && errno == EEXIST)
 		return kt_fail(err, KT_ECONFLICT, 0, "'%s' exists already", path);
 	if (fd < 0)
 		return fail_path(err, errno, "create", path);
-	code = fill_file(&fd, path, data, len, mode, false, err);
-	if (code != KT_OK)
+	rc = fill_file(&fd, path, data, len, mode, false, err);
+	if (rc != KT_OK)
 		unlink(path);
-	return code;
+	return rc;
 }
 
 static bool is_dot(const char *name)
@@ -407,7 +407,7 @@ static int compare_names(const void *a, const void *b)
 enum kt_code kt_fs_list(const char *path, char ***out, size_t *out_n, struct kt_err *err)
 {
 	struct kt_vec names = KT_VEC_INIT;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	DIR *d = opendir(path);
 
 	if (!d)
@@ -419,22 +419,22 @@ enum kt_code kt_fs_list(const char *path, char ***out, size_t *out_n, struct kt_
 		e = readdir(d);
 		if (!e) {
 			if (errno)
-				code = kt_fail(err, KT_EIO, errno, "cannot list '%s'", path);
+				rc = kt_fail(err, KT_EIO, errno, "cannot list '%s'", path);
 			break;
 		}
 		if (is_dot(e->d_name))
 			continue;
 		if (names.len == MAX_NAMES) {
-			code = kt_fail(err, KT_ELIMIT, 0, "'%s' holds more than %d names", path,
+			rc = kt_fail(err, KT_ELIMIT, 0, "'%s' holds more than %d names", path,
 				MAX_NAMES);
 			break;
 		}
 		kt_vec_push(&names, kt_strdup(e->d_name));
 	}
 	closedir(d);
-	if (code != KT_OK) {
+	if (rc != KT_OK) {
 		kt_fs_names_free((char **)names.items, names.len);
-		return code;
+		return rc;
 	}
 	if (names.len)
 		qsort(names.items, names.len, sizeof(*names.items), compare_names);

@@ -83,23 +83,23 @@ static enum kt_code parent(int top, const char *path, bool make, int *out_fd, co
 enum kt_code kt_inside_dir(int top, const char *path, bool make, int *out_fd, struct kt_err *err)
 {
 	KT_AUTOFD int fd = openat(top, ".", DIR_FLAGS);
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (fd < 0)
 		return fail(err, errno, "open the folder of", path);
 	if (path[0] == '/')
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is not inside of a folder", path);
-	for (const char *p = path; code == KT_OK && *p;) {
+	for (const char *p = path; rc == KT_OK && *p;) {
 		KT_AUTOFREE char *name = kt_strndup(p, strcspn(p, "/"));
 
 		if (*name && !kt_str_eq(name, "."))
-			code = step(&fd, name, path, make, err);
+			rc = step(&fd, name, path, make, err);
 		p += strlen(name);
 		p += strspn(p, "/");
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out_fd = KT_STEAL_FD(fd);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_inside_read(int top, const char *path, struct kt_buf *b, struct kt_err *err)
@@ -107,10 +107,10 @@ enum kt_code kt_inside_read(int top, const char *path, struct kt_buf *b, struct 
 	KT_AUTOFD int dir = -1;
 	KT_AUTOFD int fd = -1;
 	const char *name;
-	enum kt_code code = parent(top, path, false, &dir, &name, err);
+	enum kt_code rc = parent(top, path, false, &dir, &name, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ELOOP ? is_link(err, path) : fail(err, errno, "open", path);
@@ -121,22 +121,22 @@ enum kt_code kt_inside_read(int top, const char *path, struct kt_buf *b, struct 
 static enum kt_code fill(int *fd, int dir, const char *name, const char *path, const void *data,
 	size_t len, mode_t mode, struct kt_err *err)
 {
-	enum kt_code code = kt_fs_write_all(*fd, data, len, err);
-	int rc;
+	enum kt_code rc = kt_fs_write_all(*fd, data, len, err);
+	int status;
 
-	if (code != KT_OK) {
+	if (rc != KT_OK) {
 		(void)kt_wrap(err, "'%s'", path);
 	} else if (fchmod(*fd, mode) != 0) {
-		code = fail(err, errno, "set the mode of", path);
+		rc = fail(err, errno, "set the mode of", path);
 	} else {
-		rc = close(*fd);
+		status = close(*fd);
 		*fd = -1;
-		if (rc != 0 && errno != EINTR)
-			code = fail(err, errno, "write", path);
+		if (status != 0 && errno != EINTR)
+			rc = fail(err, errno, "write", path);
 	}
-	if (code != KT_OK)
+	if (rc != KT_OK)
 		(void)unlinkat(dir, name, 0);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_inside_write_new(
@@ -145,10 +145,10 @@ enum kt_code kt_inside_write_new(
 	KT_AUTOFD int dir = -1;
 	KT_AUTOFD int fd = -1;
 	const char *name;
-	enum kt_code code = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = parent(top, path, true, &dir, &name, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 && errno == EEXIST)
 		return kt_fail(err, KT_ECONFLICT, 0, "'%s' exists already", path);
@@ -164,10 +164,10 @@ enum kt_code kt_inside_append(
 	KT_AUTOFD int fd = -1;
 	struct stat st;
 	const char *name;
-	enum kt_code code = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = parent(top, path, true, &dir, &name, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = openat(dir, name,
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		mode);
@@ -177,8 +177,8 @@ enum kt_code kt_inside_append(
 		return fail(err, errno, "write", path);
 	if (!S_ISREG(st.st_mode))
 		return kt_fail(err, KT_EIO, 0, "'%s' is not a regular file", path);
-	code = kt_fs_write_all(fd, data, len, err);
-	return code == KT_OK ? code : kt_wrap(err, "'%s'", path);
+	rc = kt_fs_write_all(fd, data, len, err);
+	return rc == KT_OK ? rc : kt_wrap(err, "'%s'", path);
 }
 
 enum kt_code kt_inside_replace(
@@ -188,10 +188,10 @@ enum kt_code kt_inside_replace(
 	KT_AUTOFD int fd = -1;
 	char temp[KT_ID_MAX];
 	const char *name;
-	enum kt_code code = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = parent(top, path, true, &dir, &name, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	/* rename() would put a file in its place, where its owner wanted a link. */
 	if (link_at(dir, name))
 		return is_link(err, path);
@@ -199,10 +199,10 @@ enum kt_code kt_inside_replace(
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(err, errno, "write", path);
-	code = fill(&fd, dir, temp, path, data, len, mode, err);
-	if (code == KT_OK && renameat(dir, temp, dir, name) != 0) {
-		code = fail(err, errno, "replace", path);
+	rc = fill(&fd, dir, temp, path, data, len, mode, err);
+	if (rc == KT_OK && renameat(dir, temp, dir, name) != 0) {
+		rc = fail(err, errno, "replace", path);
 		(void)unlinkat(dir, temp, 0);
 	}
-	return code;
+	return rc;
 }

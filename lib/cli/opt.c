@@ -415,20 +415,20 @@ enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc,
 	*out_bad = (struct kt_opt_bad){ .at = -1 };
 	while (p.i < p.argc) {
 		char *word = p.argv[p.i++];
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (!only_args && kt_str_eq(word, "--")) {
 			only_args = true;
 			continue;
 		}
 		if (only_args || word[0] != '-' || word[1] == '\0')
-			code = parse_arg(&p, word);
+			rc = parse_arg(&p, word);
 		else if (word[1] == '-')
-			code = parse_long(&p, word);
+			rc = parse_long(&p, word);
 		else
-			code = parse_short(&p, word);
-		if (code != KT_OK || *out_help)
-			return code;
+			rc = parse_short(&p, word);
+		if (rc != KT_OK || *out_help)
+			return rc;
 	}
 	return check_required(&p);
 }

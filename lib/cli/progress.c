@@ -37,9 +37,9 @@ struct kt_progress *kt_progress_new(int fd, const struct kt_term *t)
 
 static void put(struct kt_progress *p, const struct kt_buf *b)
 {
-	enum kt_code code = kt_fs_write_all(p->fd, b->ptr, b->len, NULL);
+	enum kt_code rc = kt_fs_write_all(p->fd, b->ptr, b->len, NULL);
 
-	(void)code;
+	(void)rc;
 }
 
 /* Longest head of s that takes at most width columns. */

@@ -39,7 +39,7 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(8192);
 	KT_AUTO_BUF struct kt_buf answer = KT_BUF_INIT(ANSWER_MAX_BYTES);
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (isatty(in_fd) != 1) {
 		(void)kt_fail(err, KT_ECONFIRM, 0, "a confirmation is needed: %s", question);
@@ -49,11 +49,11 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 	kt_buf_adds(&text, " [y/N] ");
 	/* What was typed before the question was seen does not answer it. */
 	(void)tcflush(in_fd, TCIFLUSH);
-	code = kt_fs_write_all(out_fd, text.ptr, text.len, err);
-	if (code == KT_OK)
-		code = read_line(in_fd, &answer, err);
-	if (code != KT_OK)
-		return code;
+	rc = kt_fs_write_all(out_fd, text.ptr, text.len, err);
+	if (rc == KT_OK)
+		rc = read_line(in_fd, &answer, err);
+	if (rc != KT_OK)
+		return rc;
 	*out = kt_str_ieq(answer.ptr, "y") || kt_str_ieq(answer.ptr, "yes");
 	return KT_OK;
 }

@@ -201,7 +201,7 @@ const cJSON *kt_client_problem(const struct kt_client *c)
 enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
 {
 	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
-	enum kt_code code = code_of(r->status);
+	enum kt_code rc = code_of(r->status);
 	const char *text = NULL;
 	cJSON *doc = NULL;
 
@@ -212,16 +212,16 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
 	if (client_words(c, r->status, text, err))
-		return code;
+		return rc;
 	if (text)
-		(void)kt_fail(err, code, 0, "%s", text);
+		(void)kt_fail(err, rc, 0, "%s", text);
 	else
-		(void)kt_fail(err, code, 0, "%s answered with status %d", c->server, r->status);
-	if (code == KT_EUNAVAIL && r->retry_after_s > 0)
+		(void)kt_fail(err, rc, 0, "%s answered with status %d", c->server, r->status);
+	if (rc == KT_EUNAVAIL && r->retry_after_s > 0)
 		return kt_hint(err, "try again in %lld s", (long long)r->retry_after_s);
 	if (r->status >= 500 && r->request_id[0])
 		return kt_hint(err, "the server's log has more under request %s", r->request_id);
-	return code;
+	return rc;
 }
 
 int64_t client_backoff_ms(int n)
@@ -235,11 +235,11 @@ int64_t client_backoff_ms(int n)
 	return ms * (int64_t)(70 + kt_rand_below(61)) / 100;
 }
 
-bool client_may_retry(const struct kt_client *c, enum kt_code code, int status)
+bool client_may_retry(const struct kt_client *c, enum kt_code rc, int status)
 {
 	if (!c->seen || status == 429)
 		return false;
-	return code == KT_EUNAVAIL || status == 502 || status == 503 || status == 504;
+	return rc == KT_EUNAVAIL || status == 502 || status == 503 || status == 504;
 }
 
 /* The answer as JSON; NULL when it has no body. */

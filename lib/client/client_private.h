@@ -76,7 +76,7 @@ char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
 /* Milliseconds to wait before try number n (from 1): doubling, bounded, spread. */
 int64_t client_backoff_ms(int n);
 /* True when a server that was there may answer a repetition: lost, or starting again. */
-bool client_may_retry(const struct kt_client *c, enum kt_code code, int status);
+bool client_may_retry(const struct kt_client *c, enum kt_code rc, int status);
 /* Wait, with poll (or NULL) going on and watch_fd waking it. False: poll said stop. */
 bool client_pause(int64_t ms, bool (*poll_fn)(void *arg), void *arg, int watch_fd);
 

@@ -179,24 +179,24 @@ static enum kt_code say_no_session(
 }
 
 /* A project in which nothing was put yet. */
-static enum kt_code say_no_live(const struct kt_client *c, enum kt_code code, struct kt_err *err)
+static enum kt_code say_no_live(const struct kt_client *c, enum kt_code rc, struct kt_err *err)
 {
 	struct tried t;
 
 	read_tried(c, &t);
-	(void)kt_fail(err, code, 0, "%s on %s has no live release yet",
+	(void)kt_fail(err, rc, 0, "%s on %s has no live release yet",
 		t.project[0] ? t.project : "the project", c->server);
 	return kt_hint(
 		err, "in its folder: git push karta main, or karta deploy %s%s", t.project, c->at);
 }
 
 /* What is in the folder is live: there is nothing to roll back, to hold or to show. */
-static enum kt_code say_folder(const struct kt_client *c, enum kt_code code, struct kt_err *err)
+static enum kt_code say_folder(const struct kt_client *c, enum kt_code rc, struct kt_err *err)
 {
 	struct tried t;
 
 	read_tried(c, &t);
-	(void)kt_fail(err, code, 0,
+	(void)kt_fail(err, rc, 0,
 		"%s on %s is served from a folder: what is in it is live, there are no releases",
 		t.project[0] ? t.project : "the project", c->server);
 	return kt_hint(err,

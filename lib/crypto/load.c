@@ -42,12 +42,12 @@ static enum kt_code load_sodium(void)
 		SODIUM(encrypt, "crypto_aead_xchacha20poly1305_ietf_encrypt"),
 		SODIUM(decrypt, "crypto_aead_xchacha20poly1305_ietf_decrypt"),
 	};
-	enum kt_code code = kt_dl_load(
+	enum kt_code rc = kt_dl_load(
 		sonames, symbols, KT_ARRAY_LEN(symbols), "libsodium23", &load_error);
 
-	if (code == KT_OK && sodium.init() < 0)
-		code = kt_fail(&load_error, KT_EIO, 0, "cannot set up libsodium");
-	return code;
+	if (rc == KT_OK && sodium.init() < 0)
+		rc = kt_fail(&load_error, KT_EIO, 0, "cannot set up libsodium");
+	return rc;
 }
 
 static bool load_evp(void)

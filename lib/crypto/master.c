@@ -28,17 +28,17 @@ static enum kt_code write_key(const char *path, struct kt_err *err)
 {
 	unsigned char key[KT_MASTER_BYTES];
 	KT_AUTOFD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot create '%s'", path);
 	kt_rand_bytes(key, sizeof(key));
-	code = kt_fs_write_all(fd, key, sizeof(key), err);
+	rc = kt_fs_write_all(fd, key, sizeof(key), err);
 	kt_secret_wipe(key, sizeof(key));
 	/* The umask may have taken the owner's rights. */
-	if (code == KT_OK && (fchmod(fd, 0600) || fsync(fd)))
-		code = kt_fail(err, KT_EIO, errno, "cannot write '%s'", path);
-	return code;
+	if (rc == KT_OK && (fchmod(fd, 0600) || fsync(fd)))
+		rc = kt_fail(err, KT_EIO, errno, "cannot write '%s'", path);
+	return rc;
 }
 
 /*
@@ -49,15 +49,15 @@ static enum kt_code create(const char *path, struct kt_err *err)
 {
 	char id[KT_ID_MAX];
 	KT_AUTOFREE char *tmp = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_rand_id(".new-", id);
 	tmp = kt_asprintf("%s%s", path, id);
-	code = write_key(tmp, err);
-	if (code == KT_OK && link(tmp, path) && errno != EEXIST)
-		code = kt_fail(err, KT_EIO, errno, "cannot create '%s'", path);
+	rc = write_key(tmp, err);
+	if (rc == KT_OK && link(tmp, path) && errno != EEXIST)
+		rc = kt_fail(err, KT_EIO, errno, "cannot create '%s'", path);
 	(void)unlink(tmp); /* also after a failure, when it may not be there */
-	return code == KT_OK ? sync_folder(path, err) : code;
+	return rc == KT_OK ? sync_folder(path, err) : rc;
 }
 
 static enum kt_code check_file(int fd, const char *path, struct kt_err *err)
@@ -103,31 +103,31 @@ enum kt_code kt_master_open(
 	/* Not waiting when it is a FIFO, which check_file() refuses. */
 	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = kt_crypto_init(err);
+	enum kt_code rc = kt_crypto_init(err);
 	ssize_t n;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = open(path, flags);
 	if (fd < 0 && errno == ENOENT && may_create) {
-		code = create(path, err);
-		if (code != KT_OK)
-			return code;
+		rc = create(path, err);
+		if (rc != KT_OK)
+			return rc;
 		fd = open(path, flags);
 	}
 	if (fd < 0)
 		return kt_fail(err, errno == ENOENT ? KT_ENOTFOUND : KT_EIO, errno,
 			"cannot open the master key '%s'", path);
-	code = check_file(fd, path, err);
-	if (code != KT_OK)
-		return code;
+	rc = check_file(fd, path, err);
+	if (rc != KT_OK)
+		return rc;
 	n = read(fd, key, sizeof(key));
 	if (n == (ssize_t)sizeof(key))
-		code = derive(key, out, err);
+		rc = derive(key, out, err);
 	else
-		code = kt_fail(err, KT_EIO, n < 0 ? errno : 0, "cannot read '%s'", path);
+		rc = kt_fail(err, KT_EIO, n < 0 ? errno : 0, "cannot read '%s'", path);
 	kt_secret_wipe(key, sizeof(key));
-	return code;
+	return rc;
 }
 
 void kt_master_free(struct kt_master *m)

@@ -58,8 +58,8 @@ enum kt_code kt_evfile_open(struct kt_evlog *log, bool create, struct kt_err *er
 	if (create && st.st_size == 0) {
 		char header[KT_EVLOG_HEADER_BYTES];
 		size_t len = kt_evfile_header(log->base_seq, header);
-		enum kt_code code = kt_fs_write_all(fd, header, len, err);
-		if (code != KT_OK)
+		enum kt_code rc = kt_fs_write_all(fd, header, len, err);
+		if (rc != KT_OK)
 			return kt_wrap(err, "'%s'", path);
 		st.st_size = (off_t)len;
 	}

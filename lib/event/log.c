@@ -71,9 +71,9 @@ static enum kt_code begin_anew(struct kt_evlog *log, struct kt_err *err)
 	char header[KT_EVLOG_HEADER_BYTES];
 	uint64_t base = log->head->first_seq - 1;
 	size_t len = kt_evfile_header(base, header);
-	enum kt_code code = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_evreaders_lose(log, 0, log->head->off);
 	kt_evlog_release_file(log);
 	log->base_seq = base;
@@ -88,14 +88,14 @@ static enum kt_code begin_anew(struct kt_evlog *log, struct kt_err *err)
 static bool try_file(struct kt_evlog *log)
 {
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	off_t size = (off_t)(log->saved_off - log->file_delta);
 	if (log->saved_off < log->end && log->saved_off < kt_evlog_mem_off(log))
-		code = begin_anew(log, &err);
+		rc = begin_anew(log, &err);
 	else if (log->can_read && truncate(kt_evlog_path(log), size) != 0)
 		/* Half a frame may be there yet. */
-		code = kt_fail(&err, KT_EIO, errno, "cannot cut '%s'", kt_evlog_path(log));
-	if (code != KT_OK) {
+		rc = kt_fail(&err, KT_EIO, errno, "cannot cut '%s'", kt_evlog_path(log));
+	if (rc != KT_OK) {
 		file_failed(log, &err);
 		return false;
 	}
@@ -298,11 +298,11 @@ enum kt_code kt_evlog_open(struct kt_loop *loop, const struct kt_evlog_config *c
 	log->idle = true;
 	log->path_len = (uint16_t)path_len;
 	log->has_file = cfg->path != NULL;
-	enum kt_code code = log->has_file ? kt_evfile_load(log, err) : KT_OK;
-	if (code != KT_OK) {
+	enum kt_code rc = log->has_file ? kt_evfile_load(log, err) : KT_OK;
+	if (rc != KT_OK) {
 		kt_evlog_release_file(log);
 		free(log);
-		return code;
+		return rc;
 	}
 	*out = log;
 	return KT_OK;
@@ -373,15 +373,14 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 	char header[KT_EVLOG_HEADER_BYTES];
 	size_t len = kt_evfile_header(log->last_seq, header);
 	if (log->can_read) {
-		enum kt_code code = KT_OK;
+		enum kt_code rc = KT_OK;
 		/* Readers need the old file for the rest of their frame: it stays open. */
 		if (log->fd < 0)
-			code = kt_evfile_open(log, false, err);
-		if (code == KT_OK)
-			code = kt_fs_write_atomic(
-				kt_evlog_path(log), header, len, 0600, false, err);
-		if (code != KT_OK)
-			return code;
+			rc = kt_evfile_open(log, false, err);
+		if (rc == KT_OK)
+			rc = kt_fs_write_atomic(kt_evlog_path(log), header, len, 0600, false, err);
+		if (rc != KT_OK)
+			return rc;
 	}
 	forget(log);
 	/* A file that failed before starts anew. */
@@ -403,10 +402,10 @@ enum kt_code kt_evlog_skip_to(struct kt_evlog *log, uint64_t seq, struct kt_err 
 		return KT_OK;
 	kt_evlog_save(log);
 	log->last_seq = seq;
-	enum kt_code code = kt_evlog_expire(log, err);
-	if (code != KT_OK)
+	enum kt_code rc = kt_evlog_expire(log, err);
+	if (rc != KT_OK)
 		log->last_seq = before;
-	return code;
+	return rc;
 }
 
 void kt_evlog_detach(struct kt_evlog *log)

@@ -380,8 +380,8 @@ enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_
 	KT_AUTO_BUF struct kt_buf acc = KT_BUF_INIT(KT_EVLOG_FRAME_BYTES + KT_EVLOG_BUFFER_BYTES);
 	size_t start = b->len;
 	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
-	enum kt_code code = KT_OK;
-	while (!pg.full && code == KT_OK) {
+	enum kt_code rc = KT_OK;
+	while (!pg.full && rc == KT_OK) {
 		const char *p = NULL;
 		size_t n = kt_evreader_peek(r, &p, KT_EVLOG_BUFFER_BYTES);
 		if (n == 0)
@@ -389,16 +389,16 @@ enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_
 		kt_buf_add(&acc, p, n);
 		kt_evreader_advance(r, n);
 		if (!kt_buf_ok(&acc) || !take_frames(&pg, &acc))
-			code = kt_fail(err, KT_EIO, 0, "the event log of %s is damaged",
+			rc = kt_fail(err, KT_EIO, 0, "the event log of %s is damaged",
 				kt_evlog_session(log));
 	}
 	kt_evreader_free(r);
-	if (code == KT_OK && !kt_buf_ok(b))
-		code = kt_fail(err, KT_ELIMIT, 0, "too many events for one answer");
-	if (code != KT_OK) {
+	if (rc == KT_OK && !kt_buf_ok(b))
+		rc = kt_fail(err, KT_ELIMIT, 0, "too many events for one answer");
+	if (rc != KT_OK) {
 		if (kt_buf_ok(b))
 			kt_buf_truncate(b, start);
-		return code;
+		return rc;
 	}
 	*out_n = pg.n;
 	*out_last = pg.last;

@@ -19,9 +19,9 @@
 enum kt_code kt_evlog_dup(struct kt_evlog *log, int *out_fd, struct kt_err *err)
 {
 	if (log->fd < 0) {
-		enum kt_code code = kt_evfile_open(log, false, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = kt_evfile_open(log, false, err);
+		if (rc != KT_OK)
+			return rc;
 	}
 	*out_fd = fcntl(log->fd, F_DUPFD_CLOEXEC, 0);
 	if (*out_fd < 0)
@@ -44,9 +44,9 @@ enum kt_code kt_evscan_open(
 		return kt_fail(err, KT_EIO, 0, "event %llu of %s cannot be read",
 			(unsigned long long)seq, kt_evlog_session(log));
 	if (log->can_read && from < log->saved_off) {
-		enum kt_code code = kt_evlog_dup(log, &out->fd, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = kt_evlog_dup(log, &out->fd, err);
+		if (rc != KT_OK)
+			return rc;
 		out->at = from - log->file_delta;
 		out->end = log->saved_off - log->file_delta;
 		from = log->saved_off;
@@ -107,18 +107,18 @@ enum kt_code kt_evscan_run(struct kt_evscan *scan, const atomic_bool *canceled, 
 	void *arg, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * KT_EVLOG_FRAME_BYTES + PIECE_BYTES);
-	int rc = 1;
-	while (rc == 1 && scan->at < scan->end) {
+	int status = 1;
+	while (status == 1 && scan->at < scan->end) {
 		if (canceled != NULL && atomic_load(canceled))
 			return kt_fail(err, KT_ECANCEL, 0, "the server is shutting down");
-		enum kt_code code = read_piece(scan, &b, err);
-		if (code != KT_OK)
-			return code;
-		rc = give_frames(&b, fn, arg);
+		enum kt_code rc = read_piece(scan, &b, err);
+		if (rc != KT_OK)
+			return rc;
+		status = give_frames(&b, fn, arg);
 	}
-	if (rc == 1)
-		rc = b.len > 0 ? -1 : give_frames(&scan->rest, fn, arg);
-	return rc < 0 ? kt_fail(err, KT_EIO, 0, "the event log is damaged") : KT_OK;
+	if (status == 1)
+		status = b.len > 0 ? -1 : give_frames(&scan->rest, fn, arg);
+	return status < 0 ? kt_fail(err, KT_EIO, 0, "the event log is damaged") : KT_OK;
 }
 
 void kt_evscan_release(struct kt_evscan *scan)

@@ -88,11 +88,10 @@ enum kt_code kt_evlog_seek_time(
 {
 	uint64_t first = 0;
 	/* Rounded up: an event of the very millisecond may be from before it. */
-	enum kt_code code = search(
-		log, at_or_after, at_us / 1000 + (at_us % 1000 > 0), &first, err);
-	if (code == KT_OK)
+	enum kt_code rc = search(log, at_or_after, at_us / 1000 + (at_us % 1000 > 0), &first, err);
+	if (rc == KT_OK)
 		*out_after = first - 1;
-	return code;
+	return rc;
 }
 
 uint64_t kt_evlog_bytes(const struct kt_evlog *log)

@@ -25,16 +25,15 @@ static enum kt_code first_kept(struct kt_evlog *log, uint64_t max_bytes, int64_t
 	uint64_t seq = 0;
 	*out = log->base_seq + 1;
 	if (kt_evlog_bytes(log) > max_bytes) {
-		enum kt_code code = kt_evlog_seek_offset(
-			log, log->saved_off - max_bytes, &seq, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = kt_evlog_seek_offset(log, log->saved_off - max_bytes, &seq, err);
+		if (rc != KT_OK)
+			return rc;
 		*out = KT_MAX(*out, seq);
 	}
 	if (before_us > 0) {
-		enum kt_code code = kt_evlog_seek_time(log, before_us, &seq, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = kt_evlog_seek_time(log, before_us, &seq, err);
+		if (rc != KT_OK)
+			return rc;
 		*out = KT_MAX(*out, seq + 1);
 	}
 	return KT_OK;
@@ -43,9 +42,9 @@ static enum kt_code first_kept(struct kt_evlog *log, uint64_t max_bytes, int64_t
 static enum kt_code open_both(struct kt_evlog *log, struct kt_evtrim *t, struct kt_err *err)
 {
 	char header[KT_EVLOG_HEADER_BYTES];
-	enum kt_code code = kt_evlog_dup(log, &t->from, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_evlog_dup(log, &t->from, err);
+	if (rc != KT_OK)
+		return rc;
 	t->path = kt_asprintf("%s.new", kt_evlog_path(log));
 	t->header_len = kt_evfile_header(t->keep - 1, header);
 	t->to = open(t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -62,9 +61,9 @@ enum kt_code kt_evtrim_begin(struct kt_evlog *log, uint64_t max_bytes, int64_t b
 	kt_evlog_save(log);
 	if (!log->can_read || log->saved_off != log->end)
 		return KT_OK;
-	enum kt_code code = first_kept(log, max_bytes, before_us, &t->keep, err);
-	if (code != KT_OK || t->keep == log->base_seq + 1)
-		return code;
+	enum kt_code rc = first_kept(log, max_bytes, before_us, &t->keep, err);
+	if (rc != KT_OK || t->keep == log->base_seq + 1)
+		return rc;
 	if (t->keep > log->last_seq)
 		return kt_evlog_expire(log, err);
 	if (!kt_evlog_find(log, t->keep, &t->off))
@@ -74,11 +73,11 @@ enum kt_code kt_evtrim_begin(struct kt_evlog *log, uint64_t max_bytes, int64_t b
 	t->base_seq = log->base_seq;
 	t->at = t->off - log->file_delta;
 	t->end = log->saved_off - log->file_delta;
-	code = open_both(log, t, err);
-	if (code != KT_OK)
+	rc = open_both(log, t, err);
+	if (rc != KT_OK)
 		kt_evtrim_release(t);
-	*out_needed = code == KT_OK;
-	return code;
+	*out_needed = rc == KT_OK;
+	return rc;
 }
 
 enum kt_code kt_evtrim_copy(struct kt_evtrim *t, struct kt_err *err)
@@ -91,8 +90,8 @@ enum kt_code kt_evtrim_copy(struct kt_evtrim *t, struct kt_err *err)
 			continue;
 		if (n <= 0)
 			return kt_fail(err, KT_EIO, n < 0 ? errno : 0, "cannot read the event log");
-		enum kt_code code = kt_fs_write_all(t->to, piece, (size_t)n, err);
-		if (code != KT_OK)
+		enum kt_code rc = kt_fs_write_all(t->to, piece, (size_t)n, err);
+		if (rc != KT_OK)
 			return kt_wrap(err, "'%s'", t->path);
 		t->at += (uint64_t)n;
 	}
@@ -113,9 +112,9 @@ enum kt_code kt_evtrim_end(
 		*out_more = true;
 		return KT_OK;
 	}
-	enum kt_code code = kt_evtrim_copy(t, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_evtrim_copy(t, err);
+	if (rc != KT_OK)
+		return rc;
 	/* Readers further back take the rest of their frame from the old file. */
 	kt_evreaders_lose(log, 0, t->off);
 	if (rename(t->path, kt_evlog_path(log)) < 0)

@@ -461,7 +461,7 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 		.home = h->cfg.home,
 	};
 	struct kt_child_spec spec;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_harness_spec(arena, h->ops, &h->cfg, &parts, &spec);
 	KT_AUTOFREE char *file = h->ops->first_start_file ? h->ops->first_start_file(spec.envp)
@@ -469,11 +469,11 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 
 	if (file && !kt_starts_begin(&h->env->starts, file, h, start_turn)) {
 		h->waits = true;
-		code = KT_OK;
+		rc = KT_OK;
 	} else {
-		code = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
+		rc = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
 	}
-	return code;
+	return rc;
 }
 
 /* Start the process, if it has one and need not wait, and say hello. */

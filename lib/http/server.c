@@ -357,12 +357,12 @@ enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *
 
 static enum kt_code bind_error(struct kt_err *err, int error, const char *host, int port)
 {
-	enum kt_code code = error == EADDRINUSE     ? KT_ECONFLICT
+	enum kt_code rc = error == EADDRINUSE       ? KT_ECONFLICT
 		: error == EACCES || error == EPERM ? KT_EDENIED
 		: error == EADDRNOTAVAIL            ? KT_EINVAL
 						    : KT_EIO;
 
-	return kt_fail(err, code, error, "cannot listen on %s port %d", host, port);
+	return kt_fail(err, rc, error, "cannot listen on %s port %d", host, port);
 }
 
 /* A listening socket on a; *out_port is its port. */
@@ -416,19 +416,19 @@ static enum kt_code bind_localhost(int port, struct kt_http_sockets *out, struct
 		int got, got6;
 
 		kt_assert(parse_address("127.0.0.1", &a));
-		enum kt_code code = listen_at(&a, "127.0.0.1", port, &fd4, &got, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = listen_at(&a, "127.0.0.1", port, &fd4, &got, err);
+		if (rc != KT_OK)
+			return rc;
 		struct kt_err err6 = KT_ERR_INIT;
 		kt_assert(parse_address("::1", &a));
-		code = listen_at(&a, "::1", got, &fd6, &got6, &err6);
+		rc = listen_at(&a, "::1", got, &fd6, &got6, &err6);
 		/* A picked port may be taken on the other address only: pick again. */
-		if (code == KT_ECONFLICT && port == 0 && attempt < 16)
+		if (rc == KT_ECONFLICT && port == 0 && attempt < 16)
 			continue;
-		if (code == KT_ECONFLICT) {
+		if (rc == KT_ECONFLICT) {
 			if (err)
 				*err = err6;
-			return code;
+			return rc;
 		}
 		*out = (struct kt_http_sockets){ .port = got };
 		out->fds[out->n++] = KT_STEAL_FD(fd4);
@@ -443,7 +443,7 @@ enum kt_code kt_http_bind(
 {
 	struct kt_http_sockets one = { .n = 1 };
 	union address a;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (port < 0 || port > 65535)
 		return kt_fail(err, KT_EINVAL, 0, "port %d is not between 0 and 65535", port);
@@ -452,10 +452,10 @@ enum kt_code kt_http_bind(
 	if (!parse_address(host, &a))
 		return kt_fail(
 			err, KT_EINVAL, 0, "'%s' is neither a numeric address nor localhost", host);
-	code = listen_at(&a, host, port, &one.fds[0], &one.port, err);
-	if (code == KT_OK)
+	rc = listen_at(&a, host, port, &one.fds[0], &one.port, err);
+	if (rc == KT_OK)
 		*out = one;
-	return code;
+	return rc;
 }
 
 void kt_http_unbind(struct kt_http_sockets *sockets)
@@ -467,29 +467,29 @@ void kt_http_unbind(struct kt_http_sockets *sockets)
 enum kt_code kt_http_serve(
 	struct kt_http_server *s, struct kt_http_sockets *sockets, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	for (int i = 0; i < sockets->n; i++) {
-		if (code == KT_OK)
-			code = kt_http_listen_fd(s, sockets->fds[i], err);
+		if (rc == KT_OK)
+			rc = kt_http_listen_fd(s, sockets->fds[i], err);
 		else
 			(void)close(sockets->fds[i]);
 	}
 	sockets->n = 0;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_http_listen(
 	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err)
 {
 	struct kt_http_sockets sockets;
-	enum kt_code code = kt_http_bind(host, port, &sockets, err);
+	enum kt_code rc = kt_http_bind(host, port, &sockets, err);
 
-	if (code == KT_OK)
-		code = kt_http_serve(s, &sockets, err);
-	if (code == KT_OK)
+	if (rc == KT_OK)
+		rc = kt_http_serve(s, &sockets, err);
+	if (rc == KT_OK)
 		*out_port = sockets.port;
-	return code;
+	return rc;
 }
 
 static void stop_listening(struct kt_http_server *s)

@@ -252,15 +252,15 @@ static enum kt_code add_headers(struct work *w, struct kt_err *err)
 {
 	const char *const *headers = w->call->headers;
 	/* No waiting for "100 Continue"; a body is JSON unless the caller says otherwise. */
-	enum kt_code code = add_header(w, "Expect:", err);
+	enum kt_code rc = add_header(w, "Expect:", err);
 	bool typed = w->call->body == NULL && w->call->body_fd <= 0;
-	for (size_t i = 0; code == KT_OK && headers != NULL && headers[i] != NULL; i++) {
-		code = add_header(w, headers[i], err);
+	for (size_t i = 0; rc == KT_OK && headers != NULL && headers[i] != NULL; i++) {
+		rc = add_header(w, headers[i], err);
 		typed = typed || strncasecmp(headers[i], "Content-Type:", 13) == 0;
 	}
-	if (code == KT_OK && !typed)
-		code = add_header(w, "Content-Type: application/json", err);
-	return code;
+	if (rc == KT_OK && !typed)
+		rc = add_header(w, "Content-Type: application/json", err);
+	return rc;
 }
 
 /* Set one option; libcurl refuses only options that it was built without. */
@@ -336,63 +336,63 @@ static void guard(struct work *w)
 
 /* Turn a CURLcode into our error. */
 static enum kt_code failed(
-	struct work *w, const struct kt_url *url, CURLcode rc, struct kt_err *err)
+	struct work *w, const struct kt_url *url, CURLcode status, struct kt_err *err)
 {
-	const char *why = w->text[0] != '\0' ? w->text : api.strerror(rc);
-	enum kt_code code = KT_EIO;
+	const char *why = w->text[0] != '\0' ? w->text : api.strerror(status);
+	enum kt_code rc = KT_EIO;
 	const char *hint = NULL;
 	if (w->refused)
 		return kt_fail(err, KT_EDENIED, 0,
 			"%s leads to this machine or to a network that is not public", url->host);
-	switch ((int)rc) {
+	switch ((int)status) {
 	case CURLE_COULDNT_CONNECT:
-		code = KT_EUNAVAIL;
+		rc = KT_EUNAVAIL;
 		hint = "is the server running, and is the port right";
 		break;
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
-		code = KT_EUNAVAIL;
+		rc = KT_EUNAVAIL;
 		hint = "check the host name and the network";
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
-		code = KT_ETIMEOUT;
+		rc = KT_ETIMEOUT;
 		break;
 	case CURLE_GOT_NOTHING:
 	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_SEND_FAIL_REWIND:
-		code = KT_EUNAVAIL;
+		rc = KT_EUNAVAIL;
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
-		code = KT_EUNAVAIL;
+		rc = KT_EUNAVAIL;
 		hint = "the server's certificate is not trusted on this machine";
 		break;
 	case CURLE_SSL_CONNECT_ERROR:
-		code = KT_EUNAVAIL;
+		rc = KT_EUNAVAIL;
 		hint = "does the server speak https at this port";
 		break;
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_BAD_CONTENT_ENCODING:
-		code = KT_EPROTO;
+		rc = KT_EPROTO;
 		break;
 	case CURLE_URL_MALFORMAT:
-		code = KT_EINVAL;
+		rc = KT_EINVAL;
 		break;
 	case CURLE_OUT_OF_MEMORY:
-		code = KT_ENOMEM;
+		rc = KT_ENOMEM;
 		break;
 	default:
 		break;
 	}
-	(void)kt_fail(err, code, 0, "%s:%d: %s", url->host, url->port, why);
+	(void)kt_fail(err, rc, 0, "%s:%d: %s", url->host, url->port, why);
 	if (hint != NULL)
 		(void)kt_hint(err, "%s", hint);
 	if (err != NULL)
-		err->sys = (int)rc;
-	return code;
+		err->sys = (int)status;
+	return rc;
 }
 
 /* Sleep until the connection, the body's descriptor or the caller's has something, or 100 ms. */
@@ -462,19 +462,19 @@ static enum kt_code open_body(struct work *w, struct kt_err *err)
 static enum kt_code perform(
 	struct work *w, const struct kt_url *url, struct kt_http_reply *out, struct kt_err *err)
 {
-	CURLcode rc = CURLE_OK;
+	CURLcode result = CURLE_OK;
 	long status = 0;
-	enum kt_code code = open_body(w, err);
-	if (code == KT_OK)
-		code = add_headers(w, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = open_body(w, err);
+	if (rc == KT_OK)
+		rc = add_headers(w, err);
+	if (rc != KT_OK)
+		return rc;
 	set_options(w, url);
 	if (w->reach != NULL)
 		guard(w);
-	code = run(w, &rc, err);
-	if (code != KT_OK)
-		return code;
+	rc = run(w, &result, err);
+	if (rc != KT_OK)
+		return rc;
 	if (w->stopped)
 		return kt_fail(err, KT_ECANCEL, 0, "stopped");
 	if (w->body_failed)
@@ -482,8 +482,8 @@ static enum kt_code perform(
 	if (!kt_buf_ok(&w->reply.body))
 		return kt_fail(
 			err, KT_ELIMIT, 0, "%s:%d: the answer is too large", url->host, url->port);
-	if (rc != CURLE_OK)
-		return failed(w, url, rc, err);
+	if (result != CURLE_OK)
+		return failed(w, url, result, err);
 	(void)api.getinfo(w->easy, CURLINFO_RESPONSE_CODE, &status);
 	*out = w->reply;
 	out->status = (int)status;
@@ -495,14 +495,14 @@ static enum kt_code do_call(const struct kt_http_call *call, const struct kt_rea
 	struct kt_http_reply *out, struct kt_err *err)
 {
 	struct kt_url url;
-	enum kt_code code = kt_url_parse(call->url, &url, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_url_parse(call->url, &url, err);
+	if (rc != KT_OK)
+		return rc;
 	if (reach != NULL)
-		code = kt_reach_url(reach, &url, err);
-	if (code != KT_OK) {
+		rc = kt_reach_url(reach, &url, err);
+	if (rc != KT_OK) {
 		kt_url_release(&url);
-		return code;
+		return rc;
 	}
 	(void)pthread_once(&api_once, load_api);
 	if (api_code != KT_OK) {
@@ -521,13 +521,13 @@ static enum kt_code do_call(const struct kt_http_call *call, const struct kt_rea
 	w.easy = api.easy_init();
 	w.multi = take_multi();
 	if (w.easy == NULL || w.multi == NULL)
-		code = kt_fail(err, KT_EINTERNAL, 0, "libcurl does not start");
+		rc = kt_fail(err, KT_EINTERNAL, 0, "libcurl does not start");
 	else
-		code = perform(&w, &url, out, err);
+		rc = perform(&w, &url, out, err);
 	end_work(&w);
 	kt_proxy_free(w.proxy);
 	kt_url_release(&url);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_http_do(

@@ -106,10 +106,10 @@ enum kt_code kt_url_parse(const char *text, struct kt_url *out, struct kt_err *e
 	if (colon != NULL && !kt_str_int64n(colon + 1, (size_t)(end - colon) - 1, 1, 65535, &port))
 		return bad(err, "wrong port");
 	u.port = (int)port;
-	enum kt_code code = set_path(&u, end, err);
-	if (code == KT_OK)
+	enum kt_code rc = set_path(&u, end, err);
+	if (rc == KT_OK)
 		*out = u;
-	return code;
+	return rc;
 }
 
 void kt_url_release(struct kt_url *u)

@@ -90,9 +90,9 @@ enum kt_code kt_tar_open(
 		strcmp(format, "tar.zst") != 0)
 		return kt_fail(err, KT_EINVAL, 0,
 			"archive format '%s' is not one of tar.zst, tar.gz, tar", format);
-	enum kt_code code = kt_archive_load(err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_archive_load(err);
+	if (rc != KT_OK)
+		return rc;
 	struct kt_tar *t = kt_calloc(1, sizeof(*t));
 	t->fd = fd;
 	t->archive = kt_archive->write_new();
@@ -134,21 +134,20 @@ enum kt_code kt_tar_data(struct kt_tar *t, const void *data, size_t len, struct 
 	return taken && t->write_err.code == KT_OK ? KT_OK : tar_fail(t, "content", err);
 }
 
-enum kt_code kt_tar_close(
-	struct kt_tar *t, enum kt_code code, int64_t *out_bytes, struct kt_err *err)
+enum kt_code kt_tar_close(struct kt_tar *t, enum kt_code rc, int64_t *out_bytes, struct kt_err *err)
 {
-	if (code == KT_OK &&
+	if (rc == KT_OK &&
 		(kt_archive->write_close(t->archive) != ARCHIVE_OK || t->write_err.code != KT_OK))
-		code = tar_fail(t, "end", err);
-	if (code == KT_OK && out_bytes != NULL)
+		rc = tar_fail(t, "end", err);
+	if (rc == KT_OK && out_bytes != NULL)
 		*out_bytes = t->bytes;
 	/* Freeing an archive that has not ended writes what it still has. */
-	if (code != KT_OK)
+	if (rc != KT_OK)
 		t->fd = -1;
 	(void)kt_archive->write_free(t->archive);
 	kt_archive->entry_free(t->entry);
 	free(t);
-	return code;
+	return rc;
 }
 
 static enum kt_code write_file(
@@ -158,10 +157,10 @@ static enum kt_code write_file(
 	if (content->len != (size_t)f->size)
 		return kt_fail(err, KT_EPROTO, 0, "the content of '%s' has %zu bytes and not %lld",
 			f->path, content->len, (long long)f->size);
-	enum kt_code code = kt_tar_member(t, f->path, f->mode, f->size, target, err);
-	if (code == KT_OK && target == NULL)
-		code = kt_tar_data(t, content->ptr, content->len, err);
-	return code;
+	enum kt_code rc = kt_tar_member(t, f->path, f->mode, f->size, target, err);
+	if (rc == KT_OK && target == NULL)
+		rc = kt_tar_data(t, content->ptr, content->len, err);
+	return rc;
 }
 
 enum kt_code kt_archive_write(const struct kt_manifest *m, const char *format, kt_file_read_fn read,
@@ -169,17 +168,17 @@ enum kt_code kt_archive_write(const struct kt_manifest *m, const char *format, k
 {
 	struct kt_tar *t = NULL;
 	KT_AUTO_BUF struct kt_buf content = KT_BUF_INIT(0);
-	enum kt_code code = kt_tar_open(format, m->n_bytes, fd, &t, err);
-	if (code != KT_OK)
-		return code;
-	for (size_t i = 0; i < m->n_files && code == KT_OK; i++) {
+	enum kt_code rc = kt_tar_open(format, m->n_bytes, fd, &t, err);
+	if (rc != KT_OK)
+		return rc;
+	for (size_t i = 0; i < m->n_files && rc == KT_OK; i++) {
 		const struct kt_file *f = &m->files[i];
 		kt_buf_clear(&content);
 		/* One byte more, so that a file that is too long shows. */
 		content.max = (size_t)f->size + 1;
-		code = read(arg, f, &content, err);
-		if (code == KT_OK)
-			code = write_file(t, f, &content, err);
+		rc = read(arg, f, &content, err);
+		if (rc == KT_OK)
+			rc = write_file(t, f, &content, err);
 	}
-	return kt_tar_close(t, code, NULL, err);
+	return kt_tar_close(t, rc, NULL, err);
 }

@@ -21,10 +21,10 @@ KT_MUST_CHECK enum kt_code kt_tar_member(struct kt_tar *t, const char *path, enu
 KT_MUST_CHECK enum kt_code kt_tar_data(
 	struct kt_tar *t, const void *data, size_t len, struct kt_err *err);
 /*
- * Write the end of the archive if all went well (code is KT_OK), free it, and return code or what
+ * Write the end of the archive if all went well (rc is KT_OK), free it, and return rc or what
  * failed at the end. *out_bytes is what was written; NULL is fine.
  */
 KT_MUST_CHECK enum kt_code kt_tar_close(
-	struct kt_tar *t, enum kt_code code, int64_t *out_bytes, struct kt_err *err);
+	struct kt_tar *t, enum kt_code rc, int64_t *out_bytes, struct kt_err *err);
 
 #endif

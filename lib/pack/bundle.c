@@ -78,8 +78,8 @@ static enum kt_code take(struct ahead *a, size_t k, struct kt_content *out, stru
 	while (a->n_read == k)
 		(void)pthread_cond_wait(&a->changed, &a->lock);
 	struct slot *s = &a->slots[k % AHEAD_FILES];
-	enum kt_code code = s->code;
-	if (code != KT_OK && err != NULL)
+	enum kt_code rc = s->code;
+	if (rc != KT_OK && err != NULL)
 		*err = s->err;
 	*out = s->content;
 	s->content = (struct kt_content){ 0 };
@@ -87,7 +87,7 @@ static enum kt_code take(struct ahead *a, size_t k, struct kt_content *out, stru
 	a->n_taken++;
 	(void)pthread_cond_signal(&a->changed);
 	(void)pthread_mutex_unlock(&a->lock);
-	return code;
+	return rc;
 }
 
 static enum kt_code stream_file(
@@ -95,29 +95,29 @@ static enum kt_code stream_file(
 {
 	char digest[KT_DIGEST_MAX];
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = kt_tree_open(t, f, &fd, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_tree_open(t, f, &fd, err);
+	if (rc != KT_OK)
+		return rc;
 	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
 	struct kt_sha256 *sha = kt_sha256_new();
 	int64_t left = f->size;
-	while (code == KT_OK && left > 0) {
+	while (rc == KT_OK && left > 0) {
 		ssize_t n = read(fd, buf, READ_BYTES);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || n > left) {
-			code = kt_tree_changed(f, err);
+			rc = kt_tree_changed(f, err);
 			break;
 		}
 		kt_sha256_update(sha, buf, (size_t)n);
-		code = kt_tar_data(tar, buf, (size_t)n, err);
+		rc = kt_tar_data(tar, buf, (size_t)n, err);
 		left -= n;
 	}
 	kt_sha256_hex(sha, digest);
 	kt_sha256_free(sha);
-	if (code == KT_OK && strcmp(digest, f->digest) != 0)
-		code = kt_tree_differs(t, f, err);
-	return code;
+	if (rc == KT_OK && strcmp(digest, f->digest) != 0)
+		rc = kt_tree_differs(t, f, err);
+	return rc;
 }
 
 static enum kt_code write_blob(struct kt_tree *t, size_t i, const struct kt_content *c,
@@ -126,9 +126,9 @@ static enum kt_code write_blob(struct kt_tree *t, size_t i, const struct kt_cont
 	const struct kt_file *f = &t->m->files[i];
 	char name[sizeof("blobs/") + KT_DIGEST_MAX];
 	(void)snprintf(name, sizeof(name), "blobs/%s", f->digest);
-	enum kt_code code = kt_tar_member(tar, name, KT_MODE_FILE, f->size, NULL, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_tar_member(tar, name, KT_MODE_FILE, f->size, NULL, err);
+	if (rc != KT_OK)
+		return rc;
 	return is_streamed(t, f) ? stream_file(t, f, tar, err)
 				 : kt_tar_data(tar, c->data, c->len, err);
 }
@@ -138,21 +138,21 @@ static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n
 {
 	KT_AUTOFREE struct ahead *a = kt_calloc(1, sizeof(*a));
 	pthread_t thread;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	a->t = t;
 	a->items = items;
 	a->n = n;
 	(void)pthread_mutex_init(&a->lock, NULL);
 	(void)pthread_cond_init(&a->changed, NULL);
 	threaded = threaded && pthread_create(&thread, NULL, read_ahead, a) == 0;
-	for (size_t k = 0; k < n && code == KT_OK; k++) {
+	for (size_t k = 0; k < n && rc == KT_OK; k++) {
 		struct kt_content c = { 0 };
 		if (threaded)
-			code = take(a, k, &c, err);
+			rc = take(a, k, &c, err);
 		else if (!is_streamed(t, &t->m->files[items[k]]))
-			code = kt_tree_content(t, items[k], &c, err);
-		if (code == KT_OK)
-			code = write_blob(t, items[k], &c, tar, err);
+			rc = kt_tree_content(t, items[k], &c, err);
+		if (rc == KT_OK)
+			rc = write_blob(t, items[k], &c, tar, err);
 		kt_content_release(&c);
 	}
 	if (threaded) {
@@ -166,7 +166,7 @@ static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n
 		kt_content_release(&a->slots[k].content);
 	(void)pthread_cond_destroy(&a->changed);
 	(void)pthread_mutex_destroy(&a->lock);
-	return code;
+	return rc;
 }
 
 /* Indexes of the files that have the wanted digests, each digest once, in the manifest's order. */
@@ -176,7 +176,7 @@ static enum kt_code choose(struct kt_tree *t, const char *const *digests, size_t
 	static char wanted[] = "wanted"; /* only its address counts */
 	struct kt_map map = KT_MAP_INIT;
 	size_t found = 0;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	for (size_t i = 0; i < n; i++)
 		(void)kt_map_set(&map, digests[i], wanted);
 	for (size_t i = 0; i < t->m->n_files && map.len > 0; i++)
@@ -187,12 +187,12 @@ static enum kt_code choose(struct kt_tree *t, const char *const *digests, size_t
 		const char *key = "";
 		void *value = NULL;
 		(void)kt_map_next(&map, &pos, &key, &value);
-		code = kt_fail(
+		rc = kt_fail(
 			err, KT_EINVAL, 0, "no file has the digest %s that was asked for", key);
 	}
 	kt_map_release(&map);
 	*out_n = found;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
@@ -203,17 +203,17 @@ enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
 	size_t n_items = 0;
 	size_t len = strlen(publish_json);
 	int64_t bytes = 0;
-	enum kt_code code = choose(t, digests, n, items, &n_items, err);
+	enum kt_code rc = choose(t, digests, n, items, &n_items, err);
 	for (size_t k = 0; k < n_items; k++)
 		bytes += t->m->files[items[k]].size;
-	if (code == KT_OK)
-		code = kt_tar_open("tar.zst", bytes, fd, &tar, err);
-	if (code != KT_OK)
-		return code;
-	code = kt_tar_member(tar, "karta-publish.json", KT_MODE_FILE, (int64_t)len, NULL, err);
-	if (code == KT_OK)
-		code = kt_tar_data(tar, publish_json, len, err);
-	if (code == KT_OK)
-		code = write_blobs(t, items, n_items, n_items >= MIN_FILES, tar, err);
-	return kt_tar_close(tar, code, out_bytes, err);
+	if (rc == KT_OK)
+		rc = kt_tar_open("tar.zst", bytes, fd, &tar, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_tar_member(tar, "karta-publish.json", KT_MODE_FILE, (int64_t)len, NULL, err);
+	if (rc == KT_OK)
+		rc = kt_tar_data(tar, publish_json, len, err);
+	if (rc == KT_OK)
+		rc = write_blobs(t, items, n_items, n_items >= MIN_FILES, tar, err);
+	return kt_tar_close(tar, rc, out_bytes, err);
 }

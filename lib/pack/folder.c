@@ -69,20 +69,20 @@ static enum kt_code push_rules(struct walk *w, struct kt_ignore *to, const char 
 	KT_AUTOFREE char *path = kt_path_join(folder, name);
 	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return KT_OK;
-	enum kt_code code = kt_fs_read(path, &text, err);
-	if (code == KT_OK)
+	enum kt_code rc = kt_fs_read(path, &text, err);
+	if (rc == KT_OK)
 		push(to, w->path.ptr, text.ptr, text.len);
-	return code;
+	return rc;
 }
 
 static enum kt_code enter(struct walk *w, struct kt_err *err)
 {
-	enum kt_code code = push_rules(
+	enum kt_code rc = push_rules(
 		w, w->ignore, ".gitattributes", kt_ignore_push_attributes, err);
 
-	if (code == KT_OK && w->outside)
-		code = push_rules(w, w->git_rules, ".gitignore", kt_ignore_push, err);
-	return code == KT_OK ? push_rules(w, w->ignore, ".kartaignore", kt_ignore_push, err) : code;
+	if (rc == KT_OK && w->outside)
+		rc = push_rules(w, w->git_rules, ".gitignore", kt_ignore_push, err);
+	return rc == KT_OK ? push_rules(w, w->ignore, ".kartaignore", kt_ignore_push, err) : rc;
 }
 
 /* git has it: a file, or something below a folder. */
@@ -154,10 +154,10 @@ static enum kt_code add_file(
 		return kt_fail(err, KT_ELIMIT, 0,
 			"there are more files than the limit max_release_files of %lld",
 			(long long)w->o->limits->max_files);
-	enum kt_code code = w->o->loose ? KT_OK
-					: kt_pack_path_check(path, strlen(path), w->o->limits, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = w->o->loose ? KT_OK
+				      : kt_pack_path_check(path, strlen(path), w->o->limits, err);
+	if (rc != KT_OK)
+		return rc;
 	if (S_ISLNK(st->st_mode))
 		return add_link(w, full, path, err);
 	if (S_ISREG(st->st_mode)) {
@@ -211,7 +211,7 @@ static enum kt_code walk_name(struct walk *w, const char *name, size_t depth, st
 	struct stat st;
 	size_t before = w->path.len;
 	bool named_only = w->named_only;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	if (before > 0)
 		kt_buf_addc(&w->path, '/');
 	kt_buf_adds(&w->path, name);
@@ -220,16 +220,16 @@ static enum kt_code walk_name(struct walk *w, const char *name, size_t depth, st
 			err, KT_ELIMIT, 0, "a path is longer than %zu bytes (fixed)", w->path.max);
 	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
 	if (lstat(full, &st) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot look at '%s'", full);
+		rc = kt_fail(err, KT_EIO, errno, "cannot look at '%s'", full);
 	else if (!is_taken(w, name, S_ISDIR(st.st_mode)))
-		code = KT_OK;
+		rc = KT_OK;
 	else if (S_ISDIR(st.st_mode))
-		code = walk_folder(w, depth + 1, err);
+		rc = walk_folder(w, depth + 1, err);
 	else
-		code = add_file(w, full, &st, err);
+		rc = add_file(w, full, &st, err);
 	kt_buf_truncate(&w->path, before);
 	w->named_only = named_only;
-	return code;
+	return rc;
 }
 
 static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err)
@@ -242,27 +242,27 @@ static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err
 		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d (fixed): '%.200s'",
 			MAX_FOLDER_DEPTH, w->path.ptr);
 	KT_AUTOFREE char *full = kt_path_join(w->top, w->path.ptr);
-	enum kt_code code = check_submodule(w, full, err);
-	if (code == KT_OK)
-		code = kt_fs_list(full, &names, &n, err);
-	if (code != KT_OK)
-		return code;
-	code = enter(w, err);
-	for (size_t i = 0; i < n && code == KT_OK; i++)
-		code = walk_name(w, names[i], depth, err);
+	enum kt_code rc = check_submodule(w, full, err);
+	if (rc == KT_OK)
+		rc = kt_fs_list(full, &names, &n, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = enter(w, err);
+	for (size_t i = 0; i < n && rc == KT_OK; i++)
+		rc = walk_name(w, names[i], depth, err);
 	kt_fs_names_free(names, n);
 	kt_ignore_pop(w->ignore, mark);
 	kt_ignore_pop(w->git_rules, git_mark);
-	return code;
+	return rc;
 }
 
 /* Rules of the folders above the one that is walked. */
 static enum kt_code enter_above(struct walk *w, const char *prefix, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	const char *p = prefix;
-	while (*p != '\0' && code == KT_OK) {
-		code = enter(w, err);
+	while (*p != '\0' && rc == KT_OK) {
+		rc = enter(w, err);
 		size_t n = strcspn(p, "/");
 		if (w->path.len > 0)
 			kt_buf_addc(&w->path, '/');
@@ -270,7 +270,7 @@ static enum kt_code enter_above(struct walk *w, const char *prefix, struct kt_er
 		p += n;
 		p += *p == '/';
 	}
-	return code;
+	return rc;
 }
 
 /* Is there a ".git" in dir or above it? Asked before libgit2 is loaded. */
@@ -300,9 +300,9 @@ static enum kt_code find_git(
 	int ignored = 0;
 	const char *work_dir = NULL;
 	if (is_in_git(root)) {
-		enum kt_code code = kt_git_open(root, false, &w->repo, err);
-		if (code != KT_OK && code != KT_ENOTFOUND)
-			return code;
+		enum kt_code rc = kt_git_open(root, false, &w->repo, err);
+		if (rc != KT_OK && rc != KT_ENOTFOUND)
+			return rc;
 	}
 	if (w->repo != NULL)
 		work_dir = kt_git->repository_workdir(w->repo);
@@ -389,13 +389,13 @@ enum kt_code kt_folder_walk(const char *dir, const char *sub, const struct kt_fo
 	KT_AUTOFREE char *root = NULL;
 	KT_AUTOFREE char *top = NULL;
 	KT_AUTOFREE char *prefix = NULL;
-	enum kt_code code = kt_path_real(joined, &root, err);
-	if (code == KT_OK && !kt_fs_is_dir(root))
-		code = kt_fail(err, KT_EINVAL, 0, "'%s' is no folder", joined);
-	if (code == KT_OK)
-		code = check_named(root, o, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_path_real(joined, &root, err);
+	if (rc == KT_OK && !kt_fs_is_dir(root))
+		rc = kt_fail(err, KT_EINVAL, 0, "'%s' is no folder", joined);
+	if (rc == KT_OK)
+		rc = check_named(root, o, err);
+	if (rc != KT_OK)
+		return rc;
 	struct walk w = { .o = o,
 		.files = files,
 		.left = left,
@@ -403,18 +403,18 @@ enum kt_code kt_folder_walk(const char *dir, const char *sub, const struct kt_fo
 		.path = KT_BUF_INIT(64 * 1024) };
 	w.ignore = kt_ignore_new();
 	w.git_rules = kt_ignore_new();
-	code = find_git(&w, root, &top, &prefix, err);
-	if (code == KT_OK) {
+	rc = find_git(&w, root, &top, &prefix, err);
+	if (rc == KT_OK) {
 		w.top = top;
 		w.skip = prefix[0] != '\0' ? strlen(prefix) + 1 : 0;
-		code = enter_above(&w, prefix, err);
+		rc = enter_above(&w, prefix, err);
 	}
-	if (code == KT_OK)
-		code = walk_folder(&w, 0, err);
-	if (code == KT_OK)
-		code = refuse_secrets(&w.secrets, err);
+	if (rc == KT_OK)
+		rc = walk_folder(&w, 0, err);
+	if (rc == KT_OK)
+		rc = refuse_secrets(&w.secrets, err);
 	walk_release(&w);
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out_root = KT_STEAL(root);
-	return code;
+	return rc;
 }

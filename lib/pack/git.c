@@ -73,18 +73,18 @@ static const char *env_git_dir(void)
 
 enum kt_code kt_git_open(const char *dir, bool env, git_repository **out, struct kt_err *err)
 {
-	enum kt_code code = kt_git_load(err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_git_load(err);
+	if (rc != KT_OK)
+		return rc;
 	git_repository *repo = NULL;
 	const char *git_dir = env ? env_git_dir() : NULL;
 	/* Not GIT_REPOSITORY_OPEN_FROM_ENV: it fails where GIT_WORK_TREE is set. */
-	int rc = git_dir != NULL
+	int status = git_dir != NULL
 		? kt_git->repository_open_ext(&repo, git_dir,
 			  GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_NO_DOTGIT, NULL)
 		: kt_git->repository_open_ext(&repo, dir, 0, NULL);
-	if (rc < 0)
-		return fail_open(rc, dir, err);
+	if (status < 0)
+		return fail_open(status, dir, err);
 	*out = repo;
 	return KT_OK;
 }
@@ -145,11 +145,11 @@ enum kt_code kt_git_resolve(const char *dir, const char *rev, char *out, struct 
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
 	git_commit *commit = NULL;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	if (code == KT_OK)
-		code = kt_git_commit(repo, rev, &commit, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	if (rc == KT_OK)
+		rc = kt_git_commit(repo, rev, &commit, err);
+	if (rc != KT_OK)
+		return rc;
 	struct kt_git_hex hex = kt_git_hex(kt_git->object_id((git_object *)commit));
 	memcpy(out, hex.text, sizeof(hex.text));
 	kt_git->object_free((git_object *)commit);
@@ -161,25 +161,25 @@ enum kt_code kt_git_descends(
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
 	git_commit *young = NULL, *old = NULL;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	int rc = 0;
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	int status = 0;
 
-	if (code == KT_OK)
-		code = kt_git_commit(repo, commit, &young, err);
-	if (code == KT_OK)
-		code = kt_git_commit(repo, ancestor, &old, err);
-	if (code == KT_OK) {
-		rc = kt_git->graph_descendant_of(repo, kt_git->object_id((git_object *)young),
+	if (rc == KT_OK)
+		rc = kt_git_commit(repo, commit, &young, err);
+	if (rc == KT_OK)
+		rc = kt_git_commit(repo, ancestor, &old, err);
+	if (rc == KT_OK) {
+		status = kt_git->graph_descendant_of(repo, kt_git->object_id((git_object *)young),
 			kt_git->object_id((git_object *)old));
-		if (rc < 0)
-			code = kt_git_fail(
+		if (status < 0)
+			rc = kt_git_fail(
 				err, KT_EIO, "cannot compare %.12s and %.12s", commit, ancestor);
 	}
-	if (code == KT_OK)
-		*out = rc == 1;
+	if (rc == KT_OK)
+		*out = status == 1;
 	kt_git->object_free((git_object *)young);
 	kt_git->object_free((git_object *)old);
-	return code;
+	return rc;
 }
 
 /* --- info -------------------------------------------------------------------------------- */
@@ -232,9 +232,9 @@ enum kt_code kt_git_info(
 	const char *dir, bool with_status, struct kt_git_info *out, struct kt_err *err)
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	if (rc != KT_OK)
+		return rc;
 	KT_AUTOFREE struct kt_git_info *info = kt_calloc(1, sizeof(*info));
 	const char *work_dir = kt_git->repository_workdir(repo);
 	if (!kt_str_copy(info->git_dir, sizeof(info->git_dir), kt_git->repository_path(repo)) ||
@@ -245,10 +245,10 @@ enum kt_code kt_git_info(
 	info->shallow = kt_git->repository_is_shallow(repo) == 1;
 	(void)kt_str_copy(info->object_format, sizeof(info->object_format), "sha1");
 	if (with_status && work_dir != NULL)
-		code = read_status(repo, info, err);
-	if (code == KT_OK)
+		rc = read_status(repo, info, err);
+	if (rc == KT_OK)
 		*out = *info;
-	return code;
+	return rc;
 }
 
 /* --- remotes ----------------------------------------------------------------------------- */
@@ -276,26 +276,26 @@ static enum kt_code read_url(git_config *config, const char *name, char **out, s
 static enum kt_code open_config(const char *dir, git_config **out, struct kt_err *err)
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	if (code == KT_OK && kt_git->repository_config(out, repo) < 0)
-		code = kt_git_fail(err, KT_EIO, "cannot read the repository's configuration");
-	return code;
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	if (rc == KT_OK && kt_git->repository_config(out, repo) < 0)
+		rc = kt_git_fail(err, KT_EIO, "cannot read the repository's configuration");
+	return rc;
 }
 
 enum kt_code kt_git_remote_url(const char *dir, const char *name, char **out, struct kt_err *err)
 {
 	git_config *config = NULL;
 	char *url = NULL;
-	enum kt_code code = open_config(dir, &config, err);
-	if (code != KT_OK)
-		return code;
-	code = read_url(config, name, &url, err);
+	enum kt_code rc = open_config(dir, &config, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = read_url(config, name, &url, err);
 	kt_git->config_free(config);
-	if (code == KT_OK && url == NULL)
-		code = kt_fail(err, KT_ENOTFOUND, 0, "the repository has no remote '%s'", name);
-	if (code == KT_OK)
+	if (rc == KT_OK && url == NULL)
+		rc = kt_fail(err, KT_ENOTFOUND, 0, "the repository has no remote '%s'", name);
+	if (rc == KT_OK)
 		*out = url;
-	return code;
+	return rc;
 }
 
 /*
@@ -306,9 +306,9 @@ static enum kt_code check_config_file(const char *dir, struct kt_err *err)
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
 	struct stat st;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	if (rc != KT_OK)
+		return rc;
 	KT_AUTOFREE char *path = kt_path_join(kt_git->repository_commondir(repo), "config");
 	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
 		(void)kt_fail(err, KT_EDENIED, 0, "'%s' is a link, which is not followed", path);
@@ -337,18 +337,18 @@ enum kt_code kt_git_remote_set(
 {
 	git_config *config = NULL;
 	KT_AUTOFREE char *old = NULL;
-	enum kt_code code = check_config_file(dir, err);
-	if (code == KT_OK)
-		code = open_config(dir, &config, err);
-	if (code != KT_OK)
-		return code;
-	code = read_url(config, name, &old, err);
-	if (code == KT_OK)
-		code = write_remote(config, name, url, old == NULL, err);
+	enum kt_code rc = check_config_file(dir, err);
+	if (rc == KT_OK)
+		rc = open_config(dir, &config, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = read_url(config, name, &old, err);
+	if (rc == KT_OK)
+		rc = write_remote(config, name, url, old == NULL, err);
 	kt_git->config_free(config);
-	if (code == KT_OK && out_old != NULL)
+	if (rc == KT_OK && out_old != NULL)
 		*out_old = KT_STEAL(old);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_git_lfs_push_here(
@@ -360,13 +360,13 @@ enum kt_code kt_git_lfs_push_here(
 	KT_AUTOFREE char *key = kt_asprintf("remote.%s.lfspushurl", name);
 	git_buf value = GIT_BUF_INIT;
 	git_config *config = NULL;
-	enum kt_code code = check_config_file(dir, err);
-	if (code == KT_OK)
-		code = kt_git_open(dir, true, &repo, err);
-	if (code == KT_OK)
-		code = open_config(dir, &config, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = check_config_file(dir, err);
+	if (rc == KT_OK)
+		rc = kt_git_open(dir, true, &repo, err);
+	if (rc == KT_OK)
+		rc = open_config(dir, &config, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_buf_adds(&url, own);
 	for (const char *p = kt_git->repository_commondir(repo); *p != '\0'; p++) {
 		bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
@@ -374,16 +374,16 @@ enum kt_code kt_git_lfs_push_here(
 		kt_buf_addf(&url, plain ? "%c" : "%%%02X", (unsigned char)*p);
 	}
 	*out_set = false;
-	int rc = kt_git->config_get_string_buf(&value, config, key);
+	int status = kt_git->config_get_string_buf(&value, config, key);
 	/* What somebody else has set is meant; ours follows the repository when it is moved. */
-	if (rc == GIT_ENOTFOUND ||
-		(rc == 0 && kt_str_starts(value.ptr, own) && !kt_str_eq(value.ptr, url.ptr))) {
-		*out_set = rc == GIT_ENOTFOUND;
-		rc = kt_git->config_set_string(config, key, url.ptr);
+	if (status == GIT_ENOTFOUND ||
+		(status == 0 && kt_str_starts(value.ptr, own) && !kt_str_eq(value.ptr, url.ptr))) {
+		*out_set = status == GIT_ENOTFOUND;
+		status = kt_git->config_set_string(config, key, url.ptr);
 	}
-	if (rc < 0)
-		code = kt_git_fail(err, KT_EIO, "cannot set '%s'", key);
+	if (status < 0)
+		rc = kt_git_fail(err, KT_EIO, "cannot set '%s'", key);
 	kt_git->buf_dispose(&value);
 	kt_git->config_free(config);
-	return code;
+	return rc;
 }

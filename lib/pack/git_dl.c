@@ -111,7 +111,7 @@ enum kt_code kt_git_load(struct kt_err *err)
 	return load_error.code;
 }
 
-enum kt_code kt_git_fail(struct kt_err *err, enum kt_code code, const char *fmt, ...)
+enum kt_code kt_git_fail(struct kt_err *err, enum kt_code rc, const char *fmt, ...)
 {
 	const git_error *last = table.error_last();
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(1024);
@@ -120,6 +120,6 @@ enum kt_code kt_git_fail(struct kt_err *err, enum kt_code code, const char *fmt,
 	kt_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
 	if (last == NULL || last->message == NULL)
-		return kt_fail(err, code, 0, "%s", text.ptr);
-	return kt_fail(err, code, 0, "%s: %s", text.ptr, last->message);
+		return kt_fail(err, rc, 0, "%s", text.ptr);
+	return kt_fail(err, rc, 0, "%s: %s", text.ptr, last->message);
 }

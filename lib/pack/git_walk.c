@@ -39,28 +39,28 @@ static enum kt_code push_rules(struct walk *w, git_tree *tree, const char *base,
 	const git_tree_entry *e = kt_git->tree_entry_byname(tree, name);
 	if (e == NULL || (kt_git->tree_entry_filemode_raw(e) & S_IFMT) != S_IFREG)
 		return KT_OK;
-	enum kt_code code = kt_git_blob(w->odb, kt_git->tree_entry_id(e), name, &blob, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_git_blob(w->odb, kt_git->tree_entry_id(e), name, &blob, err);
+	if (rc != KT_OK)
+		return rc;
 	size_t len = kt_git->odb_object_size(blob);
 	if (len > MAX_RULES_BYTES)
-		code = kt_fail(err, KT_ELIMIT, 0, "'%s%s%s' is over the fixed limit of %d bytes",
+		rc = kt_fail(err, KT_ELIMIT, 0, "'%s%s%s' is over the fixed limit of %d bytes",
 			base, base[0] != '\0' ? "/" : "", name, MAX_RULES_BYTES);
 	else
 		push(w->ignore, base, kt_git->odb_object_data(blob), len);
 	kt_git->odb_object_free(blob);
-	return code;
+	return rc;
 }
 
 /* The rules of the folder that w->path names. */
 static enum kt_code enter(struct walk *w, git_tree *tree, struct kt_err *err)
 {
 	KT_AUTOFREE char *base = kt_strndup(w->path.ptr, w->path.len > 0 ? w->path.len - 1 : 0);
-	enum kt_code code = push_rules(
+	enum kt_code rc = push_rules(
 		w, tree, base, ".gitattributes", kt_ignore_push_attributes, err);
-	if (code == KT_OK)
-		code = push_rules(w, tree, base, ".kartaignore", kt_ignore_push, err);
-	return code;
+	if (rc == KT_OK)
+		rc = push_rules(w, tree, base, ".kartaignore", kt_ignore_push, err);
+	return rc;
 }
 
 static enum kt_code add_file(
@@ -83,9 +83,9 @@ static enum kt_code add_file(
 		return kt_fail(err, KT_ELIMIT, 0,
 			"there are more files than the limit max_release_files of %lld",
 			(long long)w->l->max_files);
-	enum kt_code code = kt_pack_path_check(shown + skip, w->path.len - skip, w->l, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_pack_path_check(shown + skip, w->path.len - skip, w->l, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_grow((void **)&w->oids, &w->oids_cap, w->files->len + 1, sizeof(*w->oids));
 	w->oids[w->files->len] = *kt_git->tree_entry_id(e);
 	(void)kt_files_add(w->files, shown + skip, w->path.len - skip, mode, 0);
@@ -122,7 +122,7 @@ static enum kt_code walk_entry(
 {
 	size_t before = w->path.len;
 	bool dir = is_tree(e);
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	kt_buf_adds(&w->path, kt_git->tree_entry_name(e));
 	if (!kt_buf_ok(&w->path))
 		return kt_fail(
@@ -133,13 +133,13 @@ static enum kt_code walk_entry(
 		(wanted || !kt_ignore_match(w->ignore, w->path.ptr, dir))) {
 		if (dir) {
 			kt_buf_addc(&w->path, '/');
-			code = walk_tree(w, kt_git->tree_entry_id(e), depth + 1, err);
+			rc = walk_tree(w, kt_git->tree_entry_id(e), depth + 1, err);
 		} else {
-			code = add_file(w, e, w->path.ptr, err);
+			rc = add_file(w, e, w->path.ptr, err);
 		}
 	}
 	kt_buf_truncate(&w->path, before);
-	return code;
+	return rc;
 }
 
 static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, struct kt_err *err)
@@ -149,19 +149,19 @@ static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, 
 	if (depth > MAX_TREE_DEPTH)
 		return kt_fail(err, KT_ELIMIT, 0, "folders nest deeper than %d (fixed): '%.200s'",
 			MAX_TREE_DEPTH, w->path.ptr);
-	int rc = kt_git->tree_lookup(&tree, w->repo, oid);
-	if (rc < 0)
-		return kt_git_fail(err, rc == GIT_ENOTFOUND ? KT_ENOTFOUND : KT_EIO,
+	int status = kt_git->tree_lookup(&tree, w->repo, oid);
+	if (status < 0)
+		return kt_git_fail(err, status == GIT_ENOTFOUND ? KT_ENOTFOUND : KT_EIO,
 			"cannot read the folder '%s' of the commit", w->path.ptr);
-	enum kt_code code = count_entries(&w->looked, tree, err);
-	if (code == KT_OK)
-		code = enter(w, tree, err);
+	enum kt_code rc = count_entries(&w->looked, tree, err);
+	if (rc == KT_OK)
+		rc = enter(w, tree, err);
 	size_t n = kt_git->tree_entrycount(tree);
-	for (size_t i = 0; i < n && code == KT_OK; i++)
-		code = walk_entry(w, kt_git->tree_entry_byindex(tree, i), depth, err);
+	for (size_t i = 0; i < n && rc == KT_OK; i++)
+		rc = walk_entry(w, kt_git->tree_entry_byindex(tree, i), depth, err);
 	kt_ignore_pop(w->ignore, mark);
 	kt_git->tree_free(tree);
-	return code;
+	return rc;
 }
 
 /* Is there a folder sub in the commit's tree? */
@@ -169,15 +169,15 @@ static enum kt_code check_sub(
 	git_repository *repo, git_tree *root, const char *sub, struct kt_err *err)
 {
 	git_tree *tree = root;
-	enum kt_code code = KT_OK;
-	for (const char *p = sub; *p != '\0' && code == KT_OK;) {
+	enum kt_code rc = KT_OK;
+	for (const char *p = sub; *p != '\0' && rc == KT_OK;) {
 		size_t len = strcspn(p, "/");
 		KT_AUTOFREE char *name = kt_strndup(p, len);
 		const git_tree_entry *e = kt_git->tree_entry_byname(tree, name);
 		git_tree *next = NULL;
 		if (e == NULL || !is_tree(e) ||
 			kt_git->tree_lookup(&next, repo, kt_git->tree_entry_id(e)) < 0)
-			code = kt_fail(err, KT_ENOTFOUND, 0, "the commit has no folder '%s'", sub);
+			rc = kt_fail(err, KT_ENOTFOUND, 0, "the commit has no folder '%s'", sub);
 		if (tree != root)
 			kt_git->tree_free(tree);
 		tree = next;
@@ -186,7 +186,7 @@ static enum kt_code check_sub(
 	}
 	if (tree != root && tree != NULL)
 		kt_git->tree_free(tree);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_git_walk(git_repository *repo, git_commit *commit, const char *sub,
@@ -204,23 +204,23 @@ enum kt_code kt_git_walk(git_repository *repo, git_commit *commit, const char *s
 	if (kt_git->repository_odb(&w.odb, repo) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");
 	w.ignore = kt_ignore_new();
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	if (kt_git->commit_tree(&root, commit) < 0)
-		code = kt_git_fail(err, KT_EIO, "cannot read the commit's tree");
-	if (code == KT_OK)
-		code = check_sub(repo, root, sub, err);
-	if (code == KT_OK)
-		code = walk_tree(&w, kt_git->object_id((git_object *)root), 0, err);
+		rc = kt_git_fail(err, KT_EIO, "cannot read the commit's tree");
+	if (rc == KT_OK)
+		rc = check_sub(repo, root, sub, err);
+	if (rc == KT_OK)
+		rc = walk_tree(&w, kt_git->object_id((git_object *)root), 0, err);
 	if (root != NULL)
 		kt_git->tree_free(root);
 	kt_git->odb_free(w.odb);
 	kt_ignore_free(w.ignore);
 	kt_buf_release(&w.path);
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out_oids = w.oids;
 	else
 		free(w.oids);
-	return code;
+	return rc;
 }
 
 /* --- applications ------------------------------------------------------------------------ */
@@ -241,13 +241,13 @@ static enum kt_code walk_apps(struct apps *a, const git_oid *oid, size_t depth, 
 	if (kt_git->tree_lookup(&tree, a->repo, oid) < 0)
 		return kt_git_fail(
 			err, KT_EIO, "cannot read the folder '%s' of the commit", path->ptr);
-	enum kt_code code = count_entries(&a->looked, tree, err);
+	enum kt_code rc = count_entries(&a->looked, tree, err);
 	size_t before = path->len;
 	const git_tree_entry *toml = kt_git->tree_entry_byname(tree, "karta.toml");
 	if (toml != NULL && (kt_git->tree_entry_filemode_raw(toml) & S_IFMT) == S_IFREG)
 		(void)kt_files_add(a->files, path->ptr, before, KT_MODE_FILE, 0);
 	size_t n = kt_git->tree_entrycount(tree);
-	for (size_t i = 0; i < n && code == KT_OK; i++) {
+	for (size_t i = 0; i < n && rc == KT_OK; i++) {
 		const git_tree_entry *e = kt_git->tree_entry_byindex(tree, i);
 		if (!is_tree(e))
 			continue;
@@ -255,12 +255,12 @@ static enum kt_code walk_apps(struct apps *a, const git_oid *oid, size_t depth, 
 			kt_buf_addc(path, '/');
 		kt_buf_adds(path, kt_git->tree_entry_name(e));
 		if (kt_buf_ok(path))
-			code = walk_apps(a, kt_git->tree_entry_id(e), depth + 1, err);
+			rc = walk_apps(a, kt_git->tree_entry_id(e), depth + 1, err);
 		path->overflow = false;
 		kt_buf_truncate(path, before);
 	}
 	kt_git->tree_free(tree);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_git_walk_apps(
@@ -271,7 +271,7 @@ enum kt_code kt_git_walk_apps(
 	if (kt_git->commit_tree(&root, commit) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the commit's tree");
 	struct apps a = { .repo = repo, .path = &path, .files = files };
-	enum kt_code code = walk_apps(&a, kt_git->object_id((git_object *)root), 0, err);
+	enum kt_code rc = walk_apps(&a, kt_git->object_id((git_object *)root), 0, err);
 	kt_git->tree_free(root);
-	return code;
+	return rc;
 }

@@ -69,9 +69,9 @@ static struct kt_manifest *new_manifest(size_t n)
 static enum kt_code check_file(const struct kt_file *f, size_t path_len,
 	const struct kt_pack_limits *l, struct kt_err *err)
 {
-	enum kt_code code = kt_pack_path_check(f->path, path_len, l, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_pack_path_check(f->path, path_len, l, err);
+	if (rc != KT_OK)
+		return rc;
 	if (f->size < 0)
 		return kt_fail(err, KT_EINVAL, 0, "file '%s' has no size", f->path);
 	if (f->mode == KT_MODE_LINK && f->size == 0)
@@ -302,31 +302,31 @@ static enum kt_code parse_text(char *text, size_t len, const struct kt_pack_limi
 {
 	size_t n = count_lines(text, len);
 	struct kt_manifest *m = new_manifest((int64_t)n > l->max_files ? 0 : n);
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	m->text = text;
 	if ((int64_t)n > l->max_files)
-		code = kt_fail(err, KT_ELIMIT, 0,
+		rc = kt_fail(err, KT_ELIMIT, 0,
 			"%zu files are over the limit max_release_files of %lld", n,
 			(long long)l->max_files);
 	else
 		kt_sha256_of(text, len, m->digest);
-	for (size_t at = 0; at < len && code == KT_OK; m->n_files++) {
+	for (size_t at = 0; at < len && rc == KT_OK; m->n_files++) {
 		size_t line = (size_t)((char *)memchr(text + at, '\n', len - at) - (text + at));
 		struct kt_file *f = &m->files[m->n_files];
-		code = parse_line(text + at, line, m->n_files + 1, l, f, err);
-		if (code == KT_OK && m->n_files > 0 && strcmp(f[-1].path, f->path) >= 0)
-			code = bad_line(m->n_files + 1,
+		rc = parse_line(text + at, line, m->n_files + 1, l, f, err);
+		if (rc == KT_OK && m->n_files > 0 && strcmp(f[-1].path, f->path) >= 0)
+			rc = bad_line(m->n_files + 1,
 				strcmp(f[-1].path, f->path) == 0 ? "the path is there twice"
 								 : "the paths are not sorted",
 				err);
 		at += line + 1;
 	}
-	if (code == KT_OK)
-		code = check_all(m, l, err);
-	if (code != KT_OK) {
+	if (rc == KT_OK)
+		rc = check_all(m, l, err);
+	if (rc != KT_OK) {
 		kt_manifest_free(m);
-		return code;
+		return rc;
 	}
 	*out = m;
 	return KT_OK;
@@ -345,18 +345,18 @@ static enum kt_code check_text(const char *text, size_t len, struct kt_err *err)
 enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err)
 {
-	enum kt_code code = check_text(text, len, err);
+	enum kt_code rc = check_text(text, len, err);
 
-	return code == KT_OK ? parse_text(kt_strndup(text, len), len, l, out, err) : code;
+	return rc == KT_OK ? parse_text(kt_strndup(text, len), len, l, out, err) : rc;
 }
 
 enum kt_code kt_manifest_take(struct kt_buf *text, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err)
 {
 	size_t len = text->len;
-	enum kt_code code = check_text(text->ptr, len, err);
+	enum kt_code rc = check_text(text->ptr, len, err);
 
-	return code == KT_OK ? parse_text(kt_buf_take(text), len, l, out, err) : code;
+	return rc == KT_OK ? parse_text(kt_buf_take(text), len, l, out, err) : rc;
 }
 
 /* --- making ------------------------------------------------------------------------------ */
@@ -379,30 +379,30 @@ static void set_digest(struct kt_manifest *m)
 enum kt_code kt_manifest_make(const struct kt_file *files, size_t n, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	struct kt_manifest *m = new_manifest(n);
 	bool sorted = true;
-	for (size_t i = 0; i < n && code == KT_OK; i++) {
+	for (size_t i = 0; i < n && rc == KT_OK; i++) {
 		size_t len = strlen(files[i].path);
 		m->files[i] = files[i];
 		m->files[i].path = kt_arena_strndup(m->arena, files[i].path, len);
 		sorted = sorted && (i == 0 || strcmp(files[i - 1].path, files[i].path) <= 0);
-		code = check_file(&m->files[i], len, l, err);
-		if (code == KT_OK && !kt_digest_ok(files[i].digest))
-			code = kt_fail(err, KT_EINVAL, 0, "file '%s' has no digest", files[i].path);
+		rc = check_file(&m->files[i], len, l, err);
+		if (rc == KT_OK && !kt_digest_ok(files[i].digest))
+			rc = kt_fail(err, KT_EINVAL, 0, "file '%s' has no digest", files[i].path);
 		m->n_files++;
 	}
-	if (code == KT_OK && !sorted)
+	if (rc == KT_OK && !sorted)
 		qsort(m->files, n, sizeof(*m->files), compare_files);
-	for (size_t i = 1; i < n && code == KT_OK; i++)
+	for (size_t i = 1; i < n && rc == KT_OK; i++)
 		if (strcmp(m->files[i - 1].path, m->files[i].path) == 0)
-			code = kt_fail(
+			rc = kt_fail(
 				err, KT_EINVAL, 0, "path '%s' is there twice", m->files[i].path);
-	if (code == KT_OK)
-		code = check_all(m, l, err);
-	if (code != KT_OK) {
+	if (rc == KT_OK)
+		rc = check_all(m, l, err);
+	if (rc != KT_OK) {
 		kt_manifest_free(m);
-		return code;
+		return rc;
 	}
 	set_digest(m);
 	*out = m;
@@ -464,9 +464,9 @@ static enum kt_code apply_line(
 		return kt_fail(err, KT_EPROTO, 0, "delta line %zu begins with neither '+' nor '-'",
 			number);
 	if (add) {
-		enum kt_code code = parse_line(line + 1, len - 1, number, a->l, &f, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = parse_line(line + 1, len - 1, number, a->l, &f, err);
+		if (rc != KT_OK)
+			return rc;
 	} else {
 		line[len] = '\0';
 		f.path = line + 1;
@@ -507,9 +507,9 @@ enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta
 	size_t number = 1;
 	for (size_t at = 0; at < len; number++) {
 		size_t line = (size_t)((char *)memchr(copy + at, '\n', len - at) - (copy + at));
-		enum kt_code code = apply_line(&a, copy + at, line, number, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = apply_line(&a, copy + at, line, number, err);
+		if (rc != KT_OK)
+			return rc;
 		at += line + 1;
 	}
 	while (a.at < base->n_files)

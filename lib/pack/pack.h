@@ -272,9 +272,9 @@ const char *kt_tarball_digest(const struct kt_tarball *t);
 void kt_tarball_list(struct kt_tarball *t, int fd);
 KT_MUST_CHECK enum kt_code kt_tarball_list_end(
 	struct kt_tarball *t, const char *name, struct kt_err *err);
-/* Finish when code is KT_OK, then free. Returns code or what finishing failed with. */
+/* Finish when rc is KT_OK, then free. Returns rc or what finishing failed with. */
 KT_MUST_CHECK enum kt_code kt_tarball_end(
-	struct kt_tarball *t, enum kt_code code, struct kt_err *err);
+	struct kt_tarball *t, enum kt_code rc, struct kt_err *err);
 /*
  * Unpack such an archive (as it is, or compressed by gzip or zstd) from fd into the folder dir,
  * with the modes of files and no owners. Nothing gets outside of dir, also not through links. What

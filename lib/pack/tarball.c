@@ -49,11 +49,11 @@ static enum kt_code fail_archive(struct kt_tarball *t, const char *name, struct 
 
 enum kt_code kt_tarball_new(int fd, struct kt_tarball **out, struct kt_err *err)
 {
-	enum kt_code code = kt_archive_load(err);
+	enum kt_code rc = kt_archive_load(err);
 	struct kt_tarball *t;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	t = kt_calloc(1, sizeof(*t));
 	t->piece = kt_malloc(PIECE_BYTES);
 	t->sum = kt_sha256_new();
@@ -73,10 +73,10 @@ enum kt_code kt_tarball_new(int fd, struct kt_tarball **out, struct kt_err *err)
 	return KT_OK;
 }
 
-enum kt_code kt_tarball_end(struct kt_tarball *t, enum kt_code code, struct kt_err *err)
+enum kt_code kt_tarball_end(struct kt_tarball *t, enum kt_code rc, struct kt_err *err)
 {
-	if (code == KT_OK && kt_archive->write_close(t->archive) != ARCHIVE_OK)
-		code = fail_archive(t, "its end", err);
+	if (rc == KT_OK && kt_archive->write_close(t->archive) != ARCHIVE_OK)
+		rc = fail_archive(t, "its end", err);
 	(void)kt_archive->write_free(t->archive);
 	kt_archive->entry_free(t->entry);
 	kt_sha256_free(t->sum);
@@ -84,20 +84,20 @@ enum kt_code kt_tarball_end(struct kt_tarball *t, enum kt_code code, struct kt_e
 	kt_buf_release(&t->lines);
 	free(t->piece);
 	free(t);
-	return code;
+	return rc;
 }
 
 /* --- the list of members ------------------------------------------------------------------ */
 
 static enum kt_code flush_list(struct kt_tarball *t, struct kt_err *err)
 {
-	enum kt_code code = kt_buf_ok(&t->lines)
+	enum kt_code rc = kt_buf_ok(&t->lines)
 		? kt_fs_write_all(t->list, t->lines.ptr, t->lines.len, err)
 		: kt_fail(err, KT_ELIMIT, 0, "a name is too long");
 
 	kt_sha256_update(t->list_sum, t->lines.ptr, t->lines.len);
 	kt_buf_clear(&t->lines);
-	return code == KT_OK ? code : kt_wrap(err, "the list of members");
+	return rc == KT_OK ? rc : kt_wrap(err, "the list of members");
 }
 
 void kt_tarball_list(struct kt_tarball *t, int fd)
@@ -110,15 +110,15 @@ enum kt_code kt_tarball_list_end(struct kt_tarball *t, const char *name, struct 
 {
 	char digest[KT_DIGEST_MAX];
 	int fd = t->list;
-	enum kt_code code = flush_list(t, err);
+	enum kt_code rc = flush_list(t, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	kt_sha256_hex(t->list_sum, digest);
 	kt_buf_addf(&t->lines, KT_TARBALL_LIST_END "%zu %s\n", t->n_lines, digest);
-	code = flush_list(t, err);
+	rc = flush_list(t, err);
 	t->list = -1;
-	return code == KT_OK ? kt_tarball_file(t, name, fd, err) : code;
+	return rc == KT_OK ? kt_tarball_file(t, name, fd, err) : rc;
 }
 
 /* The member is written: its line, and its digest for who asks. */
@@ -173,11 +173,11 @@ enum kt_code kt_tarball_bytes(struct kt_tarball *t, const char *name, mode_t mod
 	size_t len, struct kt_err *err)
 {
 	struct stat st = { .st_mode = S_IFREG | mode, .st_size = (off_t)len };
-	enum kt_code code = add_header(t, name, &st, NULL, err);
+	enum kt_code rc = add_header(t, name, &st, NULL, err);
 
-	if (code == KT_OK)
-		code = add_data(t, name, data, len, err);
-	return code == KT_OK ? end_member(t, name, &st, err) : code;
+	if (rc == KT_OK)
+		rc = add_data(t, name, data, len, err);
+	return rc == KT_OK ? end_member(t, name, &st, err) : rc;
 }
 
 enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, struct kt_err *err)
@@ -185,14 +185,14 @@ enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, str
 	struct stat st;
 	off_t left;
 	bool ended = false;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (fstat(fd, &st) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot read '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is no regular file", name);
-	code = add_header(t, name, &st, NULL, err);
-	for (left = st.st_size; code == KT_OK && left > 0;) {
+	rc = add_header(t, name, &st, NULL, err);
+	for (left = st.st_size; rc == KT_OK && left > 0;) {
 		size_t want = (size_t)KT_MIN(left, (off_t)PIECE_BYTES);
 		ssize_t n = ended ? 0 : pread(fd, t->piece, want, st.st_size - left);
 
@@ -206,10 +206,10 @@ enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, str
 			memset(t->piece, 0, want);
 			n = (ssize_t)want;
 		}
-		code = add_data(t, name, t->piece, (size_t)n, err);
+		rc = add_data(t, name, t->piece, (size_t)n, err);
 		left -= n;
 	}
-	return code == KT_OK ? end_member(t, name, &st, err) : code;
+	return rc == KT_OK ? end_member(t, name, &st, err) : rc;
 }
 
 /* --- folders -----------------------------------------------------------------------------------
@@ -268,9 +268,9 @@ static enum kt_code add_link(struct walk *w, int dir, const char *file, const ch
 		return left_out(w, rel);
 	target[n] = '\0';
 	struct stat link = { .st_mode = S_IFLNK | 0777, .st_size = (off_t)n };
-	enum kt_code code = add_header(w->t, name, st, target, w->err);
+	enum kt_code rc = add_header(w->t, name, st, target, w->err);
 	kt_sha256_update(w->t->sum, target, (size_t)n);
-	return code == KT_OK ? end_member(w->t, name, &link, w->err) : code;
+	return rc == KT_OK ? end_member(w->t, name, &link, w->err) : rc;
 }
 
 static enum kt_code add_entry(struct walk *w, int dir, const char *folder, const char *file)
@@ -307,33 +307,33 @@ static enum kt_code add_folder(struct walk *w, const char *folder)
 							  : kt_asprintf("%s/%s", w->name, folder);
 	struct dirent *e;
 	struct stat st;
-	enum kt_code code;
+	enum kt_code rc;
 	DIR *d;
 
 	if (fd < 0)
 		return left_out(w, folder);
 	d = fdopendir(fd);
 	if (!d || fstat(fd, &st) != 0) {
-		code = kt_fail(w->err, KT_EIO, errno, "cannot read '%s'", name);
+		rc = kt_fail(w->err, KT_EIO, errno, "cannot read '%s'", name);
 		(void)(d ? closedir(d) : close(fd));
-		return code;
+		return rc;
 	}
 	st.st_size = 0;
-	code = add_header(w->t, name, &st, NULL, w->err);
-	if (code == KT_OK)
-		code = end_member(w->t, name, &st, w->err);
-	while (code == KT_OK) {
+	rc = add_header(w->t, name, &st, NULL, w->err);
+	if (rc == KT_OK)
+		rc = end_member(w->t, name, &st, w->err);
+	while (rc == KT_OK) {
 		errno = 0;
 		e = readdir(d);
 		if (!e) {
-			code = errno ? left_out(w, folder) : KT_OK;
+			rc = errno ? left_out(w, folder) : KT_OK;
 			break;
 		}
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			code = add_entry(w, fd, folder, e->d_name);
+			rc = add_entry(w, fd, folder, e->d_name);
 	}
 	(void)closedir(d);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tarball_folder(
@@ -341,7 +341,7 @@ enum kt_code kt_tarball_folder(
 {
 	KT_AUTOFD int root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct walk w = { .t = t, .root = root, .name = name, .err = err };
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (root < 0)
 		return errno == ENOENT ? KT_OK
@@ -350,9 +350,9 @@ enum kt_code kt_tarball_folder(
 	while (w.todo.len > 0) {
 		KT_AUTOFREE char *folder = kt_vec_remove(&w.todo, w.todo.len - 1);
 
-		if (code == KT_OK)
-			code = add_folder(&w, folder);
+		if (rc == KT_OK)
+			rc = add_folder(&w, folder);
 	}
 	kt_vec_release(&w.todo);
-	return code;
+	return rc;
 }

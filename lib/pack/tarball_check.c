@@ -203,7 +203,7 @@ static enum kt_code each_file(struct check *c,
 	void *arg)
 {
 	struct kt_vec todo = KT_VEC_INIT;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	kt_vec_push(&todo, kt_strdup(""));
 	while (todo.len > 0) {
@@ -212,8 +212,8 @@ static enum kt_code each_file(struct check *c,
 		char **names = NULL;
 		size_t n = 0;
 
-		if (code == KT_OK)
-			code = kt_fs_list(path, &names, &n, c->err);
+		if (rc == KT_OK)
+			rc = kt_fs_list(path, &names, &n, c->err);
 		for (size_t i = 0; i < n; i++) {
 			KT_AUTOFREE char *name = folder[0] ? kt_asprintf("%s/%s", folder, names[i])
 							   : kt_strdup(names[i]);
@@ -230,7 +230,7 @@ static enum kt_code each_file(struct check *c,
 			kt_fs_names_free(names, n);
 	}
 	kt_vec_release(&todo);
-	return code;
+	return rc;
 }
 
 static void tell_extra(struct check *c, const char *name, int dir, const char *base, void *known)
@@ -313,17 +313,17 @@ static enum kt_code with_list(struct check *c, enum reading how, struct kt_map *
 {
 	KT_AUTOFREE char *path = kt_path_join(c->how->dir, c->how->list);
 	struct list *l = kt_calloc(1, sizeof(*l));
-	enum kt_code code;
+	enum kt_code rc;
 
 	l->file = fopen(path, "re");
 	l->sum = kt_sha256_new();
-	code = l->file ? read_list(c, l, how, known)
-		       : kt_fail(c->err, KT_EIO, errno, "cannot open '%s'", path);
+	rc = l->file ? read_list(c, l, how, known)
+		     : kt_fail(c->err, KT_EIO, errno, "cannot open '%s'", path);
 	if (l->file)
 		(void)fclose(l->file);
 	kt_sha256_free(l->sum);
 	free(l);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tarball_check(const struct kt_tarball_check *how, struct kt_err *err)
@@ -334,25 +334,25 @@ enum kt_code kt_tarball_check(const struct kt_tarball_check *how, struct kt_err 
 	};
 	struct kt_map known = { 0 };
 	size_t n_files = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (root < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", how->dir);
-	code = with_list(&c, READ_WHOLE, NULL);
-	if (code == KT_OK)
-		code = with_list(&c, READ_MEMBERS, NULL);
-	if (code == KT_OK)
-		code = each_file(&c, count_file, &n_files);
+	rc = with_list(&c, READ_WHOLE, NULL);
+	if (rc == KT_OK)
+		rc = with_list(&c, READ_MEMBERS, NULL);
+	if (rc == KT_OK)
+		rc = each_file(&c, count_file, &n_files);
 	/* But for the list itself. */
-	if (code == KT_OK && n_files != c.n_good + 1) {
+	if (rc == KT_OK && n_files != c.n_good + 1) {
 		(void)kt_map_set(&known, how->list, &c);
-		code = with_list(&c, READ_NAMES, &known);
-		if (code == KT_OK)
-			code = each_file(&c, tell_extra, &known);
+		rc = with_list(&c, READ_NAMES, &known);
+		if (rc == KT_OK)
+			rc = each_file(&c, tell_extra, &known);
 		kt_map_release(&known);
 	}
 	if (c.parent >= 0)
 		(void)close(c.parent);
 	free(c.parent_name);
-	return code;
+	return rc;
 }

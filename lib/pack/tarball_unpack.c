@@ -97,16 +97,16 @@ static enum kt_code fill_file(struct unpack *u, int fd, const char *name)
 
 	for (;;) {
 		la_ssize_t n = kt_archive->read_data(u->archive, piece, PIECE_BYTES);
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (n == 0)
 			return KT_OK;
 		if (n < 0)
 			return fail_read(u);
-		code = kt_fs_write_all(fd, piece, (size_t)n, u->err);
-		if (code != KT_OK) {
+		rc = kt_fs_write_all(fd, piece, (size_t)n, u->err);
+		if (rc != KT_OK) {
 			kt_wrap(u->err, "'%s'", name);
-			return code;
+			return rc;
 		}
 	}
 }
@@ -137,16 +137,16 @@ static enum kt_code make_member(
 	case AE_IFREG: {
 		KT_AUTOFD int fd = openat(u->parent, base,
 			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (fd < 0 && errno == EEXIST)
 			return kt_fail(u->err, KT_EPROTO, 0, "the archive has '%s' twice", name);
 		if (fd < 0)
 			return kt_fail(u->err, KT_EIO, errno, "cannot make '%s'", name);
-		code = fill_file(u, fd, name);
-		if (code == KT_OK && fchmod(fd, perm) != 0)
-			code = kt_fail(u->err, KT_EIO, errno, "cannot set the mode of '%s'", name);
-		return code;
+		rc = fill_file(u, fd, name);
+		if (rc == KT_OK && fchmod(fd, perm) != 0)
+			rc = kt_fail(u->err, KT_EIO, errno, "cannot set the mode of '%s'", name);
+		return rc;
 	}
 	default:
 		return kt_fail(u->err, KT_EPROTO, 0, "'%s' is no file, folder or link", name);
@@ -159,7 +159,7 @@ static enum kt_code unpack_member(struct unpack *u, struct archive_entry *e)
 	KT_AUTOFREE char *name = NULL;
 	const char *base;
 	char *slash;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (!given || !kt_tarball_is_inside(given) || kt_archive->entry_hardlink(e))
 		return kt_fail(u->err, KT_EPROTO, 0, "the archive has a member '%s' that cannot be",
@@ -171,14 +171,14 @@ static enum kt_code unpack_member(struct unpack *u, struct archive_entry *e)
 	base = slash ? slash + 1 : name;
 	if (slash)
 		*slash = '\0';
-	code = enter(u, slash ? name : "");
+	rc = enter(u, slash ? name : "");
 	if (slash)
 		*slash = '/';
-	if (code == KT_OK)
-		code = make_member(u, e, name, base);
+	if (rc == KT_OK)
+		rc = make_member(u, e, name, base);
 	free(u->last);
 	u->last = KT_STEAL(name);
-	return code;
+	return rc;
 }
 
 /* Begin to read at offset `start` of fd. */
@@ -203,25 +203,25 @@ static enum kt_code open_archive(struct unpack *u, int fd, off_t start)
 /* All members from here on; KT_EPROTO where the archive cannot be read on. */
 static enum kt_code unpack_all(struct unpack *u)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
-	while (code == KT_OK) {
+	while (rc == KT_OK) {
 		struct archive_entry *e = NULL;
-		int rc;
+		int status;
 
 		u->done = kt_archive->filter_bytes(u->archive, 0);
-		rc = kt_archive->read_next_header(u->archive, &e);
+		status = kt_archive->read_next_header(u->archive, &e);
 
-		if (rc == ARCHIVE_EOF)
+		if (status == ARCHIVE_EOF)
 			break;
-		if (rc < ARCHIVE_WARN)
+		if (status < ARCHIVE_WARN)
 			return fail_read(u);
-		code = unpack_member(u, e);
+		rc = unpack_member(u, e);
 		/* What there is of it is looked at later. */
-		if (code == KT_EPROTO && u->skip)
-			code = KT_OK;
+		if (rc == KT_EPROTO && u->skip)
+			rc = KT_OK;
 	}
-	return code;
+	return rc;
 }
 
 /* Is this block the header of a member? */
@@ -260,47 +260,47 @@ static off_t find_header(int fd, off_t at, off_t end)
 static enum kt_code unpack_from(struct unpack *u, int fd, off_t *at, off_t end)
 {
 	off_t start = *at;
-	enum kt_code code;
+	enum kt_code rc;
 
 	u->archive = kt_archive->read_new();
 	kt_assert(u->archive);
-	code = open_archive(u, fd, start);
-	if (code == KT_OK)
-		code = unpack_all(u);
+	rc = open_archive(u, fd, start);
+	if (rc == KT_OK)
+		rc = unpack_all(u);
 	*at = end;
 	/* Offsets in a compressed archive are none of the file. */
-	if (code == KT_EPROTO && kt_archive->filter_code(u->archive, 0) == ARCHIVE_FILTER_NONE) {
+	if (rc == KT_EPROTO && kt_archive->filter_code(u->archive, 0) == ARCHIVE_FILTER_NONE) {
 		off_t blocks = (u->done + BLOCK_BYTES - 1) / BLOCK_BYTES;
 
 		*at = find_header(fd, start + KT_MAX(blocks, 1) * BLOCK_BYTES, end);
 	}
 	(void)kt_archive->read_free(u->archive);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tarball_unpack(int fd, const char *dir, bool skip, struct kt_err *err)
 {
 	KT_AUTOFD int root = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct unpack u = { .root = root, .parent = -1, .skip = skip, .err = err };
-	enum kt_code code = kt_archive_load(err);
+	enum kt_code rc = kt_archive_load(err);
 	off_t at = 0;
 	struct stat st;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (root < 0 || fstat(fd, &st) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", dir);
 	do {
-		code = unpack_from(&u, fd, &at, st.st_size);
-	} while (skip && code == KT_EPROTO && at < st.st_size);
+		rc = unpack_from(&u, fd, &at, st.st_size);
+	} while (skip && rc == KT_EPROTO && at < st.st_size);
 	/* Whether that was an archive is seen by what is there. */
-	if (skip && code == KT_EPROTO)
-		code = KT_OK;
+	if (skip && rc == KT_EPROTO)
+		rc = KT_OK;
 	if (u.parent >= 0)
 		(void)close(u.parent);
 	free(u.parent_name);
 	free(u.last);
-	if (code == KT_OK && syncfs(root) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", dir);
-	return code;
+	if (rc == KT_OK && syncfs(root) != 0)
+		rc = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", dir);
+	return rc;
 }

@@ -117,11 +117,11 @@ static enum kt_code hash_blob(struct hashing *h, git_odb *odb, struct kt_sha256 
 	/* What is wrong with the object shows when it is read. */
 	if (kt_git->odb_read_header(&size, &type, odb, &h->t->oids[i]) < 0)
 		size = 0;
-	enum kt_code code = count_bytes(h, f, (int64_t)size, err);
-	if (code == KT_OK)
-		code = kt_git_blob(odb, &h->t->oids[i], f->path, &blob, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = count_bytes(h, f, (int64_t)size, err);
+	if (rc == KT_OK)
+		rc = kt_git_blob(odb, &h->t->oids[i], f->path, &blob, err);
+	if (rc != KT_OK)
+		return rc;
 	const void *data = kt_git->odb_object_data(blob);
 	size = kt_git->odb_object_size(blob);
 	kt_sha256_update(sha, data, size);
@@ -143,12 +143,12 @@ static enum kt_code hash_link(struct hashing *h, const char *full, const struct 
 	if (n != f->size)
 		return kt_tree_changed(f, err);
 	/* Checked again: it is this target that is packed. */
-	enum kt_code code = kt_manifest_check_link(f, target, (size_t)n, err);
-	if (code == KT_OK)
-		code = count_bytes(h, f, n, err);
+	enum kt_code rc = kt_manifest_check_link(f, target, (size_t)n, err);
+	if (rc == KT_OK)
+		rc = count_bytes(h, f, n, err);
 	kt_sha256_of(target, (size_t)n, out->digest);
 	out->size = n;
-	return code;
+	return rc;
 }
 
 static ssize_t read_some(int fd, void *buf, size_t len)
@@ -170,11 +170,11 @@ static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i
 		return hash_link(h, full, f, out, err);
 	}
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = count_bytes(h, f, f->size, err);
-	if (code == KT_OK)
-		code = kt_tree_open(h->t, f, &fd, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = count_bytes(h, f, f->size, err);
+	if (rc == KT_OK)
+		rc = kt_tree_open(h->t, f, &fd, err);
+	if (rc != KT_OK)
+		return rc;
 	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
 	ssize_t n;
 	while ((n = read_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
@@ -209,10 +209,10 @@ static void hash_some(struct hashing *h, git_odb *odb, bool report)
 		size_t k = atomic_fetch_add(&h->next, 1);
 		if (k >= h->n_todo || atomic_load(&h->stop))
 			break;
-		enum kt_code code = odb != NULL
+		enum kt_code rc = odb != NULL
 			? hash_blob(h, odb, sha, h->todo[k], &h->notes[k], &err)
 			: hash_file(h, sha, h->todo[k], &h->notes[k], &err);
-		if (code != KT_OK) {
+		if (rc != KT_OK) {
 			note_failure(h, k, &err);
 			break;
 		}
@@ -321,16 +321,16 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 {
 	KT_AUTOFREE size_t *todo = kt_calloc(files->len + 1, sizeof(*todo));
 	size_t n_todo = 0;
-	enum kt_code code = KT_OK;
-	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
+	enum kt_code rc = KT_OK;
+	for (size_t i = 0; i < files->len && rc == KT_OK; i++) {
 		struct kt_blob_note note;
 		if (d != NULL && kt_digests_get(d, t->oids[i].id, &note))
-			code = take_note(t, files, i, &note, opts, err);
+			rc = take_note(t, files, i, &note, opts, err);
 		else
 			todo[n_todo++] = i;
 	}
-	if (code != KT_OK || n_todo == 0)
-		return code;
+	if (rc != KT_OK || n_todo == 0)
+		return rc;
 	KT_AUTOFREE struct kt_blob_note *notes = kt_calloc(n_todo, sizeof(*notes));
 	if (t->odb != NULL) {
 		t->kept = kt_calloc(files->len, sizeof(*t->kept));
@@ -344,13 +344,13 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 		.opts = opts,
 		.n_known = files->len - n_todo,
 		.err = KT_ERR_INIT };
-	code = hash_all(&h, err);
-	for (size_t k = 0; k < n_todo && code == KT_OK; k++) {
+	rc = hash_all(&h, err);
+	for (size_t k = 0; k < n_todo && rc == KT_OK; k++) {
 		if (d != NULL)
 			kt_digests_put(d, t->oids[todo[k]].id, &notes[k]);
-		code = take_note(t, files, todo[k], &notes[k], opts, err);
+		rc = take_note(t, files, todo[k], &notes[k], opts, err);
 	}
-	return code;
+	return rc;
 }
 
 /* --- commits ----------------------------------------------------------------------------- */
@@ -358,20 +358,20 @@ static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
 /* Links of a commit; their targets are small, and only the path tells whether they are fine. */
 static enum kt_code check_links(struct kt_tree *t, struct kt_files *files, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
-	for (size_t i = 0; i < files->len && code == KT_OK; i++) {
+	enum kt_code rc = KT_OK;
+	for (size_t i = 0; i < files->len && rc == KT_OK; i++) {
 		git_odb_object *blob = NULL;
 		const struct kt_file *f = &files->items[i];
 		if (f->mode != KT_MODE_LINK || f->size > KT_MAX_PACK_PATH_BYTES)
 			continue; /* too long: the manifest's limit says so */
-		code = kt_git_blob(t->odb, &t->oids[i], f->path, &blob, err);
-		if (code != KT_OK)
+		rc = kt_git_blob(t->odb, &t->oids[i], f->path, &blob, err);
+		if (rc != KT_OK)
 			break;
-		code = kt_manifest_check_link(
+		rc = kt_manifest_check_link(
 			f, kt_git->odb_object_data(blob), kt_git->odb_object_size(blob), err);
 		kt_git->odb_object_free(blob);
 	}
-	return code;
+	return rc;
 }
 
 /* A folder inside the tree: "app/", "./app" and "" are fine; what leaves the tree is not. */
@@ -379,13 +379,13 @@ static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
 {
 	struct kt_buf b = KT_BUF_INIT(KT_MAX_PATH_BYTES);
 	const char *s = sub != NULL ? sub : "";
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	if (s[0] == '/')
-		code = kt_fail(err, KT_EINVAL, 0, "'%s' is absolute", s);
-	while (*s != '\0' && code == KT_OK) {
+		rc = kt_fail(err, KT_EINVAL, 0, "'%s' is absolute", s);
+	while (*s != '\0' && rc == KT_OK) {
 		size_t n = strcspn(s, "/");
 		if (n == 2 && s[0] == '.' && s[1] == '.')
-			code = kt_fail(err, KT_EINVAL, 0, "'%s' leads out of the folder", sub);
+			rc = kt_fail(err, KT_EINVAL, 0, "'%s' leads out of the folder", sub);
 		if (n > 1 || (n == 1 && s[0] != '.')) {
 			if (b.len > 0)
 				kt_buf_addc(&b, '/');
@@ -394,12 +394,12 @@ static enum kt_code clean_sub(const char *sub, char **out, struct kt_err *err)
 		s += n;
 		s += *s == '/';
 	}
-	if (code == KT_OK && !kt_buf_ok(&b))
-		code = kt_fail(err, KT_ELIMIT, 0, "'%.100s' is too long", sub);
-	if (code == KT_OK)
+	if (rc == KT_OK && !kt_buf_ok(&b))
+		rc = kt_fail(err, KT_ELIMIT, 0, "'%.100s' is too long", sub);
+	if (rc == KT_OK)
 		*out = kt_buf_take(&b);
 	kt_buf_release(&b);
-	return code;
+	return rc;
 }
 
 static enum kt_code check_order(
@@ -422,19 +422,19 @@ static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
 	if (kt_git->repository_odb(&t->odb, t->repo) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");
 	struct kt_digests *d = kt_digests_open(kt_git->repository_commondir(t->repo));
-	enum kt_code code = kt_git_walk(t->repo, commit, sub, opts, &files, &t->oids, err);
-	if (code == KT_OK)
-		code = fill(t, &files, opts, d, err);
-	if (code == KT_OK)
-		code = check_links(t, &files, err);
-	if (code == KT_OK)
-		code = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
-	if (code == KT_OK)
-		code = check_order(t->m, &files, err);
+	enum kt_code rc = kt_git_walk(t->repo, commit, sub, opts, &files, &t->oids, err);
+	if (rc == KT_OK)
+		rc = fill(t, &files, opts, d, err);
+	if (rc == KT_OK)
+		rc = check_links(t, &files, err);
+	if (rc == KT_OK)
+		rc = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
+	if (rc == KT_OK)
+		rc = check_order(t->m, &files, err);
 	kt_digests_save(d); /* also of a tree that is refused: it is tried again */
 	kt_digests_free(d);
 	kt_files_release(&files);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tree_commit(const char *dir, const char *rev, const struct kt_tree_options *opts,
@@ -443,20 +443,20 @@ enum kt_code kt_tree_commit(const char *dir, const char *rev, const struct kt_tr
 	KT_AUTOFREE char *sub = NULL;
 	git_commit *commit = NULL;
 	struct kt_tree *t = kt_calloc(1, sizeof(*t));
-	enum kt_code code = clean_sub(opts->sub, &sub, err);
-	if (code == KT_OK)
-		code = kt_git_open(dir, true, &t->repo, err);
-	if (code == KT_OK)
-		code = kt_git_commit(t->repo, rev, &commit, err);
-	if (code == KT_OK) {
-		code = load_commit(t, commit, opts, sub, err);
+	enum kt_code rc = clean_sub(opts->sub, &sub, err);
+	if (rc == KT_OK)
+		rc = kt_git_open(dir, true, &t->repo, err);
+	if (rc == KT_OK)
+		rc = kt_git_commit(t->repo, rev, &commit, err);
+	if (rc == KT_OK) {
+		rc = load_commit(t, commit, opts, sub, err);
 		kt_git->object_free((git_object *)commit);
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out = t;
 	else
 		kt_tree_free(t);
-	return code;
+	return rc;
 }
 
 /* --- folders ----------------------------------------------------------------------------- */
@@ -464,15 +464,15 @@ enum kt_code kt_tree_commit(const char *dir, const char *rev, const struct kt_tr
 /* Those paths as they are compared, and a NULL; each is to be freed. */
 static enum kt_code clean_include(const char *const *list, struct kt_vec *out, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
-	for (; list != NULL && *list != NULL && code == KT_OK; list++) {
+	enum kt_code rc = KT_OK;
+	for (; list != NULL && *list != NULL && rc == KT_OK; list++) {
 		char *path = NULL;
-		code = clean_sub(*list, &path, err);
-		if (code == KT_OK)
+		rc = clean_sub(*list, &path, err);
+		if (rc == KT_OK)
 			kt_vec_push(out, path);
 	}
 	kt_vec_push(out, NULL);
-	return code;
+	return rc;
 }
 
 const struct kt_left_out *kt_tree_left_out(const struct kt_tree *t)
@@ -487,26 +487,26 @@ enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	struct kt_vec include = KT_VEC_INIT;
 	struct kt_files files = { 0 };
 	struct kt_tree *t = kt_calloc(1, sizeof(*t));
-	enum kt_code code = clean_sub(opts->sub, &sub, err);
-	if (code == KT_OK)
-		code = clean_include(opts->include, &include, err);
+	enum kt_code rc = clean_sub(opts->sub, &sub, err);
+	if (rc == KT_OK)
+		rc = clean_include(opts->include, &include, err);
 	const struct kt_folder_options fo = { .limits = &opts->limits,
 		.include = (const char *const *)include.items };
-	if (code == KT_OK)
-		code = kt_folder_walk(dir, sub, &fo, &files, &t->left, &t->root, err);
-	if (code == KT_OK)
-		code = fill(t, &files, opts, NULL, err);
-	if (code == KT_OK)
-		code = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
+	if (rc == KT_OK)
+		rc = kt_folder_walk(dir, sub, &fo, &files, &t->left, &t->root, err);
+	if (rc == KT_OK)
+		rc = fill(t, &files, opts, NULL, err);
+	if (rc == KT_OK)
+		rc = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
 	for (size_t i = 0; i < include.len; i++)
 		free(include.items[i]);
 	kt_vec_release(&include);
 	kt_files_release(&files);
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out = t;
 	else
 		kt_tree_free(t);
-	return code;
+	return rc;
 }
 
 /* Where git-lfs keeps a file, NULL of others. */
@@ -573,9 +573,9 @@ static enum kt_code folder_content(
 		whole = readlink(path, data, size + 1) == (ssize_t)size;
 	} else {
 		KT_AUTOFD int fd = -1;
-		enum kt_code code = kt_tree_open(t, f, &fd, err);
-		if (code != KT_OK)
-			return code;
+		enum kt_code rc = kt_tree_open(t, f, &fd, err);
+		if (rc != KT_OK)
+			return rc;
 		whole = read_exactly(fd, data, size);
 	}
 	if (!whole)
@@ -596,15 +596,15 @@ enum kt_code kt_tree_content(
 	struct kt_content c = { 0 };
 	if (kt_tree_on_disk(t, f))
 		return folder_content(t, f, out, err);
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 	if (i < t->n_kept && t->kept[i] != NULL) {
 		if (kt_git->odb_object_dup(&c.object, t->kept[i]) < 0)
 			return kt_git_fail(err, KT_ENOMEM, "cannot read '%s'", f->path);
 	} else {
-		code = kt_git_blob(t->odb, &t->oids[i], f->path, &c.object, err);
+		rc = kt_git_blob(t->odb, &t->oids[i], f->path, &c.object, err);
 	}
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	c.data = kt_git->odb_object_data(c.object);
 	c.len = kt_git->odb_object_size(c.object);
 	if ((int64_t)c.len != f->size) {
@@ -622,9 +622,9 @@ enum kt_code kt_tree_read(
 	const struct kt_file *own = kt_manifest_find(t->m, f->path);
 	if (own == NULL)
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no file '%s'", f->path);
-	enum kt_code code = kt_tree_content(t, (size_t)(own - t->m->files), &c, err);
-	if (code != KT_OK)
-		return code;
+	enum kt_code rc = kt_tree_content(t, (size_t)(own - t->m->files), &c, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_buf_add(out, c.data, c.len);
 	kt_content_release(&c);
 	if (!kt_buf_ok(out))
@@ -653,8 +653,8 @@ static enum kt_code folder_apps(const char *dir, struct kt_files *files, struct 
 		dir = kt_git->repository_workdir(repo);
 	struct kt_left_out left = { 0 };
 	const struct kt_folder_options fo = { .limits = &kt_pack_no_limits, .loose = true };
-	enum kt_code code = kt_folder_walk(dir, "", &fo, &all, &left, &root, err);
-	for (size_t i = 0; i < all.len && code == KT_OK; i++) {
+	enum kt_code rc = kt_folder_walk(dir, "", &fo, &all, &left, &root, err);
+	for (size_t i = 0; i < all.len && rc == KT_OK; i++) {
 		const char *slash = strrchr(all.items[i].path, '/');
 		const char *base = slash != NULL ? slash + 1 : all.items[i].path;
 		if (all.items[i].mode != KT_MODE_LINK && strcmp(base, name) == 0)
@@ -663,7 +663,7 @@ static enum kt_code folder_apps(const char *dir, struct kt_files *files, struct 
 				KT_MODE_FILE, 0);
 	}
 	kt_files_release(&all);
-	return code;
+	return rc;
 }
 
 static enum kt_code commit_apps(
@@ -671,23 +671,23 @@ static enum kt_code commit_apps(
 {
 	KT_AUTO_REPO git_repository *repo = NULL;
 	git_commit *commit = NULL;
-	enum kt_code code = kt_git_open(dir, true, &repo, err);
-	if (code == KT_OK)
-		code = kt_git_commit(repo, rev, &commit, err);
-	if (code != KT_OK)
-		return code;
-	code = kt_git_walk_apps(repo, commit, files, err);
+	enum kt_code rc = kt_git_open(dir, true, &repo, err);
+	if (rc == KT_OK)
+		rc = kt_git_commit(repo, rev, &commit, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_git_walk_apps(repo, commit, files, err);
 	kt_git->object_free((git_object *)commit);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_git_apps(
 	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err)
 {
 	struct kt_files files = { 0 };
-	enum kt_code code = rev != NULL ? commit_apps(dir, rev, &files, err)
-					: folder_apps(dir, &files, err);
-	if (code == KT_OK) {
+	enum kt_code rc = rev != NULL ? commit_apps(dir, rev, &files, err)
+				      : folder_apps(dir, &files, err);
+	if (rc == KT_OK) {
 		char **names = kt_calloc(files.len + 1, sizeof(*names));
 		for (size_t i = 0; i < files.len; i++)
 			names[i] = kt_strdup(files.items[i].path);
@@ -696,5 +696,5 @@ enum kt_code kt_git_apps(
 		*out_n = files.len;
 	}
 	kt_files_release(&files);
-	return code;
+	return rc;
 }

@@ -123,7 +123,7 @@ static enum kt_code copy_content(struct unpack *u, int fd, int64_t size, struct 
 		size_t len = 0;
 		la_int64_t offset = 0;
 		int r = kt_archive->read_data_block(u->tar, &data, &len, &offset);
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (r == ARCHIVE_EOF)
 			break;
@@ -133,11 +133,11 @@ static enum kt_code copy_content(struct unpack *u, int fd, int64_t size, struct 
 			continue;
 		if (offset != have)
 			return refuse(u, "is a sparse file", err);
-		code = count(u, have, (int64_t)len, err);
-		if (code == KT_OK)
-			code = kt_fs_write_all(fd, data, len, err);
-		if (code != KT_OK)
-			return code;
+		rc = count(u, have, (int64_t)len, err);
+		if (rc == KT_OK)
+			rc = kt_fs_write_all(fd, data, len, err);
+		if (rc != KT_OK)
+			return rc;
 		kt_sha256_update(u->sha, data, len);
 		have += (int64_t)len;
 	}
@@ -177,28 +177,28 @@ static enum kt_code store_blob(struct unpack *u, int64_t size, const char *text,
 	bool *out_new, struct kt_err *err)
 {
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = create(u->blobs_fd, TMP_NAME, &fd, err);
+	enum kt_code rc = create(u->blobs_fd, TMP_NAME, &fd, err);
 
-	if (code == KT_OK && text) {
-		code = count(u, 0, size, err);
-		if (code == KT_OK)
-			code = kt_fs_write_all(fd, text, (size_t)size, err);
+	if (rc == KT_OK && text) {
+		rc = count(u, 0, size, err);
+		if (rc == KT_OK)
+			rc = kt_fs_write_all(fd, text, (size_t)size, err);
 		kt_sha256_update(u->sha, text, (size_t)size);
 		u->n_bytes += size;
-	} else if (code == KT_OK) {
-		code = copy_content(u, fd, size, err);
+	} else if (rc == KT_OK) {
+		rc = copy_content(u, fd, size, err);
 	}
 	kt_sha256_hex(u->sha, digest);
-	return code == KT_OK ? name_blob(u, digest, out_new, err) : code;
+	return rc == KT_OK ? name_blob(u, digest, out_new, err) : rc;
 }
 
 static enum kt_code write_file(
 	struct unpack *u, const char *name, const struct kt_buf *b, struct kt_err *err)
 {
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = create(u->staging_fd, name, &fd, err);
+	enum kt_code rc = create(u->staging_fd, name, &fd, err);
 
-	return code == KT_OK ? kt_fs_write_all(fd, b->ptr, b->len, err) : code;
+	return rc == KT_OK ? kt_fs_write_all(fd, b->ptr, b->len, err) : rc;
 }
 
 /* --- members -------------------------------------------------------------------------------------
@@ -241,16 +241,16 @@ static enum kt_code take_publish(struct unpack *u, struct archive_entry *e, stru
 	int64_t size = kt_archive->entry_size(e);
 	char digest[KT_DIGEST_MAX];
 	KT_AUTOFD int fd = -1;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (size > MAX_PUBLISH_BYTES)
 		return too_much(u, "the file is too large", "of it", MAX_PUBLISH_BYTES, err);
-	code = create(u->staging_fd, "publish.json", &fd, err);
-	if (code == KT_OK)
-		code = copy_content(u, fd, size, err);
+	rc = create(u->staging_fd, "publish.json", &fd, err);
+	if (rc == KT_OK)
+		rc = copy_content(u, fd, size, err);
 	kt_sha256_hex(u->sha, digest); /* begins the next one */
 	u->n_bytes = 0; /* it is not part of the release */
-	return code;
+	return rc;
 }
 
 static enum kt_code take_bundled(
@@ -259,14 +259,14 @@ static enum kt_code take_bundled(
 	const char *want = name + strlen(BLOBS_PREFIX);
 	char digest[KT_DIGEST_MAX];
 	bool is_new = false;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (kt_archive->entry_filetype(e) != AE_IFREG || !kt_str_starts(name, BLOBS_PREFIX) ||
 		!kt_digest_ok(want))
 		return refuse(u, "does not belong into a bundle", err);
-	code = store_blob(u, kt_archive->entry_size(e), NULL, digest, &is_new, err);
-	if (code != KT_OK)
-		return code;
+	rc = store_blob(u, kt_archive->entry_size(e), NULL, digest, &is_new, err);
+	if (rc != KT_OK)
+		return rc;
 	if (strcmp(digest, want) != 0)
 		return refuse(u, "has other content than its name says", err);
 	if (!is_new)
@@ -301,7 +301,7 @@ static enum kt_code take_member(
 	mode_t type = kt_archive->entry_filetype(e);
 	size_t len;
 	struct item *it;
-	enum kt_code code;
+	enum kt_code rc;
 	bool is_new;
 
 	while (name[0] == '.' && name[1] == '/')
@@ -315,8 +315,8 @@ static enum kt_code take_member(
 			return KT_OK;
 		}
 	}
-	code = kt_pack_path_check(name, len, &u->wide, err);
-	if (code != KT_OK)
+	rc = kt_pack_path_check(name, len, &u->wide, err);
+	if (rc != KT_OK)
 		return kt_wrap(err, "archive member");
 	u->n_name_bytes += len;
 	if (u->n_name_bytes > KT_MAX_MANIFEST_BYTES)
@@ -360,7 +360,7 @@ static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 		struct archive_entry *e = NULL;
 		int r = kt_archive->read_next_header(u->tar, &e);
 		const char *name;
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (r == ARCHIVE_EOF)
 			return KT_OK;
@@ -376,25 +376,25 @@ static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 		set_shown(u, name);
 		if (!u->bundle && is_of_git(name)) {
 			u->n_skipped++;
-			code = kt_unpack_input_time(u->in, err);
-			if (code != KT_OK)
-				return code;
+			rc = kt_unpack_input_time(u->in, err);
+			if (rc != KT_OK)
+				return rc;
 			continue;
 		}
-		code = check_member(u, e, err);
-		if (code != KT_OK)
-			return code;
+		rc = check_member(u, e, err);
+		if (rc != KT_OK)
+			return rc;
 		if (u->n_members == 1 && !u->n_skipped && strcmp(name, PUBLISH_NAME) == 0 &&
 			kt_archive->entry_filetype(e) == AE_IFREG) {
 			u->bundle = true;
-			code = take_publish(u, e, err);
+			rc = take_publish(u, e, err);
 		} else if (u->bundle) {
-			code = take_bundled(u, e, name, err);
+			rc = take_bundled(u, e, name, err);
 		} else {
-			code = take_member(u, e, name, err);
+			rc = take_member(u, e, name, err);
 		}
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 	}
 }
 
@@ -442,10 +442,10 @@ static enum kt_code check_tree(
 		const struct item *it = u->items.items[i];
 
 		if (it->target) {
-			enum kt_code code = kt_manifest_check_link(
+			enum kt_code rc = kt_manifest_check_link(
 				&it->file, it->target, it->target_len, err);
 
-			if (code != KT_OK)
+			if (rc != KT_OK)
 				return kt_wrap(err, "archive member");
 		}
 	}
@@ -465,7 +465,7 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 	struct kt_file *files = kt_calloc(u->items.len + 1, sizeof(*files));
 	struct kt_manifest *m = NULL;
 	size_t top = top_len(u);
-	enum kt_code code;
+	enum kt_code rc;
 
 	for (size_t i = 0; i < u->items.len; i++) {
 		struct item *it = u->items.items[i];
@@ -474,14 +474,14 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 		files[i] = it->file;
 	}
 	if (u->items.len == 0)
-		code = kt_fail(err, KT_EINVAL, 0, "the archive holds no files");
+		rc = kt_fail(err, KT_EINVAL, 0, "the archive holds no files");
 	else
-		code = kt_manifest_make(files, u->items.len, u->limits, &m, err);
-	if (code == KT_OK)
-		code = check_tree(u, m, top, err);
-	if (code == KT_OK) {
+		rc = kt_manifest_make(files, u->items.len, u->limits, &m, err);
+	if (rc == KT_OK)
+		rc = check_tree(u, m, top, err);
+	if (rc == KT_OK) {
 		kt_manifest_render(m, &text);
-		code = kt_buf_ok(&text)
+		rc = kt_buf_ok(&text)
 			? write_file(u, "manifest", &text, err)
 			: kt_fail(err, KT_ELIMIT, 0,
 				  "the archive's manifest is longer than %d bytes (fixed)",
@@ -489,7 +489,7 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 	}
 	kt_manifest_free(m);
 	free(files);
-	return code;
+	return rc;
 }
 
 /* --- all of it -----------------------------------------------------------------------------------
@@ -499,10 +499,10 @@ static enum kt_code open_staging(struct unpack *u, struct kt_err *err)
 {
 	char **names = NULL;
 	size_t n = 0;
-	enum kt_code code = kt_fs_list(u->staging, &names, &n, err);
+	enum kt_code rc = kt_fs_list(u->staging, &names, &n, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	kt_fs_names_free(names, n);
 	if (n > 0)
 		return kt_fail(err, KT_ECONFLICT, 0, "the staging folder is not empty");
@@ -530,17 +530,17 @@ static enum kt_code open_tar(struct unpack *u, struct kt_err *err)
 
 static enum kt_code run(struct unpack *u, int fd, struct kt_err *err)
 {
-	enum kt_code code = kt_unpack_input_open(u->in, fd, u->limits, err);
+	enum kt_code rc = kt_unpack_input_open(u->in, fd, u->limits, err);
 
-	if (code == KT_OK)
-		code = open_tar(u, err);
-	if (code == KT_OK)
-		code = take_all(u, err);
-	if (code == KT_OK)
-		code = kt_unpack_input_finish(u->in, kt_archive->filter_bytes(u->tar, 0), err);
-	if (code == KT_OK && !u->bundle)
-		code = write_manifest(u, err);
-	return code;
+	if (rc == KT_OK)
+		rc = open_tar(u, err);
+	if (rc == KT_OK)
+		rc = take_all(u, err);
+	if (rc == KT_OK)
+		rc = kt_unpack_input_finish(u->in, kt_archive->filter_bytes(u->tar, 0), err);
+	if (rc == KT_OK && !u->bundle)
+		rc = write_manifest(u, err);
+	return rc;
 }
 
 /* Messages quote names and link targets; whoever made them must not write to a terminal. */
@@ -587,26 +587,26 @@ enum kt_code kt_unpack(int fd, const char *staging, const struct kt_pack_limits 
 		.blobs_fd = -1,
 		.items = KT_VEC_INIT,
 		.folders = KT_VEC_INIT };
-	enum kt_code code = kt_crypto_init(err);
+	enum kt_code rc = kt_crypto_init(err);
 
-	if (code == KT_OK)
-		code = kt_archive_load(err);
-	if (code != KT_OK)
-		return code;
+	if (rc == KT_OK)
+		rc = kt_archive_load(err);
+	if (rc != KT_OK)
+		return rc;
 	u.wide.max_depth++;
 	u.wide.max_path_bytes += FOLDER_BYTES;
 	u.in = kt_calloc(1, sizeof(*u.in));
 	u.sha = kt_sha256_new();
 	u.arena = kt_arena_new();
-	code = open_staging(&u, err);
-	if (code == KT_OK)
-		code = run(&u, fd, err);
-	if (code == KT_OK)
+	rc = open_staging(&u, err);
+	if (rc == KT_OK)
+		rc = run(&u, fd, err);
+	if (rc == KT_OK)
 		*out = (struct kt_unpacked){ u.bundle, u.n_files, u.n_bytes };
 	else if (u.blobs_fd >= 0)
 		clean_up(&u);
-	if (code != KT_OK && err)
+	if (rc != KT_OK && err)
 		clean_message(err);
 	release(&u);
-	return code;
+	return rc;
 }

@@ -149,11 +149,11 @@ static enum kt_code wait_readable(struct kt_unpack_input *in, struct kt_err *err
 	for (;;) {
 		struct pollfd p = { .fd = in->fd, .events = POLLIN };
 		int64_t left_ms = (in->deadline_us - kt_mono_us()) / 1000 + 1;
-		enum kt_code code = kt_unpack_input_time(in, err);
+		enum kt_code rc = kt_unpack_input_time(in, err);
 		int r;
 
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 		r = poll(&p, 1, (int)KT_MIN(left_ms, INT32_MAX));
 		if (r > 0)
 			return KT_OK;
@@ -169,10 +169,10 @@ static enum kt_code read_file(struct kt_unpack_input *in, unsigned char *to, siz
 	ssize_t n;
 
 	do {
-		enum kt_code code = wait_readable(in, err);
+		enum kt_code rc = wait_readable(in, err);
 
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 		n = read(in->fd, to, size);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
@@ -209,14 +209,14 @@ static la_ssize_t read_compressed(struct archive *a, void *arg, const void **out
 {
 	struct kt_unpack_input *in = arg;
 	size_t n = in->n_ahead;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	in->n_ahead = 0;
 	if (n == 0)
-		code = read_file(in, in->buf, sizeof(in->buf), &n, &in->err);
-	if (code == KT_OK && in->is_zstd)
-		code = check_zstd(in, in->buf, n, &in->err);
-	if (code != KT_OK) {
+		rc = read_file(in, in->buf, sizeof(in->buf), &n, &in->err);
+	if (rc == KT_OK && in->is_zstd)
+		rc = check_zstd(in, in->buf, n, &in->err);
+	if (rc != KT_OK) {
 		kt_archive->set_error(a, EIO, "refused");
 		return ARCHIVE_FATAL;
 	}
@@ -272,11 +272,11 @@ static enum kt_code read_magic(struct kt_unpack_input *in, struct kt_err *err)
 {
 	while (in->n_ahead < MAGIC_BYTES) {
 		size_t n = 0;
-		enum kt_code code = read_file(
+		enum kt_code rc = read_file(
 			in, in->buf + in->n_ahead, sizeof(in->buf) - in->n_ahead, &n, err);
 
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 		if (n == 0)
 			return kt_fail(err, KT_EPROTO, 0, "this is no archive: it has %zu bytes",
 				in->n_ahead);
@@ -305,7 +305,7 @@ enum kt_code kt_unpack_input_open(
 {
 	struct archive_entry *entry;
 	struct stat st;
-	enum kt_code code;
+	enum kt_code rc;
 
 	in->fd = fd;
 	in->limits = l;
@@ -317,9 +317,9 @@ enum kt_code kt_unpack_input_open(
 		return kt_fail(err, KT_ELIMIT, 0,
 			"the archive has %lld bytes; the limit max_archive_bytes is %lld",
 			(long long)st.st_size, (long long)l->max_archive_bytes);
-	code = read_magic(in, err);
-	if (code != KT_OK)
-		return code;
+	rc = read_magic(in, err);
+	if (rc != KT_OK)
+		return rc;
 	in->raw = kt_archive->read_new();
 	if (!in->raw)
 		return kt_fail(err, KT_ENOMEM, 0, "no memory to unpack");

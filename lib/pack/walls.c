@@ -77,10 +77,10 @@ static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *er
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(limits); i++) {
-		enum kt_code code = limit(limits[i].what, limits[i].max, limits[i].name, err);
+		enum kt_code rc = limit(limits[i].what, limits[i].max, limits[i].name, err);
 
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 	}
 	/* A file that gets too large is an error to report, not the end. */
 	if (sigaction(SIGXFSZ, &ignore, NULL))
@@ -285,16 +285,16 @@ static enum kt_code raise_seccomp(struct kt_err *err)
 
 enum kt_code kt_walls_raise(const char *staging, const struct kt_pack_limits *l, struct kt_err *err)
 {
-	enum kt_code code = set_limits(l, err);
+	enum kt_code rc = set_limits(l, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 #ifdef __SANITIZE_ADDRESS__
 	/* Its check at the end of the process starts a thread and ptrace(2)s; so once, now. */
 	__lsan_do_leak_check();
 #endif
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return kt_fail(err, KT_EIO, errno, "cannot give up privileges");
-	code = raise_landlock(staging, err);
-	return code == KT_OK ? raise_seccomp(err) : code;
+	rc = raise_landlock(staging, err);
+	return rc == KT_OK ? raise_seccomp(err) : rc;
 }

@@ -85,35 +85,35 @@ static enum kt_code work(const char *archive, const char *staging, const cJSON *
 {
 	struct kt_pack_limits limits;
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = take_limits(doc, &limits, err);
+	enum kt_code rc = take_limits(doc, &limits, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = open(archive, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", archive);
-	code = kt_walls_raise(staging, &limits, err);
-	return code == KT_OK ? kt_unpack(fd, staging, &limits, out, err) : code;
+	rc = kt_walls_raise(staging, &limits, err);
+	return rc == KT_OK ? kt_unpack(fd, staging, &limits, out, err) : rc;
 }
 
 static enum kt_code run(int argc, char **argv, struct kt_unpacked *out, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code code = kt_crypto_init(err);
+	enum kt_code rc = kt_crypto_init(err);
 
-	if (code == KT_OK)
-		code = kt_archive_load(err);
-	if (code != KT_OK)
-		return code;
+	if (rc == KT_OK)
+		rc = kt_archive_load(err);
+	if (rc != KT_OK)
+		return rc;
 	if (argc == 4) {
-		code = parse(argv[3], strnlen(argv[3], MAX_LIMITS_BYTES + 1), &doc, err);
-		if (code != KT_OK)
+		rc = parse(argv[3], strnlen(argv[3], MAX_LIMITS_BYTES + 1), &doc, err);
+		if (rc != KT_OK)
 			return kt_wrap(err, "limits");
 		return work(argv[1], argv[2], doc, out, err);
 	}
-	code = wait_for_job(&doc, err);
-	if (code != KT_OK)
-		return code;
+	rc = wait_for_job(&doc, err);
+	if (rc != KT_OK)
+		return rc;
 	return work(kt_json_str_or(doc, "archive", ""), kt_json_str_or(doc, "staging", ""),
 		kt_json_obj(doc, "limits"), out, err);
 }
@@ -124,27 +124,27 @@ int kt_unpack_worker(int argc, char **argv)
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_unpacked out = { 0 };
 	struct kt_jw w;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (argc == 4 || (argc == 2 && !strcmp(argv[1], "-")))
-		code = run(argc, argv, &out, &err);
+		rc = run(argc, argv, &out, &err);
 	else
-		code = kt_fail(&err, KT_EINVAL, 0,
+		rc = kt_fail(&err, KT_EINVAL, 0,
 			"usage: karta-unpack ARCHIVE STAGING LIMITS-JSON, or -");
 	kt_jw_init(&w, &line);
 	kt_jw_obj(&w, NULL);
-	kt_jw_bool(&w, "ok", code == KT_OK);
-	if (code == KT_OK) {
+	kt_jw_bool(&w, "ok", rc == KT_OK);
+	if (rc == KT_OK) {
 		kt_jw_bool(&w, "bundle", out.bundle);
 		kt_jw_int(&w, "files", out.n_files);
 		kt_jw_int(&w, "bytes", out.n_bytes);
 	} else {
-		kt_jw_str(&w, "code", kt_code_name(code));
+		kt_jw_str(&w, "code", kt_code_name(rc));
 		kt_jw_str(&w, "message", err.msg);
 	}
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&line, '\n');
 	if (kt_fs_write_all(STDOUT_FILENO, line.ptr, line.len, NULL) != KT_OK)
 		return 1;
-	return code == KT_OK ? 0 : 1;
+	return rc == KT_OK ? 0 : 1;
 }

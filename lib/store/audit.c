@@ -56,7 +56,7 @@ static enum kt_code read_head(struct kt_tx *tx, int64_t *seq, char *hash, struct
 {
 	struct kt_q q;
 	bool ok = false;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT seq, hash FROM audit_head WHERE id = 1", err);
 	if (kt_q_row(&q) && strlen(kt_q_peek(&q, 1)) < KT_DIGEST_MAX) {
@@ -64,10 +64,10 @@ static enum kt_code read_head(struct kt_tx *tx, int64_t *seq, char *hash, struct
 		memcpy(hash, kt_q_peek(&q, 1), strlen(kt_q_peek(&q, 1)) + 1);
 		ok = true;
 	}
-	code = kt_q_end(&q);
-	if (code == KT_OK && !ok)
-		code = kt_fail(err, KT_EPROTO, 0, "the head of the audit log is damaged");
-	return code;
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && !ok)
+		rc = kt_fail(err, KT_EPROTO, 0, "the head of the audit log is damaged");
+	return rc;
 }
 
 static enum kt_code insert_row(struct kt_tx *tx, const struct kt_audit_row *row, struct kt_err *err)
@@ -99,19 +99,19 @@ enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, s
 	struct kt_audit_row full = *row;
 	struct kt_sha256 *h;
 	struct kt_q q;
-	enum kt_code code = read_head(tx, &full.seq, prev, err);
+	enum kt_code rc = read_head(tx, &full.seq, prev, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	full.seq++;
 	full.prev_hash = prev;
 	h = kt_sha256_new();
 	hash_row(h, &full, hash);
 	kt_sha256_free(h);
 	full.hash = hash;
-	code = insert_row(tx, &full, err);
-	if (code != KT_OK)
-		return code;
+	rc = insert_row(tx, &full, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_q_open(&q, tx, "UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1", err);
 	kt_q_int(&q, 1, full.seq);
 	kt_q_text(&q, 2, hash);
@@ -140,7 +140,7 @@ enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *o
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT " COLUMNS " FROM audit WHERE org_id = $1 AND seq < $2 "
@@ -156,28 +156,28 @@ enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *o
 			break;
 		read_row(&q, arena, r);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_audit_hash(struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err)
 {
 	char hash[KT_DIGEST_MAX] = "";
 	struct kt_q q;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT hash FROM audit WHERE seq = $1", err);
 	kt_q_int(&q, 1, seq);
 	if (kt_q_row(&q) && strlen(kt_q_peek(&q, 0)) < sizeof(hash))
 		memcpy(hash, kt_q_peek(&q, 0), strlen(kt_q_peek(&q, 0)) + 1);
-	code = kt_q_end(&q);
-	if (code == KT_OK && hash[0] == '\0')
-		code = kt_fail(err, KT_ENOTFOUND, 0, "the audit log has no such entry");
-	if (code == KT_OK)
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && hash[0] == '\0')
+		rc = kt_fail(err, KT_ENOTFOUND, 0, "the audit log has no such entry");
+	if (rc == KT_OK)
 		memcpy(out_hash, hash, sizeof(hash));
-	return code;
+	return rc;
 }
 
 struct chain {
@@ -205,7 +205,7 @@ enum kt_code kt_tx_audit_verify(
 	char head[KT_DIGEST_MAX] = "";
 	int64_t head_seq = 0;
 	struct kt_q q;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT " COLUMNS " FROM audit ORDER BY seq", err);
 	while (c.bad == 0 && kt_q_row(&q)) {
@@ -216,13 +216,13 @@ enum kt_code kt_tx_audit_verify(
 		check_row(&c, h, &row);
 	}
 	kt_sha256_free(h);
-	code = kt_q_end(&q);
-	if (code == KT_OK)
-		code = read_head(tx, &head_seq, head, NULL) == KT_OK ? KT_OK : KT_EPROTO;
-	if (code == KT_EPROTO && c.bad == 0)
+	rc = kt_q_end(&q);
+	if (rc == KT_OK)
+		rc = read_head(tx, &head_seq, head, NULL) == KT_OK ? KT_OK : KT_EPROTO;
+	if (rc == KT_EPROTO && c.bad == 0)
 		c.bad = c.n + 1;
-	else if (code != KT_OK && code != KT_EPROTO)
-		return code;
+	else if (rc != KT_OK && rc != KT_EPROTO)
+		return rc;
 	/* Rows are missing at the end, or were added without the head. */
 	if (c.bad == 0 && (head_seq != c.n || strcmp(head, c.last) != 0))
 		c.bad = KT_MIN(head_seq, c.n) + 1;

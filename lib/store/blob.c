@@ -61,14 +61,14 @@ static enum kt_code fail_blob(struct kt_err *err, int sys, const char *verb, con
 
 enum kt_code kt_blobs_open(const char *dir, struct kt_blobs **out, struct kt_err *err)
 {
-	enum kt_code code = kt_crypto_init(err);
+	enum kt_code rc = kt_crypto_init(err);
 	struct kt_blobs *b;
 	int fd;
 
-	if (code == KT_OK)
-		code = kt_fs_mkdirs(dir, 0700, err);
-	if (code != KT_OK)
-		return code;
+	if (rc == KT_OK)
+		rc = kt_fs_mkdirs(dir, 0700, err);
+	if (rc != KT_OK)
+		return rc;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", dir);
@@ -117,11 +117,11 @@ enum kt_code kt_blobs_fd(
 	struct kt_blobs *b, const char *org_id, const char *digest, int *out_fd, struct kt_err *err)
 {
 	char name[KT_BLOB_NAME_MAX];
-	enum kt_code code = kt_blob_name(org_id, digest, "", name, err);
+	enum kt_code rc = kt_blob_name(org_id, digest, "", name, err);
 	int fd;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	fd = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fail_blob(err, errno, "open", name);
@@ -144,12 +144,12 @@ enum kt_code kt_blobs_read(struct kt_blobs *b, const char *org_id, const char *d
 	struct kt_buf *buf, struct kt_err *err)
 {
 	KT_AUTOFD int fd = -1;
-	enum kt_code code = kt_blobs_fd(b, org_id, digest, &fd, err);
+	enum kt_code rc = kt_blobs_fd(b, org_id, digest, &fd, err);
 	struct stat st;
 	size_t left;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (fstat(fd, &st) != 0)
 		return fail_blob(err, EIO, "read", digest);
 	if (!kt_buf_ok(buf) || (uintmax_t)st.st_size > buf->max - buf->len)
@@ -222,21 +222,21 @@ static void note_on_disk(struct kt_blobs *b, const char *folder)
 static enum kt_code sync_folders(struct kt_blobs *b, const char *folder, struct kt_err *err)
 {
 	char org[KT_BLOB_NAME_MAX];
-	enum kt_code code = sync_folder(b, folder, err);
+	enum kt_code rc = sync_folder(b, folder, err);
 
 	(void)kt_str_copy(org, sizeof(org), folder);
 	*strchr(org, '/') = '\0';
-	if (code == KT_OK && !is_on_disk(b, folder)) {
-		code = sync_folder(b, org, err);
-		if (code == KT_OK)
+	if (rc == KT_OK && !is_on_disk(b, folder)) {
+		rc = sync_folder(b, org, err);
+		if (rc == KT_OK)
 			note_on_disk(b, folder);
 	}
-	if (code == KT_OK && !is_on_disk(b, org)) {
-		code = sync_folder(b, ".", err);
-		if (code == KT_OK)
+	if (rc == KT_OK && !is_on_disk(b, org)) {
+		rc = sync_folder(b, ".", err);
+		if (rc == KT_OK)
 			note_on_disk(b, org);
 	}
-	return code;
+	return rc;
 }
 
 /* The folder of a blob's name. */
@@ -304,37 +304,37 @@ enum kt_code kt_blobs_put(struct kt_blobs *b, const char *org_id, const void *da
 	char digest[KT_DIGEST_MAX], name[KT_BLOB_NAME_MAX], temp[KT_BLOB_NAME_MAX];
 	KT_AUTOFD int fd = -1;
 	enum presence there;
-	enum kt_code code;
+	enum kt_code rc;
 	int sys;
 
 	kt_sha256_of(data, len, digest);
-	code = kt_blob_name(org_id, digest, "", name, err);
-	if (code != KT_OK)
-		return code;
+	rc = kt_blob_name(org_id, digest, "", name, err);
+	if (rc != KT_OK)
+		return rc;
 	there = look(b, name, (off_t)len);
 	if (there == PRESENT) {
 		memcpy(out_digest, digest, sizeof(digest));
 		return sync_folder_of(b, name, err);
 	}
-	code = make_folders(b, name, err);
-	if (code == KT_OK)
-		code = make_temp(b, name, temp, &fd, err);
-	if (code != KT_OK)
-		return code;
-	code = kt_fs_write_all(fd, data, len, err);
-	if (code == KT_OK && (fchmod(fd, MODE_PLAIN) != 0 || fsync(fd) != 0))
-		code = fail_blob(err, errno, "write", name);
-	sys = code == KT_OK ? give_name(b, b->dir_fd, temp, name, there == CUT) : 0;
+	rc = make_folders(b, name, err);
+	if (rc == KT_OK)
+		rc = make_temp(b, name, temp, &fd, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_fs_write_all(fd, data, len, err);
+	if (rc == KT_OK && (fchmod(fd, MODE_PLAIN) != 0 || fsync(fd) != 0))
+		rc = fail_blob(err, errno, "write", name);
+	sys = rc == KT_OK ? give_name(b, b->dir_fd, temp, name, there == CUT) : 0;
 	if (sys != 0)
-		code = fail_blob(err, sys, "rename", name);
-	if (code != KT_OK) {
+		rc = fail_blob(err, sys, "rename", name);
+	if (rc != KT_OK) {
 		(void)unlinkat(b->dir_fd, temp, 0);
-		return code;
+		return rc;
 	}
-	code = sync_folder_of(b, name, err);
-	if (code == KT_OK)
+	rc = sync_folder_of(b, name, err);
+	if (rc == KT_OK)
 		memcpy(out_digest, digest, sizeof(digest));
-	return code;
+	return rc;
 }
 
 /* --- adopting ---------------------------------------------------------------------------- */
@@ -390,11 +390,11 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 	char name[KT_BLOB_NAME_MAX];
 	struct stat st;
 	enum presence there;
-	enum kt_code code = kt_blob_name(a->org_id, digest, "", name, err);
+	enum kt_code rc = kt_blob_name(a->org_id, digest, "", name, err);
 	int sys;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	a->touched[first_byte(digest)] = true;
 	if (fstatat(a->from, digest, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot take received file '%s'", digest);
@@ -406,9 +406,9 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 	}
 	sys = give_name(a->b, a->from, digest, name, there == CUT);
 	if (sys == ENOENT) {
-		code = make_folders(a->b, name, err);
-		if (code != KT_OK)
-			return code;
+		rc = make_folders(a->b, name, err);
+		if (rc != KT_OK)
+			return rc;
 		sys = give_name(a->b, a->from, digest, name, false);
 	}
 	return sys == 0 ? KT_OK
@@ -418,25 +418,25 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 static enum kt_code adopt_all(struct adoption *a, size_t *out_n, struct kt_err *err)
 {
 	size_t count = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	for (size_t i = 0; i < a->n; i++)
 		count += kt_digest_ok(a->names[i]);
-	code = adopt_sync(a, count, err);
-	for (size_t i = 0; code == KT_OK && i < a->n; i++)
+	rc = adopt_sync(a, count, err);
+	for (size_t i = 0; rc == KT_OK && i < a->n; i++)
 		if (kt_digest_ok(a->names[i]))
-			code = adopt_one(a, a->names[i], err);
-	for (unsigned i = 0; code == KT_OK && i < 256; i++) {
+			rc = adopt_one(a, a->names[i], err);
+	for (unsigned i = 0; rc == KT_OK && i < 256; i++) {
 		char folder[KT_BLOB_NAME_MAX];
 
 		if (!a->touched[i])
 			continue;
 		(void)snprintf(folder, sizeof(folder), "%s/%02x", a->org_id, i);
-		code = sync_folders(a->b, folder, err);
+		rc = sync_folders(a->b, folder, err);
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out_n = count;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_blobs_adopt(struct kt_blobs *b, const char *org_id, const char *staging,
@@ -444,19 +444,19 @@ enum kt_code kt_blobs_adopt(struct kt_blobs *b, const char *org_id, const char *
 {
 	KT_AUTOFD int from = open(staging, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct adoption a = { .b = b, .org_id = org_id, .from = from };
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (!is_org_name(org_id))
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is no organization's id", org_id);
 	if (from < 0)
 		return kt_fail(err, errno == ENOENT ? KT_ENOTFOUND : KT_EIO, errno,
 			"cannot open '%s'", staging);
-	code = kt_fs_list(staging, &a.names, &a.n, err);
-	if (code != KT_OK)
-		return code;
-	code = adopt_all(&a, out_n, err);
+	rc = kt_fs_list(staging, &a.names, &a.n, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = adopt_all(&a, out_n, err);
 	kt_fs_names_free(a.names, a.n);
-	return code;
+	return rc;
 }
 
 /* --- linking ----------------------------------------------------------------------------- */
@@ -471,15 +471,15 @@ static enum kt_code copy_bytes(int from, int to, const char *name, struct kt_err
 	piece = kt_malloc(PIECE_BYTES);
 	for (;;) {
 		ssize_t n = read_some(from, piece, PIECE_BYTES);
-		enum kt_code code;
+		enum kt_code rc;
 
 		if (n == 0)
 			return KT_OK;
 		if (n < 0)
 			return fail_blob(err, errno, "read", name);
-		code = kt_fs_write_all(to, piece, (size_t)n, err);
-		if (code != KT_OK)
-			return code;
+		rc = kt_fs_write_all(to, piece, (size_t)n, err);
+		if (rc != KT_OK)
+			return rc;
 	}
 }
 
@@ -493,26 +493,26 @@ static enum kt_code make_twin(
 	char temp[KT_BLOB_NAME_MAX];
 	KT_AUTOFD int from = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	KT_AUTOFD int to = -1;
-	enum kt_code code;
+	enum kt_code rc;
 	int sys;
 
 	if (from < 0)
 		return fail_blob(err, errno, "open", name);
-	code = make_temp(b, name, temp, &to, err);
-	if (code != KT_OK)
-		return code;
-	code = copy_bytes(from, to, name, err);
-	if (code == KT_OK && (fchmod(to, MODE_EXEC) != 0 || fdatasync(to) != 0))
-		code = fail_blob(err, errno, "write", twin);
+	rc = make_temp(b, name, temp, &to, err);
+	if (rc != KT_OK)
+		return rc;
+	rc = copy_bytes(from, to, name, err);
+	if (rc == KT_OK && (fchmod(to, MODE_EXEC) != 0 || fdatasync(to) != 0))
+		rc = fail_blob(err, errno, "write", twin);
 	/* A descriptor open for writing makes the file busy for who executes it. */
-	if (to >= 0 && close(KT_STEAL_FD(to)) != 0 && code == KT_OK && errno != EINTR)
-		code = fail_blob(err, errno, "write", twin);
-	sys = code == KT_OK ? give_name(b, b->dir_fd, temp, twin, false) : 0;
+	if (to >= 0 && close(KT_STEAL_FD(to)) != 0 && rc == KT_OK && errno != EINTR)
+		rc = fail_blob(err, errno, "write", twin);
+	sys = rc == KT_OK ? give_name(b, b->dir_fd, temp, twin, false) : 0;
 	if (sys != 0)
-		code = fail_blob(err, sys, "rename", twin);
-	if (code != KT_OK)
+		rc = fail_blob(err, sys, "rename", twin);
+	if (rc != KT_OK)
 		(void)unlinkat(b->dir_fd, temp, 0);
-	return code;
+	return rc;
 }
 
 /* For other file systems, and files that have all the names they can have. */
@@ -521,38 +521,38 @@ static enum kt_code copy_to(struct kt_blobs *b, const char *name, bool exec, int
 {
 	KT_AUTOFD int from = openat(b->dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	KT_AUTOFD int to = -1;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (from < 0)
 		return fail_blob(err, errno, "open", name);
 	to = openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", path);
-	code = copy_bytes(from, to, name, err);
-	if (code == KT_OK && fchmod(to, exec ? MODE_EXEC : MODE_PLAIN) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot set the mode of '%s'", path);
-	if (code != KT_OK)
+	rc = copy_bytes(from, to, name, err);
+	if (rc == KT_OK && fchmod(to, exec ? MODE_EXEC : MODE_PLAIN) != 0)
+		rc = kt_fail(err, KT_EIO, errno, "cannot set the mode of '%s'", path);
+	if (rc != KT_OK)
 		(void)unlinkat(dir_fd, path, 0);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_blobs_link(struct kt_blobs *b, const char *org_id, const char *digest, bool exec,
 	int dir_fd, const char *path, struct kt_err *err)
 {
 	char plain[KT_BLOB_NAME_MAX], name[KT_BLOB_NAME_MAX];
-	enum kt_code code = kt_blob_name(org_id, digest, exec ? ".x" : "", name, err);
+	enum kt_code rc = kt_blob_name(org_id, digest, exec ? ".x" : "", name, err);
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	if (linkat(b->dir_fd, name, dir_fd, path, 0) == 0)
 		return KT_OK;
 	if (errno == ENOENT) {
-		code = kt_blob_name(org_id, digest, "", plain, err);
+		rc = kt_blob_name(org_id, digest, "", plain, err);
 		if (faccessat(b->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-			code = exec ? make_twin(b, plain, name, err)
-				    : fail_blob(err, ENOENT, "link", plain);
-		if (code != KT_OK)
-			return code;
+			rc = exec ? make_twin(b, plain, name, err)
+				  : fail_blob(err, ENOENT, "link", plain);
+		if (rc != KT_OK)
+			return rc;
 		/* Also when it was there: another thread may have made it a moment ago. */
 		if (linkat(b->dir_fd, name, dir_fd, path, 0) == 0)
 			return KT_OK;
@@ -585,13 +585,13 @@ enum kt_code kt_blobs_verify(
 	struct kt_blobs *b, const char *org_id, const char *digest, struct kt_err *err)
 {
 	char name[KT_BLOB_NAME_MAX], twin[KT_BLOB_NAME_MAX];
-	enum kt_code code = kt_blob_name(org_id, digest, "", name, err);
+	enum kt_code rc = kt_blob_name(org_id, digest, "", name, err);
 
-	if (code == KT_OK)
-		code = kt_blob_name(org_id, digest, ".x", twin, err);
-	if (code == KT_OK)
-		code = verify_file(b, name, digest, err);
-	if (code == KT_OK && faccessat(b->dir_fd, twin, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		code = verify_file(b, twin, digest, err);
-	return code;
+	if (rc == KT_OK)
+		rc = kt_blob_name(org_id, digest, ".x", twin, err);
+	if (rc == KT_OK)
+		rc = verify_file(b, name, digest, err);
+	if (rc == KT_OK && faccessat(b->dir_fd, twin, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		rc = verify_file(b, twin, digest, err);
+	return rc;
 }

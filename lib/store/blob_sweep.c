@@ -58,17 +58,17 @@ static enum kt_code sweep_blob(struct sweep *s, const char *path, const char *di
 {
 	struct stat st;
 	bool kept = true;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	kt_assert(pthread_mutex_lock(&s->b->age_mutex) == 0);
 	if (fstatat(s->b->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		kept = s->keep(s->arg, s->org_id, digest, st.st_size, age_of(&st));
 	if (!kept)
-		code = drop(s, path);
+		rc = drop(s, path);
 	kt_assert(pthread_mutex_unlock(&s->b->age_mutex) == 0);
-	if (!kept && code == KT_OK)
+	if (!kept && rc == KT_OK)
 		s->deleted++;
-	return code;
+	return rc;
 }
 
 static enum kt_code sweep_file(struct sweep *s, const char *folder, const char *file)
@@ -96,15 +96,15 @@ static enum kt_code each(struct sweep *s, const char *folder,
 	KT_AUTOFREE char *path = kt_path_join(s->b->dir, folder);
 	char **names = NULL;
 	size_t n = 0;
-	enum kt_code code = kt_fs_list(path, &names, &n, s->err);
+	enum kt_code rc = kt_fs_list(path, &names, &n, s->err);
 
-	if (code == KT_ENOTFOUND)
+	if (rc == KT_ENOTFOUND)
 		return KT_OK; /* not a folder, or gone */
-	for (size_t i = 0; code == KT_OK && i < n; i++)
-		code = fn(s, folder, names[i]);
+	for (size_t i = 0; rc == KT_OK && i < n; i++)
+		rc = fn(s, folder, names[i]);
 	if (names)
 		kt_fs_names_free(names, n);
-	return code;
+	return rc;
 }
 
 static enum kt_code sweep_folder(struct sweep *s, const char *org_id, const char *name)
@@ -132,9 +132,9 @@ enum kt_code kt_blobs_sweep(struct kt_blobs *b,
 	void *arg, size_t *out_deleted, struct kt_err *err)
 {
 	struct sweep s = { .b = b, .keep = keep, .arg = arg, .err = err };
-	enum kt_code code = each(&s, ".", sweep_org);
+	enum kt_code rc = each(&s, ".", sweep_org);
 
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		*out_deleted = s.deleted;
-	return code;
+	return rc;
 }

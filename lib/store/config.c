@@ -8,7 +8,7 @@ enum kt_code kt_tx_config(struct kt_tx *tx, struct kt_arena *arena, const char *
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT name, value FROM config_vars WHERE project_id = $1 AND version = $2 "
@@ -24,18 +24,18 @@ enum kt_code kt_tx_config(struct kt_tx *tx, struct kt_arena *arena, const char *
 		r->name = kt_q_str(&q, arena, 0);
 		r->value = kt_q_bytes(&q, arena, 1, &r->value_len);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_config_add(struct kt_tx *tx, const char *project_id, int64_t version,
 	const struct kt_config_row *rows, size_t n, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
-	for (size_t i = 0; code == KT_OK && i < n; i++) {
+	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		struct kt_q q;
 
 		kt_q_open(&q, tx,
@@ -46,9 +46,9 @@ enum kt_code kt_tx_config_add(struct kt_tx *tx, const char *project_id, int64_t 
 		kt_q_int(&q, 2, version);
 		kt_q_text(&q, 3, rows[i].name);
 		kt_q_blob(&q, 4, rows[i].value, rows[i].value_len);
-		code = kt_q_run_one(&q, "no such project");
+		rc = kt_q_run_one(&q, "no such project");
 	}
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_config_next(
@@ -56,7 +56,7 @@ enum kt_code kt_tx_config_next(
 {
 	struct kt_q q;
 	int64_t next = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT 1 + max(config_version, "
@@ -67,10 +67,10 @@ enum kt_code kt_tx_config_next(
 	kt_q_text(&q, 1, project_id);
 	if (kt_q_row(&q))
 		next = kt_q_num(&q, 0);
-	code = kt_q_end(&q);
-	if (code == KT_OK && next == 0)
-		code = kt_fail(err, KT_ENOTFOUND, 0, "no such project");
-	if (code == KT_OK)
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && next == 0)
+		rc = kt_fail(err, KT_ENOTFOUND, 0, "no such project");
+	if (rc == KT_OK)
 		*out = next;
-	return code;
+	return rc;
 }

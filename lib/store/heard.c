@@ -20,7 +20,7 @@ enum kt_code kt_tx_delivery_add(struct kt_tx *tx, const char *org_id, const char
 	const char *digest, int64_t at_us, struct kt_err *err)
 {
 	struct kt_q q;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"INSERT INTO deliveries (org_id, project_id, digest, done, delivered_us) "
@@ -30,9 +30,9 @@ enum kt_code kt_tx_delivery_add(struct kt_tx *tx, const char *org_id, const char
 	kt_q_text(&q, 2, project_id);
 	kt_q_text(&q, 3, digest);
 	kt_q_int(&q, 4, at_us);
-	code = kt_q_run(&q);
-	if (code != KT_OK)
-		return code;
+	rc = kt_q_run(&q);
+	if (rc != KT_OK)
+		return rc;
 	kt_q_open(&q, tx,
 		"DELETE FROM deliveries WHERE project_id = $1 AND digest IN (SELECT digest FROM "
 		"deliveries WHERE project_id = $1 ORDER BY delivered_us DESC, digest "
@@ -73,7 +73,7 @@ enum kt_code kt_tx_heard(struct kt_tx *tx, struct kt_arena *arena, const char *p
 {
 	struct kt_q q;
 	bool found;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT org_id, commit_sha, at_us, closed, done FROM heard "
@@ -92,9 +92,9 @@ enum kt_code kt_tx_heard(struct kt_tx *tx, struct kt_arena *arena, const char *p
 			.closed = kt_q_num(&q, 3) != 0,
 			.done = kt_q_num(&q, 4) != 0,
 		};
-	code = kt_q_end(&q);
-	return code == KT_OK && !found ? kt_fail(err, KT_ENOTFOUND, 0, "nothing was heard of it")
-				       : code;
+	rc = kt_q_end(&q);
+	return rc == KT_OK && !found ? kt_fail(err, KT_ENOTFOUND, 0, "nothing was heard of it")
+				     : rc;
 }
 
 static enum kt_code put(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)
@@ -143,20 +143,20 @@ enum kt_code kt_tx_heard_put(struct kt_tx *tx, struct kt_arena *arena,
 {
 	struct kt_heard_row old;
 	struct kt_q q;
-	enum kt_code code = put(tx, row, err);
+	enum kt_code rc = put(tx, row, err);
 
-	if (code == KT_OK)
-		code = too_old(tx, arena, row->project_id, &old, err);
-	if (code != KT_OK || !old.target)
-		return code;
+	if (rc == KT_OK)
+		rc = too_old(tx, arena, row->project_id, &old, err);
+	if (rc != KT_OK || !old.target)
+		return rc;
 	kt_q_open(&q, tx, "DELETE FROM heard WHERE project_id = $1 AND target = $2", err);
 	kt_q_text(&q, 1, old.project_id);
 	kt_q_text(&q, 2, old.target);
-	code = kt_q_run(&q);
+	rc = kt_q_run(&q);
 	/* What is older than something forgotten stays old. */
 	old.target = KT_HEARD_FORGOTTEN;
 	old.commit_sha = "";
-	return code == KT_OK ? put(tx, &old, err) : code;
+	return rc == KT_OK ? put(tx, &old, err) : rc;
 }
 
 enum kt_code kt_tx_heard_done(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)

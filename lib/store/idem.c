@@ -31,7 +31,7 @@ static enum kt_code idem_room(struct kt_tx *tx, const char *org_id, struct kt_er
 {
 	struct kt_q q;
 	int64_t n = 0, bytes = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT count(*), coalesce(sum(bytes), 0) FROM idempotency WHERE org_id = $1", err);
@@ -40,18 +40,18 @@ static enum kt_code idem_room(struct kt_tx *tx, const char *org_id, struct kt_er
 		n = kt_q_num(&q, 0);
 		bytes = kt_q_num(&q, 1);
 	}
-	code = kt_q_end(&q);
-	if (code == KT_OK && bytes >= KT_MAX_IDEMPOTENCY_ANSWER_BYTES)
-		code = kt_fail(err, KT_ELIMIT, 0,
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && bytes >= KT_MAX_IDEMPOTENCY_ANSWER_BYTES)
+		rc = kt_fail(err, KT_ELIMIT, 0,
 			"the answers to this organization's Idempotency-Keys of the last 24 hours "
 			"have %d MiB (fixed): wait, or send fewer of them",
 			KT_MAX_IDEMPOTENCY_ANSWER_BYTES / (1024 * 1024));
-	if (code == KT_OK && n > KT_MAX_IDEMPOTENCY_ROWS)
-		code = kt_fail(err, KT_ELIMIT, 0,
+	if (rc == KT_OK && n > KT_MAX_IDEMPOTENCY_ROWS)
+		rc = kt_fail(err, KT_ELIMIT, 0,
 			"%d Idempotency-Keys of this organization's last 24 hours are remembered "
 			"(fixed): wait, or send fewer of them",
 			KT_MAX_IDEMPOTENCY_ROWS);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
@@ -59,12 +59,12 @@ enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 {
 	struct kt_q q;
 	bool inserted = false;
-	enum kt_code code = insert(tx, row, &inserted, err);
+	enum kt_code rc = insert(tx, row, &inserted, err);
 
-	if (code == KT_OK && inserted)
+	if (rc == KT_OK && inserted)
 		return idem_room(tx, row->org_id, err);
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	kt_q_open(&q, tx,
 		"SELECT org_id, scope, key, fingerprint, status, release_id, body, created_us "
 		"FROM idempotency WHERE org_id = $1 AND scope = $2 AND key = $3",
@@ -82,10 +82,10 @@ enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 		out->body = kt_q_str(&q, arena, 6);
 		out->created_us = kt_q_num(&q, 7);
 	}
-	code = kt_q_end(&q);
-	if (code == KT_OK)
-		code = kt_fail(err, KT_ECONFLICT, 0, "this Idempotency-Key was used already");
-	return code;
+	rc = kt_q_end(&q);
+	if (rc == KT_OK)
+		rc = kt_fail(err, KT_ECONFLICT, 0, "this Idempotency-Key was used already");
+	return rc;
 }
 
 enum kt_code kt_tx_idem_end(struct kt_tx *tx, const struct kt_idem_row *row, struct kt_err *err)

@@ -25,18 +25,18 @@ static enum kt_code read_version(
 {
 	int64_t id = 0, version = 0, tables = 0;
 	/* One snapshot: another process may be making it. */
-	enum kt_code code = kt_db_begin(db, false, err);
+	enum kt_code rc = kt_db_begin(db, false, err);
 
-	if (code == KT_OK)
-		code = kt_db_number(db, "PRAGMA application_id", &id, err);
-	if (code == KT_OK)
-		code = kt_db_number(db, "PRAGMA user_version", &version, err);
-	if (code == KT_OK)
-		code = kt_db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+	if (rc == KT_OK)
+		rc = kt_db_number(db, "PRAGMA application_id", &id, err);
+	if (rc == KT_OK)
+		rc = kt_db_number(db, "PRAGMA user_version", &version, err);
+	if (rc == KT_OK)
+		rc = kt_db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
 	kt_db_rollback(db);
-	if (code != KT_OK) {
+	if (rc != KT_OK) {
 		kt_wrap(err, "cannot read '%s'", path);
-		return code;
+		return rc;
 	}
 	if (id == 0 && version == 0 && tables == 0) {
 		*out = 0;
@@ -74,24 +74,24 @@ static enum kt_code keep_copy(struct kt_db *db, const char *path, int number, st
 	KT_AUTOFREE char *temp = kt_asprintf("%s.tmp", copy);
 	struct kt_tx tx = { .db = db };
 	struct kt_q q;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (unlink(temp) != 0 && errno != ENOENT)
 		return kt_fail(err, KT_EIO, errno, "cannot remove '%s'", temp);
 	kt_q_open(&q, &tx, "VACUUM INTO $1", err);
 	kt_q_text(&q, 1, temp);
-	code = kt_q_run(&q);
-	if (code == KT_OK)
-		code = sync_file(temp, err);
-	if (code == KT_OK && rename(temp, copy) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot rename '%s'", temp);
-	if (code == KT_OK)
-		code = sync_file(copy, err);
-	if (code != KT_OK) {
+	rc = kt_q_run(&q);
+	if (rc == KT_OK)
+		rc = sync_file(temp, err);
+	if (rc == KT_OK && rename(temp, copy) != 0)
+		rc = kt_fail(err, KT_EIO, errno, "cannot rename '%s'", temp);
+	if (rc == KT_OK)
+		rc = sync_file(copy, err);
+	if (rc != KT_OK) {
 		kt_wrap(err, "cannot copy the database before migrating it");
 		(void)unlink(temp);
 	}
-	return code;
+	return rc;
 }
 
 static enum kt_code run_migration(
@@ -99,24 +99,24 @@ static enum kt_code run_migration(
 {
 	char set[96];
 	int64_t broken = 0;
-	enum kt_code code = kt_db_exec(db, m->sql, err);
+	enum kt_code rc = kt_db_exec(db, m->sql, err);
 
-	if (code == KT_OK)
-		code = kt_db_number(
+	if (rc == KT_OK)
+		rc = kt_db_number(
 			db, "SELECT count(*) FROM pragma_foreign_key_check", &broken, err);
-	if (code == KT_OK && broken > 0)
-		code = kt_fail(err, KT_EPROTO, 0, "%lld rows refer to what is not there",
+	if (rc == KT_OK && broken > 0)
+		rc = kt_fail(err, KT_EPROTO, 0, "%lld rows refer to what is not there",
 			(long long)broken);
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	(void)snprintf(set, sizeof(set), "PRAGMA user_version = %d", m->number);
-	code = kt_db_exec(db, set, err);
-	if (code == KT_OK && first) {
+	rc = kt_db_exec(db, set, err);
+	if (rc == KT_OK && first) {
 		(void)snprintf(
 			set, sizeof(set), "PRAGMA application_id = %d", KT_STORE_APPLICATION_ID);
-		code = kt_db_exec(db, set, err);
+		rc = kt_db_exec(db, set, err);
 	}
-	return code;
+	return rc;
 }
 
 /*
@@ -127,41 +127,41 @@ static enum kt_code step_up(
 	struct kt_db *db, const struct kt_migration *list, size_t n, struct kt_err *err)
 {
 	int64_t version = 0;
-	enum kt_code code = kt_db_begin(db, true, err);
+	enum kt_code rc = kt_db_begin(db, true, err);
 
-	if (code != KT_OK)
-		return code;
-	code = kt_db_number(db, "PRAGMA user_version", &version, err);
-	for (size_t i = (size_t)version; code == KT_OK && i < n; i++) {
-		code = run_migration(db, &list[i], list[i].number == 1, err);
-		if (code != KT_OK)
+	if (rc != KT_OK)
+		return rc;
+	rc = kt_db_number(db, "PRAGMA user_version", &version, err);
+	for (size_t i = (size_t)version; rc == KT_OK && i < n; i++) {
+		rc = run_migration(db, &list[i], list[i].number == 1, err);
+		if (rc != KT_OK)
 			kt_wrap(err, "migration %s", list[i].name);
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		return kt_db_commit(db, err);
 	kt_db_rollback(db);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_db_migrate(struct kt_db *db, const char *path, const struct kt_migration *list,
 	size_t n, struct kt_err *err)
 {
 	int64_t version = 0;
-	enum kt_code code = read_version(db, path, n, &version, err);
+	enum kt_code rc = read_version(db, path, n, &version, err);
 
-	if (code != KT_OK || version == (int64_t)n)
-		return code;
+	if (rc != KT_OK || version == (int64_t)n)
+		return rc;
 	if (db->read_only) {
 		kt_fail(err, KT_EPROTO, 0, "'%s' was made by an older karta", path);
 		return kt_hint(err, "start the server once: it brings the database up to date");
 	}
 	if (version > 0)
-		code = keep_copy(db, path, (int)version + 1, err);
+		rc = keep_copy(db, path, (int)version + 1, err);
 	/* Tables are rebuilt under their old names: references are checked at the end instead. */
-	if (code == KT_OK)
-		code = kt_db_exec(db, "PRAGMA foreign_keys = OFF", err);
-	if (code == KT_OK)
-		code = step_up(db, list, n, err);
+	if (rc == KT_OK)
+		rc = kt_db_exec(db, "PRAGMA foreign_keys = OFF", err);
+	if (rc == KT_OK)
+		rc = step_up(db, list, n, err);
 	/* Who gets an error closes the connection. */
-	return code == KT_OK ? kt_db_exec(db, "PRAGMA foreign_keys = ON", err) : code;
+	return rc == KT_OK ? kt_db_exec(db, "PRAGMA foreign_keys = ON", err) : rc;
 }

@@ -47,7 +47,7 @@ enum kt_code kt_tx_org(struct kt_tx *tx, struct kt_arena *arena, const char *org
 {
 	struct kt_q q;
 	bool found = false;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT " ORG_COLUMNS " FROM orgs WHERE id = $1", err);
 	kt_q_text(&q, 1, org_id);
@@ -55,10 +55,10 @@ enum kt_code kt_tx_org(struct kt_tx *tx, struct kt_arena *arena, const char *org
 		read_org(&q, arena, out);
 		found = true;
 	}
-	code = kt_q_end(&q);
-	if (code == KT_OK && !found)
-		code = kt_fail(err, KT_ENOTFOUND, 0, "no such organization");
-	return code;
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && !found)
+		rc = kt_fail(err, KT_ENOTFOUND, 0, "no such organization");
+	return rc;
 }
 
 enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena, struct kt_org_row **out,
@@ -67,7 +67,7 @@ enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena, struct kt_org_
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT " ORG_COLUMNS " FROM orgs ORDER BY created_us, id", err);
 	while (kt_q_row(&q)) {
@@ -77,10 +77,10 @@ enum kt_code kt_tx_orgs(struct kt_tx *tx, struct kt_arena *arena, struct kt_org_
 			break;
 		read_org(&q, arena, r);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 /* --- keys -------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ enum kt_code kt_tx_keys(struct kt_tx *tx, struct kt_arena *arena, const char *or
 	struct kt_q q;
 	void *items = NULL;
 	size_t len;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT id, org_id, name, prefix, last4, hash, scopes, created_us, created_by, "
@@ -145,10 +145,10 @@ enum kt_code kt_tx_keys(struct kt_tx *tx, struct kt_arena *arena, const char *or
 		r->expires_us = kt_q_num(&q, 10);
 		r->revoked_us = kt_q_num(&q, 11);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_key_revoke(

@@ -74,7 +74,7 @@ enum kt_code kt_tx_project_put(
 	struct kt_tx *tx, const struct kt_project_row *row, struct kt_err *err)
 {
 	struct kt_q q;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"UPDATE projects SET slug = $3, label = $4, harness = $5, dir = $6, "
@@ -85,8 +85,8 @@ enum kt_code kt_tx_project_put(
 		"WHERE id = $1",
 		err);
 	bind_row(&q, row);
-	code = kt_q_run_one(&q, "no such project");
-	return code == KT_ECONFLICT ? fail_taken(row, err) : code;
+	rc = kt_q_run_one(&q, "no such project");
+	return rc == KT_ECONFLICT ? fail_taken(row, err) : rc;
 }
 
 enum kt_code kt_tx_project(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
@@ -95,7 +95,7 @@ enum kt_code kt_tx_project(struct kt_tx *tx, struct kt_arena *arena, const char 
 	struct kt_q q;
 	struct kt_project_row row = { 0 };
 	bool found;
-	enum kt_code code;
+	enum kt_code rc;
 
 	/* A slug has no underscore and an id has one, so at most one row answers. */
 	kt_q_open(&q, tx,
@@ -107,9 +107,9 @@ enum kt_code kt_tx_project(struct kt_tx *tx, struct kt_arena *arena, const char 
 	found = kt_q_row(&q);
 	if (found)
 		read_row(&q, arena, &row);
-	code = kt_q_end(&q);
-	if (code != KT_OK)
-		return code;
+	rc = kt_q_end(&q);
+	if (rc != KT_OK)
+		return rc;
 	if (!found)
 		return kt_fail(err, KT_ENOTFOUND, 0, "no such project");
 	*out = row;
@@ -122,7 +122,7 @@ enum kt_code kt_tx_projects(struct kt_tx *tx, struct kt_arena *arena, const char
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT " COLUMNS " FROM projects WHERE $1 IS NULL OR org_id = $1 "
@@ -136,10 +136,10 @@ enum kt_code kt_tx_projects(struct kt_tx *tx, struct kt_arena *arena, const char
 			break;
 		read_row(&q, arena, r);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_project_delete(

@@ -84,13 +84,13 @@ static enum kt_code take_one(
 {
 	struct kt_release_row row = { 0 };
 	bool found = kt_q_row(q);
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (found)
 		read_row(q, arena, &row);
-	code = kt_q_end(q);
-	if (code != KT_OK)
-		return code;
+	rc = kt_q_end(q);
+	if (rc != KT_OK)
+		return rc;
 	if (!found)
 		return kt_fail(err, KT_ENOTFOUND, 0, "no such release");
 	*out = row;
@@ -102,7 +102,7 @@ static enum kt_code take_all(
 {
 	struct kt_rows rows = { .size = sizeof(**out) };
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	while (kt_q_row(q)) {
 		struct kt_release_row *r = kt_rows_add(&rows, q);
@@ -111,10 +111,10 @@ static enum kt_code take_all(
 			break;
 		read_row(q, arena, r);
 	}
-	code = kt_rows_end(&rows, q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_release_add(
@@ -235,7 +235,7 @@ enum kt_code kt_tx_release_commit(struct kt_tx *tx, struct kt_arena *arena, cons
 	char full[SHA_MAX + 2] = "";
 	struct kt_q q;
 	size_t n = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (!clean_sha(sha, low))
 		return kt_fail(err, KT_ENOTFOUND, 0,
@@ -255,9 +255,9 @@ enum kt_code kt_tx_release_commit(struct kt_tx *tx, struct kt_arena *arena, cons
 		n += !full[0] || !kt_str_starts(kt_q_peek(&q, 0), full);
 		(void)kt_str_copy(full, sizeof(full), kt_q_peek(&q, 0));
 	}
-	code = kt_q_end(&q);
-	if (code != KT_OK)
-		return code;
+	rc = kt_q_end(&q);
+	if (rc != KT_OK)
+		return rc;
 	if (n > 1)
 		return kt_fail(
 			err, KT_ECONFLICT, 0, "'%s' is the beginning of several commits", low);
@@ -308,7 +308,7 @@ enum kt_code kt_tx_refs(struct kt_tx *tx, struct kt_arena *arena, const char *pr
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT project_id, name, commit_sha, release_id FROM refs WHERE project_id = $1 "
@@ -325,10 +325,10 @@ enum kt_code kt_tx_refs(struct kt_tx *tx, struct kt_arena *arena, const char *pr
 		r->commit_sha = kt_q_str(&q, arena, 2);
 		r->release_id = kt_q_str(&q, arena, 3);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 /* KT_ECONFLICT unless the ref's commit is `expected` ("" = it is not there). */
@@ -337,16 +337,16 @@ static enum kt_code check_ref(
 {
 	struct kt_q q;
 	bool same;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT commit_sha FROM refs WHERE project_id = $1 AND name = $2", err);
 	kt_q_text(&q, 1, row->project_id);
 	kt_q_text(&q, 2, row->name);
 	same = strcmp(kt_q_row(&q) ? kt_q_peek(&q, 0) : "", expected) == 0;
-	code = kt_q_end(&q);
-	if (code == KT_OK && !same)
-		code = kt_fail(err, KT_ECONFLICT, 0, "'%s' has moved", row->name);
-	return code;
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && !same)
+		rc = kt_fail(err, KT_ECONFLICT, 0, "'%s' has moved", row->name);
+	return rc;
 }
 
 /* Who lists them gets all, so there must be an end. What was set in vain goes with the transaction.
@@ -355,27 +355,27 @@ static enum kt_code check_ref_count(struct kt_tx *tx, const char *project_id, st
 {
 	struct kt_q q;
 	int64_t n = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx, "SELECT count(*) FROM refs WHERE project_id = $1", err);
 	kt_q_text(&q, 1, project_id);
 	if (kt_q_row(&q))
 		n = kt_q_num(&q, 0);
-	code = kt_q_end(&q);
-	if (code == KT_OK && n > KT_MAX_REFS)
-		code = kt_fail(err, KT_ELIMIT, 0,
+	rc = kt_q_end(&q);
+	if (rc == KT_OK && n > KT_MAX_REFS)
+		rc = kt_fail(err, KT_ELIMIT, 0,
 			"the project has %d branches already (fixed); delete some", KT_MAX_REFS);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_ref_set(
 	struct kt_tx *tx, const struct kt_ref_row *row, const char *expected, struct kt_err *err)
 {
-	enum kt_code code = expected ? check_ref(tx, row, expected, err) : KT_OK;
+	enum kt_code rc = expected ? check_ref(tx, row, expected, err) : KT_OK;
 	struct kt_q q;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	kt_q_open(&q, tx,
 		"INSERT INTO refs (org_id, project_id, name, commit_sha, release_id) "
 		"SELECT org_id, id, $2, $3, $4 FROM projects WHERE id = $1 "
@@ -386,8 +386,8 @@ enum kt_code kt_tx_ref_set(
 	kt_q_text(&q, 2, row->name);
 	kt_q_text(&q, 3, row->commit_sha);
 	kt_q_text(&q, 4, row->release_id);
-	code = kt_q_run_one(&q, "no such project");
-	return code == KT_OK ? check_ref_count(tx, row->project_id, err) : code;
+	rc = kt_q_run_one(&q, "no such project");
+	return rc == KT_OK ? check_ref_count(tx, row->project_id, err) : rc;
 }
 
 enum kt_code kt_tx_ref_delete(

@@ -100,10 +100,10 @@ static int disk_errno(struct kt_db *db)
 	return sys > 0 ? sys : EIO;
 }
 
-enum kt_code kt_db_fail(struct kt_db *db, int rc, struct kt_err *err)
+enum kt_code kt_db_fail(struct kt_db *db, int status, struct kt_err *err)
 {
-	enum kt_code code = code_of(rc);
-	int primary = rc & 0xff;
+	enum kt_code rc = code_of(status);
+	int primary = status & 0xff;
 	int sys = 0;
 
 	if (primary == SQLITE_IOERR)
@@ -112,12 +112,12 @@ enum kt_code kt_db_fail(struct kt_db *db, int rc, struct kt_err *err)
 		sys = kt_sqlite.system_errno(db->db);
 	else if (primary == SQLITE_FULL)
 		sys = ENOSPC;
-	kt_fail(err, code, sys, "database: %s", kt_sqlite.errmsg(db->db));
-	if (code == KT_EPROTO)
+	kt_fail(err, rc, sys, "database: %s", kt_sqlite.errmsg(db->db));
+	if (rc == KT_EPROTO)
 		kt_hint(err, "it is damaged: look with karta fsck, put a backup in its place");
 	else if (primary == SQLITE_FULL)
 		kt_hint(err, "make room on the disk");
-	return code;
+	return rc;
 }
 
 /* --- connections ------------------------------------------------------------------------- */
@@ -131,10 +131,10 @@ static enum kt_code use_wal(struct kt_db *db, struct kt_err *err)
 	int64_t until = kt_mono_us() + (int64_t)BUSY_MS * 1000;
 
 	for (;;) {
-		enum kt_code code = kt_db_exec(db, "PRAGMA journal_mode = WAL", err);
+		enum kt_code rc = kt_db_exec(db, "PRAGMA journal_mode = WAL", err);
 
-		if (code != KT_EUNAVAIL || kt_mono_us() > until)
-			return code;
+		if (rc != KT_EUNAVAIL || kt_mono_us() > until)
+			return rc;
 		(void)usleep(5000);
 	}
 }
@@ -142,41 +142,41 @@ static enum kt_code use_wal(struct kt_db *db, struct kt_err *err)
 static enum kt_code configure(struct kt_db *db, struct kt_err *err)
 {
 	int on = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (kt_sqlite.busy_timeout(db->db, BUSY_MS) != SQLITE_OK ||
 		kt_sqlite.db_config(db->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK)
 		return kt_fail(err, KT_EINTERNAL, 0, "database: cannot configure");
-	code = kt_db_exec(db,
+	rc = kt_db_exec(db,
 		"PRAGMA trusted_schema = OFF;"
 		"PRAGMA cell_size_check = ON;"
 		"PRAGMA foreign_keys = ON;"
 		"PRAGMA synchronous = FULL;"
 		"PRAGMA journal_size_limit = 16777216;",
 		err);
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	return db->read_only ? kt_db_exec(db, "PRAGMA query_only = ON", err) : use_wal(db, err);
 }
 
 enum kt_code kt_db_open(const char *path, bool read_only, struct kt_db **out, struct kt_err *err)
 {
-	enum kt_code code = kt_sqlite_load(err);
+	enum kt_code rc = kt_sqlite_load(err);
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE;
 	struct kt_db *db;
-	int rc;
+	int status;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	db = kt_calloc(1, sizeof(*db));
 	db->read_only = read_only;
 	flags |= read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-	rc = kt_sqlite.open_v2(path, &db->db, flags, NULL);
-	code = rc == SQLITE_OK ? configure(db, err) : kt_db_fail(db, rc, err);
-	if (code != KT_OK) {
+	status = kt_sqlite.open_v2(path, &db->db, flags, NULL);
+	rc = status == SQLITE_OK ? configure(db, err) : kt_db_fail(db, status, err);
+	if (rc != KT_OK) {
 		kt_wrap(err, "cannot open '%s'", path);
 		kt_db_close(db);
-		return code;
+		return rc;
 	}
 	*out = db;
 	return KT_OK;
@@ -204,15 +204,15 @@ enum kt_code kt_db_number(struct kt_db *db, const char *sql, int64_t *out, struc
 	struct kt_tx tx = { .db = db };
 	struct kt_q q;
 	int64_t v = 0;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, &tx, sql, err);
 	if (kt_q_row(&q))
 		v = kt_q_num(&q, 0);
-	code = kt_q_end(&q);
-	if (code == KT_OK)
+	rc = kt_q_end(&q);
+	if (rc == KT_OK)
 		*out = v;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_db_begin(struct kt_db *db, bool write, struct kt_err *err)
@@ -222,12 +222,12 @@ enum kt_code kt_db_begin(struct kt_db *db, bool write, struct kt_err *err)
 
 enum kt_code kt_db_commit(struct kt_db *db, struct kt_err *err)
 {
-	enum kt_code code = kt_db_exec(db, "COMMIT", err);
+	enum kt_code rc = kt_db_exec(db, "COMMIT", err);
 
 	/* A failed COMMIT may leave the transaction open; it must not be committed by the next. */
-	if (code != KT_OK)
+	if (rc != KT_OK)
 		kt_db_rollback(db);
-	return code;
+	return rc;
 }
 
 void kt_db_rollback(struct kt_db *db)
@@ -394,11 +394,11 @@ enum kt_code kt_q_run(struct kt_q *q)
 
 enum kt_code kt_q_run_one(struct kt_q *q, const char *missing)
 {
-	enum kt_code code = kt_q_run(q);
+	enum kt_code rc = kt_q_run(q);
 
-	if (code == KT_OK && kt_sqlite.changes64(q->db->db) == 0)
+	if (rc == KT_OK && kt_sqlite.changes64(q->db->db) == 0)
 		return kt_fail(q->err, KT_ENOTFOUND, 0, "%s", missing);
-	return code;
+	return rc;
 }
 
 /* --- rows -------------------------------------------------------------------------------- */
@@ -421,9 +421,9 @@ void *kt_rows_add(struct kt_rows *r, struct kt_q *q)
 enum kt_code kt_rows_end(
 	struct kt_rows *r, struct kt_q *q, struct kt_arena *arena, void **out, size_t *out_n)
 {
-	enum kt_code code = kt_q_end(q);
+	enum kt_code rc = kt_q_end(q);
 
-	if (code == KT_OK) {
+	if (rc == KT_OK) {
 		/* One more than needed: an empty answer has an address too. */
 		*out = kt_arena_alloc(arena, (r->len + 1) * r->size);
 		if (r->len)
@@ -431,5 +431,5 @@ enum kt_code kt_rows_end(
 		*out_n = r->len;
 	}
 	free(r->items);
-	return code;
+	return rc;
 }

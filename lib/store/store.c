@@ -34,19 +34,19 @@ static enum kt_code quick_check(
 {
 	struct kt_tx tx = { .db = db };
 	struct kt_q q;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (size > (unclean ? CHECK_UNCLEAN_BYTES : CHECK_ALWAYS_BYTES))
 		return KT_OK;
 	kt_q_open(&q, &tx, "PRAGMA quick_check(1)", err);
 	if (kt_q_row(&q) && !kt_str_eq(kt_q_peek(&q, 0), "ok")) {
-		code = kt_fail(err, KT_EPROTO, 0, "the database '%s' is damaged: %s", path,
+		rc = kt_fail(err, KT_EPROTO, 0, "the database '%s' is damaged: %s", path,
 			kt_q_peek(&q, 0));
 		kt_hint(err, "look with karta fsck, put a backup in its place");
 	}
 	if (kt_q_end(&q) != KT_OK)
 		return kt_wrap(err, "cannot check '%s'", path);
-	return code;
+	return rc;
 }
 
 /* Open the connection of kt_store_do(), check and migrate. */
@@ -56,7 +56,7 @@ static enum kt_code open_first(
 	KT_AUTOFREE char *wal = kt_asprintf("%s-wal", cfg->path);
 	struct stat s, w;
 	bool unclean;
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (stat(cfg->path, &s) != 0) {
 		if (errno != ENOENT)
@@ -64,41 +64,41 @@ static enum kt_code open_first(
 		if (!cfg->create || cfg->read_only)
 			return kt_fail(
 				err, KT_ENOTFOUND, 0, "there is no database '%s'", cfg->path);
-		code = make_file(cfg->path, err);
+		rc = make_file(cfg->path, err);
 		s.st_size = 0;
 	}
 	/* The last one to close a database takes its log away. */
 	unclean = stat(wal, &w) == 0 && w.st_size > 0;
-	if (code == KT_OK)
-		code = kt_db_open(cfg->path, cfg->read_only, &st->direct, err);
-	if (code == KT_OK && !cfg->read_only && s.st_size > 0)
-		code = quick_check(st->direct, cfg->path, s.st_size, unclean, err);
-	if (code == KT_OK)
-		code = kt_db_migrate(st->direct, cfg->path, kt_migrations, kt_n_migrations, err);
-	return code;
+	if (rc == KT_OK)
+		rc = kt_db_open(cfg->path, cfg->read_only, &st->direct, err);
+	if (rc == KT_OK && !cfg->read_only && s.st_size > 0)
+		rc = quick_check(st->direct, cfg->path, s.st_size, unclean, err);
+	if (rc == KT_OK)
+		rc = kt_db_migrate(st->direct, cfg->path, kt_migrations, kt_n_migrations, err);
+	return rc;
 }
 
 static enum kt_code open_rest(struct kt_store *st, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
+	enum kt_code rc = KT_OK;
 
 	if (!st->loop)
 		return KT_OK;
 	if (!st->read_only)
-		code = kt_db_open(st->path, false, &st->writer, err);
-	for (size_t i = 0; code == KT_OK && i < KT_STORE_READERS; i++)
-		code = kt_db_open(st->path, true, &st->readers[i], err);
-	return code == KT_OK ? kt_store_start(st, err) : code;
+		rc = kt_db_open(st->path, false, &st->writer, err);
+	for (size_t i = 0; rc == KT_OK && i < KT_STORE_READERS; i++)
+		rc = kt_db_open(st->path, true, &st->readers[i], err);
+	return rc == KT_OK ? kt_store_start(st, err) : rc;
 }
 
 enum kt_code kt_store_open(
 	const struct kt_store_config *cfg, struct kt_store **out, struct kt_err *err)
 {
-	enum kt_code code = kt_crypto_init(err);
+	enum kt_code rc = kt_crypto_init(err);
 	struct kt_store *st;
 
-	if (code != KT_OK)
-		return code;
+	if (rc != KT_OK)
+		return rc;
 	st = kt_calloc(1, sizeof(*st));
 	st->path = kt_strdup(cfg->path);
 	st->read_only = cfg->read_only;
@@ -109,12 +109,12 @@ enum kt_code kt_store_open(
 	kt_assert(pthread_mutex_init(&st->mutex, NULL) == 0);
 	kt_assert(pthread_cond_init(&st->write_cond, NULL) == 0);
 	kt_assert(pthread_cond_init(&st->read_cond, NULL) == 0);
-	code = open_first(st, cfg, err);
-	if (code == KT_OK)
-		code = open_rest(st, err);
-	if (code != KT_OK) {
+	rc = open_first(st, cfg, err);
+	if (rc == KT_OK)
+		rc = open_rest(st, err);
+	if (rc != KT_OK) {
 		kt_store_close(st);
-		return code;
+		return rc;
 	}
 	*out = st;
 	return KT_OK;
@@ -143,34 +143,34 @@ static enum kt_code do_locked(
 	struct kt_store *st, bool write, kt_tx_fn fn, void *arg, struct kt_err *err)
 {
 	struct kt_tx tx = { .db = st->direct, .write = write };
-	enum kt_code code = kt_db_begin(st->direct, write, err);
+	enum kt_code rc = kt_db_begin(st->direct, write, err);
 
-	if (code != KT_OK)
-		return code;
-	code = fn(&tx, arg, err);
-	if (code == KT_OK && !kt_db_in_tx(st->direct))
-		code = kt_fail(err, KT_EIO, 0, "database: the transaction was lost");
-	if (code == KT_OK)
+	if (rc != KT_OK)
+		return rc;
+	rc = fn(&tx, arg, err);
+	if (rc == KT_OK && !kt_db_in_tx(st->direct))
+		rc = kt_fail(err, KT_EIO, 0, "database: the transaction was lost");
+	if (rc == KT_OK)
 		return kt_db_commit(st->direct, err);
 	kt_db_rollback(st->direct);
-	return code;
+	return rc;
 }
 
 enum kt_code kt_store_do(
 	struct kt_store *st, bool write, kt_tx_fn fn, void *arg, struct kt_err *err)
 {
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (write && st->read_only)
 		return kt_fail(err, KT_EDENIED, 0, "the database is open for reading only");
 	kt_assert(pthread_mutex_lock(&st->direct_mutex) == 0);
 	if (write)
 		kt_assert(pthread_mutex_lock(&st->write_mutex) == 0);
-	code = do_locked(st, write, fn, arg, err);
+	rc = do_locked(st, write, fn, arg, err);
 	if (write)
 		kt_assert(pthread_mutex_unlock(&st->write_mutex) == 0);
 	kt_assert(pthread_mutex_unlock(&st->direct_mutex) == 0);
-	return code;
+	return rc;
 }
 
 /* --- checking ---------------------------------------------------------------------------- */
@@ -224,16 +224,16 @@ static enum kt_code check_references(struct kt_db *db, struct kt_buf *out, struc
 enum kt_code kt_store_check(struct kt_store *st, struct kt_buf *out, struct kt_err *err)
 {
 	struct kt_db *db = NULL;
-	enum kt_code code = kt_db_open(st->path, true, &db, err);
+	enum kt_code rc = kt_db_open(st->path, true, &db, err);
 
-	if (code == KT_OK)
-		code = check_integrity(db, out, err);
-	if (code == KT_OK)
-		code = check_references(db, out, err);
+	if (rc == KT_OK)
+		rc = check_integrity(db, out, err);
+	if (rc == KT_OK)
+		rc = check_references(db, out, err);
 	kt_db_close(db);
-	if (code == KT_OK && !kt_buf_ok(out))
+	if (rc == KT_OK && !kt_buf_ok(out))
 		return kt_fail(err, KT_ELIMIT, 0, "too many findings");
-	return code;
+	return rc;
 }
 
 /* --- copying ----------------------------------------------------------------------------- */
@@ -242,16 +242,17 @@ enum kt_code kt_store_check(struct kt_store *st, struct kt_buf *out, struct kt_e
 static enum kt_code copy_pages(struct kt_db *from, struct kt_db *to, struct kt_err *err)
 {
 	sqlite3_backup *b = kt_sqlite.backup_init(to->db, "main", from->db, "main");
-	int rc;
+	int status;
 
 	if (!b)
 		return kt_db_fail(to, kt_sqlite.extended_errcode(to->db), err);
-	rc = kt_sqlite.backup_step(b, -1);
+	status = kt_sqlite.backup_step(b, -1);
 	/* Failures show on the connection of the copy, whichever side they come from. */
-	if (kt_sqlite.backup_finish(b) != SQLITE_OK || rc != SQLITE_DONE) {
-		enum kt_code code = kt_db_fail(to, rc == SQLITE_DONE ? SQLITE_IOERR : rc, err);
+	if (kt_sqlite.backup_finish(b) != SQLITE_OK || status != SQLITE_DONE) {
+		enum kt_code rc = kt_db_fail(
+			to, status == SQLITE_DONE ? SQLITE_IOERR : status, err);
 
-		return code == KT_OK ? kt_fail(err, KT_EIO, 0, "database: cannot copy") : code;
+		return rc == KT_OK ? kt_fail(err, KT_EIO, 0, "database: cannot copy") : rc;
 	}
 	return KT_OK;
 }
@@ -261,27 +262,27 @@ static enum kt_code copy_and_check(struct kt_store *st, const char *temp, struct
 {
 	KT_AUTO_BUF struct kt_buf findings = KT_BUF_INIT(65536);
 	struct kt_db *from = NULL, *to = NULL;
-	enum kt_code code = kt_db_open(st->path, true, &from, err);
+	enum kt_code rc = kt_db_open(st->path, true, &from, err);
 
-	if (code == KT_OK)
-		code = kt_db_open(temp, false, &to, err);
-	if (code == KT_OK)
-		code = copy_pages(from, to, err);
+	if (rc == KT_OK)
+		rc = kt_db_open(temp, false, &to, err);
+	if (rc == KT_OK)
+		rc = copy_pages(from, to, err);
 	/* One file, complete without a log beside it. */
-	if (code == KT_OK)
-		code = kt_db_exec(to, "PRAGMA journal_mode = DELETE", err);
-	if (code == KT_OK)
-		code = check_integrity(to, &findings, err);
-	if (code == KT_OK)
-		code = check_references(to, &findings, err);
+	if (rc == KT_OK)
+		rc = kt_db_exec(to, "PRAGMA journal_mode = DELETE", err);
+	if (rc == KT_OK)
+		rc = check_integrity(to, &findings, err);
+	if (rc == KT_OK)
+		rc = check_references(to, &findings, err);
 	kt_db_close(from);
 	kt_db_close(to);
-	if (code == KT_OK && findings.len > 0) {
+	if (rc == KT_OK && findings.len > 0) {
 		findings.ptr[strcspn(findings.ptr, "\n")] = '\0';
-		code = kt_fail(
+		rc = kt_fail(
 			err, KT_EPROTO, 0, "the copy of the database is damaged: %s", findings.ptr);
 	}
-	return code;
+	return rc;
 }
 
 enum kt_code kt_store_backup(struct kt_store *st, const char *path, struct kt_err *err)
@@ -292,7 +293,7 @@ enum kt_code kt_store_backup(struct kt_store *st, const char *path, struct kt_er
 	KT_AUTOFREE char *shm = kt_asprintf("%s-shm", temp);
 	KT_AUTOFD int fd = -1;
 	KT_AUTOFD int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	enum kt_code code;
+	enum kt_code rc;
 
 	if (dir_fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", dir);
@@ -301,17 +302,17 @@ enum kt_code kt_store_backup(struct kt_store *st, const char *path, struct kt_er
 	fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", temp);
-	code = copy_and_check(st, temp, err);
-	if (code == KT_OK && fsync(fd) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", temp);
+	rc = copy_and_check(st, temp, err);
+	if (rc == KT_OK && fsync(fd) != 0)
+		rc = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", temp);
 	/* link() and not rename(): what is there already is not the copy's to replace. */
-	if (code == KT_OK && link(temp, path) != 0)
-		code = kt_fail(err, errno == EEXIST ? KT_ECONFLICT : KT_EIO, errno,
+	if (rc == KT_OK && link(temp, path) != 0)
+		rc = kt_fail(err, errno == EEXIST ? KT_ECONFLICT : KT_EIO, errno,
 			"cannot make '%s'", path);
 	(void)unlink(temp);
 	(void)unlink(wal);
 	(void)unlink(shm);
-	if (code == KT_OK && fsync(dir_fd) != 0)
-		code = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", dir);
-	return code;
+	if (rc == KT_OK && fsync(dir_fd) != 0)
+		rc = kt_fail(err, KT_EIO, errno, "cannot sync '%s'", dir);
+	return rc;
 }

@@ -51,15 +51,15 @@ static struct kt_job *jobs_take(struct kt_jobs *q, size_t n)
 	return end == &q->head ? NULL : first;
 }
 
-static void job_fail(struct kt_job *j, enum kt_code code, const struct kt_err *err)
+static void job_fail(struct kt_job *j, enum kt_code rc, const struct kt_err *err)
 {
-	j->code = code;
+	j->code = rc;
 	if (!j->err)
 		j->err = kt_malloc(sizeof(*j->err));
 	*j->err = *err;
 	/* An operation that gave a code without a message. */
-	if (j->err->code != code)
-		kt_fail(j->err, code, 0, "the operation failed: %s", kt_code_name(code));
+	if (j->err->code != rc)
+		kt_fail(j->err, rc, 0, "the operation failed: %s", kt_code_name(rc));
 }
 
 /* --- working ----------------------------------------------------------------------------- */
@@ -69,16 +69,16 @@ static void run_savepoint(struct kt_db *db, struct kt_job *j)
 {
 	struct kt_tx tx = { .db = db, .write = true };
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code code = kt_db_exec(db, "SAVEPOINT job", &err);
+	enum kt_code rc = kt_db_exec(db, "SAVEPOINT job", &err);
 
-	if (code == KT_OK) {
-		code = j->fn(&tx, j->arg, &err);
-		if (code == KT_OK)
-			code = kt_db_exec(db, "RELEASE job", &err);
+	if (rc == KT_OK) {
+		rc = j->fn(&tx, j->arg, &err);
+		if (rc == KT_OK)
+			rc = kt_db_exec(db, "RELEASE job", &err);
 	}
-	if (code == KT_OK)
+	if (rc == KT_OK)
 		return;
-	job_fail(j, code, &err);
+	job_fail(j, rc, &err);
 	/* What cannot be undone singly must not be committed with the others. */
 	if (kt_db_in_tx(db) && kt_db_exec(db, "ROLLBACK TO job; RELEASE job", NULL) != KT_OK)
 		kt_db_rollback(db);
@@ -111,23 +111,23 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 	struct kt_db *db = st->writer;
 	struct kt_err err = KT_ERR_INIT, none = KT_ERR_INIT;
 	struct kt_job *rest = NULL, *j;
-	enum kt_code code = kt_db_begin(db, true, &err);
+	enum kt_code rc = kt_db_begin(db, true, &err);
 
-	for (j = first; j && code == KT_OK; j = j->next) {
+	for (j = first; j && rc == KT_OK; j = j->next) {
 		run_savepoint(db, j);
 		if (kt_db_in_tx(db))
 			continue;
-		code = j->code != KT_OK ? j->code : KT_EIO;
+		rc = j->code != KT_OK ? j->code : KT_EIO;
 		if (j->err)
 			err = *j->err;
 		else
-			kt_fail(&err, code, 0, "database: the transaction was lost");
+			kt_fail(&err, rc, 0, "database: the transaction was lost");
 		rest = j->next;
 		break;
 	}
-	if (code == KT_OK) {
-		code = kt_db_commit(db, &err);
-		if (code == KT_OK) {
+	if (rc == KT_OK) {
+		rc = kt_db_commit(db, &err);
+		if (rc == KT_OK) {
 			__atomic_add_fetch(&st->n_commits, 1, __ATOMIC_RELAXED);
 			note_commit(st, &none);
 			return NULL;
@@ -136,7 +136,7 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 	note_commit(st, &err);
 	for (j = first; j != rest; j = j->next)
 		if (j->code == KT_OK)
-			job_fail(j, code, &err);
+			job_fail(j, rc, &err);
 	return rest;
 }
 
@@ -144,13 +144,13 @@ static void run_read(struct kt_db *db, struct kt_job *j)
 {
 	struct kt_tx tx = { .db = db };
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code code = kt_db_begin(db, false, &err);
+	enum kt_code rc = kt_db_begin(db, false, &err);
 
-	if (code == KT_OK)
-		code = j->fn(&tx, j->arg, &err);
+	if (rc == KT_OK)
+		rc = j->fn(&tx, j->arg, &err);
 	kt_db_rollback(db);
-	if (code != KT_OK)
-		job_fail(j, code, &err);
+	if (rc != KT_OK)
+		job_fail(j, rc, &err);
 }
 
 static void finish(struct kt_store *st, struct kt_job *list)
@@ -227,9 +227,9 @@ static enum kt_code probe_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	};
 	struct kt_idem_row there;
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
-	enum kt_code code = kt_tx_idem_begin(tx, arena, &row, &there, err);
+	enum kt_code rc = kt_tx_idem_begin(tx, arena, &row, &there, err);
 
-	return code == KT_OK ? kt_tx_idem_forget(tx, "", "probe", "", err) : code;
+	return rc == KT_OK ? kt_tx_idem_forget(tx, "", "probe", "", err) : rc;
 }
 
 static void on_probe(void *arg)
@@ -364,32 +364,32 @@ static enum kt_code start_thread(
 
 enum kt_code kt_store_start(struct kt_store *st, struct kt_err *err)
 {
-	enum kt_code code = KT_OK;
-	int rc;
+	enum kt_code rc = KT_OK;
+	int status;
 
 	jobs_init(&st->writes);
 	jobs_init(&st->reads);
 	jobs_init(&st->finished);
 	st->async = kt_calloc(1, sizeof(*st->async));
-	rc = uv_async_init(kt_loop_uv(st->loop), st->async, on_async);
-	if (rc != 0) {
+	status = uv_async_init(kt_loop_uv(st->loop), st->async, on_async);
+	if (status != 0) {
 		free(st->async);
 		st->async = NULL;
-		return kt_fail(err, KT_EIO, -rc, "cannot wait for the database");
+		return kt_fail(err, KT_EIO, -status, "cannot wait for the database");
 	}
 	st->async->data = st;
 	uv_unref((uv_handle_t *)st->async);
 	if (st->writer)
-		code = start_thread(st, write_thread, st, err);
-	for (size_t i = 0; code == KT_OK && i < KT_STORE_READERS; i++) {
+		rc = start_thread(st, write_thread, st, err);
+	for (size_t i = 0; rc == KT_OK && i < KT_STORE_READERS; i++) {
 		struct reader_start *start = kt_malloc(sizeof(*start));
 
 		*start = (struct reader_start){ .st = st, .db = st->readers[i] };
-		code = start_thread(st, read_thread, start, err);
-		if (code != KT_OK)
+		rc = start_thread(st, read_thread, start, err);
+		if (rc != KT_OK)
 			free(start);
 	}
-	return code;
+	return rc;
 }
 
 static void on_closed(uv_handle_t *h)

@@ -24,7 +24,7 @@ enum kt_code kt_tx_webs(struct kt_tx *tx, struct kt_arena *arena, struct kt_web_
 	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
 	void *items = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 
 	kt_q_open(&q, tx,
 		"SELECT hash, org_id, key_id, created_us, expires_us FROM web_sessions "
@@ -41,10 +41,10 @@ enum kt_code kt_tx_webs(struct kt_tx *tx, struct kt_arena *arena, struct kt_web_
 		r->created_us = kt_q_num(&q, 3);
 		r->expires_us = kt_q_num(&q, 4);
 	}
-	code = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (code == KT_OK)
+	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
+	if (rc == KT_OK)
 		*out = items;
-	return code;
+	return rc;
 }
 
 enum kt_code kt_tx_web_delete(struct kt_tx *tx, const char *hash, struct kt_err *err)

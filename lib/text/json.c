@@ -90,13 +90,13 @@ enum kt_code kt_json_parse_max(
 {
 	const char *text = s, *end = s + len;
 	KT_AUTOFREE char *copy = NULL;
-	enum kt_code code;
+	enum kt_code rc;
 	struct kt_json_faults faults;
 	cJSON *doc;
 
-	code = kt_json_check_faults(s, len, flags, max_nodes, &faults, err);
-	if (code != KT_OK)
-		return code;
+	rc = kt_json_check_faults(s, len, flags, max_nodes, &faults, err);
+	if (rc != KT_OK)
+		return rc;
 	/* cJSON steps over a byte order mark, but not in four bytes. */
 	if (len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) {
 		s += 3;

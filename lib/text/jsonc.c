@@ -87,16 +87,16 @@ static enum kt_code blank(char *s, size_t len, struct kt_err *err)
 
 enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, struct kt_err *err)
 {
-	enum kt_code code = blank(s, len, err);
+	enum kt_code rc = blank(s, len, err);
 
-	return code == KT_OK ? kt_json_parse(s, len, KT_JSON_STRICT, out, err) : code;
+	return rc == KT_OK ? kt_json_parse(s, len, KT_JSON_STRICT, out, err) : rc;
 }
 
 enum kt_code kt_jsonc_parse_lenient(char *s, size_t len, cJSON **out, struct kt_err *err)
 {
-	enum kt_code code = blank(s, len, err);
+	enum kt_code rc = blank(s, len, err);
 
-	return code == KT_OK ? kt_json_parse(s, len, KT_JSON_LENIENT, out, err) : code;
+	return rc == KT_OK ? kt_json_parse(s, len, KT_JSON_LENIENT, out, err) : rc;
 }
 
 /* Walk state of kt_jsonc_locate(). */

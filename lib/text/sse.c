@@ -144,7 +144,7 @@ enum kt_code kt_sse_feed(
 	if (s->line.overflow)
 		return too_long(s, err);
 	while (p < end) {
-		enum kt_code code;
+		enum kt_code rc;
 		size_t n;
 
 		if (s->last_cr) {
@@ -163,15 +163,15 @@ enum kt_code kt_sse_feed(
 			break;
 		s->last_cr = p[n] == '\r';
 		if (s->line.len > 0) {
-			code = take_line(s, s->line.ptr, s->line.len, fn, arg, err);
+			rc = take_line(s, s->line.ptr, s->line.len, fn, arg, err);
 			/* A failed line stays marked as overflown: clear only after a good one. */
-			if (code == KT_OK)
+			if (rc == KT_OK)
 				kt_buf_clear(&s->line);
 		} else {
-			code = take_line(s, p, n, fn, arg, err);
+			rc = take_line(s, p, n, fn, arg, err);
 		}
-		if (code != KT_OK)
-			return code;
+		if (rc != KT_OK)
+			return rc;
 		p += n + 1;
 	}
 	return KT_OK;

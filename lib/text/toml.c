@@ -46,7 +46,7 @@ void kt_toml_place(struct kt_toml_parser *tp, const char *at, int *out_line, int
 	*out_col = tp->mark_col;
 }
 
-bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code code, const char *at, const char *what)
+bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code rc, const char *at, const char *what)
 {
 	KT_AUTO_BUF struct kt_buf near = KT_BUF_INIT(400);
 	const char *stop = at;
@@ -66,7 +66,7 @@ bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code code, const char *at, 
 		kt_clean_add(&near, at, KT_MAX((size_t)(stop - at), (size_t)1), true);
 		kt_buf_addc(&near, '\'');
 	}
-	tp->code = kt_fail(tp->err, code, 0, "%d:%d: %s, near %s", line, col, what, near.ptr);
+	tp->code = kt_fail(tp->err, rc, 0, "%d:%d: %s, near %s", line, col, what, near.ptr);
 	return false;
 }
 

@@ -39,7 +39,7 @@ struct kt_toml_parser {
 };
 
 /* Set the error "line:col: what, near 'token'"; at is the place. Returns false. */
-bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code code, const char *at, const char *what);
+bool kt_toml_fail(struct kt_toml_parser *tp, enum kt_code rc, const char *at, const char *what);
 /* Line and column of at, from 1. */
 void kt_toml_place(struct kt_toml_parser *tp, const char *at, int *out_line, int *out_col);
 /* New node in the arena for something at the given place. */
