@@ -4,7 +4,7 @@
  * and taking a frame apart. No state.
  */
 #include "event/event.h"
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/str.h"
 #include "base/time.h"

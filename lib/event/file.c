@@ -3,7 +3,7 @@
  * The log's file: its header, its end after a crash, and finding a number in it. The frames carry
  * all that is needed; there is no index to go out of step.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 #include "base/fs.h"

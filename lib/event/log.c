@@ -3,7 +3,7 @@
  * The log: appending into memory segments, and once a tick one write to the file before readers
  * are woken, so that nobody sees an event that a restart would forget. One thread.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 #include "base/fs.h"

@@ -4,7 +4,7 @@
  * of frames where they lie, so that a page need not be built to be sent. A frame is lines that
  * tell by their first byte what they are; only "data: " is of the envelope.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 

@@ -3,7 +3,7 @@
  * Readers: each is an offset into the log. They share its bytes; of their own they have only the
  * rest of a frame that the log gave up under them, or a gap frame.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 #include "base/limits.h"

@@ -4,7 +4,7 @@
  * with its range, so that the log may be trimmed, renamed or deleted meanwhile, and a copy of what
  * only memory has.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 #include "base/fs.h"

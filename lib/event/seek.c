@@ -3,7 +3,7 @@
  * Finding a place in a log by count or time. The times that count are those in the frames, which an
  * appender never gives: they do not decrease but when the clock is set.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/str.h"
 

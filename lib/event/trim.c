@@ -4,7 +4,7 @@
  * what was appended meanwhile is copied by the loop when it is little, and the new file takes the
  * old one's place.
  */
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "base/base.h"
 #include "base/fs.h"

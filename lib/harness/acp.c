@@ -11,7 +11,7 @@
  * A start that the agent refuses (not signed in) does not end the process: the driver is ready all
  * the same, each prompt tries the start again, and the turn ends with the agent's reason.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/limits.h"
 #include "base/rand.h"

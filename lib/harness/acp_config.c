@@ -7,7 +7,7 @@
  * ever. So it is started with a configuration in which sub-agents ask for nothing: what the user
  * made "ask" is "deny" for them, all else is as the user wrote it.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/env.h"
 #include "base/fs.h"

@@ -4,7 +4,7 @@
  * give a kind in data.errorKind, some an HTTP status as the code, most only a sentence that holds
  * the status. So: the kind first, then a status from wherever it stands, then words.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/limits.h"
 

@@ -4,7 +4,7 @@
  * string. With anything beside them (a picture, a file, a link, a difference) it is a list of
  * blocks, each as the agent gave it, the words first.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -10,7 +10,7 @@
  * the same messageId: on the wire that is nothing else than a model that repeats itself. Its log
  * tells the two apart (see kt_acp_log_line()), and only the log is believed.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

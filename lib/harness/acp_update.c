@@ -3,7 +3,7 @@
  * Of the ACP driver: session/update notifications and permission requests as karta's events; words
  * are in acp_text.c.
  */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Of the ACP driver: what a turn used, in tokens, money and room in the context. */
-#include "harness/acp.h"
+#include "harness/acp_private.h"
 
 #include "base/str.h"
 

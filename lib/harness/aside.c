@@ -4,7 +4,7 @@
  * of what it was given. Back on the loop they are played in their order, SLICE_BYTES or SLICE_CALLS
  * in a tick, so that a line of the largest size stops nobody for longer than a read does.
  */
-#include "harness/aside.h"
+#include "harness/aside_private.h"
 
 #include "base/shared.h"
 #include "base/str.h"

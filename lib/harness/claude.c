@@ -4,7 +4,7 @@
  * permissions, interrupts, agents and thinking. One process is one conversation; a line that is
  * not understood is ignored, because the format grows with every release.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

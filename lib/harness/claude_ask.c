@@ -3,7 +3,7 @@
  * Claude Code's permission requests (`can_use_tool`): tool calls, questions and plans, and their
  * answers. The suggestions that come along are never sent back: they switch modes or write files.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -5,7 +5,7 @@
  * become the values that the server's schema asks for. What does not fit is declined, and that is
  * told.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -4,7 +4,7 @@
  * acts upon it, and of a refused call only an error comes: so a refusal is remembered until the
  * tool's result (a call) or the turn's result (a message, `continue: false`) is there.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -4,7 +4,7 @@
  * turn, and the request for a permission does not tell. The harness tells it in a hook before the
  * request: we have one, which never says anything.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

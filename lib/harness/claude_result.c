@@ -3,7 +3,7 @@
  * What Claude Code's `result` line means: how the turn ended, which of karta's error codes stands
  * for it, and what it cost. Pure functions over the driver's state.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/str.h"
 

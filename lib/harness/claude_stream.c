@@ -5,7 +5,7 @@
  * is authoritative and corrects them. It does not say which block it is of, and blank blocks have
  * none: part_waiting() finds it. A message that broke off is taken back.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -3,7 +3,7 @@
  * Claude Code's `system` lines: what it tells about itself, its steps, tasks and retries. What is
  * not known is left out, because kinds are added with every release.
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -4,7 +4,7 @@
  * leaves out what the folder's own settings allow. Its word for trust is in its configuration, by
  * the root of the repository that the folder is in, else by the folder (2.1.197).
  */
-#include "harness/claude.h"
+#include "harness/claude_private.h"
 
 #include "base/env.h"
 #include "base/fs.h"

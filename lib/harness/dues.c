@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Due times with one timer; see dues.h. */
-#include "harness/dues.h"
+#include "harness/dues_private.h"
 
 #include "base/base.h"
 

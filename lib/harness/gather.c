@@ -5,7 +5,7 @@
  * text is the first string after a head that is always the same, and what is after it (part_id)
  * tells whether two belong together.
  */
-#include "harness/gather.h"
+#include "harness/gather_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -10,8 +10,8 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "harness/harness_env.h"
-#include "harness/record.h"
-#include "harness/starts.h"
+#include "harness/record_private.h"
+#include "harness/starts_private.h"
 
 #include <signal.h>
 #include <string.h>

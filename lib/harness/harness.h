@@ -8,7 +8,7 @@
 #define KT_HARNESS_HARNESS_H
 
 #include "harness/driver.h"
-#include "harness/starts.h"
+#include "harness/starts_private.h"
 #include "net/budget.h"
 #include "net/loop.h"
 #include "proc/proc.h"

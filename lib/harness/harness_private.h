@@ -6,10 +6,10 @@
 #include "harness/harness.h"
 
 #include "base/map.h"
-#include "harness/aside.h"
-#include "harness/dues.h"
-#include "harness/gather.h"
-#include "harness/harness_tail.h"
+#include "harness/aside_private.h"
+#include "harness/dues_private.h"
+#include "harness/gather_private.h"
+#include "harness/harness_tail_private.h"
 #include "text/lines.h"
 
 /* What may be due; see due_act(). */

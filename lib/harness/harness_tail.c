@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The last lines of stderr; see harness_tail.h. */
-#include "harness/harness_tail.h"
+#include "harness/harness_tail_private.h"
 
 #include "base/clean.h"
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Recorder of rehearsals; see record.h and docs/rehearsals.md. */
-#include "harness/record.h"
+#include "harness/record_private.h"
 
 #include "base/fs.h"
 #include "base/inside.h"

@@ -5,7 +5,7 @@
  * rehearsals/ directory. A turn is played from the one timer a driver has, in bursts, so that the
  * loop breathes even at speed 0.
  */
-#include "harness/rehearsal.h"
+#include "harness/rehearsal_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

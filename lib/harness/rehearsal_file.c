@@ -3,7 +3,7 @@
  * Reading of rehearsals, on a thread. All files are read anew for each prompt, so that an edit
  * counts at once. A turn with a malformed line is left out and reported with file and line.
  */
-#include "harness/rehearsal.h"
+#include "harness/rehearsal_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

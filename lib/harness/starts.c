@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* First starts, one at a time; see starts.h. */
-#include "harness/starts.h"
+#include "harness/starts_private.h"
 
 #include "base/base.h"
 #include "base/fs.h"

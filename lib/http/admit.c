@@ -6,7 +6,7 @@
  * before it is counted, so strangers who have used up what there is for them are not noticed by
  * who signs.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/str.h"
 

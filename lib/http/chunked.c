@@ -3,7 +3,7 @@
  * Decoder of the chunked coding (RFC 9112 7.1), in place. Extensions and trailers are refused:
  * nobody needs them in requests, and they are where implementations disagree.
  */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * ways to end. The request's strings point into io->in, which therefore stays put while an
  * exchange runs; bytes that come meanwhile wait in io->held.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An answer from a file, read piece by piece as the client takes it. */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/log.h"
 

@@ -4,7 +4,7 @@
  * structure, then meaning), so that the verdict on a message is the same however it was cut into
  * reads. A line that is not complete is only refused for what would refuse it complete.
  */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

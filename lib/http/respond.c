@@ -3,7 +3,7 @@
  * Answers with a known length: head and small bodies are put together in the server's one output
  * buffer and leave in one write. Also problem details (RFC 9457) and reason phrases.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/rand.h"
 #include "base/time.h"

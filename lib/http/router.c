@@ -3,7 +3,7 @@
  * What a request asks for: routes by pattern, query parameters, header lookup. Pure functions over
  * tables of the caller.
  */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include "base/str.h"
 

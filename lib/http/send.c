@@ -3,7 +3,7 @@
  * Bytes of answers to the socket: at once as far as it takes them, the rest by libuv's queue. Of a
  * crowd that asks for much at once, nobody gets it before those who ask for little had theirs.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include <string.h>
 

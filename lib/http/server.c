@@ -4,7 +4,7 @@
  * for the end of the tick, and drain. Accepting is done here and not by libuv, because libuv
  * offers no way to pause when descriptors run out.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"

@@ -4,7 +4,7 @@
  * into the page cache are a few dozen microseconds, far less than a hand-over to another thread and
  * the copy it would need.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/fs.h"
 #include "base/log.h"

@@ -4,7 +4,7 @@
  * slow costs its cursor and at most one copied chunk. Event streams (WHATWG HTML 9.2) get a retry
  * line and heartbeats.
  */
-#include "http/conn.h"
+#include "http/conn_private.h"
 
 #include "base/limits.h"
 

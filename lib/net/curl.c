@@ -9,7 +9,7 @@
 #include "base/dl.h"
 #include "base/fs.h"
 #include "base/str.h"
-#include "net/proxy.h"
+#include "net/proxy_private.h"
 #include "net/reach.h"
 #include "net/url.h"
 

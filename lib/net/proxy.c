@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "net/proxy.h"
+#include "net/proxy_private.h"
 
 #include "base/base.h"
 #include "base/env.h"

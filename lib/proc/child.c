@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
-#include "proc/wire.h"
+#include "proc/wire_private.h"
 
 #include <errno.h>
 #include <fcntl.h>

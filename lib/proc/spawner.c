@@ -6,7 +6,7 @@
  *
  * It runs on nothing but the socket: standard files are /dev/null, the environment is wiped.
  */
-#include "proc/wire.h"
+#include "proc/wire_private.h"
 
 #include "base/base.h"
 #include "base/buf.h"

@@ -3,7 +3,7 @@
  * The process tree as /proc shows it. A snapshot is never exact: callers repeat it until it stays
  * the same.
  */
-#include "proc/wire.h"
+#include "proc/wire_private.h"
 
 #include "base/base.h"
 #include "base/buf.h"

@@ -9,7 +9,7 @@
  * the same way whether a person is to choose among them or one of them was chosen before: nothing
  * can be covered that was not offered in just these words.
  */
-#include "session/approvals.h"
+#include "session/approvals_private.h"
 
 #include "base/clean.h"
 #include "base/fs.h"

@@ -4,7 +4,7 @@
  * memory (approvals.c); the harness only ever hears "once", because what harnesses do with "always"
  * ranges from one pattern to switching every question off.
  */
-#include "session/approvals.h"
+#include "session/approvals_private.h"
 #include "session/session_private.h"
 
 #include "base/limits.h"

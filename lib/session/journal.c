@@ -10,7 +10,7 @@
  * killed server. A hosting server writes once a tick, and whoever has to be told waits for the disk
  * besides (sync.c).
  */
-#include "session/approvals.h"
+#include "session/approvals_private.h"
 #include "session/session_private.h"
 
 #include "base/fs.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The registry: all sessions, retention, draining. */
-#include "session/approvals.h"
+#include "session/approvals_private.h"
 #include "session/session_private.h"
 
 #include "base/fs.h"

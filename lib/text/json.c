@@ -3,7 +3,7 @@
 #include "text/json.h"
 
 #include "base/limits.h"
-#include "text/json_check.h"
+#include "text/json_check_private.h"
 
 #include <math.h>
 #include <string.h>

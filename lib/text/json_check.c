@@ -4,7 +4,7 @@
  * that hostile nesting costs no stack. It also finds what cJSON would get wrong ("fix"), so that
  * only such texts are copied before parsing. No state; thread-safe.
  */
-#include "text/json_check.h"
+#include "text/json_check_private.h"
 
 #include "base/clean.h"
 #include "base/limits.h"

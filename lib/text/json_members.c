@@ -4,7 +4,7 @@
  * state; thread-safe.
  */
 #include "text/json.h"
-#include "text/json_check.h"
+#include "text/json_check_private.h"
 
 #include <string.h>
 

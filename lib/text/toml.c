@@ -3,7 +3,7 @@
  * TOML 1.0: document structure. Time is linear in the text: tables with many keys are looked up
  * by hash, positions are counted once. Deliberate limit: no NUL in keys, which are C strings.
  */
-#include "text/toml_parse.h"
+#include "text/toml_parse_private.h"
 
 #include "base/clean.h"
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TOML 1.0: values. Recursion is bounded by kt_toml_deeper(). */
-#include "text/toml_parse.h"
+#include "text/toml_parse_private.h"
 
 #include "base/str.h"
 

@@ -4,7 +4,7 @@
  * must be that of one piece, and an accepted message must be what a plain reading of RFC 9112 7.1
  * gives.
  */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include "base/buf.h"
 

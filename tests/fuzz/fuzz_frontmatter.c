@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "text/frontmatter.h"
 #include "text/json.h"
-#include "text/json_check.h"
+#include "text/json_check_private.h"
 
 #include <stdlib.h>
 

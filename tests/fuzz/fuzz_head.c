@@ -4,7 +4,7 @@
  * bytes are cut; an accepted head, written out again, parses to the same; no path reaches a
  * handler with control bytes or dot segments.
  */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

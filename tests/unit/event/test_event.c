@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Event names, and frames as they are rendered and taken apart. */
 #include "event/event.h"
-#include "event/log.h"
+#include "event/log_private.h"
 
 #include "text/json.h"
 
@@ -34,9 +34,13 @@ static void envelope(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	static const char data[] = "{\"part\":{\"type\":\"text\",\"text\":\"hi\"}}";
 	static const char raw[] = "{\r\n \"a\" : 1 \n}";
-	const struct kt_event_draft ev = { .type = KT_EV_TEXT, .turn_id = "turn_1",
-		.parent_tool_use_id = "a\"b\nc", .data = data, .data_len = sizeof(data) - 1,
-		.raw = raw, .raw_len = sizeof(raw) - 1 };
+	const struct kt_event_draft ev = { .type = KT_EV_TEXT,
+		.turn_id = "turn_1",
+		.parent_tool_use_id = "a\"b\nc",
+		.data = data,
+		.data_len = sizeof(data) - 1,
+		.raw = raw,
+		.raw_len = sizeof(raw) - 1 };
 	kt_evlog_render(&b, "session_id", "sess_1", 7, &ev);
 	struct kt_evframe f;
 	size_t used = 0;
@@ -47,8 +51,9 @@ static void envelope(void **state)
 	assert_int_equal(used, b.len - 5);
 	assert_int_equal(f.seq, 7);
 	assert_int_equal(f.type, KT_EV_TEXT);
-	static const char want[] = "{\"type\":\"text\",\"source\":\"karta\",\"session_id\":\"sess_1\","
-				   "\"timestamp\":";
+	static const char want[] =
+		"{\"type\":\"text\",\"source\":\"karta\",\"session_id\":\"sess_1\","
+		"\"timestamp\":";
 	assert_memory_equal(f.json, want, sizeof(want) - 1);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_err err = KT_ERR_INIT;
@@ -69,8 +74,9 @@ static void empty_fields_are_null(void **state)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	const struct kt_event_draft ev = { .type = KT_EV_DONE, .data = "{}", .data_len = 2 };
 	kt_evlog_render(&b, "session_id", "s", 1, &ev);
-	assert_non_null(strstr(b.ptr, "\"turn_id\":null,\"parent_tool_use_id\":null,\"data\":{},"
-				      "\"raw\":null}\n: "));
+	assert_non_null(strstr(b.ptr,
+		"\"turn_id\":null,\"parent_tool_use_id\":null,\"data\":{},"
+		"\"raw\":null}\n: "));
 	assert_memory_equal(b.ptr, "id: 1\nevent: done\ndata: {\"type\":\"done\",", 39);
 }
 
@@ -81,11 +87,13 @@ static void too_big_is_replaced(void **state)
 	size_t n = KT_MAX_EVENT_BYTES + 1;
 	KT_AUTOFREE char *data = kt_malloc(n);
 	memset(data, '1', n);
-	const struct kt_event_draft ev = { .type = KT_EV_TOOL_RESULT, .data = data, .data_len = n,
-		.raw = data, .raw_len = n };
+	const struct kt_event_draft ev = {
+		.type = KT_EV_TOOL_RESULT, .data = data, .data_len = n, .raw = data, .raw_len = n
+	};
 	kt_evlog_render(&b, "session_id", "s", 1, &ev);
 	assert_true(kt_buf_ok(&b));
-	assert_non_null(strstr(b.ptr, "\"data\":{\"truncated\":true,\"bytes\":1048577},\"raw\":null}"));
+	assert_non_null(
+		strstr(b.ptr, "\"data\":{\"truncated\":true,\"bytes\":1048577},\"raw\":null}"));
 }
 
 /* Every byte of a frame but its end: it says itself that it was changed, or is no frame. */
@@ -93,8 +101,10 @@ static void check_of_a_frame(void **state)
 {
 	(void)state;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
-	const struct kt_event_draft ev = { .type = KT_EV_TEXT, .turn_id = "t",
-		.data = "{\"part\":{\"type\":\"text\",\"text\":\"hi\"}}", .data_len = 36 };
+	const struct kt_event_draft ev = { .type = KT_EV_TEXT,
+		.turn_id = "t",
+		.data = "{\"part\":{\"type\":\"text\",\"text\":\"hi\"}}",
+		.data_len = 36 };
 	static const char old[] = "id: 1\nevent: text\ndata: {}\n\n";
 	struct kt_evframe f;
 	size_t used = 0;
@@ -118,10 +128,16 @@ static void no_frames(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"\n\n", "x\n\n", "id: 1\n\n", "id: \nevent: text\ndata: {}\n\n",
-		"id: 0\nevent: text\ndata: {}\n\n", "id: 1\nevent: nope\ndata: {}\n\n",
-		"id: 1\nevent: text\n\n", "id: 1\nevent: text\ndata: {}\ndata: {}\n\n",
-		"event: text\nid: 1\ndata: {}\n\n", "id: 99999999999999999999\nevent: text\ndata: {}\n\n",
+		"\n\n",
+		"x\n\n",
+		"id: 1\n\n",
+		"id: \nevent: text\ndata: {}\n\n",
+		"id: 0\nevent: text\ndata: {}\n\n",
+		"id: 1\nevent: nope\ndata: {}\n\n",
+		"id: 1\nevent: text\n\n",
+		"id: 1\nevent: text\ndata: {}\ndata: {}\n\n",
+		"event: text\nid: 1\ndata: {}\n\n",
+		"id: 99999999999999999999\nevent: text\ndata: {}\n\n",
 	};
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
 		struct kt_evframe f;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A line that is read on a thread causes what it causes on the loop, in the same order. */
-#include "harness/aside.h"
+#include "harness/aside_private.h"
 
 #include "base/str.h"
 
@@ -40,11 +40,22 @@ static int teardown(void **state)
 static void driver_line(struct kt_driver *d, char *line, size_t len)
 {
 	const struct kt_driver_sink *s = &d->sink;
-	const struct kt_ask ask = { .id = "a1", .kind = "tool_use", .tool = "T", .message = "m?",
-		.input = "{\"x\":1}", .input_len = 7, .partial = true, .cwd = "/w",
-		.command = "c", .path = "p", .questions = "[]" };
-	const struct kt_turn_result r = { .stop_reason = "error", .error_code = "e",
-		.error_message = "em", .text = "words", .usage = KT_USAGE_INIT };
+	const struct kt_ask ask = { .id = "a1",
+		.kind = "tool_use",
+		.tool = "T",
+		.message = "m?",
+		.input = "{\"x\":1}",
+		.input_len = 7,
+		.partial = true,
+		.cwd = "/w",
+		.command = "c",
+		.path = "p",
+		.questions = "[]" };
+	const struct kt_turn_result r = { .stop_reason = "error",
+		.error_code = "e",
+		.error_message = "em",
+		.text = "words",
+		.usage = KT_USAGE_INIT };
 	char data[32];
 
 	assert_int_equal(strlen(line), len);
@@ -135,8 +146,8 @@ static void on_withdrawn(void *arg, const char *id)
 static void on_turn_end(void *arg, const struct kt_turn_result *r)
 {
 	(void)arg;
-	kt_buf_addf(&heard, "end %s %s %s %s %d\n", r->stop_reason, r->error_code,
-		r->error_message, r->text, (int)r->usage.total_tokens);
+	kt_buf_addf(&heard, "end %s %s %s %s %d\n", r->stop_reason, r->error_code, r->error_message,
+		r->text, (int)r->usage.total_tokens);
 }
 
 static void on_timer(void *arg, int64_t ms)
@@ -162,7 +173,8 @@ static const struct kt_driver_sink sink = { NULL, on_send, on_ready, on_session,
 	on_line_refused };
 
 static const char all[] = "ready id\nsession -\nparent parent\nsend lin\nunsolicited -\n"
-			  "ask a1 tool_use T m? {\"x\":1} 1 /w c p []\nwithdrawn a1\ntimer -1\nfailed why\nrefused large\n"
+			  "ask a1 tool_use T m? {\"x\":1} 1 /w c p []\nwithdrawn a1\ntimer "
+			  "-1\nfailed why\nrefused large\n"
 			  "end error e em words -1\n";
 
 static void over(void *arg)
@@ -233,8 +245,9 @@ static void bounded(void **state)
 	kt_loop_run(loop);
 	assert_int_equal(overs, 1);
 	assert_in_range(events, 1000, kt_aside_cost(4) / sizeof(void *) / 10);
-	assert_string_equal(heard.ptr, "ready id\nsession -\nparent parent\nrefused it causes more "
-				       "than is kept of one line\nrefused large\n");
+	assert_string_equal(heard.ptr,
+		"ready id\nsession -\nparent parent\nrefused it causes more "
+		"than is kept of one line\nrefused large\n");
 }
 
 static void given_up(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pieces of text that come together are one event; nothing is lost, doubled or moved. */
-#include "harness/gather.h"
+#include "harness/gather_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -76,7 +76,8 @@ static void end(struct world *w, const char *want)
 	kt_buf_release(&w->seen);
 }
 
-static void say(struct world *w, const char *part, const char *text, bool replace, const char *parent)
+static void say(
+	struct world *w, const char *part, const char *text, bool replace, const char *parent)
 {
 	kt_emit_text(&w->d, false, part, text, strlen(text), replace, parent);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The head parser and the chunked decoder: verdicts, and that they do not depend on the cuts. */
-#include "http/head.h"
+#include "http/head_private.h"
 
 #include "base/limits.h"
 
@@ -14,8 +14,8 @@
 #define HOST "Host: a\r\n"
 
 /* Parse a copy of exactly len bytes, so that ASan sees any read beyond. */
-static enum kt_head_result parse(const char *s, size_t len, struct kt_head *h, int *status,
-	char **out_copy)
+static enum kt_head_result parse(
+	const char *s, size_t len, struct kt_head *h, int *status, char **out_copy)
 {
 	*out_copy = kt_malloc(len ? len : 1);
 	memcpy(*out_copy, s, len);
@@ -315,9 +315,12 @@ static void test_chunked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_prefixes),
-		cmocka_unit_test(test_fields), cmocka_unit_test(test_absolute),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_prefixes),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_absolute),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_chunked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

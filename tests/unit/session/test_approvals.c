@@ -3,7 +3,7 @@
  * What an approval covers: pairs of a call that was approved and a later one, each through a turn
  * of its own with the rehearsal driver, the session's memory and its journal.
  */
-#include "session/approvals.h"
+#include "session/approvals_private.h"
 #include "session/session_private.h"
 
 #include "base/buf.h"
@@ -38,11 +38,27 @@ struct pair {
 	struct call first, later;
 	int expected;
 };
-#define BASH(command) { "Bash", "{\"command\":\"" command "\"}", "" }
-#define BASH_IN(dir, command) { "Bash", "{\"command\":\"" command "\"}", dir }
-#define WRITE(path) { "Write", "{\"file_path\":\"" path "\",\"content\":\"x\"}", "" }
-#define EDIT(path) { "Edit", "{\"file_path\":\"" path "\",\"old_string\":\"a\",\"new_string\":\"b\"}", "" }
-#define TOOL(name, input) { name, input, "" }
+#define BASH(command)                                                                              \
+	{                                                                                          \
+		"Bash", "{\"command\":\"" command "\"}", ""                                        \
+	}
+#define BASH_IN(dir, command)                                                                      \
+	{                                                                                          \
+		"Bash", "{\"command\":\"" command "\"}", dir                                       \
+	}
+#define WRITE(path)                                                                                \
+	{                                                                                          \
+		"Write", "{\"file_path\":\"" path "\",\"content\":\"x\"}", ""                      \
+	}
+#define EDIT(path)                                                                                 \
+	{                                                                                          \
+		"Edit", "{\"file_path\":\"" path "\",\"old_string\":\"a\",\"new_string\":\"b\"}",  \
+			""                                                                         \
+	}
+#define TOOL(name, input)                                                                          \
+	{                                                                                          \
+		name, input, ""                                                                    \
+	}
 
 static const struct pair pairs[] = {
 	/* Once is once. */
@@ -75,7 +91,10 @@ static const struct pair pairs[] = {
 	{ CALL, BASH("rm -rf build"), BASH("/bin/rm -rf build"), ASKS },
 	{ CALL, BASH("rm -rf build"), BASH("rm -rf bu\xd1\x96ld"), ASKS }, /* Cyrillic i */
 	{ CALL, BASH("rm -rf build"), BASH("rm -rf build\xe2\x80\x8b"), ASKS }, /* no width */
-	{ CALL, BASH("rm -rf build"), BASH("rm -rf\xc2\xa0" "build"), ASKS }, /* no-break space */
+	{ CALL, BASH("rm -rf build"),
+		BASH("rm -rf\xc2\xa0"
+		     "build"),
+		ASKS }, /* no-break space */
 	{ CALL, BASH("rm a\xc3\xa9"), BASH("rm ae\xcc\x81"), ASKS }, /* composed, decomposed */
 	{ CALL, BASH("rm -rf build"), BASH_IN("sub", "rm -rf build"), ASKS },
 	{ CALL, BASH_IN("sub", "rm -rf build"), BASH("rm -rf build"), ASKS },
@@ -95,8 +114,8 @@ static const struct pair pairs[] = {
 	{ CALL, BASH("ls"), TOOL("bash", "{\"command\":\"ls\"}"), ASKS },
 	{ CALL, BASH("ls"), TOOL("Bash", "{\"command\":\"ls\",\"timeout\":5}"), ASKS },
 	{ CALL, BASH("ls"), TOOL("Bash", "{\"command\":\"ls\",\"run_in_background\":true}"), ASKS },
-	{ CALL, BASH("ls"),
-		TOOL("Bash", "{\"command\":\"ls\",\"dangerouslyDisableSandbox\":true}"), ASKS },
+	{ CALL, BASH("ls"), TOOL("Bash", "{\"command\":\"ls\",\"dangerouslyDisableSandbox\":true}"),
+		ASKS },
 	{ CALL, BASH("ls"), TOOL("Bash", "{\"command\":\"ls\",\"description\":\"d\"}"), ASKS },
 	{ CALL, BASH("ls"), TOOL("Bash", "{\"command\":[\"ls\"]}"), ASKS },
 	{ CALL, BASH("ls"), TOOL("Bash", "{\"Command\":\"ls\"}"), ASKS },
@@ -107,9 +126,11 @@ static const struct pair pairs[] = {
 		TOOL("mcp__db__query", "{\"sql\":\"drop table x\"}"), ASKS },
 	{ CALL, TOOL("mcp__db__query", "{\"sql\":\"select 1\"}"),
 		TOOL("mcp__other__query", "{\"sql\":\"select 1\"}"), ASKS },
-	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":\"1\"}"), ASKS },
+	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":\"1\"}"),
+		ASKS },
 	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":true}"), ASKS },
-	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":1.0}"), PASSES },
+	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":1.0}"),
+		PASSES },
 	{ CALL, TOOL("mcp__db__query", "{\"n\":1}"), TOOL("mcp__db__query", "{\"n\":1e3}"), ASKS },
 	{ CALL, TOOL("mcp__db__query", "{\"n\":9007199254740992}"),
 		TOOL("mcp__db__query", "{\"n\":9007199254740993}"), ASKS },
@@ -282,7 +303,8 @@ static void links(struct world *w)
 {
 	static const struct {
 		const char *name, *to;
-	} soft[] = { { "link", "/etc/passwd" }, { "dirlink", "/etc" }, { "src/link.c", "../notes.txt" }, { "toollink", "src/tool.js" },
+	} soft[] = { { "link", "/etc/passwd" }, { "dirlink", "/etc" },
+		{ "src/link.c", "../notes.txt" }, { "toollink", "src/tool.js" },
 		{ "srclink", "src" } };
 	KT_AUTOFREE char *notes = kt_path_join(w->app, "other.txt");
 	KT_AUTOFREE char *hard = kt_path_join(w->app, "hard");
@@ -310,7 +332,9 @@ static int set_up(void **state)
 	put(w->app, "setup.sh", "x\n");
 	put(w->app, "src/agent.js", "x\n");
 	put(w->app, "src/tool.js", "x\n");
-	put(w->app, "karta.toml", "[harness]\ntype = \"acp\"\ncommand = [\"node\", \"./src/agent.js\", \"toollink\"]\n"
+	put(w->app, "karta.toml",
+		"[harness]\ntype = \"acp\"\ncommand = [\"node\", \"./src/agent.js\", "
+		"\"toollink\"]\n"
 		"[environment]\nsetup = \"setup.sh\"\n");
 	put(w->app, "src/a.c", "a\n");
 	put(w->app, "src/b.c", "a\n");
@@ -337,7 +361,8 @@ static void add_at(struct kt_buf *b, const struct world *w, const char *text)
 
 static void add_ask(struct kt_buf *b, const struct world *w, int n, const struct call *c)
 {
-	kt_buf_addf(b, "{\"t\":%d,\"ask\":{\"id\":\"%d\",\"tool\":\"%s\",\"cwd\":\"", n, n, c->tool);
+	kt_buf_addf(
+		b, "{\"t\":%d,\"ask\":{\"id\":\"%d\",\"tool\":\"%s\",\"cwd\":\"", n, n, c->tool);
 	add_at(b, w, c->cwd);
 	kt_buf_adds(b, "\",\"input\":");
 	add_at(b, w, c->input);
@@ -353,7 +378,8 @@ static void rehearse(struct world *w, const char *text, const struct call *calls
 	kt_buf_addf(&b, "{\"karta_rehearsal\":1,\"match\":{\"text\":\"%s\"}}\n", text);
 	for (int i = 0; i < n; i++)
 		add_ask(&b, w, i + 1, &calls[i]);
-	kt_buf_addf(&b, "{\"t\":%d,\"end\":{\"stop_reason\":\"end_turn\",\"text\":\"hi\"}}\n", n + 1);
+	kt_buf_addf(
+		&b, "{\"t\":%d,\"end\":{\"stop_reason\":\"end_turn\",\"text\":\"hi\"}}\n", n + 1);
 	put(w->app, name, b.ptr);
 }
 
@@ -521,15 +547,18 @@ static void test_words_say_what(void **state)
 	assert_non_null(strstr(open_input(s)->doc->json,
 		"\"remembers\":[{\"decision\":\"approve_session\",\"words\":\"this exact call of "
 		"Bash, in sub: make all\"}]"));
-	KT_AUTOFREE char *asked_by = kt_asprintf("\"asked_by\":{\"agent\":\"default\",\"sub_agent\":false,\"sub_agent_name\":null,"
+	KT_AUTOFREE char *asked_by = kt_asprintf(
+		"\"asked_by\":{\"agent\":\"default\",\"sub_agent\":false,\"sub_agent_name\":null,"
 		"\"session_id\":\"%s\",\"project\":null,\"message_from\":{\"key\":\"bob\","
-		"\"address\":\"192.0.2.8\"}}", s->id);
+		"\"address\":\"192.0.2.8\"}}",
+		s->id);
 
 	assert_non_null(strstr(open_input(s)->doc->json, asked_by));
 	assert_int_equal(answer(s, ONCE), KT_OK);
 	assert_true(is_asked(w));
 	assert_non_null(strstr(open_input(s)->doc->json, "every edit of the file src/a.c"));
-	assert_non_null(strstr(open_input(s)->doc->json, "every edit of a file that is directly in src/,"));
+	assert_non_null(
+		strstr(open_input(s)->doc->json, "every edit of a file that is directly in src/,"));
 	finish(w, s);
 }
 
@@ -683,7 +712,8 @@ static void test_without_room(void **state)
 	assert_int_equal(s->inputs.len, 0);
 	assert_int_equal(kt_evlog_read(s->log, 0, 100, 1 << 20, &events, &n, &last, NULL), KT_OK);
 	assert_non_null(strstr(events.ptr, "\"auto_denied\""));
-	assert_non_null(strstr(events.ptr, "\"by\":\"limit\",\"reason\":\"The sessions of this server keep"));
+	assert_non_null(strstr(
+		events.ptr, "\"by\":\"limit\",\"reason\":\"The sessions of this server keep"));
 	assert_non_null(strstr(events.ptr, "\"stop_reason\":\"end_turn\""));
 	assert_int_equal(kt_budget_bytes(b), KT_MAX_KEPT_BYTES - 200);
 	kt_hold_release(&other);

@@ -3,8 +3,8 @@
  * The proxy that the environment names for a URL, as libcurl looks for it. Private to lib/net: what
  * connects through it has to tell it from other machines.
  */
-#ifndef KT_NET_PROXY_H
-#define KT_NET_PROXY_H
+#ifndef KT_NET_PROXY_PRIVATE_H
+#define KT_NET_PROXY_PRIVATE_H
 
 #include "net/url.h"
 

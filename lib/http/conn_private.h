@@ -3,11 +3,11 @@
  * Inside of the HTTP server, for the files of this module only: one connection with its one
  * exchange, and what the files do for each other. Nothing here is called from elsewhere.
  */
-#ifndef KT_HTTP_CONN_H
-#define KT_HTTP_CONN_H
+#ifndef KT_HTTP_CONN_PRIVATE_H
+#define KT_HTTP_CONN_PRIVATE_H
 
 #include "base/map.h"
-#include "http/head.h"
+#include "http/head_private.h"
 
 /*
  * IDLE -> HEAD -> BODY -> HANDLE -> WRITE -> IDLE (keep-alive) or LINGER

@@ -5,8 +5,8 @@
  * To add a kind: its value in enum kt_decision (harness/driver.h), its offer in approvals.c, its
  * words, and pairs in tests/unit/session/test_approvals.c.
  */
-#ifndef KT_SESSION_APPROVALS_H
-#define KT_SESSION_APPROVALS_H
+#ifndef KT_SESSION_APPROVALS_PRIVATE_H
+#define KT_SESSION_APPROVALS_PRIVATE_H
 
 #include "base/buf.h"
 #include "session/session.h"

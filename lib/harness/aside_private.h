@@ -5,8 +5,8 @@
  * down and played to its sink on the loop, a little in each tick. Until then the driver is not to
  * be called. For harness_line.c only.
  */
-#ifndef KT_HARNESS_ASIDE_H
-#define KT_HARNESS_ASIDE_H
+#ifndef KT_HARNESS_ASIDE_PRIVATE_H
+#define KT_HARNESS_ASIDE_PRIVATE_H
 
 #include "harness/driver.h"
 #include "net/loop.h"

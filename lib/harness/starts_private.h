@@ -5,8 +5,8 @@
  * locked"). So where the file that the first start makes is not there yet, others wait until that
  * start is over. Other servers and programs are not seen here. On the loop.
  */
-#ifndef KT_HARNESS_STARTS_H
-#define KT_HARNESS_STARTS_H
+#ifndef KT_HARNESS_STARTS_PRIVATE_H
+#define KT_HARNESS_STARTS_PRIVATE_H
 
 #include "base/vec.h"
 

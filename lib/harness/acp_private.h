@@ -4,8 +4,8 @@
  * acp_config.c, acp_error.c); nobody else includes it. One agent process, one ACP session, at most
  * one request of ours on the way at a time.
  */
-#ifndef KT_HARNESS_ACP_H
-#define KT_HARNESS_ACP_H
+#ifndef KT_HARNESS_ACP_PRIVATE_H
+#define KT_HARNESS_ACP_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/vec.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside of lib/text only: what the JSON files share with each other. */
-#ifndef KT_TEXT_JSON_CHECK_H
-#define KT_TEXT_JSON_CHECK_H
+#ifndef KT_TEXT_JSON_CHECK_PRIVATE_H
+#define KT_TEXT_JSON_CHECK_PRIVATE_H
 
 #include "base/err.h"
 

@@ -3,8 +3,8 @@
  * What happens to events between driver and owner: text that comes in tiny pieces is put together,
  * so that a byte does not cost a frame, and tools that run are counted. For harness.c only.
  */
-#ifndef KT_HARNESS_GATHER_H
-#define KT_HARNESS_GATHER_H
+#ifndef KT_HARNESS_GATHER_PRIVATE_H
+#define KT_HARNESS_GATHER_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/map.h"

@@ -3,8 +3,8 @@
  * A table of due times with one timer for the earliest, which exists only while something is due:
  * an idle session costs no timer. For harness.c only.
  */
-#ifndef KT_HARNESS_DUES_H
-#define KT_HARNESS_DUES_H
+#ifndef KT_HARNESS_DUES_PRIVATE_H
+#define KT_HARNESS_DUES_PRIVATE_H
 
 #include "net/loop.h"
 

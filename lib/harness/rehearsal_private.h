@@ -3,8 +3,8 @@
  * Inside of the rehearsal driver: reading recorded turns (rehearsal_file.c) for playing them
  * (rehearsal.c). docs/rehearsals.md describes the format.
  */
-#ifndef KT_HARNESS_REHEARSAL_H
-#define KT_HARNESS_REHEARSAL_H
+#ifndef KT_HARNESS_REHEARSAL_PRIVATE_H
+#define KT_HARNESS_REHEARSAL_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/vec.h"

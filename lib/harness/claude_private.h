@@ -8,8 +8,8 @@
  *   READY --status "requesting" that we did not cause--> TURN (unsolicited)
  *   any --gone()--> DEAD
  */
-#ifndef KT_HARNESS_CLAUDE_H
-#define KT_HARNESS_CLAUDE_H
+#ifndef KT_HARNESS_CLAUDE_PRIVATE_H
+#define KT_HARNESS_CLAUDE_PRIVATE_H
 
 #include "harness/driver.h"
 

@@ -3,8 +3,8 @@
  * What the server and its spawner say to each other over a stream socket pair, and the tree walk
  * that the spawner kills by. Private to lib/proc.
  */
-#ifndef KT_PROC_WIRE_H
-#define KT_PROC_WIRE_H
+#ifndef KT_PROC_WIRE_PRIVATE_H
+#define KT_PROC_WIRE_PRIVATE_H
 
 #include "base/base.h"
 

@@ -4,8 +4,8 @@
  * RFC 9112 with the doubtful parts refused: exact CRLF, no obs-fold, token names, one Host,
  * Content-Length digits only and once, Transfer-Encoding exactly "chunked", never both.
  */
-#ifndef KT_HTTP_HEAD_H
-#define KT_HTTP_HEAD_H
+#ifndef KT_HTTP_HEAD_PRIVATE_H
+#define KT_HTTP_HEAD_PRIVATE_H
 
 #include "http/http.h"
 

@@ -3,8 +3,8 @@
  * Inside of lib/text only: what the two halves of the TOML reader share. toml.c knows keys,
  * headers and which table may be opened when; toml_value.c knows values.
  */
-#ifndef KT_TEXT_TOML_PARSE_H
-#define KT_TEXT_TOML_PARSE_H
+#ifndef KT_TEXT_TOML_PARSE_PRIVATE_H
+#define KT_TEXT_TOML_PARSE_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/map.h"

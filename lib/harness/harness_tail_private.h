@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The last lines that a harness wrote to stderr, for reports of its end. For harness.c only. */
-#ifndef KT_HARNESS_HARNESS_TAIL_H
-#define KT_HARNESS_HARNESS_TAIL_H
+#ifndef KT_HARNESS_HARNESS_TAIL_PRIVATE_H
+#define KT_HARNESS_HARNESS_TAIL_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/vec.h"

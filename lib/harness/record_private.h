@@ -5,8 +5,8 @@
  * are recorded alike. Credentials are redacted. A file that cannot be written is logged, and the
  * turn goes on.
  */
-#ifndef KT_HARNESS_RECORD_H
-#define KT_HARNESS_RECORD_H
+#ifndef KT_HARNESS_RECORD_PRIVATE_H
+#define KT_HARNESS_RECORD_PRIVATE_H
 
 #include "harness/driver.h"
 

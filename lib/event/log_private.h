@@ -13,8 +13,8 @@
  *   memory                |--------------|
  *                      mem_off          end
  */
-#ifndef KT_EVENT_LOG_H
-#define KT_EVENT_LOG_H
+#ifndef KT_EVENT_LOG_PRIVATE_H
+#define KT_EVENT_LOG_PRIVATE_H
 
 #include "event/event.h"
 
