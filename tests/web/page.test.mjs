@@ -29,7 +29,21 @@ let base = process.env.KARTA_URL?.replace(/\/$/, "");
 let browser;
 
 /* Not every release has a browser as a package; without one, each test is counted as skipped. */
-const test = BROWSER ? nodeTest : (title) => nodeTest(title, { skip: "no browser is installed" }, () => {});
+const test = BROWSER ? telling : (title) => nodeTest(title, { skip: "no browser is installed" }, () => {});
+const pages = new Set();
+
+/* A test whose failure says what its pages showed then. */
+function telling(title, options, body) {
+	nodeTest(title, options, async (t) => {
+		try {
+			await (body ?? options)(t);
+		} catch (err) {
+			for (const page of pages)
+				err.message += `\n--- ${page.url()} ${JSON.stringify(page.seen)}\n${(await page.locator("body").ariaSnapshot({ timeout: 5000 }).catch(String)).slice(-6000)}`;
+			throw err;
+		}
+	});
+}
 
 before(async () => {
 	if (!BROWSER)
@@ -56,8 +70,12 @@ after(async () => {
 /* Opens the page in a context of its own and watches it for what must never happen. */
 async function openPage(t, { path = "/", ...options } = {}) {
 	const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: "reduce", ...options });
-	t.after(() => context.close());
 	const page = await context.newPage();
+	pages.add(page);
+	t.after(() => {
+		pages.delete(page);
+		return context.close();
+	});
 	page.setDefaultTimeout(LIMIT);
 	page.seen = { foreign: [], dialogs: [], errors: [] };
 	page.on("request", (req) => {
@@ -419,7 +437,13 @@ test("hostile Markdown executes nothing and loads nothing", mockOnly, async (t) 
 		const el = document.getElementById("log");
 		return el.scrollHeight - el.scrollTop - el.clientHeight < 4;
 	}), "the log followed the reply to its end");
-	await page.evaluate(() => { document.getElementById("log").scrollTop = 0; });
+	const covered = await page.evaluate(async () => {
+		document.getElementById("log").scrollTop = 0;
+		for (let frame = 0; frame < 2; frame++)
+			await new Promise(requestAnimationFrame);
+		return document.getElementById("jump").checkVisibility();
+	});
+	assert.equal(covered, false, "nothing comes under the pointer of who scrolls and clicks");
 	await page.locator("#jump").waitFor();
 	await shot(page, "hostile-light");
 	clean(page);

@@ -15,6 +15,8 @@ const AGAIN = "M15.5 10a5.5 5.5 0 1 1-1.7-4M14 3v3.2h-3.2";
 
 /* How near to its end the log counts as being at its end, in pixels. */
 const NEAR_END = 48;
+/* The button to the end lies over the conversation: it does not come between a press and its release. */
+const JUMP_MS = 250;
 
 /*
  * Makes the view of the conversation in `parent`, which scrolls in `scroller`.
@@ -25,12 +27,21 @@ const NEAR_END = 48;
  */
 export function logView(scroller, parent, jump, actions) {
 	const sync = keyed(parent, () => turnView(actions));
-	const pin = { atEnd: true, top: 0 };
+	const pin = { atEnd: true, top: 0, timer: 0 };
+	const pinned = () => {
+		if (!pin.atEnd) {
+			pin.timer ||= setTimeout(() => show(jump, true), JUMP_MS);
+			return;
+		}
+		clearTimeout(pin.timer);
+		pin.timer = 0;
+		show(jump, false);
+	};
 	const toEnd = () => {
 		scroller.scrollTop = scroller.scrollHeight;
 		pin.top = scroller.scrollTop;
 		pin.atEnd = true;
-		show(jump, false);
+		pinned();
 	};
 	/* Only going up leaves the end: text that grew since is no reason. */
 	const scrolled = () => {
@@ -40,7 +51,7 @@ export function logView(scroller, parent, jump, actions) {
 		else if (rest <= NEAR_END)
 			pin.atEnd = true;
 		pin.top = scroller.scrollTop;
-		show(jump, !pin.atEnd);
+		pinned();
 	};
 	scroller.addEventListener("scroll", scrolled, { passive: true });
 	jump.addEventListener("click", toEnd);
