@@ -92,7 +92,7 @@ CFLAGS_ALL = $(BASE_CFLAGS) $(HARDEN) $(SIZE) $(CFLAGS)
 LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -ldl -lpthread -lm
 
-src_of = $(wildcard lib/$(1)/*.c)
+src_of = $(wildcard lib/$(1)/*.c lib/$(1)/*/*.c)
 obj_of = $(patsubst %.c,$(O)/%.o,$(call src_of,$(1)))
 LIB_OBJS := $(foreach m,$(MODULES),$(call obj_of,$(m)))
 CMD_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard cmd/*.c))
@@ -178,7 +178,7 @@ run-unit-$(1): $$(patsubst tests/unit/$(1)/%.c,$(O)/tests/unit/$(1)/%.run,$$(wil
 $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(foreach m,$(1) $(BELOW_$(1)),$(call obj_of,$(m))) $(if $(filter api,$(1)),$(ASSETS))
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
 lint-$(1):$(if $(filter store,$(1)), $(BUILD)/gen/store/schema.h)
-	@for f in lib/$(1)/*.c; do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
+	@for f in $(call src_of,$(1)); do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
 .PHONY: unit-$(1) run-unit-$(1) lint-$(1)
 endef
 $(foreach m,$(MODULES),$(eval $(call unit_rules,$(m))))

@@ -31,9 +31,9 @@ median = statistics.median
 def objects(karta, *modules):
     """What karta was made of, of these modules."""
     build = os.path.join(os.path.dirname(karta), "lib")
-    found = sorted(os.path.join(build, m, n) for m in modules
-                   if os.path.isdir(os.path.join(build, m))
-                   for n in os.listdir(os.path.join(build, m)) if n.endswith(".o"))
+    found = sorted(os.path.join(folder, n) for m in modules
+                   for folder, _, names in os.walk(os.path.join(build, m))
+                   for n in names if n.endswith(".o"))
     if not found:
         raise SystemExit("bench: the objects of karta are not beside it: make bench builds them")
     return found

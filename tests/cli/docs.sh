@@ -33,10 +33,7 @@ copy() {
 	cp -R "$TEST_ROOT/tests/cli" copy/tests/ &&
 	mkdir copy/docs && cp "$TEST_ROOT/docs/limits.md" copy/docs/ &&
 	{ test ! -f "$TEST_ROOT/README.md" || cp "$TEST_ROOT/README.md" copy/; } &&
-	for module in "$TEST_ROOT"/lib/*/; do
-		mkdir "copy/lib/$(basename "$module")" &&
-		cp "$module"*.h "copy/lib/$(basename "$module")/" 2>/dev/null
-	done
+	(cd "$TEST_ROOT" && find lib -name node_modules -prune -o -name "*.h" -print | tar -cf - -T -) | tar -xf - -C copy &&
 	test -f copy/lib/base/limits.h
 }
 
