@@ -90,14 +90,14 @@ static enum kt_code find_target(
 	return rc;
 }
 
-static enum kt_code find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code move_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 
 	return find_target(tx, op, op->data, err);
 }
 
-static enum kt_code layout_work(void *arg, struct kt_err *err)
+static enum kt_code move_layout_work(void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct move *m = op->data;
@@ -113,7 +113,8 @@ static enum kt_code layout_work(void *arg, struct kt_err *err)
 
 /* --- the transaction --------------------------------------------------------------------- */
 
-static enum kt_code flip(struct kt_tx *tx, struct kt_op *op, struct move *m, struct kt_err *err)
+static enum kt_code pointer_flip(
+	struct kt_tx *tx, struct kt_op *op, struct move *m, struct kt_err *err)
 {
 	struct kt_project_row *p = &m->project;
 	enum kt_code rc = KT_OK;
@@ -172,7 +173,7 @@ static enum kt_code move_pointer(
 	if (!m->changed)
 		return KT_OK;
 	if (!there)
-		rc = flip(tx, op, m, err);
+		rc = pointer_flip(tx, op, m, err);
 	if (m->pin)
 		kt_pinned_set(op, p,
 			m->reason ? m->reason
@@ -250,7 +251,7 @@ static void log_move(struct kt_op *op, const struct move *m)
 	kt_control_log(op->ctl, &line);
 }
 
-static void moved(struct kt_op *op)
+static void move_done(struct kt_op *op)
 {
 	struct move *m = op->data;
 	struct kt_project_mem *p;
@@ -273,10 +274,10 @@ static void laid_out(void *arg, enum kt_code rc, const struct kt_err *err)
 	else if (rc != KT_OK)
 		kt_op_end(op, rc, err);
 	else
-		kt_op_write(op, move_work, moved);
+		kt_op_write(op, move_work, move_done);
 }
 
-static void found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void move_found(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct move *m = op->data;
@@ -285,15 +286,15 @@ static void found(void *arg, enum kt_code rc, const struct kt_err *err)
 		/* It may be a repeat of what succeeded when it was possible: the record decides. */
 		op->status = 0;
 		op->code = NULL;
-		kt_op_write(op, move_work, moved);
+		kt_op_write(op, move_work, move_done);
 	} else if (rc != KT_OK) {
 		kt_op_end(op, rc, err);
 	} else if (kt_layout_ready(op->ctl, m->project.org_id, m->target.digest)) {
-		kt_op_write(op, move_work, moved);
+		kt_op_write(op, move_work, move_done);
 	} else {
 		kt_task_run(op->ctl,
 			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
-			layout_work, laid_out, op);
+			move_layout_work, laid_out, op);
 	}
 }
 
@@ -316,7 +317,7 @@ static void begin_move(struct kt_control *ctl, const struct kt_actor *a, const c
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "'version' is needed");
 		return;
 	}
-	kt_op_store(op, false, find_work, found);
+	kt_op_store(op, false, move_find_work, move_found);
 }
 
 void kt_control_rollback(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

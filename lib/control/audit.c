@@ -16,7 +16,7 @@ struct page {
 	size_t limit;
 };
 
-static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code audit_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct page *p = op->data;
@@ -52,7 +52,7 @@ void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t 
 	p->before = before;
 	p->limit = limit == 0 ? DEFAULT_PAGE : KT_MIN(limit, MAX_PAGE);
 	op->data = p;
-	kt_op_read(op, list_work);
+	kt_op_read(op, audit_list_work);
 }
 
 static enum kt_code verify_work(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -105,7 +105,7 @@ static void decision_written(void *arg, const struct kt_result *r)
  * How many are left out already, when that is told; 0: this one is told itself; -1: nothing is. So
  * an hour has some twenty entries more at most, and says within half of it how many it left out.
  */
-static int64_t left_out(struct kt_org_mem *org)
+static int64_t audit_left_out(struct kt_org_mem *org)
 {
 	int64_t hour = kt_time_us() / (3600 * (int64_t)1000000);
 
@@ -125,7 +125,7 @@ void kt_control_audit_decision(struct kt_control *ctl, const struct kt_actor *a,
 	const char *object, const char *detail)
 {
 	struct kt_org_mem *org = a->who ? kt_map_get(&ctl->orgs, a->who->org_id) : NULL;
-	int64_t more = org ? left_out(org) : -1;
+	int64_t more = org ? audit_left_out(org) : -1;
 	struct kt_op *op;
 	struct decision *d;
 

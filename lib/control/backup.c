@@ -69,7 +69,7 @@ static enum kt_code add_mark(struct backup *b)
 }
 
 /* A file of the data folder, or of `dir` when given; missing is fine unless it must be there. */
-static enum kt_code add_file(struct backup *b, const char *dir, const char *name, bool must)
+static enum kt_code backup_add_file(struct backup *b, const char *dir, const char *name, bool must)
 {
 	KT_AUTOFREE char *path = kt_path_join(dir, name);
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -82,7 +82,7 @@ static enum kt_code add_file(struct backup *b, const char *dir, const char *name
 	return kt_tarball_file(b->tar, name, fd, b->err);
 }
 
-static enum kt_code add_folder(struct backup *b, const char *name)
+static enum kt_code backup_add_folder(struct backup *b, const char *name)
 {
 	KT_AUTOFREE char *path = kt_path_join(b->data_dir, name);
 
@@ -118,7 +118,7 @@ static enum kt_code add_database(struct backup *b)
 		return rc;
 	rc = kt_store_do(st, false, read_releases, b, b->err);
 	kt_store_close(st);
-	return rc == KT_OK ? add_file(b, b->work, "karta.db", true) : rc;
+	return rc == KT_OK ? backup_add_file(b, b->work, "karta.db", true) : rc;
 }
 
 /* One blob, once. What was copied has to be what its name says: a backup of damaged bytes is none.
@@ -198,7 +198,7 @@ static enum kt_code add_blobs(struct backup *b)
 	return rc;
 }
 
-static enum kt_code add_all(struct backup *b)
+static enum kt_code backup_add_all(struct backup *b)
 {
 	static const char *const folders[] = { "sessions", "builds", "logs" };
 	KT_AUTOFREE char *list = kt_path_join(b->work, "list");
@@ -211,13 +211,13 @@ static enum kt_code add_all(struct backup *b)
 	rc = add_mark(b);
 
 	if (rc == KT_OK)
-		rc = add_file(b, b->data_dir, "sessions.jsonl", false);
+		rc = backup_add_file(b, b->data_dir, "sessions.jsonl", false);
 	for (size_t i = 0; rc == KT_OK && i < KT_ARRAY_LEN(folders); i++)
-		rc = add_folder(b, folders[i]);
+		rc = backup_add_folder(b, folders[i]);
 	if (rc == KT_OK)
 		rc = add_database(b);
 	if (rc == KT_OK)
-		rc = add_file(b, b->data_dir, "master.key", true);
+		rc = backup_add_file(b, b->data_dir, "master.key", true);
 	if (rc == KT_OK)
 		rc = add_blobs(b);
 	return rc == KT_OK ? kt_tarball_list_end(b->tar, KT_BACKUP_LIST, b->err) : rc;
@@ -261,7 +261,7 @@ static enum kt_code write_tar(struct backup *b, const char *tar)
 	rc = kt_tarball_new(fd, &b->tar, b->err);
 	if (rc != KT_OK)
 		return rc;
-	rc = kt_tarball_end(b->tar, add_all(b), b->err);
+	rc = kt_tarball_end(b->tar, backup_add_all(b), b->err);
 	if (rc == KT_OK && fsync(fd) != 0)
 		rc = kt_fail(b->err, KT_EIO, errno, "cannot sync '%s'", tar);
 	return rc;

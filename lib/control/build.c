@@ -24,7 +24,7 @@
 #define HEADS "refs/heads/"
 #define ROUND_US ((int64_t)60 * 1000000) /* what is left is told in whole units */
 
-static void run_next(struct kt_project_mem *p);
+static void build_run_next(struct kt_project_mem *p);
 
 struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row)
 {
@@ -92,7 +92,7 @@ void kt_build_unnote(struct kt_control *ctl, const char *release_id)
 
 /* --- the last transaction ---------------------------------------------------------------- */
 
-static enum kt_code audit(struct kt_tx *tx, struct kt_build *b, const char *action,
+static enum kt_code build_audit(struct kt_tx *tx, struct kt_build *b, const char *action,
 	const char *more, const char *value, struct kt_err *err)
 {
 	const struct kt_build_work *w = b->work;
@@ -122,12 +122,12 @@ static enum kt_code fail_row(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = kt_tx_release_put(tx, &row, err);
 	if (rc == KT_OK)
-		rc = audit(tx, b, "release.fail", "error", w->code, err);
+		rc = build_audit(tx, b, "release.fail", "error", w->code, err);
 	return rc;
 }
 
 /* The pointer comes here; what it led to is superseded. */
-static enum kt_code flip(
+static enum kt_code build_flip(
 	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
 {
 	struct kt_build_work *w = b->work;
@@ -276,7 +276,7 @@ static enum kt_code look_at_pin(
  * The preview was over before it was built: its pull request was closed, its ref deleted. The row
  * says so, and nobody but the database knows it for sure.
  */
-static enum kt_code is_over(
+static enum kt_code preview_is_over(
 	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
 {
 	struct kt_release_row now;
@@ -292,7 +292,7 @@ static enum kt_code is_over(
 	return rc;
 }
 
-static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code build_settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_build *b = arg;
 	struct kt_build_work *w = b->work;
@@ -319,7 +319,7 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK && !w->held && !strcmp(row.source, "config"))
 		rc = follow_live(tx, b, &row, &late, err);
 	if (rc == KT_OK)
-		rc = is_over(tx, b, &row, err);
+		rc = preview_is_over(tx, b, &row, err);
 	if (rc != KT_OK)
 		return rc;
 	if (row.state == KT_REL_EXPIRED) {
@@ -331,7 +331,7 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 		row.state = KT_REL_READY;
 	} else {
 		action = "release.activate";
-		rc = flip(tx, b, &row, err);
+		rc = build_flip(tx, b, &row, err);
 	}
 	w->project.harness = w->harness;
 	if (rc == KT_OK)
@@ -341,7 +341,7 @@ static enum kt_code settle(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK && row.state != KT_REL_EXPIRED)
 		rc = set_ref(tx, b, &row, err);
 	if (rc == KT_OK)
-		rc = audit(tx, b, action, row.preview ? "preview" : NULL, row.preview, err);
+		rc = build_audit(tx, b, action, row.preview ? "preview" : NULL, row.preview, err);
 	w->settled = row;
 	return rc;
 }
@@ -429,7 +429,7 @@ static void tell_end(struct kt_build *b)
 }
 
 /* The first of its project's builds has ended: the next one's turn. */
-static void leave(struct kt_build *b)
+static void build_leave(struct kt_build *b)
 {
 	struct kt_project_mem *p = b->project;
 	struct kt_control *ctl = b->ctl;
@@ -439,7 +439,7 @@ static void leave(struct kt_build *b)
 	if (p->deleted)
 		kt_index_sweep(ctl);
 	else
-		run_next(p);
+		build_run_next(p);
 }
 
 /* Who waits for b gets the answer of the release that took its place. */
@@ -456,7 +456,7 @@ static void hand_over(struct kt_build *b, struct kt_project_mem *p)
 		kt_vec_push(&next->waiters, kt_vec_remove(&b->waiters, 0));
 }
 
-static void finish(struct kt_build *b)
+static void build_finish(struct kt_build *b)
 {
 	struct kt_build_work *w = b->work;
 	struct kt_control *ctl = b->ctl;
@@ -473,22 +473,22 @@ static void finish(struct kt_build *b)
 		tell_end(b);
 	}
 	kt_build_unnote(ctl, b->release_id);
-	leave(b);
+	build_leave(b);
 }
 
 /* At the server's end the row stays as it is, for the next start. */
-static bool stopped(const struct kt_build *b)
+static bool builds_stopped(const struct kt_build *b)
 {
 	return b->ctl->closing || kt_works_get(b->ctl)->stopped;
 }
 
-static void failed(void *arg, enum kt_code rc, const struct kt_err *err)
+static void build_fail_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_build *b = arg;
 	struct kt_build_work *w = b->work;
 
 	w->pending--;
-	if (stopped(b))
+	if (builds_stopped(b))
 		return;
 	if (rc != KT_OK && !w->canceled) {
 		kt_log(KT_LOG_ERROR, "control", "release %s: its failure cannot be written: %s",
@@ -500,7 +500,7 @@ static void failed(void *arg, enum kt_code rc, const struct kt_err *err)
 	b->row->error_code = w->code;
 	b->row->error = w->problem;
 	b->row->harness = w->harness;
-	finish(b);
+	build_finish(b);
 }
 
 static void fail_build(struct kt_build *b, const char *code, const char *message)
@@ -514,21 +514,21 @@ static void fail_build(struct kt_build *b, const char *code, const char *message
 	w->activated = w->unpinned = false;
 	w->held = NULL;
 	w->pending++;
-	kt_store_write(b->ctl->store, fail_row, failed, b);
+	kt_store_write(b->ctl->store, fail_row, build_fail_done, b);
 }
 
-static void settled(void *arg, enum kt_code rc, const struct kt_err *err)
+static void build_settled(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_build *b = arg;
 	struct kt_build_work *w = b->work;
 
 	w->pending--;
-	if (stopped(b))
+	if (builds_stopped(b))
 		return;
 	if (rc == KT_OK)
 		*b->row = w->settled;
 	if (rc == KT_OK || w->canceled)
-		finish(b);
+		build_finish(b);
 	else
 		fail_build(b, b->op->code ? b->op->code : kt_code_name(rc), err->msg);
 }
@@ -537,26 +537,26 @@ static void next_step(struct kt_build *b)
 {
 	struct kt_build_work *w = b->work;
 
-	if (--w->pending > 0 || stopped(b))
+	if (--w->pending > 0 || builds_stopped(b))
 		return;
 	for (const struct kt_build_line *l = w->lines; l && !w->canceled; l = l->next)
 		kt_build_say(b, l->level, "%s", l->text);
 	if (w->canceled) {
-		finish(b);
+		build_finish(b);
 	} else if (w->code) {
 		fail_build(b, w->code, w->problem);
 	} else {
 		w->pending++;
-		kt_store_write(b->ctl->store, settle, settled, b);
+		kt_store_write(b->ctl->store, build_settle, build_settled, b);
 	}
 }
 
-static enum kt_code check_work(void *arg, struct kt_err *err)
+static enum kt_code build_check_work(void *arg, struct kt_err *err)
 {
 	return kt_build_check(arg, err);
 }
 
-static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
+static void build_checked(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_build *b = arg;
 	struct kt_build_work *w = b->work;
@@ -580,7 +580,7 @@ static enum kt_code mark_building(struct kt_tx *tx, void *arg, struct kt_err *er
 	return rc == KT_OK ? kt_tx_release_put(tx, &row, err) : rc;
 }
 
-static void marked(void *arg, enum kt_code rc, const struct kt_err *err)
+static void build_marked(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_build *b = arg;
 
@@ -592,7 +592,7 @@ static void marked(void *arg, enum kt_code rc, const struct kt_err *err)
 
 /* --- starting ---------------------------------------------------------------------------- */
 
-static void start(struct kt_build *b)
+static void build_start(struct kt_build *b)
 {
 	struct kt_build_work *w = b->work;
 	struct kt_project_mem *p = b->project;
@@ -612,18 +612,18 @@ static void start(struct kt_build *b)
 	w->started = true;
 	w->pending = marked_already ? 1 : 2;
 	if (!marked_already)
-		kt_store_write(b->ctl->store, mark_building, marked, b);
-	kt_task_run(b->ctl, &(struct kt_task_for){ p->org->id, KT_WORK_LONG, 0, true }, check_work,
-		checked, b);
+		kt_store_write(b->ctl->store, mark_building, build_marked, b);
+	kt_task_run(b->ctl, &(struct kt_task_for){ p->org->id, KT_WORK_LONG, 0, true },
+		build_check_work, build_checked, b);
 }
 
-static void run_next(struct kt_project_mem *p)
+static void build_run_next(struct kt_project_mem *p)
 {
 	struct kt_build *b = p->builds.len > 0 ? p->builds.items[0] : NULL;
 
-	if (!b || p->deleted || stopped(b) || ((struct kt_build_work *)b->work)->started)
+	if (!b || p->deleted || builds_stopped(b) || ((struct kt_build_work *)b->work)->started)
 		return;
-	start(b);
+	build_start(b);
 }
 
 static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem *p,
@@ -673,7 +673,7 @@ void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
 	if (p->builds.len > 1)
 		kt_build_say(b, "info", "-----> Waiting for %zu build%s before this one",
 			p->builds.len - 1, p->builds.len == 2 ? "" : "s");
-	run_next(p);
+	build_run_next(p);
 }
 
 void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,

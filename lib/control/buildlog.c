@@ -17,14 +17,14 @@
 #define MAX_LINE_BYTES 8192
 #define IDLE_MS 1000 /* most readers have read the end by then */
 
-static char *log_path(const struct kt_control *ctl, const char *release_id)
+static char *buildlog_path(const struct kt_control *ctl, const char *release_id)
 {
 	return kt_asprintf("%s/builds/%s.log", ctl->data_dir, release_id);
 }
 
 enum kt_code kt_build_open_log(struct kt_build *b, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = log_path(b->ctl, b->release_id);
+	KT_AUTOFREE char *path = buildlog_path(b->ctl, b->release_id);
 	const struct kt_evlog_config cfg = {
 		.path = path,
 		.session_id = b->release_id,
@@ -35,7 +35,7 @@ enum kt_code kt_build_open_log(struct kt_build *b, struct kt_err *err)
 	return kt_evlog_open(b->ctl->loop, &cfg, &b->log, err);
 }
 
-static void append(struct kt_build *b, enum kt_event_type type, const struct kt_buf *data)
+static void buildlog_append(struct kt_build *b, enum kt_event_type type, const struct kt_buf *data)
 {
 	const struct kt_event_draft ev = {
 		.type = type,
@@ -47,7 +47,7 @@ static void append(struct kt_build *b, enum kt_event_type type, const struct kt_
 		(void)kt_evlog_append(b->log, &ev);
 }
 
-static void say(struct kt_build *b, const char *level, const char *text)
+static void buildlog_say(struct kt_build *b, const char *level, const char *text)
 {
 	KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(2 * MAX_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf data = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
@@ -70,7 +70,7 @@ static void say(struct kt_build *b, const char *level, const char *text)
 	kt_jw_str(&w, "text", clean.ptr);
 	kt_jw_str(&w, "release", version);
 	kt_jw_obj_end(&w);
-	append(b, KT_EV_LOG, &data);
+	buildlog_append(b, KT_EV_LOG, &data);
 	if (!((struct kt_build_work *)b->work)->canceled)
 		kt_control_log(b->ctl, &line);
 }
@@ -83,12 +83,12 @@ void kt_build_say(struct kt_build *b, const char *level, const char *fmt, ...)
 	va_start(ap, fmt);
 	kt_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
-	say(b, level, text.ptr);
+	buildlog_say(b, level, text.ptr);
 }
 
 /* --- the end ----------------------------------------------------------------------------- */
 
-static void linger(void *arg)
+static void buildlog_linger(void *arg)
 {
 	struct kt_build *b = arg;
 
@@ -108,7 +108,7 @@ static void become_idle(void *arg)
 
 	if (b->log)
 		kt_evlog_idle(b->log);
-	b->linger = kt_timer_new(b->ctl->loop, linger, b);
+	b->linger = kt_timer_new(b->ctl->loop, buildlog_linger, b);
 	kt_timer_start(b->linger, KT_BUILD_LOG_MS, 0);
 	kt_timer_free(t);
 }
@@ -155,7 +155,7 @@ static void append_release(struct kt_build *b)
 		kt_jw_str(&w, "replaced_by", work->replaced_by);
 	kt_jw_int(&w, "took_ms", took_ms(r, b));
 	kt_jw_obj_end(&w);
-	append(b, KT_EV_RELEASE, &data);
+	buildlog_append(b, KT_EV_RELEASE, &data);
 }
 
 /* What a build that ended well adds to the release object. */
@@ -288,7 +288,7 @@ static struct kt_build *known_build(
 static enum kt_code open_old(struct kt_control *ctl, const struct kt_release_row *row,
 	struct kt_build **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = log_path(ctl, row->id);
+	KT_AUTOFREE char *path = buildlog_path(ctl, row->id);
 	struct kt_build *b;
 	enum kt_code rc;
 

@@ -36,8 +36,9 @@ void kt_build_line(struct kt_build *b, const char *level, const char *fmt, ...)
 }
 
 /* The first problem is the one that counts. */
-static void problem(struct kt_build *b, const char *code, const char *fmt, ...) KT_PRINTF(3, 4);
-static void problem(struct kt_build *b, const char *code, const char *fmt, ...)
+static void build_problem(struct kt_build *b, const char *code, const char *fmt, ...)
+	KT_PRINTF(3, 4);
+static void build_problem(struct kt_build *b, const char *code, const char *fmt, ...)
 {
 	struct kt_build_work *w = b->work;
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(2048);
@@ -80,7 +81,7 @@ static void add_findings(struct kt_build *b, const struct kt_app *app)
 	kt_finding_add(&all, first);
 	if (app->n_errors > 1)
 		kt_buf_addf(&all, " (and %zu more)", app->n_errors - 1);
-	problem(b, "invalid_application", "%s", all.ptr);
+	build_problem(b, "invalid_application", "%s", all.ptr);
 }
 
 static void tell_agents(struct kt_build *b, const struct kt_app *app)
@@ -144,7 +145,7 @@ static void program_version(const char *program, char *out, size_t size)
 }
 
 /* "2", "2.1" and "2.1.197" ask for what begins so; ranges and tags are not judged here. */
-static bool version_fits(const char *want, const char *have)
+static bool harness_version_fits(const char *want, const char *have)
 {
 	size_t len = strlen(want);
 
@@ -153,7 +154,7 @@ static bool version_fits(const char *want, const char *have)
 	return !strncmp(want, have, len) && (have[len] == '\0' || have[len] == '.');
 }
 
-static void check_harness(struct kt_build *b, const struct kt_app *app)
+static void check_build_harness(struct kt_build *b, const struct kt_app *app)
 {
 	struct kt_build_work *w = b->work;
 	const struct kt_control_config *cfg = &b->ctl->cfg;
@@ -167,7 +168,7 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 		w->harness = w->fixed_harness;
 	w->harness = kt_arena_strdup(b->arena, w->harness);
 	if (w->fixed_harness && strcmp(w->fixed_harness, w->harness) != 0) {
-		problem(b, "harness_fixed",
+		build_problem(b, "harness_fixed",
 			"the project's harness is %s and stays so: publish a %s application under "
 			"another name",
 			w->fixed_harness, w->harness);
@@ -186,7 +187,7 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 	} else if (err.code != KT_OK) {
 		if (err.hint[0])
 			kt_build_line(b, "info", "         fix, on the server: %s", err.hint);
-		problem(b, "harness_unavailable", "%s is not available on this server: %s",
+		build_problem(b, "harness_unavailable", "%s is not available on this server: %s",
 			w->harness, err.msg);
 		return;
 	}
@@ -198,9 +199,10 @@ static void check_harness(struct kt_build *b, const struct kt_app *app)
 		kt_build_line(b, "info",
 			"       %s %s is asked for; which one is here was not checked", w->harness,
 			app->harness_version);
-	else if (!version_fits(app->harness_version, version))
-		problem(b, "harness_unavailable", "karta.toml asks for %s %s; this server has %s",
-			w->harness, app->harness_version, version);
+	else if (!harness_version_fits(app->harness_version, version))
+		build_problem(b, "harness_unavailable",
+			"karta.toml asks for %s %s; this server has %s", w->harness,
+			app->harness_version, version);
 }
 
 /* --- variables --------------------------------------------------------------------------- */
@@ -256,7 +258,8 @@ static void warn_of_credential(struct kt_build *b, const struct kt_app *app, str
 	kt_build_line(b, "info", "         fix: karta config set %s=- <file", missing);
 }
 
-static enum kt_code check_env(struct kt_build *b, const struct kt_app *app, struct kt_err *err)
+static enum kt_code check_needed_env(
+	struct kt_build *b, const struct kt_app *app, struct kt_err *err)
 {
 	struct bound bound = { .b = b, .names = KT_MAP_INIT };
 	KT_AUTO_BUF struct kt_buf list = KT_BUF_INIT(1024);
@@ -285,7 +288,7 @@ static enum kt_code check_env(struct kt_build *b, const struct kt_app *app, stru
 	}
 	kt_build_line(b, "error", "       karta.toml requires %s", list.ptr);
 	kt_build_line(b, "info", "         fix: karta config set%s", set.ptr);
-	problem(b, "config_unbound",
+	build_problem(b, "config_unbound",
 		"karta.toml requires %s, which %s no value: set %s with 'karta config set%s'",
 		list.ptr, n == 1 ? "has" : "have", n == 1 ? "it" : "them", set.ptr);
 	return KT_OK;
@@ -318,10 +321,10 @@ static enum kt_code warn_of_secrets(struct kt_build *b, struct kt_err *err)
 }
 
 /* A change of configuration ships nothing: what is live got there when it was meant to. */
-static void check_gate(struct kt_build *b, const struct kt_app *app)
+static void check_deploy_gate(struct kt_build *b, const struct kt_app *app)
 {
 	if (app->no_deploy && strcmp(b->row->source, "config") != 0)
-		problem(b, "not_deployed",
+		build_problem(b, "not_deployed",
 			"karta.toml says deploy = false: write deploy = true to ship it");
 }
 
@@ -334,7 +337,7 @@ enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 	enum kt_code rc = kt_layout_make(b->ctl, row->org_id, row->digest, err);
 
 	if (rc == KT_ENOTFOUND || rc == KT_EPROTO) {
-		problem(b, "release_gone", "%s", err->msg);
+		build_problem(b, "release_gone", "%s", err->msg);
 		return KT_OK;
 	}
 	if (rc != KT_OK)
@@ -344,12 +347,12 @@ enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	detect_kind(b, app);
-	check_gate(b, app);
+	check_deploy_gate(b, app);
 	/* First: what is wrong in karta.toml may be why it looks like another harness. */
 	add_findings(b, app);
-	check_harness(b, app);
+	check_build_harness(b, app);
 	tell_agents(b, app);
-	rc = check_env(b, app, err);
+	rc = check_needed_env(b, app, err);
 	if (rc == KT_OK)
 		rc = warn_of_secrets(b, err);
 	kt_app_free(app);

@@ -51,7 +51,7 @@ static enum kt_code write_vars(struct kt_tx *tx, struct kt_op *op, struct kt_jw 
 	return rc;
 }
 
-static enum kt_code show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code config_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct kt_project_row p;
@@ -81,7 +81,7 @@ void kt_control_config(struct kt_control *ctl, const struct kt_actor *a, const c
 	if (!p)
 		return;
 	op->data = kt_arena_strdup(op->arena, p->id);
-	kt_op_read(op, show_work);
+	kt_op_read(op, config_show_work);
 }
 
 /* --- change ------------------------------------------------------------------------------ */
@@ -220,7 +220,7 @@ static enum kt_code write_set(struct kt_tx *tx, struct kt_op *op, struct kt_err 
 	return rc;
 }
 
-static bool is_named(void *arg, const char *name)
+static bool config_is_named(void *arg, const char *name)
 {
 	return var_of(arg, name) != NULL;
 }
@@ -281,7 +281,8 @@ static enum kt_code release_live(struct kt_tx *tx, struct kt_op *op, struct kt_e
 		return KT_OK;
 	rc = kt_tx_release(tx, op->arena, p->org_id, p->current_release_id, &live, err);
 	if (rc == KT_OK)
-		rc = kt_env_without(op->arena, live.env, is_named, c, &live.env, &hidden, err);
+		rc = kt_env_without(
+			op->arena, live.env, config_is_named, c, &live.env, &hidden, err);
 	if (rc != KT_OK || (!c->any && !hidden && live.config_version == p->config_version))
 		return rc;
 	return kt_release_again(tx, op, p, &live, "config", message_of(op, c), &c->release, err);
@@ -311,7 +312,7 @@ static enum kt_code change_answer(struct kt_tx *tx, struct kt_op *op, struct kt_
 	return rc;
 }
 
-static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code config_change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct change *c = op->data;
@@ -338,7 +339,7 @@ static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void change_after(struct kt_op *op)
+static void config_change_after(struct kt_op *op)
 {
 	struct change *c = op->data;
 	struct kt_project_mem *p;
@@ -357,8 +358,8 @@ static void change_after(struct kt_op *op)
 /* --- the request ------------------------------------------------------------------------- */
 
 /* Answer op: this cannot be done. */
-static bool bad(struct kt_op *op, const char *fmt, ...) KT_PRINTF(2, 3);
-static bool bad(struct kt_op *op, const char *fmt, ...)
+static bool config_bad(struct kt_op *op, const char *fmt, ...) KT_PRINTF(2, 3);
+static bool config_bad(struct kt_op *op, const char *fmt, ...)
 {
 	char text[240];
 	va_list ap;
@@ -370,12 +371,12 @@ static bool bad(struct kt_op *op, const char *fmt, ...)
 	return false;
 }
 
-static bool take_name(struct kt_op *op, struct change *c, const char *name)
+static bool config_take_name(struct kt_op *op, struct change *c, const char *name)
 {
 	if (!kt_env_name_ok(name))
-		return bad(op, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
+		return config_bad(op, "'%.80s' cannot be set: " KT_ENV_NAME_RULE, name);
 	if (var_of(c, name))
-		return bad(op, "'%s' is both set and unset", name);
+		return config_bad(op, "'%s' is both set and unset", name);
 	c->vars[c->n++].name = kt_arena_strdup(op->arena, name);
 	return true;
 }
@@ -386,23 +387,24 @@ static bool take_vars(struct kt_op *op, struct change *c, const cJSON *set, cons
 	const cJSON *v;
 
 	if (n > 2 * (size_t)KT_MAX_CONFIG_VARS)
-		return bad(op, "more than %d config vars at once (fixed)", 2 * KT_MAX_CONFIG_VARS);
+		return config_bad(
+			op, "more than %d config vars at once (fixed)", 2 * KT_MAX_CONFIG_VARS);
 	c->vars = kt_arena_alloc(op->arena, (n + 1) * sizeof(*c->vars));
 	cJSON_ArrayForEach (v, set) {
-		if (!take_name(op, c, v->string))
+		if (!config_take_name(op, c, v->string))
 			return false;
 		if (!cJSON_IsString(v))
-			return bad(op, "the value of '%s' must be a string", v->string);
+			return config_bad(op, "the value of '%s' must be a string", v->string);
 		if (strlen(v->valuestring) > KT_MAX_CONFIG_VALUE_BYTES)
-			return bad(op, "the value of '%s' is longer than %d bytes (fixed)",
+			return config_bad(op, "the value of '%s' is longer than %d bytes (fixed)",
 				v->string, KT_MAX_CONFIG_VALUE_BYTES);
 		c->vars[c->n - 1].value = kt_arena_strdup(op->arena, v->valuestring);
 	}
 	cJSON_ArrayForEach (v, unset) {
 		if (!cJSON_IsString(v))
-			return bad(op, "'unset' must be a list of names");
+			return config_bad(op, "'unset' must be a list of names");
 		if (!var_of(c, v->valuestring) || var_of(c, v->valuestring)->value) {
-			if (!take_name(op, c, v->valuestring))
+			if (!config_take_name(op, c, v->valuestring))
 				return false;
 		}
 	}
@@ -428,14 +430,14 @@ void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, 
 	set = kt_json_get(root, "set");
 	unset = kt_json_get(root, "unset");
 	if (set && !cJSON_IsObject(set)) {
-		(void)bad(op, "'set' must be an object");
+		(void)config_bad(op, "'set' must be an object");
 		return;
 	}
 	if (unset && !cJSON_IsArray(unset)) {
-		(void)bad(op, "'unset' must be a list of names");
+		(void)config_bad(op, "'unset' must be a list of names");
 		return;
 	}
 	if (!take_vars(op, c, set, unset) || (p->current && kt_builds_full(op, p)))
 		return;
-	kt_op_write(op, change_work, change_after);
+	kt_op_write(op, config_change_work, config_change_after);
 }

@@ -33,8 +33,8 @@ struct kt_control_config {
 	struct kt_loop *loop;
 	struct kt_spawner *spawner; /* starts the unpack worker */
 	const char *data_dir; /* karta.db, master.key, blobs/, releases/, builds/, logs/, tmp/ */
-	const char *public_url; /* "https://karta.example/base", or NULL: made from each request's
-				   Host */
+	/* "https://karta.example/base", or NULL: made from each request's Host. */
+	const char *public_url;
 	/* This server's address where neither that nor a request says one, or NULL. BORROWS. */
 	const char *own_url;
 	const char *self; /* path of this program, for the worker */
@@ -168,8 +168,8 @@ void kt_control_on_revoke(
 struct kt_actor {
 	const struct kt_principal *who; /* NULL = the system */
 	const char *request_id, *remote_ip; /* or NULL */
-	const char *base_url; /* of this request, when there is no public_url:
-				 "http://localhost:8000" */
+	/* Of this request, when there is no public_url: "http://localhost:8000". */
+	const char *base_url;
 };
 
 /* --- which release: for sessions --------------------------------------------------------- */

@@ -222,8 +222,8 @@ struct kt_op {
 	struct kt_precond pre; /* strings in arena */
 	void *data; /* the operation's own; in arena */
 	kt_tx_fn work;
-	void (*after)(
-		struct kt_op *op); /* on the loop when committed, before the answer; or NULL */
+	/* On the loop when committed, before the answer; or NULL. */
+	void (*after)(struct kt_op *op);
 	/* The answer. */
 	int status; /* 0: by rc */
 	const char *code; /* of a problem; NULL: kt_code_name() */
@@ -237,8 +237,8 @@ struct kt_op {
 	/* Set by kt_op_idem_begin() when the answer comes from an earlier request: `after` is
 	 * skipped. */
 	bool replayed;
-	const char *replay_release; /* what the earlier request made (also when it still runs), or
-				       NULL */
+	/* What the earlier request made (also when it still runs), or NULL. */
+	const char *replay_release;
 };
 /* The strings of *to are copies in arena. */
 void kt_precond_copy(struct kt_arena *arena, struct kt_precond *to, const struct kt_precond *from);

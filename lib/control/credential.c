@@ -50,7 +50,7 @@ static enum kt_code read_missing(struct kt_tx *tx, struct kt_op *op, const struc
 	return rc;
 }
 
-static enum kt_code show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code credential_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct shown *s = op->data;
@@ -88,5 +88,5 @@ void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
 	s->harness = kt_arena_strdup(op->arena, p->harness);
 	s->config_version = p->config_version;
 	op->data = s;
-	kt_op_read(op, show_work);
+	kt_op_read(op, credential_show_work);
 }

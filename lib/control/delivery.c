@@ -16,7 +16,7 @@
 
 /* What `now` is beside the newest that is known of the same target; before: the commit that it says
  * it follows, or NULL. */
-static enum kt_verdict judge(
+static enum kt_verdict judge_delivery(
 	const struct kt_heard_row *known, const struct kt_heard_row *now, const char *before)
 {
 	bool timed = known->at_us > 0 && now->at_us > 0;
@@ -130,7 +130,7 @@ enum kt_code kt_delivery_begin(struct kt_tx *tx, struct kt_arena *arena, const c
 	if (rc == KT_OK && !have)
 		rc = judge_unknown(tx, arena, now, out, err);
 	else if (rc == KT_OK)
-		*out = judge(&known, now, before);
+		*out = judge_delivery(&known, now, before);
 	if (rc == KT_OK && have && known.closed && !now->closed && *out == KT_DELIVERY_OLD)
 		*out = KT_DELIVERY_CLOSED;
 	if (rc != KT_OK || *out != KT_DELIVERY_NEW)

@@ -95,7 +95,7 @@ void kt_devices_free(struct kt_control *ctl)
 static const char user_alphabet[] = "BCDFGHJKLMNPQRSTVWXZ";
 
 /* Letters of a user code as typed: any case, with or without hyphens and blanks. */
-static bool normalize(const char *s, char *out)
+static bool normalize_code(const char *s, char *out)
 {
 	size_t n = 0;
 
@@ -120,7 +120,7 @@ static struct kt_device *by_user_code(struct kt_control *ctl, const char *typed)
 	const char *key;
 	void *value;
 
-	if (!normalize(typed, code))
+	if (!normalize_code(typed, code))
 		return NULL;
 	while (kt_map_next(&ctl->devices, &pos, &key, &value)) {
 		struct kt_device *d = value;
@@ -239,14 +239,14 @@ static struct kt_device *of_fullest(struct kt_control *ctl)
 	return found;
 }
 
-static void drop(struct kt_control *ctl, struct kt_device *d)
+static void device_drop(struct kt_control *ctl, struct kt_device *d)
 {
 	(void)kt_map_del(&ctl->devices, d->code);
 	device_free(d);
 }
 
 /* Make room for one more login of home; false when all that is there was approved. */
-static bool make_room(struct kt_control *ctl, const char *home)
+static bool device_make_room(struct kt_control *ctl, const char *home)
 {
 	struct kt_device *oldest;
 
@@ -254,13 +254,13 @@ static bool make_room(struct kt_control *ctl, const char *home)
 	if (of_home(ctl, home, &oldest) >= KT_MAX_DEVICE_CODES_PER_IP) {
 		if (!oldest)
 			return false;
-		drop(ctl, oldest);
+		device_drop(ctl, oldest);
 	}
 	if (ctl->devices.len >= KT_MAX_DEVICE_CODES) {
 		oldest = of_fullest(ctl);
 		if (!oldest)
 			return false;
-		drop(ctl, oldest);
+		device_drop(ctl, oldest);
 	}
 	return true;
 }
@@ -287,7 +287,7 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 		return;
 	}
 	kt_budget_address(op->remote_ip, home);
-	if (!make_room(ctl, home)) {
+	if (!device_make_room(ctl, home)) {
 		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL,
 			"too many approved logins wait for their machines (fixed); try again "
 			"later");
@@ -353,7 +353,7 @@ static void mint_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	kt_op_end(op, KT_OK, NULL);
 }
 
-static void mint(struct kt_op *op, struct kt_device *d)
+static void device_mint(struct kt_op *op, struct kt_device *d)
 {
 	struct kt_key_mem *by = kt_index_key(op->ctl, d->by.key_id);
 	struct mint *m = kt_arena_alloc(op->arena, sizeof(*m));
@@ -411,7 +411,7 @@ void kt_control_device_poll(struct kt_control *ctl, const struct kt_actor *a, co
 		d->wait_ms = KT_MIN(d->wait_ms * 2, 10 * (int64_t)KT_DEVICE_POLL_MS);
 		poll_answer(op, "slow_down", "asked again too early");
 	} else if (d->state == DEVICE_APPROVED) {
-		mint(op, d);
+		device_mint(op, d);
 	} else {
 		poll_answer(op, "authorization_pending", "the login waits for its approval");
 	}
@@ -420,7 +420,7 @@ void kt_control_device_poll(struct kt_control *ctl, const struct kt_actor *a, co
 /* --- approve ----------------------------------------------------------------------------- */
 
 /* The login of a code that waits for a decision by who has scope admin; else op is answered. */
-static struct kt_device *waiting(struct kt_op *op, const char *user_code)
+static struct kt_device *device_waiting(struct kt_op *op, const char *user_code)
 {
 	struct kt_device *d;
 
@@ -442,7 +442,7 @@ void kt_control_device_show(struct kt_control *ctl, const struct kt_actor *a, co
 	kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	struct kt_device *d = waiting(op, user_code);
+	struct kt_device *d = device_waiting(op, user_code);
 	struct kt_jw w;
 
 	if (!d)
@@ -477,7 +477,7 @@ static enum kt_code decide_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 		err);
 }
 
-static void decided(void *arg, enum kt_code rc, const struct kt_err *err)
+static void device_decided(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct decision *x = op->data;
@@ -497,7 +497,7 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	const char *user_code, bool approve, kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	struct kt_device *d = waiting(op, user_code);
+	struct kt_device *d = device_waiting(op, user_code);
 	struct decision *x;
 
 	if (!d)
@@ -510,5 +510,5 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	op->data = x;
 	/* Whoever is first decides; for others nothing waits any more. */
 	d->state = DEVICE_DECIDING;
-	kt_op_store(op, true, decide_work, decided);
+	kt_op_store(op, true, decide_work, device_decided);
 }

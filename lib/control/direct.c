@@ -28,7 +28,7 @@
 /* --- the data folder --------------------------------------------------------------------- */
 
 /* Whoever can write here can change what runs: nobody but us and root may. */
-static enum kt_code check_folder(const char *path, struct kt_err *err)
+static enum kt_code check_data_folder(const char *path, struct kt_err *err)
 {
 	struct stat st;
 
@@ -74,7 +74,7 @@ bool kt_control_is_open(const char *data_dir)
 	return taken;
 }
 
-static enum kt_code make_folders(struct kt_control *ctl, struct kt_err *err)
+static enum kt_code make_data_folders(struct kt_control *ctl, struct kt_err *err)
 {
 	static const char *const names[] = { "releases", "builds", "logs", "tmp" };
 	KT_AUTOFREE char *tmp = kt_path_join(ctl->data_dir, "tmp");
@@ -145,7 +145,7 @@ static enum kt_code expire_idempotency(struct kt_tx *tx, void *arg, struct kt_er
 	return rc == KT_OK && running ? kt_tx_deliveries_recover(tx, err) : rc;
 }
 
-static void expired(void *arg, enum kt_code rc, const struct kt_err *err)
+static void idem_expired(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	(void)arg;
 	if (rc != KT_OK)
@@ -156,7 +156,7 @@ static void on_sweep(void *arg)
 {
 	struct kt_control *ctl = arg;
 
-	kt_store_write(ctl->store, expire_idempotency, expired, NULL);
+	kt_store_write(ctl->store, expire_idempotency, idem_expired, NULL);
 	kt_keys_sweep(ctl);
 	kt_webs_sweep(ctl);
 	kt_devices_sweep(ctl);
@@ -175,7 +175,7 @@ void kt_sweep_start(struct kt_control *ctl)
 	kt_timer_start(ctl->sweep, ms, ms);
 }
 
-static enum kt_code recover(struct kt_control *ctl, struct kt_err *err)
+static enum kt_code recover_rows(struct kt_control *ctl, struct kt_err *err)
 {
 	enum kt_code rc;
 
@@ -263,17 +263,17 @@ enum kt_code kt_control_open(
 	if (rc == KT_OK)
 		rc = kt_fs_mkdirs(ctl->data_dir, 0700, err);
 	if (rc == KT_OK)
-		rc = check_folder(ctl->data_dir, err);
+		rc = check_data_folder(ctl->data_dir, err);
 	if (rc == KT_OK)
 		rc = lock_folder(ctl, err);
 	if (rc == KT_OK)
-		rc = make_folders(ctl, err);
+		rc = make_data_folders(ctl, err);
 	if (rc == KT_OK)
 		rc = remove_half_keys(ctl, err);
 	if (rc == KT_OK)
 		rc = open_store(ctl, err);
 	if (rc == KT_OK)
-		rc = recover(ctl, err);
+		rc = recover_rows(ctl, err);
 	if (rc == KT_OK)
 		rc = kt_bell_start(ctl, err);
 	if (rc != KT_OK) {
@@ -326,7 +326,7 @@ void kt_control_free(struct kt_control *ctl)
 
 /* --- draining ---------------------------------------------------------------------------- */
 
-static bool busy(const struct kt_control *ctl)
+static bool control_is_busy(const struct kt_control *ctl)
 {
 	size_t pos = 0;
 	const char *key;
@@ -346,7 +346,7 @@ static void look_drained(void *arg)
 	struct kt_control *ctl = arg;
 	kt_loop_fn done = ctl->drained;
 
-	if (busy(ctl) && kt_loop_now_ms(ctl->loop) < ctl->drain_until_ms)
+	if (control_is_busy(ctl) && kt_loop_now_ms(ctl->loop) < ctl->drain_until_ms)
 		return;
 	kt_timer_free(ctl->drain);
 	ctl->drain = NULL;
@@ -425,7 +425,7 @@ static const struct kt_org_mem *first_org(const struct kt_control *ctl)
 }
 
 /* out_key NULL: without a key. */
-static enum kt_code bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
+static enum kt_code bootstrap_org(struct kt_control *ctl, char *out_key, struct kt_err *err)
 {
 	const struct kt_org_mem *org = first_org(ctl);
 	struct bootstrap b = { .cfg = &ctl->cfg,
@@ -475,12 +475,12 @@ static enum kt_code bootstrap(struct kt_control *ctl, char *out_key, struct kt_e
 
 enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct kt_err *err)
 {
-	return bootstrap(ctl, out_key, err);
+	return bootstrap_org(ctl, out_key, err);
 }
 
 enum kt_code kt_control_bootstrap_local(struct kt_control *ctl, struct kt_err *err)
 {
-	return bootstrap(ctl, NULL, err);
+	return bootstrap_org(ctl, NULL, err);
 }
 
 bool kt_control_has_keys(const struct kt_control *ctl)

@@ -18,7 +18,7 @@
 #define PROBE_BYTES ((size_t)256 * 1024)
 
 /* On a worker's thread: a file without a name, which no crash leaves behind. */
-static enum kt_code probe_work(void *arg, struct kt_err *err)
+static enum kt_code disk_probe_work(void *arg, struct kt_err *err)
 {
 	KT_AUTOFREE char *bytes = kt_calloc(1, PROBE_BYTES);
 	struct kt_control *ctl = arg;
@@ -52,13 +52,13 @@ static void probe_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	kt_log(KT_LOG_INFO, "control", "files are written again");
 }
 
-static void on_timer(void *arg)
+static void on_disk_timer(void *arg)
 {
 	struct kt_control *ctl = arg;
 
 	ctl->disk.probing = true;
-	kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_DISK, 0, true }, probe_work, probe_done,
-		ctl);
+	kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_DISK, 0, true }, disk_probe_work,
+		probe_done, ctl);
 }
 
 void kt_disk_note(struct kt_control *ctl, const struct kt_err *err)
@@ -71,7 +71,7 @@ void kt_disk_note(struct kt_control *ctl, const struct kt_err *err)
 		kt_log(KT_LOG_ERROR, "control", "the disk fails: %s", err->msg);
 	ctl->disk.trouble = *err;
 	if (!ctl->disk.timer)
-		ctl->disk.timer = kt_timer_new(ctl->loop, on_timer, ctl);
+		ctl->disk.timer = kt_timer_new(ctl->loop, on_disk_timer, ctl);
 	if (ctl->disk.probing || kt_timer_active(ctl->disk.timer))
 		return;
 	ctl->disk.ms = FIRST_MS;

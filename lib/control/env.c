@@ -86,7 +86,7 @@ enum kt_code kt_env_without(struct kt_arena *arena, const char *sealed,
 	return KT_OK;
 }
 
-static int nibble(char c)
+static int env_nibble(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -96,7 +96,7 @@ static int nibble(char c)
 static bool from_hex(const char *s, struct kt_buf *out)
 {
 	for (; s[0] && s[1]; s += 2) {
-		int hi = nibble(s[0]), lo = nibble(s[1]);
+		int hi = env_nibble(s[0]), lo = env_nibble(s[1]);
 
 		if (hi < 0 || lo < 0)
 			return false;

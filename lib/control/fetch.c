@@ -41,7 +41,7 @@ struct download {
 	struct kt_err err;
 };
 
-static bool on_data(void *arg, const char *data, size_t len)
+static bool on_fetch_data(void *arg, const char *data, size_t len)
 {
 	struct download *d = arg;
 
@@ -51,7 +51,7 @@ static bool on_data(void *arg, const char *data, size_t len)
 	return !d->too_large && kt_fs_write_all(d->fd, data, len, &d->err) == KT_OK;
 }
 
-static bool on_poll(void *arg)
+static bool on_fetch_poll(void *arg)
 {
 	struct download *d = arg;
 
@@ -61,7 +61,7 @@ static bool on_poll(void *arg)
 
 /* Where a redirect leads: absolute, or below the origin of the URL that was asked. *out is the
  * caller's. */
-static enum kt_code resolve(
+static enum kt_code fetch_resolve(
 	const struct kt_url *from, const char *location, char **out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
@@ -83,7 +83,7 @@ static bool may_ask(const struct kt_url *to, const struct kt_url *from)
 	return to->https;
 }
 
-static enum kt_code ask(struct download *d, const char *url, bool with_token,
+static enum kt_code fetch_ask(struct download *d, const char *url, bool with_token,
 	struct kt_http_reply *reply, struct kt_err *err)
 {
 	KT_AUTOFREE char *bearer = kt_asprintf("Authorization: Bearer %s", d->f->token);
@@ -96,8 +96,8 @@ static enum kt_code ask(struct download *d, const char *url, bool with_token,
 		.connect_ms = 10000,
 		.total_ms = FETCH_MS,
 		.max_body_bytes = 65536,
-		.on_data = on_data,
-		.on_poll = on_poll,
+		.on_data = on_fetch_data,
+		.on_poll = on_fetch_poll,
 		.arg = d,
 	};
 	enum kt_code rc;
@@ -123,7 +123,7 @@ static enum kt_code ask(struct download *d, const char *url, bool with_token,
 }
 
 /* One request; *next is the caller's: where a redirect leads, NULL when the file is there. */
-static enum kt_code step(struct download *d, const char *url, const struct kt_url *first,
+static enum kt_code fetch_step(struct download *d, const char *url, const struct kt_url *first,
 	const struct kt_url *from, char **next, struct kt_err *err)
 {
 	struct kt_http_reply reply = { .body = KT_BUF_INIT(0) };
@@ -136,9 +136,9 @@ static enum kt_code step(struct download *d, const char *url, const struct kt_ur
 		kt_url_release(&u);
 		return kt_fail(err, KT_EDENIED, 0, "the archive may be fetched by https only");
 	}
-	rc = ask(d, url, !first || kt_url_same_origin(&u, first), &reply, err);
+	rc = fetch_ask(d, url, !first || kt_url_same_origin(&u, first), &reply, err);
 	if (rc == KT_OK && reply.status / 100 == 3 && reply.location[0])
-		rc = resolve(&u, reply.location, next, err);
+		rc = fetch_resolve(&u, reply.location, next, err);
 	else if (rc == KT_OK && reply.status != 200)
 		rc = kt_fail(err, reply.status == 404 ? KT_ENOTFOUND : KT_EPROTO, 0,
 			"%s answered %d%s", u.host, reply.status,
@@ -162,7 +162,8 @@ static enum kt_code fetch_to(struct download *d, struct kt_err *err)
 		if (i > 0)
 			rc = kt_url_parse(d->f->last_url, &from, err);
 		if (rc == KT_OK) {
-			rc = step(d, url, i > 0 ? &first : NULL, i > 0 ? &from : NULL, &next, err);
+			rc = fetch_step(
+				d, url, i > 0 ? &first : NULL, i > 0 ? &from : NULL, &next, err);
 			if (i > 0)
 				kt_url_release(&from);
 		}
@@ -197,9 +198,9 @@ static enum kt_code fetch_work(void *arg, struct kt_err *err)
 
 /* --- on the loop ------------------------------------------------------------------------- */
 
-static void run_next(struct kt_control *ctl);
+static void fetch_run_next(struct kt_control *ctl);
 
-static void say(struct kt_fetch *f, const char *level, const char *text)
+static void fetch_say(struct kt_fetch *f, const char *level, const char *text)
 {
 	struct kt_log_line line = {
 		.project_id = f->project_id,
@@ -227,7 +228,7 @@ static void fetch_free(struct kt_fetch *f)
 	free(f->last_url);
 	kt_arena_free(f->arena);
 	free(f);
-	run_next(ctl);
+	fetch_run_next(ctl);
 }
 
 static enum kt_code end_delivery(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -257,7 +258,7 @@ static void fetch_end(struct kt_fetch *f)
 }
 
 /* Tell who waits, once. */
-static void tell(struct kt_fetch *f, const struct kt_result *r)
+static void fetch_tell(struct kt_fetch *f, const struct kt_result *r)
 {
 	kt_result_fn done = f->done;
 
@@ -284,8 +285,8 @@ static void fetch_failed(struct kt_fetch *f, enum kt_code rc, const char *why)
 	KT_AUTOFREE char *text = kt_asprintf(
 		"GitHub: %s was not deployed: %s", f->meta.commit_sha, why);
 
-	say(f, "error", text);
-	tell(f, &r);
+	fetch_say(f, "error", text);
+	fetch_tell(f, &r);
 	fetch_end(f);
 }
 
@@ -295,7 +296,7 @@ static void on_published(void *arg, const struct kt_result *r)
 
 	struct kt_project_mem *p = kt_map_get(&f->ctl->projects, f->project_id);
 
-	tell(f, r);
+	fetch_tell(f, r);
 	if (r->rc != KT_OK) {
 		fetch_failed(f, r->rc, r->message);
 		return;
@@ -325,10 +326,10 @@ static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
 		fetch_failed(f, KT_EUNAVAIL, "the server is shutting down");
 	else if (rc != KT_OK)
 		fetch_failed(f, rc, err->msg);
-	run_next(ctl);
+	fetch_run_next(ctl);
 }
 
-static void publish(struct kt_fetch *f)
+static void fetch_publish(struct kt_fetch *f)
 {
 	struct kt_actor actor = {
 		.who = &f->who,
@@ -371,7 +372,7 @@ static bool goes_before(const struct kt_fetch *a, const struct kt_fetch *b)
 }
 
 /* One that can go on; NULL when there is none. */
-static struct kt_fetch *next_of(const struct kt_control *ctl)
+static struct kt_fetch *fetch_next(const struct kt_control *ctl)
 {
 	struct kt_fetch *next = NULL;
 
@@ -387,13 +388,13 @@ static struct kt_fetch *next_of(const struct kt_control *ctl)
 	return next;
 }
 
-static void run_next(struct kt_control *ctl)
+static void fetch_run_next(struct kt_control *ctl)
 {
 	struct kt_fetch *f;
 
-	while (!ctl->closing && (f = next_of(ctl))) {
+	while (!ctl->closing && (f = fetch_next(ctl))) {
 		if (f->state == KT_FETCH_HERE) {
-			publish(f);
+			fetch_publish(f);
 			continue;
 		}
 		f->state = KT_FETCH_RUNS;
@@ -418,8 +419,8 @@ void kt_fetch_start(struct kt_fetch *f)
 	f->state = KT_FETCH_WAITS;
 	f->org->fetches++;
 	kt_vec_push(&f->ctl->fetches, f);
-	say(f, "info", text);
-	run_next(f->ctl);
+	fetch_say(f, "info", text);
+	fetch_run_next(f->ctl);
 }
 
 bool kt_fetches_full(const struct kt_control *ctl, const char *org_id)
@@ -431,7 +432,7 @@ bool kt_fetches_full(const struct kt_control *ctl, const char *org_id)
 }
 
 /* Of one that runs the worker has to see it first. */
-static void give_up(struct kt_fetch *f, enum kt_code rc, const char *why)
+static void fetch_give_up(struct kt_fetch *f, enum kt_code rc, const char *why)
 {
 	if (f->state == KT_FETCH_RUNS)
 		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
@@ -451,7 +452,7 @@ bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr
 			f->state > KT_FETCH_PUBLISHES)
 			continue;
 		f->closed = any = true;
-		give_up(f, KT_ECANCEL, "the pull request was closed");
+		fetch_give_up(f, KT_ECANCEL, "the pull request was closed");
 	}
 	return any;
 }
@@ -460,5 +461,6 @@ void kt_fetches_stop(struct kt_control *ctl)
 {
 	/* Those that end at once leave the list; from its end that moves none still to come. */
 	for (size_t i = ctl->fetches.len; i > 0; i--)
-		give_up(ctl->fetches.items[i - 1], KT_EUNAVAIL, "the server is shutting down");
+		fetch_give_up(
+			ctl->fetches.items[i - 1], KT_EUNAVAIL, "the server is shutting down");
 }

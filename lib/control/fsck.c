@@ -23,7 +23,7 @@
 #define ALL_STATES ((1U << (KT_REL_EXPIRED + 1)) - 1)
 #define MAX_GAPS 10 /* named of one project */
 
-static void add_line(struct kt_fsck *f, const char *invariant, const char *object,
+static void fsck_add_line(struct kt_fsck *f, const char *invariant, const char *object,
 	const char *message, bool left_over)
 {
 	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(16384);
@@ -51,12 +51,12 @@ void kt_fsck_say(struct kt_fsck *f, const char *invariant, const char *object, c
 	kt_buf_vaddf(&text, fmt, ap);
 	va_end(ap);
 	f->findings++;
-	add_line(f, invariant, object, text.ptr, false);
+	fsck_add_line(f, invariant, object, text.ptr, false);
 }
 
 void kt_fsck_left(struct kt_fsck *f, const char *object)
 {
-	add_line(f, "I4", object, "left over, cleaned at the next start", true);
+	fsck_add_line(f, "I4", object, "left over, cleaned at the next start", true);
 }
 
 /* --- rows -------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ struct snapshot {
 	struct audit_end audit;
 };
 
-static enum kt_code read_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code fsck_read_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct snapshot *s = arg;
 	struct kt_fsck *f = s->f;
@@ -84,7 +84,7 @@ static enum kt_code read_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static int by_version(const void *a, const void *b)
+static int fsck_by_version(const void *a, const void *b)
 {
 	const struct kt_release_row *x = a, *y = b;
 	int c = strcmp(x->project_id, y->project_id);
@@ -164,7 +164,7 @@ static void check_versions(struct kt_fsck *f, const struct kt_project_row *p,
 static void check_projects(struct kt_fsck *f)
 {
 	if (f->n_releases > 1)
-		qsort(f->releases, f->n_releases, sizeof(*f->releases), by_version);
+		qsort(f->releases, f->n_releases, sizeof(*f->releases), fsck_by_version);
 	for (size_t i = 0; i < f->n_projects; i++) {
 		const struct kt_project_row *p = &f->projects[i];
 		const char *object = kt_arena_printf(f->arena, "project/%s", p->slug);
@@ -179,7 +179,7 @@ static void check_projects(struct kt_fsck *f)
 /* --- the database ------------------------------------------------------------------------ */
 
 /* I9: SQLite's own check, a line of its a finding. */
-static enum kt_code check_integrity(struct kt_fsck *f, struct kt_err *err)
+static enum kt_code fsck_check_integrity(struct kt_fsck *f, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf lines = KT_BUF_INIT(1024 * 1024);
 	enum kt_code rc = kt_store_check(f->store, &lines, err);
@@ -200,9 +200,9 @@ static enum kt_code check_database(struct kt_fsck *f, struct kt_err *err)
 	enum kt_code rc = kt_store_open(&cfg, &f->store, &why);
 
 	if (rc == KT_OK)
-		rc = check_integrity(f, &why);
+		rc = fsck_check_integrity(f, &why);
 	if (rc == KT_OK)
-		rc = kt_store_do(f->store, false, read_rows, &s, &why);
+		rc = kt_store_do(f->store, false, fsck_read_rows, &s, &why);
 	if (rc == KT_EPROTO) {
 		kt_fsck_say(f, "I9", "karta.db", "%s", why.msg);
 		return KT_OK;
@@ -251,7 +251,7 @@ static bool is_serving(const char *data_dir)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-static enum kt_code check_all(struct kt_fsck *f, struct kt_err *err)
+static enum kt_code fsck_check_all(struct kt_fsck *f, struct kt_err *err)
 {
 	KT_AUTOFREE char *blobs = kt_path_join(f->data_dir, "blobs");
 	enum kt_code rc = check_database(f, err);
@@ -288,7 +288,7 @@ enum kt_code kt_control_fsck(const char *data_dir, bool deep, struct kt_buf *out
 	if (rc != KT_OK)
 		return rc;
 	f.serving = is_serving(data_dir);
-	rc = check_all(&f, err);
+	rc = fsck_check_all(&f, err);
 	while (kt_map_next(&f.manifests, &pos, &key, &value))
 		kt_manifest_free(value);
 	kt_map_release(&f.manifests);

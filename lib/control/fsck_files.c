@@ -60,7 +60,7 @@ enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id, const 
 /* --- blobs ------------------------------------------------------------------------------- */
 
 /* Size of a blob without using it (kt_blobs_has() would make it young); -1 when it is missing. */
-static int64_t size_of(struct kt_fsck *f, const char *org_id, const char *digest)
+static int64_t blob_size(struct kt_fsck *f, const char *org_id, const char *digest)
 {
 	KT_AUTOFD int fd = -1;
 	struct stat st;
@@ -71,7 +71,7 @@ static int64_t size_of(struct kt_fsck *f, const char *org_id, const char *digest
 }
 
 /* I3: one file of a release. Each blob is looked at once. */
-static void check_file(struct kt_fsck *f, const struct kt_release_row *r,
+static void check_release_file(struct kt_fsck *f, const struct kt_release_row *r,
 	const struct kt_file *file, size_t *n_missing)
 {
 	char key[KEY_MAX];
@@ -82,7 +82,7 @@ static void check_file(struct kt_fsck *f, const struct kt_release_row *r,
 		*n_missing += known == &bad;
 		return;
 	}
-	size = size_of(f, r->org_id, file->digest);
+	size = blob_size(f, r->org_id, file->digest);
 	(void)kt_map_set(&f->seen, key, size == file->size ? &good : &bad);
 	if (size == file->size)
 		return;
@@ -110,7 +110,7 @@ static void check_release(struct kt_fsck *f, const struct kt_release_row *r)
 	}
 	(void)kt_map_set(&f->manifests, key, m);
 	for (size_t i = 0; i < m->n_files; i++)
-		check_file(f, r, &m->files[i], &missing);
+		check_release_file(f, r, &m->files[i], &missing);
 	if (missing > 0)
 		kt_fsck_say(f, "I3", object, "v%lld: the blobs of %zu of its %zu files are missing",
 			(long long)r->version, missing, m->n_files);
@@ -127,7 +127,8 @@ struct blob_names {
 };
 
 /* Only remembers: the store is locked during the call. */
-static bool remember(void *arg, const char *org_id, const char *digest, int64_t size, int64_t age_s)
+static bool remember_blob(
+	void *arg, const char *org_id, const char *digest, int64_t size, int64_t age_s)
 {
 	struct blob_names *all = arg;
 	struct blob_name *b = kt_arena_alloc(all->arena, sizeof(*b));
@@ -142,11 +143,11 @@ static bool remember(void *arg, const char *org_id, const char *digest, int64_t 
 }
 
 /* Every byte of every blob. */
-static enum kt_code check_bytes(struct kt_fsck *f, struct kt_err *err)
+static enum kt_code check_blob_bytes(struct kt_fsck *f, struct kt_err *err)
 {
 	struct blob_names all = { .arena = f->arena };
 	size_t deleted = 0;
-	enum kt_code rc = kt_blobs_sweep(f->blobs, remember, &all, &deleted, err);
+	enum kt_code rc = kt_blobs_sweep(f->blobs, remember_blob, &all, &deleted, err);
 
 	for (const struct blob_name *b = all.first; rc == KT_OK && b; b = b->next) {
 		char key[KEY_MAX];
@@ -169,7 +170,7 @@ enum kt_code kt_fsck_blobs(struct kt_fsck *f, struct kt_err *err)
 	for (size_t i = 0; i < f->n_releases; i++)
 		if (kt_fsck_usable(&f->releases[i]))
 			check_release(f, &f->releases[i]);
-	return f->blobs && f->deep ? check_bytes(f, err) : KT_OK;
+	return f->blobs && f->deep ? check_blob_bytes(f, err) : KT_OK;
 }
 
 /* --- trees ------------------------------------------------------------------------------- */
@@ -251,7 +252,7 @@ static void check_entry(struct tree *t, const char *root, const char *rel, struc
 		kt_fsck_say(t->f, "I1", t->object, "the file '%s' %s", rel, why);
 }
 
-static enum kt_code walk(struct tree *t, const char *root, struct kt_err *err)
+static enum kt_code fsck_walk_tree(struct tree *t, const char *root, struct kt_err *err)
 {
 	struct list todo = { 0 };
 	enum kt_code rc = KT_OK;
@@ -281,7 +282,7 @@ static enum kt_code walk(struct tree *t, const char *root, struct kt_err *err)
 }
 
 /* One tree that has its marker; files that a server takes away meanwhile are no findings. */
-static enum kt_code check_tree(
+static enum kt_code check_release_tree(
 	struct kt_fsck *f, const char *org_id, const char *digest, struct kt_err *err)
 {
 	KT_AUTOFREE char *root = kt_asprintf("%s/releases/%s/%s", f->data_dir, org_id, digest);
@@ -298,7 +299,7 @@ static enum kt_code check_tree(
 		return KT_OK;
 	if (own)
 		t.m = own;
-	rc = walk(&t, root, err);
+	rc = fsck_walk_tree(&t, root, err);
 	if (rc == KT_OK && t.n_files < t.m->n_files && kt_fs_is_file(marker))
 		kt_fsck_say(f, "I1", t.object, "%zu of its %zu files are missing",
 			t.m->n_files - t.n_files, t.m->n_files);
@@ -321,7 +322,7 @@ static enum kt_code check_org_trees(struct kt_fsck *f, const char *org_id, struc
 		memcpy(digest, names[i], KT_DIGEST_MAX - 1);
 		digest[KT_DIGEST_MAX - 1] = '\0';
 		if (kt_digest_ok(digest))
-			rc = check_tree(f, org_id, digest, err);
+			rc = check_release_tree(f, org_id, digest, err);
 	}
 	if (names)
 		kt_fs_names_free(names, n);

@@ -43,7 +43,7 @@ struct log {
 };
 
 /* The number of the header line, which buf begins with; 0 used = not whole yet. */
-static void take_header(struct log *l, const struct kt_buf *buf, size_t *used)
+static void take_log_header(struct log *l, const struct kt_buf *buf, size_t *used)
 {
 	const char *end = memmem(buf->ptr, buf->len, "\n\n", 2);
 	size_t n = strlen(HEADER);
@@ -102,7 +102,7 @@ static void check_turn(struct log *l, const struct kt_evframe *fr)
 }
 
 /* Its bytes are what was written, as far as it can be told. */
-static void check_bytes(struct log *l, const struct kt_evframe *fr)
+static void check_frame_bytes(struct log *l, const struct kt_evframe *fr)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 
@@ -120,7 +120,7 @@ static void check_bytes(struct log *l, const struct kt_evframe *fr)
 }
 
 /* Every whole frame of buf. Returns the bytes that are done with. */
-static size_t take_frames(struct log *l, const struct kt_buf *buf)
+static size_t take_log_frames(struct log *l, const struct kt_buf *buf)
 {
 	size_t at = 0;
 
@@ -140,7 +140,7 @@ static size_t take_frames(struct log *l, const struct kt_buf *buf)
 		if (fr.seq != (uint64_t)l->seq + 1)
 			kt_fsck_say(l->f, "I12", l->object, "event %llu follows event %lld",
 				(unsigned long long)fr.seq, (long long)l->seq);
-		check_bytes(l, &fr);
+		check_frame_bytes(l, &fr);
 		if (l->turns)
 			check_turn(l, &fr);
 		l->seq = (int64_t)fr.seq;
@@ -172,10 +172,10 @@ static enum kt_code read_log(struct log *l, int fd, struct kt_err *err)
 			return KT_OK;
 		kt_buf_commit(&buf, (size_t)n);
 		if (!l->begun)
-			take_header(l, &buf, &used);
+			take_log_header(l, &buf, &used);
 		kt_buf_drop(&buf, used);
 		if (l->begun)
-			kt_buf_drop(&buf, take_frames(l, &buf));
+			kt_buf_drop(&buf, take_log_frames(l, &buf));
 	}
 	return KT_OK;
 }
@@ -206,7 +206,7 @@ static enum kt_code check_log(struct kt_fsck *f, const char *object, bool turns,
 }
 
 /* The logs of a folder: files that end in .log, or (sessions) events.log in each of its folders. */
-static enum kt_code check_folder(
+static enum kt_code check_log_folder(
 	struct kt_fsck *f, const char *folder, bool sessions, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_path_join(f->data_dir, folder);
@@ -291,11 +291,11 @@ enum kt_code kt_fsck_logs(struct kt_fsck *f, struct kt_err *err)
 	enum kt_code rc = check_journal(f, err);
 
 	if (rc == KT_OK)
-		rc = check_folder(f, "builds", false, err);
+		rc = check_log_folder(f, "builds", false, err);
 
 	if (rc == KT_OK)
-		rc = check_folder(f, "logs", false, err);
+		rc = check_log_folder(f, "logs", false, err);
 	if (rc == KT_OK)
-		rc = check_folder(f, "sessions", true, err);
+		rc = check_log_folder(f, "sessions", true, err);
 	return rc;
 }

@@ -14,7 +14,7 @@ struct sealed {
 };
 
 /* One value; `of` says which, for a finding of `object`. */
-static void check(struct sealed *s, const char *object, const char *of, const char *context,
+static void check_sealed(struct sealed *s, const char *object, const char *of, const char *context,
 	const void *value, size_t len)
 {
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES + 4096);
@@ -42,7 +42,7 @@ static enum kt_code check_config(struct sealed *s, struct kt_tx *tx, const struc
 
 		rc = kt_tx_config(tx, a, p->id, v, &rows, &n, err);
 		for (size_t i = 0; rc == KT_OK && i < n; i++)
-			check(s, object,
+			check_sealed(s, object,
 				kt_arena_printf(
 					a, "%s of configuration %lld", rows[i].name, (long long)v),
 				kt_config_context(a, p->org_id, p->id, rows[i].name), rows[i].value,
@@ -51,7 +51,7 @@ static enum kt_code check_config(struct sealed *s, struct kt_tx *tx, const struc
 	return rc;
 }
 
-static void ignore(void *arg, const char *name, const char *value)
+static void ignore_value(void *arg, const char *name, const char *value)
 {
 	(void)arg;
 	(void)name;
@@ -69,10 +69,10 @@ static enum kt_code check_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
 		const char *object = kt_arena_printf(f->arena, "project/%s", p->slug);
 
 		rc = check_config(s, tx, p, object, err);
-		check(s, object, "the token of its repository",
+		check_sealed(s, object, "the token of its repository",
 			kt_project_context(f->arena, "repo_token", p->org_id, p->id), p->repo_token,
 			p->repo_token_len);
-		check(s, object, "the secret of its webhook",
+		check_sealed(s, object, "the secret of its webhook",
 			kt_project_context(f->arena, "webhook_secret", p->org_id, p->id),
 			p->webhook_secret, p->webhook_secret_len);
 	}
@@ -81,7 +81,8 @@ static enum kt_code check_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
 		const char *object = kt_arena_printf(f->arena, "release/%s", r->id);
 
 		if (r->env &&
-			kt_env_unseal(s->master, r->org_id, r->env, ignore, NULL, NULL) != KT_OK)
+			kt_env_unseal(s->master, r->org_id, r->env, ignore_value, NULL, NULL) !=
+				KT_OK)
 			kt_fsck_say(f, "I9", object, "v%lld: its variables cannot be opened",
 				(long long)r->version);
 	}

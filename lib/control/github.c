@@ -98,7 +98,7 @@ static enum kt_code add_match(
 }
 
 /* On a reader's thread: the candidates' secrets, sealed. */
-static enum kt_code find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code hook_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct hook *h = op->data;
@@ -117,7 +117,7 @@ static enum kt_code find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 }
 
 /* On a thread: whose secret has signed it, and what it says. */
-static enum kt_code check_work(void *arg, struct kt_err *err)
+static enum kt_code hook_check_work(void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct hook *h = op->data;
@@ -144,7 +144,7 @@ static enum kt_code check_work(void *arg, struct kt_err *err)
 		if (kt_secret_eq(mac, h->signature))
 			rc = add_match(op, h, row, err);
 	}
-	/* What is wrong with it is said by checked(). */
+	/* What is wrong with it is said by hook_checked(). */
 	if (rc == KT_OK && h->n > 0 &&
 		kt_json_parse(h->body, h->len, KT_JSON_STRICT, &h->doc, NULL) != KT_OK)
 		h->doc = NULL;
@@ -159,9 +159,9 @@ static bool no_room(const struct kt_op *op, const struct hook *h)
 	return false;
 }
 
-static void checked(void *arg, enum kt_code rc, const struct kt_err *err);
+static void hook_checked(void *arg, enum kt_code rc, const struct kt_err *err);
 
-static void found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void hook_found(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct hook *h = op->data;
@@ -171,7 +171,7 @@ static void found(void *arg, enum kt_code rc, const struct kt_err *err)
 	else
 		kt_task_run(op->ctl,
 			&(struct kt_task_for){ h->turn, KT_WORK_STRANGER, h->len, false },
-			check_work, checked, op);
+			hook_check_work, hook_checked, op);
 }
 
 static void add_candidate(struct hook *h, const struct kt_project_mem *p)
@@ -533,7 +533,7 @@ bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
 	return true;
 }
 
-static bool start_fetch(struct kt_op *op, const struct hook *h, const struct match *m)
+static bool hook_start_fetch(struct kt_op *op, const struct hook *h, const struct match *m)
 {
 	const struct kt_fetch_from from = {
 		.org_id = m->org_id,
@@ -548,7 +548,7 @@ static bool start_fetch(struct kt_op *op, const struct hook *h, const struct mat
 	return kt_github_fetch(op, &from);
 }
 
-static void answer(
+static void hook_answer(
 	struct kt_op *op, const struct hook *h, const struct match *accepted, const char *ignored)
 {
 	const struct kt_project_mem *p = accepted
@@ -630,7 +630,7 @@ static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 			kt_index_preview_drop(op->ctl, p, m->building);
 			if (m->labels[0] || fetching || building)
 				accepted = m;
-		} else if (start_fetch(op, h, m)) {
+		} else if (hook_start_fetch(op, h, m)) {
 			accepted = m;
 		} else {
 			ignored = "the bound repository is not owner/name of a GitHub server";
@@ -640,7 +640,7 @@ static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	if (rc != KT_OK)
 		kt_op_end(op, rc, err);
 	else
-		answer(op, h, accepted, ignored);
+		hook_answer(op, h, accepted, ignored);
 }
 
 static void take_labels(struct kt_op *op, struct hook *h)
@@ -663,7 +663,7 @@ static void take_labels(struct kt_op *op, struct hook *h)
 	}
 }
 
-static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
+static void hook_checked(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct hook *h = op->data;
@@ -693,7 +693,7 @@ static void checked(void *arg, enum kt_code rc, const struct kt_err *err)
 	read_body(op, h, doc);
 	if (h->ignored) {
 		wipe_tokens(h);
-		answer(op, h, NULL, h->ignored);
+		hook_answer(op, h, NULL, h->ignored);
 		return;
 	}
 	if (h->fetch && no_room(op, h)) {
@@ -730,5 +730,5 @@ void kt_control_github(struct kt_control *ctl, const struct kt_actor *a,
 	h->body = kt_arena_strndup(op->arena, d->body, d->len);
 	h->len = d->len;
 	find_candidates(op, h, d->project);
-	kt_op_store(op, false, find_work, found);
+	kt_op_store(op, false, hook_find_work, hook_found);
 }

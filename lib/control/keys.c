@@ -76,7 +76,7 @@ void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_resu
 
 /* --- list -------------------------------------------------------------------------------- */
 
-static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code keys_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct kt_key_row *keys;
@@ -101,7 +101,7 @@ static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 void kt_control_keys(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
 {
-	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), list_work);
+	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), keys_list_work);
 }
 
 /* --- make -------------------------------------------------------------------------------- */
@@ -181,7 +181,7 @@ struct kt_new_key *kt_key_new(struct kt_arena *arena, const struct kt_master *ma
 }
 
 /* It is taken. */
-static bool opens(const struct kt_key_row *k, int64_t now)
+static bool key_opens(const struct kt_key_row *k, int64_t now)
 {
 	return k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now);
 }
@@ -195,7 +195,7 @@ enum kt_code kt_key_room(
 	enum kt_code rc = kt_tx_keys(tx, arena, org_id, &keys, &n, err);
 
 	for (size_t i = 0; rc == KT_OK && i < n; i++)
-		valid += opens(&keys[i], now);
+		valid += key_opens(&keys[i], now);
 	if (rc == KT_OK && valid >= KT_MAX_KEYS)
 		rc = kt_fail(err, KT_ELIMIT, 0, "an organization has at most %d keys (fixed)",
 			KT_MAX_KEYS);
@@ -232,7 +232,7 @@ void kt_key_render(struct kt_buf *b, const struct kt_new_key *k, bool with_text)
 	kt_jw_obj_end(&w);
 }
 
-static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code key_create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct kt_new_key *k = op->data;
@@ -250,7 +250,7 @@ static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return kt_op_idem_end(tx, op, 201, NULL, err);
 }
 
-static void create_after(struct kt_op *op)
+static void key_create_after(struct kt_op *op)
 {
 	struct kt_new_key *k = op->data;
 
@@ -301,7 +301,7 @@ void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, con
 		return;
 	}
 	op->data = kt_key_new(op->arena, ctl->master, op->who.org_id, &wish, op->who.key_name);
-	kt_op_write(op, create_work, create_after);
+	kt_op_write(op, key_create_work, key_create_after);
 }
 
 /* --- revoke ------------------------------------------------------------------------------ */
@@ -341,7 +341,7 @@ static bool last_admin(
 	if (!(k->scopes & KT_SCOPE_ADMIN))
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		if (&keys[i] != k && (keys[i].scopes & KT_SCOPE_ADMIN) && opens(&keys[i], now))
+		if (&keys[i] != k && (keys[i].scopes & KT_SCOPE_ADMIN) && key_opens(&keys[i], now))
 			return false;
 	}
 	return true;
@@ -371,7 +371,7 @@ static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	op->status = 204;
 	if (k->revoked_us > 0)
 		return KT_OK;
-	if (opens(k, r->at_us) && last_admin(keys, n, k, r->at_us))
+	if (key_opens(k, r->at_us) && last_admin(keys, n, k, r->at_us))
 		return kt_op_code(op,
 			kt_fail(err, KT_ECONFLICT, 0,
 				"this is the last key with scope admin: make another one first"),

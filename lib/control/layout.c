@@ -152,7 +152,7 @@ static void *put_part(void *arg)
 }
 
 /* The thread inherits the mask: signals are the loop's. */
-static bool start_thread(pthread_t *out, struct part *p)
+static bool part_start_thread(pthread_t *out, struct part *p)
 {
 	sigset_t all, before;
 	int e;
@@ -168,7 +168,8 @@ static bool start_thread(pthread_t *out, struct part *p)
  * Put the files of m. Making links is all system calls, of which two threads do twice as many; they
  * may meet in a folder.
  */
-static enum kt_code put_all(const struct tree *t, const struct kt_manifest *m, struct kt_err *err)
+static enum kt_code tree_put_all(
+	const struct tree *t, const struct kt_manifest *m, struct kt_err *err)
 {
 	size_t half = m->n_files < SPLIT_FILES ? m->n_files : m->n_files / 2;
 	struct part a = { .tree = *t, .files = m->files, .n = half, .err = KT_ERR_INIT };
@@ -176,7 +177,7 @@ static enum kt_code put_all(const struct tree *t, const struct kt_manifest *m, s
 		.tree = *t, .files = m->files + half, .n = m->n_files - half, .err = KT_ERR_INIT
 	};
 	pthread_t thread;
-	bool threaded = b.n > 0 && start_thread(&thread, &b);
+	bool threaded = b.n > 0 && part_start_thread(&thread, &b);
 
 	(void)put_part(&a);
 	if (threaded)
@@ -204,13 +205,13 @@ static enum kt_code build_tree(const struct kt_control *ctl, const char *org_id,
 	rc = kt_layout_manifest(ctl, org_id, digest, &m, err);
 	t.fd = fd;
 	if (rc == KT_OK)
-		rc = put_all(&t, m, err);
+		rc = tree_put_all(&t, m, err);
 	kt_manifest_free(m);
 	return rc;
 }
 
 /* Give the finished tree its name, unless another thread was faster. */
-static enum kt_code place(const struct kt_control *ctl, const char *org_id, const char *digest,
+static enum kt_code tree_place(const struct kt_control *ctl, const char *org_id, const char *digest,
 	const char *temp, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_layout_path(ctl, org_id, digest);
@@ -252,7 +253,7 @@ enum kt_code kt_layout_make(
 	rc = build_tree(ctl, org_id, digest, temp, err);
 	if (rc == KT_OK) {
 		pthread_mutex_lock(&place_mutex);
-		rc = place(ctl, org_id, digest, temp, err);
+		rc = tree_place(ctl, org_id, digest, temp, err);
 		pthread_mutex_unlock(&place_mutex);
 	}
 	/* Gone when it got its name; removing what is not there is fine. */

@@ -32,7 +32,7 @@
 #define EMPTY_BYTES 256 /* a log file without lines has its first line only */
 #define SECRET_VERSIONS 5 /* of the configuration: older releases still run with them */
 
-static char *log_path(const struct kt_control *ctl, const char *project_id)
+static char *project_log_path(const struct kt_control *ctl, const char *project_id)
 {
 	return kt_asprintf("%s/logs/%s.log", ctl->data_dir, project_id);
 }
@@ -118,7 +118,7 @@ static void take_secrets(struct kt_project_mem *p, struct load *l)
 static void write_waiting(
 	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_err *err);
 
-static void loaded(void *arg, enum kt_code rc, const struct kt_err *err)
+static void log_loaded(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct load *l = arg;
 	struct kt_control *ctl = l->ctl;
@@ -145,7 +145,7 @@ static bool knows_secrets(struct kt_control *ctl, struct kt_project_mem *p)
 		return p->secrets_loaded;
 	p->secrets_loading = true;
 	kt_task_run(ctl, &(struct kt_task_for){ p->org->id, KT_WORK_SHORT, 0, true }, load_task,
-		loaded, load_new(ctl, p));
+		log_loaded, load_new(ctl, p));
 	return false;
 }
 
@@ -156,7 +156,7 @@ static void files_free(struct kt_log_files *f);
 
 static enum kt_code open_file(struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = log_path(ctl, p->id);
+	KT_AUTOFREE char *path = project_log_path(ctl, p->id);
 	KT_AUTOFREE char *damaged = kt_asprintf("%s.damaged", path);
 	struct kt_evlog_config cfg = {
 		.path = path,
@@ -175,7 +175,8 @@ static enum kt_code open_file(struct kt_control *ctl, struct kt_project_mem *p, 
 	return kt_evlog_open(ctl->loop, &cfg, &p->log, err);
 }
 
-static enum kt_code open_log(struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
+static enum kt_code project_log_open(
+	struct kt_control *ctl, struct kt_project_mem *p, struct kt_err *err)
 {
 	enum kt_code rc = p->log ? KT_OK : open_file(ctl, p, err);
 
@@ -203,7 +204,7 @@ static void drop_waiting(struct kt_project_mem *p)
 
 void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
 {
-	KT_AUTOFREE char *path = log_path(ctl, p->id);
+	KT_AUTOFREE char *path = project_log_path(ctl, p->id);
 
 	if (p->log && remove)
 		kt_evlog_detach(p->log);
@@ -229,7 +230,7 @@ void kt_logs_free(struct kt_control *ctl)
 
 /* --- lines ------------------------------------------------------------------------------- */
 
-static void render(struct kt_buf *b, const struct kt_log_line *line, const char *text)
+static void log_line_render(struct kt_buf *b, const struct kt_log_line *line, const char *text)
 {
 	char version[24];
 	struct kt_jw w;
@@ -246,7 +247,7 @@ static void render(struct kt_buf *b, const struct kt_log_line *line, const char 
 	kt_jw_obj_end(&w);
 }
 
-static void write_line(
+static void log_line_write(
 	struct kt_control *ctl, struct kt_project_mem *p, const struct kt_log_line *line)
 {
 	/* A line of control characters is six times as long in JSON. */
@@ -259,7 +260,7 @@ static void write_line(
 	struct kt_err err = KT_ERR_INIT;
 	char text[MAX_LINE + 1];
 
-	if (open_log(ctl, p, &err) != KT_OK) {
+	if (project_log_open(ctl, p, &err) != KT_OK) {
 		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
 		return;
 	}
@@ -271,7 +272,7 @@ static void write_line(
 	kt_clean_add(&shown, safe.ptr, safe.len, false);
 	if (!kt_str_copy(text, sizeof(text), shown.ptr))
 		memcpy(text + strlen(text) - 3, "...", 3);
-	render(&data, line, text);
+	log_line_render(&data, line, text);
 	if (!kt_buf_ok(&data))
 		return;
 	ev.data = data.ptr;
@@ -320,11 +321,11 @@ static void write_waiting(
 	if (err && p->log_waiting.len)
 		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err->msg);
 	for (size_t i = 0; !err && i < p->log_waiting.len; i++)
-		write_line(ctl, p, p->log_waiting.items[i]);
+		log_line_write(ctl, p, p->log_waiting.items[i]);
 	if (!err && p->log_lost) {
 		(void)snprintf(
 			lost, sizeof(lost), "%zu lines came too fast and are missing", p->log_lost);
-		write_line(ctl, p, &(struct kt_log_line){ .level = "warn", .text = lost });
+		log_line_write(ctl, p, &(struct kt_log_line){ .level = "warn", .text = lost });
 	}
 	drop_waiting(p);
 }
@@ -340,7 +341,7 @@ void kt_control_log(struct kt_control *ctl, const struct kt_log_line *line)
 		return;
 	/* Without knowing what is secret nothing is written. */
 	if (knows_secrets(ctl, p)) {
-		write_line(ctl, p, line);
+		log_line_write(ctl, p, line);
 		return;
 	}
 	copy = line_copy(line, &bytes);
@@ -386,7 +387,7 @@ enum kt_code kt_control_project_log(struct kt_control *ctl, const struct kt_acto
 
 	if (!p)
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no such project");
-	rc = open_log(ctl, p, err);
+	rc = project_log_open(ctl, p, err);
 	if (rc == KT_OK)
 		*out = p->log;
 	return rc;
@@ -434,7 +435,7 @@ static void trim_copied(void *arg, enum kt_code rc, const struct kt_err *why)
 }
 
 /* Copying what is kept takes a while, so a little too much is left first. */
-static void trim(struct kt_control *ctl, struct kt_project_mem *p)
+static void project_log_trim(struct kt_control *ctl, struct kt_project_mem *p)
 {
 	int64_t before = kt_time_us() - ctl->cfg.max_log_ms * 1000;
 	uint64_t max = (uint64_t)ctl->cfg.max_log_bytes;
@@ -462,7 +463,7 @@ static void trim(struct kt_control *ctl, struct kt_project_mem *p)
 
 static void look_at_open(struct kt_control *ctl, struct kt_project_mem *p)
 {
-	trim(ctl, p);
+	project_log_trim(ctl, p);
 	if (p->trim || kt_loop_now_ms(ctl->loop) - p->log_used_ms < IDLE_MS)
 		return;
 	if (kt_evlog_readers(p->log) > 0)
@@ -538,7 +539,7 @@ static void look_at_file(struct kt_control *ctl, const struct kt_log_files *f, s
 	}
 	if (p->log || !f->old[i])
 		return;
-	if (open_log(ctl, p, &err) != KT_OK || kt_evlog_expire(p->log, &err) != KT_OK)
+	if (project_log_open(ctl, p, &err) != KT_OK || kt_evlog_expire(p->log, &err) != KT_OK)
 		kt_log(KT_LOG_WARN, "control", "log of %s: %s", p->slug, err.msg);
 }
 

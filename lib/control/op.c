@@ -63,7 +63,7 @@ static void op_free(struct kt_op *op)
 	free(op);
 }
 
-static void answer(struct kt_op *op)
+static void op_answer(struct kt_op *op)
 {
 	struct kt_result r = {
 		.rc = op->rc,
@@ -97,7 +97,7 @@ static void answer_ended(void *arg)
 		struct kt_op *op = ctl->ended.items[0];
 
 		(void)kt_vec_remove(&ctl->ended, 0);
-		answer(op);
+		op_answer(op);
 	}
 }
 

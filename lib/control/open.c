@@ -86,7 +86,7 @@ static void set_env(void *arg, const char *name, const char *value)
 	kt_vec_push(&o->env, s);
 }
 
-static enum kt_code read_config(
+static enum kt_code open_read_config(
 	struct kt_tx *tx, struct kt_open_release *o, int64_t version, struct kt_err *err)
 {
 	const struct kt_target *t = &o->target;
@@ -126,7 +126,7 @@ static enum kt_code read_open(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (!t->folder)
 		version = o->row.fork && o->row.preview ? 0 : o->row.config_version;
 	if (version > 0)
-		rc = read_config(tx, o, version, err);
+		rc = open_read_config(tx, o, version, err);
 	if (rc == KT_OK && o->row.env)
 		rc = kt_env_unseal(o->ctl->master, t->org_id, o->row.env, set_env, o, err);
 	return rc;
@@ -151,7 +151,7 @@ static enum kt_code open_work(void *arg, struct kt_err *err)
 }
 
 /* Its files are not there any more (or not yet): seconds of work. */
-static enum kt_code layout_work(void *arg, struct kt_err *err)
+static enum kt_code open_layout_work(void *arg, struct kt_err *err)
 {
 	struct kt_open_release *o = arg;
 	const struct kt_release_row *r = &o->row;
@@ -166,7 +166,7 @@ static enum kt_code layout_work(void *arg, struct kt_err *err)
 
 /* --- giving ------------------------------------------------------------------------------ */
 
-static void give(struct kt_open_release *o, kt_opened_fn fn, void *arg)
+static void give_opened(struct kt_open_release *o, kt_opened_fn fn, void *arg)
 {
 	struct kt_opened opened = { .dir = o->dir, .folder = o->target.folder };
 	uint64_t *hold = kt_malloc(sizeof(*hold));
@@ -200,7 +200,7 @@ static void answer_all(struct kt_open_release *o, enum kt_code rc, const struct 
 		struct waiter *w = waiting.items[i];
 
 		if (rc == KT_OK)
-			give(o, w->fn, w->arg);
+			give_opened(o, w->fn, w->arg);
 		else
 			w->fn(w->arg, rc, NULL, err);
 		free(w);
@@ -226,7 +226,7 @@ static void tell_damage(const struct kt_open_release *o)
 	kt_op_write(op, audit_damage, NULL);
 }
 
-static void opened(void *arg, enum kt_code rc, const struct kt_err *err)
+static void release_opened(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_open_release *o = arg;
 
@@ -234,7 +234,7 @@ static void opened(void *arg, enum kt_code rc, const struct kt_err *err)
 		o->layout_due = false;
 		kt_task_run(o->ctl,
 			&(struct kt_task_for){ o->target.org_id, KT_WORK_LONG, 0, false },
-			layout_work, opened, o);
+			open_layout_work, release_opened, o);
 		return;
 	}
 	o->pending = false;
@@ -259,7 +259,7 @@ static void opened(void *arg, enum kt_code rc, const struct kt_err *err)
 		free_open(o);
 }
 
-static void refuse(kt_opened_fn fn, void *arg, enum kt_code rc, const char *why)
+static void refuse_open(kt_opened_fn fn, void *arg, enum kt_code rc, const char *why)
 {
 	struct kt_err err = KT_ERR_INIT;
 
@@ -276,11 +276,11 @@ void kt_control_release_open(
 	struct waiter *w;
 
 	if (!p) {
-		refuse(fn, arg, KT_ENOTFOUND, "there is no such project");
+		refuse_open(fn, arg, KT_ENOTFOUND, "there is no such project");
 		return;
 	}
 	if (!t->folder && !t->release_id[0]) {
-		refuse(fn, arg, KT_ECONFLICT, "the project has no active release");
+		refuse_open(fn, arg, KT_ECONFLICT, "the project has no active release");
 		return;
 	}
 	if (t->folder)
@@ -290,7 +290,7 @@ void kt_control_release_open(
 		(void)kt_str_copy(key, sizeof(key), t->release_id);
 	o = kt_map_get(&ctl->opened, key);
 	if (o && o->ready) {
-		give(o, fn, arg);
+		give_opened(o, fn, arg);
 		return;
 	}
 	w = kt_malloc(sizeof(*w));
@@ -309,7 +309,7 @@ void kt_control_release_open(
 	if (!o->pending) {
 		o->pending = true;
 		kt_task_run(ctl, &(struct kt_task_for){ o->target.org_id, KT_WORK_SHORT, 0, false },
-			open_work, opened, o);
+			open_work, release_opened, o);
 	}
 }
 

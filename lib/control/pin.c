@@ -44,7 +44,7 @@ void kt_pinned_set(const struct kt_op *op, struct kt_project_row *p, const char 
 	p->pin_next = p->next_version;
 }
 
-static void clear(struct kt_project_row *p)
+static void pin_clear(struct kt_project_row *p)
 {
 	p->pin_reason = p->pin_by = NULL;
 	p->pinned_us = p->pin_next = 0;
@@ -161,7 +161,7 @@ enum kt_code kt_pinned_end(
 
 	if (!reason)
 		return KT_OK;
-	clear(p);
+	pin_clear(p);
 	rc = kt_tx_project_put(tx, p, err);
 	if (rc != KT_OK)
 		return rc;
@@ -188,7 +188,7 @@ static void pin_after(struct kt_op *op)
 	op->status = 200;
 }
 
-static void begin(struct kt_control *ctl, const struct kt_actor *a, const char *ref, bool unpin,
+static void pin_begin(struct kt_control *ctl, const struct kt_actor *a, const char *ref, bool unpin,
 	const char *reason, kt_result_fn fn, void *arg)
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
@@ -207,11 +207,11 @@ static void begin(struct kt_control *ctl, const struct kt_actor *a, const char *
 void kt_control_pin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	const char *reason, kt_result_fn fn, void *arg)
 {
-	begin(ctl, a, ref, false, reason, fn, arg);
+	pin_begin(ctl, a, ref, false, reason, fn, arg);
 }
 
 void kt_control_unpin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
 	kt_result_fn fn, void *arg)
 {
-	begin(ctl, a, ref, true, NULL, fn, arg);
+	pin_begin(ctl, a, ref, true, NULL, fn, arg);
 }

@@ -69,7 +69,7 @@ static int64_t size_of_blob(struct kt_op *op, const char *digest)
 
 /* --- the document -------------------------------------------------------------------- */
 
-static enum kt_code refuse(
+static enum kt_code refuse_publish(
 	struct kt_op *op, int status, const char *code, struct kt_err *err, const char *what)
 {
 	return kt_op_code(op, kt_fail(err, KT_EINVAL, 0, "%s", what), status, code);
@@ -108,7 +108,7 @@ static enum kt_code read_source(
 			p->source = known[i];
 	}
 	if (s && !p->source)
-		return refuse(op, 422, "validation_failed", err, "'source' is git or cli");
+		return refuse_publish(op, 422, "validation_failed", err, "'source' is git or cli");
 	if (!p->source)
 		p->source = p->body_path && !p->unpacked.bundle ? "archive" : "cli";
 	return KT_OK;
@@ -152,21 +152,21 @@ static enum kt_code read_meta(
 	enum kt_code rc;
 
 	if (s && *s && !is_commit(s))
-		return refuse(op, 422, "validation_failed", err,
+		return refuse_publish(op, 422, "validation_failed", err,
 			"'commit_sha' must be 7 to 64 lower-case hexadecimal digits");
 	p->commit_sha = s && *s ? kt_arena_strdup(op->arena, s) : NULL;
 	s = kt_json_str(doc, "ref");
 	if (s && *s) {
 		p->git_ref = full_ref(op, s);
 		if (!kt_ref_ok(p->git_ref))
-			return refuse(
+			return refuse_publish(
 				op, 422, "invalid_name", err, "'ref' is no name git would take");
 	}
 	s = kt_json_str(doc, "message");
 	p->message = s && *s ? copy_message(op, s) : NULL;
 	p->pr = kt_json_int(doc, "pr", 0);
 	if (p->pr < 0 || p->pr > INT32_MAX)
-		return refuse(op, 422, "validation_failed", err, "'pr' is out of range");
+		return refuse_publish(op, 422, "validation_failed", err, "'pr' is out of range");
 	p->fork = kt_json_bool(doc, "fork", false);
 	p->preview = kt_json_bool(doc, "preview", false);
 	p->aim.activate = kt_json_bool(doc, "activate", true);
@@ -175,7 +175,7 @@ static enum kt_code read_meta(
 	if (s && !kt_json_bool(doc, "force", false))
 		p->aim.expected = kt_arena_strdup(op->arena, s);
 	if (env && !cJSON_IsObject(env) && !cJSON_IsNull(env))
-		return refuse(op, 422, "validation_failed", err, "'env' must be an object");
+		return refuse_publish(op, 422, "validation_failed", err, "'env' must be an object");
 	rc = kt_env_seal(op->ctl, op->arena, op->who.org_id, env, &p->env, err);
 	if (rc != KT_OK)
 		return kt_op_code(op, rc, 422, "validation_failed");
@@ -226,20 +226,20 @@ static enum kt_code read_files(
 		if (rc != KT_OK)
 			return rc;
 	} else {
-		return refuse(op, 422, "validation_failed", err,
+		return refuse_publish(op, 422, "validation_failed", err,
 			"one of 'manifest', 'base' with 'delta', and 'digest' is needed");
 	}
 	if (rc != KT_OK)
 		return kt_op_code(op, rc, 422, "invalid_manifest");
 	if (digest && strcmp(digest, p->manifest->digest) != 0)
-		return refuse(op, 422, "invalid_manifest", err,
+		return refuse_publish(op, 422, "invalid_manifest", err,
 			"the files do not give the digest that was announced");
 	return KT_OK;
 }
 
 /* --- the blobs ----------------------------------------------------------------------- */
 
-static enum kt_code missing(struct kt_op *op, const struct kt_vec *list, struct kt_err *err)
+static enum kt_code answer_missing(struct kt_op *op, const struct kt_vec *list, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(MAX_NAMED * 70 + 1000);
 	struct kt_jw w;
@@ -260,7 +260,7 @@ static enum kt_code missing(struct kt_op *op, const struct kt_vec *list, struct 
 }
 
 /* A blob under this digest has the announced size; a link's target stays inside. */
-static enum kt_code check_file(struct kt_op *op, const struct kt_file *f, struct kt_err *err)
+static enum kt_code check_sent_file(struct kt_op *op, const struct kt_file *f, struct kt_err *err)
 {
 	struct kt_blobs *blobs = op->ctl->blobs;
 	KT_AUTO_BUF struct kt_buf target = KT_BUF_INIT(KT_MAX_PATH_BYTES);
@@ -271,7 +271,7 @@ static enum kt_code check_file(struct kt_op *op, const struct kt_file *f, struct
 	if (f->mode == KT_MODE_LINK) {
 		rc = kt_blobs_read(blobs, op->who.org_id, f->digest, &target, err);
 		if (rc == KT_ELIMIT)
-			return refuse(op, 422, "invalid_manifest", err,
+			return refuse_publish(op, 422, "invalid_manifest", err,
 				"a link's target is longer than a path may be (fixed)");
 		if (rc == KT_OK && (int64_t)target.len == f->size)
 			rc = kt_manifest_check_link(f, target.ptr, target.len, err);
@@ -330,11 +330,11 @@ static enum kt_code check_blobs(struct kt_op *op, struct publish *p, struct kt_e
 		kt_vec_push(&list, f->digest);
 	}
 	if (list.len > 0)
-		rc = missing(op, &list, err);
+		rc = answer_missing(op, &list, err);
 	at = 0;
 	for (size_t i = 0; rc == KT_OK && i < m->n_files; i++) {
 		if (!in_base(p, &m->files[i], &at))
-			rc = check_file(op, &m->files[i], err);
+			rc = check_sent_file(op, &m->files[i], err);
 	}
 	kt_vec_release(&list);
 	kt_map_release(&seen);
@@ -355,7 +355,7 @@ static enum kt_code store_manifest(struct kt_op *op, struct publish *p, struct k
 	}
 	kt_manifest_render(p->manifest, &text);
 	if (!kt_buf_ok(&text))
-		return refuse(op, 422, "invalid_manifest", err,
+		return refuse_publish(op, 422, "invalid_manifest", err,
 			"the manifest is longer than it may be (fixed)");
 	rc = kt_blobs_put(op->ctl->blobs, op->who.org_id, text.ptr, text.len, p->digest, err);
 	kt_assert(rc != KT_OK || !strcmp(p->digest, p->manifest->digest));
@@ -364,7 +364,7 @@ static enum kt_code store_manifest(struct kt_op *op, struct publish *p, struct k
 
 /* --- what was sent ------------------------------------------------------------------- */
 
-static enum kt_code adopt(struct kt_op *op, struct publish *p, struct kt_err *err)
+static enum kt_code adopt_blobs(struct kt_op *op, struct publish *p, struct kt_err *err)
 {
 	KT_AUTOFREE char *blobs = kt_path_join(p->staging, "blobs");
 	enum kt_code rc = kt_blobs_adopt(op->ctl->blobs, op->who.org_id, blobs, &p->n_new, err);
@@ -382,12 +382,12 @@ static enum kt_code read_staged(struct kt_op *op, struct publish *p, const char 
 	enter_gate(p, size_at(path));
 	rc = kt_fs_read(path, out, err);
 	if (rc == KT_ENOTFOUND || rc == KT_ELIMIT)
-		return refuse(
+		return refuse_publish(
 			op, 422, "archive_refused", err, "the archive has no readable contents");
 	return rc;
 }
 
-static enum kt_code take_member(void *arg, const struct kt_json_member *m, struct kt_err *err)
+static enum kt_code take_body_member(void *arg, const struct kt_json_member *m, struct kt_err *err)
 {
 	struct publish *p = arg;
 
@@ -413,7 +413,7 @@ static enum kt_code read_doc(struct kt_op *op, struct publish *p, cJSON **out, s
 	kt_buf_init(&p->rest, MAX_REST_BYTES);
 	kt_jw_init(&p->rest_writer, &p->rest);
 	kt_jw_obj(&p->rest_writer, NULL);
-	rc = kt_json_members(p->text.ptr, p->text.len, KT_MAX_BODY_NODES, take_member, p, err);
+	rc = kt_json_members(p->text.ptr, p->text.len, KT_MAX_BODY_NODES, take_body_member, p, err);
 	kt_jw_obj_end(&p->rest_writer);
 	if (rc == KT_OK)
 		rc = kt_json_parse_max(
@@ -430,7 +430,7 @@ static enum kt_code read_doc(struct kt_op *op, struct publish *p, cJSON **out, s
 }
 
 /* What p->text says: of the release, and its files. */
-static enum kt_code read_text(struct kt_op *op, struct publish *p, struct kt_err *err)
+static enum kt_code read_release_text(struct kt_op *op, struct publish *p, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc = read_doc(op, p, &doc, err);
@@ -444,7 +444,7 @@ static enum kt_code prepare_bundle(struct kt_op *op, struct publish *p, struct k
 {
 	enum kt_code rc = read_staged(op, p, "publish.json", &p->text, err);
 
-	return rc == KT_OK ? read_text(op, p, err) : rc;
+	return rc == KT_OK ? read_release_text(op, p, err) : rc;
 }
 
 static enum kt_code prepare_archive(struct kt_op *op, struct publish *p, struct kt_err *err)
@@ -480,12 +480,12 @@ static enum kt_code prepare_doc(struct kt_op *op, struct publish *p, struct kt_e
 			kt_fail(err, KT_ELIMIT, 0,
 				"the document is larger than a manifest can be, which is fixed"),
 			413, "archive_too_large");
-	return rc == KT_OK ? read_text(op, p, err) : rc;
+	return rc == KT_OK ? read_release_text(op, p, err) : rc;
 }
 
 static enum kt_code prepare_steps(struct kt_op *op, struct publish *p, struct kt_err *err)
 {
-	enum kt_code rc = p->staging ? adopt(op, p, err) : KT_OK;
+	enum kt_code rc = p->staging ? adopt_blobs(op, p, err) : KT_OK;
 
 	if (rc != KT_OK)
 		return rc;
@@ -499,7 +499,7 @@ static enum kt_code prepare_steps(struct kt_op *op, struct publish *p, struct kt
 	kt_secret_wipe(p->text.ptr, p->text.len);
 	kt_buf_release(&p->text);
 	if (rc == KT_OK && p->manifest->n_files == 0)
-		rc = refuse(op, 422, "invalid_manifest", err, "there are no files");
+		rc = refuse_publish(op, 422, "invalid_manifest", err, "there are no files");
 	if (rc == KT_OK)
 		rc = check_blobs(op, p, err);
 	if (rc == KT_OK)

@@ -174,7 +174,7 @@ struct expiry {
 };
 
 /* A push may have come between the look at the index and this transaction: its release lives on. */
-static enum kt_code expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code preview_expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct expiry *e = op->data;
@@ -190,7 +190,7 @@ static enum kt_code expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void expired(struct kt_op *op)
+static void preview_expired(struct kt_op *op)
 {
 	const struct expiry *e = op->data;
 	struct kt_project_mem *p = kt_map_get(&op->ctl->projects, e->project_id);
@@ -208,7 +208,7 @@ static void expired(struct kt_op *op)
 	kt_control_log(op->ctl, &line);
 }
 
-static void expire(
+static void preview_expire(
 	struct kt_control *ctl, const struct kt_project_mem *p, const struct kt_release_mem *r)
 {
 	struct kt_op *op = kt_op_new(ctl, NULL, NULL, NULL, NULL);
@@ -220,7 +220,7 @@ static void expire(
 	(void)kt_str_copy(e->release_id, sizeof(e->release_id), r->id);
 	e->version = r->version;
 	op->data = e;
-	kt_op_write(op, expire_work, expired);
+	kt_op_write(op, preview_expire_work, preview_expired);
 }
 
 void kt_previews_sweep(struct kt_control *ctl)
@@ -237,7 +237,7 @@ void kt_previews_sweep(struct kt_control *ctl)
 			const struct kt_release_mem *r = p->previews.items[i];
 
 			if (r->expires_us > 0 && r->expires_us <= now)
-				expire(ctl, p, r);
+				preview_expire(ctl, p, r);
 		}
 	}
 }

@@ -138,7 +138,7 @@ enum kt_code kt_control_target(struct kt_control *ctl, const char *org_id, const
 	return target_of(l->project, l->preview, out, err);
 }
 
-static int by_slug(const void *a, const void *b)
+static int principals_by_slug(const void *a, const void *b)
 {
 	const struct kt_project_mem *const *pa = a;
 	const struct kt_project_mem *const *pb = b;
@@ -168,7 +168,7 @@ enum kt_code kt_control_target_flat(struct kt_control *ctl, const char *org_id,
 		return kt_fail(err, KT_ENOTFOUND, 0, "there is no project yet");
 	if (n == 1)
 		return target_of(found[0], NULL, out, err);
-	qsort(found, n, sizeof(found[0]), by_slug);
+	qsort(found, n, sizeof(found[0]), principals_by_slug);
 	kt_jw_init(&w, choices);
 	for (size_t i = 0; i < n; i++)
 		kt_jw_str(&w, NULL, found[i]->slug);

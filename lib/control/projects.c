@@ -40,7 +40,7 @@ const char *kt_object_project(struct kt_arena *arena, const char *slug)
 
 /* --- reading ----------------------------------------------------------------------------- */
 
-static int by_slug(const void *a, const void *b)
+static int project_rows_by_slug(const void *a, const void *b)
 {
 	const struct kt_project_mem *const *pa = a;
 	const struct kt_project_mem *const *pb = b;
@@ -61,7 +61,7 @@ static void find_projects(const struct kt_op *op, struct kt_vec *out)
 			kt_vec_push(out, p);
 	}
 	if (out->len > 1)
-		qsort(out->items, out->len, sizeof(out->items[0]), by_slug);
+		qsort(out->items, out->len, sizeof(out->items[0]), project_rows_by_slug);
 }
 
 static void show_projects(struct kt_op *op)
@@ -107,7 +107,7 @@ void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p)
 	kt_op_etag(op, p->current ? p->current->id : NULL);
 }
 
-static void show_project(struct kt_op *op)
+static void show_found_project(struct kt_op *op)
 {
 	struct kt_project_mem *p = kt_op_project(op, op->data);
 
@@ -126,7 +126,7 @@ void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const 
 		return;
 	op->data = kt_arena_strdup(op->arena, ref);
 	kt_vec_push(&one, p);
-	kt_op_look(op, &one, show_project);
+	kt_op_look(op, &one, show_found_project);
 	kt_vec_release(&one);
 }
 
@@ -217,7 +217,7 @@ enum kt_code kt_project_new_check(struct kt_op *op, const char *slug, struct kt_
 	return KT_OK;
 }
 
-static enum kt_code taken(struct kt_op *op, const char *slug, struct kt_err *err)
+static enum kt_code slug_taken(struct kt_op *op, const char *slug, struct kt_err *err)
 {
 	return kt_op_code(op,
 		kt_fail(err, KT_ECONFLICT, 0, "there is a project '%s' already", slug), 409,
@@ -235,7 +235,7 @@ static enum kt_code slug_free(
 		return KT_OK;
 	if (rc != KT_OK)
 		return kt_fail(err, rc, 0, "cannot look for project '%s'", slug);
-	return but && strcmp(row.id, but) == 0 ? KT_OK : taken(op, slug, err);
+	return but && strcmp(row.id, but) == 0 ? KT_OK : slug_taken(op, slug, err);
 }
 
 /* The n-th label to try: the slug, with the organization's, with something random. */
@@ -324,7 +324,7 @@ struct create {
 	struct kt_project_row row;
 };
 
-static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct create *c = op->data;
@@ -344,7 +344,7 @@ static enum kt_code create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return kt_op_idem_end(tx, op, 201, NULL, err);
 }
 
-static void create_after(struct kt_op *op)
+static void project_create_after(struct kt_op *op)
 {
 	struct create *c = op->data;
 
@@ -387,7 +387,7 @@ void kt_control_project_create(struct kt_control *ctl, const struct kt_actor *a,
 	c->slug = kt_arena_strdup(op->arena, p->slug);
 	if (p->dir && !check_dir(op, p->dir, &c->dir))
 		return;
-	kt_op_write(op, create_work, create_after);
+	kt_op_write(op, project_create_work, project_create_after);
 }
 
 /* --- changing ---------------------------------------------------------------------------- */
@@ -436,7 +436,7 @@ static bool other_server(const char *before, const char *after)
 	return !same;
 }
 
-static void apply(struct change *c)
+static void change_apply(struct change *c)
 {
 	if (c->repo_url && other_server(c->row.repo_url, c->repo_url))
 		c->set_token = true; /* to the one given now, or none */
@@ -499,7 +499,7 @@ static enum kt_code change_default(
 	return rc;
 }
 
-static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct change *c = op->data;
@@ -518,7 +518,7 @@ static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	old = c->row.slug;
-	apply(c);
+	change_apply(c);
 	if (c->slug && strcmp(c->slug, old) == 0)
 		c->slug = NULL;
 	rc = c->slug ? change_slug(tx, op, c, err) : kt_tx_project_put(tx, &c->row, err);
@@ -535,7 +535,7 @@ static enum kt_code change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return kt_op_idem_end(tx, op, 200, NULL, err);
 }
 
-static void change_after(struct kt_op *op)
+static void project_change_after(struct kt_op *op)
 {
 	struct change *c = op->data;
 	struct kt_project_mem *p = kt_index_project_put(op->ctl, &c->row);
@@ -560,7 +560,7 @@ bool kt_ref_ok(const char *s)
 	return true;
 }
 
-static bool invalid(struct kt_op *op, const char *text)
+static bool project_invalid(struct kt_op *op, const char *text)
 {
 	kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "%s", text);
 	return false;
@@ -569,7 +569,7 @@ static bool invalid(struct kt_op *op, const char *text)
 static bool take_ref(struct kt_op *op, const char *ref, const char **out)
 {
 	if (!kt_ref_ok(ref))
-		return invalid(op, "'production_ref' must be the name of a branch");
+		return project_invalid(op, "'production_ref' must be the name of a branch");
 	*out = kt_str_starts(ref, "refs/") ? kt_arena_strdup(op->arena, ref)
 					   : kt_arena_printf(op->arena, "refs/heads/%s", ref);
 	return true;
@@ -584,16 +584,18 @@ static bool take_repo(struct kt_op *op, const char *url, const char **out)
 
 	if (len > 0) {
 		if (len > 1024 || kt_url_parse(url, &u, &err) != KT_OK)
-			return invalid(op, "'repo_url' must be an https URL without user name");
+			return project_invalid(
+				op, "'repo_url' must be an https URL without user name");
 		/* What is not public is not for whoever may write to a project. What the name leads
 		 * to shows when it is asked (fetch.c). */
 		ok = kt_reach_url(op->ctl->reach, &u, &err) == KT_OK;
 		https = u.https;
 		kt_url_release(&u);
 		if (!https)
-			return invalid(op, "'repo_url' must begin with https://");
+			return project_invalid(op, "'repo_url' must begin with https://");
 		if (!ok)
-			return invalid(op, kt_arena_printf(op->arena, "'repo_url': %s", err.msg));
+			return project_invalid(
+				op, kt_arena_printf(op->arena, "'repo_url': %s", err.msg));
 	}
 	while (len > 0 && url[len - 1] == '/')
 		len--;
@@ -609,7 +611,7 @@ static bool take_secret(struct kt_op *op, const char *what, const char *name, co
 	size_t len = strlen(value);
 
 	if (len > MAX_SECRET_BYTES || strpbrk(value, "\r\n"))
-		return invalid(op,
+		return project_invalid(op,
 			kt_arena_printf(op->arena,
 				"'%s' must be one line of at most %d bytes (fixed)", name,
 				MAX_SECRET_BYTES));
@@ -635,7 +637,7 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 	op->data = c;
 	if (!mem && op->pre.idem_key) {
 		/* A rename that is repeated: this name is gone, but the key knows the answer. */
-		kt_op_write(op, change_work, change_after);
+		kt_op_write(op, project_change_work, project_change_after);
 		return;
 	}
 	if (!kt_op_project(op, ref))
@@ -662,12 +664,12 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 			!take_secret(op, "webhook_secret", "webhook_secret", p->webhook_secret,
 				mem->id, &c->secret)))
 		return;
-	kt_op_write(op, change_work, change_after);
+	kt_op_write(op, project_change_work, project_change_after);
 }
 
 /* --- deleting ---------------------------------------------------------------------------- */
 
-static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const char *id = op->data;
@@ -686,7 +688,7 @@ static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void delete_after(struct kt_op *op)
+static void project_delete_after(struct kt_op *op)
 {
 	struct kt_project_mem *p = kt_map_get(&op->ctl->projects, op->data);
 
@@ -705,5 +707,5 @@ void kt_control_project_delete(struct kt_control *ctl, const struct kt_actor *a,
 	if (!p)
 		return;
 	op->data = kt_arena_strdup(op->arena, p->id);
-	kt_op_write(op, delete_work, delete_after);
+	kt_op_write(op, project_delete_work, project_delete_after);
 }

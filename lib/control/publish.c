@@ -186,7 +186,7 @@ static enum kt_code publish_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	return rc;
 }
 
-static void published(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct publish *p = op->data;
@@ -206,14 +206,14 @@ static void published(void *arg, enum kt_code rc, const struct kt_err *err)
 /* --- the way through --------------------------------------------------------------------- */
 
 /* A task: thousands of files perhaps. At the end of the server they stay for its next start. */
-static enum kt_code clean(void *arg, struct kt_err *err)
+static enum kt_code publish_clean(void *arg, struct kt_err *err)
 {
 	(void)err;
 	kt_publish_remove_staging(arg);
 	return KT_OK;
 }
 
-static void cleaned(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_cleaned(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	const struct publish *p = op->data;
@@ -236,9 +236,9 @@ static void end_publish(struct kt_op *op, enum kt_code rc, const struct kt_err *
 	/* The worker did it unless it was never called. */
 	if (p->staging)
 		kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, true },
-			clean, cleaned, op);
+			publish_clean, publish_cleaned, op);
 	else
-		cleaned(op, KT_OK, NULL);
+		publish_cleaned(op, KT_OK, NULL);
 }
 
 /* Another project's host name cannot become a preview's. */
@@ -279,7 +279,7 @@ static void count_new(struct kt_op *op, struct publish *p, bool whole)
 	}
 }
 
-static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct publish *p = op->data;
@@ -306,7 +306,7 @@ static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 		mem->publishing++;
 		memcpy(p->counted, mem->id, sizeof(p->counted));
 	}
-	kt_op_store(op, true, publish_work, published);
+	kt_op_store(op, true, publish_work, publish_done);
 }
 
 static void on_unpacked(
@@ -319,7 +319,7 @@ static void on_unpacked(
 		p->unpacked = *u;
 		kt_task_run(op->ctl,
 			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
-			kt_publish_prepare, prepared, op);
+			kt_publish_prepare, publish_prepared, op);
 		return;
 	}
 	if (rc == KT_EIO || rc == KT_EUNAVAIL || rc == KT_ECANCEL)
@@ -328,7 +328,7 @@ static void on_unpacked(
 		end_publish(op, kt_op_code(op, rc, 422, "archive_refused"), err);
 }
 
-static void unpack(struct kt_op *op)
+static void publish_unpack(struct kt_op *op)
 {
 	struct publish *p = op->data;
 	struct kt_err err = KT_ERR_INIT;
@@ -365,7 +365,8 @@ static bool may_begin(struct kt_op *op, const char *ref)
 	return rc == KT_OK;
 }
 
-static void publish(struct kt_op *op, const char *ref, const struct sent *sent, bool as_deploy)
+static void publish_begin(
+	struct kt_op *op, const char *ref, const struct sent *sent, bool as_deploy)
 {
 	struct kt_control *ctl = op->ctl;
 	struct publish *p = kt_arena_alloc(op->arena, sizeof(*p));
@@ -392,11 +393,11 @@ static void publish(struct kt_op *op, const char *ref, const struct sent *sent, 
 		p->doc_path = kt_arena_strdup(op->arena, sent->doc_path);
 	if (sent->body_path) {
 		p->body_path = kt_arena_strdup(op->arena, sent->body_path);
-		unpack(op);
+		publish_unpack(op);
 	} else if (sent->doc || sent->doc_path) {
 		kt_task_run(ctl,
 			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, p->doc_len, false },
-			kt_publish_prepare, prepared, op);
+			kt_publish_prepare, publish_prepared, op);
 	} else {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "nothing was sent");
 	}
@@ -408,7 +409,7 @@ void kt_control_publish(struct kt_control *ctl, const struct kt_actor *a, const 
 {
 	const struct sent sent = { .doc = doc, .doc_len = doc_len, .body_path = body_path };
 
-	publish(kt_op_new(ctl, a, pre, fn, arg), ref, &sent, false);
+	publish_begin(kt_op_new(ctl, a, pre, fn, arg), ref, &sent, false);
 }
 
 void kt_control_publish_file(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -416,7 +417,7 @@ void kt_control_publish_file(struct kt_control *ctl, const struct kt_actor *a, c
 {
 	const struct sent sent = { .doc_path = doc_path };
 
-	publish(kt_op_new(ctl, a, pre, fn, arg), ref, &sent, false);
+	publish_begin(kt_op_new(ctl, a, pre, fn, arg), ref, &sent, false);
 }
 
 void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -437,7 +438,7 @@ void kt_publish_archive(struct kt_control *ctl, const struct kt_actor *a, const 
 	kt_jw_bool(&w, "activate", !meta->no_activate);
 	kt_jw_bool(&w, "unpin", meta->unpin);
 	kt_jw_obj_end(&w);
-	publish(kt_op_new(ctl, a, pre, fn, arg), ref,
+	publish_begin(kt_op_new(ctl, a, pre, fn, arg), ref,
 		&(struct sent){ .doc = doc.ptr, .doc_len = doc.len, .body_path = body_path },
 		meta->as_deploy);
 }

@@ -157,7 +157,7 @@ static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *er
 }
 
 /* The commit was fetched and has its release, or why not. */
-static void fetched(void *arg, const struct kt_result *result)
+static void redeploy_fetched(void *arg, const struct kt_result *result)
 {
 	struct kt_op *op = arg;
 
@@ -174,7 +174,7 @@ static void fetched(void *arg, const struct kt_result *result)
 	kt_op_end(op, KT_OK, NULL);
 }
 
-static void start_fetch(struct kt_op *op)
+static void redeploy_start_fetch(struct kt_op *op)
 {
 	struct redeploy *r = op->data;
 	const struct kt_publish_meta meta = {
@@ -192,7 +192,7 @@ static void start_fetch(struct kt_op *op)
 		.who = &op->who,
 		.meta = &meta,
 		.pre = &op->pre,
-		.done = fetched,
+		.done = redeploy_fetched,
 		.done_arg = op,
 	};
 
@@ -207,13 +207,13 @@ static void start_fetch(struct kt_op *op)
 			r->project.repo_url);
 }
 
-static void redeployed(void *arg, enum kt_code rc, const struct kt_err *err)
+static void redeploy_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct redeploy *r = op->data;
 
 	if (rc == KT_ENOTFOUND && r->fetch) {
-		start_fetch(op);
+		redeploy_start_fetch(op);
 	} else {
 		if (rc == KT_OK && !op->replayed)
 			kt_build_begin(op->ctl, kt_index_project_put(op->ctl, &r->project), &r->row,
@@ -261,5 +261,5 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 		return;
 	}
 	if (!kt_builds_full(op, p))
-		kt_op_store(op, true, redeploy_work, redeployed);
+		kt_op_store(op, true, redeploy_work, redeploy_done);
 }

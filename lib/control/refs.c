@@ -101,7 +101,7 @@ struct ref_delete {
 };
 
 /* 7 of "refs/pull/7/head": however its preview was made, that is its name. 0 = another ref. */
-static int64_t pull_request_of(const char *name)
+static int64_t ref_pull_request(const char *name)
 {
 	static const char root[] = "refs/pull/";
 	const char *n = name, *rest;
@@ -116,7 +116,7 @@ static int64_t pull_request_of(const char *name)
 	return !strcmp(rest, "/head") || !strcmp(rest, "/merge") ? pr : 0;
 }
 
-static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code ref_delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct ref_delete *d = op->data;
@@ -144,7 +144,7 @@ static enum kt_code delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void delete_after(struct kt_op *op)
+static void ref_delete_after(struct kt_op *op)
 {
 	struct ref_delete *d = op->data;
 	struct kt_project_mem *p = kt_map_get(&op->ctl->projects, d->project_id);
@@ -174,7 +174,7 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	d->project_id = kt_arena_strdup(op->arena, p->id);
 	d->name = kt_arena_strdup(op->arena, name);
 	d->labels = kt_arena_alloc(op->arena, (p->previews.len + 1) * sizeof(*d->labels));
-	pr = pull_request_of(name);
+	pr = ref_pull_request(name);
 	for (size_t i = 0; i < p->previews.len; i++) {
 		const struct kt_release_mem *r = p->previews.items[i];
 
@@ -183,5 +183,5 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	}
 	kt_preview_coming(p, name, pr, d->building);
 	op->data = d;
-	kt_op_write(op, delete_work, delete_after);
+	kt_op_write(op, ref_delete_work, ref_delete_after);
 }

@@ -84,7 +84,7 @@ struct show {
 	char *path;
 };
 
-static enum kt_code show_project(
+static enum kt_code release_show_project(
 	struct kt_tx *tx, struct kt_op *op, struct show *s, struct kt_err *err)
 {
 	enum kt_code rc = kt_project_find(tx, op, s->ref, &s->project, err);
@@ -96,14 +96,14 @@ static enum kt_code show_project(
 	return rc;
 }
 
-static enum kt_code list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code releases_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct show *s = op->data;
 	struct kt_release_row *rows;
 	struct kt_jw w;
 	size_t n, i;
-	enum kt_code rc = show_project(tx, op, s, err);
+	enum kt_code rc = release_show_project(tx, op, s, err);
 
 	if (rc == KT_OK)
 		rc = kt_tx_releases(
@@ -135,15 +135,15 @@ void kt_control_releases(struct kt_control *ctl, const struct kt_actor *a, const
 	s->before = before;
 	s->limit = limit == 0 || limit > MAX_PAGE ? MAX_PAGE : limit;
 	op->data = s;
-	kt_op_read(op, list_work);
+	kt_op_read(op, releases_list_work);
 }
 
-static enum kt_code show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code release_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct show *s = op->data;
 	struct kt_jw w;
-	enum kt_code rc = show_project(tx, op, s, err);
+	enum kt_code rc = release_show_project(tx, op, s, err);
 
 	if (rc == KT_OK)
 		rc = kt_release_find(tx, op, &s->project, s->word, &s->row, err);
@@ -173,16 +173,16 @@ void kt_control_release(struct kt_control *ctl, const struct kt_actor *a, const 
 	s->word = kt_arena_strdup(op->arena, release);
 	s->manifest = manifest;
 	op->data = s;
-	kt_op_read(op, show_work);
+	kt_op_read(op, release_show_work);
 }
 
 /* --- waiting for the end of a build ------------------------------------------------------ */
 
-static enum kt_code find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code release_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	struct show *s = op->data;
-	enum kt_code rc = show_project(tx, op, s, err);
+	enum kt_code rc = release_show_project(tx, op, s, err);
 
 	if (rc == KT_OK)
 		rc = kt_release_find(tx, op, &s->project, s->word, &s->row, err);
@@ -224,7 +224,7 @@ void kt_control_release_wait(struct kt_control *ctl, const struct kt_actor *a, c
 	s->ref = kt_arena_strdup(op->arena, ref);
 	s->word = kt_arena_strdup(op->arena, release);
 	op->data = s;
-	kt_op_store(op, false, find_work, wait_found);
+	kt_op_store(op, false, release_find_work, wait_found);
 }
 
 /* --- archives ---------------------------------------------------------------------------- */
@@ -314,5 +314,5 @@ void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a
 	s->format = kt_arena_strdup(op->arena, format);
 	s->path = kt_arena_printf(op->arena, "%s/tmp/archive-XXXXXX", ctl->data_dir);
 	op->data = s;
-	kt_op_store(op, false, find_work, archive_found);
+	kt_op_store(op, false, release_find_work, archive_found);
 }

@@ -35,7 +35,7 @@ struct restore {
 /* --- what is damaged ---------------------------------------------------------------------- */
 
 /* A line of what the caller gets told, who may want none of it. */
-static void tell(struct restore *r, const char *kind, const char *name, const char *message)
+static void restore_tell(struct restore *r, const char *kind, const char *name, const char *message)
 {
 	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(65536);
 	struct kt_buf *out = r->how->out;
@@ -76,10 +76,10 @@ static void on_damaged(void *arg, const char *name, const char *what)
 		free(r->first);
 		r->first = kt_asprintf("'%.250s' %s", name, what);
 	}
-	tell(r, "member", name, what);
+	restore_tell(r, "member", name, what);
 }
 
-static enum kt_code refuse(const struct restore *r)
+static enum kt_code restore_refuse(const struct restore *r)
 {
 	kt_fail(r->err, KT_EPROTO, 0, "the backup is damaged: %s%s", r->first,
 		r->n_damaged > 1 ? ", and more" : "");
@@ -118,7 +118,7 @@ static enum kt_code take_mark(struct restore *r, int64_t *out_format)
 }
 
 /* Compare what was unpacked with the list, if the backup has one. */
-static enum kt_code check_members(struct restore *r)
+static enum kt_code restore_check_members(struct restore *r)
 {
 	KT_AUTOFREE char *list = kt_path_join(r->temp, KT_BACKUP_LIST);
 	const struct kt_tarball_check how = { .dir = r->temp,
@@ -144,7 +144,7 @@ static enum kt_code check_members(struct restore *r)
 	if (rc == KT_OK && listed && unlink(list) != 0)
 		rc = kt_fail(r->err, KT_EIO, errno, "cannot remove '%s'", list);
 	if (rc == KT_OK && r->n_damaged && (r->essential || !r->how->skip_damaged))
-		rc = refuse(r);
+		rc = restore_refuse(r);
 	return rc;
 }
 
@@ -165,10 +165,10 @@ static void on_finding(struct restore *r, const char *line, size_t len)
 		r->first = kt_asprintf(
 			"%s %.150s: %s", invariant, object, kt_json_str_or(doc, "message", "?"));
 	}
-	tell(r, "object", object, kt_json_str_or(doc, "message", "?"));
+	restore_tell(r, "object", object, kt_json_str_or(doc, "message", "?"));
 }
 
-static enum kt_code check_folder(struct restore *r)
+static enum kt_code restore_check_folder(struct restore *r)
 {
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(MAX_FINDINGS_BYTES);
 	enum kt_code rc = kt_control_fsck(r->temp, true, &out, &r->n_findings, r->err);
@@ -179,7 +179,7 @@ static enum kt_code check_folder(struct restore *r)
 		on_finding(r, at, (size_t)(lf - at));
 	if (!r->first)
 		return kt_fail(r->err, KT_EPROTO, 0, "the backup is damaged");
-	return r->essential || !r->how->skip_damaged ? refuse(r) : KT_OK;
+	return r->essential || !r->how->skip_damaged ? restore_refuse(r) : KT_OK;
 }
 
 /* --- the place ---------------------------------------------------------------------------- */
@@ -221,7 +221,7 @@ static enum kt_code check_place(
 }
 
 /* The old folder, if it was not empty, stays beside the new one. */
-static enum kt_code put_in_place(
+static enum kt_code restore_put_in_place(
 	const char *temp, const char *data_dir, bool full, struct kt_err *err)
 {
 	char id[KT_ID_MAX];
@@ -260,7 +260,7 @@ static char *find_place(const char *data_dir)
 	return kt_path_join(parent, base);
 }
 
-static enum kt_code unpack(struct restore *r, int fd)
+static enum kt_code restore_unpack(struct restore *r, int fd)
 {
 	KT_AUTOFREE char *mark = kt_path_join(r->temp, KT_BACKUP_MARK);
 	enum kt_code rc = kt_tarball_unpack(fd, r->temp, r->how->skip_damaged, r->err);
@@ -272,8 +272,8 @@ static enum kt_code unpack(struct restore *r, int fd)
 		kt_hint(r->err,
 			"--skip-damaged restores what can be read and lists what is missing");
 	if (rc == KT_OK)
-		rc = check_members(r);
-	return rc == KT_OK ? check_folder(r) : rc;
+		rc = restore_check_members(r);
+	return rc == KT_OK ? restore_check_folder(r) : rc;
 }
 
 enum kt_code kt_control_restore(const char *data_dir, const char *file,
@@ -298,9 +298,9 @@ enum kt_code kt_control_restore(const char *data_dir, const char *file,
 		return rc;
 	if (!mkdtemp(temp))
 		return kt_fail(err, KT_EIO, errno, "cannot make a folder beside '%s'", place);
-	rc = unpack(&r, fd);
+	rc = restore_unpack(&r, fd);
 	if (rc == KT_OK)
-		rc = put_in_place(temp, place, full, err);
+		rc = restore_put_in_place(temp, place, full, err);
 	if (rc != KT_OK && kt_fs_remove_tree(temp, NULL) != KT_OK)
 		kt_log(KT_LOG_WARN, "backup", "cannot remove '%s'", temp);
 	free(r.first);

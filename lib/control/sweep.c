@@ -27,9 +27,8 @@
 #define BLOB_AGE_S (24 * 3600)
 #define LOG_AGE_US (30 * 24 * 3600 * INT64_C(1000000)) /* build logs: longer than anyone asks */
 #define LOG_YOUNG_S 3600
-#define KEEP_BUILT                                                                                 \
-	5 /* newest built production releases of a project: their rollback is instant              \
-	   */
+/* Newest built production releases of a project: their rollback is instant. */
+#define KEEP_BUILT 5
 #define MAX_DROPPED 500 /* trees of one sweep: each costs the loop two system calls */
 
 #define ALL_STATES ((1U << (KT_REL_EXPIRED + 1)) - 1)
@@ -77,13 +76,13 @@ static void sweep_free(struct sweep *s)
 	free(s);
 }
 
-static void complain(enum kt_code rc, const struct kt_err *err)
+static void sweep_complain(enum kt_code rc, const struct kt_err *err)
 {
 	if (rc != KT_OK && rc != KT_ECANCEL)
 		kt_log(KT_LOG_WARN, "control", "sweep: %s", err->msg);
 }
 
-static enum kt_code read_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code sweep_read_rows(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct sweep *s = arg;
 
@@ -177,7 +176,7 @@ static enum kt_code look_trees(void *arg, struct kt_err *err)
 		rc = list_org(s, root, orgs[i], err);
 	kt_fs_names_free(orgs, n);
 	if (rc == KT_OK)
-		rc = kt_store_do(s->ctl->store, false, read_rows, s, err);
+		rc = kt_store_do(s->ctl->store, false, sweep_read_rows, s, err);
 	if (rc == KT_OK)
 		rc = remove_logs(s, err);
 	return rc;
@@ -191,7 +190,7 @@ static bool is_built(const struct kt_release_row *r)
 }
 
 /* Newest versions of each project first. */
-static int by_version(const void *a, const void *b)
+static int sweep_by_version(const void *a, const void *b)
 {
 	const struct kt_release_row *x = a, *y = b;
 	int c = strcmp(x->project_id, y->project_id);
@@ -201,7 +200,8 @@ static int by_version(const void *a, const void *b)
 	return (x->version < y->version) - (x->version > y->version);
 }
 
-static bool needed(const struct sweep *s, const struct kt_release_row *r, size_t n_newer_built)
+static bool release_needed(
+	const struct sweep *s, const struct kt_release_row *r, size_t n_newer_built)
 {
 	if (r->state == KT_REL_ACTIVE || r->state == KT_REL_PREVIEW || r->state == KT_REL_QUEUED ||
 		r->state == KT_REL_BUILDING)
@@ -217,13 +217,13 @@ static void mark_needed(struct sweep *s)
 	size_t built = 0;
 
 	if (s->n > 1)
-		qsort(s->rows, s->n, sizeof(*s->rows), by_version);
+		qsort(s->rows, s->n, sizeof(*s->rows), sweep_by_version);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct kt_release_row *r = &s->rows[i];
 
 		if (i == 0 || strcmp(r->project_id, s->rows[i - 1].project_id) != 0)
 			built = 0;
-		if (needed(s, r, built))
+		if (release_needed(s, r, built))
 			(void)kt_map_set(&s->named, blob_key(key, r->org_id, r->digest), s->ctl);
 		built += is_built(r);
 	}
@@ -269,7 +269,7 @@ static void trees_removed(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct sweep *s = arg;
 
-	complain(rc, err);
+	sweep_complain(rc, err);
 	if (s->n_away > 0)
 		kt_log(KT_LOG_DEBUG, "control", "sweep: files of %zu releases removed", s->n_away);
 	sweep_free(s);
@@ -280,7 +280,7 @@ static void trees_seen(void *arg, enum kt_code rc, const struct kt_err *err)
 	struct sweep *s = arg;
 	char key[KT_ID_MAX + KT_DIGEST_MAX + 1];
 
-	complain(rc, err);
+	sweep_complain(rc, err);
 	if (rc != KT_OK || !s->trees || kt_works_get(s->ctl)->stopped) {
 		sweep_free(s);
 		return;
@@ -338,7 +338,7 @@ static bool keep_blob(
 static enum kt_code sweep_blobs(void *arg, struct kt_err *err)
 {
 	struct sweep *s = arg;
-	enum kt_code rc = kt_store_do(s->ctl->store, false, read_rows, s, err);
+	enum kt_code rc = kt_store_do(s->ctl->store, false, sweep_read_rows, s, err);
 
 	for (size_t i = 0; rc == KT_OK && i < s->n; i++) {
 		const struct kt_release_row *r = &s->rows[i];
@@ -356,7 +356,7 @@ static void blobs_swept(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct sweep *s = arg;
 
-	complain(rc, err);
+	sweep_complain(rc, err);
 	if (s->deleted > 0)
 		kt_log(KT_LOG_INFO, "control", "sweep: %zu blobs deleted", s->deleted);
 	sweep_free(s);

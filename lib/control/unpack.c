@@ -49,9 +49,9 @@ static void free_unpack(struct kt_unpack *u)
 	free(u);
 }
 
-static void run_next(struct kt_works *w);
+static void unpack_run_next(struct kt_works *w);
 
-static void answer(struct kt_unpack *u, enum kt_code rc, const struct kt_unpacked *res,
+static void unpack_answer(struct kt_unpack *u, enum kt_code rc, const struct kt_unpacked *res,
 	const struct kt_err *err)
 {
 	kt_unpack_fn fn = u->fn;
@@ -60,10 +60,10 @@ static void answer(struct kt_unpack *u, enum kt_code rc, const struct kt_unpacke
 
 	free_unpack(u);
 	fn(arg, rc, res, err);
-	run_next(w);
+	unpack_run_next(w);
 }
 
-static enum kt_code code_of(const char *word)
+static enum kt_code unpack_code_of(const char *word)
 {
 	for (int c = KT_OK + 1; word && c < KT_CODE_COUNT_; c++) {
 		if (!strcmp(word, kt_code_name((enum kt_code)c)))
@@ -87,7 +87,7 @@ static void on_err(void *arg, const char *data, size_t len)
 	kt_buf_add(&u->errs, data, KT_MIN(len, u->errs.max - u->errs.len));
 }
 
-static enum kt_code read_answer(
+static enum kt_code unpack_read_answer(
 	struct kt_unpack *u, int exit_code, struct kt_unpacked *out, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -105,7 +105,7 @@ static enum kt_code read_answer(
 		return KT_OK;
 	}
 	message = kt_json_str_or(doc, "message", "the archive was refused");
-	rc = kt_fail(err, code_of(kt_json_str(doc, "code")), 0, "%s", message);
+	rc = kt_fail(err, unpack_code_of(kt_json_str(doc, "code")), 0, "%s", message);
 	message = kt_json_str(doc, "hint");
 	if (message)
 		(void)kt_hint(err, "%s", message);
@@ -114,7 +114,7 @@ static enum kt_code read_answer(
 
 static bool start_again(struct kt_unpack *u);
 
-static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
+static void on_unpack_gone(void *arg, int exit_code, int term_signal, int start_error)
 {
 	struct kt_unpack *u = arg;
 	struct kt_unpacked res = { 0 };
@@ -137,21 +137,23 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	else if (exit_code < 0)
 		rc = kt_fail(&err, KT_EPROTO, 0, "unpacking was stopped by signal %d", term_signal);
 	else
-		rc = read_answer(u, exit_code, &res, &err);
-	answer(u, rc, &res, &err);
+		rc = unpack_read_answer(u, exit_code, &res, &err);
+	unpack_answer(u, rc, &res, &err);
 }
 
-static const struct kt_child_ops child_ops = { .out = on_out, .err = on_err, .gone = on_gone };
+static const struct kt_child_ops child_ops = {
+	.out = on_out, .err = on_err, .gone = on_unpack_gone
+};
 
-static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err);
+static enum kt_code unpack_spawn(struct kt_unpack *u, struct kt_err *err);
 
 /* A moment after it was asked for ahead; and when it takes too long, or nobody needs it. */
-static void on_time(void *arg)
+static void on_unpack_time(void *arg)
 {
 	struct kt_unpack *u = arg;
 
 	if (u->ahead && !u->job && !u->child) {
-		if (spawn(u, NULL) == KT_OK)
+		if (unpack_spawn(u, NULL) == KT_OK)
 			kt_timer_start(u->deadline, AHEAD_MS, 0);
 		else
 			free_unpack(u);
@@ -187,7 +189,7 @@ static char *make_job(const char *archive, const char *staging, const struct kt_
 	return kt_buf_take(&b);
 }
 
-static bool passes(const char *var)
+static bool variable_passes(const char *var)
 {
 	static const char *const names[] = {
 		"PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS="
@@ -200,7 +202,7 @@ static bool passes(const char *var)
 	return false;
 }
 
-static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err)
+static enum kt_code unpack_spawn(struct kt_unpack *u, struct kt_err *err)
 {
 	struct kt_control *ctl = u->works->ctl;
 	char name[] = "karta-unpack", on_stdin[] = "-";
@@ -213,7 +215,7 @@ static enum kt_code spawn(struct kt_unpack *u, struct kt_err *err)
 	if (!ctl->cfg.spawner || !ctl->self)
 		return kt_fail(err, KT_EUNAVAIL, 0, "this server has no unpacker");
 	for (char **e = kt_env_all(); *e && n + 1 < KT_ARRAY_LEN(env); e++) {
-		if (passes(*e))
+		if (variable_passes(*e))
 			env[n++] = *e;
 	}
 	return kt_child_spawn(ctl->cfg.spawner, &spec, &child_ops, u, &u->child, err);
@@ -232,7 +234,7 @@ static bool start_again(struct kt_unpack *u)
 {
 	u->ahead = false;
 	kt_buf_clear(&u->errs);
-	if (u->works->stopped || spawn(u, NULL) != KT_OK)
+	if (u->works->stopped || unpack_spawn(u, NULL) != KT_OK)
 		return false;
 	/* When it does not take it, it ends without an answer. */
 	(void)give_job(u, NULL);
@@ -245,7 +247,7 @@ static void on_start_failed(void *arg)
 	struct kt_unpack *u = arg;
 	struct kt_err err = KT_ERR_INIT;
 
-	answer(u, kt_fail(&err, KT_EUNAVAIL, 0, "cannot start the unpacker"), NULL, &err);
+	unpack_answer(u, kt_fail(&err, KT_EUNAVAIL, 0, "cannot start the unpacker"), NULL, &err);
 }
 
 static struct kt_unpack *new_unpack(struct kt_works *w)
@@ -255,7 +257,7 @@ static struct kt_unpack *new_unpack(struct kt_works *w)
 	u->works = w;
 	kt_buf_init(&u->out, MAX_ANSWER_BYTES);
 	kt_buf_init(&u->errs, MAX_ANSWER_BYTES);
-	u->deadline = kt_timer_new(w->ctl->loop, on_time, u);
+	u->deadline = kt_timer_new(w->ctl->loop, on_unpack_time, u);
 	return u;
 }
 
@@ -286,7 +288,7 @@ static void take_ahead(struct kt_unpack *u)
 	free_unpack(u);
 }
 
-static void run(struct kt_unpack *u)
+static void unpack_run(struct kt_unpack *u)
 {
 	struct kt_control *ctl = u->works->ctl;
 	struct kt_err err = KT_ERR_INIT;
@@ -299,7 +301,7 @@ static void run(struct kt_unpack *u)
 	}
 	u->runs = true;
 	(void)kt_str_copy(u->works->unpacked_last, sizeof(u->works->unpacked_last), u->org_id);
-	if (!u->child && spawn(u, &err) != KT_OK) {
+	if (!u->child && unpack_spawn(u, &err) != KT_OK) {
 		kt_timer_free(u->deadline);
 		u->deadline = kt_timer_new(ctl->loop, on_start_failed, u);
 		kt_timer_start(u->deadline, 0, 0);
@@ -310,7 +312,7 @@ static void run(struct kt_unpack *u)
 	(void)give_job(u, NULL);
 }
 
-static size_t count(const struct kt_works *w, const char *org_id, bool run_only)
+static size_t unpack_count(const struct kt_works *w, const char *org_id, bool run_only)
 {
 	size_t n = 0;
 
@@ -326,14 +328,14 @@ static size_t count(const struct kt_works *w, const char *org_id, bool run_only)
  * The one whose turn it is, or NULL: the oldest of an organization that may have another process,
  * and was not the last to get one, if there is such.
  */
-static struct kt_unpack *next_of(const struct kt_works *w)
+static struct kt_unpack *unpack_next(const struct kt_works *w)
 {
 	struct kt_unpack *found = NULL;
 
 	for (size_t i = 0; i < w->unpacks.len; i++) {
 		struct kt_unpack *u = w->unpacks.items[i];
 
-		if (u->runs || count(w, u->org_id, true) >= KT_MAX_UNPACKERS_EACH)
+		if (u->runs || unpack_count(w, u->org_id, true) >= KT_MAX_UNPACKERS_EACH)
 			continue;
 		if (strcmp(u->org_id, w->unpacked_last) != 0)
 			return u;
@@ -343,12 +345,13 @@ static struct kt_unpack *next_of(const struct kt_works *w)
 	return found;
 }
 
-static void run_next(struct kt_works *w)
+static void unpack_run_next(struct kt_works *w)
 {
 	struct kt_unpack *u;
 
-	while (!w->stopped && count(w, NULL, true) < KT_MAX_UNPACKERS && (u = next_of(w)))
-		run(u);
+	while (!w->stopped && unpack_count(w, NULL, true) < KT_MAX_UNPACKERS &&
+		(u = unpack_next(w)))
+		unpack_run(u);
 }
 
 static void on_too_many(void *arg)
@@ -356,7 +359,7 @@ static void on_too_many(void *arg)
 	struct kt_unpack *u = arg;
 	struct kt_err err = KT_ERR_INIT;
 
-	answer(u,
+	unpack_answer(u,
 		kt_fail(&err, KT_EUNAVAIL, 0,
 			"%d uploads of this organization wait to be unpacked already (fixed)",
 			KT_MAX_UNPACKS_WAITING),
@@ -368,7 +371,7 @@ void kt_unpack_start(struct kt_control *ctl, const char *org_id, const char *arc
 {
 	struct kt_works *w = kt_works_get(ctl);
 	struct kt_unpack *u = new_unpack(w);
-	bool full = count(w, org_id, false) >= KT_MAX_UNPACKS_WAITING;
+	bool full = unpack_count(w, org_id, false) >= KT_MAX_UNPACKS_WAITING;
 
 	u->fn = fn;
 	u->arg = arg;
@@ -383,7 +386,7 @@ void kt_unpack_start(struct kt_control *ctl, const char *org_id, const char *arc
 		return;
 	}
 	(void)kt_str_copy(u->org_id, sizeof(u->org_id), org_id);
-	run_next(w);
+	unpack_run_next(w);
 }
 
 void kt_unpacks_stop(struct kt_works *w)
@@ -401,7 +404,7 @@ void kt_unpacks_stop(struct kt_works *w)
 
 		if (u->child)
 			kt_child_abandon(u->child);
-		answer(u, KT_ECANCEL, NULL, &err);
+		unpack_answer(u, KT_ECANCEL, NULL, &err);
 	}
 	kt_vec_release(&w->unpacks);
 }

@@ -127,13 +127,13 @@ static struct kt_key_mem *key_of(struct kt_control *ctl, const struct kt_web_mem
 	return k && k->revoked_us == 0 && (k->expires_us == 0 || k->expires_us > now) ? k : NULL;
 }
 
-static enum kt_code expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code web_expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	(void)arg;
 	return kt_tx_webs_expire(tx, kt_time_us(), err);
 }
 
-static void expire_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void web_expire_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	(void)arg;
 	if (rc != KT_OK)
@@ -156,7 +156,7 @@ void kt_webs_sweep(struct kt_control *ctl)
 		n++;
 	}
 	if (n > 0)
-		kt_store_write(ctl->store, expire_work, expire_done, NULL);
+		kt_store_write(ctl->store, web_expire_work, web_expire_done, NULL);
 }
 
 /* --- who ---------------------------------------------------------------------------------- */
@@ -231,7 +231,7 @@ static enum kt_code begin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 }
 
 /* As the database has done it: of a key's sessions the oldest go, one more finds room. */
-static void make_room(struct kt_control *ctl, const struct kt_key_mem *k)
+static void web_make_room(struct kt_control *ctl, const struct kt_key_mem *k)
 {
 	struct kt_web_mem *w = k ? k->webs : NULL, *next;
 
@@ -249,7 +249,7 @@ static void begin_after(struct kt_op *op)
 
 	if (op->who.web[0])
 		web_drop(op->ctl, op->who.web);
-	make_room(op->ctl, kt_index_key(op->ctl, op->who.key_id));
+	web_make_room(op->ctl, kt_index_key(op->ctl, op->who.key_id));
 	kt_web_put(op->ctl, &b->row);
 }
 
@@ -326,7 +326,7 @@ void kt_control_web_begin(struct kt_control *ctl, const struct kt_actor *a, cons
 
 /* --- sign out ----------------------------------------------------------------------------- */
 
-static enum kt_code end_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code web_end_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 	enum kt_code rc = kt_tx_web_delete(tx, op->who.web, err);
@@ -337,7 +337,7 @@ static enum kt_code end_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void end_after(struct kt_op *op)
+static void web_end_after(struct kt_op *op)
 {
 	web_drop(op->ctl, op->who.web);
 	if (op->ctl->on_revoke)
@@ -351,7 +351,7 @@ void kt_control_web_end(
 
 	op->status = 204;
 	if (op->who.web[0])
-		kt_op_write(op, end_work, end_after);
+		kt_op_write(op, web_end_work, web_end_after);
 	else
 		kt_op_end(op, KT_OK, NULL);
 }

@@ -52,7 +52,7 @@ static void hash_row(struct kt_sha256 *h, const struct kt_audit_row *r, char *ou
 }
 
 /* The end of the chain as it was written down: 0 and "" at the start. */
-static enum kt_code read_head(struct kt_tx *tx, int64_t *seq, char *hash, struct kt_err *err)
+static enum kt_code audit_read_head(struct kt_tx *tx, int64_t *seq, char *hash, struct kt_err *err)
 {
 	struct kt_q q;
 	bool ok = false;
@@ -99,7 +99,7 @@ enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, s
 	struct kt_audit_row full = *row;
 	struct kt_sha256 *h;
 	struct kt_q q;
-	enum kt_code rc = read_head(tx, &full.seq, prev, err);
+	enum kt_code rc = audit_read_head(tx, &full.seq, prev, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -118,7 +118,7 @@ enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, s
 	return kt_q_run_one(&q, "the head of the audit log is gone");
 }
 
-static void read_row(struct kt_q *q, struct kt_arena *arena, struct kt_audit_row *r)
+static void audit_read_row(struct kt_q *q, struct kt_arena *arena, struct kt_audit_row *r)
 {
 	r->seq = kt_q_num(q, 0);
 	r->at_us = kt_q_num(q, 1);
@@ -154,7 +154,7 @@ enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *o
 
 		if (!r)
 			break;
-		read_row(&q, arena, r);
+		audit_read_row(&q, arena, r);
 	}
 	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
 	if (rc == KT_OK)
@@ -212,13 +212,13 @@ enum kt_code kt_tx_audit_verify(
 		KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 		struct kt_audit_row row = { 0 };
 
-		read_row(&q, arena, &row);
+		audit_read_row(&q, arena, &row);
 		check_row(&c, h, &row);
 	}
 	kt_sha256_free(h);
 	rc = kt_q_end(&q);
 	if (rc == KT_OK)
-		rc = read_head(tx, &head_seq, head, NULL) == KT_OK ? KT_OK : KT_EPROTO;
+		rc = audit_read_head(tx, &head_seq, head, NULL) == KT_OK ? KT_OK : KT_EPROTO;
 	if (rc == KT_EPROTO && c.bad == 0)
 		c.bad = c.n + 1;
 	else if (rc != KT_OK && rc != KT_EPROTO)

@@ -130,7 +130,7 @@ enum kt_code kt_blobs_fd(
 }
 
 /* Read once, through EINTR. */
-static ssize_t read_some(int fd, void *at, size_t len)
+static ssize_t blob_read_some(int fd, void *at, size_t len)
 {
 	ssize_t n;
 
@@ -161,7 +161,7 @@ enum kt_code kt_blobs_read(struct kt_blobs *b, const char *org_id, const char *d
 
 		if (!at)
 			return kt_fail(err, KT_ENOMEM, 0, "no memory to read blob '%s'", digest);
-		n = read_some(fd, at, left);
+		n = blob_read_some(fd, at, left);
 		if (n <= 0)
 			return kt_fail(
 				err, KT_EIO, n < 0 ? errno : 0, "cannot read blob '%s'", digest);
@@ -174,7 +174,7 @@ enum kt_code kt_blobs_read(struct kt_blobs *b, const char *org_id, const char *d
 /* --- putting ----------------------------------------------------------------------------- */
 
 /* Sync one folder below the store's ("." = itself). */
-static enum kt_code sync_folder(struct kt_blobs *b, const char *name, struct kt_err *err)
+static enum kt_code blob_sync_folder(struct kt_blobs *b, const char *name, struct kt_err *err)
 {
 	KT_AUTOFD int fd = openat(b->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -185,7 +185,7 @@ static enum kt_code sync_folder(struct kt_blobs *b, const char *name, struct kt_
 }
 
 /* The folder of a blob's name ("ORG/aa/..."), made when missing. */
-static enum kt_code make_folders(struct kt_blobs *b, const char *name, struct kt_err *err)
+static enum kt_code blob_make_folders(struct kt_blobs *b, const char *name, struct kt_err *err)
 {
 	char path[KT_BLOB_NAME_MAX];
 
@@ -222,17 +222,17 @@ static void note_on_disk(struct kt_blobs *b, const char *folder)
 static enum kt_code sync_folders(struct kt_blobs *b, const char *folder, struct kt_err *err)
 {
 	char org[KT_BLOB_NAME_MAX];
-	enum kt_code rc = sync_folder(b, folder, err);
+	enum kt_code rc = blob_sync_folder(b, folder, err);
 
 	(void)kt_str_copy(org, sizeof(org), folder);
 	*strchr(org, '/') = '\0';
 	if (rc == KT_OK && !is_on_disk(b, folder)) {
-		rc = sync_folder(b, org, err);
+		rc = blob_sync_folder(b, org, err);
 		if (rc == KT_OK)
 			note_on_disk(b, folder);
 	}
 	if (rc == KT_OK && !is_on_disk(b, org)) {
-		rc = sync_folder(b, ".", err);
+		rc = blob_sync_folder(b, ".", err);
 		if (rc == KT_OK)
 			note_on_disk(b, org);
 	}
@@ -269,7 +269,7 @@ static enum kt_code make_temp(struct kt_blobs *b, const char *name, char temp[KT
 enum presence { ABSENT, PRESENT, CUT };
 
 /* Is the blob there, with this many bytes? One of another size is damaged: to be replaced. */
-static enum presence look(struct kt_blobs *b, const char *name, off_t size)
+static enum presence blob_look(struct kt_blobs *b, const char *name, off_t size)
 {
 	struct stat st;
 
@@ -311,12 +311,12 @@ enum kt_code kt_blobs_put(struct kt_blobs *b, const char *org_id, const void *da
 	rc = kt_blob_name(org_id, digest, "", name, err);
 	if (rc != KT_OK)
 		return rc;
-	there = look(b, name, (off_t)len);
+	there = blob_look(b, name, (off_t)len);
 	if (there == PRESENT) {
 		memcpy(out_digest, digest, sizeof(digest));
 		return sync_folder_of(b, name, err);
 	}
-	rc = make_folders(b, name, err);
+	rc = blob_make_folders(b, name, err);
 	if (rc == KT_OK)
 		rc = make_temp(b, name, temp, &fd, err);
 	if (rc != KT_OK)
@@ -398,7 +398,7 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 	a->touched[first_byte(digest)] = true;
 	if (fstatat(a->from, digest, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot take received file '%s'", digest);
-	there = look(a->b, name, st.st_size);
+	there = blob_look(a->b, name, st.st_size);
 	if (there == PRESENT) {
 		if (unlinkat(a->from, digest, 0) != 0)
 			return kt_fail(err, KT_EIO, errno, "cannot remove received '%s'", digest);
@@ -406,7 +406,7 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 	}
 	sys = give_name(a->b, a->from, digest, name, there == CUT);
 	if (sys == ENOENT) {
-		rc = make_folders(a->b, name, err);
+		rc = blob_make_folders(a->b, name, err);
 		if (rc != KT_OK)
 			return rc;
 		sys = give_name(a->b, a->from, digest, name, false);
@@ -462,7 +462,7 @@ enum kt_code kt_blobs_adopt(struct kt_blobs *b, const char *org_id, const char *
 /* --- linking ----------------------------------------------------------------------------- */
 
 /* Share or copy the bytes of one file with another, which is empty. */
-static enum kt_code copy_bytes(int from, int to, const char *name, struct kt_err *err)
+static enum kt_code blob_copy_bytes(int from, int to, const char *name, struct kt_err *err)
 {
 	KT_AUTOFREE char *piece = NULL;
 
@@ -470,7 +470,7 @@ static enum kt_code copy_bytes(int from, int to, const char *name, struct kt_err
 		return KT_OK;
 	piece = kt_malloc(PIECE_BYTES);
 	for (;;) {
-		ssize_t n = read_some(from, piece, PIECE_BYTES);
+		ssize_t n = blob_read_some(from, piece, PIECE_BYTES);
 		enum kt_code rc;
 
 		if (n == 0)
@@ -501,7 +501,7 @@ static enum kt_code make_twin(
 	rc = make_temp(b, name, temp, &to, err);
 	if (rc != KT_OK)
 		return rc;
-	rc = copy_bytes(from, to, name, err);
+	rc = blob_copy_bytes(from, to, name, err);
 	if (rc == KT_OK && (fchmod(to, MODE_EXEC) != 0 || fdatasync(to) != 0))
 		rc = fail_blob(err, errno, "write", twin);
 	/* A descriptor open for writing makes the file busy for who executes it. */
@@ -528,7 +528,7 @@ static enum kt_code copy_to(struct kt_blobs *b, const char *name, bool exec, int
 	to = openat(dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", path);
-	rc = copy_bytes(from, to, name, err);
+	rc = blob_copy_bytes(from, to, name, err);
 	if (rc == KT_OK && fchmod(to, exec ? MODE_EXEC : MODE_PLAIN) != 0)
 		rc = kt_fail(err, KT_EIO, errno, "cannot set the mode of '%s'", path);
 	if (rc != KT_OK)

@@ -25,7 +25,7 @@ struct sweep {
 	struct kt_err *err;
 };
 
-static enum kt_code drop(struct sweep *s, const char *name)
+static enum kt_code drop_blob(struct sweep *s, const char *name)
 {
 	if (unlinkat(s->b->dir_fd, name, 0) != 0 && errno != ENOENT)
 		return kt_fail(s->err, KT_EIO, errno, "cannot delete '%s/%s'", s->b->dir, name);
@@ -38,14 +38,14 @@ static enum kt_code sweep_other(struct sweep *s, const char *path, const char *f
 	char blob[2 * KT_BLOB_NAME_MAX];
 
 	if (kt_str_starts(file, KT_BLOB_TEMP))
-		return age_s > TEMP_AGE_S ? drop(s, path) : KT_OK;
+		return age_s > TEMP_AGE_S ? drop_blob(s, path) : KT_OK;
 	if (strlen(file) != KT_DIGEST_MAX + 1 || !kt_str_ends(file, ".x"))
 		return KT_OK;
 	(void)snprintf(blob, sizeof(blob), "%.*s", (int)strlen(path) - 2, path);
 	/* Not kt_blobs_has(): looking is no use of it. */
 	if (faccessat(s->b->dir_fd, blob, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
 		return KT_OK;
-	return drop(s, path);
+	return drop_blob(s, path);
 }
 
 static int64_t age_of(const struct stat *st)
@@ -64,7 +64,7 @@ static enum kt_code sweep_blob(struct sweep *s, const char *path, const char *di
 	if (fstatat(s->b->dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		kept = s->keep(s->arg, s->org_id, digest, st.st_size, age_of(&st));
 	if (!kept)
-		rc = drop(s, path);
+		rc = drop_blob(s, path);
 	kt_assert(pthread_mutex_unlock(&s->b->age_mutex) == 0);
 	if (!kept && rc == KT_OK)
 		s->deleted++;
@@ -90,7 +90,7 @@ static enum kt_code sweep_file(struct sweep *s, const char *folder, const char *
 }
 
 /* Call fn for every name of a folder of the store. */
-static enum kt_code each(struct sweep *s, const char *folder,
+static enum kt_code each_name(struct sweep *s, const char *folder,
 	enum kt_code (*fn)(struct sweep *s, const char *folder, const char *name))
 {
 	KT_AUTOFREE char *path = kt_path_join(s->b->dir, folder);
@@ -114,7 +114,7 @@ static enum kt_code sweep_folder(struct sweep *s, const char *org_id, const char
 	if (strlen(name) != 2)
 		return KT_OK;
 	(void)snprintf(folder, sizeof(folder), "%s/%s", org_id, name);
-	return each(s, folder, sweep_file);
+	return each_name(s, folder, sweep_file);
 }
 
 static enum kt_code sweep_org(struct sweep *s, const char *top, const char *name)
@@ -123,7 +123,7 @@ static enum kt_code sweep_org(struct sweep *s, const char *top, const char *name
 	if (strlen(name) >= KT_ID_MAX)
 		return KT_OK;
 	s->org_id = name;
-	return each(s, name, sweep_folder);
+	return each_name(s, name, sweep_folder);
 }
 
 enum kt_code kt_blobs_sweep(struct kt_blobs *b,
@@ -132,7 +132,7 @@ enum kt_code kt_blobs_sweep(struct kt_blobs *b,
 	void *arg, size_t *out_deleted, struct kt_err *err)
 {
 	struct sweep s = { .b = b, .keep = keep, .arg = arg, .err = err };
-	enum kt_code rc = each(&s, ".", sweep_org);
+	enum kt_code rc = each_name(&s, ".", sweep_org);
 
 	if (rc == KT_OK)
 		*out_deleted = s.deleted;

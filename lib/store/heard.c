@@ -97,7 +97,7 @@ enum kt_code kt_tx_heard(struct kt_tx *tx, struct kt_arena *arena, const char *p
 				     : rc;
 }
 
-static enum kt_code put(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)
+static enum kt_code heard_put(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)
 {
 	struct kt_q q;
 
@@ -143,7 +143,7 @@ enum kt_code kt_tx_heard_put(struct kt_tx *tx, struct kt_arena *arena,
 {
 	struct kt_heard_row old;
 	struct kt_q q;
-	enum kt_code rc = put(tx, row, err);
+	enum kt_code rc = heard_put(tx, row, err);
 
 	if (rc == KT_OK)
 		rc = too_old(tx, arena, row->project_id, &old, err);
@@ -156,7 +156,7 @@ enum kt_code kt_tx_heard_put(struct kt_tx *tx, struct kt_arena *arena,
 	/* What is older than something forgotten stays old. */
 	old.target = KT_HEARD_FORGOTTEN;
 	old.commit_sha = "";
-	return rc == KT_OK ? put(tx, &old, err) : rc;
+	return rc == KT_OK ? heard_put(tx, &old, err) : rc;
 }
 
 enum kt_code kt_tx_heard_done(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)

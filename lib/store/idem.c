@@ -5,7 +5,7 @@
 #include "base/limits.h"
 
 /* Insert; *inserted is false when the key is there already. */
-static enum kt_code insert(
+static enum kt_code idem_insert(
 	struct kt_tx *tx, const struct kt_idem_row *row, bool *inserted, struct kt_err *err)
 {
 	struct kt_q q;
@@ -59,7 +59,7 @@ enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 {
 	struct kt_q q;
 	bool inserted = false;
-	enum kt_code rc = insert(tx, row, &inserted, err);
+	enum kt_code rc = idem_insert(tx, row, &inserted, err);
 
 	if (rc == KT_OK && inserted)
 		return idem_room(tx, row->org_id, err);

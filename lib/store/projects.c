@@ -27,7 +27,7 @@ static void bind_row(struct kt_q *q, const struct kt_project_row *row)
 	kt_q_int(q, 18, row->pin_next);
 }
 
-static void read_row(struct kt_q *q, struct kt_arena *arena, struct kt_project_row *r)
+static void project_read_row(struct kt_q *q, struct kt_arena *arena, struct kt_project_row *r)
 {
 	r->id = kt_q_str(q, arena, 0);
 	r->org_id = kt_q_str(q, arena, 1);
@@ -106,7 +106,7 @@ enum kt_code kt_tx_project(struct kt_tx *tx, struct kt_arena *arena, const char 
 	kt_q_text(&q, 2, ref);
 	found = kt_q_row(&q);
 	if (found)
-		read_row(&q, arena, &row);
+		project_read_row(&q, arena, &row);
 	rc = kt_q_end(&q);
 	if (rc != KT_OK)
 		return rc;
@@ -134,7 +134,7 @@ enum kt_code kt_tx_projects(struct kt_tx *tx, struct kt_arena *arena, const char
 
 		if (!r)
 			break;
-		read_row(&q, arena, r);
+		project_read_row(&q, arena, r);
 	}
 	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
 	if (rc == KT_OK)

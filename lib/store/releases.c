@@ -45,7 +45,7 @@ bool kt_release_state_parse(const char *s, enum kt_release_state *out)
 	return false;
 }
 
-static void read_row(struct kt_q *q, struct kt_arena *arena, struct kt_release_row *r)
+static void release_read_row(struct kt_q *q, struct kt_arena *arena, struct kt_release_row *r)
 {
 	r->id = kt_q_str(q, arena, 0);
 	r->org_id = kt_q_str(q, arena, 1);
@@ -87,7 +87,7 @@ static enum kt_code take_one(
 	enum kt_code rc;
 
 	if (found)
-		read_row(q, arena, &row);
+		release_read_row(q, arena, &row);
 	rc = kt_q_end(q);
 	if (rc != KT_OK)
 		return rc;
@@ -97,7 +97,7 @@ static enum kt_code take_one(
 	return KT_OK;
 }
 
-static enum kt_code take_all(
+static enum kt_code releases_take_all(
 	struct kt_q *q, struct kt_arena *arena, struct kt_release_row **out, size_t *out_n)
 {
 	struct kt_rows rows = { .size = sizeof(**out) };
@@ -109,7 +109,7 @@ static enum kt_code take_all(
 
 		if (!r)
 			break;
-		read_row(q, arena, r);
+		release_read_row(q, arena, r);
 	}
 	rc = kt_rows_end(&rows, q, arena, &items, out_n);
 	if (rc == KT_OK)
@@ -283,7 +283,7 @@ enum kt_code kt_tx_releases(struct kt_tx *tx, struct kt_arena *arena, const char
 	kt_q_text(&q, 1, project_id);
 	kt_q_int(&q, 2, before > 0 ? before : INT64_MAX);
 	kt_q_int(&q, 3, (int64_t)KT_MIN(limit, (size_t)KT_STORE_MAX_ROWS));
-	return take_all(&q, arena, out, out_n);
+	return releases_take_all(&q, arena, out, out_n);
 }
 
 enum kt_code kt_tx_releases_in(struct kt_tx *tx, struct kt_arena *arena, unsigned states,
@@ -297,7 +297,7 @@ enum kt_code kt_tx_releases_in(struct kt_tx *tx, struct kt_arena *arena, unsigne
 		err);
 	for (unsigned i = 0; i < N_STATES; i++)
 		kt_q_text(&q, (int)i + 1, states & (1U << i) ? state_names[i] : NULL);
-	return take_all(&q, arena, out, out_n);
+	return releases_take_all(&q, arena, out, out_n);
 }
 
 /* --- refs -------------------------------------------------------------------------------- */

@@ -23,7 +23,7 @@ static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static enum kt_code load_code = KT_EIO;
 static struct kt_err load_err;
 
-static void load(void)
+static void sqlite_load(void)
 {
 	static const char *const names[] = { KT_SO_SQLITE3, "libsqlite3.so.0", NULL };
 #define SYMBOL(name) { (void **)&kt_sqlite.name, "sqlite3_" #name },
@@ -39,7 +39,7 @@ static void load(void)
 
 enum kt_code kt_sqlite_load(struct kt_err *err)
 {
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, sqlite_load);
 	if (load_code != KT_OK && err)
 		*err = load_err;
 	return load_code;
@@ -47,7 +47,7 @@ enum kt_code kt_sqlite_load(struct kt_err *err)
 
 /* --- errors ------------------------------------------------------------------------------ */
 
-static enum kt_code code_of(int rc)
+static enum kt_code sqlite_code_of(int rc)
 {
 	switch (rc) {
 	case SQLITE_CONSTRAINT_UNIQUE:
@@ -102,7 +102,7 @@ static int disk_errno(struct kt_db *db)
 
 enum kt_code kt_db_fail(struct kt_db *db, int status, struct kt_err *err)
 {
-	enum kt_code rc = code_of(status);
+	enum kt_code rc = sqlite_code_of(status);
 	int primary = status & 0xff;
 	int sys = 0;
 
@@ -139,7 +139,7 @@ static enum kt_code use_wal(struct kt_db *db, struct kt_err *err)
 	}
 }
 
-static enum kt_code configure(struct kt_db *db, struct kt_err *err)
+static enum kt_code sqlite_configure(struct kt_db *db, struct kt_err *err)
 {
 	int on = 0;
 	enum kt_code rc;
@@ -172,7 +172,7 @@ enum kt_code kt_db_open(const char *path, bool read_only, struct kt_db **out, st
 	db->read_only = read_only;
 	flags |= read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	status = kt_sqlite.open_v2(path, &db->db, flags, NULL);
-	rc = status == SQLITE_OK ? configure(db, err) : kt_db_fail(db, status, err);
+	rc = status == SQLITE_OK ? sqlite_configure(db, err) : kt_db_fail(db, status, err);
 	if (rc != KT_OK) {
 		kt_wrap(err, "cannot open '%s'", path);
 		kt_db_close(db);
@@ -256,7 +256,7 @@ static struct kt_db_stmt *find_slot(struct kt_db *db, const char *sql)
 	return NULL;
 }
 
-static void fail(struct kt_q *q, int rc)
+static void query_fail(struct kt_q *q, int rc)
 {
 	if (q->code == KT_OK)
 		q->code = kt_db_fail(q->db, rc, q->err);
@@ -273,7 +273,7 @@ void kt_q_open(struct kt_q *q, struct kt_tx *tx, const char *sql, struct kt_err 
 		rc = kt_sqlite.prepare_v3(
 			tx->db->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, NULL);
 		if (rc != SQLITE_OK) {
-			fail(q, rc);
+			query_fail(q, rc);
 			return;
 		}
 		s->sql = sql;
@@ -299,7 +299,7 @@ static int index_of(struct kt_q *q, int n)
 static void check_bind(struct kt_q *q, int rc)
 {
 	if (rc != SQLITE_OK)
-		fail(q, rc);
+		query_fail(q, rc);
 }
 
 void kt_q_text(struct kt_q *q, int n, const char *s)
@@ -336,7 +336,7 @@ bool kt_q_row(struct kt_q *q)
 	if (rc == SQLITE_ROW)
 		return true;
 	if (rc != SQLITE_DONE)
-		fail(q, rc);
+		query_fail(q, rc);
 	return false;
 }
 

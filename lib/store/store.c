@@ -176,7 +176,7 @@ enum kt_code kt_store_do(
 /* --- checking ---------------------------------------------------------------------------- */
 
 /* PRAGMA integrity_check on db, its lines into out; "ok" gives none. */
-static enum kt_code check_integrity(struct kt_db *db, struct kt_buf *out, struct kt_err *err)
+static enum kt_code store_check_integrity(struct kt_db *db, struct kt_buf *out, struct kt_err *err)
 {
 	struct kt_tx tx = { .db = db };
 	struct kt_err why = KT_ERR_INIT;
@@ -227,7 +227,7 @@ enum kt_code kt_store_check(struct kt_store *st, struct kt_buf *out, struct kt_e
 	enum kt_code rc = kt_db_open(st->path, true, &db, err);
 
 	if (rc == KT_OK)
-		rc = check_integrity(db, out, err);
+		rc = store_check_integrity(db, out, err);
 	if (rc == KT_OK)
 		rc = check_references(db, out, err);
 	kt_db_close(db);
@@ -272,7 +272,7 @@ static enum kt_code copy_and_check(struct kt_store *st, const char *temp, struct
 	if (rc == KT_OK)
 		rc = kt_db_exec(to, "PRAGMA journal_mode = DELETE", err);
 	if (rc == KT_OK)
-		rc = check_integrity(to, &findings, err);
+		rc = store_check_integrity(to, &findings, err);
 	if (rc == KT_OK)
 		rc = check_references(to, &findings, err);
 	kt_db_close(from);

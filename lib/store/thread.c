@@ -153,7 +153,7 @@ static void run_read(struct kt_db *db, struct kt_job *j)
 		job_fail(j, rc, &err);
 }
 
-static void finish(struct kt_store *st, struct kt_job *list)
+static void store_finish(struct kt_store *st, struct kt_job *list)
 {
 	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
 	while (list) {
@@ -192,7 +192,7 @@ static void *write_thread(void *arg)
 		while (rest)
 			rest = run_transaction(st, rest);
 		kt_assert(pthread_mutex_unlock(&st->write_mutex) == 0);
-		finish(st, list);
+		store_finish(st, list);
 	}
 	return NULL;
 }
@@ -212,7 +212,7 @@ static void *read_thread(void *arg)
 	free(start);
 	while ((job = next_jobs(st, &st->reads, &st->read_cond, 1)) != NULL) {
 		run_read(db, job);
-		finish(st, job);
+		store_finish(st, job);
 	}
 	return NULL;
 }
@@ -220,7 +220,7 @@ static void *read_thread(void *arg)
 /* --- on the loop ------------------------------------------------------------------------- */
 
 /* Pages that are really written: a commit of nothing proves nothing. */
-static enum kt_code probe_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code store_probe_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	const struct kt_idem_row row = {
 		.org_id = "", .scope = "probe", .key = "", .fingerprint = ""
@@ -234,7 +234,7 @@ static enum kt_code probe_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 static void on_probe(void *arg)
 {
-	kt_store_write(arg, probe_work, NULL, NULL);
+	kt_store_write(arg, store_probe_work, NULL, NULL);
 }
 
 enum kt_code kt_store_health(struct kt_store *st, struct kt_err *err)
@@ -263,7 +263,7 @@ static void set_probe(struct kt_store *st, bool on)
 	}
 }
 
-static void deliver(struct kt_store *st)
+static void store_deliver(struct kt_store *st)
 {
 	struct kt_job *list;
 	bool trouble;
@@ -290,7 +290,7 @@ static void deliver(struct kt_store *st)
 
 static void on_async(uv_async_t *h)
 {
-	deliver(h->data);
+	store_deliver(h->data);
 }
 
 static void queue_job(
@@ -345,7 +345,7 @@ void kt_store_read(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *a
 
 /* --- start and end ----------------------------------------------------------------------- */
 
-static enum kt_code start_thread(
+static enum kt_code store_start_thread(
 	struct kt_store *st, void *(*fn)(void *arg), void *arg, struct kt_err *err)
 {
 	sigset_t all, old;
@@ -380,19 +380,19 @@ enum kt_code kt_store_start(struct kt_store *st, struct kt_err *err)
 	st->async->data = st;
 	uv_unref((uv_handle_t *)st->async);
 	if (st->writer)
-		rc = start_thread(st, write_thread, st, err);
+		rc = store_start_thread(st, write_thread, st, err);
 	for (size_t i = 0; rc == KT_OK && i < KT_STORE_READERS; i++) {
 		struct reader_start *start = kt_malloc(sizeof(*start));
 
 		*start = (struct reader_start){ .st = st, .db = st->readers[i] };
-		rc = start_thread(st, read_thread, start, err);
+		rc = store_start_thread(st, read_thread, start, err);
 		if (rc != KT_OK)
 			free(start);
 	}
 	return rc;
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_async_closed(uv_handle_t *h)
 {
 	free(h);
 }
@@ -412,7 +412,7 @@ void kt_store_stop(struct kt_store *st)
 		kt_assert(pthread_join(st->threads[i], NULL) == 0);
 	/* What a `done` queues now is refused, and its own `done` called in the next round. */
 	while (st->pending > 0)
-		deliver(st);
-	uv_close((uv_handle_t *)st->async, on_closed);
+		store_deliver(st);
+	uv_close((uv_handle_t *)st->async, on_async_closed);
 	st->async = NULL;
 }
