@@ -99,8 +99,8 @@ struct kt_app {
 	enum kt_harness_type harness;
 	bool harness_declared; /* [harness] type was given */
 	const char *harness_name; /* as declared ("codex-cli"), else kt_harness_name() */
-	const struct kt_known_harness
-		*known; /* whose program runs it: no command was given; or NULL */
+	/* whose program runs it: no command was given; or NULL */
+	const struct kt_known_harness *known;
 	const char *harness_version; /* [harness] version, or NULL */
 	char **harness_command; /* argv of an ACP agent: [harness] command, or that of `known` */
 	const char *instructions; /* "CLAUDE.md" / "AGENTS.md", or NULL when there is none */
@@ -119,18 +119,18 @@ struct kt_app {
 	size_t n_errors, n_warnings;
 	/* karta.jsonc */
 	const char **hidden_event_types; /* NULL-terminated, or NULL */
-	enum kt_input_policy
-		input_policy; /* cli.input_required_policy, or runtime.permission_mode */
+	/* cli.input_required_policy, or runtime.permission_mode */
+	enum kt_input_policy input_policy;
 	enum kt_input_policy input_hidden_policy;
 	int64_t idle_timeout_ms; /* harness.claude.idle_timeout_seconds; default 600 s */
 	int64_t approval_timeout_ms; /* runtime.approval_timeout_seconds; default KT_APPROVAL_MS */
-	enum kt_input_policy
-		approval_default; /* runtime.approval_default: DENY (default) or APPROVE_ONCE */
+	/* runtime.approval_default: DENY (default) or APPROVE_ONCE */
+	enum kt_input_policy approval_default;
 	int64_t thinking_budget_tokens; /* 0 = not set */
 	const char *permission_mode; /* "interactive", "autonomous" or NULL */
 	const char *profile_name, *profile_display_name; /* or NULL */
-	int64_t event_retention_ms; /* runtime.event_retention_hours; default 24 h; 0 = running turn
-				       only */
+	/* runtime.event_retention_hours; default 24 h; 0 = running turn only */
+	int64_t event_retention_ms;
 	const char *model; /* [harness] model, or NULL */
 	const char *buildpack; /* "python", or NULL */
 	const char *starters[KT_MAX_STARTERS + 1]; /* NULL-terminated: messages to begin with */

@@ -166,7 +166,7 @@ static void read_agent(void *arg, const char *path, const char *below)
 }
 
 /* "team:reviewer": the path below the folder, without its ending, with colons. */
-static char *colons(const char *below)
+static char *colon_name(const char *below)
 {
 	char *name = kt_strndup(below, strlen(below) - strlen(".md"));
 
@@ -183,7 +183,7 @@ static void read_plugin_agent(void *arg, const char *path, const char *below)
 	struct source *src = arg;
 	struct kt_discovery *d = src->d;
 	KT_AUTO_FRONT struct kt_frontmatter front = { 0 };
-	KT_AUTOFREE char *own = colons(below);
+	KT_AUTOFREE char *own = colon_name(below);
 	KT_AUTOFREE char *name = NULL;
 	char *last = strrchr(own, ':');
 	const char *given;
@@ -269,8 +269,8 @@ static bool waits_for_paths(const cJSON *front)
 }
 
 /* Whether Claude Code lists it as a skill; says why not. */
-static bool offered(struct kt_discovery *d, const char *path, const struct kt_frontmatter *front,
-	bool described)
+static bool is_offered_skill(struct kt_discovery *d, const char *path,
+	const struct kt_frontmatter *front, bool described)
 {
 	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 
@@ -299,7 +299,7 @@ static bool offered(struct kt_discovery *d, const char *path, const struct kt_fr
 }
 
 /* A skill or what is as good as one, by the name that it is called by. */
-static void read_skill(struct source *src, const char *path, const char *name)
+static void read_claude_skill(struct source *src, const char *path, const char *name)
 {
 	struct kt_discovery *d = src->d;
 	KT_AUTO_FRONT struct kt_frontmatter front = { 0 };
@@ -313,7 +313,7 @@ static void read_skill(struct source *src, const char *path, const char *name)
 		return;
 	description = loose_text(d, front.data, "description");
 	described = description || loose_text(d, front.data, "when_to_use");
-	if (offered(d, path, &front, described)) {
+	if (is_offered_skill(d, path, &front, described)) {
 		s = kt_discover_skill(d, name, path);
 		if (s)
 			s->description = description;
@@ -340,7 +340,7 @@ static void walk_skills(struct source *src, const char *dir, bool quiet)
 		if (!kt_fs_is_dir(folder))
 			continue;
 		if (kt_fs_is_file(file))
-			read_skill(src, file, names[i]);
+			read_claude_skill(src, file, names[i]);
 		else if (!quiet && !kt_fs_is_file(manifest))
 			kt_discover_warn(
 				d, folder, NULL, "add SKILL.md to it", "the skill has no SKILL.md");
@@ -365,7 +365,7 @@ static void plugin_skills(struct source *src)
 			return;
 		name = kt_asprintf("%s:%s", src->plugin->name,
 			is_text(front.data, "name") ? kt_json_str(front.data, "name") : "skills");
-		read_skill(src, top, name);
+		read_claude_skill(src, top, name);
 		return;
 	}
 	if (!kt_walk_list(d, dir, &names, &n))
@@ -374,14 +374,14 @@ static void plugin_skills(struct source *src)
 		KT_AUTOFREE char *file = kt_asprintf("%s/%s/SKILL.md", dir, names[i]);
 		KT_AUTOFREE char *name = kt_asprintf("%s:%s", src->plugin->name, names[i]);
 
-		read_skill(src, file, name);
+		read_claude_skill(src, file, name);
 	}
 	kt_fs_names_free(names, n);
 }
 
 /* --- commands ---------------------------------------------------------------------------- */
 
-static void add_command(struct source *src, const char *path, const char *own)
+static void add_claude_command(struct source *src, const char *path, const char *own)
 {
 	struct kt_discovery *d = src->d;
 	KT_AUTO_FRONT struct kt_frontmatter front = { 0 };
@@ -425,7 +425,7 @@ static void walk_commands(struct source *src, const char *dir, const char *base,
 		/* A folder with SKILL.md is one command, and what else is in it belongs to it. */
 		KT_AUTOFREE char *own = kt_strndup(base, strlen(base) - 1);
 
-		add_command(src, skill, own);
+		add_claude_command(src, skill, own);
 	}
 	for (size_t i = 0; i < n; i++) {
 		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
@@ -438,7 +438,7 @@ static void walk_commands(struct source *src, const char *dir, const char *base,
 			KT_AUTOFREE char *own = kt_asprintf(
 				"%s%.*s", base, (int)strlen(names[i]) - 3, names[i]);
 
-			add_command(src, path, own);
+			add_claude_command(src, path, own);
 		}
 	}
 	kt_fs_names_free(names, n);

@@ -22,7 +22,7 @@ char *kt_claude_home(const struct kt_discovery *d)
 	return set ? kt_strdup(set) : home ? kt_path_join(home, ".claude") : NULL;
 }
 
-static cJSON *read_json(const struct kt_discovery *d, const char *dir, const char *file)
+static cJSON *read_plugin_json(const struct kt_discovery *d, const char *dir, const char *file)
 {
 	KT_AUTOFREE char *path = kt_path_join(dir, file);
 
@@ -41,7 +41,7 @@ static bool is_trusted(const struct kt_discovery *d)
 		return true;
 	if (!dir)
 		return false;
-	state = read_json(d, dir, ".claude.json");
+	state = read_plugin_json(d, dir, ".claude.json");
 	projects = kt_json_get(state, "projects");
 	return kt_json_bool(
 		kt_json_get(projects, d->ld->app->dir), "hasTrustDialogAccepted", false);
@@ -55,11 +55,11 @@ void kt_claude_settings(const struct kt_discovery *d, struct kt_vec *out)
 	cJSON *doc;
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(files); i++) {
-		doc = read_json(d, d->ld->app->dir, files[i]);
+		doc = read_plugin_json(d, d->ld->app->dir, files[i]);
 		if (doc)
 			kt_vec_push(out, doc);
 	}
-	doc = user ? read_json(d, user, "settings.json") : NULL;
+	doc = user ? read_plugin_json(d, user, "settings.json") : NULL;
 	if (doc)
 		kt_vec_push(out, doc);
 }
@@ -70,7 +70,8 @@ static bool is_plugin_name(const char *s)
 	return s && *s && !strpbrk(s, " \t\r\n/\\:");
 }
 
-static void add(struct kt_discovery *d, const char *name, const char *dir, struct kt_vec *out)
+static void add_plugin(
+	struct kt_discovery *d, const char *name, const char *dir, struct kt_vec *out)
 {
 	struct kt_arena *arena = d->ld->app->arena;
 	struct kt_plugin *p;
@@ -96,13 +97,14 @@ static void below_skills(struct kt_discovery *d, const char *skills, struct kt_v
 		return;
 	for (size_t i = 0; i < n; i++) {
 		KT_AUTOFREE char *dir = kt_path_join(skills, names[i]);
-		KT_AUTO_JSON cJSON *manifest = read_json(d, dir, ".claude-plugin/plugin.json");
+		KT_AUTO_JSON cJSON *manifest = read_plugin_json(
+			d, dir, ".claude-plugin/plugin.json");
 		const char *name = kt_json_str(manifest, "name");
 
 		if (!manifest)
 			continue;
 		if (is_plugin_name(name))
-			add(d, name, dir, out);
+			add_plugin(d, name, dir, out);
 		else
 			kt_discover_warn(d, dir, NULL, "give it a 'name' without blanks",
 				"no plugin for Claude Code: its plugin.json has no good name");
@@ -114,14 +116,14 @@ static void below_skills(struct kt_discovery *d, const char *skills, struct kt_v
 static char *installed_dir(const struct kt_discovery *d, const char *user, const char *name,
 	const char *market, const char *copy)
 {
-	KT_AUTO_JSON cJSON *known = read_json(d, user, "plugins/known_marketplaces.json");
+	KT_AUTO_JSON cJSON *known = read_plugin_json(d, user, "plugins/known_marketplaces.json");
 	const cJSON *entry = kt_json_get(known, market);
 	const char *root = kt_json_str(entry, "installLocation");
 	KT_AUTO_JSON cJSON *list = NULL;
 	const cJSON *plugins;
 
 	if (root && kt_str_eq(kt_json_str(kt_json_get(entry, "source"), "source"), "directory"))
-		list = read_json(d, root, ".claude-plugin/marketplace.json");
+		list = read_plugin_json(d, root, ".claude-plugin/marketplace.json");
 	plugins = kt_json_get(list, "plugins");
 	for (const cJSON *p = plugins ? plugins->child : NULL; p; p = p->next) {
 		const char *source = kt_json_str(p, "source");
@@ -147,14 +149,15 @@ static void add_installed(struct kt_discovery *d, const char *user, const cJSON 
 	if (copies)
 		dir = installed_dir(d, user, name, at + 1, copy);
 	if (dir && kt_fs_is_dir(dir))
-		add(d, name, dir, out);
+		add_plugin(d, name, dir, out);
 }
 
 /* Those that the settings switch on. */
 static void switched_on(struct kt_discovery *d, const char *user, bool trusted, struct kt_vec *out)
 {
-	KT_AUTO_JSON cJSON *file = user ? read_json(d, user, "plugins/installed_plugins.json")
-					: NULL;
+	KT_AUTO_JSON cJSON *file = user
+		? read_plugin_json(d, user, "plugins/installed_plugins.json")
+		: NULL;
 	const cJSON *installed = kt_json_get(file, "plugins");
 	struct kt_vec all = KT_VEC_INIT;
 	KT_AUTOFREE char *shown = kt_path_join(d->ld->app->dir, ".claude/settings.json");

@@ -17,7 +17,7 @@
 
 static const struct kt_toml empty_table = { .type = KT_TOML_TABLE };
 
-static const struct kt_toml *read_toml(struct kt_load *ld)
+static const struct kt_toml *read_karta_toml(struct kt_load *ld)
 {
 	KT_AUTOFREE char *path = kt_path_join(ld->app->dir, "karta.toml");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
@@ -41,7 +41,7 @@ static const struct kt_toml *read_toml(struct kt_load *ld)
  * A JSON value in the shape of a TOML node without places; NULL for null, which so counts as
  * absent. Depth is bounded by the JSON reader.
  */
-static struct kt_toml *convert(struct kt_arena *arena, const cJSON *v)
+static struct kt_toml *convert_json(struct kt_arena *arena, const cJSON *v)
 {
 	struct kt_toml *node = kt_arena_alloc(arena, sizeof(*node));
 	struct kt_toml **tail = &node->child;
@@ -66,7 +66,7 @@ static struct kt_toml *convert(struct kt_arena *arena, const cJSON *v)
 	} else {
 		node->type = cJSON_IsArray(v) ? KT_TOML_ARRAY : KT_TOML_TABLE;
 		for (const cJSON *c = v->child; c; c = c->next) {
-			*tail = convert(arena, c);
+			*tail = convert_json(arena, c);
 			if (*tail)
 				tail = &(*tail)->next;
 		}
@@ -84,7 +84,7 @@ static const struct kt_toml *parse_jsonc(struct kt_load *ld, const char *file, s
 		kt_load_note_err(ld, KT_ERROR, file, NULL, &err);
 		return &empty_table;
 	}
-	root = convert(ld->app->arena, doc);
+	root = convert_json(ld->app->arena, doc);
 	if (!root || root->type != KT_TOML_TABLE) {
 		kt_load_note(ld, KT_ERROR, file, 1, 1, "put the settings between { and }",
 			"must hold an object");
@@ -145,7 +145,7 @@ static char **split_command(struct kt_arena *arena, const struct kt_toml *v)
 }
 
 /* A part of a module's name: a word as Python and JavaScript have them, or of a file's name. */
-static bool is_word(const char *s, size_t len)
+static bool is_module_word(const char *s, size_t len)
 {
 	static const char chars[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
@@ -168,7 +168,7 @@ static bool is_entry_point(const char *s, bool node)
 	for (;;) {
 		size_t len = strcspn(s, attribute ? "." : "./:");
 
-		if (!is_word(s, len))
+		if (!is_module_word(s, len))
 			return false;
 		s += len;
 		if (!*s)
@@ -393,7 +393,7 @@ enum kt_code kt_load_settings(struct kt_load *ld, const char *config, struct kt_
 {
 	enum kt_code rc;
 
-	ld->toml = read_toml(ld);
+	ld->toml = read_karta_toml(ld);
 	rc = read_jsonc(ld, config, err);
 	if (rc != KT_OK)
 		return rc;
@@ -424,7 +424,7 @@ static void bind_value(void *arg, int line, const char *name, const char *value)
 	}
 }
 
-static void bad_line(void *arg, int line, const char *what)
+static void bad_dotenv_line(void *arg, int line, const char *what)
 {
 	kt_load_note(arg, KT_WARNING, ".env", line, 1, "write NAME=value", "%s", what);
 }
@@ -437,7 +437,7 @@ static void read_dotenv(struct kt_load *ld)
 	enum kt_code rc = kt_fs_read(path, &text, &err);
 
 	if (rc == KT_OK)
-		kt_dotenv_parse(text.ptr, text.len, bind_value, bad_line, ld);
+		kt_dotenv_parse(text.ptr, text.len, bind_value, bad_dotenv_line, ld);
 	else if (rc != KT_ENOTFOUND)
 		kt_load_note_err(ld, KT_ERROR, ".env", NULL, &err);
 	/* The copies in the arena are wanted; this one is not. */
@@ -456,7 +456,7 @@ static bool in_environment(const char *name)
 }
 
 /* One table of [env]; false when it is no declaration. */
-static bool declare(struct kt_load *ld, const struct kt_toml *t, struct kt_env_decl *out)
+static bool declare_env(struct kt_load *ld, const struct kt_toml *t, struct kt_env_decl *out)
 {
 	const struct kt_toml *v;
 
@@ -488,7 +488,7 @@ void kt_load_env(struct kt_load *ld)
 	if (max && env->type == KT_TOML_TABLE) {
 		app->env = kt_arena_alloc(app->arena, max * sizeof(*app->env));
 		for (const struct kt_toml *t = env->child; t && app->n_env < max; t = t->next)
-			app->n_env += declare(ld, t, &app->env[app->n_env]);
+			app->n_env += declare_env(ld, t, &app->env[app->n_env]);
 	}
 	read_dotenv(ld);
 	for (size_t i = 0; i < app->n_env; i++) {

@@ -13,7 +13,7 @@
 
 #define MAX_FILE_BYTES ((size_t)262144) /* of a settings file that is looked through */
 
-static bool mentions(const char *dir, const char *file, const char *word)
+static bool file_mentions(const char *dir, const char *file, const char *word)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(MAX_FILE_BYTES);
 	KT_AUTOFREE char *path = kt_path_join(dir, file);
@@ -32,7 +32,7 @@ static const char *missing_of_claude(const char *dir, const struct kt_map *names
 		if (kt_map_get(names, any[i]))
 			return NULL;
 		for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
-			if (mentions(dir, files[k], any[i]))
+			if (file_mentions(dir, files[k], any[i]))
 				return NULL;
 		}
 	}
@@ -53,15 +53,15 @@ static const char *missing_of_opencode(const char *dir, const struct kt_map *nam
 	static const char *const files[] = { "opencode.json", "opencode.jsonc", "karta.toml" };
 
 	for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
-		if (mentions(dir, files[k], "apiKey"))
+		if (file_mentions(dir, files[k], "apiKey"))
 			return NULL;
 	}
 	for (size_t i = 0; i < KT_ARRAY_LEN(providers); i++) {
 		if (kt_map_get(names, providers[i].name) ||
-			mentions(dir, ".env", providers[i].name))
+			file_mentions(dir, ".env", providers[i].name))
 			continue;
 		for (size_t k = 0; k < KT_ARRAY_LEN(files); k++) {
-			if (mentions(dir, files[k], providers[i].model))
+			if (file_mentions(dir, files[k], providers[i].model))
 				return providers[i].name;
 		}
 	}

@@ -45,7 +45,7 @@ const char *kt_discover_text(struct kt_discovery *d, const cJSON *obj, const cha
 }
 
 /* Grow an arena array by one zeroed element and return it. The old array stays until the end. */
-static void *grow(struct kt_arena *arena, void **items, size_t *n, size_t *cap, size_t size)
+static void *grow_items(struct kt_arena *arena, void **items, size_t *n, size_t *cap, size_t size)
 {
 	if (*n == *cap) {
 		size_t want = *cap ? *cap * 2 : 8;
@@ -60,7 +60,7 @@ static void *grow(struct kt_arena *arena, void **items, size_t *n, size_t *cap, 
 }
 
 /* True when one more of what there are n of is too many. */
-static bool is_full(struct kt_discovery *d, size_t n, const char *path)
+static bool discovery_is_full(struct kt_discovery *d, size_t n, const char *path)
 {
 	if (n < KT_APP_MAX_ITEMS)
 		return false;
@@ -90,9 +90,9 @@ struct kt_agent *kt_discover_agent(struct kt_discovery *d, const char *name, con
 			a = &app->agents[i];
 	}
 	if (!a) {
-		if (is_full(d, app->n_agents, path))
+		if (discovery_is_full(d, app->n_agents, path))
 			return NULL;
-		a = grow(app->arena, &items, &app->n_agents, &d->agents_cap, sizeof(*a));
+		a = grow_items(app->arena, &items, &app->n_agents, &d->agents_cap, sizeof(*a));
 		app->agents = items;
 	}
 	*a = (struct kt_agent){ .name = kt_arena_strdup(app->arena, name),
@@ -110,9 +110,9 @@ struct kt_skill *kt_discover_skill(struct kt_discovery *d, const char *name, con
 		if (!strcmp(app->skills[i].name, name))
 			return NULL;
 	}
-	if (is_full(d, app->n_skills, path))
+	if (discovery_is_full(d, app->n_skills, path))
 		return NULL;
-	s = grow(app->arena, &items, &app->n_skills, &d->skills_cap, sizeof(*s));
+	s = grow_items(app->arena, &items, &app->n_skills, &d->skills_cap, sizeof(*s));
 	app->skills = items;
 	s->name = kt_arena_strdup(app->arena, name);
 	s->file = arena_shown(d, path);
@@ -129,9 +129,9 @@ struct kt_command *kt_discover_command(struct kt_discovery *d, const char *name,
 		if (!strcmp(app->commands[i].name, name))
 			return NULL;
 	}
-	if (is_full(d, app->n_commands, path))
+	if (discovery_is_full(d, app->n_commands, path))
 		return NULL;
-	c = grow(app->arena, &items, &app->n_commands, &d->commands_cap, sizeof(*c));
+	c = grow_items(app->arena, &items, &app->n_commands, &d->commands_cap, sizeof(*c));
 	app->commands = items;
 	c->name = kt_arena_strdup(app->arena, name);
 	c->file = arena_shown(d, path);

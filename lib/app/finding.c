@@ -13,7 +13,7 @@
 
 #define TEXT_MAX_BYTES 1024
 
-static int compare(const struct kt_finding *a, const struct kt_finding *b)
+static int compare_findings(const struct kt_finding *a, const struct kt_finding *b)
 {
 	int c;
 
@@ -26,11 +26,11 @@ static int compare(const struct kt_finding *a, const struct kt_finding *b)
 				  : (a->col > b->col) - (a->col < b->col);
 }
 
-static void insert(struct kt_app *app, struct kt_finding *f)
+static void insert_finding(struct kt_app *app, struct kt_finding *f)
 {
 	struct kt_finding **at = &app->findings;
 
-	while (*at && compare(*at, f) <= 0)
+	while (*at && compare_findings(*at, f) <= 0)
 		at = &(*at)->next;
 	f->next = *at;
 	*at = f;
@@ -61,7 +61,7 @@ void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *fil
 	f->col = col;
 	f->text = kt_arena_strdup(arena, text);
 	f->fix = fix ? kt_arena_strdup(arena, fix) : NULL;
-	insert(ld->app, f);
+	insert_finding(ld->app, f);
 }
 
 void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char *file,
@@ -110,7 +110,7 @@ void kt_app_findings_add(struct kt_buf *b, const struct kt_app *app)
 	}
 }
 
-static void add_place(struct kt_jw *w, const char *key, int v)
+static void add_finding_place(struct kt_jw *w, const char *key, int v)
 {
 	if (v > 0)
 		kt_jw_int(w, key, v);
@@ -125,8 +125,8 @@ void kt_app_findings_json(struct kt_jw *w, const char *key, const struct kt_app 
 		kt_jw_obj(w, NULL);
 		kt_jw_str(w, "severity", words[f->severity]);
 		kt_jw_str(w, "file", f->file);
-		add_place(w, "line", f->line);
-		add_place(w, "col", f->col);
+		add_finding_place(w, "line", f->line);
+		add_finding_place(w, "col", f->col);
 		kt_jw_str(w, "text", f->text);
 		kt_jw_str(w, "fix", f->fix);
 		kt_jw_obj_end(w);

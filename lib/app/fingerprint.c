@@ -27,7 +27,7 @@ static uint64_t hash_str(uint64_t h, const char *s)
 	return h;
 }
 
-static uint64_t mix(uint64_t h, uint64_t v)
+static uint64_t mix_hash(uint64_t h, uint64_t v)
 {
 	h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
 	return h ^ (h >> 29);
@@ -35,16 +35,16 @@ static uint64_t mix(uint64_t h, uint64_t v)
 
 static void add_stat(struct walk *w, uint64_t path_hash, const struct stat *st)
 {
-	uint64_t h = mix(path_hash, (uint64_t)st->st_size);
+	uint64_t h = mix_hash(path_hash, (uint64_t)st->st_size);
 
-	h = mix(h, (uint64_t)st->st_mtim.tv_sec);
-	h = mix(h, (uint64_t)st->st_mtim.tv_nsec);
-	h = mix(h, (uint64_t)st->st_ino);
-	w->sum += mix(h, 1);
+	h = mix_hash(h, (uint64_t)st->st_mtim.tv_sec);
+	h = mix_hash(h, (uint64_t)st->st_mtim.tv_nsec);
+	h = mix_hash(h, (uint64_t)st->st_ino);
+	w->sum += mix_hash(h, 1);
 }
 
 /* Installed packages are large and none of the author's; a harness may fill them at its start. */
-static bool skipped(const char *name)
+static bool is_skipped_folder(const char *name)
 {
 	static const char *const names[] = { ".", "..", "node_modules", ".git" };
 
@@ -55,7 +55,8 @@ static bool skipped(const char *name)
 	return false;
 }
 
-static void add_dir(struct walk *w, int parent, const char *name, uint64_t path_hash, int depth)
+static void add_fingerprint_dir(
+	struct walk *w, int parent, const char *name, uint64_t path_hash, int depth)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -70,15 +71,15 @@ static void add_dir(struct walk *w, int parent, const char *name, uint64_t path_
 		uint64_t h = hash_str(hash_str(path_hash, "/"), e->d_name);
 		struct stat st;
 
-		if (skipped(e->d_name))
+		if (is_skipped_folder(e->d_name))
 			continue;
 		w->visits++;
 		if (fstatat(dirfd(d), e->d_name, &st, 0) != 0)
 			continue;
 		if (S_ISDIR(st.st_mode)) {
-			w->sum += mix(h, 2);
+			w->sum += mix_hash(h, 2);
 			if (depth < KT_APP_MAX_DEPTH)
-				add_dir(w, dirfd(d), e->d_name, h, depth + 1);
+				add_fingerprint_dir(w, dirfd(d), e->d_name, h, depth + 1);
 		} else {
 			add_stat(w, h, &st);
 		}
@@ -104,7 +105,7 @@ uint64_t kt_app_fingerprint(const char *dir)
 			add_stat(&w, hash_str(FNV_OFFSET, files[i]), &st);
 	}
 	for (size_t i = 0; i < KT_ARRAY_LEN(dirs); i++)
-		add_dir(&w, fd, dirs[i], hash_str(FNV_OFFSET, dirs[i]), 0);
+		add_fingerprint_dir(&w, fd, dirs[i], hash_str(FNV_OFFSET, dirs[i]), 0);
 	close(fd);
 	return w.sum;
 }

@@ -36,7 +36,7 @@ struct init {
 };
 
 /* Create a file (relative) and its folders, or note that it is there. */
-static enum kt_code put(
+static enum kt_code put_init_file(
 	struct init *in, const char *file, const void *data, size_t len, struct kt_err *err)
 {
 	enum kt_code rc = kt_inside_write_new(in->top, file, data, len, 0644, err);
@@ -49,7 +49,7 @@ static enum kt_code put(
 }
 
 /* Nothing but what a new repository has: no work of the user that the starter would mix with. */
-static enum kt_code is_empty(const char *dir, bool *out, struct kt_err *err)
+static enum kt_code is_empty_folder(const char *dir, bool *out, struct kt_err *err)
 {
 	static const char *const harmless[] = { ".git", ".gitignore", ".gitattributes", ".github",
 		".karta", ".env", ".DS_Store", "LICENSE", "LICENSE.md", "README.md" };
@@ -119,7 +119,7 @@ static const char *map_path(struct init *in, const char *path)
 	return NULL;
 }
 
-static size_t line_len(const char *p, const char *end)
+static size_t init_line_len(const char *p, const char *end)
 {
 	const char *lf = memchr(p, '\n', (size_t)(end - p));
 
@@ -138,7 +138,7 @@ static bool line_is(const char *p, size_t n, const char *start)
 static void map_agent(struct kt_buf *b, const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;
-	size_t n = line_len(p, end);
+	size_t n = init_line_len(p, end);
 	bool keep = false;
 
 	if (!line_is(p, n, "---")) {
@@ -147,7 +147,7 @@ static void map_agent(struct kt_buf *b, const char *data, size_t len)
 	}
 	kt_buf_add(b, p, n);
 	for (p += n; p < end; p += n) {
-		n = line_len(p, end);
+		n = init_line_len(p, end);
 		if (line_is(p, n, "---"))
 			break;
 		/* Lines that are indented belong to the key above them. */
@@ -167,7 +167,7 @@ static void map_toml(struct kt_buf *b, const struct init *in, const char *data, 
 	bool top = true, in_harness = false;
 
 	while (p < end) {
-		size_t n = line_len(p, end);
+		size_t n = init_line_len(p, end);
 
 		if (*p == '[') {
 			top = false;
@@ -202,10 +202,10 @@ static enum kt_code put_asset(struct init *in, const struct kt_asset *a, struct 
 	else if (kt_str_starts(path, ".opencode/agents/"))
 		map_agent(&b, data, a->len);
 	else
-		return put(in, path, a->data, a->len, err);
+		return put_init_file(in, path, a->data, a->len, err);
 	if (!kt_buf_ok(&b))
 		return kt_fail(err, KT_EINTERNAL, 0, "the starter's '%s' is too large", path);
-	return put(in, path, b.ptr, b.len, err);
+	return put_init_file(in, path, b.ptr, b.len, err);
 }
 
 static enum kt_code put_starter(struct init *in, struct kt_err *err)
@@ -234,7 +234,7 @@ static bool has_pattern(const char *text, size_t len, const char *pattern)
 	size_t want = strlen(pattern) - kt_str_ends(pattern, "/");
 
 	while (p < end) {
-		size_t n = line_len(p, end), k = n;
+		size_t n = init_line_len(p, end), k = n;
 		const char *s = p;
 
 		while (k && strchr("\r\n \t/", s[k - 1]))
@@ -307,7 +307,7 @@ static enum kt_code put_gitignore(struct init *in, struct kt_err *err)
 
 /* --- all of it --------------------------------------------------------------------------- */
 
-static const char **list_of(struct kt_arena *arena, const struct kt_vec *v)
+static const char **arena_list_of(struct kt_arena *arena, const struct kt_vec *v)
 {
 	const char **list = kt_arena_alloc(arena, (v->len + 1) * sizeof(*list));
 
@@ -316,7 +316,7 @@ static const char **list_of(struct kt_arena *arena, const struct kt_vec *v)
 	return list;
 }
 
-static enum kt_code choose_name(
+static enum kt_code choose_init_name(
 	struct init *in, const char *dir, const char *name, struct kt_err *err)
 {
 	KT_AUTOFREE char *real = NULL;
@@ -334,7 +334,7 @@ static enum kt_code choose_name(
 }
 
 /* The name that a karta.toml which was there already gives. */
-static enum kt_code take_name(struct init *in, struct kt_err *err)
+static enum kt_code take_init_name(struct init *in, struct kt_err *err)
 {
 	struct kt_app *app;
 	enum kt_code rc = kt_app_load(in->dir, NULL, &app, err);
@@ -347,7 +347,7 @@ static enum kt_code take_name(struct init *in, struct kt_err *err)
 }
 
 /* Applications in the folders below (relative, "" for dir itself), to this depth. */
-static void find_below(struct init *in, const char *below, int depth)
+static void find_apps_below(struct init *in, const char *below, int depth)
 {
 	KT_AUTOFREE char *dir = kt_path_join(in->dir, below);
 	char **names;
@@ -366,12 +366,12 @@ static void find_below(struct init *in, const char *below, int depth)
 		if (kt_app_has_file(path, "karta.toml") || kt_app_guess(path, &type))
 			kt_vec_push(&in->below, rel);
 		else if (depth > 1)
-			find_below(in, rel, depth - 1);
+			find_apps_below(in, rel, depth - 1);
 	}
 	kt_fs_names_free(names, n);
 }
 
-static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *err)
+static enum kt_code lay_out_starter(struct init *in, bool *out_starter, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf toml = KT_BUF_INIT(4096);
 	KT_AUTO_BUF struct kt_buf ignore = KT_BUF_INIT(KT_MAX_CONFIG_BYTES);
@@ -379,7 +379,7 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 	enum kt_code rc = read_gitignore(in, &ignore, err);
 
 	if (rc == KT_OK)
-		rc = is_empty(in->dir, out_starter, err);
+		rc = is_empty_folder(in->dir, out_starter, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -393,14 +393,14 @@ static enum kt_code lay_out(struct init *in, bool *out_starter, struct kt_err *e
 		in->type = kt_harness_name(in->harness);
 	}
 	if (!in->have_harness && !kt_app_has_file(in->dir, "karta.toml"))
-		find_below(in, "", 2);
+		find_apps_below(in, "", 2);
 	if (rc == KT_OK && !in->below.len &&
 		!(*out_starter && kt_app_has_file(in->dir, "karta.toml"))) {
 		add_toml(&toml, in);
-		rc = put(in, "karta.toml", toml.ptr, toml.len, err);
+		rc = put_init_file(in, "karta.toml", toml.ptr, toml.len, err);
 	}
 	if (rc == KT_OK && has_name(&in->kept, "karta.toml"))
-		rc = take_name(in, err);
+		rc = take_init_name(in, err);
 	return rc == KT_OK ? put_gitignore(in, err) : rc;
 }
 
@@ -427,16 +427,16 @@ enum kt_code kt_app_init(struct kt_arena *arena, const char *dir, const char *na
 	}
 	rc = kt_fs_mkdirs(dir, 0755, err);
 	if (rc == KT_OK)
-		rc = choose_name(&in, dir, name, err);
+		rc = choose_init_name(&in, dir, name, err);
 	if (rc == KT_OK)
 		rc = kt_inside_open(in.dir, &in.top, err);
 	if (rc == KT_OK)
-		rc = lay_out(&in, &res.starter, err);
+		rc = lay_out_starter(&in, &res.starter, err);
 	if (rc == KT_OK) {
 		res.name = in.name;
-		res.written = list_of(arena, &in.written);
-		res.kept = list_of(arena, &in.kept);
-		res.below = list_of(arena, &in.below);
+		res.written = arena_list_of(arena, &in.written);
+		res.kept = arena_list_of(arena, &in.kept);
+		res.below = arena_list_of(arena, &in.below);
 		*out = res;
 	}
 	if (in.top >= 0)

@@ -72,7 +72,7 @@ static const struct key config_keys[] = { { "$schema", TEXT }, { "model", TEXT }
 	{ "permission", PERMISSION }, { "tools", SWITCHES }, { "snapshot", SWITCH },
 	{ "share", SHARE }, { "autoupdate", UPDATE }, { "logLevel", LEVEL }, { NULL, TEXT } };
 
-static bool is_one_of(const cJSON *v, const char *const *words)
+static bool is_one_of_words(const cJSON *v, const char *const *words)
 {
 	for (size_t i = 0; cJSON_IsString(v) && words[i]; i++) {
 		if (!strcmp(v->valuestring, words[i]))
@@ -87,7 +87,7 @@ static bool is_color(const cJSON *v)
 		"error", "info", NULL };
 	const char *s = cJSON_IsString(v) ? v->valuestring : "";
 
-	return is_one_of(v, words) ||
+	return is_one_of_words(v, words) ||
 		(strlen(s) == 7 && s[0] == '#' && strspn(s + 1, "0123456789abcdefABCDEF") == 6);
 }
 
@@ -98,28 +98,28 @@ static bool is_permission(const cJSON *v)
 	static const char *const flat[] = { "todowrite", "question", "webfetch", "websearch",
 		"doom_loop", NULL };
 
-	if (is_one_of(v, actions))
+	if (is_one_of_words(v, actions))
 		return true;
 	if (!cJSON_IsObject(v))
 		return false;
 	for (const cJSON *rule = v->child; rule; rule = rule->next) {
 		bool whole = false;
 
-		if (is_one_of(rule, actions))
+		if (is_one_of_words(rule, actions))
 			continue;
 		for (size_t i = 0; flat[i]; i++)
 			whole = whole || !strcmp(rule->string, flat[i]);
 		if (whole || !cJSON_IsObject(rule))
 			return false;
 		for (const cJSON *p = rule->child; p; p = p->next) {
-			if (!is_one_of(p, actions))
+			if (!is_one_of_words(p, actions))
 				return false;
 		}
 	}
 	return true;
 }
 
-static bool all(const cJSON *v, cJSON_bool (*is)(const cJSON *))
+static bool all_members_are(const cJSON *v, cJSON_bool (*is)(const cJSON *))
 {
 	for (v = v->child; v; v = v->next) {
 		if (!is(v))
@@ -128,7 +128,7 @@ static bool all(const cJSON *v, cJSON_bool (*is)(const cJSON *))
 	return true;
 }
 
-static bool fits(const cJSON *v, enum want want)
+static bool fits_want(const cJSON *v, enum want want)
 {
 	static const char *const modes[] = { "primary", "subagent", "all", NULL };
 	static const char *const shares[] = { "manual", "auto", "disabled", NULL };
@@ -148,30 +148,30 @@ static bool fits(const cJSON *v, enum want want)
 	case LIST:
 		return cJSON_IsArray(v);
 	case TEXTS:
-		return cJSON_IsArray(v) && all(v, cJSON_IsString);
+		return cJSON_IsArray(v) && all_members_are(v, cJSON_IsString);
 	case SWITCHES:
-		return cJSON_IsObject(v) && all(v, cJSON_IsBool);
+		return cJSON_IsObject(v) && all_members_are(v, cJSON_IsBool);
 	case COUNT:
 		return cJSON_IsNumber(v) && v->valuedouble > 0 &&
 			floor(v->valuedouble) >= v->valuedouble;
 	case MODE:
-		return is_one_of(v, modes);
+		return is_one_of_words(v, modes);
 	case COLOR:
 		return is_color(v);
 	case PERMISSION:
 		return is_permission(v);
 	case SHARE:
-		return is_one_of(v, shares);
+		return is_one_of_words(v, shares);
 	case UPDATE:
 		return cJSON_IsBool(v) || (cJSON_IsString(v) && !strcmp(v->valuestring, "notify"));
 	case LEVEL:
-		return is_one_of(v, levels);
+		return is_one_of_words(v, levels);
 	}
 	return true;
 }
 
 /* Line and column of a key of a JSON file; 1:1 for front matter. */
-static void locate(const char *path, const char *key, int *line, int *col)
+static void locate_key(const char *path, const char *key, int *line, int *col)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 
@@ -183,12 +183,12 @@ static void locate(const char *path, const char *key, int *line, int *col)
 		*line = *col = 0;
 }
 
-static void refuse(struct kt_discovery *d, const char *path, const char *key, const char *what)
+static void refuse_key(struct kt_discovery *d, const char *path, const char *key, const char *what)
 {
 	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 	int line, col;
 
-	locate(path, key, &line, &col);
+	locate_key(path, key, &line, &col);
 	kt_load_note(d->ld, KT_ERROR, shown, line, col,
 		kt_str_ends(path, ".md") ? "correct it; a text with special characters goes in "
 					   "quotes"
@@ -197,8 +197,8 @@ static void refuse(struct kt_discovery *d, const char *path, const char *key, co
 }
 
 /* Check the keys of an object that is at prefix ("" or "agent.x.") in the file. */
-static bool check(struct kt_discovery *d, const char *path, const char *prefix, const cJSON *object,
-	const struct key *keys)
+static bool check_keys(struct kt_discovery *d, const char *path, const char *prefix,
+	const cJSON *object, const struct key *keys)
 {
 	bool fine = true;
 
@@ -206,9 +206,9 @@ static bool check(struct kt_discovery *d, const char *path, const char *prefix, 
 		const cJSON *v = kt_json_get(object, keys->name);
 		KT_AUTOFREE char *full = kt_asprintf("%s%s", prefix, keys->name);
 
-		if (!v || fits(v, keys->want))
+		if (!v || fits_want(v, keys->want))
 			continue;
-		refuse(d, path, full, said[keys->want]);
+		refuse_key(d, path, full, said[keys->want]);
 		fine = false;
 	}
 	return fine;
@@ -216,7 +216,7 @@ static bool check(struct kt_discovery *d, const char *path, const char *prefix, 
 
 bool kt_opencode_check_agent(struct kt_discovery *d, const char *path, const cJSON *agent)
 {
-	return check(d, path, "", agent, agent_keys);
+	return check_keys(d, path, "", agent, agent_keys);
 }
 
 bool kt_opencode_check_mode(struct kt_discovery *d, const char *path, const cJSON *mode)
@@ -224,7 +224,7 @@ bool kt_opencode_check_mode(struct kt_discovery *d, const char *path, const cJSO
 	for (const struct key *k = agent_keys; k->name; k++) {
 		const cJSON *v = kt_json_get(mode, k->name);
 
-		if (!v || fits(v, k->want))
+		if (!v || fits_want(v, k->want))
 			continue;
 		kt_discover_warn(d, path, NULL, "correct it",
 			"no mode for OpenCode: '%s' must be %s", k->name, said[k->want]);
@@ -235,11 +235,11 @@ bool kt_opencode_check_mode(struct kt_discovery *d, const char *path, const cJSO
 
 bool kt_opencode_check_command(struct kt_discovery *d, const char *path, const cJSON *command)
 {
-	return check(d, path, "", command, command_keys);
+	return check_keys(d, path, "", command, command_keys);
 }
 
 /* Each member of config's object `key`. */
-static bool check_members(struct kt_discovery *d, const char *path, const cJSON *config,
+static bool check_key_members(struct kt_discovery *d, const char *path, const cJSON *config,
 	const char *key, const struct key *keys)
 {
 	const cJSON *object = kt_json_get(config, key);
@@ -250,12 +250,12 @@ static bool check_members(struct kt_discovery *d, const char *path, const cJSON 
 		KT_AUTOFREE char *prefix = kt_asprintf("%s.", at);
 
 		if (!cJSON_IsObject(m)) {
-			refuse(d, path, at, said[OBJECT]);
+			refuse_key(d, path, at, said[OBJECT]);
 			fine = false;
 		} else if (keys == command_keys && !kt_json_get(m, "template")) {
-			refuse(d, path, at, "an object with a 'template'");
+			refuse_key(d, path, at, "an object with a 'template'");
 			fine = false;
-		} else if (!check(d, path, prefix, m, keys)) {
+		} else if (!check_keys(d, path, prefix, m, keys)) {
 			fine = false;
 		}
 	}
@@ -272,13 +272,13 @@ static bool check_servers(struct kt_discovery *d, const char *path, const cJSON 
 		const char *type = kt_json_str(s, "type");
 		KT_AUTOFREE char *at = kt_asprintf("mcp.%s", s->string);
 		bool local = kt_str_eq(type, "local") && kt_json_get(s, "command") &&
-			fits(kt_json_get(s, "command"), TEXTS);
+			fits_want(kt_json_get(s, "command"), TEXTS);
 		bool remote = kt_str_eq(type, "remote") && kt_json_str(s, "url");
 		bool bare = !kt_json_get(s, "type") && cJSON_IsBool(kt_json_get(s, "enabled"));
 
 		if (local || remote || bare)
 			continue;
-		refuse(d, path, at,
+		refuse_key(d, path, at,
 			"a local server with a 'command' list, or a remote one with a 'url'");
 		fine = false;
 	}
@@ -295,10 +295,10 @@ bool kt_opencode_check_config(struct kt_discovery *d, const char *path, const cJ
 			"OpenCode does not start with this: the configuration must be an object");
 		return false;
 	}
-	fine = check(d, path, "", config, config_keys);
-	fine = check_members(d, path, config, "agent", agent_keys) && fine;
-	fine = check_members(d, path, config, "agents", agent_keys) && fine;
-	fine = check_members(d, path, config, "mode", agent_keys) && fine;
-	fine = check_members(d, path, config, "command", command_keys) && fine;
+	fine = check_keys(d, path, "", config, config_keys);
+	fine = check_key_members(d, path, config, "agent", agent_keys) && fine;
+	fine = check_key_members(d, path, config, "agents", agent_keys) && fine;
+	fine = check_key_members(d, path, config, "mode", agent_keys) && fine;
+	fine = check_key_members(d, path, config, "command", command_keys) && fine;
 	return check_servers(d, path, config) && fine;
 }

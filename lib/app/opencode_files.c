@@ -62,7 +62,7 @@ static const char *file_of(const struct config *c, const char *kind, const char 
  * The text for "{file:path}": trimmed, within a JSON string. False when the file is not there.
  * Where it is hosted, one outside of the folder is another one there than here: it stays empty.
  */
-static bool add_file(
+static bool add_opencode_file(
 	const struct kt_discovery *d, struct kt_buf *out, const char *config, const char *name)
 {
 	KT_AUTOFREE char *dir = kt_path_dir(config);
@@ -116,7 +116,7 @@ static bool put_in(
 		if (env) {
 			value = d->ld->hosted ? NULL : any_env(name);
 			kt_buf_adds(out, value ? value : "");
-		} else if (!add_file(d, out, path, name)) {
+		} else if (!add_opencode_file(d, out, path, name)) {
 			KT_AUTOFREE char *shown = kt_walk_shown(d, path);
 
 			kt_load_note(d->ld, KT_ERROR, shown, 0, 0, "add the file",
@@ -129,7 +129,7 @@ static bool put_in(
 }
 
 /* A configuration file; NULL when it is missing, empty or wrong, the latter with an error. */
-static cJSON *read_config(struct kt_discovery *d, const char *path)
+static cJSON *read_opencode_config(struct kt_discovery *d, const char *path)
 {
 	KT_AUTO_BUF struct kt_buf raw = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(8 * KT_MAX_AGENT_FILE_BYTES);
@@ -202,7 +202,7 @@ static void take_skill_paths(struct config *c, const cJSON *doc)
 static void take_config(struct config *c, const char *dir, const char *name)
 {
 	KT_AUTOFREE char *path = kt_path_join(dir, name);
-	KT_AUTO_JSON cJSON *doc = read_config(c->d, path);
+	KT_AUTO_JSON cJSON *doc = read_opencode_config(c->d, path);
 	const char *chosen;
 
 	if (!doc)
@@ -246,7 +246,7 @@ static bool read_front(
 }
 
 /* A value as the name of a member, as JavaScript makes one of it. */
-static void add_name(struct kt_buf *out, const cJSON *v)
+static void add_member_name(struct kt_buf *out, const cJSON *v)
 {
 	const cJSON *item;
 
@@ -266,7 +266,7 @@ static void add_name(struct kt_buf *out, const cJSON *v)
 		if (item != v->child)
 			kt_buf_addc(out, ',');
 		if (!cJSON_IsNull(item))
-			add_name(out, item);
+			add_member_name(out, item);
 	}
 }
 
@@ -276,7 +276,7 @@ static char *own_name(const cJSON *front, const char *below)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	const cJSON *name = kt_json_get(front, "name");
 
-	add_name(&b, name);
+	add_member_name(&b, name);
 	if (name)
 		return kt_buf_take(&b);
 	return kt_strndup(below, strlen(below) - strlen(".md"));
@@ -338,7 +338,7 @@ static void take_folder(struct config *c, const char *dir, const char *kind, cJS
 
 /* --- skills ------------------------------------------------------------------------------ */
 
-static void read_skill(void *arg, const char *path, const char *below)
+static void read_opencode_skill(void *arg, const char *path, const char *below)
 {
 	struct kt_discovery *d = arg;
 	KT_AUTO_FRONT struct kt_frontmatter front = { 0 };
@@ -374,7 +374,7 @@ static void read_skill(void *arg, const char *path, const char *below)
 static void scan_skills(struct kt_discovery *d, const char *dir, bool no_hidden)
 {
 	const struct kt_walk how = {
-		.no_hidden = no_hidden, .only = "SKILL.md", .fn = read_skill, .arg = d
+		.no_hidden = no_hidden, .only = "SKILL.md", .fn = read_opencode_skill, .arg = d
 	};
 
 	kt_walk_markdown(d, dir, &how);
@@ -394,7 +394,10 @@ static void foreign_skills(struct kt_discovery *d, const char *base)
 
 /* --- all of it --------------------------------------------------------------------------- */
 
-/* Agents, commands, modes, skills and settings of a folder that is called .opencode, or the like.
+/*
+
+ * Agents, commands, modes, skills and settings of a folder that is called .opencode, or the like.
+
  */
 static void take_dir(struct config *c, const char *dir, bool settings)
 {
@@ -451,7 +454,7 @@ static void add_agent(struct config *c, const cJSON *agent)
 	a->answers = a->primary && !kt_json_bool(agent, "hidden", false);
 }
 
-static void add_all(struct config *c)
+static void add_opencode_all(struct config *c)
 {
 	for (const cJSON *m = c->modes->child; m; m = m->next) {
 		KT_AUTO_JSON cJSON *primary = cJSON_CreateObject();
@@ -520,7 +523,7 @@ void kt_discover_opencode(struct kt_discovery *d)
 
 		take_dir(&c, dir, true);
 	}
-	add_all(&c);
+	add_opencode_all(&c);
 	cJSON_Delete(c.agents);
 	cJSON_Delete(c.modes);
 	cJSON_Delete(c.commands);

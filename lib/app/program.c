@@ -37,13 +37,8 @@ static const struct known known_opencode = {
 	"install it with 'npm install -g opencode-ai'",
 };
 
-static bool is_program(const char *path)
-{
-	return kt_fs_is_file(path) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
-}
-
 /* Absolute, since the harness is started in the application's folder. */
-static enum kt_code take(const char *path, struct kt_program *out, struct kt_err *err)
+static enum kt_code take_program(const char *path, struct kt_program *out, struct kt_err *err)
 {
 	KT_AUTOFREE char *real = NULL;
 	struct kt_program p = { 0 };
@@ -67,7 +62,7 @@ static enum kt_code find_known(
 	if (set) {
 		found = kt_fs_which(set);
 		if (found)
-			return take(found, out, err);
+			return take_program(found, out, err);
 		(void)kt_fail(
 			err, KT_ENOTFOUND, 0, "%s names '%s', which is no program", k->env, set);
 		(void)kt_hint(err, "correct or unset %s", k->env);
@@ -75,17 +70,17 @@ static enum kt_code find_known(
 	}
 	found = kt_fs_which(k->name);
 	if (found)
-		return take(found, out, err);
-	if (is_program(native))
-		return take(native, out, err);
-	if (is_program(bin))
-		return take(bin, out, err);
+		return take_program(found, out, err);
+	if (kt_fs_is_program(native))
+		return take_program(native, out, err);
+	if (kt_fs_is_program(bin))
+		return take_program(bin, out, err);
 	(void)kt_fail(err, KT_ENOTFOUND, 0, "cannot find the program '%s'", k->name);
 	(void)kt_hint(err, "%s", k->hint);
 	return KT_ENOTFOUND;
 }
 
-static enum kt_code find_command(
+static enum kt_code find_program_command(
 	const struct kt_app *app, struct kt_program *out, struct kt_err *err)
 {
 	const char *word = app->harness_command ? app->harness_command[0] : NULL;
@@ -98,17 +93,18 @@ static enum kt_code find_command(
 		return KT_ENOTFOUND;
 	}
 	if (strchr(word, '/')) {
-		/* As written in the folder's own file, so from the folder, not from where we stand.
+		/*
+		 * As written in the folder's own file, so from the folder, not from where we stand.
 		 */
 		bin = kt_path_join(app->dir, word);
 	} else {
 		found = kt_fs_which(word);
 		if (found)
-			return take(found, out, err);
+			return take_program(found, out, err);
 		bin = kt_asprintf("%s/node_modules/.bin/%s", app->dir, word);
 	}
-	if (is_program(bin))
-		return take(bin, out, err);
+	if (kt_fs_is_program(bin))
+		return take_program(bin, out, err);
 	(void)kt_fail(err, KT_ENOTFOUND, 0, "cannot find the program '%s'", word);
 	if (app->known)
 		(void)kt_hint(err, "install it: %s", app->known->install);
@@ -125,9 +121,9 @@ enum kt_code kt_app_program(const struct kt_app *app, struct kt_program *out, st
 	case KT_HARNESS_OPENCODE:
 		return find_known(app, &known_opencode, out, err);
 	case KT_HARNESS_ACP:
-		return find_command(app, out, err);
+		return find_program_command(app, out, err);
 	case KT_HARNESS_REHEARSAL:
 		break;
 	}
-	return take("", out, err);
+	return take_program("", out, err);
 }

@@ -159,7 +159,7 @@ static const struct setting settings[] = {
 
 static const char *const file_names[] = { [TOML] = "karta.toml", [JSONC] = "karta.jsonc" };
 
-static bool in_list(const char *s, const char *const *list)
+static bool in_setting_list(const char *s, const char *const *list)
 {
 	for (size_t i = 0; list[i]; i++) {
 		if (!strcmp(s, list[i]))
@@ -184,7 +184,7 @@ static void check_array(const struct setting *st, const struct kt_toml *v,
 				b, "must hold strings only, not %s", kt_toml_type_name(c->type));
 			return;
 		}
-		if (st->choices && !in_list(c->str, st->choices)) {
+		if (st->choices && !in_setting_list(c->str, st->choices)) {
 			kt_buf_addf(b, "cannot hold '%s'", c->str);
 			return;
 		}
@@ -194,7 +194,8 @@ static void check_array(const struct setting *st, const struct kt_toml *v,
 		kt_buf_adds(b, "must not be empty");
 }
 
-static void check_string(const struct setting *st, const struct kt_toml *v, struct kt_buf *b)
+static void check_setting_string(
+	const struct setting *st, const struct kt_toml *v, struct kt_buf *b)
 {
 	const char *near;
 
@@ -206,7 +207,7 @@ static void check_string(const struct setting *st, const struct kt_toml *v, stru
 		kt_buf_adds(b, "must be 64 hexadecimal digits");
 	} else if (st->type == V_COMMAND && !v->str[strspn(v->str, " \t")]) {
 		kt_buf_adds(b, "must not be empty");
-	} else if (st->type == V_CHOICE && !in_list(v->str, st->choices)) {
+	} else if (st->type == V_CHOICE && !in_setting_list(v->str, st->choices)) {
 		kt_buf_addf(b, "cannot be '%s'", v->str);
 		near = kt_str_nearest(v->str, st->choices);
 		if (near)
@@ -226,7 +227,7 @@ static void check_int(const struct setting *st, const struct kt_toml *v, struct 
 }
 
 /* Append what is wrong with the value, nothing when it is right; *at is the place. */
-static void check_value(const struct setting *st, const struct kt_toml *v,
+static void check_setting_value(const struct setting *st, const struct kt_toml *v,
 	const struct kt_toml **at, struct kt_buf *b)
 {
 	const char *want = NULL;
@@ -254,7 +255,7 @@ static void check_value(const struct setting *st, const struct kt_toml *v,
 		}
 		want = v->type == KT_TOML_STRING ? NULL : "a string or an array of strings";
 		if (!want)
-			check_string(st, v, b);
+			check_setting_string(st, v, b);
 		break;
 	case V_STRING:
 	case V_SLUG:
@@ -262,7 +263,7 @@ static void check_value(const struct setting *st, const struct kt_toml *v,
 	case V_CHOICE:
 		want = v->type == KT_TOML_STRING ? NULL : "a string";
 		if (!want)
-			check_string(st, v, b);
+			check_setting_string(st, v, b);
 		break;
 	}
 	if (want)
@@ -280,7 +281,7 @@ struct check {
 };
 
 /* Place of a node: its own, or that of the key in the JSONC text. */
-static void place(
+static void setting_place(
 	const struct check *c, const struct kt_toml *node, const char *shown, int *line, int *col)
 {
 	*line = node->line;
@@ -299,8 +300,8 @@ enum kind { UNKNOWN, LEAF, TABLE, TABLES };
  * Look up key below the tables whose paths begin with pat ("genui." or ""). The path so far is put
  * into next, with "." behind it for tables.
  */
-static enum kind classify(enum kt_settings_file which, const char *pat, const char *key, char *next,
-	size_t size, const struct setting **out)
+static enum kind classify_key(enum kt_settings_file which, const char *pat, const char *key,
+	char *next, size_t size, const struct setting **out)
 {
 	size_t n = strlen(pat), klen = strlen(key);
 
@@ -352,7 +353,7 @@ static void unknown_key(
 	const char *near = kt_str_nearest(node->key, names_below(scratch, c->which, pat));
 	int line, col;
 
-	place(c, node, shown, &line, &col);
+	setting_place(c, node, shown, &line, &col);
 	if (near)
 		kt_load_note(c->ld, KT_WARNING, c->file, line, col,
 			kt_arena_printf(scratch, "rename it to '%s', or remove it", near),
@@ -370,7 +371,7 @@ static void check_leaf(const struct check *c, const struct setting *st, const st
 	const struct kt_toml *at;
 	int line, col;
 
-	check_value(st, node, &at, &b);
+	check_setting_value(st, node, &at, &b);
 	if (!b.len && !b.overflow)
 		return;
 	if (st->choices) {
@@ -380,7 +381,7 @@ static void check_leaf(const struct check *c, const struct setting *st, const st
 			kt_buf_addf(&list, "%s%s", i ? ", " : "use one of: ", st->choices[i]);
 		fix = kt_arena_strdup(c->ld->app->arena, list.ptr);
 	}
-	place(c, at, shown, &line, &col);
+	setting_place(c, at, shown, &line, &col);
 	kt_load_note(c->ld, KT_ERROR, c->file, line, col, fix, "'%s' %s", shown,
 		b.len ? b.ptr : "has a value that is not allowed");
 }
@@ -400,20 +401,20 @@ static bool right_shape(
 		if (!at)
 			return true;
 	}
-	place(c, at, shown, &line, &col);
+	setting_place(c, at, shown, &line, &col);
 	kt_load_note(c->ld, KT_ERROR, c->file, line, col, NULL, "'%s' must be %s, not %s", shown,
 		kind == TABLE ? "a table" : "an array of tables", kt_toml_type_name(at->type));
 	return false;
 }
 
 /* Depth is bounded by the table's longest path, whatever the file holds. */
-static void check_table(
+static void check_settings_table(
 	const struct check *c, const struct kt_toml *table, const char *pat, const char *shown_pat)
 {
 	for (const struct kt_toml *node = table->child; node; node = node->next) {
 		char next[PATH_MAX_BYTES], shown[PATH_MAX_BYTES], below[PATH_MAX_BYTES + 1];
 		const struct setting *st = NULL;
-		enum kind kind = classify(c->which, pat, node->key, next, sizeof(next), &st);
+		enum kind kind = classify_key(c->which, pat, node->key, next, sizeof(next), &st);
 
 		snprintf(shown, sizeof(shown), "%s%s", shown_pat, node->key);
 		snprintf(below, sizeof(below), "%s.", shown);
@@ -424,10 +425,10 @@ static void check_table(
 		else if (!right_shape(c, kind, node, shown))
 			continue;
 		else if (kind == TABLE)
-			check_table(c, node, next, below);
+			check_settings_table(c, node, next, below);
 		else
 			for (const struct kt_toml *e = node->child; e; e = e->next)
-				check_table(c, e, next, below);
+				check_settings_table(c, e, next, below);
 	}
 }
 
@@ -436,12 +437,12 @@ void kt_settings_check(struct kt_load *ld, enum kt_settings_file which, const ch
 {
 	struct check c = { ld, which, file, text, len };
 
-	check_table(&c, root, "", "");
+	check_settings_table(&c, root, "", "");
 }
 
 /* --- reading ----------------------------------------------------------------------------- */
 
-static const struct setting *find(enum kt_settings_file which, const char *path)
+static const struct setting *find_setting(enum kt_settings_file which, const char *path)
 {
 	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++) {
 		if (settings[i].file == which && !strcmp(settings[i].path, path))
@@ -454,7 +455,7 @@ const struct kt_toml *kt_settings_get(
 	enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
-	const struct setting *st = find(which, path);
+	const struct setting *st = find_setting(which, path);
 	const struct kt_toml *at;
 
 	kt_assert(st != NULL);
@@ -467,7 +468,7 @@ const struct kt_toml *kt_settings_get(
 	}
 	if (!root)
 		return NULL;
-	check_value(st, root, &at, &b);
+	check_setting_value(st, root, &at, &b);
 	return b.len || b.overflow ? NULL : root;
 }
 
@@ -482,7 +483,7 @@ const char *kt_settings_str(
 int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	const struct kt_toml *v = kt_settings_get(which, root, path);
-	const struct setting *st = find(which, path);
+	const struct setting *st = find_setting(which, path);
 	int64_t dflt = 0;
 
 	if (v)
@@ -490,7 +491,7 @@ int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root,
 	return st->dflt && kt_str_int64(st->dflt, INT64_MIN, INT64_MAX, &dflt) ? dflt : 0;
 }
 
-static void add_number(struct kt_buf *b, bool have, int64_t v)
+static void add_setting_number(struct kt_buf *b, bool have, int64_t v)
 {
 	if (have)
 		kt_buf_addf(b, "%lld\t", (long long)v);
@@ -505,8 +506,8 @@ void kt_app_settings_dump(struct kt_buf *b)
 
 		kt_buf_addf(b, "%s\t%s\t%s\t%s\t%s\t", file_names[st->file], st->path,
 			type_names[st->type], st->unit ? st->unit : "-", st->dflt ? st->dflt : "-");
-		add_number(b, st->type == V_INT, st->min);
-		add_number(b, st->type == V_INT && st->max != NO_MAX, st->max);
+		add_setting_number(b, st->type == V_INT, st->min);
+		add_setting_number(b, st->type == V_INT && st->max != NO_MAX, st->max);
 		kt_buf_addf(b, "%s\t", st->generation);
 		for (size_t k = 0; st->choices && st->choices[k]; k++)
 			kt_buf_addf(b, "%s%s", k ? "," : "", st->choices[k]);

@@ -18,7 +18,7 @@
 
 #define MAX_UP 64 /* folders above the application that are looked into */
 
-static bool is_full(struct kt_discovery *d, const char *dir)
+static bool walk_is_full(struct kt_discovery *d, const char *dir)
 {
 	KT_AUTOFREE char *shown = NULL;
 
@@ -60,7 +60,8 @@ bool kt_walk_inside(const struct kt_discovery *d, const char *path)
 
 bool kt_walk_list(struct kt_discovery *d, const char *dir, char ***out, size_t *n)
 {
-	return !is_full(d, dir) && kt_walk_inside(d, dir) && kt_fs_list(dir, out, n, NULL) == KT_OK;
+	return !walk_is_full(d, dir) && kt_walk_inside(d, dir) &&
+		kt_fs_list(dir, out, n, NULL) == KT_OK;
 }
 
 char *kt_walk_shown(const struct kt_discovery *d, const char *path)
@@ -73,12 +74,12 @@ char *kt_walk_shown(const struct kt_discovery *d, const char *path)
 	return kt_strdup(path);
 }
 
-static bool wanted(const struct kt_walk *how, const char *name)
+static bool is_wanted_name(const struct kt_walk *how, const char *name)
 {
 	return how->only ? kt_str_eq(name, how->only) : kt_str_ends(name, ".md");
 }
 
-static void walk(struct kt_discovery *d, const struct kt_walk *how, const char *dir,
+static void walk_discovered(struct kt_discovery *d, const struct kt_walk *how, const char *dir,
 	const char *base, int depth)
 {
 	DIR *list = kt_walk_inside(d, dir) ? opendir(dir) : NULL;
@@ -86,7 +87,7 @@ static void walk(struct kt_discovery *d, const struct kt_walk *how, const char *
 
 	if (!list)
 		return;
-	while ((e = readdir(list)) && !is_full(d, dir)) {
+	while ((e = readdir(list)) && !walk_is_full(d, dir)) {
 		KT_AUTOFREE char *path = kt_path_join(dir, e->d_name);
 		KT_AUTOFREE char *below = base[0] ? kt_path_join(base, e->d_name)
 						  : kt_strdup(e->d_name);
@@ -96,8 +97,8 @@ static void walk(struct kt_discovery *d, const struct kt_walk *how, const char *
 			continue;
 		if (kt_fs_is_dir(path)) {
 			if (depth < KT_APP_MAX_DEPTH && (!how->once || kt_walk_first(d, path)))
-				walk(d, how, path, below, depth + 1);
-		} else if (wanted(how, e->d_name) && kt_fs_is_file(path)) {
+				walk_discovered(d, how, path, below, depth + 1);
+		} else if (is_wanted_name(how, e->d_name) && kt_fs_is_file(path)) {
 			how->fn(how->arg, path, below);
 		}
 	}
@@ -107,11 +108,11 @@ static void walk(struct kt_discovery *d, const struct kt_walk *how, const char *
 void kt_walk_markdown(struct kt_discovery *d, const char *dir, const struct kt_walk *how)
 {
 	if (!how->once || kt_walk_first(d, dir))
-		walk(d, how, dir, "", 0);
+		walk_discovered(d, how, dir, "", 0);
 }
 
 /* Up to max bytes from the beginning of a file; *out_size is its whole size. */
-static enum kt_code read_head(
+static enum kt_code read_file_head(
 	const char *path, size_t max, struct kt_buf *b, size_t *out_size, struct kt_err *err)
 {
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -149,7 +150,7 @@ bool kt_walk_front(struct kt_discovery *d, const char *path, size_t max_bytes,
 			"the link leads out of the folder: there is nothing where this runs");
 		return false;
 	}
-	if (read_head(path, most, &text, &size, &err) != KT_OK) {
+	if (read_file_head(path, most, &text, &size, &err) != KT_OK) {
 		kt_discover_warn(d, path, NULL, NULL, "%s, so the harness cannot either", err.msg);
 		return false;
 	}

@@ -24,7 +24,10 @@
 /* The structure of type `type` that holds `member` at address ptr. */
 #define kt_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-/* Broken invariant (never bad input): prints file and line to stderr and aborts, also in release.
+/*
+
+ * Broken invariant (never bad input): prints file and line to stderr and aborts, also in release.
+
  */
 #define kt_assert(cond) ((cond) ? (void)0 : kt_assert_fail(#cond, __FILE__, __LINE__))
 KT_NORETURN void kt_assert_fail(const char *cond, const char *file, int line);
@@ -36,7 +39,8 @@ KT_MUST_CHECK void *kt_realloc(void *p, size_t n, size_t size);
 KT_MUST_CHECK char *kt_strdup(const char *s);
 /* The same, but NULL for NULL. */
 KT_MUST_CHECK char *kt_strdup_opt(const char *s);
-/* *slot, an allocated string or NULL, becomes a copy of s or NULL; s may be a part of the old one.
+/*
+ * *slot, an allocated string or NULL, becomes a copy of s or NULL; s may be a part of the old one.
  */
 void kt_str_set(char **slot, const char *s);
 /* Copy n bytes and add a NUL. */

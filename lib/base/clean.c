@@ -14,7 +14,7 @@ struct range {
 	uint32_t first, last;
 };
 
-static bool in_ranges(const struct range *r, size_t n, uint32_t cp)
+static bool in_clean_ranges(const struct range *r, size_t n, uint32_t cp)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (cp >= r[i].first && cp <= r[i].last)
@@ -36,7 +36,7 @@ bool kt_clean_is_unsafe(uint32_t cp)
 		{ 0xe0000, 0xe007f }, /* tags */
 	};
 
-	return cp >= 0x80 && in_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
+	return cp >= 0x80 && in_clean_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
 }
 
 bool kt_clean_is_hidden(uint32_t cp)
@@ -60,10 +60,10 @@ bool kt_clean_is_hidden(uint32_t cp)
 		{ 0xe0100, 0xe01ef },
 	};
 
-	return kt_clean_is_unsafe(cp) || in_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
+	return kt_clean_is_unsafe(cp) || in_clean_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
 }
 
-static bool is_plain(unsigned char c)
+static bool is_plain_ascii(unsigned char c)
 {
 	return c >= 0x20 && c < 0x7f;
 }
@@ -78,7 +78,7 @@ void kt_clean_add(struct kt_buf *b, const char *s, size_t len, bool one_line)
 		uint32_t cp;
 		size_t n;
 
-		while (s < end && is_plain((unsigned char)*s))
+		while (s < end && is_plain_ascii((unsigned char)*s))
 			s++;
 		kt_buf_add(b, run, (size_t)(s - run));
 		if (s >= end)
@@ -110,7 +110,7 @@ struct conversion {
 	char type;
 };
 
-static int digits(const char **p)
+static int take_conv_digits(const char **p)
 {
 	int v = 0;
 
@@ -136,7 +136,7 @@ static const char *read_conversion(const char *p, struct conversion *c, va_list 
 		c->width = va_arg(*ap, int);
 		p++;
 	} else {
-		c->width = digits(&p);
+		c->width = take_conv_digits(&p);
 	}
 	if (*p == '.') {
 		p++;
@@ -144,7 +144,7 @@ static const char *read_conversion(const char *p, struct conversion *c, va_list 
 			c->precision = va_arg(*ap, int);
 			p++;
 		} else {
-			c->precision = digits(&p);
+			c->precision = take_conv_digits(&p);
 		}
 	}
 	for (; *p == 'l' || *p == 'z' || *p == 'h'; p++)
@@ -183,7 +183,7 @@ static void add_string(struct kt_buf *b, const struct conversion *c, const char 
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static void add_number(struct kt_buf *b, const struct conversion *c, va_list *ap)
+static void add_conv_number(struct kt_buf *b, const struct conversion *c, va_list *ap)
 {
 	char text[NUMBER_MAX];
 	int n;
@@ -235,7 +235,7 @@ void kt_clean_vaddf(struct kt_buf *b, const char *fmt, va_list ap)
 			kt_clean_add(b, &one, 1, true);
 		} else {
 			kt_assert(strchr("diuxXofgeEG", c.type));
-			add_number(b, &c, &args);
+			add_conv_number(b, &c, &args);
 		}
 	}
 	va_end(args);

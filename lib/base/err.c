@@ -68,7 +68,7 @@ static void make_one_line(char *s)
  */
 #define SPARE 4
 KT_PRINTF(3, 0)
-static void format(char *tmp, size_t size, const char *fmt, va_list ap)
+static void format_err(char *tmp, size_t size, const char *fmt, va_list ap)
 {
 	if (vsnprintf(tmp, size, fmt, ap) < 0)
 		tmp[0] = '\0';
@@ -87,7 +87,10 @@ const char *kt_strerror(int sys, char *buf, size_t size)
 	return buf;
 }
 
-/* What the last kt_fail() of this thread returned: all that is known to a caller without a kt_err.
+/*
+
+ * What the last kt_fail() of this thread returned: all that is known to a caller without a kt_err.
+
  */
 static _Thread_local enum kt_code last_code = KT_EINTERNAL;
 
@@ -104,7 +107,7 @@ enum kt_code kt_fail(struct kt_err *err, enum kt_code code, int sys, const char 
 	if (!err)
 		return code;
 	va_start(ap, fmt);
-	format(tmp, sizeof(tmp), fmt, ap);
+	format_err(tmp, sizeof(tmp), fmt, ap);
 	va_end(ap);
 	if (sys > 0)
 		snprintf(tail, sizeof(tail), ": %s", kt_strerror(sys, buf, sizeof(buf)));
@@ -126,7 +129,7 @@ enum kt_code kt_hint(struct kt_err *err, const char *fmt, ...)
 	if (!err)
 		return last_code;
 	va_start(ap, fmt);
-	format(tmp, sizeof(tmp), fmt, ap);
+	format_err(tmp, sizeof(tmp), fmt, ap);
 	va_end(ap);
 	kt_str_copy(err->hint, sizeof(err->hint), tmp);
 	return err->code;
@@ -140,7 +143,7 @@ enum kt_code kt_wrap(struct kt_err *err, const char *fmt, ...)
 	if (!err)
 		return last_code;
 	va_start(ap, fmt);
-	format(what, sizeof(what), fmt, ap);
+	format_err(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	snprintf(tmp, sizeof(tmp), "%s: %s", what, err->msg);
 	kt_str_copy(err->msg, sizeof(err->msg), tmp);

@@ -226,8 +226,8 @@ enum kt_code kt_fs_write_all(int fd, const void *data, size_t len, struct kt_err
 }
 
 /* Write and close *fd, which is the file at path. */
-static enum kt_code fill_file(int *fd, const char *path, const void *data, size_t len, mode_t mode,
-	bool durable, struct kt_err *err)
+static enum kt_code fs_fill_file(int *fd, const char *path, const void *data, size_t len,
+	mode_t mode, bool durable, struct kt_err *err)
 {
 	enum kt_code rc = kt_fs_write_all(*fd, data, len, err);
 	int status;
@@ -275,7 +275,7 @@ enum kt_code kt_fs_write_atomic(const char *path, const void *data, size_t len, 
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail_path(err, errno, "write", path);
-	rc = fill_file(&fd, temp, data, len, mode, durable, err);
+	rc = fs_fill_file(&fd, temp, data, len, mode, durable, err);
 	if (rc == KT_OK && rename(temp, path) != 0)
 		rc = fail_path(err, errno, "replace", path);
 	if (rc != KT_OK) {
@@ -295,7 +295,7 @@ enum kt_code kt_fs_write_new(
 		return kt_fail(err, KT_ECONFLICT, 0, "'%s' exists already", path);
 	if (fd < 0)
 		return fail_path(err, errno, "create", path);
-	rc = fill_file(&fd, path, data, len, mode, false, err);
+	rc = fs_fill_file(&fd, path, data, len, mode, false, err);
 	if (rc != KT_OK)
 		unlink(path);
 	return rc;
@@ -399,7 +399,7 @@ enum kt_code kt_fs_remove_tree(const char *path, struct kt_err *err)
 	return KT_OK;
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_dir_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -437,7 +437,7 @@ enum kt_code kt_fs_list(const char *path, char ***out, size_t *out_n, struct kt_
 		return rc;
 	}
 	if (names.len)
-		qsort(names.items, names.len, sizeof(*names.items), compare_names);
+		qsort(names.items, names.len, sizeof(*names.items), compare_dir_names);
 	*out = (char **)names.items;
 	*out_n = names.len;
 	return KT_OK;
@@ -450,7 +450,7 @@ void kt_fs_names_free(char **names, size_t n)
 	free(names);
 }
 
-static bool is_program(const char *path)
+bool kt_fs_is_program(const char *path)
 {
 	return kt_fs_is_file(path) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 }
@@ -460,7 +460,7 @@ char *kt_fs_which(const char *name)
 	const char *p = kt_env_get("PATH");
 
 	if (strchr(name, '/'))
-		return is_program(name) ? kt_strdup(name) : NULL;
+		return kt_fs_is_program(name) ? kt_strdup(name) : NULL;
 	while (p && name[0]) {
 		size_t n = strcspn(p, ":");
 
@@ -469,7 +469,7 @@ char *kt_fs_which(const char *name)
 			KT_AUTOFREE char *dir = kt_strndup(p, n);
 			KT_AUTOFREE char *full = kt_path_join(dir, name);
 
-			if (is_program(full))
+			if (kt_fs_is_program(full))
 				return KT_STEAL(full);
 		}
 		p = p[n] ? p + n + 1 : NULL;
@@ -519,7 +519,7 @@ static char *home_dir(void)
 }
 
 /* own (may be NULL), else $xdg/karta, else ~/fallback/karta. */
-static char *place(const char *own, const char *xdg, const char *fallback)
+static char *user_folder(const char *own, const char *xdg, const char *fallback)
 {
 	const char *set = own ? kt_env_get(own) : NULL;
 	KT_AUTOFREE char *home = NULL;
@@ -536,20 +536,20 @@ static char *place(const char *own, const char *xdg, const char *fallback)
 
 char *kt_dir_config(void)
 {
-	return place("KARTA_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");
+	return user_folder("KARTA_CONFIG_DIR", "XDG_CONFIG_HOME", ".config");
 }
 
 char *kt_dir_state(void)
 {
-	return place(NULL, "XDG_STATE_HOME", ".local/state");
+	return user_folder(NULL, "XDG_STATE_HOME", ".local/state");
 }
 
 char *kt_dir_cache(void)
 {
-	return place(NULL, "XDG_CACHE_HOME", ".cache");
+	return user_folder(NULL, "XDG_CACHE_HOME", ".cache");
 }
 
 char *kt_dir_data(void)
 {
-	return place("KARTA_DATA", "XDG_DATA_HOME", ".local/share");
+	return user_folder("KARTA_DATA", "XDG_DATA_HOME", ".local/share");
 }

@@ -21,6 +21,8 @@ KT_MUST_CHECK enum kt_code kt_path_real(const char *path, char **out, struct kt_
 /* Exists (links followed) and is a regular file / a directory. */
 bool kt_fs_is_file(const char *path);
 bool kt_fs_is_dir(const char *path);
+/* A regular file (links followed) that we may execute. */
+bool kt_fs_is_program(const char *path);
 /* Make a directory and its parents with mode (0700 for state). Existing is fine. */
 KT_MUST_CHECK enum kt_code kt_fs_mkdirs(const char *path, mode_t mode, struct kt_err *err);
 /*
@@ -55,7 +57,8 @@ KT_MUST_CHECK enum kt_code kt_fs_remove_tree(const char *path, struct kt_err *er
 KT_MUST_CHECK enum kt_code kt_fs_list(
 	const char *path, char ***out, size_t *out_n, struct kt_err *err);
 void kt_fs_names_free(char **names, size_t n);
-/* First executable regular file called name on PATH (or name itself when it has a slash), or NULL.
+/*
+ * First executable regular file called name on PATH (or name itself when it has a slash), or NULL.
  */
 KT_MUST_CHECK char *kt_fs_which(const char *name);
 /* Non-blocking (on = true) or blocking mode of fd. */

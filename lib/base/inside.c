@@ -14,7 +14,7 @@
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-static enum kt_code fail(struct kt_err *err, int sys, const char *verb, const char *path)
+static enum kt_code inside_fail(struct kt_err *err, int sys, const char *verb, const char *path)
 {
 	bool missing = sys == ENOENT || sys == ENOTDIR;
 
@@ -41,35 +41,36 @@ enum kt_code kt_inside_open(const char *dir, int *out_fd, struct kt_err *err)
 	int fd = open(dir, DIR_FLAGS);
 
 	if (fd < 0)
-		return fail(err, errno, "open", dir);
+		return inside_fail(err, errno, "open", dir);
 	*out_fd = fd;
 	return KT_OK;
 }
 
 /* One step: the folder `name` in the folder *fd takes its place. */
-static enum kt_code step(int *fd, const char *name, const char *path, bool make, struct kt_err *err)
+static enum kt_code inside_step(
+	int *fd, const char *name, const char *path, bool make, struct kt_err *err)
 {
 	int next, sys;
 
 	if (kt_str_eq(name, ".."))
 		return kt_fail(err, KT_EINVAL, 0, "'%s' leads out of its folder", path);
 	if (make && mkdirat(*fd, name, 0777) != 0 && errno != EEXIST)
-		return fail(err, errno, "make the folder of", path);
+		return inside_fail(err, errno, "make the folder of", path);
 	next = openat(*fd, name, DIR_FLAGS | O_NOFOLLOW);
 	sys = errno;
 	if (next < 0 && link_at(*fd, name))
 		return is_link(err, path);
 	if (next < 0)
 		return make ? kt_fail(err, KT_EIO, sys, "cannot open the folder of '%s'", path)
-			    : fail(err, sys, "open", path);
+			    : inside_fail(err, sys, "open", path);
 	(void)close(*fd);
 	*fd = next;
 	return KT_OK;
 }
 
 /* Open the folder that the last part of path is in; *out_name is that part. */
-static enum kt_code parent(int top, const char *path, bool make, int *out_fd, const char **out_name,
-	struct kt_err *err)
+static enum kt_code open_parent(int top, const char *path, bool make, int *out_fd,
+	const char **out_name, struct kt_err *err)
 {
 	const char *slash = strrchr(path, '/');
 	KT_AUTOFREE char *dir = kt_strndup(path, slash ? (size_t)(slash - path) : 0);
@@ -86,14 +87,14 @@ enum kt_code kt_inside_dir(int top, const char *path, bool make, int *out_fd, st
 	enum kt_code rc = KT_OK;
 
 	if (fd < 0)
-		return fail(err, errno, "open the folder of", path);
+		return inside_fail(err, errno, "open the folder of", path);
 	if (path[0] == '/')
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is not inside of a folder", path);
 	for (const char *p = path; rc == KT_OK && *p;) {
 		KT_AUTOFREE char *name = kt_strndup(p, strcspn(p, "/"));
 
 		if (*name && !kt_str_eq(name, "."))
-			rc = step(&fd, name, path, make, err);
+			rc = inside_step(&fd, name, path, make, err);
 		p += strlen(name);
 		p += strspn(p, "/");
 	}
@@ -107,19 +108,19 @@ enum kt_code kt_inside_read(int top, const char *path, struct kt_buf *b, struct 
 	KT_AUTOFD int dir = -1;
 	KT_AUTOFD int fd = -1;
 	const char *name;
-	enum kt_code rc = parent(top, path, false, &dir, &name, err);
+	enum kt_code rc = open_parent(top, path, false, &dir, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ELOOP ? is_link(err, path) : fail(err, errno, "open", path);
+		return errno == ELOOP ? is_link(err, path) : inside_fail(err, errno, "open", path);
 	return kt_fs_read_fd(fd, path, b, err);
 }
 
 /* Write and close *fd; what was created and could not be filled goes. */
-static enum kt_code fill(int *fd, int dir, const char *name, const char *path, const void *data,
-	size_t len, mode_t mode, struct kt_err *err)
+static enum kt_code inside_fill(int *fd, int dir, const char *name, const char *path,
+	const void *data, size_t len, mode_t mode, struct kt_err *err)
 {
 	enum kt_code rc = kt_fs_write_all(*fd, data, len, err);
 	int status;
@@ -127,12 +128,12 @@ static enum kt_code fill(int *fd, int dir, const char *name, const char *path, c
 	if (rc != KT_OK) {
 		(void)kt_wrap(err, "'%s'", path);
 	} else if (fchmod(*fd, mode) != 0) {
-		rc = fail(err, errno, "set the mode of", path);
+		rc = inside_fail(err, errno, "set the mode of", path);
 	} else {
 		status = close(*fd);
 		*fd = -1;
 		if (status != 0 && errno != EINTR)
-			rc = fail(err, errno, "write", path);
+			rc = inside_fail(err, errno, "write", path);
 	}
 	if (rc != KT_OK)
 		(void)unlinkat(dir, name, 0);
@@ -145,7 +146,7 @@ enum kt_code kt_inside_write_new(
 	KT_AUTOFD int dir = -1;
 	KT_AUTOFD int fd = -1;
 	const char *name;
-	enum kt_code rc = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = open_parent(top, path, true, &dir, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -153,8 +154,8 @@ enum kt_code kt_inside_write_new(
 	if (fd < 0 && errno == EEXIST)
 		return kt_fail(err, KT_ECONFLICT, 0, "'%s' exists already", path);
 	if (fd < 0)
-		return fail(err, errno, "create", path);
-	return fill(&fd, dir, name, path, data, len, mode, err);
+		return inside_fail(err, errno, "create", path);
+	return inside_fill(&fd, dir, name, path, data, len, mode, err);
 }
 
 enum kt_code kt_inside_append(
@@ -164,7 +165,7 @@ enum kt_code kt_inside_append(
 	KT_AUTOFD int fd = -1;
 	struct stat st;
 	const char *name;
-	enum kt_code rc = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = open_parent(top, path, true, &dir, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -172,9 +173,9 @@ enum kt_code kt_inside_append(
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		mode);
 	if (fd < 0)
-		return errno == ELOOP ? is_link(err, path) : fail(err, errno, "write", path);
+		return errno == ELOOP ? is_link(err, path) : inside_fail(err, errno, "write", path);
 	if (fstat(fd, &st) != 0)
-		return fail(err, errno, "write", path);
+		return inside_fail(err, errno, "write", path);
 	if (!S_ISREG(st.st_mode))
 		return kt_fail(err, KT_EIO, 0, "'%s' is not a regular file", path);
 	rc = kt_fs_write_all(fd, data, len, err);
@@ -188,7 +189,7 @@ enum kt_code kt_inside_replace(
 	KT_AUTOFD int fd = -1;
 	char temp[KT_ID_MAX];
 	const char *name;
-	enum kt_code rc = parent(top, path, true, &dir, &name, err);
+	enum kt_code rc = open_parent(top, path, true, &dir, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -198,10 +199,10 @@ enum kt_code kt_inside_replace(
 	kt_rand_id(".karta-tmp-", temp);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(err, errno, "write", path);
-	rc = fill(&fd, dir, temp, path, data, len, mode, err);
+		return inside_fail(err, errno, "write", path);
+	rc = inside_fill(&fd, dir, temp, path, data, len, mode, err);
 	if (rc == KT_OK && renameat(dir, temp, dir, name) != 0) {
-		rc = fail(err, errno, "replace", path);
+		rc = inside_fail(err, errno, "replace", path);
 		(void)unlinkat(dir, temp, 0);
 	}
 	return rc;

@@ -34,7 +34,7 @@ void kt_log_set(kt_log_fn fn, void *arg, enum kt_log_level lowest)
  * Copy text so that it is one line and cannot drive a terminal: control characters, those that
  * reorder or hide text, and bytes that are not UTF-8 come out as \n, \r, \t or \xNN.
  */
-static void escape(char *out, size_t size, const char *text, size_t len)
+static void escape_log_text(char *out, size_t size, const char *text, size_t len)
 {
 	size_t n = 0;
 
@@ -84,7 +84,7 @@ void kt_log(enum kt_log_level level, const char *source, const char *fmt, ...)
 		raw[0] = '\0';
 	/* A cut must not leave half a character, which would come out as bytes. */
 	kt_str_copy(cut, sizeof(cut), raw);
-	escape(line, sizeof(line), cut, strlen(cut));
+	escape_log_text(line, sizeof(line), cut, strlen(cut));
 	sink.fn(sink.arg, level, source, line);
 	errno = saved;
 }

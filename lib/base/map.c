@@ -27,7 +27,7 @@ static void draw_sip_key(void)
 	kt_rand_bytes(sip_key, sizeof(sip_key));
 }
 
-static inline uint64_t rotl(uint64_t x, int n)
+static inline uint64_t rotate_left(uint64_t x, int n)
 {
 	return x << n | x >> (64 - n);
 }
@@ -36,18 +36,18 @@ static inline void sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
 	v[2] += v[3];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] = rotl(v[0], 32);
+	v[1] = rotate_left(v[1], 13) ^ v[0];
+	v[3] = rotate_left(v[3], 16) ^ v[2];
+	v[0] = rotate_left(v[0], 32);
 	v[2] += v[1];
 	v[0] += v[3];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] = rotl(v[2], 32);
+	v[1] = rotate_left(v[1], 17) ^ v[2];
+	v[3] = rotate_left(v[3], 21) ^ v[0];
+	v[2] = rotate_left(v[2], 32);
 }
 
 /* Little-endian word of n (at most 8) bytes. */
-static inline uint64_t load(const unsigned char *p, size_t n)
+static inline uint64_t load_word(const unsigned char *p, size_t n)
 {
 	uint64_t w = 0;
 
@@ -68,12 +68,12 @@ static uint64_t hash_of(const char *key)
 	v[2] = sip_key[0] ^ 0x6c7967656e657261u;
 	v[3] = sip_key[1] ^ 0x7465646279746573u;
 	for (; left >= 8; left -= 8, p += 8) {
-		w = load(p, 8);
+		w = load_word(p, 8);
 		v[3] ^= w;
 		sip_round(v);
 		v[0] ^= w;
 	}
-	w = load(p, left) | (uint64_t)len << 56;
+	w = load_word(p, left) | (uint64_t)len << 56;
 	v[3] ^= w;
 	sip_round(v);
 	v[0] ^= w;
@@ -84,7 +84,7 @@ static uint64_t hash_of(const char *key)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static struct kt_map_slot *find(const struct kt_map *m, const char *key, uint64_t hash)
+static struct kt_map_slot *find_map_slot(const struct kt_map *m, const char *key, uint64_t hash)
 {
 	if (!m->cap)
 		return NULL;
@@ -109,7 +109,7 @@ static struct kt_map_slot *find_room(struct kt_map_slot *slots, size_t cap, uint
 }
 
 /* A new table with room for one more key; drops the tombstones, so it may be of the same size. */
-static void rebuild(struct kt_map *m)
+static void rebuild_map(struct kt_map *m)
 {
 	size_t cap = m->cap ? m->cap : FIRST_SLOTS;
 	struct kt_map_slot *slots;
@@ -131,7 +131,7 @@ static void rebuild(struct kt_map *m)
 
 void *kt_map_get(const struct kt_map *m, const char *key)
 {
-	struct kt_map_slot *s = m->len ? find(m, key, hash_of(key)) : NULL;
+	struct kt_map_slot *s = m->len ? find_map_slot(m, key, hash_of(key)) : NULL;
 
 	return s ? s->value : NULL;
 }
@@ -139,7 +139,7 @@ void *kt_map_get(const struct kt_map *m, const char *key)
 void *kt_map_set(struct kt_map *m, const char *key, void *value)
 {
 	uint64_t hash = hash_of(key);
-	struct kt_map_slot *s = find(m, key, hash);
+	struct kt_map_slot *s = find_map_slot(m, key, hash);
 	void *old;
 
 	kt_assert(value);
@@ -149,7 +149,7 @@ void *kt_map_set(struct kt_map *m, const char *key, void *value)
 		return old;
 	}
 	if (m->used + 1 > m->cap / 4 * 3)
-		rebuild(m);
+		rebuild_map(m);
 	s = find_room(m->slots, m->cap, hash);
 	if (!s->key)
 		m->used++;
@@ -162,7 +162,7 @@ void *kt_map_set(struct kt_map *m, const char *key, void *value)
 
 void *kt_map_del(struct kt_map *m, const char *key)
 {
-	struct kt_map_slot *s = find(m, key, hash_of(key));
+	struct kt_map_slot *s = find_map_slot(m, key, hash_of(key));
 	void *old;
 
 	if (!s)

@@ -11,11 +11,6 @@
 #define MAX_DISTANCE_CHARS 100
 #define MAX_SLUG_CHARS 63 /* a DNS label, RFC 1035 2.3.4 */
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 static char to_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -23,7 +18,7 @@ static char to_lower(char c)
 
 static bool is_slug_char(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z');
+	return kt_is_digit(c) || (c >= 'a' && c <= 'z');
 }
 
 bool kt_str_starts(const char *s, const char *prefix)
@@ -82,7 +77,7 @@ bool kt_str_int64n(const char *s, size_t len, int64_t min, int64_t max, int64_t 
 		int digit = s[i] - '0';
 
 		/* Towards the sign, as INT64_MIN has no positive counterpart. */
-		if (!is_digit(s[i]) || __builtin_mul_overflow(v, 10, &v) ||
+		if (!kt_is_digit(s[i]) || __builtin_mul_overflow(v, 10, &v) ||
 			__builtin_add_overflow(v, negative ? -digit : digit, &v))
 			return false;
 	}
@@ -98,25 +93,25 @@ bool kt_str_int64(const char *s, int64_t min, int64_t max, int64_t *out)
 }
 
 /* Skip digits, at least one; NULL when there is none. */
-static const char *skip_digits(const char *s)
+static const char *skip_str_digits(const char *s)
 {
-	if (!is_digit(*s))
+	if (!kt_is_digit(*s))
 		return NULL;
-	while (is_digit(*s))
+	while (kt_is_digit(*s))
 		s++;
 	return s;
 }
 
 bool kt_str_double(const char *s, double *out)
 {
-	const char *p = skip_digits(*s == '-' ? s + 1 : s);
+	const char *p = skip_str_digits(*s == '-' ? s + 1 : s);
 	double v;
 
 	if (p && *p == '.')
-		p = skip_digits(p + 1);
+		p = skip_str_digits(p + 1);
 	if (p && (*p == 'e' || *p == 'E')) {
 		p++;
-		p = skip_digits(*p == '-' || *p == '+' ? p + 1 : p);
+		p = skip_str_digits(*p == '-' || *p == '+' ? p + 1 : p);
 	}
 	if (!p || *p)
 		return false;
@@ -141,7 +136,7 @@ bool kt_str_duration_ms(const char *s, int64_t *out_ms)
 		{ "h", 3600 * 1000 },
 		{ "d", 24 * 3600 * 1000 },
 	};
-	const char *end = skip_digits(s);
+	const char *end = skip_str_digits(s);
 	int64_t v;
 
 	if (!end)
@@ -160,7 +155,7 @@ bool kt_str_duration_ms(const char *s, int64_t *out_ms)
 bool kt_str_size(const char *s, int64_t *out_bytes)
 {
 	static const char units[] = "KMGT";
-	const char *end = skip_digits(s), *unit;
+	const char *end = skip_str_digits(s), *unit;
 	int shift = 0;
 	int64_t v;
 

@@ -6,6 +6,12 @@
 #include "base/base.h"
 #include "base/buf.h"
 
+/* ASCII, whatever the locale. */
+static inline bool kt_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* s begins / ends with the other string. */
 bool kt_str_starts(const char *s, const char *prefix);
 bool kt_str_ends(const char *s, const char *suffix);

@@ -34,7 +34,7 @@ int64_t kt_mono_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
-static char *add2(char *p, int n)
+static char *add_two_digits(char *p, int n)
 {
 	*p++ = (char)('0' + n / 10);
 	*p++ = (char)('0' + n % 10);
@@ -58,26 +58,28 @@ void kt_time_iso(int64_t us, bool with_us, char *out, size_t size)
 	kt_assert(gmtime_r(&t, &tm) != NULL);
 	if (with_us)
 		snprintf(part, sizeof(part), ".%06d", (int)fraction);
-	/* By hand: each session in an answer has two of them, and snprintf() was most of its cost.
+	/*
+	 * By hand: each session in an answer has two of them, and snprintf() was most of its cost.
 	 */
-	char *p = add2(add2(out, (tm.tm_year + 1900) / 100), (tm.tm_year + 1900) % 100);
+	char *p = add_two_digits(
+		add_two_digits(out, (tm.tm_year + 1900) / 100), (tm.tm_year + 1900) % 100);
 	*p++ = '-';
-	p = add2(p, tm.tm_mon + 1);
+	p = add_two_digits(p, tm.tm_mon + 1);
 	*p++ = '-';
-	p = add2(p, tm.tm_mday);
+	p = add_two_digits(p, tm.tm_mday);
 	*p++ = 'T';
-	p = add2(p, tm.tm_hour);
+	p = add_two_digits(p, tm.tm_hour);
 	*p++ = ':';
-	p = add2(p, tm.tm_min);
+	p = add_two_digits(p, tm.tm_min);
 	*p++ = ':';
-	p = add2(p, tm.tm_sec);
+	p = add_two_digits(p, tm.tm_sec);
 	for (const char *q = part; *q; q++)
 		*p++ = *q;
 	memcpy(p, "+00:00", sizeof("+00:00"));
 }
 
 /* n digits at *s within [min, max], then the byte end unless 0; moves *s past both. */
-static bool number(const char **s, size_t n, int64_t min, int64_t max, char end, int *out)
+static bool read_time_number(const char **s, size_t n, int64_t min, int64_t max, char end, int *out)
 {
 	int64_t v;
 
@@ -110,7 +112,8 @@ static bool parse_zone(const char *s, int *out_seconds)
 	if (*s != '+' && *s != '-')
 		return false;
 	s++;
-	if (!number(&s, 2, 0, 23, ':', &hours) || !number(&s, 2, 0, 59, 0, &minutes) || *s)
+	if (!read_time_number(&s, 2, 0, 23, ':', &hours) ||
+		!read_time_number(&s, 2, 0, 59, 0, &minutes) || *s)
 		return false;
 	*out_seconds = sign * (hours * 3600 + minutes * 60);
 	return true;
@@ -126,16 +129,18 @@ bool kt_time_parse(const char *s, int64_t *out_us)
 		*out_us = seconds * US_PER_S;
 		return true;
 	}
-	if (!number(&s, 4, 0, 9999, '-', &year) || !number(&s, 2, 1, 12, '-', &month) ||
-		!number(&s, 2, 1, days_in_month(year, month), 0, &tm.tm_mday))
+	if (!read_time_number(&s, 4, 0, 9999, '-', &year) ||
+		!read_time_number(&s, 2, 1, 12, '-', &month) ||
+		!read_time_number(&s, 2, 1, days_in_month(year, month), 0, &tm.tm_mday))
 		return false;
 	/* RFC 3339 5.6: "T" in either case; a blank is common in what people paste. */
 	if (*s != 'T' && *s != 't' && *s != ' ')
 		return false;
 	s++;
 	/* Second 60 is a leap second and counts as the first of the next minute. */
-	if (!number(&s, 2, 0, 23, ':', &tm.tm_hour) || !number(&s, 2, 0, 59, ':', &tm.tm_min) ||
-		!number(&s, 2, 0, 60, 0, &tm.tm_sec))
+	if (!read_time_number(&s, 2, 0, 23, ':', &tm.tm_hour) ||
+		!read_time_number(&s, 2, 0, 59, ':', &tm.tm_min) ||
+		!read_time_number(&s, 2, 0, 60, 0, &tm.tm_sec))
 		return false;
 	if (*s == '.') {
 		size_t n = strspn(s + 1, "0123456789");

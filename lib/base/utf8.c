@@ -380,7 +380,7 @@ size_t kt_utf8_cut(const char *s, size_t len, size_t max)
 	return max;
 }
 
-static bool in_ranges(const struct range *r, size_t n, uint32_t cp)
+static bool in_width_ranges(const struct range *r, size_t n, uint32_t cp)
 {
 	size_t low = 0;
 
@@ -403,7 +403,7 @@ int kt_utf8_width(uint32_t cp)
 		return 0;
 	if (cp < 0x300)
 		return 1;
-	if (in_ranges(zero_width, KT_ARRAY_LEN(zero_width), cp))
+	if (in_width_ranges(zero_width, KT_ARRAY_LEN(zero_width), cp))
 		return 0;
-	return in_ranges(double_width, KT_ARRAY_LEN(double_width), cp) ? 2 : 1;
+	return in_width_ranges(double_width, KT_ARRAY_LEN(double_width), cp) ? 2 : 1;
 }

@@ -18,7 +18,7 @@ static struct kt_err load_error; /* of the one attempt; guarded by load_once */
 		(void **)&table.name, "archive_" #name                                             \
 	}
 
-static void load(void)
+static void load_libarchive(void)
 {
 	static const char *const sonames[] = { KT_SO_ARCHIVE, NULL };
 	static const struct kt_dl_symbol symbols[] = {
@@ -111,7 +111,7 @@ static void load(void)
 static void *warm_thread(void *arg)
 {
 	/* Whoever needs it calls kt_archive_load() and gets the error. */
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, load_libarchive);
 	return NULL;
 }
 
@@ -125,7 +125,7 @@ void kt_archive_warm(void)
 
 enum kt_code kt_archive_load(struct kt_err *err)
 {
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, load_libarchive);
 	if (load_error.code != KT_OK && err)
 		*err = load_error;
 	return load_error.code;

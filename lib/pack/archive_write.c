@@ -150,7 +150,7 @@ enum kt_code kt_tar_close(struct kt_tar *t, enum kt_code rc, int64_t *out_bytes,
 	return rc;
 }
 
-static enum kt_code write_file(
+static enum kt_code write_tar_file(
 	struct kt_tar *t, const struct kt_file *f, struct kt_buf *content, struct kt_err *err)
 {
 	const char *target = f->mode == KT_MODE_LINK ? content->ptr : NULL;
@@ -178,7 +178,7 @@ enum kt_code kt_archive_write(const struct kt_manifest *m, const char *format, k
 		content.max = (size_t)f->size + 1;
 		rc = read(arg, f, &content, err);
 		if (rc == KT_OK)
-			rc = write_file(t, f, &content, err);
+			rc = write_tar_file(t, f, &content, err);
 	}
 	return kt_tar_close(t, rc, NULL, err);
 }

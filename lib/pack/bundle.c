@@ -72,7 +72,8 @@ static void *read_ahead(void *arg)
 }
 
 /* Content of item k from the thread; the caller's. */
-static enum kt_code take(struct ahead *a, size_t k, struct kt_content *out, struct kt_err *err)
+static enum kt_code take_content_ahead(
+	struct ahead *a, size_t k, struct kt_content *out, struct kt_err *err)
 {
 	(void)pthread_mutex_lock(&a->lock);
 	while (a->n_read == k)
@@ -148,7 +149,7 @@ static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n
 	for (size_t k = 0; k < n && rc == KT_OK; k++) {
 		struct kt_content c = { 0 };
 		if (threaded)
-			rc = take(a, k, &c, err);
+			rc = take_content_ahead(a, k, &c, err);
 		else if (!is_streamed(t, &t->m->files[items[k]]))
 			rc = kt_tree_content(t, items[k], &c, err);
 		if (rc == KT_OK)
@@ -170,8 +171,8 @@ static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n
 }
 
 /* Indexes of the files that have the wanted digests, each digest once, in the manifest's order. */
-static enum kt_code choose(struct kt_tree *t, const char *const *digests, size_t n, size_t *items,
-	size_t *out_n, struct kt_err *err)
+static enum kt_code choose_files(struct kt_tree *t, const char *const *digests, size_t n,
+	size_t *items, size_t *out_n, struct kt_err *err)
 {
 	static char wanted[] = "wanted"; /* only its address counts */
 	struct kt_map map = KT_MAP_INIT;
@@ -203,7 +204,7 @@ enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
 	size_t n_items = 0;
 	size_t len = strlen(publish_json);
 	int64_t bytes = 0;
-	enum kt_code rc = choose(t, digests, n, items, &n_items, err);
+	enum kt_code rc = choose_files(t, digests, n, items, &n_items, err);
 	for (size_t k = 0; k < n_items; k++)
 		bytes += t->m->files[items[k]].size;
 	if (rc == KT_OK)

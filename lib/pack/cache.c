@@ -119,7 +119,7 @@ void kt_digests_put(struct kt_digests *d, const unsigned char *id, const struct 
 }
 
 /* Both sorted lists as one; a record that is in both comes once. */
-static void merge(const struct kt_digests *d, struct kt_buf *out)
+static void merge_digests(const struct kt_digests *d, struct kt_buf *out)
 {
 	/* Over the maximum the old ones are forgotten. */
 	size_t n_old = d->n_old + d->n_added <= MAX_RECORDS ? d->n_old : 0;
@@ -148,7 +148,7 @@ void kt_digests_save(struct kt_digests *d)
 	out.overflow = false;
 	kt_buf_adds(&out, MAGIC);
 	kt_buf_addf(&out, "%064d\n", 0);
-	merge(d, &out);
+	merge_digests(d, &out);
 	if (!kt_buf_ok(&out))
 		return;
 	kt_sha256_of(out.ptr + HEAD_BYTES, out.len - HEAD_BYTES, digest);

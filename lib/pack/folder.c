@@ -43,7 +43,7 @@ enum named { NOT_NAMED, ON_THE_WAY, NAMED };
 
 /* How the present path lies to those that are named: it or a folder above it is one, or a folder on
  * the way to one. */
-static enum named is_named(const struct walk *w)
+static enum named named_path(const struct walk *w)
 {
 	const char *path = w->path.ptr + w->skip;
 	enum named found = NOT_NAMED;
@@ -60,7 +60,7 @@ static enum named is_named(const struct walk *w)
 }
 
 /* Feed a file of rules to push(), if the folder has it as a regular file. */
-static enum kt_code push_rules(struct walk *w, struct kt_ignore *to, const char *name,
+static enum kt_code push_folder_rules(struct walk *w, struct kt_ignore *to, const char *name,
 	void (*push)(struct kt_ignore *, const char *, const char *, size_t), struct kt_err *err)
 {
 	struct stat st;
@@ -75,14 +75,15 @@ static enum kt_code push_rules(struct walk *w, struct kt_ignore *to, const char 
 	return rc;
 }
 
-static enum kt_code enter(struct walk *w, struct kt_err *err)
+static enum kt_code enter_folder(struct walk *w, struct kt_err *err)
 {
-	enum kt_code rc = push_rules(
+	enum kt_code rc = push_folder_rules(
 		w, w->ignore, ".gitattributes", kt_ignore_push_attributes, err);
 
 	if (rc == KT_OK && w->outside)
-		rc = push_rules(w, w->git_rules, ".gitignore", kt_ignore_push, err);
-	return rc == KT_OK ? push_rules(w, w->ignore, ".kartaignore", kt_ignore_push, err) : rc;
+		rc = push_folder_rules(w, w->git_rules, ".gitignore", kt_ignore_push, err);
+	return rc == KT_OK ? push_folder_rules(w, w->ignore, ".kartaignore", kt_ignore_push, err)
+			   : rc;
 }
 
 /* git has it: a file, or something below a folder. */
@@ -132,7 +133,8 @@ static void note_secret(struct walk *w)
 		kt_vec_push(&w->secrets, kt_strdup(w->path.ptr + w->skip));
 }
 
-static enum kt_code add_link(struct walk *w, const char *full, const char *path, struct kt_err *err)
+static enum kt_code add_folder_link(
+	struct walk *w, const char *full, const char *path, struct kt_err *err)
 {
 	char target[KT_MAX_PACK_PATH_BYTES + 1];
 	ssize_t n = readlink(full, target, sizeof(target));
@@ -146,7 +148,7 @@ static enum kt_code add_link(struct walk *w, const char *full, const char *path,
 	return w->o->loose ? KT_OK : kt_manifest_check_link(f, target, (size_t)n, err);
 }
 
-static enum kt_code add_file(
+static enum kt_code add_folder_file(
 	struct walk *w, const char *full, const struct stat *st, struct kt_err *err)
 {
 	const char *path = w->path.ptr + w->skip;
@@ -159,7 +161,7 @@ static enum kt_code add_file(
 	if (rc != KT_OK)
 		return rc;
 	if (S_ISLNK(st->st_mode))
-		return add_link(w, full, path, err);
+		return add_folder_link(w, full, path, err);
 	if (S_ISREG(st->st_mode)) {
 		(void)kt_files_add(w->files, path, strlen(path),
 			(st->st_mode & S_IXUSR) != 0 ? KT_MODE_EXEC : KT_MODE_FILE, st->st_size);
@@ -192,7 +194,7 @@ static bool is_taken(struct walk *w, const char *name, bool dir)
 
 	if (strcasecmp(name, ".git") == 0)
 		return false;
-	named = is_named(w);
+	named = named_path(w);
 	if (named == NAMED) {
 		w->named_only = false;
 		return true;
@@ -226,7 +228,7 @@ static enum kt_code walk_name(struct walk *w, const char *name, size_t depth, st
 	else if (S_ISDIR(st.st_mode))
 		rc = walk_folder(w, depth + 1, err);
 	else
-		rc = add_file(w, full, &st, err);
+		rc = add_folder_file(w, full, &st, err);
 	kt_buf_truncate(&w->path, before);
 	w->named_only = named_only;
 	return rc;
@@ -247,7 +249,7 @@ static enum kt_code walk_folder(struct walk *w, size_t depth, struct kt_err *err
 		rc = kt_fs_list(full, &names, &n, err);
 	if (rc != KT_OK)
 		return rc;
-	rc = enter(w, err);
+	rc = enter_folder(w, err);
 	for (size_t i = 0; i < n && rc == KT_OK; i++)
 		rc = walk_name(w, names[i], depth, err);
 	kt_fs_names_free(names, n);
@@ -262,7 +264,7 @@ static enum kt_code enter_above(struct walk *w, const char *prefix, struct kt_er
 	enum kt_code rc = KT_OK;
 	const char *p = prefix;
 	while (*p != '\0' && rc == KT_OK) {
-		rc = enter(w, err);
+		rc = enter_folder(w, err);
 		size_t n = strcspn(p, "/");
 		if (w->path.len > 0)
 			kt_buf_addc(&w->path, '/');
@@ -321,7 +323,8 @@ static enum kt_code find_git(
 	rest += *rest == '/';
 	*out_prefix = kt_strdup(rest);
 	*out_top = KT_STEAL(top);
-	/* A folder that git ignores as a whole (a build's result) is asked for by name: all of it.
+	/*
+	 * A folder that git ignores as a whole (a build's result) is asked for by name: all of it.
 	 */
 	KT_AUTOFREE char *folder = kt_asprintf("%s/", rest);
 	if (rest[0] != '\0' && kt_git->ignore_path_is_ignored(&ignored, w->repo, folder) == 0 &&

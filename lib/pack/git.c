@@ -184,7 +184,7 @@ enum kt_code kt_git_descends(
 
 /* --- info -------------------------------------------------------------------------------- */
 
-static int on_status(const char *path, unsigned flags, void *arg)
+static int on_git_status(const char *path, unsigned flags, void *arg)
 {
 	struct kt_git_info *info = arg;
 	info->dirty = flags != GIT_STATUS_CURRENT && (flags & GIT_STATUS_IGNORED) == 0;
@@ -198,14 +198,14 @@ static enum kt_code read_status(git_repository *repo, struct kt_git_info *info, 
 	git_status_options opts = GIT_STATUS_OPTIONS_INIT;
 	opts.show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
 	opts.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED;
-	int rc = kt_git->status_foreach_ext(repo, &opts, on_status, info);
+	int rc = kt_git->status_foreach_ext(repo, &opts, on_git_status, info);
 	/* What the callback returned to stop the walk comes back. */
 	if (rc < 0)
 		return kt_git_fail(err, KT_EIO, "cannot compare the work tree with the index");
 	return KT_OK;
 }
 
-static void read_head(git_repository *repo, struct kt_git_info *info)
+static void read_git_head(git_repository *repo, struct kt_git_info *info)
 {
 	git_reference *ref = NULL;
 	const char *target;
@@ -241,7 +241,7 @@ enum kt_code kt_git_info(
 		!kt_str_copy(
 			info->work_dir, sizeof(info->work_dir), work_dir != NULL ? work_dir : ""))
 		return kt_fail(err, KT_ELIMIT, 0, "the path of the repository is too long");
-	read_head(repo, info);
+	read_git_head(repo, info);
 	info->shallow = kt_git->repository_is_shallow(repo) == 1;
 	(void)kt_str_copy(info->object_format, sizeof(info->object_format), "sha1");
 	if (with_status && work_dir != NULL)

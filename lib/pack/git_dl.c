@@ -21,7 +21,7 @@ static struct kt_err load_error; /* of the one attempt; guarded by load_once */
 	}
 
 /* Errors of these are no errors: an older or newer libgit2 then keeps its own setting. */
-static void set_options(void)
+static void set_git_options(void)
 {
 	/*
 	 * What a repository may say of itself without being another format. Refused stay
@@ -30,12 +30,13 @@ static void set_options(void)
 	static const char *const extensions[] = { "noop", "partialclone", "preciousobjects",
 		"worktreeconfig", "relativeworktrees" };
 	(void)table.libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions, KT_ARRAY_LEN(extensions));
-	/* As git: packs are checked when they come, not at each reading (SHA-1 is the slow part).
+	/*
+	 * As git: packs are checked when they come, not at each reading (SHA-1 is the slow part).
 	 */
 	(void)table.libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 }
 
-static void load(void)
+static void load_libgit2(void)
 {
 	static const char *const sonames[] = { KT_SO_GIT2, NULL };
 	static const struct kt_dl_symbol symbols[] = {
@@ -100,12 +101,12 @@ static void load(void)
 		(void)kt_git_fail(&load_error, KT_EIO, "cannot start libgit2");
 		return;
 	}
-	set_options();
+	set_git_options();
 }
 
 enum kt_code kt_git_load(struct kt_err *err)
 {
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, load_libgit2);
 	if (load_error.code != KT_OK && err != NULL)
 		*err = load_error;
 	return load_error.code;

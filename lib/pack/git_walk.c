@@ -32,8 +32,9 @@ static bool is_tree(const git_tree_entry *e)
 }
 
 /* Feed a file of rules, if tree has it as a regular file, to push(). */
-static enum kt_code push_rules(struct walk *w, git_tree *tree, const char *base, const char *name,
-	void (*push)(struct kt_ignore *, const char *, const char *, size_t), struct kt_err *err)
+static enum kt_code push_git_rules(struct walk *w, git_tree *tree, const char *base,
+	const char *name, void (*push)(struct kt_ignore *, const char *, const char *, size_t),
+	struct kt_err *err)
 {
 	git_odb_object *blob = NULL;
 	const git_tree_entry *e = kt_git->tree_entry_byname(tree, name);
@@ -53,17 +54,17 @@ static enum kt_code push_rules(struct walk *w, git_tree *tree, const char *base,
 }
 
 /* The rules of the folder that w->path names. */
-static enum kt_code enter(struct walk *w, git_tree *tree, struct kt_err *err)
+static enum kt_code enter_git_tree(struct walk *w, git_tree *tree, struct kt_err *err)
 {
 	KT_AUTOFREE char *base = kt_strndup(w->path.ptr, w->path.len > 0 ? w->path.len - 1 : 0);
-	enum kt_code rc = push_rules(
+	enum kt_code rc = push_git_rules(
 		w, tree, base, ".gitattributes", kt_ignore_push_attributes, err);
 	if (rc == KT_OK)
-		rc = push_rules(w, tree, base, ".kartaignore", kt_ignore_push, err);
+		rc = push_git_rules(w, tree, base, ".kartaignore", kt_ignore_push, err);
 	return rc;
 }
 
-static enum kt_code add_file(
+static enum kt_code add_git_file(
 	struct walk *w, const git_tree_entry *e, const char *shown, struct kt_err *err)
 {
 	unsigned raw = kt_git->tree_entry_filemode_raw(e);
@@ -135,7 +136,7 @@ static enum kt_code walk_entry(
 			kt_buf_addc(&w->path, '/');
 			rc = walk_tree(w, kt_git->tree_entry_id(e), depth + 1, err);
 		} else {
-			rc = add_file(w, e, w->path.ptr, err);
+			rc = add_git_file(w, e, w->path.ptr, err);
 		}
 	}
 	kt_buf_truncate(&w->path, before);
@@ -155,7 +156,7 @@ static enum kt_code walk_tree(struct walk *w, const git_oid *oid, size_t depth, 
 			"cannot read the folder '%s' of the commit", w->path.ptr);
 	enum kt_code rc = count_entries(&w->looked, tree, err);
 	if (rc == KT_OK)
-		rc = enter(w, tree, err);
+		rc = enter_git_tree(w, tree, err);
 	size_t n = kt_git->tree_entrycount(tree);
 	for (size_t i = 0; i < n && rc == KT_OK; i++)
 		rc = walk_entry(w, kt_git->tree_entry_byindex(tree, i), depth, err);

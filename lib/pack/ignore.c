@@ -101,7 +101,10 @@ static bool in_class(const char *name, size_t len, unsigned char c)
 	return false;
 }
 
-/* Match c against the bracket expression at p ("[...]"); *end is behind it, NULL if it has no end.
+/*
+
+ * Match c against the bracket expression at p ("[...]"); *end is behind it, NULL if it has no end.
+
  */
 static bool match_bracket(const char *p, unsigned char c, const char **end)
 {
@@ -140,7 +143,7 @@ static bool crosses_folders(const char *start, const char *p, const char *after)
 	return after - p == 2 && (p == start || p[-1] == '/') && (*after == '/' || *after == '\0');
 }
 
-static bool glob(const char *start, const char *p, const char *s, unsigned *steps)
+static bool match_glob(const char *start, const char *p, const char *s, unsigned *steps)
 {
 	for (; *p != '\0'; p++, s++) {
 		const char *end;
@@ -151,12 +154,12 @@ static bool glob(const char *start, const char *p, const char *s, unsigned *step
 			end = p + strspn(p, "*");
 			bool cross = crosses_folders(start, p, end);
 			/* Also no folder at all lies between the slashes of "a", "**", "b". */
-			if (cross && *end == '/' && glob(start, end + 1, s, steps))
+			if (cross && *end == '/' && match_glob(start, end + 1, s, steps))
 				return true;
 			if (cross && *end == '\0')
 				return *s != '\0';
 			for (;; s++) {
-				if (glob(start, end, s, steps))
+				if (match_glob(start, end, s, steps))
 					return true;
 				if (*s == '\0' || (*s == '/' && !cross) || *steps > MAX_STEPS)
 					return false;
@@ -187,7 +190,7 @@ static bool glob(const char *start, const char *p, const char *s, unsigned *step
 bool kt_ignore_glob(const char *pattern, const char *path)
 {
 	unsigned steps = 0;
-	return glob(pattern, pattern, path, &steps) && steps <= MAX_STEPS;
+	return match_glob(pattern, pattern, path, &steps) && steps <= MAX_STEPS;
 }
 
 static bool rule_matches(const struct rule *r, const char *path, const char *name, bool is_dir)
@@ -220,7 +223,7 @@ bool kt_ignore_match(const struct kt_ignore *ig, const char *path, bool is_dir)
 /* --- reading ----------------------------------------------------------------------------- */
 
 /* Next line of text: its end, without CR LF; *next is the one behind. */
-static const char *line_end(const char *line, const char *end, const char **next)
+static const char *pattern_line_end(const char *line, const char *end, const char **next)
 {
 	const char *lf = memchr(line, '\n', (size_t)(end - line));
 	*next = lf != NULL ? lf + 1 : end;
@@ -261,7 +264,7 @@ void kt_ignore_push(struct kt_ignore *ig, const char *base, const char *text, si
 {
 	const char *next = NULL;
 	for (const char *p = skip_bom(text, len); p < text + len; p = next) {
-		const char *end = line_end(p, text + len, &next);
+		const char *end = pattern_line_end(p, text + len, &next);
 		bool keep = p < end && *p == '!';
 		if (p == end || *p == '#')
 			continue;
@@ -278,7 +281,7 @@ void kt_ignore_push(struct kt_ignore *ig, const char *base, const char *text, si
 }
 
 /* A pattern in double quotes as C writes it; appends it and returns what follows, or NULL. */
-static const char *unquote(const char *p, const char *end, struct kt_buf *out)
+static const char *unquote_pattern(const char *p, const char *end, struct kt_buf *out)
 {
 	static const char from[] = "abfnrtv\\\"";
 	static const char to[] = "\a\b\f\n\r\t\v\\\"";
@@ -348,7 +351,7 @@ void kt_ignore_push_attributes(struct kt_ignore *ig, const char *base, const cha
 {
 	const char *next = NULL;
 	for (const char *p = skip_bom(text, len); p < text + len; p = next) {
-		const char *end = line_end(p, text + len, &next);
+		const char *end = pattern_line_end(p, text + len, &next);
 		KT_AUTO_BUF struct kt_buf pattern = KT_BUF_INIT(4096);
 		p = skip_blanks(p, end);
 		if (p == end || *p == '#')
@@ -366,7 +369,7 @@ void kt_ignore_push_attributes(struct kt_ignore *ig, const char *base, const cha
 		}
 		const char *rest = word_end(p, end);
 		if (*p == '"')
-			rest = unquote(p, end, &pattern);
+			rest = unquote_pattern(p, end, &pattern);
 		else
 			kt_buf_add(&pattern, p, (size_t)(rest - p));
 		/* A '!' in front is an error to git, which leaves the line out. */

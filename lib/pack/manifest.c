@@ -66,7 +66,7 @@ static struct kt_manifest *new_manifest(size_t n)
 
 /* --- checks ------------------------------------------------------------------------------ */
 
-static enum kt_code check_file(const struct kt_file *f, size_t path_len,
+static enum kt_code check_manifest_file(const struct kt_file *f, size_t path_len,
 	const struct kt_pack_limits *l, struct kt_err *err)
 {
 	enum kt_code rc = kt_pack_path_check(f->path, path_len, l, err);
@@ -149,7 +149,7 @@ static enum kt_code check_names(const struct kt_manifest *m, struct kt_err *err)
 }
 
 /* What concerns all files; fills n_bytes. */
-static enum kt_code check_all(
+static enum kt_code check_all_files(
 	struct kt_manifest *m, const struct kt_pack_limits *l, struct kt_err *err)
 {
 	if ((int64_t)m->n_files > l->max_files)
@@ -205,7 +205,7 @@ enum kt_code kt_manifest_check_link(
 
 /* --- text -------------------------------------------------------------------------------- */
 
-static void add_line(struct kt_buf *out, const struct kt_file *f)
+static void add_manifest_line(struct kt_buf *out, const struct kt_file *f)
 {
 	size_t n = strlen(f->path);
 	char number[24];
@@ -241,10 +241,10 @@ void kt_manifest_render(const struct kt_manifest *m, struct kt_buf *out)
 	if (size < out->max - out->len)
 		(void)kt_buf_reserve(out, size);
 	for (size_t i = 0; i < m->n_files; i++)
-		add_line(out, &m->files[i]);
+		add_manifest_line(out, &m->files[i]);
 }
 
-static enum kt_code bad_line(size_t number, const char *why, struct kt_err *err)
+static enum kt_code bad_manifest_line(size_t number, const char *why, struct kt_err *err)
 {
 	return kt_fail(err, KT_EPROTO, 0, "manifest line %zu: %s", number, why);
 }
@@ -253,12 +253,12 @@ static enum kt_code bad_line(size_t number, const char *why, struct kt_err *err)
  * Read one line without its line feed; text is writable and stays: f->path points into it, and its
  * line feed is overwritten by NUL.
  */
-static enum kt_code parse_line(char *text, size_t len, size_t number,
+static enum kt_code parse_manifest_line(char *text, size_t len, size_t number,
 	const struct kt_pack_limits *l, struct kt_file *f, struct kt_err *err)
 {
 	char *end = text + len;
 	if (len < MODE_LEN + 1 || text[MODE_LEN] != ' ')
-		return bad_line(number, "no mode", err);
+		return bad_manifest_line(number, "no mode", err);
 	if (memcmp(text, "100644", MODE_LEN) == 0)
 		f->mode = KT_MODE_FILE;
 	else if (memcmp(text, "100755", MODE_LEN) == 0)
@@ -266,23 +266,24 @@ static enum kt_code parse_line(char *text, size_t len, size_t number,
 	else if (memcmp(text, "120000", MODE_LEN) == 0)
 		f->mode = KT_MODE_LINK;
 	else
-		return bad_line(number, "the mode is not 100644, 100755 or 120000", err);
+		return bad_manifest_line(number, "the mode is not 100644, 100755 or 120000", err);
 	char *size = text + MODE_LEN + 1;
 	char *blank = memchr(size, ' ', (size_t)(end - size));
 	if (blank == NULL || !kt_str_int64n(size, (size_t)(blank - size), 0, INT64_MAX, &f->size) ||
 		(size[0] == '0' && blank - size > 1) || size[0] == '-')
-		return bad_line(number, "the size is no number", err);
+		return bad_manifest_line(number, "the size is no number", err);
 	char *digest = blank + 1;
 	if (end - digest < DIGEST_LEN + 2 || digest[DIGEST_LEN] != ' ')
-		return bad_line(number, "no digest or no path", err);
+		return bad_manifest_line(number, "no digest or no path", err);
 	memcpy(f->digest, digest, DIGEST_LEN);
 	f->digest[DIGEST_LEN] = '\0';
 	if (!kt_digest_ok(f->digest))
-		return bad_line(number, "the digest is not 64 lower-case hexadecimal digits", err);
+		return bad_manifest_line(
+			number, "the digest is not 64 lower-case hexadecimal digits", err);
 	char *path = digest + DIGEST_LEN + 1;
 	*end = '\0';
 	f->path = path;
-	return check_file(f, (size_t)(end - path), l, err);
+	return check_manifest_file(f, (size_t)(end - path), l, err);
 }
 
 static size_t count_lines(const char *text, size_t len)
@@ -314,16 +315,16 @@ static enum kt_code parse_text(char *text, size_t len, const struct kt_pack_limi
 	for (size_t at = 0; at < len && rc == KT_OK; m->n_files++) {
 		size_t line = (size_t)((char *)memchr(text + at, '\n', len - at) - (text + at));
 		struct kt_file *f = &m->files[m->n_files];
-		rc = parse_line(text + at, line, m->n_files + 1, l, f, err);
+		rc = parse_manifest_line(text + at, line, m->n_files + 1, l, f, err);
 		if (rc == KT_OK && m->n_files > 0 && strcmp(f[-1].path, f->path) >= 0)
-			rc = bad_line(m->n_files + 1,
+			rc = bad_manifest_line(m->n_files + 1,
 				strcmp(f[-1].path, f->path) == 0 ? "the path is there twice"
 								 : "the paths are not sorted",
 				err);
 		at += line + 1;
 	}
 	if (rc == KT_OK)
-		rc = check_all(m, l, err);
+		rc = check_all_files(m, l, err);
 	if (rc != KT_OK) {
 		kt_manifest_free(m);
 		return rc;
@@ -332,7 +333,7 @@ static enum kt_code parse_text(char *text, size_t len, const struct kt_pack_limi
 	return KT_OK;
 }
 
-static enum kt_code check_text(const char *text, size_t len, struct kt_err *err)
+static enum kt_code check_manifest_text(const char *text, size_t len, struct kt_err *err)
 {
 	if (len > KT_MAX_MANIFEST_BYTES)
 		return kt_fail(err, KT_ELIMIT, 0,
@@ -345,7 +346,7 @@ static enum kt_code check_text(const char *text, size_t len, struct kt_err *err)
 enum kt_code kt_manifest_parse(const char *text, size_t len, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err)
 {
-	enum kt_code rc = check_text(text, len, err);
+	enum kt_code rc = check_manifest_text(text, len, err);
 
 	return rc == KT_OK ? parse_text(kt_strndup(text, len), len, l, out, err) : rc;
 }
@@ -354,14 +355,14 @@ enum kt_code kt_manifest_take(struct kt_buf *text, const struct kt_pack_limits *
 	struct kt_manifest **out, struct kt_err *err)
 {
 	size_t len = text->len;
-	enum kt_code rc = check_text(text->ptr, len, err);
+	enum kt_code rc = check_manifest_text(text->ptr, len, err);
 
 	return rc == KT_OK ? parse_text(kt_buf_take(text), len, l, out, err) : rc;
 }
 
 /* --- making ------------------------------------------------------------------------------ */
 
-static int compare_files(const void *left, const void *right)
+static int compare_manifest_files(const void *left, const void *right)
 {
 	const struct kt_file *l = left;
 	const struct kt_file *r = right;
@@ -387,19 +388,19 @@ enum kt_code kt_manifest_make(const struct kt_file *files, size_t n, const struc
 		m->files[i] = files[i];
 		m->files[i].path = kt_arena_strndup(m->arena, files[i].path, len);
 		sorted = sorted && (i == 0 || strcmp(files[i - 1].path, files[i].path) <= 0);
-		rc = check_file(&m->files[i], len, l, err);
+		rc = check_manifest_file(&m->files[i], len, l, err);
 		if (rc == KT_OK && !kt_digest_ok(files[i].digest))
 			rc = kt_fail(err, KT_EINVAL, 0, "file '%s' has no digest", files[i].path);
 		m->n_files++;
 	}
 	if (rc == KT_OK && !sorted)
-		qsort(m->files, n, sizeof(*m->files), compare_files);
+		qsort(m->files, n, sizeof(*m->files), compare_manifest_files);
 	for (size_t i = 1; i < n && rc == KT_OK; i++)
 		if (strcmp(m->files[i - 1].path, m->files[i].path) == 0)
 			rc = kt_fail(
 				err, KT_EINVAL, 0, "path '%s' is there twice", m->files[i].path);
 	if (rc == KT_OK)
-		rc = check_all(m, l, err);
+		rc = check_all_files(m, l, err);
 	if (rc != KT_OK) {
 		kt_manifest_free(m);
 		return rc;
@@ -412,7 +413,7 @@ enum kt_code kt_manifest_make(const struct kt_file *files, size_t n, const struc
 const struct kt_file *kt_manifest_find(const struct kt_manifest *m, const char *path)
 {
 	struct kt_file key = { .path = path };
-	return bsearch(&key, m->files, m->n_files, sizeof(key), compare_files);
+	return bsearch(&key, m->files, m->n_files, sizeof(key), compare_manifest_files);
 }
 
 /* --- differences ------------------------------------------------------------------------- */
@@ -437,7 +438,7 @@ void kt_manifest_delta(
 		}
 		if (order > 0 || !same_file(&base->files[i], &next->files[j])) {
 			kt_buf_addc(out, '+');
-			add_line(out, &next->files[j]);
+			add_manifest_line(out, &next->files[j]);
 		}
 		i += order == 0;
 		j++;
@@ -464,7 +465,7 @@ static enum kt_code apply_line(
 		return kt_fail(err, KT_EPROTO, 0, "delta line %zu begins with neither '+' nor '-'",
 			number);
 	if (add) {
-		enum kt_code rc = parse_line(line + 1, len - 1, number, a->l, &f, err);
+		enum kt_code rc = parse_manifest_line(line + 1, len - 1, number, a->l, &f, err);
 		if (rc != KT_OK)
 			return rc;
 	} else {

@@ -191,7 +191,10 @@ KT_MUST_CHECK enum kt_code kt_git_remote_url(
 KT_MUST_CHECK enum kt_code kt_git_apps(
 	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err);
 
-/* Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it.
+/*
+
+ * Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it.
+
  */
 void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m);
 KT_MUST_CHECK enum kt_code kt_manifest_cache_get(

@@ -11,7 +11,7 @@
 #define SHOWN_BYTES 160 /* of a path in a message */
 
 /* A path as it may be shown: cut, and what cannot be shown replaced. */
-static char *shown(const char *path, size_t len)
+static char *shown_path(const char *path, size_t len)
 {
 	struct kt_buf b = KT_BUF_INIT(SHOWN_BYTES * 4 + 8);
 	size_t at = 0;
@@ -33,16 +33,16 @@ static char *shown(const char *path, size_t len)
 	return kt_buf_take(&b);
 }
 
-static enum kt_code refuse(const char *path, size_t len, const char *why, struct kt_err *err)
+static enum kt_code refuse_path(const char *path, size_t len, const char *why, struct kt_err *err)
 {
-	KT_AUTOFREE char *text = shown(path, len);
+	KT_AUTOFREE char *text = shown_path(path, len);
 	return kt_fail(err, KT_EINVAL, 0, "path '%s' %s", text, why);
 }
 
-static enum kt_code too_much(const char *path, size_t len, const char *limit, int64_t max,
+static enum kt_code path_too_much(const char *path, size_t len, const char *limit, int64_t max,
 	const char *unit, struct kt_err *err)
 {
-	KT_AUTOFREE char *text = shown(path, len);
+	KT_AUTOFREE char *text = shown_path(path, len);
 	return kt_fail(err, KT_ELIMIT, 0, "path '%s' is over the limit %s of %lld %s", text, limit,
 		(long long)max, unit);
 }
@@ -95,19 +95,19 @@ enum kt_code kt_pack_path_check(
 	if (len == 0)
 		return kt_fail(err, KT_EINVAL, 0, "a path is empty");
 	if ((int64_t)len > l->max_path_bytes)
-		return too_much(path, len, "max_path_bytes", l->max_path_bytes, "bytes", err);
+		return path_too_much(path, len, "max_path_bytes", l->max_path_bytes, "bytes", err);
 	if (path[0] == '/')
-		return refuse(path, len, "is absolute", err);
+		return refuse_path(path, len, "is absolute", err);
 	for (size_t at = 0; at <= len; depth++) {
 		const char *end = memchr(path + at, '/', len - at);
 		size_t n = end != NULL ? (size_t)(end - (path + at)) : len - at;
 		why = bad_name(path + at, n, at == 0);
 		if (why != NULL)
-			return refuse(path, len, why, err);
+			return refuse_path(path, len, why, err);
 		at += n + 1;
 	}
 	if (depth > l->max_depth)
-		return too_much(path, len, "max_depth", l->max_depth, "folders", err);
+		return path_too_much(path, len, "max_depth", l->max_depth, "folders", err);
 	why = bad_text(path, len);
-	return why != NULL ? refuse(path, len, why, err) : KT_OK;
+	return why != NULL ? refuse_path(path, len, why, err) : KT_OK;
 }

@@ -80,7 +80,7 @@ static const char *const harmless[] = {
 	"**/.ssh/known_hosts",
 };
 
-static bool names(const char *const *list, size_t n, const char *path)
+static bool list_names_path(const char *const *list, size_t n, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
@@ -100,6 +100,6 @@ bool kt_pack_secret(const char *path)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p + 'a' - 'A');
 	}
-	return names(secrets, KT_ARRAY_LEN(secrets), low) &&
-		!names(harmless, KT_ARRAY_LEN(harmless), low);
+	return list_names_path(secrets, KT_ARRAY_LEN(secrets), low) &&
+		!list_names_path(harmless, KT_ARRAY_LEN(harmless), low);
 }

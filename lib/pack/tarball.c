@@ -138,10 +138,9 @@ const char *kt_tarball_digest(const struct kt_tarball *t)
 	return t->digest;
 }
 
-/* --- members -----------------------------------------------------------------------------------
- */
+/* --- members --------------------------------------------------------------------------------- */
 
-static enum kt_code add_header(struct kt_tarball *t, const char *name, const struct stat *st,
+static enum kt_code add_tar_header(struct kt_tarball *t, const char *name, const struct stat *st,
 	const char *target, struct kt_err *err)
 {
 	struct archive_entry *e = t->entry;
@@ -160,7 +159,7 @@ static enum kt_code add_header(struct kt_tarball *t, const char *name, const str
 								       : fail_archive(t, name, err);
 }
 
-static enum kt_code add_data(
+static enum kt_code add_tar_data(
 	struct kt_tarball *t, const char *name, const void *data, size_t len, struct kt_err *err)
 {
 	if (len > 0 && kt_archive->write_data(t->archive, data, len) != (la_ssize_t)len)
@@ -173,10 +172,10 @@ enum kt_code kt_tarball_bytes(struct kt_tarball *t, const char *name, mode_t mod
 	size_t len, struct kt_err *err)
 {
 	struct stat st = { .st_mode = S_IFREG | mode, .st_size = (off_t)len };
-	enum kt_code rc = add_header(t, name, &st, NULL, err);
+	enum kt_code rc = add_tar_header(t, name, &st, NULL, err);
 
 	if (rc == KT_OK)
-		rc = add_data(t, name, data, len, err);
+		rc = add_tar_data(t, name, data, len, err);
 	return rc == KT_OK ? end_member(t, name, &st, err) : rc;
 }
 
@@ -191,7 +190,7 @@ enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, str
 		return kt_fail(err, KT_EIO, errno, "cannot read '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return kt_fail(err, KT_EINVAL, 0, "'%s' is no regular file", name);
-	rc = add_header(t, name, &st, NULL, err);
+	rc = add_tar_header(t, name, &st, NULL, err);
 	for (left = st.st_size; rc == KT_OK && left > 0;) {
 		size_t want = (size_t)KT_MIN(left, (off_t)PIECE_BYTES);
 		ssize_t n = ended ? 0 : pread(fd, t->piece, want, st.st_size - left);
@@ -206,14 +205,13 @@ enum kt_code kt_tarball_file(struct kt_tarball *t, const char *name, int fd, str
 			memset(t->piece, 0, want);
 			n = (ssize_t)want;
 		}
-		rc = add_data(t, name, t->piece, (size_t)n, err);
+		rc = add_tar_data(t, name, t->piece, (size_t)n, err);
 		left -= n;
 	}
 	return rc == KT_OK ? end_member(t, name, &st, err) : rc;
 }
 
-/* --- folders -----------------------------------------------------------------------------------
- */
+/* --- folders --------------------------------------------------------------------------------- */
 
 struct walk {
 	struct kt_tarball *t;
@@ -237,7 +235,7 @@ static int open_below(int root, const char *path)
 }
 
 /* What errno says of something that may vanish or be closed to us: leave it out, or fail. */
-static enum kt_code left_out(struct walk *w, const char *rel)
+static enum kt_code tarball_left_out(struct walk *w, const char *rel)
 {
 	int sys = errno;
 
@@ -258,17 +256,17 @@ static enum kt_code left_out(struct walk *w, const char *rel)
 	}
 }
 
-static enum kt_code add_link(struct walk *w, int dir, const char *file, const char *rel,
+static enum kt_code add_tar_link(struct walk *w, int dir, const char *file, const char *rel,
 	const char *name, const struct stat *st)
 {
 	char target[KT_MAX_PATH_BYTES + 1];
 	ssize_t n = readlinkat(dir, file, target, sizeof(target) - 1);
 
 	if (n < 0)
-		return left_out(w, rel);
+		return tarball_left_out(w, rel);
 	target[n] = '\0';
 	struct stat link = { .st_mode = S_IFLNK | 0777, .st_size = (off_t)n };
-	enum kt_code rc = add_header(w->t, name, st, target, w->err);
+	enum kt_code rc = add_tar_header(w->t, name, st, target, w->err);
 	kt_sha256_update(w->t->sum, target, (size_t)n);
 	return rc == KT_OK ? end_member(w->t, name, &link, w->err) : rc;
 }
@@ -281,26 +279,26 @@ static enum kt_code add_entry(struct walk *w, int dir, const char *folder, const
 	struct stat st;
 
 	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return left_out(w, rel);
+		return tarball_left_out(w, rel);
 	if (S_ISDIR(st.st_mode)) {
 		kt_vec_push(&w->todo, KT_STEAL(rel));
 		return KT_OK;
 	}
 	if (S_ISLNK(st.st_mode))
-		return add_link(w, dir, file, rel, name, &st);
+		return add_tar_link(w, dir, file, rel, name, &st);
 	if (S_ISREG(st.st_mode)) {
 		/* It may be something else by now: not to be waited for, nor to be believed. */
 		KT_AUTOFD int fd = openat(
 			dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 		if (fd < 0 || fstat(fd, &st) != 0)
-			return left_out(w, rel);
+			return tarball_left_out(w, rel);
 		return S_ISREG(st.st_mode) ? kt_tarball_file(w->t, name, fd, w->err) : KT_OK;
 	}
 	return KT_OK;
 }
 
-static enum kt_code add_folder(struct walk *w, const char *folder)
+static enum kt_code add_tar_folder(struct walk *w, const char *folder)
 {
 	int fd = open_below(w->root, folder);
 	KT_AUTOFREE char *name = strcmp(folder, ".") == 0 ? kt_strdup(w->name)
@@ -311,7 +309,7 @@ static enum kt_code add_folder(struct walk *w, const char *folder)
 	DIR *d;
 
 	if (fd < 0)
-		return left_out(w, folder);
+		return tarball_left_out(w, folder);
 	d = fdopendir(fd);
 	if (!d || fstat(fd, &st) != 0) {
 		rc = kt_fail(w->err, KT_EIO, errno, "cannot read '%s'", name);
@@ -319,14 +317,14 @@ static enum kt_code add_folder(struct walk *w, const char *folder)
 		return rc;
 	}
 	st.st_size = 0;
-	rc = add_header(w->t, name, &st, NULL, w->err);
+	rc = add_tar_header(w->t, name, &st, NULL, w->err);
 	if (rc == KT_OK)
 		rc = end_member(w->t, name, &st, w->err);
 	while (rc == KT_OK) {
 		errno = 0;
 		e = readdir(d);
 		if (!e) {
-			rc = errno ? left_out(w, folder) : KT_OK;
+			rc = errno ? tarball_left_out(w, folder) : KT_OK;
 			break;
 		}
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
@@ -351,7 +349,7 @@ enum kt_code kt_tarball_folder(
 		KT_AUTOFREE char *folder = kt_vec_remove(&w.todo, w.todo.len - 1);
 
 		if (rc == KT_OK)
-			rc = add_folder(&w, folder);
+			rc = add_tar_folder(&w, folder);
 	}
 	kt_vec_release(&w.todo);
 	return rc;

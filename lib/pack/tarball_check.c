@@ -51,7 +51,7 @@ static int hex_digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool parse_name(const char *p, char out[KT_MAX_PATH_BYTES + 1])
+static bool parse_listed_name(const char *p, char out[KT_MAX_PATH_BYTES + 1])
 {
 	size_t n = 0;
 
@@ -74,7 +74,7 @@ static bool parse_name(const char *p, char out[KT_MAX_PATH_BYTES + 1])
 	return kt_tarball_is_inside(out);
 }
 
-static bool parse_line(const char *line, struct member *m)
+static bool parse_listed_line(const char *line, struct member *m)
 {
 	int at = 0;
 	unsigned mode;
@@ -86,7 +86,7 @@ static bool parse_line(const char *line, struct member *m)
 		return false;
 	m->mode = (mode_t)mode;
 	m->size = size;
-	return parse_name(line + at, m->name);
+	return parse_listed_name(line + at, m->name);
 }
 
 /* --- a folder ----------------------------------------------------------------------------- */
@@ -101,13 +101,13 @@ struct check {
 	struct kt_err *err;
 };
 
-static void say(const struct check *c, const char *name, const char *what)
+static void say_member(const struct check *c, const char *name, const char *what)
 {
 	c->how->found(c->how->arg, name, what);
 }
 
 /* The folder of this name ("" = the root), through no link; -1 when there is none. BORROWS. */
-static int enter(struct check *c, const char *path)
+static int enter_listed_folder(struct check *c, const char *path)
 {
 	int fd;
 
@@ -151,7 +151,7 @@ static bool same_link(int dir, const char *base, const struct member *m)
 }
 
 /* What is wrong with a member, or NULL. */
-static const char *problem(int dir, const char *base, const struct member *m)
+static const char *member_problem(int dir, const char *base, const struct member *m)
 {
 	char digest[KT_DIGEST_MAX];
 	struct stat st;
@@ -175,14 +175,14 @@ static const char *problem(int dir, const char *base, const struct member *m)
 	return (st.st_mode & 0777) == m->mode ? NULL : "has another mode than what was copied";
 }
 
-static void check_member(struct check *c, const struct member *m)
+static void check_listed_member(struct check *c, const struct member *m)
 {
 	const char *slash = strrchr(m->name, '/');
 	const char *base = slash ? slash + 1 : m->name;
 	KT_AUTOFREE char *folder = slash ? kt_strndup(m->name, (size_t)(slash - m->name))
 					 : kt_strdup("");
-	int dir = enter(c, folder);
-	const char *why = problem(dir, base, m);
+	int dir = enter_listed_folder(c, folder);
+	const char *why = member_problem(dir, base, m);
 
 	if (!why) {
 		c->n_good += m->type != 'd';
@@ -192,7 +192,7 @@ static void check_member(struct check *c, const struct member *m)
 		(void)unlinkat(dir, base, 0);
 	else if (dir >= 0 && m->type != 'd')
 		c->n_good += faccessat(dir, base, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	say(c, m->name, why);
+	say_member(c, m->name, why);
 }
 
 /* --- what is on no list -------------------------------------------------------------------- */
@@ -217,7 +217,7 @@ static enum kt_code each_file(struct check *c,
 		for (size_t i = 0; i < n; i++) {
 			KT_AUTOFREE char *name = folder[0] ? kt_asprintf("%s/%s", folder, names[i])
 							   : kt_strdup(names[i]);
-			int dir = enter(c, folder);
+			int dir = enter_listed_folder(c, folder);
 			struct stat st;
 
 			if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -237,7 +237,7 @@ static void tell_extra(struct check *c, const char *name, int dir, const char *b
 {
 	if (kt_map_get(known, name))
 		return;
-	say(c, name, "is on no list of what was copied");
+	say_member(c, name, "is on no list of what was copied");
 	if (c->remove)
 		(void)unlinkat(dir, base, 0);
 }
@@ -257,7 +257,7 @@ struct list {
 };
 
 /* The next line without its LF; false at the end, which *out_whole says is the real one. */
-static bool next_line(struct list *l, bool *out_whole)
+static bool next_listed_line(struct list *l, bool *out_whole)
 {
 	size_t len;
 	char before[KT_DIGEST_MAX], digest[KT_DIGEST_MAX];
@@ -292,18 +292,18 @@ static enum kt_code read_list(
 	bool whole = false;
 	struct member m;
 
-	while (next_line(l, &whole)) {
-		if (how == READ_WHOLE || !parse_line(l->line, &m))
+	while (next_listed_line(l, &whole)) {
+		if (how == READ_WHOLE || !parse_listed_line(l->line, &m))
 			continue;
 		if (how == READ_NAMES)
 			(void)kt_map_set(known, m.name, c);
 		else
-			check_member(c, &m);
+			check_listed_member(c, &m);
 	}
 	if (ferror(l->file))
 		return kt_fail(c->err, KT_EIO, errno, "cannot read '%s'", c->how->list);
 	if (!whole && how == READ_WHOLE) {
-		say(c, c->how->list, "has other bytes than what was written");
+		say_member(c, c->how->list, "has other bytes than what was written");
 		c->remove = false; /* it may be right, and the list wrong */
 	}
 	return KT_OK;

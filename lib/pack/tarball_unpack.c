@@ -61,7 +61,7 @@ bool kt_tarball_is_inside(const char *name)
 }
 
 /* Open the folder `path` ("" = the root) below the root, made when missing; no link on the way. */
-static enum kt_code enter(struct unpack *u, const char *path)
+static enum kt_code enter_unpacked_folder(struct unpack *u, const char *path)
 {
 	KT_AUTOFD int fd = -1;
 
@@ -91,7 +91,7 @@ static enum kt_code enter(struct unpack *u, const char *path)
 	return KT_OK;
 }
 
-static enum kt_code fill_file(struct unpack *u, int fd, const char *name)
+static enum kt_code fill_unpacked_file(struct unpack *u, int fd, const char *name)
 {
 	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
 
@@ -143,7 +143,7 @@ static enum kt_code make_member(
 			return kt_fail(u->err, KT_EPROTO, 0, "the archive has '%s' twice", name);
 		if (fd < 0)
 			return kt_fail(u->err, KT_EIO, errno, "cannot make '%s'", name);
-		rc = fill_file(u, fd, name);
+		rc = fill_unpacked_file(u, fd, name);
 		if (rc == KT_OK && fchmod(fd, perm) != 0)
 			rc = kt_fail(u->err, KT_EIO, errno, "cannot set the mode of '%s'", name);
 		return rc;
@@ -171,7 +171,7 @@ static enum kt_code unpack_member(struct unpack *u, struct archive_entry *e)
 	base = slash ? slash + 1 : name;
 	if (slash)
 		*slash = '\0';
-	rc = enter(u, slash ? name : "");
+	rc = enter_unpacked_folder(u, slash ? name : "");
 	if (slash)
 		*slash = '/';
 	if (rc == KT_OK)

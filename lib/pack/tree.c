@@ -151,7 +151,7 @@ static enum kt_code hash_link(struct hashing *h, const char *full, const struct 
 	return rc;
 }
 
-static ssize_t read_some(int fd, void *buf, size_t len)
+static ssize_t read_file_some(int fd, void *buf, size_t len)
 {
 	ssize_t n;
 	do {
@@ -177,7 +177,7 @@ static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i
 		return rc;
 	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
 	ssize_t n;
-	while ((n = read_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
+	while ((n = read_file_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
 		if (out->size == 0)
 			out->lfs = kt_lfs_is_pointer(buf, (size_t)n);
 		out->size += n;
@@ -316,7 +316,7 @@ static enum kt_code take_note(struct kt_tree *t, struct kt_files *files, size_t 
 }
 
 /* Size and digest of each file; d (or NULL) is asked first and told what is new. */
-static enum kt_code fill(struct kt_tree *t, struct kt_files *files,
+static enum kt_code fill_tree(struct kt_tree *t, struct kt_files *files,
 	const struct kt_tree_options *opts, struct kt_digests *d, struct kt_err *err)
 {
 	KT_AUTOFREE size_t *todo = kt_calloc(files->len + 1, sizeof(*todo));
@@ -424,7 +424,7 @@ static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
 	struct kt_digests *d = kt_digests_open(kt_git->repository_commondir(t->repo));
 	enum kt_code rc = kt_git_walk(t->repo, commit, sub, opts, &files, &t->oids, err);
 	if (rc == KT_OK)
-		rc = fill(t, &files, opts, d, err);
+		rc = fill_tree(t, &files, opts, d, err);
 	if (rc == KT_OK)
 		rc = check_links(t, &files, err);
 	if (rc == KT_OK)
@@ -495,7 +495,7 @@ enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	if (rc == KT_OK)
 		rc = kt_folder_walk(dir, sub, &fo, &files, &t->left, &t->root, err);
 	if (rc == KT_OK)
-		rc = fill(t, &files, opts, NULL, err);
+		rc = fill_tree(t, &files, opts, NULL, err);
 	if (rc == KT_OK)
 		rc = kt_manifest_make(files.items, files.len, &opts->limits, &t->m, err);
 	for (size_t i = 0; i < include.len; i++)
@@ -551,12 +551,12 @@ static bool read_exactly(int fd, char *to, size_t size)
 	char more;
 	size_t at = 0;
 	while (at < size) {
-		ssize_t n = read_some(fd, to + at, size - at);
+		ssize_t n = read_file_some(fd, to + at, size - at);
 		if (n <= 0)
 			return false;
 		at += (size_t)n;
 	}
-	return read_some(fd, &more, 1) == 0;
+	return read_file_some(fd, &more, 1) == 0;
 }
 
 static enum kt_code folder_content(
@@ -635,7 +635,7 @@ enum kt_code kt_tree_read(
 
 /* --- applications ------------------------------------------------------------------------ */
 
-static int compare_names(const void *a, const void *b)
+static int compare_tree_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -691,7 +691,7 @@ enum kt_code kt_git_apps(
 		char **names = kt_calloc(files.len + 1, sizeof(*names));
 		for (size_t i = 0; i < files.len; i++)
 			names[i] = kt_strdup(files.items[i].path);
-		qsort(names, files.len, sizeof(*names), compare_names);
+		qsort(names, files.len, sizeof(*names), compare_tree_names);
 		*out = names;
 		*out_n = files.len;
 	}

@@ -22,7 +22,8 @@ struct kt_tree {
 	 */
 	git_odb_object **kept;
 	size_t n_kept;
-	/* Files that git-lfs keeps: their paths in its store, NULL for others; one for each of m.
+	/*
+	 * Files that git-lfs keeps: their paths in its store, NULL for others; one for each of m.
 	 */
 	char **lfs;
 	size_t n_lfs;
@@ -48,7 +49,8 @@ void kt_content_release(struct kt_content *c); /* zeroed is fine */
  */
 KT_MUST_CHECK enum kt_code kt_tree_content(
 	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err);
-/* Is the content of a file of the manifest a file on disk? Of a commit only what git-lfs keeps is.
+/*
+ * Is the content of a file of the manifest a file on disk? Of a commit only what git-lfs keeps is.
  */
 bool kt_tree_on_disk(const struct kt_tree *t, const struct kt_file *f);
 /* Open a regular file that is on disk; *out_fd is the caller's. Returns KT_OK, KT_ECONFLICT. */

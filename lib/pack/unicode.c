@@ -628,7 +628,7 @@ static const struct pair *parts_of(uint32_t cp)
 }
 
 /* What a and b compose to, 0 when they do not. */
-static uint32_t compose(uint32_t a, uint32_t b)
+static uint32_t compose_pair(uint32_t a, uint32_t b)
 {
 	size_t lo = 0;
 	size_t hi = KT_ARRAY_LEN(pairs);
@@ -684,7 +684,7 @@ static size_t compose_all(uint32_t *cps, size_t n)
 		unsigned ccc = class_of(cps[i]);
 		bool near = starter != SIZE_MAX &&
 			(len == starter + 1 || (last != 0 && last < ccc));
-		uint32_t whole = near ? compose(cps[starter], cps[i]) : 0;
+		uint32_t whole = near ? compose_pair(cps[starter], cps[i]) : 0;
 		if (whole != 0) {
 			cps[starter] = whole;
 			continue;

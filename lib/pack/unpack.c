@@ -65,12 +65,12 @@ static void set_shown(struct unpack *u, const char *name)
 	kt_buf_release(&b);
 }
 
-static enum kt_code refuse(struct unpack *u, const char *why, struct kt_err *err)
+static enum kt_code refuse_archive(struct unpack *u, const char *why, struct kt_err *err)
 {
 	return kt_fail(err, KT_EINVAL, 0, "archive member '%s' %s", u->shown, why);
 }
 
-static enum kt_code too_much(
+static enum kt_code archive_too_much(
 	struct unpack *u, const char *what, const char *limit, int64_t max, struct kt_err *err)
 {
 	return kt_fail(err, KT_ELIMIT, 0, "archive member '%s': %s; the limit %s is %lld", u->shown,
@@ -98,17 +98,17 @@ static enum kt_code tar_failed(struct unpack *u, struct kt_err *err)
 		clean.ptr);
 }
 
-/* --- contents ------------------------------------------------------------------------------------
- */
+/* --- contents -------------------------------------------------------------------------------- */
 
 /* Count n more bytes of a member that has `have` so far, before they are written. */
-static enum kt_code count(struct unpack *u, int64_t have, int64_t n, struct kt_err *err)
+static enum kt_code count_member_bytes(
+	struct unpack *u, int64_t have, int64_t n, struct kt_err *err)
 {
 	if (n > u->limits->max_file_bytes - have)
-		return too_much(u, "the file is too large", "max_file_bytes",
+		return archive_too_much(u, "the file is too large", "max_file_bytes",
 			u->limits->max_file_bytes, err);
 	if (n > u->limits->max_bytes - u->n_bytes - have)
-		return too_much(u, "together too many bytes", "max_release_bytes",
+		return archive_too_much(u, "together too many bytes", "max_release_bytes",
 			u->limits->max_bytes, err);
 	return kt_unpack_input_time(u->in, err);
 }
@@ -132,8 +132,8 @@ static enum kt_code copy_content(struct unpack *u, int fd, int64_t size, struct 
 		if (len == 0)
 			continue;
 		if (offset != have)
-			return refuse(u, "is a sparse file", err);
-		rc = count(u, have, (int64_t)len, err);
+			return refuse_archive(u, "is a sparse file", err);
+		rc = count_member_bytes(u, have, (int64_t)len, err);
 		if (rc == KT_OK)
 			rc = kt_fs_write_all(fd, data, len, err);
 		if (rc != KT_OK)
@@ -142,12 +142,12 @@ static enum kt_code copy_content(struct unpack *u, int fd, int64_t size, struct 
 		have += (int64_t)len;
 	}
 	if (have != size)
-		return refuse(u, "is a sparse file, or its size is wrong", err);
+		return refuse_archive(u, "is a sparse file, or its size is wrong", err);
 	u->n_bytes += have;
 	return KT_OK;
 }
 
-static enum kt_code create(int dir_fd, const char *name, int *out_fd, struct kt_err *err)
+static enum kt_code create_member(int dir_fd, const char *name, int *out_fd, struct kt_err *err)
 {
 	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -177,10 +177,10 @@ static enum kt_code store_blob(struct unpack *u, int64_t size, const char *text,
 	bool *out_new, struct kt_err *err)
 {
 	KT_AUTOFD int fd = -1;
-	enum kt_code rc = create(u->blobs_fd, TMP_NAME, &fd, err);
+	enum kt_code rc = create_member(u->blobs_fd, TMP_NAME, &fd, err);
 
 	if (rc == KT_OK && text) {
-		rc = count(u, 0, size, err);
+		rc = count_member_bytes(u, 0, size, err);
 		if (rc == KT_OK)
 			rc = kt_fs_write_all(fd, text, (size_t)size, err);
 		kt_sha256_update(u->sha, text, (size_t)size);
@@ -192,46 +192,46 @@ static enum kt_code store_blob(struct unpack *u, int64_t size, const char *text,
 	return rc == KT_OK ? name_blob(u, digest, out_new, err) : rc;
 }
 
-static enum kt_code write_file(
+static enum kt_code write_unpacked_file(
 	struct unpack *u, const char *name, const struct kt_buf *b, struct kt_err *err)
 {
 	KT_AUTOFD int fd = -1;
-	enum kt_code rc = create(u->staging_fd, name, &fd, err);
+	enum kt_code rc = create_member(u->staging_fd, name, &fd, err);
 
 	return rc == KT_OK ? kt_fs_write_all(fd, b->ptr, b->len, err) : rc;
 }
 
-/* --- members -------------------------------------------------------------------------------------
- */
+/* --- members --------------------------------------------------------------------------------- */
 
 /* The checks that hold for every member, whatever it is. */
-static enum kt_code check_member(struct unpack *u, struct archive_entry *e, struct kt_err *err)
+static enum kt_code check_archive_member(
+	struct unpack *u, struct archive_entry *e, struct kt_err *err)
 {
 	mode_t type = kt_archive->entry_filetype(e);
 
 	/* Folders do not count as files, but each costs memory until the end. */
 	if (++u->n_members > 2 * u->limits->max_files + 2)
-		return too_much(
+		return archive_too_much(
 			u, "too many members", "max_release_files", u->limits->max_files, err);
 	if (kt_archive->entry_hardlink(e))
-		return refuse(u, "is a hard link", err);
+		return refuse_archive(u, "is a hard link", err);
 	if (type == AE_IFCHR || type == AE_IFBLK)
-		return refuse(u, "is a device", err);
+		return refuse_archive(u, "is a device", err);
 	if (type == AE_IFIFO)
-		return refuse(u, "is a FIFO", err);
+		return refuse_archive(u, "is a FIFO", err);
 	if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK)
-		return refuse(u, "is no file, folder or symbolic link", err);
+		return refuse_archive(u, "is no file, folder or symbolic link", err);
 	if (kt_archive->entry_sparse_count(e) > 0)
-		return refuse(u, "is a sparse file", err);
+		return refuse_archive(u, "is a sparse file", err);
 	if (type == AE_IFREG) {
 		int64_t size = kt_archive->entry_size(e);
 
 		if (size < 0)
-			return refuse(u, "has a negative size", err);
+			return refuse_archive(u, "has a negative size", err);
 		if (u->n_files >= u->limits->max_files)
-			return too_much(u, "too many files", "max_release_files",
+			return archive_too_much(u, "too many files", "max_release_files",
 				u->limits->max_files, err);
-		return count(u, 0, size, err);
+		return count_member_bytes(u, 0, size, err);
 	}
 	return KT_OK;
 }
@@ -244,8 +244,9 @@ static enum kt_code take_publish(struct unpack *u, struct archive_entry *e, stru
 	enum kt_code rc;
 
 	if (size > MAX_PUBLISH_BYTES)
-		return too_much(u, "the file is too large", "of it", MAX_PUBLISH_BYTES, err);
-	rc = create(u->staging_fd, "publish.json", &fd, err);
+		return archive_too_much(
+			u, "the file is too large", "of it", MAX_PUBLISH_BYTES, err);
+	rc = create_member(u->staging_fd, "publish.json", &fd, err);
 	if (rc == KT_OK)
 		rc = copy_content(u, fd, size, err);
 	kt_sha256_hex(u->sha, digest); /* begins the next one */
@@ -263,14 +264,14 @@ static enum kt_code take_bundled(
 
 	if (kt_archive->entry_filetype(e) != AE_IFREG || !kt_str_starts(name, BLOBS_PREFIX) ||
 		!kt_digest_ok(want))
-		return refuse(u, "does not belong into a bundle", err);
+		return refuse_archive(u, "does not belong into a bundle", err);
 	rc = store_blob(u, kt_archive->entry_size(e), NULL, digest, &is_new, err);
 	if (rc != KT_OK)
 		return rc;
 	if (strcmp(digest, want) != 0)
-		return refuse(u, "has other content than its name says", err);
+		return refuse_archive(u, "has other content than its name says", err);
 	if (!is_new)
-		return refuse(u, "is there twice", err);
+		return refuse_archive(u, "is there twice", err);
 	u->n_files++;
 	return KT_OK;
 }
@@ -282,11 +283,11 @@ static enum kt_code take_link(
 	bool is_new;
 
 	if (!target || !*target)
-		return refuse(u, "is a symbolic link without a target", err);
+		return refuse_archive(u, "is a symbolic link without a target", err);
 	it->target_len = strlen(target);
 	if ((int64_t)it->target_len > u->limits->max_path_bytes)
-		return too_much(u, "the link's target is too long", "max_path_bytes (fixed)",
-			u->limits->max_path_bytes, err);
+		return archive_too_much(u, "the link's target is too long",
+			"max_path_bytes (fixed)", u->limits->max_path_bytes, err);
 	u->n_name_bytes += it->target_len;
 	it->target = kt_arena_strndup(u->arena, target, it->target_len);
 	it->file.mode = KT_MODE_LINK;
@@ -295,7 +296,7 @@ static enum kt_code take_link(
 }
 
 /* A member of a whole archive, under its name without "./" in front and '/' behind. */
-static enum kt_code take_member(
+static enum kt_code take_archive_member(
 	struct unpack *u, struct archive_entry *e, const char *name, struct kt_err *err)
 {
 	mode_t type = kt_archive->entry_filetype(e);
@@ -320,14 +321,14 @@ static enum kt_code take_member(
 		return kt_wrap(err, "archive member");
 	u->n_name_bytes += len;
 	if (u->n_name_bytes > KT_MAX_MANIFEST_BYTES)
-		return too_much(
+		return archive_too_much(
 			u, "together too long names", "of them", KT_MAX_MANIFEST_BYTES, err);
 	if (type == AE_IFDIR) {
 		kt_vec_push(&u->folders, kt_arena_strndup(u->arena, name, len));
 		return KT_OK;
 	}
 	if (u->n_files >= u->limits->max_files)
-		return too_much(
+		return archive_too_much(
 			u, "too many files", "max_release_files", u->limits->max_files, err);
 	it = kt_arena_alloc(u->arena, sizeof(*it));
 	it->file.path = kt_arena_strndup(u->arena, name, len);
@@ -354,7 +355,7 @@ static bool is_of_git(const char *name)
 	return false;
 }
 
-static enum kt_code take_all(struct unpack *u, struct kt_err *err)
+static enum kt_code take_all_members(struct unpack *u, struct kt_err *err)
 {
 	for (;;) {
 		struct archive_entry *e = NULL;
@@ -381,7 +382,7 @@ static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 				return rc;
 			continue;
 		}
-		rc = check_member(u, e, err);
+		rc = check_archive_member(u, e, err);
 		if (rc != KT_OK)
 			return rc;
 		if (u->n_members == 1 && !u->n_skipped && strcmp(name, PUBLISH_NAME) == 0 &&
@@ -391,15 +392,14 @@ static enum kt_code take_all(struct unpack *u, struct kt_err *err)
 		} else if (u->bundle) {
 			rc = take_bundled(u, e, name, err);
 		} else {
-			rc = take_member(u, e, name, err);
+			rc = take_archive_member(u, e, name, err);
 		}
 		if (rc != KT_OK)
 			return rc;
 	}
 }
 
-/* --- the manifest of a whole archive -------------------------------------------------------------
- */
+/* --- the manifest of a whole archive --------------------------------------------------------- */
 
 /* Length of the first component, when it is `first` or nothing is known yet; else 0. */
 static bool shares_top(const char *path, const char **first, size_t *first_len)
@@ -435,7 +435,7 @@ static size_t top_len(const struct unpack *u)
 }
 
 /* What can only be checked when all members are known. */
-static enum kt_code check_tree(
+static enum kt_code check_unpacked_tree(
 	const struct unpack *u, const struct kt_manifest *m, size_t top, struct kt_err *err)
 {
 	for (size_t i = 0; i < u->items.len; i++) {
@@ -478,11 +478,11 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 	else
 		rc = kt_manifest_make(files, u->items.len, u->limits, &m, err);
 	if (rc == KT_OK)
-		rc = check_tree(u, m, top, err);
+		rc = check_unpacked_tree(u, m, top, err);
 	if (rc == KT_OK) {
 		kt_manifest_render(m, &text);
 		rc = kt_buf_ok(&text)
-			? write_file(u, "manifest", &text, err)
+			? write_unpacked_file(u, "manifest", &text, err)
 			: kt_fail(err, KT_ELIMIT, 0,
 				  "the archive's manifest is longer than %d bytes (fixed)",
 				  KT_MAX_MANIFEST_BYTES);
@@ -492,8 +492,7 @@ static enum kt_code write_manifest(struct unpack *u, struct kt_err *err)
 	return rc;
 }
 
-/* --- all of it -----------------------------------------------------------------------------------
- */
+/* --- all of it ------------------------------------------------------------------------------- */
 
 static enum kt_code open_staging(struct unpack *u, struct kt_err *err)
 {
@@ -528,14 +527,14 @@ static enum kt_code open_tar(struct unpack *u, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code run(struct unpack *u, int fd, struct kt_err *err)
+static enum kt_code run_unpack(struct unpack *u, int fd, struct kt_err *err)
 {
 	enum kt_code rc = kt_unpack_input_open(u->in, fd, u->limits, err);
 
 	if (rc == KT_OK)
 		rc = open_tar(u, err);
 	if (rc == KT_OK)
-		rc = take_all(u, err);
+		rc = take_all_members(u, err);
 	if (rc == KT_OK)
 		rc = kt_unpack_input_finish(u->in, kt_archive->filter_bytes(u->tar, 0), err);
 	if (rc == KT_OK && !u->bundle)
@@ -563,7 +562,7 @@ static void clean_up(struct unpack *u)
 	(void)unlinkat(u->staging_fd, "manifest", 0);
 }
 
-static void release(struct unpack *u)
+static void release_unpack(struct unpack *u)
 {
 	if (u->tar)
 		(void)kt_archive->read_free(u->tar);
@@ -600,13 +599,13 @@ enum kt_code kt_unpack(int fd, const char *staging, const struct kt_pack_limits 
 	u.arena = kt_arena_new();
 	rc = open_staging(&u, err);
 	if (rc == KT_OK)
-		rc = run(&u, fd, err);
+		rc = run_unpack(&u, fd, err);
 	if (rc == KT_OK)
 		*out = (struct kt_unpacked){ u.bundle, u.n_files, u.n_bytes };
 	else if (u.blobs_fd >= 0)
 		clean_up(&u);
 	if (rc != KT_OK && err)
 		clean_message(err);
-	release(&u);
+	release_unpack(&u);
 	return rc;
 }

@@ -22,7 +22,7 @@
 #define ZSTD_MAGIC 0xfd2fb528U
 #define ZSTD_SKIP_MAGIC 0x184d2a50U /* and the fifteen after it */
 
-static uint64_t little(const unsigned char *p, size_t n)
+static uint64_t read_little_endian(const unsigned char *p, size_t n)
 {
 	uint64_t v = 0;
 
@@ -49,7 +49,8 @@ static void take_head(struct kt_zstd_scan *z, size_t size_at, size_t size_len)
 	uint64_t window;
 
 	if (d & 0x20) { /* a single segment: the content is the window */
-		window = little(z->bytes + size_at, size_len) + (size_len == 2 ? 256 : 0);
+		window = read_little_endian(z->bytes + size_at, size_len) +
+			(size_len == 2 ? 256 : 0);
 	} else {
 		window = (uint64_t)1 << (10 + (z->bytes[1] >> 3));
 		window += window / 8 * (z->bytes[1] & 7);
@@ -61,7 +62,7 @@ static void take_head(struct kt_zstd_scan *z, size_t size_at, size_t size_len)
 }
 
 /* How many bytes the present state needs; a frame's head is known by its first one. */
-static size_t wanted(const struct kt_zstd_scan *z)
+static size_t wanted_zstd_bytes(const struct kt_zstd_scan *z)
 {
 	size_t at, len;
 
@@ -80,7 +81,7 @@ static size_t wanted(const struct kt_zstd_scan *z)
 /* The bytes of a state are there. False when they make no sense. */
 static bool take_state(struct kt_zstd_scan *z)
 {
-	uint64_t v = little(z->bytes, KT_MIN(z->n, 8));
+	uint64_t v = read_little_endian(z->bytes, KT_MIN(z->n, 8));
 	size_t at, len;
 
 	switch (z->state) {
@@ -129,7 +130,7 @@ bool kt_zstd_scan_add(struct kt_zstd_scan *z, const unsigned char *data, size_t 
 			continue;
 		}
 		z->bytes[z->n++] = data[at++];
-		if (z->n >= wanted(z) && !take_state(z))
+		if (z->n >= wanted_zstd_bytes(z) && !take_state(z))
 			return false;
 	}
 	return true;
@@ -163,7 +164,7 @@ static enum kt_code wait_readable(struct kt_unpack_input *in, struct kt_err *err
 }
 
 /* Read up to size bytes; *out_n is 0 at the end. Counts and looks at them. */
-static enum kt_code read_file(struct kt_unpack_input *in, unsigned char *to, size_t size,
+static enum kt_code read_input_file(struct kt_unpack_input *in, unsigned char *to, size_t size,
 	size_t *out_n, struct kt_err *err)
 {
 	ssize_t n;
@@ -213,7 +214,7 @@ static la_ssize_t read_compressed(struct archive *a, void *arg, const void **out
 
 	in->n_ahead = 0;
 	if (n == 0)
-		rc = read_file(in, in->buf, sizeof(in->buf), &n, &in->err);
+		rc = read_input_file(in, in->buf, sizeof(in->buf), &n, &in->err);
 	if (rc == KT_OK && in->is_zstd)
 		rc = check_zstd(in, in->buf, n, &in->err);
 	if (rc != KT_OK) {
@@ -272,7 +273,7 @@ static enum kt_code read_magic(struct kt_unpack_input *in, struct kt_err *err)
 {
 	while (in->n_ahead < MAGIC_BYTES) {
 		size_t n = 0;
-		enum kt_code rc = read_file(
+		enum kt_code rc = read_input_file(
 			in, in->buf + in->n_ahead, sizeof(in->buf) - in->n_ahead, &n, err);
 
 		if (rc != KT_OK)
@@ -292,7 +293,7 @@ static int add_decompressor(struct kt_unpack_input *in)
 
 	if (m[0] == 0x1f && m[1] == 0x8b && m[2] == 8)
 		filter = ARCHIVE_FILTER_GZIP;
-	else if (little(m, 4) == ZSTD_MAGIC)
+	else if (read_little_endian(m, 4) == ZSTD_MAGIC)
 		filter = ARCHIVE_FILTER_ZSTD;
 	in->compressed = filter != ARCHIVE_FILTER_NONE;
 	in->is_zstd = filter == ARCHIVE_FILTER_ZSTD;

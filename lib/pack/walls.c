@@ -42,10 +42,9 @@
 #define ARCH AUDIT_ARCH_AARCH64
 #endif
 
-/* --- resource limits -----------------------------------------------------------------------------
- */
+/* --- resource limits ------------------------------------------------------------------------- */
 
-static enum kt_code limit(int what, rlim_t max, const char *name, struct kt_err *err)
+static enum kt_code limit_resource(int what, rlim_t max, const char *name, struct kt_err *err)
 {
 	struct rlimit r;
 
@@ -77,7 +76,8 @@ static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *er
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(limits); i++) {
-		enum kt_code rc = limit(limits[i].what, limits[i].max, limits[i].name, err);
+		enum kt_code rc = limit_resource(
+			limits[i].what, limits[i].max, limits[i].name, err);
 
 		if (rc != KT_OK)
 			return rc;
@@ -88,8 +88,7 @@ static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *er
 	return KT_OK;
 }
 
-/* --- Landlock ------------------------------------------------------------------------------------
- */
+/* --- Landlock -------------------------------------------------------------------------------- */
 
 #define FS_ALL_V1                                                                                  \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |                              \
@@ -136,8 +135,7 @@ static enum kt_code raise_landlock(const char *staging, struct kt_err *err)
 	return KT_OK;
 }
 
-/* --- seccomp -------------------------------------------------------------------------------------
- */
+/* --- seccomp --------------------------------------------------------------------------------- */
 
 #ifdef ARCH
 /* All that reading an archive, writing files and the C library's memory need. */
@@ -204,7 +202,7 @@ static const int no_code[] = { SYS_mmap, SYS_mprotect };
 /* fcntl(2) with one of these only: others hand out locks, leases and signals. */
 static const int fcntls[] = { F_GETFD, F_SETFD, F_GETFL };
 
-/* tgkill(2) to itself only, by which abort() ends the process: see build(). */
+/* tgkill(2) to itself only, by which abort() ends the process: see build_filter(). */
 #define SELF_CALL SYS_tgkill
 
 #define LOAD(field) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)(field))
@@ -222,9 +220,12 @@ static const int fcntls[] = { F_GETFD, F_SETFD, F_GETFL };
 
 #define MAX_FILTER 200
 
-/* Write the filter; returns its length. Every block falls through to the next when it is not meant.
+/*
+
+ * Write the filter; returns its length. Every block falls through to the next when it is not meant.
+
  */
-static size_t build(struct sock_filter *f)
+static size_t build_filter(struct sock_filter *f)
 {
 	size_t n = 0;
 
@@ -268,7 +269,7 @@ static size_t build(struct sock_filter *f)
 static enum kt_code raise_seccomp(struct kt_err *err)
 {
 	struct sock_filter filter[MAX_FILTER];
-	struct sock_fprog prog = { .filter = filter, .len = (unsigned short)build(filter) };
+	struct sock_fprog prog = { .filter = filter, .len = (unsigned short)build_filter(filter) };
 
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0)
 		return KT_OK;

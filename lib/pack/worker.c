@@ -51,7 +51,7 @@ static enum kt_code take_limits(const cJSON *doc, struct kt_pack_limits *l, stru
 	return KT_OK;
 }
 
-static enum kt_code parse(const char *text, size_t len, cJSON **out, struct kt_err *err)
+static enum kt_code parse_worker_doc(const char *text, size_t len, cJSON **out, struct kt_err *err)
 {
 	if (len > MAX_LIMITS_BYTES)
 		return kt_fail(err, KT_EINVAL, 0, "the job is too long");
@@ -77,10 +77,10 @@ static enum kt_code wait_for_job(cJSON **out, struct kt_err *err)
 	}
 	if (!text.len)
 		return kt_fail(err, KT_ECANCEL, 0, "there is no job");
-	return parse(text.ptr, text.len, out, err);
+	return parse_worker_doc(text.ptr, text.len, out, err);
 }
 
-static enum kt_code work(const char *archive, const char *staging, const cJSON *doc,
+static enum kt_code work_on_archive(const char *archive, const char *staging, const cJSON *doc,
 	struct kt_unpacked *out, struct kt_err *err)
 {
 	struct kt_pack_limits limits;
@@ -96,7 +96,7 @@ static enum kt_code work(const char *archive, const char *staging, const cJSON *
 	return rc == KT_OK ? kt_unpack(fd, staging, &limits, out, err) : rc;
 }
 
-static enum kt_code run(int argc, char **argv, struct kt_unpacked *out, struct kt_err *err)
+static enum kt_code run_worker(int argc, char **argv, struct kt_unpacked *out, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc = kt_crypto_init(err);
@@ -106,16 +106,16 @@ static enum kt_code run(int argc, char **argv, struct kt_unpacked *out, struct k
 	if (rc != KT_OK)
 		return rc;
 	if (argc == 4) {
-		rc = parse(argv[3], strnlen(argv[3], MAX_LIMITS_BYTES + 1), &doc, err);
+		rc = parse_worker_doc(argv[3], strnlen(argv[3], MAX_LIMITS_BYTES + 1), &doc, err);
 		if (rc != KT_OK)
 			return kt_wrap(err, "limits");
-		return work(argv[1], argv[2], doc, out, err);
+		return work_on_archive(argv[1], argv[2], doc, out, err);
 	}
 	rc = wait_for_job(&doc, err);
 	if (rc != KT_OK)
 		return rc;
-	return work(kt_json_str_or(doc, "archive", ""), kt_json_str_or(doc, "staging", ""),
-		kt_json_obj(doc, "limits"), out, err);
+	return work_on_archive(kt_json_str_or(doc, "archive", ""),
+		kt_json_str_or(doc, "staging", ""), kt_json_obj(doc, "limits"), out, err);
 }
 
 int kt_unpack_worker(int argc, char **argv)
@@ -127,7 +127,7 @@ int kt_unpack_worker(int argc, char **argv)
 	enum kt_code rc;
 
 	if (argc == 4 || (argc == 2 && !strcmp(argv[1], "-")))
-		rc = run(argc, argv, &out, &err);
+		rc = run_worker(argc, argv, &out, &err);
 	else
 		rc = kt_fail(&err, KT_EINVAL, 0,
 			"usage: karta-unpack ARCHIVE STAGING LIMITS-JSON, or -");

@@ -20,7 +20,7 @@ static bool is_name_char(char c, bool first)
 	return c == '_' || (!first && c >= '0' && c <= '9');
 }
 
-static void skip_blanks(struct scan *s)
+static void skip_dotenv_blanks(struct scan *s)
 {
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\t'))
 		s->p++;
@@ -66,7 +66,7 @@ static bool read_quoted(struct scan *s)
 }
 
 /* Up to the line's end, or to a comment behind a blank. */
-static void read_bare(struct scan *s)
+static void read_dotenv_bare(struct scan *s)
 {
 	const char *start = s->p, *end;
 
@@ -80,29 +80,29 @@ static void read_bare(struct scan *s)
 }
 
 /* What is wrong, or NULL; on success name and s->value are set. */
-static const char *read_line(struct scan *s, struct kt_buf *name)
+static const char *read_dotenv_line(struct scan *s, struct kt_buf *name)
 {
-	skip_blanks(s);
+	skip_dotenv_blanks(s);
 	if (s->end - s->p > 7 && !memcmp(s->p, "export", 6) &&
 		(s->p[6] == ' ' || s->p[6] == '\t')) {
 		s->p += 6;
-		skip_blanks(s);
+		skip_dotenv_blanks(s);
 	}
 	while (s->p < s->end && is_name_char(*s->p, !name->len))
 		kt_buf_addc(name, *s->p++);
-	skip_blanks(s);
+	skip_dotenv_blanks(s);
 	if (!name->len || name->overflow || s->p >= s->end || *s->p != '=')
 		return "not a NAME=value line";
 	s->p++;
-	skip_blanks(s);
+	skip_dotenv_blanks(s);
 	if (s->p < s->end && *s->p && strchr("\"'`", *s->p)) {
 		if (!read_quoted(s))
 			return "the quote is not closed";
-		skip_blanks(s);
+		skip_dotenv_blanks(s);
 		if (s->p < s->end && (!*s->p || !strchr("#\r\n", *s->p)))
 			return "text behind the closing quote";
 	} else {
-		read_bare(s);
+		read_dotenv_bare(s);
 	}
 	if (!kt_buf_ok(&s->value))
 		return "the value is too long";
@@ -122,7 +122,7 @@ void kt_dotenv_parse(const char *text, size_t len, kt_dotenv_fn fn, kt_dotenv_ba
 		int line = s.line;
 		const char *what;
 
-		skip_blanks(&s);
+		skip_dotenv_blanks(&s);
 		if (s.p >= s.end || (*s.p && strchr("#\r\n", *s.p))) {
 			if (s.p < s.end)
 				skip_line(&s);
@@ -130,7 +130,7 @@ void kt_dotenv_parse(const char *text, size_t len, kt_dotenv_fn fn, kt_dotenv_ba
 		}
 		kt_buf_clear(&name);
 		kt_buf_clear(&s.value);
-		what = read_line(&s, &name);
+		what = read_dotenv_line(&s, &name);
 		if (what)
 			bad(arg, line, what);
 		else
@@ -143,7 +143,7 @@ void kt_dotenv_parse(const char *text, size_t len, kt_dotenv_fn fn, kt_dotenv_ba
 }
 
 /* Text that means the same with and without quotes. */
-static bool is_plain(const char *value)
+static bool is_plain_env_value(const char *value)
 {
 	for (const char *p = value; *p; p++) {
 		if (!is_name_char(*p, false) && !strchr("/:+,@%=~^?.-", *p))
@@ -157,7 +157,7 @@ void kt_dotenv_add(struct kt_buf *b, const char *name, const char *value)
 	bool simple = !strchr(value, '\'') && !strchr(value, '\r');
 
 	kt_buf_addf(b, "%s=", name);
-	if (is_plain(value)) {
+	if (is_plain_env_value(value)) {
 		kt_buf_adds(b, value);
 	} else if (simple) {
 		kt_buf_addf(b, "'%s'", value);

@@ -23,7 +23,7 @@ struct span {
 	size_t len;
 };
 
-static bool is_space(char c)
+static bool is_front_space(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
@@ -34,7 +34,7 @@ static bool is_letter(char c)
 }
 
 /* The text as JavaScript has it: what is no UTF-8 replaced. */
-static void decode(struct kt_buf *b, const char *s, size_t len)
+static void decode_front(struct kt_buf *b, const char *s, size_t len)
 {
 	for (size_t i = 0; i < len;) {
 		uint32_t cp;
@@ -54,7 +54,7 @@ static size_t space_len(struct span s)
 	uint32_t cp = 0;
 	size_t n;
 
-	if (!s.len || is_space(*s.s))
+	if (!s.len || is_front_space(*s.s))
 		return s.len ? 1 : 0;
 	n = kt_utf8_decode(s.s, s.len, &cp);
 	if (cp == 0xa0 || cp == 0xfeff || cp == 0x1680 || cp == 0x202f || cp == 0x205f ||
@@ -64,7 +64,7 @@ static size_t space_len(struct span s)
 }
 
 /* The text without the white space around it. */
-static struct span trim(struct span s)
+static struct span trim_span(struct span s)
 {
 	size_t end = 0;
 
@@ -80,13 +80,13 @@ static struct span trim(struct span s)
 	return s;
 }
 
-static const char *find(struct span in, const char *what)
+static const char *find_in_span(struct span in, const char *what)
 {
 	return memmem(in.s, in.len, what, strlen(what));
 }
 
 /* Length of the line at s without its line feed. */
-static size_t line_len(struct span rest)
+static size_t span_line_len(struct span rest)
 {
 	const char *lf = memchr(rest.s, '\n', rest.len);
 
@@ -104,7 +104,7 @@ static int lines_before(const char *file, const char *at)
 }
 
 /* Move the line of a message of the YAML reader to that of the file. */
-static void shift(struct kt_err *err, int lines)
+static void shift_err_line(struct kt_err *err, int lines)
 {
 	size_t digits = strspn(err->msg, "0123456789");
 	struct kt_err moved = *err;
@@ -117,7 +117,7 @@ static void shift(struct kt_err *err, int lines)
 }
 
 /* Parse; the document must be an object, what else there is (a list, a text) is as good as none. */
-static bool parse(struct span yaml, enum kt_yaml_reader reader, struct kt_frontmatter *out,
+static bool parse_front(struct span yaml, enum kt_yaml_reader reader, struct kt_frontmatter *out,
 	struct kt_err *err)
 {
 	cJSON *doc = NULL;
@@ -143,14 +143,14 @@ static bool claude_block(struct span file, struct span *out)
 
 	if (file.len < 4 || memcmp(file.s, "---", 3) != 0)
 		return false;
-	for (; at < file.len && is_space(file.s[at]); at++) {
+	for (; at < file.len && is_front_space(file.s[at]); at++) {
 		if (file.s[at] == '\n')
 			after = at + 1;
 	}
 	if (!after)
 		return false;
 	*out = (struct span){ file.s + after, file.len - after };
-	end = find(*out, "---");
+	end = find_in_span(*out, "---");
 	if (!end)
 		return false;
 	out->len = (size_t)(end - out->s);
@@ -158,7 +158,7 @@ static bool claude_block(struct span file, struct span *out)
 }
 
 /* A value that Claude Code quotes at its second try. */
-static bool wants_quotes(struct span v)
+static bool wants_front_quotes(struct span v)
 {
 	static const char special[] = "{}[]*&#!|>%@`";
 	bool quoted = v.len > 1 && (v.s[0] == '"' || v.s[0] == '\'') && v.s[v.len - 1] == v.s[0];
@@ -169,7 +169,7 @@ static bool wants_quotes(struct span v)
 		if (strchr(special, v.s[i]) && v.s[i])
 			return true;
 	}
-	return find(v, ": ") != NULL;
+	return find_in_span(v, ": ") != NULL;
 }
 
 static void quote_line(struct kt_buf *b, struct span line)
@@ -188,13 +188,13 @@ static void quote_line(struct kt_buf *b, struct span line)
 		at--;
 	if (key == 0 || key >= line.len || line.s[key] != ':' || at == key + 1 || at >= line.len ||
 		memchr(line.s + at, '\r', line.len - at) ||
-		find((struct span){ line.s + at, line.len - at }, "\xe2\x80\xa8") ||
-		find((struct span){ line.s + at, line.len - at }, "\xe2\x80\xa9")) {
+		find_in_span((struct span){ line.s + at, line.len - at }, "\xe2\x80\xa8") ||
+		find_in_span((struct span){ line.s + at, line.len - at }, "\xe2\x80\xa9")) {
 		kt_buf_add(b, line.s, line.len);
 		return;
 	}
 	value = (struct span){ line.s + at, line.len - at };
-	if (!wants_quotes(value)) {
+	if (!wants_front_quotes(value)) {
 		kt_buf_add(b, line.s, line.len);
 		return;
 	}
@@ -217,11 +217,11 @@ static void read_claude(struct span file, struct kt_frontmatter *out)
 	if (!claude_block(file, &block))
 		return;
 	out->state = KT_FRONT_READ;
-	if (parse(block, KT_YAML_CLAUDE, out, &out->why))
+	if (parse_front(block, KT_YAML_CLAUDE, out, &out->why))
 		return;
-	shift(&out->why, lines_before(file.s, block.s));
+	shift_err_line(&out->why, lines_before(file.s, block.s));
 	for (struct span rest = block; rest.len;) {
-		size_t n = line_len(rest);
+		size_t n = span_line_len(rest);
 
 		quote_line(&quoted, (struct span){ rest.s, n });
 		if (n < rest.len)
@@ -230,7 +230,8 @@ static void read_claude(struct span file, struct kt_frontmatter *out)
 		rest = (struct span){ rest.s + n, rest.len - n };
 	}
 	out->state = kt_buf_ok(&quoted) &&
-			parse((struct span){ quoted.ptr, quoted.len }, KT_YAML_CLAUDE, out, &again)
+			parse_front((struct span){ quoted.ptr, quoted.len }, KT_YAML_CLAUDE, out,
+				&again)
 		? KT_FRONT_MENDED
 		: KT_FRONT_UNREAD;
 }
@@ -238,29 +239,29 @@ static void read_claude(struct span file, struct kt_frontmatter *out)
 /* --- OpenCode ---------------------------------------------------------------------------- */
 
 /* The word behind the first dashes names a language: YAML when there is none. */
-static struct span language(struct span rest)
+static struct span front_language(struct span rest)
 {
-	size_t n = line_len(rest), from = 0;
+	size_t n = span_line_len(rest), from = 0;
 
-	while (n > 0 && is_space(rest.s[n - 1]))
+	while (n > 0 && is_front_space(rest.s[n - 1]))
 		n--;
-	while (from < n && is_space(rest.s[from]))
+	while (from < n && is_front_space(rest.s[from]))
 		from++;
 	return (struct span){ rest.s + from, n - from };
 }
 
-static bool span_is(struct span s, const char *word)
+static bool span_is_word(struct span s, const char *word)
 {
 	return s.len == strlen(word) && strncasecmp(s.s, word, s.len) == 0;
 }
 
 /* True when there is nothing but comments and blanks. */
-static bool is_empty(struct span block)
+static bool is_empty_front(struct span block)
 {
 	for (struct span rest = block; rest.len;) {
-		size_t n = line_len(rest), i = 0;
+		size_t n = span_line_len(rest), i = 0;
 
-		while (i < n && is_space(rest.s[i]))
+		while (i < n && is_front_space(rest.s[i]))
 			i++;
 		if (i < n && rest.s[i] != '#')
 			return false;
@@ -270,7 +271,7 @@ static bool is_empty(struct span block)
 	return true;
 }
 
-static bool read_json(struct span block, struct kt_frontmatter *out)
+static bool read_front_json(struct span block, struct kt_frontmatter *out)
 {
 	cJSON *doc = NULL;
 
@@ -298,29 +299,29 @@ static bool opencode_once(struct span file, struct kt_frontmatter *out, struct k
 	if (file.len < 3 || memcmp(file.s, "---", 3) != 0 || (file.len > 3 && file.s[3] == '-'))
 		return true;
 	block = (struct span){ file.s + 3, file.len - 3 };
-	lang = language(block);
+	lang = front_language(block);
 	if (lang.len)
 		block = (struct span){ lang.s + lang.len,
 			(size_t)(file.s + file.len - (lang.s + lang.len)) };
-	end = find(block, "\n---");
+	end = find_in_span(block, "\n---");
 	if (end)
 		block.len = (size_t)(end - block.s);
 	out->state = KT_FRONT_READ;
-	if (is_empty(block))
+	if (is_empty_front(block))
 		return true;
-	if (span_is(lang, "json"))
-		return read_json(block, out);
-	if (lang.len && !span_is(lang, "yaml") && !span_is(lang, "yml"))
+	if (span_is_word(lang, "json"))
+		return read_front_json(block, out);
+	if (lang.len && !span_is_word(lang, "yaml") && !span_is_word(lang, "yml"))
 		return kt_fail(err, KT_EINVAL, 0, "1:4: front matter in an unknown language") ==
 			KT_OK;
-	if (parse(block, KT_YAML_OPENCODE, out, err))
+	if (parse_front(block, KT_YAML_OPENCODE, out, err))
 		return true;
-	shift(err, lines_before(file.s, block.s));
+	shift_err_line(err, lines_before(file.s, block.s));
 	return false;
 }
 
 /* A line of "key: value" with a colon in the value becomes a block, as OpenCode does it. */
-static bool block_line(struct kt_buf *b, struct span line)
+static bool add_front_block_line(struct kt_buf *b, struct span line)
 {
 	struct span value;
 	size_t key = 0, at;
@@ -330,11 +331,11 @@ static bool block_line(struct kt_buf *b, struct span line)
 			(key && line.s[key] >= '0' && line.s[key] <= '9')))
 		key++;
 	at = key;
-	while (at < line.len && is_space(line.s[at]))
+	while (at < line.len && is_front_space(line.s[at]))
 		at++;
 	if (key == 0 || at >= line.len || line.s[at] != ':')
 		return false;
-	value = trim((struct span){ line.s + at + 1, line.len - at - 1 });
+	value = trim_span((struct span){ line.s + at + 1, line.len - at - 1 });
 	if (!value.len || *value.s == '"' || *value.s == '\'' || !memchr(value.s, ':', value.len))
 		return false;
 	kt_buf_add(b, line.s, key);
@@ -356,18 +357,18 @@ static bool make_blocks(struct kt_buf *b, struct span file)
 		return false;
 	start++;
 	rest = (struct span){ start, (size_t)(file.s + file.len - start) };
-	end = find(rest, "\n---");
+	end = find_in_span(rest, "\n---");
 	if (!end)
 		return false;
 	kt_buf_add(b, file.s, (size_t)(start - file.s));
 	for (rest.len = (size_t)(end - start);;) {
-		size_t n = line_len(rest);
+		size_t n = span_line_len(rest);
 		struct span line = { rest.s, n };
 		bool last = n == rest.len;
 
 		if (line.len && line.s[line.len - 1] == '\r')
 			line.len--;
-		if (block_line(b, line))
+		if (add_front_block_line(b, line))
 			changed = true;
 		else
 			kt_buf_add(b, line.s, line.len);
@@ -404,7 +405,7 @@ void kt_frontmatter_read(
 	*out = (struct kt_frontmatter){ .why = KT_ERR_INIT };
 	out->data = cJSON_CreateObject();
 	kt_assert(out->data);
-	decode(&text, s, len);
+	decode_front(&text, s, len);
 	if (!kt_buf_ok(&text)) {
 		(void)kt_fail(&out->why, KT_EINVAL, 0, "1:1: the file is too large");
 		out->state = KT_FRONT_UNREAD;

@@ -23,8 +23,8 @@ enum kt_front_state {
 struct kt_frontmatter {
 	enum kt_front_state state;
 	cJSON *data; /* an object, also when there is nothing in it */
-	struct kt_err
-		why; /* of MENDED, UNREAD and SKIPPED: "line:column: what", lines of the file */
+	/* of MENDED, UNREAD and SKIPPED: "line:column: what", lines of the file */
+	struct kt_err why;
 };
 #define KT_AUTO_FRONT __attribute__((cleanup(kt_frontmatter_release)))
 

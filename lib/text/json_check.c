@@ -74,7 +74,7 @@ void kt_text_line_col(const char *s, size_t off, int *out_line, int *out_col)
 	*out_col = col;
 }
 
-static bool fail_at(struct check *c, const unsigned char *at, const char *what)
+static bool json_fail_at(struct check *c, const unsigned char *at, const char *what)
 {
 	int line, col;
 
@@ -97,11 +97,11 @@ static bool fail_here(struct check *c, const char *expected)
 		kt_clean_add(&msg, (const char *)c->p, n ? n : 1, true);
 		kt_buf_addc(&msg, '\'');
 	}
-	return fail_at(c, c->p, msg.ptr);
+	return json_fail_at(c, c->p, msg.ptr);
 }
 
 /* A stray control character between values is no more than a blank when bad bytes may be. */
-static void skip_blanks(struct check *c)
+static void skip_json_blanks(struct check *c)
 {
 	bool any = c->flags & KT_JSON_BAD_BYTES;
 
@@ -111,7 +111,7 @@ static void skip_blanks(struct check *c)
 		c->p++;
 }
 
-static int hex_value(unsigned char ch)
+static int json_hex_value(unsigned char ch)
 {
 	if (ch >= '0' && ch <= '9')
 		return ch - '0';
@@ -121,14 +121,14 @@ static int hex_value(unsigned char ch)
 }
 
 /* The four digits after "\u" at p; -1 when they are not there. */
-static int32_t hex4(const unsigned char *p, const unsigned char *end)
+static int32_t read_json_hex4(const unsigned char *p, const unsigned char *end)
 {
 	int32_t v = 0;
 
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int d = hex_value(p[i]);
+		int d = json_hex_value(p[i]);
 
 		if (d < 0)
 			return -1;
@@ -144,7 +144,7 @@ static int32_t low_half(const unsigned char *p, const unsigned char *end)
 
 	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
 		return -1;
-	v = hex4(p + 2, end);
+	v = read_json_hex4(p + 2, end);
 	return v >= 0xdc00 && v <= 0xdfff ? v : -1;
 }
 
@@ -155,27 +155,27 @@ static bool check_escape(struct check *c)
 	int32_t v;
 
 	if (c->end - at < 2)
-		return fail_at(c, at, "string is not closed");
+		return json_fail_at(c, at, "string is not closed");
 	if (at[1] != 'u') {
 		if (at[1] == 0 || !strchr("\"\\/bfnrt", at[1]))
-			return fail_at(c, at, "no such escape in a string");
+			return json_fail_at(c, at, "no such escape in a string");
 		c->p += 2;
 		return true;
 	}
-	v = hex4(at + 2, c->end);
+	v = read_json_hex4(at + 2, c->end);
 	if (v < 0)
-		return fail_at(c, at, "\\u needs four hexadecimal digits");
+		return json_fail_at(c, at, "\\u needs four hexadecimal digits");
 	c->p += 6;
 	if (v == 0) {
 		if (!(c->flags & KT_JSON_NUL_ESCAPE))
-			return fail_at(c, at, "\\u0000 is not allowed in a string");
+			return json_fail_at(c, at, "\\u0000 is not allowed in a string");
 		c->faults.any = true;
 	} else if (v >= 0xd800 && v <= 0xdfff) {
 		if (v < 0xdc00 && low_half(c->p, c->end) >= 0) {
 			c->p += 6;
 		} else {
 			if (!(c->flags & KT_JSON_NUL_ESCAPE))
-				return fail_at(c, at, "half a surrogate pair in a string");
+				return json_fail_at(c, at, "half a surrogate pair in a string");
 			c->faults.any = true;
 		}
 	}
@@ -183,7 +183,7 @@ static bool check_escape(struct check *c)
 }
 
 /* At the opening quote; steps behind the closing one. */
-static bool check_string(struct check *c)
+static bool check_json_string(struct check *c)
 {
 	const unsigned char *open = c->p++;
 
@@ -194,7 +194,7 @@ static bool check_string(struct check *c)
 		while (c->p < c->end && !string_stop[*c->p])
 			c->p++;
 		if (c->p >= c->end)
-			return fail_at(c, open, "string is not closed");
+			return json_fail_at(c, open, "string is not closed");
 		if (*c->p == '"') {
 			c->p++;
 			return true;
@@ -206,7 +206,7 @@ static bool check_string(struct check *c)
 		}
 		if (*c->p < 0x20) {
 			if (!(c->flags & KT_JSON_BAD_BYTES))
-				return fail_at(c, c->p, "control character in a string");
+				return json_fail_at(c, c->p, "control character in a string");
 			c->faults.any = true;
 			c->faults.controls++;
 			c->p++;
@@ -214,12 +214,12 @@ static bool check_string(struct check *c)
 		}
 		n = kt_utf8_decode((const char *)c->p, (size_t)(c->end - c->p), &cp);
 		if (n == 0 && !(c->flags & KT_JSON_BAD_BYTES))
-			return fail_at(c, c->p, "invalid UTF-8");
+			return json_fail_at(c, c->p, "invalid UTF-8");
 		c->p += n ? n : 1;
 	}
 }
 
-static bool skip_digits(struct check *c)
+static bool skip_json_digits(struct check *c)
 {
 	const unsigned char *start = c->p;
 
@@ -236,20 +236,20 @@ static bool check_number(struct check *c)
 		c->p++;
 	if (c->p < c->end && *c->p == '0')
 		c->p++;
-	else if (!skip_digits(c))
+	else if (!skip_json_digits(c))
 		return fail_here(c, "digit");
 	if (c->p < c->end && *c->p >= '0' && *c->p <= '9')
-		return fail_at(c, start, "number with a leading zero");
+		return json_fail_at(c, start, "number with a leading zero");
 	if (c->p < c->end && *c->p == '.') {
 		c->p++;
-		if (!skip_digits(c))
+		if (!skip_json_digits(c))
 			return fail_here(c, "digit");
 	}
 	if (c->p < c->end && (*c->p | 32) == 'e') {
 		c->p++;
 		if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
 			c->p++;
-		if (!skip_digits(c))
+		if (!skip_json_digits(c))
 			return fail_here(c, "digit");
 	}
 	if (c->p - start > CJSON_NUMBER_MAX)
@@ -257,7 +257,7 @@ static bool check_number(struct check *c)
 	return true;
 }
 
-static bool check_word(struct check *c, const char *word)
+static bool check_json_word(struct check *c, const char *word)
 {
 	size_t n = strlen(word);
 
@@ -281,7 +281,7 @@ static bool open_container(struct check *c, bool obj)
 
 	if (c->depth >= c->max_depth) {
 		snprintf(what, sizeof(what), "nesting over %d levels", c->max_depth);
-		return fail_at(c, c->p, what);
+		return json_fail_at(c, c->p, what);
 	}
 	c->p++;
 	c->depth++;
@@ -342,7 +342,7 @@ char *kt_json_unquote(char *s, size_t len, size_t *out_len)
 			*out++ = at ? to[at - from] : (char)esc[1];
 			continue;
 		}
-		v = hex4(p, end);
+		v = read_json_hex4(p, end);
 		p += 4;
 		if (v >= 0xd800 && v <= 0xdbff && (low = low_half(p, end)) >= 0) {
 			v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
@@ -376,7 +376,7 @@ static void add_decoded(struct kt_buf *b, const unsigned char *p, const unsigned
 			kt_buf_addc(b, at ? to[at - from] : (char)esc[1]);
 			continue;
 		}
-		v = hex4(p, end);
+		v = read_json_hex4(p, end);
 		p += 4;
 		if (v >= 0xd800 && v <= 0xdbff && (low = low_half(p, end)) >= 0) {
 			v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
@@ -395,7 +395,7 @@ static bool fail_duplicate(struct check *c, const unsigned char *at, const struc
 	kt_buf_adds(&msg, "duplicate key '");
 	kt_clean_add(&msg, c->names.ptr + n->off, KT_MIN(n->len, (size_t)60), true);
 	kt_buf_addc(&msg, '\'');
-	return fail_at(c, at, msg.ptr);
+	return json_fail_at(c, at, msg.ptr);
 }
 
 /* Remember the key between the quotes at open and before end; false when the object has it. */
@@ -439,15 +439,15 @@ static bool check_key(struct check *c)
 {
 	const unsigned char *open;
 
-	skip_blanks(c);
+	skip_json_blanks(c);
 	open = c->p;
 	if (c->p >= c->end || *c->p != '"')
 		return fail_here(c, "key in double quotes");
-	if (!check_string(c))
+	if (!check_json_string(c))
 		return false;
 	if (!(c->flags & KT_JSON_DUP_KEYS) && !note_key(c, open, c->p))
 		return false;
-	skip_blanks(c);
+	skip_json_blanks(c);
 	if (c->p >= c->end || *c->p != ':')
 		return fail_here(c, "':'");
 	c->p++;
@@ -455,11 +455,11 @@ static bool check_key(struct check *c)
 }
 
 /* Behind '{' or '[': true with *out_empty when the container closes at once. */
-static bool enter(struct check *c, bool obj, bool *out_empty)
+static bool enter_container(struct check *c, bool obj, bool *out_empty)
 {
 	if (!open_container(c, obj))
 		return false;
-	skip_blanks(c);
+	skip_json_blanks(c);
 	*out_empty = c->p < c->end && *c->p == (obj ? '}' : ']');
 	if (!*out_empty)
 		return !obj || check_key(c);
@@ -469,12 +469,12 @@ static bool enter(struct check *c, bool obj, bool *out_empty)
 }
 
 /* One value, but only the beginning of one that holds more; *out_open says which it was. */
-static bool check_value(struct check *c, bool *out_open)
+static bool check_json_value(struct check *c, bool *out_open)
 {
 	bool empty;
 
 	*out_open = false;
-	skip_blanks(c);
+	skip_json_blanks(c);
 	if (c->p >= c->end)
 		return fail_here(c, "value");
 	if (c->nodes++ >= c->max_nodes) {
@@ -486,18 +486,18 @@ static bool check_value(struct check *c, bool *out_open)
 	switch (*c->p) {
 	case '{':
 	case '[':
-		if (!enter(c, *c->p == '{', &empty))
+		if (!enter_container(c, *c->p == '{', &empty))
 			return false;
 		*out_open = !empty;
 		return true;
 	case '"':
-		return check_string(c);
+		return check_json_string(c);
 	case 't':
-		return check_word(c, "true");
+		return check_json_word(c, "true");
 	case 'f':
-		return check_word(c, "false");
+		return check_json_word(c, "false");
 	case 'n':
-		return check_word(c, "null");
+		return check_json_word(c, "null");
 	default:
 		if (*c->p == '-' || (*c->p >= '0' && *c->p <= '9'))
 			return check_number(c);
@@ -512,7 +512,7 @@ static bool check_after(struct check *c, bool *out_more)
 	for (;;) {
 		bool obj;
 
-		skip_blanks(c);
+		skip_json_blanks(c);
 		if (c->depth == 0)
 			return c->p >= c->end || fail_here(c, "end of the text");
 		obj = in_object(c);
@@ -528,13 +528,13 @@ static bool check_after(struct check *c, bool *out_more)
 	}
 }
 
-static bool check_text(struct check *c)
+static bool check_json_text(struct check *c)
 {
 	bool open, more;
 
 	do {
 		do {
-			if (!check_value(c, &open))
+			if (!check_json_value(c, &open))
 				return false;
 		} while (open);
 		if (!check_after(c, &more))
@@ -560,7 +560,7 @@ enum kt_code kt_json_check_faults(const char *s, size_t len, int flags, size_t m
 	/* It does not count; its callers step over it, too. */
 	if ((flags & KT_JSON_BAD_BYTES) && len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3))
 		c.p += 3;
-	if (check_text(&c))
+	if (check_json_text(&c))
 		*out_faults = c.faults;
 	if (!(flags & KT_JSON_DUP_KEYS))
 		while (c.depth > 0)
@@ -597,7 +597,10 @@ static size_t copy_number(char *out, const char *s, size_t len)
 	return n;
 }
 
-/* Copy an escape of s, at a backslash in a string; *in is what it takes, returns what was written.
+/*
+
+ * Copy an escape of s, at a backslash in a string; *in is what it takes, returns what was written.
+
  */
 static size_t copy_escape(char *out, const char *s, size_t len, bool keep_halves, size_t *in)
 {
@@ -610,7 +613,7 @@ static size_t copy_escape(char *out, const char *s, size_t len, bool keep_halves
 		return 2;
 	}
 	*in = 6;
-	v = hex4((const unsigned char *)s + 2, end);
+	v = read_json_hex4((const unsigned char *)s + 2, end);
 	memcpy(out, s, 6);
 	if (v >= 0xd800 && v < 0xdc00 && low_half((const unsigned char *)s + 6, end) >= 0) {
 		memcpy(out + 6, s + 6, 6);

@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-static char *skip_blanks(char *p)
+static char *skip_member_blanks(char *p)
 {
 	return p + strspn(p, " \t\r\n");
 }
 
 /* Behind the string that begins at p. */
-static char *string_end(char *p)
+static char *member_string_end(char *p)
 {
 	for (p++; *p != '"'; p++)
 		p += *p == '\\';
@@ -28,7 +28,7 @@ static char *value_end(char *p)
 
 	do {
 		if (*p == '"') {
-			p = string_end(p);
+			p = member_string_end(p);
 			continue;
 		}
 		if (*p == '{' || *p == '[') {
@@ -58,22 +58,22 @@ enum kt_code kt_json_members(
 	if (rc != KT_OK)
 		return rc;
 	/* It is known to be right from here on, and to hold no NUL. */
-	p = skip_blanks(p);
+	p = skip_member_blanks(p);
 	if (*p != '{')
 		return kt_fail(err, KT_EPROTO, 0, "the document must be an object");
-	p = skip_blanks(p + 1);
+	p = skip_member_blanks(p + 1);
 	while (rc == KT_OK && *p == '"') {
 		struct kt_json_member m;
-		char *end = string_end(p);
+		char *end = member_string_end(p);
 		size_t key_len;
 
-		m.value = skip_blanks(skip_blanks(end) + 1);
+		m.value = skip_member_blanks(skip_member_blanks(end) + 1);
 		m.key = kt_json_unquote(p, (size_t)(end - p), &key_len);
 		end = value_end(m.value);
 		m.len = (size_t)(end - m.value);
-		p = skip_blanks(end);
+		p = skip_member_blanks(end);
 		if (*p == ',')
-			p = skip_blanks(p + 1);
+			p = skip_member_blanks(p + 1);
 		rc = fn(arg, &m, err);
 	}
 	return rc;

@@ -27,7 +27,7 @@ static const unsigned char esc[256] = {
 	[128 ... 255] = 1,
 };
 
-static void add_escape(struct kt_buf *b, unsigned char ch)
+static void add_json_escape(struct kt_buf *b, unsigned char ch)
 {
 	static const char hex[] = "0123456789abcdef";
 	char out[6] = { '\\', (char)esc[ch], '0', '0', hex[ch >> 4], hex[ch & 15] };
@@ -61,7 +61,7 @@ void kt_json_add_str(struct kt_buf *b, const char *s, size_t len)
 		if (esc[*p] == 1) {
 			p += kt_seam_mend(b, (const char *)p, (size_t)(end - p));
 		} else {
-			add_escape(b, *p);
+			add_json_escape(b, *p);
 			p++;
 		}
 		run = p;
@@ -108,7 +108,7 @@ static void add_num(struct kt_buf *b, double v)
 }
 
 /* Recursion is as deep as the tree, which the validator has bounded. */
-static void add_value(struct kt_buf *b, const cJSON *v)
+static void add_json_value(struct kt_buf *b, const cJSON *v)
 {
 	if (cJSON_IsString(v)) {
 		kt_json_add_str(b, v->valuestring, strlen(v->valuestring));
@@ -129,7 +129,7 @@ static void add_value(struct kt_buf *b, const cJSON *v)
 				kt_json_add_str(b, m->string, strlen(m->string));
 				kt_buf_addc(b, ':');
 			}
-			add_value(b, m);
+			add_json_value(b, m);
 		}
 		kt_buf_addc(b, obj ? '}' : ']');
 	} else if (cJSON_IsRaw(v) && v->valuestring) {
@@ -141,11 +141,11 @@ static void add_value(struct kt_buf *b, const cJSON *v)
 
 void kt_json_add(struct kt_buf *b, const cJSON *v)
 {
-	add_value(b, v);
+	add_json_value(b, v);
 }
 
 /* Comma and key in front of a value. */
-static void begin(struct kt_jw *w, const char *key)
+static void begin_json_value(struct kt_jw *w, const char *key)
 {
 	if (w->comma)
 		kt_buf_addc(w->b, ',');
@@ -164,7 +164,7 @@ void kt_jw_init(struct kt_jw *w, struct kt_buf *b)
 
 static void open_with(struct kt_jw *w, const char *key, char c)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	kt_buf_addc(w->b, c);
 	w->comma = false;
 }
@@ -202,7 +202,7 @@ void kt_jw_str(struct kt_jw *w, const char *key, const char *s)
 
 void kt_jw_strn(struct kt_jw *w, const char *key, const char *s, size_t len)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	if (s)
 		kt_json_add_str(w->b, s, len);
 	else
@@ -211,36 +211,36 @@ void kt_jw_strn(struct kt_jw *w, const char *key, const char *s, size_t len)
 
 void kt_jw_int(struct kt_jw *w, const char *key, int64_t v)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	add_int(w->b, v);
 }
 
 void kt_jw_num(struct kt_jw *w, const char *key, double v)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	add_num(w->b, v);
 }
 
 void kt_jw_bool(struct kt_jw *w, const char *key, bool v)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	kt_buf_adds(w->b, v ? "true" : "false");
 }
 
 void kt_jw_null(struct kt_jw *w, const char *key)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	kt_buf_add(w->b, "null", 4);
 }
 
 void kt_jw_raw(struct kt_jw *w, const char *key, const char *json, size_t len)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	kt_buf_add(w->b, json, len);
 }
 
 void kt_jw_json(struct kt_jw *w, const char *key, const cJSON *v)
 {
-	begin(w, key);
+	begin_json_value(w, key);
 	kt_json_add(w->b, v);
 }

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-static enum kt_code fail_at(const char *s, size_t off, const char *what, struct kt_err *err)
+static enum kt_code jsonc_fail_at(const char *s, size_t off, const char *what, struct kt_err *err)
 {
 	int line, col;
 
@@ -19,7 +19,7 @@ static enum kt_code fail_at(const char *s, size_t off, const char *what, struct 
 }
 
 /* Offset behind the string that opens at i, or len. */
-static size_t string_end(const char *s, size_t len, size_t i)
+static size_t jsonc_string_end(const char *s, size_t len, size_t i)
 {
 	for (i++; i < len && s[i] != '"' && s[i] != '\n'; i++)
 		if (s[i] == '\\' && i + 1 < len && s[i + 1] != '\n')
@@ -49,7 +49,7 @@ static size_t comment_end(const char *s, size_t len, size_t i)
 }
 
 /* Comments and trailing commas to blanks. */
-static enum kt_code blank(char *s, size_t len, struct kt_err *err)
+static enum kt_code blank_comments(char *s, size_t len, struct kt_err *err)
 {
 	size_t comma = 0; /* place of the last significant byte, when that is a comma that may go */
 	bool have_comma = false;
@@ -65,13 +65,13 @@ static enum kt_code blank(char *s, size_t len, struct kt_err *err)
 		if (c == '/' && i + 1 < len && (s[i + 1] == '/' || s[i + 1] == '*')) {
 			end = comment_end(s, len, i);
 			if (end == 0)
-				return fail_at(s, i, "comment is not closed", err);
+				return jsonc_fail_at(s, i, "comment is not closed", err);
 			blank_out(s, i, end);
 			i = end;
 			continue;
 		}
 		if (c == '"')
-			end = string_end(s, len, i);
+			end = jsonc_string_end(s, len, i);
 		if ((c == '}' || c == ']') && have_comma)
 			s[comma] = ' ';
 		if (c != ' ' && c != '\t' && c != '\n' && c != '\r') {
@@ -87,14 +87,14 @@ static enum kt_code blank(char *s, size_t len, struct kt_err *err)
 
 enum kt_code kt_jsonc_parse(char *s, size_t len, cJSON **out, struct kt_err *err)
 {
-	enum kt_code rc = blank(s, len, err);
+	enum kt_code rc = blank_comments(s, len, err);
 
 	return rc == KT_OK ? kt_json_parse(s, len, KT_JSON_STRICT, out, err) : rc;
 }
 
 enum kt_code kt_jsonc_parse_lenient(char *s, size_t len, cJSON **out, struct kt_err *err)
 {
-	enum kt_code rc = blank(s, len, err);
+	enum kt_code rc = blank_comments(s, len, err);
 
 	return rc == KT_OK ? kt_json_parse(s, len, KT_JSON_LENIENT, out, err) : rc;
 }
@@ -160,7 +160,7 @@ bool kt_jsonc_locate(const char *s, size_t len, const char *path, int *out_line,
 			if (end == 0)
 				return false;
 		} else if (s[i] == '"') {
-			end = string_end(s, len, i);
+			end = jsonc_string_end(s, len, i);
 			if (w.depth == 0 || end < i + 2)
 				return false;
 			if (w.want_key && w.is_obj[w.depth - 1] &&

@@ -45,7 +45,7 @@ static size_t secret_len(const char *s, const char *end, bool token68)
 }
 
 /* Bytes of the prefix at s, 0 when no credential starts here. */
-static size_t match(const char *s, const char *end, bool at_word, size_t *out_secret)
+static size_t match_prefix(const char *s, const char *end, bool at_word, size_t *out_secret)
 {
 	size_t left = (size_t)(end - s);
 	size_t n = 6;
@@ -77,7 +77,7 @@ void kt_redact_add(struct kt_buf *b, const char *s, size_t len)
 	while (s < end) {
 		size_t secret = 0;
 		/* Every prefix begins with one of these; most bytes end here. */
-		size_t n = strchr("kwsbBg", *s) && *s ? match(s, end, at_word, &secret) : 0;
+		size_t n = strchr("kwsbBg", *s) && *s ? match_prefix(s, end, at_word, &secret) : 0;
 
 		at_word = !isalnum((unsigned char)*s);
 		if (n == 0) {

@@ -26,7 +26,7 @@ static bool is_low(uint32_t half)
 	return half >= 0xdc00;
 }
 
-static uint32_t whole(uint32_t high, uint32_t low)
+static uint32_t join_surrogates(uint32_t high, uint32_t low)
 {
 	return 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 }
@@ -62,7 +62,7 @@ void kt_seam_add(struct kt_buf *b, const char *s, size_t len)
 
 	if (is_high(high) && is_low(low)) {
 		kt_buf_truncate(b, b->len - HALF_BYTES);
-		kt_utf8_add(b, whole(high, low));
+		kt_utf8_add(b, join_surrogates(high, low));
 		s += HALF_BYTES;
 		len -= HALF_BYTES;
 	}
@@ -75,7 +75,7 @@ size_t kt_seam_mend(struct kt_buf *b, const char *s, size_t len)
 	uint32_t next = half ? half_at(s + HALF_BYTES, len - HALF_BYTES) : 0;
 
 	if (is_high(half) && is_low(next)) {
-		kt_utf8_add(b, whole(half, next));
+		kt_utf8_add(b, join_surrogates(half, next));
 		return (size_t)2 * HALF_BYTES;
 	}
 	kt_utf8_add(b, 0xfffd);

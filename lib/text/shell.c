@@ -13,7 +13,7 @@
 #define WORD_MAX_BYTES 4096
 
 /* Characters that are themselves in every shell, anywhere in a word. */
-static bool is_plain(char c)
+static bool is_plain_shell_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		(c && strchr("_./,:@%+-", c));
@@ -51,7 +51,7 @@ static bool take_word(const char **p, struct kt_buf *word)
 				return false;
 			continue;
 		}
-		if (!is_plain(*s) && (!is_inner(*s) || s == begin))
+		if (!is_plain_shell_char(*s) && (!is_inner(*s) || s == begin))
 			return false;
 		/* "x=~" and "a:~" are folders of somebody to some shells. */
 		if (*s == '~' && strchr("=:", s[-1]))
@@ -63,7 +63,7 @@ static bool take_word(const char **p, struct kt_buf *word)
 }
 
 /* A name that is looked up in PATH: no assignment, no path, nothing quoted. */
-static bool is_program(const char *text, size_t len)
+static bool is_program_name(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (!(text[i] >= 'a' && text[i] <= 'z'))
@@ -86,7 +86,7 @@ bool kt_shell_words(const char *command, struct kt_vec *out)
 			return true;
 		begin = p;
 		if (out->len - before == WORDS_MAX || !take_word(&p, &word) ||
-			(out->len == before && !is_program(begin, (size_t)(p - begin))))
+			(out->len == before && !is_program_name(begin, (size_t)(p - begin))))
 			break;
 		kt_vec_push(out, kt_buf_take(&word));
 	}

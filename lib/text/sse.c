@@ -29,7 +29,7 @@ static enum kt_code too_long(struct kt_sse *s, struct kt_err *err)
 }
 
 /* The empty line: the frame ends here. The id counts also when there is nothing to give. */
-static enum kt_code dispatch(struct kt_sse *s, kt_sse_fn fn, void *arg, struct kt_err *err)
+static enum kt_code dispatch_frame(struct kt_sse *s, kt_sse_fn fn, void *arg, struct kt_err *err)
 {
 	struct kt_sse_event ev = { s->id, s->event[0] ? s->event : "message", s->data.ptr,
 		s->data.len };
@@ -96,7 +96,7 @@ static enum kt_code take_field(struct kt_sse *s, const char *name, size_t nlen, 
 	return ok ? KT_OK : too_long(s, err);
 }
 
-static enum kt_code take_line(
+static enum kt_code take_sse_line(
 	struct kt_sse *s, const char *p, size_t len, kt_sse_fn fn, void *arg, struct kt_err *err)
 {
 	const char *colon, *v;
@@ -112,7 +112,7 @@ static enum kt_code take_line(
 		}
 	}
 	if (len == 0)
-		return dispatch(s, fn, arg, err);
+		return dispatch_frame(s, fn, arg, err);
 	if (*p == ':')
 		return KT_OK;
 	colon = memchr(p, ':', len);
@@ -163,12 +163,12 @@ enum kt_code kt_sse_feed(
 			break;
 		s->last_cr = p[n] == '\r';
 		if (s->line.len > 0) {
-			rc = take_line(s, s->line.ptr, s->line.len, fn, arg, err);
+			rc = take_sse_line(s, s->line.ptr, s->line.len, fn, arg, err);
 			/* A failed line stays marked as overflown: clear only after a good one. */
 			if (rc == KT_OK)
 				kt_buf_clear(&s->line);
 		} else {
-			rc = take_line(s, p, n, fn, arg, err);
+			rc = take_sse_line(s, p, n, fn, arg, err);
 		}
 		if (rc != KT_OK)
 			return rc;

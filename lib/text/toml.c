@@ -97,7 +97,7 @@ static struct kt_toml_node *node_of(const struct kt_toml *pub)
 	return (struct kt_toml_node *)(uintptr_t)pub;
 }
 
-static struct kt_toml_node *find(const struct kt_toml_node *table, const char *key)
+static struct kt_toml_node *find_toml_node(const struct kt_toml_node *table, const char *key)
 {
 	if (table->n > FEW_CHILDREN)
 		return kt_map_get(&table->map, key);
@@ -165,7 +165,7 @@ bool kt_toml_deeper(struct kt_toml_parser *tp, int by, const char *at)
 	return true;
 }
 
-static bool is_bare(char c)
+static bool is_bare_key_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		c == '_' || c == '-';
@@ -187,7 +187,7 @@ static bool read_part(struct kt_toml_parser *tp, struct part *out)
 		if (memchr(text, '\0', len))
 			return kt_toml_fail(tp, KT_EINVAL, at, "NUL in a key");
 	} else {
-		while (tp->p < tp->end && is_bare(*tp->p))
+		while (tp->p < tp->end && is_bare_key_char(*tp->p))
 			tp->p++;
 		len = (size_t)(tp->p - at);
 		if (len == 0)
@@ -230,7 +230,7 @@ static struct kt_toml_node *add_child(struct kt_toml_parser *tp, struct kt_toml_
 static struct kt_toml_node *dotted_step(
 	struct kt_toml_parser *tp, struct kt_toml_node *table, const struct part *part)
 {
-	struct kt_toml_node *next = find(table, part->key);
+	struct kt_toml_node *next = find_toml_node(table, part->key);
 
 	if (!next)
 		return add_child(tp, table, part, KT_TOML_TABLE, KT_TOML_BY_DOTS);
@@ -265,7 +265,7 @@ bool kt_toml_read_pair(struct kt_toml_parser *tp, struct kt_toml_node *table)
 			return false;
 	}
 	last = &path.part[path.n - 1];
-	if (find(table, last->key))
+	if (find_toml_node(table, last->key))
 		return fail_name(tp, last, "is defined twice");
 	kt_toml_skip_blanks(tp);
 	tp->depth--;
@@ -280,7 +280,7 @@ bool kt_toml_read_pair(struct kt_toml_parser *tp, struct kt_toml_node *table)
 static struct kt_toml_node *header_step(
 	struct kt_toml_parser *tp, struct kt_toml_node *table, const struct part *part)
 {
-	struct kt_toml_node *next = find(table, part->key);
+	struct kt_toml_node *next = find_toml_node(table, part->key);
 
 	if (!next)
 		return add_child(tp, table, part, KT_TOML_TABLE, 0);
@@ -295,7 +295,7 @@ static struct kt_toml_node *header_step(
 static struct kt_toml_node *open_table(
 	struct kt_toml_parser *tp, struct kt_toml_node *parent, const struct part *part)
 {
-	struct kt_toml_node *node = find(parent, part->key);
+	struct kt_toml_node *node = find_toml_node(parent, part->key);
 
 	if (!node)
 		return add_child(tp, parent, part, KT_TOML_TABLE, KT_TOML_BY_HEADER);
@@ -312,7 +312,7 @@ static struct kt_toml_node *open_table(
 static struct kt_toml_node *open_element(
 	struct kt_toml_parser *tp, struct kt_toml_node *parent, const struct part *part)
 {
-	struct kt_toml_node *array = find(parent, part->key);
+	struct kt_toml_node *array = find_toml_node(parent, part->key);
 	struct kt_toml_node *node;
 
 	if (!array)
@@ -328,7 +328,7 @@ static struct kt_toml_node *open_element(
 }
 
 /* At '['; *out_table is where the pairs that follow go. */
-static bool read_header(
+static bool read_toml_header(
 	struct kt_toml_parser *tp, struct kt_toml_node *root, struct kt_toml_node **out_table)
 {
 	bool element = tp->end - tp->p >= 2 && tp->p[1] == '[';
@@ -372,7 +372,7 @@ static bool read_document(struct kt_toml_parser *tp, struct kt_toml_node *root)
 
 		kt_toml_skip_blanks(tp);
 		c = tp->p < tp->end ? *tp->p : '\n';
-		if (c == '[' && !read_header(tp, root, &table))
+		if (c == '[' && !read_toml_header(tp, root, &table))
 			return false;
 		if (c != '[' && c != '#' && c != '\n' && c != '\r' && !kt_toml_read_pair(tp, table))
 			return false;

@@ -7,20 +7,15 @@
 #include <math.h>
 #include <string.h>
 
-static bool bad(struct kt_toml_parser *tp, const char *at, const char *what)
+static bool bad_toml_value(struct kt_toml_parser *tp, const char *at, const char *what)
 {
 	return kt_toml_fail(tp, KT_EINVAL, at, what);
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* Value of a digit in bases up to 16, or 99. */
 static unsigned digit_value(char c)
 {
-	if (is_digit(c))
+	if (kt_is_digit(c))
 		return (unsigned)(c - '0');
 	if ((c | 32) >= 'a' && (c | 32) <= 'f')
 		return (unsigned)((c | 32) - 'a' + 10);
@@ -36,12 +31,12 @@ static bool read_unicode(struct kt_toml_parser *tp, int digits)
 		unsigned d = tp->p < tp->end ? digit_value(*tp->p) : 99;
 
 		if (d > 15)
-			return bad(tp, at, "escape needs more hexadecimal digits");
+			return bad_toml_value(tp, at, "escape needs more hexadecimal digits");
 		cp = cp * 16 + d;
 		tp->p++;
 	}
 	if (cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
-		return bad(tp, at, "escape is not a Unicode character");
+		return bad_toml_value(tp, at, "escape is not a Unicode character");
 	kt_utf8_add(&tp->scratch, cp);
 	return true;
 }
@@ -74,13 +69,13 @@ static bool read_escape(struct kt_toml_parser *tp, bool multi)
 	if (multi && skip_fold(tp))
 		return true;
 	if (tp->end - at < 2)
-		return bad(tp, at, "string is not closed");
+		return bad_toml_value(tp, at, "string is not closed");
 	tp->p += 2;
 	if (at[1] == 'u' || at[1] == 'U')
 		return read_unicode(tp, at[1] == 'u' ? 4 : 8);
 	which = at[1] ? strchr(from, at[1]) : NULL;
 	if (!which)
-		return bad(tp, at, "no such escape in a string");
+		return bad_toml_value(tp, at, "no such escape in a string");
 	kt_buf_addc(&tp->scratch, to[which - from]);
 	return true;
 }
@@ -108,12 +103,12 @@ bool kt_toml_read_quoted(struct kt_toml_parser *tp)
 		if (*tp->p == '\n' || *tp->p == '\r')
 			break;
 		if (*tp->p != '\\')
-			return bad(tp, tp->p, "control character in a string");
+			return bad_toml_value(tp, tp->p, "control character in a string");
 		if (!read_escape(tp, false))
 			return false;
 	}
 	if (tp->p >= tp->end || *tp->p != quote)
-		return bad(tp, open, "string is not closed");
+		return bad_toml_value(tp, open, "string is not closed");
 	tp->p++;
 	return true;
 }
@@ -157,10 +152,10 @@ static bool read_multi(struct kt_toml_parser *tp)
 			if (!read_escape(tp, true))
 				return false;
 		} else if (is_control(*tp->p) && tp->p == run) {
-			return bad(tp, tp->p, "control character in a string");
+			return bad_toml_value(tp, tp->p, "control character in a string");
 		}
 	}
-	return bad(tp, open, "string is not closed");
+	return bad_toml_value(tp, open, "string is not closed");
 }
 
 static bool read_string(struct kt_toml_parser *tp, struct kt_toml_node *node)
@@ -183,7 +178,7 @@ static bool take_number(const char **p, const char *end, int n, int lo, int hi, 
 	if (end - *p < n)
 		return false;
 	for (int i = 0; i < n; i++) {
-		if (!is_digit((*p)[i]))
+		if (!kt_is_digit((*p)[i]))
 			return false;
 		v = v * 10 + ((*p)[i] - '0');
 	}
@@ -227,9 +222,9 @@ static bool take_time(const char **p, const char *end)
 		return false;
 	if (!take_char(p, end, '.'))
 		return true;
-	if (*p >= end || !is_digit(**p))
+	if (*p >= end || !kt_is_digit(**p))
 		return false;
-	while (*p < end && is_digit(**p))
+	while (*p < end && kt_is_digit(**p))
 		(*p)++;
 	return true;
 }
@@ -310,7 +305,7 @@ static bool set_float(struct kt_toml_parser *tp, struct kt_toml_node *node, cons
 			kt_buf_addc(&tp->scratch, *p);
 	v = strtod(tp->scratch.ptr, NULL);
 	if (!isfinite(v))
-		return bad(tp, at, "number is out of range");
+		return bad_toml_value(tp, at, "number is out of range");
 	node->pub.type = KT_TOML_FLOAT;
 	node->pub.f = negative ? -v : v;
 	return true;
@@ -324,14 +319,14 @@ static bool read_based(
 	const char *p = at + 2;
 
 	if (!take_digits(&p, end, base) || p != end)
-		return bad(tp, at, "invalid number");
+		return bad_toml_value(tp, at, "invalid number");
 	node->pub.type = KT_TOML_INT;
 	if (!to_int(at + 2, end, base, false, &node->pub.i))
-		return bad(tp, at, "number is out of range");
+		return bad_toml_value(tp, at, "number is out of range");
 	return true;
 }
 
-static bool read_number(
+static bool read_toml_number(
 	struct kt_toml_parser *tp, struct kt_toml_node *node, const char *at, const char *end)
 {
 	bool negative = *at == '-';
@@ -348,41 +343,42 @@ static bool read_number(
 	if (num == at && end - at > 2 && *at == '0' && strchr("xob", at[1]))
 		return read_based(tp, node, at, end);
 	if (!take_digits(&p, end, 10))
-		return bad(tp, at, is_digit(*at) || num > at ? "invalid number" : "value expected");
+		return bad_toml_value(
+			tp, at, kt_is_digit(*at) || num > at ? "invalid number" : "value expected");
 	if (p - num > 1 && *num == '0')
-		return bad(tp, at, "number with a leading zero");
+		return bad_toml_value(tp, at, "number with a leading zero");
 	if (take_char(&p, end, '.')) {
 		is_float = true;
 		if (!take_digits(&p, end, 10))
-			return bad(tp, at, "digits expected after the point");
+			return bad_toml_value(tp, at, "digits expected after the point");
 	}
 	if (take_char(&p, end, 'e') || take_char(&p, end, 'E')) {
 		is_float = true;
 		if (!take_char(&p, end, '+'))
 			take_char(&p, end, '-');
 		if (!take_digits(&p, end, 10))
-			return bad(tp, at, "digits expected in the exponent");
+			return bad_toml_value(tp, at, "digits expected in the exponent");
 	}
 	if (p != end)
-		return bad(tp, at, "invalid number");
+		return bad_toml_value(tp, at, "invalid number");
 	if (is_float)
 		return set_float(tp, node, num, end, negative);
 	node->pub.type = KT_TOML_INT;
 	if (!to_int(num, end, 10, negative, &node->pub.i))
-		return bad(tp, at, "number is out of range");
+		return bad_toml_value(tp, at, "number is out of range");
 	return true;
 }
 
 static void skip_word(struct kt_toml_parser *tp)
 {
 	while (tp->p < tp->end && *tp->p &&
-		(is_digit(*tp->p) || ((*tp->p | 32) >= 'a' && (*tp->p | 32) <= 'z') ||
+		(kt_is_digit(*tp->p) || ((*tp->p | 32) >= 'a' && (*tp->p | 32) <= 'z') ||
 			strchr("+-_.:", *tp->p)))
 		tp->p++;
 }
 
 /* Booleans, numbers, dates and times: everything that stands without quotes. */
-static bool read_bare(struct kt_toml_parser *tp, struct kt_toml_node *node)
+static bool read_toml_bare(struct kt_toml_parser *tp, struct kt_toml_node *node)
 {
 	const char *at = tp->p;
 	size_t len;
@@ -390,25 +386,25 @@ static bool read_bare(struct kt_toml_parser *tp, struct kt_toml_node *node)
 	skip_word(tp);
 	/* A blank instead of T: only where a date is followed by a digit. */
 	if (tp->p - at == 10 && at[4] == '-' && tp->end - tp->p >= 2 && *tp->p == ' ' &&
-		is_digit(tp->p[1])) {
+		kt_is_digit(tp->p[1])) {
 		tp->p++;
 		skip_word(tp);
 	}
 	len = (size_t)(tp->p - at);
 	if (len == 0)
-		return bad(tp, at, "value expected");
+		return bad_toml_value(tp, at, "value expected");
 	if ((len == 4 && memcmp(at, "true", 4) == 0) || (len == 5 && memcmp(at, "false", 5) == 0)) {
 		node->pub.type = KT_TOML_BOOL;
 		node->pub.i = len == 4;
 		return true;
 	}
-	if (!is_digit(*at) || len < 5 || !(at[2] == ':' || at[4] == '-'))
-		return read_number(tp, node, at, tp->p);
+	if (!kt_is_digit(*at) || len < 5 || !(at[2] == ':' || at[4] == '-'))
+		return read_toml_number(tp, node, at, tp->p);
 	/* "1e10-3" has the shape as well: whatever is no date here is no number either. */
 	if (at[4] == '-' && (at[3] | 32) == 'e')
-		return read_number(tp, node, at, tp->p);
+		return read_toml_number(tp, node, at, tp->p);
 	if (!is_datetime(at, tp->p))
-		return bad(tp, at, "invalid date or time");
+		return bad_toml_value(tp, at, "invalid date or time");
 	node->pub.type = KT_TOML_DATETIME;
 	node->pub.str_len = len;
 	node->pub.str = kt_arena_strndup(tp->arena, at, len);
@@ -440,7 +436,7 @@ static bool read_array(struct kt_toml_parser *tp, struct kt_toml_node *node)
 		if (tp->p < tp->end && *tp->p == ']')
 			break;
 		if (tp->p >= tp->end)
-			return bad(tp, open, "array is not closed");
+			return bad_toml_value(tp, open, "array is not closed");
 		kt_toml_place(tp, tp->p, &line, &col);
 		item = kt_toml_node_new(tp, KT_TOML_TABLE, line, col);
 		if (!kt_toml_read_value(tp, item))
@@ -451,9 +447,9 @@ static bool read_array(struct kt_toml_parser *tp, struct kt_toml_node *node)
 		if (tp->p < tp->end && *tp->p == ',')
 			tp->p++;
 		else if (tp->p >= tp->end)
-			return bad(tp, open, "array is not closed");
+			return bad_toml_value(tp, open, "array is not closed");
 		else if (*tp->p != ']')
-			return bad(tp, tp->p, "',' or ']' expected");
+			return bad_toml_value(tp, tp->p, "',' or ']' expected");
 	}
 	tp->p++;
 	return true;
@@ -471,16 +467,16 @@ static bool read_inline_table(struct kt_toml_parser *tp, struct kt_toml_node *no
 	}
 	for (;;) {
 		if (tp->p >= tp->end)
-			return bad(tp, open, "inline table is not closed");
+			return bad_toml_value(tp, open, "inline table is not closed");
 		if (!kt_toml_read_pair(tp, node))
 			return false;
 		kt_toml_skip_blanks(tp);
 		if (tp->p < tp->end && *tp->p == '}')
 			break;
 		if (tp->p >= tp->end)
-			return bad(tp, open, "inline table is not closed");
+			return bad_toml_value(tp, open, "inline table is not closed");
 		if (*tp->p != ',')
-			return bad(tp, tp->p, "',' or '}' expected");
+			return bad_toml_value(tp, tp->p, "',' or '}' expected");
 		tp->p++;
 		kt_toml_skip_blanks(tp);
 	}
@@ -495,11 +491,11 @@ bool kt_toml_read_value(struct kt_toml_parser *tp, struct kt_toml_node *node)
 
 	node->flags |= KT_TOML_CLOSED;
 	if (at >= tp->end)
-		return bad(tp, at, "value expected");
+		return bad_toml_value(tp, at, "value expected");
 	if (*at == '"' || *at == '\'')
 		return read_string(tp, node);
 	if (*at != '[' && *at != '{')
-		return read_bare(tp, node);
+		return read_toml_bare(tp, node);
 	if (!kt_toml_deeper(tp, 1, at))
 		return false;
 	ok = *at == '[' ? read_array(tp, node) : read_inline_table(tp, node);

@@ -24,7 +24,7 @@ struct room {
 	bool in_flow;
 };
 
-static bool compose(
+static bool compose_node(
 	struct kt_yaml *y, int parent, enum place place, bool seek, bool compact, cJSON **out);
 
 bool kt_yaml_fail(struct kt_yaml *y, const char *what)
@@ -79,18 +79,18 @@ bool kt_yaml_at_separator(const struct kt_yaml *y)
 }
 
 /* Count nodes, those of copies too: aliases must not multiply without end. */
-static bool count(struct kt_yaml *y, size_t n)
+static bool count_nodes(struct kt_yaml *y, size_t n)
 {
 	y->n_nodes += n;
 	return y->n_nodes <= MAX_NODES || kt_yaml_fail(y, "too many values");
 }
 
-static size_t size_of(const cJSON *node)
+static size_t size_of_node(const cJSON *node)
 {
 	size_t n = 1;
 
 	for (const cJSON *c = node ? node->child : NULL; c; c = c->next)
-		n += size_of(c);
+		n += size_of_node(c);
 	return n;
 }
 
@@ -144,7 +144,7 @@ static char *key_text(const cJSON *key)
 }
 
 /* Add a pair (TAKES both, either may be NULL for null). */
-static bool add_pair(struct kt_yaml *y, struct mapping *m, cJSON *key, cJSON *value)
+static bool add_yaml_pair(struct kt_yaml *y, struct mapping *m, cJSON *key, cJSON *value)
 {
 	KT_AUTOFREE char *text = key_text(key);
 	cJSON *node = or_null(value);
@@ -180,7 +180,7 @@ struct block_map {
 static bool explicit_mark(struct kt_yaml *y, struct block_map *b)
 {
 	if (kt_yaml_at(y, 0) == '?') {
-		if (b->explicit_key && !add_pair(y, &b->map, KT_STEAL(b->key), NULL))
+		if (b->explicit_key && !add_yaml_pair(y, &b->map, KT_STEAL(b->key), NULL))
 			return false;
 		b->detected = b->explicit_key = true;
 	} else if (b->explicit_key) {
@@ -211,7 +211,7 @@ static bool key_colon(struct kt_yaml *y, struct block_map *b, int line, cJSON **
 	if (!kt_yaml_is_blank(kt_yaml_at(y, 1)))
 		return kt_yaml_fail(y, "a blank is missing behind the colon of a key");
 	y->pos++;
-	if (b->explicit_key && !add_pair(y, &b->map, KT_STEAL(b->key), NULL))
+	if (b->explicit_key && !add_yaml_pair(y, &b->map, KT_STEAL(b->key), NULL))
 		return false;
 	b->detected = true;
 	b->explicit_key = b->compact = false;
@@ -226,7 +226,7 @@ static bool pair_value(struct kt_yaml *y, struct block_map *b, int indent)
 	cJSON *value = NULL;
 	int line;
 
-	if (compose(y, indent, IN_BLOCK, true, b->compact, &value) && b->explicit_key) {
+	if (compose_node(y, indent, IN_BLOCK, true, b->compact, &value) && b->explicit_key) {
 		cJSON_Delete(b->key);
 		b->key = KT_STEAL(value);
 	}
@@ -234,7 +234,7 @@ static bool pair_value(struct kt_yaml *y, struct block_map *b, int indent)
 		cJSON_Delete(value);
 		return false;
 	}
-	if (!b->explicit_key && !add_pair(y, &b->map, KT_STEAL(b->key), value))
+	if (!b->explicit_key && !add_yaml_pair(y, &b->map, KT_STEAL(b->key), value))
 		return false;
 	line = y->line;
 	kt_yaml_skip(y, true);
@@ -258,7 +258,7 @@ static bool next_pair(struct kt_yaml *y, struct block_map *b, int indent, int fl
 			return false;
 	} else {
 		cJSON *node = NULL;
-		bool is_key = compose(y, flow, AS_KEY, false, true, &node);
+		bool is_key = compose_node(y, flow, AS_KEY, false, true, &node);
 
 		if (!is_key || y->failed || !key_colon(y, b, line, &node)) {
 			if (is_key && !y->failed && !b->detected)
@@ -288,7 +288,7 @@ static bool block_mapping(struct kt_yaml *y, const struct room *room, cJSON **ou
 	while (next_pair(y, &b, room->block_indent, room->flow_indent, &single))
 		;
 	if (!y->failed && b.explicit_key)
-		(void)add_pair(y, &b.map, KT_STEAL(b.key), NULL);
+		(void)add_yaml_pair(y, &b.map, KT_STEAL(b.key), NULL);
 	cJSON_Delete(b.key);
 	if (y->failed) {
 		cJSON_Delete(single);
@@ -325,7 +325,7 @@ static bool block_sequence(struct kt_yaml *y, int indent, cJSON **out)
 			continue;
 		}
 		line = y->line;
-		(void)compose(y, indent, IN_SEQUENCE, false, true, &item);
+		(void)compose_node(y, indent, IN_SEQUENCE, false, true, &item);
 		kt_assert(cJSON_AddItemToArray(list, or_null(item)));
 		kt_yaml_skip(y, true);
 		if (!y->failed && (y->line == line || y->line_indent > indent) && kt_yaml_at(y, 0))
@@ -350,13 +350,13 @@ static bool flow_entry(struct kt_yaml *y, int indent, struct mapping *map, cJSON
 		kt_yaml_skip(y, true);
 	}
 	line = y->line;
-	(void)compose(y, indent, IN_FLOW, false, true, &key);
+	(void)compose_node(y, indent, IN_FLOW, false, true, &key);
 	kt_yaml_skip(y, true);
 	if (!y->failed && (explicit || y->line == line) && kt_yaml_at(y, 0) == ':') {
 		pair = true;
 		y->pos++;
 		kt_yaml_skip(y, true);
-		(void)compose(y, indent, IN_FLOW, false, true, &value);
+		(void)compose_node(y, indent, IN_FLOW, false, true, &value);
 	}
 	if (y->failed) {
 		cJSON_Delete(key);
@@ -364,12 +364,12 @@ static bool flow_entry(struct kt_yaml *y, int indent, struct mapping *map, cJSON
 		return false;
 	}
 	if (map)
-		return add_pair(y, map, key, value);
+		return add_yaml_pair(y, map, key, value);
 	if (pair) {
 		struct mapping one;
 
 		mapping_begin(&one);
-		(void)add_pair(y, &one, key, value);
+		(void)add_yaml_pair(y, &one, key, value);
 		key = mapping_take(&one);
 	}
 	return cJSON_AddItemToArray(list, or_null(key));
@@ -424,7 +424,7 @@ static void properties_release(struct properties *p)
 }
 
 /* The word behind "&", "*" or "!": up to a blank, or a bracket or comma. */
-static char *word(struct kt_yaml *y, bool flow_ends)
+static char *read_yaml_word(struct kt_yaml *y, bool flow_ends)
 {
 	size_t start = y->pos;
 
@@ -435,7 +435,7 @@ static char *word(struct kt_yaml *y, bool flow_ends)
 }
 
 /* One tag or anchor; false when there is none, or on failure. */
-static bool property(struct kt_yaml *y, struct properties *p)
+static bool read_property(struct kt_yaml *y, struct properties *p)
 {
 	unsigned char c = kt_yaml_at(y, 0);
 	char **into = c == '!' ? &p->tag : &p->anchor;
@@ -445,7 +445,7 @@ static bool property(struct kt_yaml *y, struct properties *p)
 	if (*into)
 		return kt_yaml_fail(y, "two tags or anchors of one value");
 	y->pos += c == '&';
-	*into = word(y, c == '&');
+	*into = read_yaml_word(y, c == '&');
 	if (!**into)
 		return kt_yaml_fail(y, "an anchor without a name");
 	if (c == '!' && !y->claude && (*into)[strcspn(*into, ",[]{}")])
@@ -453,7 +453,7 @@ static bool property(struct kt_yaml *y, struct properties *p)
 	return true;
 }
 
-static bool alias(struct kt_yaml *y, struct kt_yaml_node *out)
+static bool read_alias(struct kt_yaml *y, struct kt_yaml_node *out)
 {
 	KT_AUTOFREE char *name = NULL;
 	const cJSON *node;
@@ -461,11 +461,11 @@ static bool alias(struct kt_yaml *y, struct kt_yaml_node *out)
 	if (kt_yaml_at(y, 0) != '*')
 		return false;
 	y->pos++;
-	name = word(y, true);
+	name = read_yaml_word(y, true);
 	node = name[0] ? kt_map_get(&y->anchors, name) : NULL;
 	if (!node)
 		return kt_yaml_fail(y, "an alias of nothing");
-	if (!count(y, size_of(node)))
+	if (!count_nodes(y, size_of_node(node)))
 		return false;
 	out->value = cJSON_Duplicate(node, true);
 	kt_assert(out->value);
@@ -473,7 +473,7 @@ static bool alias(struct kt_yaml *y, struct kt_yaml_node *out)
 }
 
 /* Give the value of a node its type by tag and text. */
-static bool resolve(struct kt_yaml *y, const char *tag, struct kt_yaml_node *n)
+static bool resolve_node(struct kt_yaml *y, const char *tag, struct kt_yaml_node *n)
 {
 	static const char *const known[] = { "!", "!!str", "!!int", "!!float", "!!bool", "!!null",
 		"!!map", "!!seq", "!!timestamp", "!!binary", "!!merge", "!!set", "!!omap",
@@ -493,7 +493,7 @@ static bool resolve(struct kt_yaml *y, const char *tag, struct kt_yaml_node *n)
 }
 
 /* The node itself, behind its properties. */
-static bool content(struct kt_yaml *y, const struct room *room, const struct properties *p,
+static bool read_content(struct kt_yaml *y, const struct room *room, const struct properties *p,
 	struct kt_yaml_node *n)
 {
 	if (room->collections) {
@@ -508,7 +508,7 @@ static bool content(struct kt_yaml *y, const struct room *room, const struct pro
 		return !y->failed;
 	if (kt_yaml_quoted(y, n) || y->failed)
 		return !y->failed;
-	if (alias(y, n) || y->failed) {
+	if (read_alias(y, n) || y->failed) {
 		if (!y->failed && (p->tag || p->anchor))
 			return kt_yaml_fail(y, "an alias with a tag or an anchor");
 		return !y->failed;
@@ -520,19 +520,19 @@ static void keep_anchor(struct kt_yaml *y, const char *name, const cJSON *value)
 {
 	cJSON *copy;
 
-	if (!name || !count(y, size_of(value)))
+	if (!name || !count_nodes(y, size_of_node(value)))
 		return;
 	copy = value ? cJSON_Duplicate(value, true) : cJSON_CreateNull();
 	kt_assert(copy);
 	cJSON_Delete(kt_map_set(&y->anchors, name, copy));
 }
 
-static int against(const struct kt_yaml *y, int parent)
+static int indent_against(const struct kt_yaml *y, int parent)
 {
 	return (y->line_indent > parent) - (y->line_indent < parent);
 }
 
-/* As compose(), one level deeper. */
+/* As compose_node(), one level deeper. */
 static bool compose_here(
 	struct kt_yaml *y, int parent, enum place place, bool seek, bool compact, cJSON **out)
 {
@@ -545,13 +545,13 @@ static bool compose_here(
 
 	if (seek && kt_yaml_skip(y, true)) {
 		new_line = true;
-		status = against(y, parent);
+		status = indent_against(y, parent);
 	}
-	while (status == 1 && property(y, &p)) {
+	while (status == 1 && read_property(y, &p)) {
 		room.collections = block;
 		if (kt_yaml_skip(y, true)) {
 			new_line = true;
-			status = against(y, parent);
+			status = indent_against(y, parent);
 		} else {
 			room.collections = false;
 		}
@@ -561,15 +561,15 @@ static bool compose_here(
 	room.flow_indent = block ? parent + 1 : parent;
 	room.block_indent = (int)(y->pos - y->line_start);
 	if (!y->failed && status == 1)
-		has = content(y, &room, &p, &n);
+		has = read_content(y, &room, &p, &n);
 	else if (!y->failed && status == 0 && place == IN_BLOCK && room.collections)
 		/* A list may stand at the column of its key. */
 		has = block_sequence(y, room.block_indent, &n.value);
 	if (!y->failed && (has || p.tag))
-		(void)resolve(y, p.tag, &n);
+		(void)resolve_node(y, p.tag, &n);
 	if (!y->failed)
 		keep_anchor(y, p.anchor, n.value);
-	has = (has || p.tag || p.anchor) && !y->failed && count(y, 1);
+	has = (has || p.tag || p.anchor) && !y->failed && count_nodes(y, 1);
 	properties_release(&p);
 	free(n.text);
 	if (!has) {
@@ -585,7 +585,7 @@ static bool compose_here(
  * is the indentation that it must pass; seek skips to it, over lines; compact lets a collection
  * begin on the line of its mark. False when there is none, or on failure.
  */
-static bool compose(
+static bool compose_node(
 	struct kt_yaml *y, int parent, enum place place, bool seek, bool compact, cJSON **out)
 {
 	bool has = false;
@@ -600,7 +600,7 @@ static bool compose(
 
 /* --- the document ------------------------------------------------------------------------ */
 
-static void document(struct kt_yaml *y, cJSON **out)
+static void compose_document(struct kt_yaml *y, cJSON **out)
 {
 	bool directive;
 
@@ -623,7 +623,7 @@ static void document(struct kt_yaml *y, cJSON **out)
 		(void)kt_yaml_fail(y, "dashes are missing behind a directive");
 		return;
 	}
-	(void)compose(y, y->line_indent - 1, IN_BLOCK, false, true, out);
+	(void)compose_node(y, y->line_indent - 1, IN_BLOCK, false, true, out);
 	if (y->failed)
 		return;
 	kt_yaml_skip(y, true);
@@ -658,7 +658,7 @@ enum kt_code kt_yaml_parse(
 		return kt_fail(err, KT_EINVAL, 0, "1:1: the text is too long");
 	y.s = text.ptr;
 	y.len = text.len;
-	document(&y, &doc);
+	compose_document(&y, &doc);
 	while (kt_map_next(&y.anchors, &at, &key, &copy))
 		cJSON_Delete(copy);
 	kt_map_release(&y.anchors);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 /* Append a piece of the text; OpenCode's reader refuses what cannot be printed. */
-static void take(struct kt_yaml *y, struct kt_buf *b, size_t from, size_t to, bool quoted)
+static void take_scalar_text(
+	struct kt_yaml *y, struct kt_buf *b, size_t from, size_t to, bool quoted)
 {
 	for (size_t i = from; !y->claude && i < to; i++) {
 		unsigned char c = (unsigned char)y->s[i];
@@ -23,22 +24,22 @@ static void take(struct kt_yaml *y, struct kt_buf *b, size_t from, size_t to, bo
 		kt_buf_add(b, y->s + from, to - from);
 }
 
-static void repeat(struct kt_buf *b, char c, int n)
+static void add_repeated(struct kt_buf *b, char c, int n)
 {
 	for (; n > 0; n--)
 		kt_buf_addc(b, c);
 }
 
 /* Line breaks inside of a flow scalar: one is a space, more are one less. */
-static void fold(struct kt_buf *b, int breaks)
+static void fold_breaks(struct kt_buf *b, int breaks)
 {
 	if (breaks == 1)
 		kt_buf_addc(b, ' ');
 	else
-		repeat(b, '\n', breaks - 1);
+		add_repeated(b, '\n', breaks - 1);
 }
 
-static bool finish(struct kt_yaml *y, struct kt_buf *b, bool plain, struct kt_yaml_node *out)
+static bool finish_scalar(struct kt_yaml *y, struct kt_buf *b, bool plain, struct kt_yaml_node *out)
 {
 	if (!kt_buf_ok(b))
 		return kt_yaml_fail(y, "a text that is too long");
@@ -104,17 +105,17 @@ bool kt_yaml_plain(struct kt_yaml *y, int indent, bool in_flow, struct kt_yaml_n
 		}
 		if (ends_plain(y, in_flow))
 			break;
-		take(y, &b, from, to, false);
-		fold(&b, breaks);
+		take_scalar_text(y, &b, from, to, false);
+		fold_breaks(&b, breaks);
 		from = to = y->pos;
 	}
-	take(y, &b, from, to, false);
-	return b.len && finish(y, &b, true, out);
+	take_scalar_text(y, &b, from, to, false);
+	return b.len && finish_scalar(y, &b, true, out);
 }
 
 /* --- quoted ------------------------------------------------------------------------------ */
 
-static int hex(unsigned char c)
+static int yaml_hex_value(unsigned char c)
 {
 	static const char digits[] = "0123456789abcdef";
 	const char *at = c ? strchr(digits, c | 0x20) : NULL;
@@ -123,7 +124,7 @@ static int hex(unsigned char c)
 }
 
 /* The escape behind a backslash. */
-static bool escape(struct kt_yaml *y, struct kt_buf *b)
+static bool read_yaml_escape(struct kt_yaml *y, struct kt_buf *b)
 {
 	static const char from[] = "abt\tnvfre \"/\\";
 	static const char to[] = "\a\b\t\t\n\v\f\r\033 \"/\\";
@@ -149,7 +150,7 @@ static bool escape(struct kt_yaml *y, struct kt_buf *b)
 	if (!n)
 		return kt_yaml_fail(y, "an unknown escape");
 	for (; n > 0; n--, y->pos++) {
-		int digit = hex(kt_yaml_at(y, 0));
+		int digit = yaml_hex_value(kt_yaml_at(y, 0));
 
 		if (digit < 0)
 			return kt_yaml_fail(y, "a hexadecimal digit is expected");
@@ -169,8 +170,8 @@ static void quoted_break(struct kt_yaml *y, struct kt_buf *b, size_t from)
 
 	while (to > from && kt_yaml_is_space((unsigned char)y->s[to - 1]))
 		to--;
-	take(y, b, from, y->claude ? to : y->pos, true);
-	fold(b, kt_yaml_skip(y, false));
+	take_scalar_text(y, b, from, y->claude ? to : y->pos, true);
+	fold_breaks(b, kt_yaml_skip(y, false));
 }
 
 bool kt_yaml_quoted(struct kt_yaml *y, struct kt_yaml_node *out)
@@ -187,21 +188,21 @@ bool kt_yaml_quoted(struct kt_yaml *y, struct kt_yaml_node *out)
 		unsigned char c = kt_yaml_at(y, 0);
 
 		if (c == quote && !(quote == '\'' && kt_yaml_at(y, 1) == quote)) {
-			take(y, &b, from, y->pos, true);
+			take_scalar_text(y, &b, from, y->pos, true);
 			y->pos++;
-			return finish(y, &b, false, out);
+			return finish_scalar(y, &b, false, out);
 		}
 		if (c == quote) {
-			take(y, &b, from, y->pos + 1, true);
+			take_scalar_text(y, &b, from, y->pos + 1, true);
 			y->pos += 2;
 			from = y->pos;
 		} else if (c == '\\' && quote == '"') {
-			take(y, &b, from, y->pos, true);
+			take_scalar_text(y, &b, from, y->pos, true);
 			y->pos++;
 			if (kt_yaml_is_break(kt_yaml_at(y, 0)))
 				(void)kt_yaml_skip(y, false);
 			else
-				(void)escape(y, &b);
+				(void)read_yaml_escape(y, &b);
 			from = y->pos;
 		} else if (kt_yaml_is_break(c)) {
 			quoted_break(y, &b, from);
@@ -263,22 +264,22 @@ static void block_breaks(const struct kt_yaml *y, struct block *k, struct kt_buf
 	int breaks = k->has_text ? 1 + k->empty : k->empty;
 
 	if (!k->folded) {
-		repeat(b, '\n', breaks);
+		add_repeated(b, '\n', breaks);
 	} else if (kt_yaml_is_space(kt_yaml_at(y, 0))) {
 		k->deeper = true;
-		repeat(b, '\n', breaks);
+		add_repeated(b, '\n', breaks);
 	} else if (k->deeper) {
 		k->deeper = false;
-		repeat(b, '\n', k->empty + 1);
+		add_repeated(b, '\n', k->empty + 1);
 	} else if (k->empty) {
-		repeat(b, '\n', k->empty);
+		add_repeated(b, '\n', k->empty);
 	} else if (k->has_text) {
 		kt_buf_addc(b, ' ');
 	}
 }
 
 /* One line; false at the end of the block. */
-static bool block_line(struct kt_yaml *y, struct block *k, struct kt_buf *b)
+static bool read_block_line(struct kt_yaml *y, struct block *k, struct kt_buf *b)
 {
 	size_t from;
 
@@ -297,7 +298,7 @@ static bool block_line(struct kt_yaml *y, struct block *k, struct kt_buf *b)
 	}
 	if (y->line_indent < k->indent || !kt_yaml_at(y, 0)) {
 		if (k->chomp == '+')
-			repeat(b, '\n', k->has_text ? 1 + k->empty : k->empty);
+			add_repeated(b, '\n', k->has_text ? 1 + k->empty : k->empty);
 		else if (!k->chomp && k->has_text)
 			kt_buf_addc(b, '\n');
 		return false;
@@ -308,7 +309,7 @@ static bool block_line(struct kt_yaml *y, struct block *k, struct kt_buf *b)
 	from = y->pos;
 	while (kt_yaml_at(y, 0) && !kt_yaml_is_break(kt_yaml_at(y, 0)))
 		y->pos++;
-	take(y, b, from, y->pos, false);
+	take_scalar_text(y, b, from, y->pos, false);
 	return true;
 }
 
@@ -321,14 +322,14 @@ bool kt_yaml_block(struct kt_yaml *y, int indent, struct kt_yaml_node *out)
 		return false;
 	if (!block_head(y, indent, &k))
 		return false;
-	while (block_line(y, &k, &b))
+	while (read_block_line(y, &k, &b))
 		;
-	return finish(y, &b, false, out);
+	return finish_scalar(y, &b, false, out);
 }
 
 /* --- types ------------------------------------------------------------------------------- */
 
-static bool is_word(const char *s, const char *lower, const char *title, const char *upper)
+static bool is_yaml_word(const char *s, const char *lower, const char *title, const char *upper)
 {
 	return strcmp(s, lower) == 0 || strcmp(s, title) == 0 || strcmp(s, upper) == 0;
 }
@@ -340,7 +341,7 @@ static bool all_digits(const char *s, int base, bool underscores, double *out)
 	bool any = false;
 
 	for (; *s; s++) {
-		int digit = hex((unsigned char)*s);
+		int digit = yaml_hex_value((unsigned char)*s);
 
 		if (underscores && *s == '_')
 			continue;
@@ -354,7 +355,7 @@ static bool all_digits(const char *s, int base, bool underscores, double *out)
 }
 
 /* Integers: decimal, 0x, 0o (core), 0b and a leading 0 (OpenCode's, which is of YAML 1.1). */
-static bool integer(const struct kt_yaml *y, const char *s, double *out)
+static bool read_yaml_integer(const struct kt_yaml *y, const char *s, double *out)
 {
 	bool minus = *s == '-';
 	bool old = !y->claude;
@@ -378,23 +379,23 @@ static bool integer(const struct kt_yaml *y, const char *s, double *out)
 	return true;
 }
 
-static size_t run(const char *s, bool underscores)
+static size_t digit_run(const char *s, bool underscores)
 {
 	return strspn(s, underscores ? "0123456789_" : "0123456789");
 }
 
 /* [-+]? ( digits [. digits] | . digits ) [e [-+] digits] */
-static bool floating(const struct kt_yaml *y, const char *text, double *out)
+static bool read_yaml_float(const struct kt_yaml *y, const char *text, double *out)
 {
 	bool old = !y->claude;
 	const char *s = text + (*text == '-' || *text == '+');
 	KT_AUTOFREE char *bare = NULL;
 	size_t whole, frac = 0, n = 0;
 
-	whole = *s == '_' ? 0 : run(s, old);
+	whole = *s == '_' ? 0 : digit_run(s, old);
 	s += whole;
 	if (*s == '.') {
-		frac = run(s + 1, old);
+		frac = digit_run(s + 1, old);
 		s += 1 + frac;
 	}
 	if (whole + frac == 0)
@@ -402,9 +403,9 @@ static bool floating(const struct kt_yaml *y, const char *text, double *out)
 	if (*s == 'e' || *s == 'E') {
 		s++;
 		s += *s == '-' || *s == '+';
-		if (!run(s, false))
+		if (!digit_run(s, false))
 			return false;
-		s += run(s, false);
+		s += digit_run(s, false);
 	}
 	if (*s)
 		return false;
@@ -419,7 +420,7 @@ static bool floating(const struct kt_yaml *y, const char *text, double *out)
 }
 
 /* Base 60, of YAML 1.1: 10:30:45 is an integer, 10:30:45.5 a float. */
-static bool sexagesimal(const char *text, double *out)
+static bool read_sexagesimal(const char *text, double *out)
 {
 	const char *s = text + (*text == '-' || *text == '+');
 	double v = 0, fraction = 0, unit = 1;
@@ -427,19 +428,19 @@ static bool sexagesimal(const char *text, double *out)
 
 	if (*s < '0' || *s > '9')
 		return false;
-	for (; run(s, true); s++) {
+	for (; digit_run(s, true); s++) {
 		if (*s != '_')
 			v = v * 10 + (*s - '0');
 	}
 	for (; *s == ':'; parts = true) {
-		size_t n = run(++s, false);
+		size_t n = digit_run(++s, false);
 
 		if (n < 1 || n > 2 || (n == 2 && *s > '5'))
 			return false;
 		v = v * 60 + (n == 2 ? (s[0] - '0') * 10 + s[1] - '0' : s[0] - '0');
 		s += n;
 	}
-	if (!parts || (*s ? *s != '.' || s[1 + run(s + 1, true)] : zero))
+	if (!parts || (*s ? *s != '.' || s[1 + digit_run(s + 1, true)] : zero))
 		return false;
 	for (s += *s == '.'; *s; s++) {
 		if (*s != '_')
@@ -449,15 +450,16 @@ static bool sexagesimal(const char *text, double *out)
 	return true;
 }
 
-static bool number(const struct kt_yaml *y, const char *s, double *out)
+static bool read_yaml_number(const struct kt_yaml *y, const char *s, double *out)
 {
 	const char *bare = s + (*s == '-' || *s == '+');
 
-	if (is_word(bare, ".inf", ".Inf", ".INF") || is_word(s, ".nan", ".NaN", ".NAN")) {
+	if (is_yaml_word(bare, ".inf", ".Inf", ".INF") || is_yaml_word(s, ".nan", ".NaN", ".NAN")) {
 		*out = *s == '-' ? -DBL_MAX : DBL_MAX;
 		return true;
 	}
-	if (!integer(y, s, out) && !floating(y, s, out) && (y->claude || !sexagesimal(s, out)))
+	if (!read_yaml_integer(y, s, out) && !read_yaml_float(y, s, out) &&
+		(y->claude || !read_sexagesimal(s, out)))
 		return false;
 	/* JSON knows no infinity. */
 	if (*out > DBL_MAX || *out < -DBL_MAX)
@@ -480,20 +482,21 @@ static bool is_date(const char *s)
 	if (*s != 'T' && *s != 't' && *s != ' ' && *s != '\t')
 		return false;
 	s += 1 + strspn(s + 1, " \t");
-	return run(s, false) && s[run(s, false)] == ':' && !s[strspn(s, "0123456789:.Zz+- \t")];
+	return digit_run(s, false) && s[digit_run(s, false)] == ':' &&
+		!s[strspn(s, "0123456789:.Zz+- \t")];
 }
 
 cJSON *kt_yaml_typed(const struct kt_yaml *y, const char *text)
 {
 	double v;
 
-	if (*text == '\0' || strcmp(text, "~") == 0 || is_word(text, "null", "Null", "NULL"))
+	if (*text == '\0' || strcmp(text, "~") == 0 || is_yaml_word(text, "null", "Null", "NULL"))
 		return cJSON_CreateNull();
-	if (is_word(text, "true", "True", "TRUE"))
+	if (is_yaml_word(text, "true", "True", "TRUE"))
 		return cJSON_CreateTrue();
-	if (is_word(text, "false", "False", "FALSE"))
+	if (is_yaml_word(text, "false", "False", "FALSE"))
 		return cJSON_CreateFalse();
-	if (number(y, text, &v))
+	if (read_yaml_number(y, text, &v))
 		return cJSON_CreateNumber(v);
 	if (!y->claude && is_date(text)) {
 		cJSON *date = cJSON_CreateObject();
