@@ -23,7 +23,7 @@ static const struct kt_opt agents_opts[] = {
 	KT_OPT_END,
 };
 
-static void defaults(void *args)
+static void agents_defaults(void *args)
 {
 	((struct agents_args *)args)->dir = ".";
 }
@@ -132,7 +132,7 @@ static void json_agents(struct kt_jw *w, const struct kt_app *app)
 	kt_jw_arr_end(w);
 }
 
-static void print_json(const struct kt_app *app)
+static void print_agents_json(const struct kt_app *app)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 	struct kt_jw w;
@@ -170,7 +170,7 @@ static void print_json(const struct kt_app *app)
 	kt_out(b.ptr, b.len);
 }
 
-static void print_text(const struct kt_ctx *ctx, const struct kt_app *app)
+static void print_agents_text(const struct kt_ctx *ctx, const struct kt_app *app)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 	struct kt_ctx loud = { 0 };
@@ -197,9 +197,9 @@ static enum kt_code cmd_agents(struct kt_ctx *ctx, const void *arg, struct kt_er
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
-		print_json(app);
+		print_agents_json(app);
 	else
-		print_text(ctx, app);
+		print_agents_text(ctx, app);
 	n_errors = app->n_errors;
 	kt_app_free(app);
 	if (!n_errors)
@@ -217,7 +217,7 @@ const struct kt_cmd kt_cmd_agents = {
 	.group = KT_GROUP_START,
 	.opts = agents_opts,
 	.args_size = sizeof(struct agents_args),
-	.defaults = defaults,
+	.defaults = agents_defaults,
 	.run = cmd_agents,
 	.examples = "karta agents\nkarta agents --dir support-bot --json\n",
 };

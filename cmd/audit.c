@@ -22,7 +22,7 @@ struct verify_args {
 	const char *head;
 };
 
-static void defaults(void *args)
+static void audit_defaults(void *args)
 {
 	((struct list_args *)args)->limit = LIST_DEFAULT;
 }
@@ -39,7 +39,7 @@ static const struct kt_opt list_opts[] = {
 	KT_OPT_END,
 };
 
-static void add_value(struct kt_buf *b, const cJSON *v)
+static void add_audit_value(struct kt_buf *b, const cJSON *v)
 {
 	const char *text = cJSON_IsString(v) ? v->valuestring : NULL;
 
@@ -68,12 +68,12 @@ static void add_detail(struct kt_buf *b, const cJSON *detail)
 			continue;
 		if (!cJSON_IsArray(m)) {
 			kt_buf_addc(b, ' ');
-			add_value(b, m);
+			add_audit_value(b, m);
 			continue;
 		}
 		cJSON_ArrayForEach (v, m) {
 			kt_buf_addc(b, ' ');
-			add_value(b, v);
+			add_audit_value(b, v);
 		}
 	}
 }
@@ -129,7 +129,7 @@ static int64_t last_seq(const cJSON *page)
 }
 
 /* All pages up to limit as one answer. */
-static enum kt_code fetch(
+static enum kt_code fetch_audit(
 	struct kt_client *c, int64_t before, int64_t limit, cJSON **out, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -158,7 +158,7 @@ static enum kt_code fetch(
 	return rc;
 }
 
-static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_audit_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct list_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -167,7 +167,7 @@ static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err
 
 	if (rc != KT_OK)
 		return rc;
-	rc = fetch(c, a->before, a->limit, &doc, err);
+	rc = fetch_audit(c, a->before, a->limit, &doc, err);
 	kt_client_free(c);
 	if (rc != KT_OK)
 		return rc;
@@ -210,7 +210,7 @@ static enum kt_code find_head(
 	return KT_OK;
 }
 
-static enum kt_code judge(const cJSON *doc, bool found, struct kt_err *err)
+static enum kt_code judge_audit_doc(const cJSON *doc, bool found, struct kt_err *err)
 {
 	if (!kt_json_bool(doc, "ok", false))
 		kt_fail(err, KT_EIO, 0, "the audit log was changed: entry %lld does not fit",
@@ -240,7 +240,7 @@ static enum kt_code run_verify(struct kt_ctx *ctx, const void *args, struct kt_e
 		rc = find_head(c, a->head, kt_json_str(doc, "head"), &found, err);
 	kt_client_free(c);
 	if (rc == KT_OK)
-		rc = judge(doc, found, err);
+		rc = judge_audit_doc(doc, found, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
@@ -257,8 +257,8 @@ static const struct kt_cmd list_cmd = {
 	.summary = "list changes, newest first",
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
-	.defaults = defaults,
-	.run = run_list,
+	.defaults = audit_defaults,
+	.run = run_audit_list,
 	.aliases = "ls",
 };
 static const struct kt_cmd verify_cmd = {
@@ -276,7 +276,7 @@ const struct kt_cmd kt_cmd_audit = {
 	.group = KT_GROUP_ACCOUNT,
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
-	.defaults = defaults,
-	.run = run_list,
+	.defaults = audit_defaults,
+	.run = run_audit_list,
 	.subs = subs,
 };

@@ -83,14 +83,14 @@ struct chat {
 
 /* --- questions --------------------------------------------------------------------------- */
 
-static struct kt_question *asked(const struct chat *c)
+static struct kt_question *open_question(const struct chat *c)
 {
 	return c->questions.len ? c->questions.items[0] : NULL;
 }
 
-static void ask(struct chat *c)
+static void ask_chat_question(struct chat *c)
 {
-	struct kt_question *q = asked(c);
+	struct kt_question *q = open_question(c);
 	struct kt_buf *out = kt_screen_out(c->screen);
 
 	if (!kt_screen_is_interactive(c->screen)) {
@@ -131,7 +131,7 @@ static void drop_questions(struct chat *c)
 		drop_question(c, 0);
 }
 
-static void resolved(struct chat *c, const cJSON *data)
+static void question_resolved(struct chat *c, const cJSON *data)
 {
 	const char *id = kt_json_str(data, "request_id");
 	const char *by = kt_json_str_or(data, "by", "user");
@@ -152,7 +152,7 @@ static void resolved(struct chat *c, const cJSON *data)
 
 static void take_answer(struct chat *c, const char *line)
 {
-	struct kt_question *q = asked(c);
+	struct kt_question *q = open_question(c);
 
 	kt_buf_clear(&c->answer);
 	switch (kt_question_take(q, line, &c->answer)) {
@@ -164,7 +164,7 @@ static void take_answer(struct chat *c, const char *line)
 		kt_question_help(kt_screen_out(c->screen), &c->ctx->out, q);
 		break;
 	case KT_TAKE_MORE:
-		ask(c);
+		ask_chat_question(c);
 		break;
 	case KT_TAKE_WHOLE:
 		c->action = ACT_WHOLE;
@@ -179,14 +179,14 @@ static void take_answer(struct chat *c, const char *line)
 
 /* --- events ------------------------------------------------------------------------------ */
 
-static void on_status(struct chat *c, const struct kt_client_event *ev)
+static void on_chat_status(struct chat *c, const struct kt_client_event *ev)
 {
 	const char *state = kt_json_str_or(ev->data, "state", "");
 
 	if (kt_str_eq(state, "turn_started"))
 		c->running = true;
 	else if (kt_str_eq(state, "input_resolved"))
-		resolved(c, ev->data);
+		question_resolved(c, ev->data);
 	/* Our own message stands at the prompt already. */
 	if (ev->turn_id && kt_str_eq(ev->turn_id, c->own) &&
 		(kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued"))) {
@@ -207,13 +207,13 @@ static void on_done(struct chat *c, const struct kt_client_event *ev)
 		c->own[0] = '\0';
 }
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_chat_event(void *arg, const struct kt_client_event *ev)
 {
 	struct chat *c = arg;
 	struct kt_question *q;
 
 	if (kt_str_eq(ev->type, "status")) {
-		on_status(c, ev);
+		on_chat_status(c, ev);
 	} else if (kt_str_eq(ev->type, "done")) {
 		on_done(c, ev);
 	} else {
@@ -231,12 +231,12 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return true;
 }
 
-static bool on_tail(void *arg, struct kt_buf *b)
+static bool on_chat_tail(void *arg, struct kt_buf *b)
 {
 	return kt_render_tail(arg, b);
 }
 
-static void on_state(void *arg, enum kt_client_state state)
+static void on_chat_state(void *arg, enum kt_client_state state)
 {
 	struct chat *c = arg;
 
@@ -282,7 +282,7 @@ static void on_line(struct chat *c)
 		c->action = ACT_LINE;
 }
 
-static void on_eof(struct chat *c)
+static void on_chat_eof(struct chat *c)
 {
 	if (c->asking)
 		take_answer(c, "/deny");
@@ -290,7 +290,7 @@ static void on_eof(struct chat *c)
 		c->action = ACT_LEAVE;
 }
 
-static void show_state(struct chat *c)
+static void show_chat_state(struct chat *c)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	if (c->lost)
@@ -304,7 +304,7 @@ static void show_state(struct chat *c)
 }
 
 /* Look at keys and draw; false when there is something to do that needs the stream stopped. */
-static bool on_poll(void *arg)
+static bool on_chat_poll(void *arg)
 {
 	struct chat *c = arg;
 	int watched = kt_screen_fd(c->screen);
@@ -315,10 +315,10 @@ static bool on_poll(void *arg)
 		return false;
 	}
 	if (c->questions.len && !c->asking && !c->interrupting)
-		ask(c);
-	kt_screen_prompt(
-		c->screen, c->asking ? kt_question_prompt(asked(c)) : (c->own[0] ? NULL : PROMPT));
-	show_state(c);
+		ask_chat_question(c);
+	kt_screen_prompt(c->screen,
+		c->asking ? kt_question_prompt(open_question(c)) : (c->own[0] ? NULL : PROMPT));
+	show_chat_state(c);
 	kt_screen_update(c->screen);
 	if (c->action == ACT_NONE)
 		key = kt_screen_read(c->screen);
@@ -327,7 +327,7 @@ static bool on_poll(void *arg)
 	else if (key == KT_KEY_INTERRUPT)
 		on_interrupt(c);
 	else if (key == KT_KEY_EOF)
-		on_eof(c);
+		on_chat_eof(c);
 	if (c->action == ACT_NONE && watched && !kt_screen_fd(c->screen))
 		c->action = ACT_REWATCH;
 	if (c->action == ACT_NONE)
@@ -439,7 +439,7 @@ static void show_sessions(struct chat *c)
 	kt_table_free(tb);
 }
 
-static void set_agent(struct chat *c, const char *name)
+static void set_chat_agent(struct chat *c, const char *name)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_err err = KT_ERR_INIT;
@@ -479,7 +479,7 @@ static void set_thinking(struct chat *c, const char *word)
 	kt_screen_note(c->screen, KT_STYLE_DIM, "thinking is %s", word);
 }
 
-static void show_help(struct chat *c)
+static void show_chat_help(struct chat *c)
 {
 	kt_screen_note(c->screen, KT_STYLE_NONE,
 		"/new              begin a new session\n"
@@ -502,14 +502,14 @@ static void do_command(struct chat *c, const char *line)
 	while (*rest && (rest[strlen(rest) - 1] == ' '))
 		rest[strlen(rest) - 1] = '\0';
 	if (kt_str_eq(word, "/help")) {
-		show_help(c);
+		show_chat_help(c);
 	} else if (kt_str_eq(word, "/new")) {
 		set_session(c, "", 0);
 		kt_screen_note(c->screen, KT_STYLE_DIM, "the next message begins a new session");
 	} else if (kt_str_eq(word, "/sessions")) {
 		show_sessions(c);
 	} else if (kt_str_eq(word, "/agent")) {
-		set_agent(c, rest);
+		set_chat_agent(c, rest);
 	} else if (kt_str_eq(word, "/thinking")) {
 		set_thinking(c, rest);
 	} else if (kt_str_eq(word, "/quit")) {
@@ -556,7 +556,7 @@ static void do_whole(struct chat *c)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_err err = KT_ERR_INIT;
-	struct kt_question *q = asked(c);
+	struct kt_question *q = open_question(c);
 
 	if (!q)
 		return;
@@ -565,7 +565,7 @@ static void do_whole(struct chat *c)
 		return;
 	}
 	kt_question_whole(q, doc);
-	ask(c);
+	ask_chat_question(c);
 }
 
 static void do_interrupt(struct chat *c)
@@ -581,7 +581,7 @@ static void do_interrupt(struct chat *c)
 }
 
 /* Returns false when the chat is over. */
-static bool act(struct chat *c)
+static bool act_in_chat(struct chat *c)
 {
 	enum action what = c->action;
 
@@ -610,7 +610,7 @@ static bool act(struct chat *c)
 
 /* --- the beginning ----------------------------------------------------------------------- */
 
-static void greet(struct chat *c, bool of_dev)
+static void greet_user(struct chat *c, bool of_dev)
 {
 	const char *url = kt_client_url(c->client), *release, *problem;
 	KT_AUTOFREE char *reason = NULL;
@@ -704,7 +704,7 @@ static void past_show(struct past *p)
 }
 
 /* Go on with a session: show its last turns, and begin before the one that runs. */
-static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
+static enum kt_code attach_session(struct chat *c, const char *id, struct kt_err *err)
 {
 	struct past p = { .chat = c };
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -740,7 +740,7 @@ static enum kt_code attach(struct chat *c, const char *id, struct kt_err *err)
 /* No session yet: only keys can happen. */
 static enum kt_code wait_keys(struct chat *c)
 {
-	while (on_poll(c)) {
+	while (on_chat_poll(c)) {
 		struct pollfd p = { kt_screen_fd(c->screen), POLLIN, 0 };
 
 		(void)poll(&p, p.fd > 0, WAIT_MS);
@@ -748,7 +748,7 @@ static enum kt_code wait_keys(struct chat *c)
 	return KT_ECANCEL;
 }
 
-static enum kt_code converse(struct chat *c, struct kt_err *err)
+static enum kt_code follow_chat(struct chat *c, struct kt_err *err)
 {
 	for (;;) {
 		enum kt_code rc;
@@ -763,13 +763,13 @@ static enum kt_code converse(struct chat *c, struct kt_err *err)
 		}
 		if (rc != KT_ECANCEL)
 			return rc;
-		if (!act(c))
+		if (!act_in_chat(c))
 			return KT_OK;
 	}
 }
 
 /* Begin in the session that is wanted, if one is. */
-static enum kt_code go_on(struct chat *c, const struct chat_args *a, struct kt_err *err)
+static enum kt_code go_on_with_chat(struct chat *c, const struct chat_args *a, struct kt_err *err)
 {
 	KT_AUTOFREE char *last = NULL;
 	enum kt_code rc = KT_OK;
@@ -782,19 +782,19 @@ static enum kt_code go_on(struct chat *c, const struct chat_args *a, struct kt_e
 		kt_screen_note(c->screen, KT_STYLE_YELLOW,
 			"there is no session to go on with; the next message begins one");
 	if (a->session || last)
-		return attach(c, a->session ? a->session : last, err);
+		return attach_session(c, a->session ? a->session : last, err);
 	return KT_OK;
 }
 
-static enum kt_code talk(struct chat *c, const struct chat_args *a, struct kt_err *err)
+static enum kt_code hold_chat(struct chat *c, const struct chat_args *a, struct kt_err *err)
 {
 	enum kt_code rc;
 
-	greet(c, a->dev);
-	rc = go_on(c, a, err);
+	greet_user(c, a->dev);
+	rc = go_on_with_chat(c, a, err);
 	if (rc != KT_OK)
 		return rc;
-	rc = converse(c, err);
+	rc = follow_chat(c, err);
 	kt_render_close(c->render);
 	if (c->session[0] && rc == KT_OK)
 		kt_screen_note(c->screen, KT_STYLE_DIM, "go on with: karta %s --session %s",
@@ -817,7 +817,7 @@ static enum kt_code check_server(struct kt_client *client, struct kt_err *err)
 	return kt_client_list(client, 1, NULL, &doc, err);
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code chat_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct chat_args *a = args;
 	struct chat c = { .ctx = ctx,
@@ -848,11 +848,12 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		cfg.text = cfg.side = kt_screen_out(c.screen);
 		cfg.plain = !kt_screen_redraws(c.screen);
 		c.render = kt_render_new(&cfg);
-		kt_screen_tail(c.screen, on_tail, c.render);
-		c.follow = (struct kt_client_follow){
-			.event = on_event, .poll = on_poll, .state = on_state, .arg = &c
-		};
-		rc = talk(&c, a, err);
+		kt_screen_tail(c.screen, on_chat_tail, c.render);
+		c.follow = (struct kt_client_follow){ .event = on_chat_event,
+			.poll = on_chat_poll,
+			.state = on_chat_state,
+			.arg = &c };
+		rc = hold_chat(&c, a, err);
 	}
 	kt_screen_close(c.screen);
 	kt_render_free(c.render);
@@ -873,7 +874,7 @@ const struct kt_cmd kt_cmd_chat = {
 	.group = KT_GROUP_TALK,
 	.opts = opts,
 	.args_size = sizeof(struct chat_args),
-	.run = run,
+	.run = chat_run,
 	.examples = "karta chat\n"
 		    "karta chat --continue\n"
 		    "karta chat --session sess_4fQ --thinking\n",

@@ -75,7 +75,7 @@ void kt_ci_read(struct kt_ci_run *out)
 /* --- telling ----------------------------------------------------------------------------- */
 
 /* Workflow commands are lines: what would end one, or a property, is percent-encoded. */
-static void add_escaped(struct kt_buf *b, const char *s, size_t len, bool property)
+static void add_ci_escaped(struct kt_buf *b, const char *s, size_t len, bool property)
 {
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i];
@@ -88,7 +88,7 @@ static void add_escaped(struct kt_buf *b, const char *s, size_t len, bool proper
 }
 
 /* "karta.toml:12:5: " at the start of text; lengths of the parts, 0 when it is not there. */
-static size_t place(const char *text, size_t *file, const char **line, const char **col)
+static size_t place_in_text(const char *text, size_t *file, const char **line, const char **col)
 {
 	const char *p = text + strcspn(text, ":");
 	size_t n;
@@ -122,26 +122,26 @@ void kt_ci_annotate(const char *level, const char *title, const char *sub, const
 	if (!kt_ci_on())
 		return;
 	text += strspn(text, " !-");
-	skip = place(text, &file, &line, &col);
+	skip = place_in_text(text, &file, &line, &col);
 	/* "error: " is what it is shown as. */
 	rest = text + skip;
 	if (kt_str_starts(rest, level) && kt_str_starts(rest + strlen(level), ": "))
 		rest += strlen(level) + 2;
 	kt_clean_addf(&b, "::%s title=", level);
-	add_escaped(&b, title, strlen(title), true);
+	add_ci_escaped(&b, title, strlen(title), true);
 	if (skip) {
 		kt_buf_adds(&b, ",file=");
 		if (sub && *sub) {
-			add_escaped(&b, sub, strlen(sub), true);
+			add_ci_escaped(&b, sub, strlen(sub), true);
 			kt_buf_addc(&b, '/');
 		}
-		add_escaped(&b, text, file, true);
+		add_ci_escaped(&b, text, file, true);
 		kt_clean_addf(&b, ",line=%.*s", (int)strspn(line, "0123456789"), line);
 		if (col)
 			kt_clean_addf(&b, ",col=%.*s", (int)strspn(col, "0123456789"), col);
 	}
 	kt_buf_adds(&b, "::");
-	add_escaped(&b, rest, strlen(rest), false);
+	add_ci_escaped(&b, rest, strlen(rest), false);
 	kt_say_built(&loud, &b);
 }
 
@@ -160,7 +160,7 @@ void kt_ci_defuse(char *line)
 }
 
 /* Append to the file that the variable names. */
-static void append(const char *variable, const struct kt_buf *b)
+static void append_to_ci_file(const char *variable, const struct kt_buf *b)
 {
 	const char *path = kt_env_get(variable);
 	struct kt_ctx loud = { 0 };
@@ -188,7 +188,7 @@ void kt_ci_output(const char *name, const char *value)
 		kt_buf_addf(&b, "%s<<%s\n%s\n%s\n", name, mark, value, mark);
 	else
 		kt_buf_addf(&b, "%s=%s\n", name, value);
-	append("GITHUB_OUTPUT", &b);
+	append_to_ci_file("GITHUB_OUTPUT", &b);
 }
 
 void kt_ci_summary(const char *markdown)
@@ -196,5 +196,5 @@ void kt_ci_summary(const char *markdown)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 
 	kt_buf_adds(&b, markdown);
-	append("GITHUB_STEP_SUMMARY", &b);
+	append_to_ci_file("GITHUB_STEP_SUMMARY", &b);
 }

@@ -52,7 +52,7 @@ static const struct kt_opt show_opts[] = {
 
 /* In single quotes, which sh takes as they are; one inside ends them, is escaped, and begins anew.
  */
-static void add_quoted(struct kt_buf *b, const char *s)
+static void add_sh_quoted(struct kt_buf *b, const char *s)
 {
 	kt_buf_addc(b, '\'');
 	for (; *s; s++) {
@@ -73,7 +73,7 @@ static bool is_name(const char *s)
 	return *s && !(*s >= '0' && *s <= '9') && !s[strspn(s, letters)];
 }
 
-static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_config_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct show_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -101,7 +101,7 @@ static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err
 			kt_warn(ctx, "'%s' is no name that a shell takes", v->string);
 		} else if (a->shell && value) {
 			kt_clean_addf(&b, "%s=", v->string);
-			add_quoted(&b, value);
+			add_sh_quoted(&b, value);
 			kt_buf_addc(&b, '\n');
 		} else if (!a->shell) {
 			kt_clean_addf(&b, "%s: %s\n", v->string, value ? value : "(hidden)");
@@ -268,7 +268,7 @@ static enum kt_code read_value(const char *name, bool whole, struct kt_buf *out,
 		name, name, name);
 }
 
-static enum kt_code add_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
+static enum kt_code add_config_pair(struct kt_jw *w, const char *pair, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf value = KT_BUF_INIT(KT_MAX_CONFIG_VALUE_BYTES);
 	size_t len = strcspn(pair, "=");
@@ -296,7 +296,7 @@ struct follow {
 	struct kt_vec lines; /* char * */
 };
 
-static void on_log(void *arg, const char *level, const char *text)
+static void on_config_log(void *arg, const char *level, const char *text)
 {
 	struct follow *f = arg;
 
@@ -306,7 +306,7 @@ static void on_log(void *arg, const char *level, const char *text)
 		kt_vec_push(&f->lines, kt_strdup(text));
 }
 
-static bool on_poll(void *arg)
+static bool on_config_poll(void *arg)
 {
 	return kt_talk_poll(&((struct follow *)arg)->talk);
 }
@@ -318,7 +318,7 @@ static enum kt_code wait_live(const struct kt_ctx *ctx, struct kt_client *c, con
 	struct follow f = { .talk = { .ctx = ctx, .prefix = "", .quiet = ctx->quiet },
 		.lines = KT_VEC_INIT };
 	const struct kt_client_publish p = {
-		.project = project, .log = on_log, .poll = on_poll, .arg = &f
+		.project = project, .log = on_config_log, .poll = on_config_poll, .arg = &f
 	};
 	const char *version = kt_json_str_or(release, "version", "the release");
 	KT_AUTO_JSON cJSON *end = NULL;
@@ -401,7 +401,7 @@ static enum kt_code run_set(struct kt_ctx *ctx, const void *args, struct kt_err 
 	kt_jw_obj(&w, NULL);
 	kt_jw_obj(&w, "set");
 	for (size_t i = 0; i < a->pairs.len && rc == KT_OK; i++)
-		rc = add_pair(&w, a->pairs.items[i], err);
+		rc = add_config_pair(&w, a->pairs.items[i], err);
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	if (rc == KT_OK)
@@ -460,7 +460,7 @@ static const struct kt_cmd list_cmd = {
 	.summary = "list the variables",
 	.opts = show_opts,
 	.args_size = sizeof(struct show_args),
-	.run = run_show,
+	.run = run_config_show,
 	.aliases = "ls",
 };
 static const struct kt_cmd get_cmd = {
@@ -495,7 +495,7 @@ const struct kt_cmd kt_cmd_config = {
 	.group = KT_GROUP_SHIP,
 	.opts = show_opts,
 	.args_size = sizeof(struct show_args),
-	.run = run_show,
+	.run = run_config_show,
 	.subs = subs,
 	.aliases = "env",
 	.examples =

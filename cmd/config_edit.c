@@ -43,7 +43,7 @@ struct reading {
 	struct kt_err err; /* of the first line that is wrong */
 };
 
-static void bad_line(void *arg, int line, const char *what)
+static void bad_edited_line(void *arg, int line, const char *what)
 {
 	struct reading *r = arg;
 
@@ -60,7 +60,7 @@ static void take_variable(void *arg, int line, const char *name, const char *val
 		(void)kt_fail(&err, KT_EINVAL, 0, "a value may have %d bytes (fixed)",
 			KT_MAX_CONFIG_VALUE_BYTES);
 	if (err.code != KT_OK) {
-		bad_line(r, line, err.msg);
+		bad_edited_line(r, line, err.msg);
 		return;
 	}
 	/* The last one counts. */
@@ -73,7 +73,7 @@ static enum kt_code read_variables(const struct kt_buf *text, cJSON **out, struc
 {
 	struct reading r = { cJSON_CreateObject(), KT_ERR_INIT };
 
-	kt_dotenv_parse(text->ptr, text->len, take_variable, bad_line, &r);
+	kt_dotenv_parse(text->ptr, text->len, take_variable, bad_edited_line, &r);
 	if (r.err.code != KT_OK) {
 		cJSON_Delete(r.vars);
 		*err = r.err;
@@ -84,7 +84,8 @@ static enum kt_code read_variables(const struct kt_buf *text, cJSON **out, struc
 }
 
 /* Append the change from `old` to `want` and return of how many variables it is. */
-static size_t add_change(struct kt_buf *body, const cJSON *old, const cJSON *want, bool remove)
+static size_t add_variable_change(
+	struct kt_buf *body, const cJSON *old, const cJSON *want, bool remove)
 {
 	const cJSON *v;
 	struct kt_jw w;
@@ -156,7 +157,7 @@ static enum kt_code run_import(struct kt_ctx *ctx, const void *args, struct kt_e
 		return kt_wrap(err, "%s", shown);
 	if (!vars->child)
 		return kt_fail(err, KT_EINVAL, 0, "%s has no variables", shown);
-	(void)add_change(&body, NULL, vars, false);
+	(void)add_variable_change(&body, NULL, vars, false);
 	rc = kt_config_change(ctx, body.ptr, a->no_wait, err);
 	explicit_bzero(body.ptr, body.len);
 	return rc;
@@ -338,7 +339,7 @@ static enum kt_code edit_once(
 		return kt_hint(err, "'karta config unset NAME' takes a variable out");
 	}
 	kt_buf_clear(body);
-	*out_n = add_change(body, old, want, true);
+	*out_n = add_variable_change(body, old, want, true);
 	return KT_OK;
 }
 
@@ -356,7 +357,7 @@ static bool edit_again(const struct kt_ctx *ctx, enum kt_code rc, const struct k
 		yes;
 }
 
-static enum kt_code edit(
+static enum kt_code edit_variables(
 	const struct kt_ctx *ctx, const cJSON *vars, bool no_wait, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_CONFIG_TEXT_BYTES);
@@ -394,7 +395,7 @@ static enum kt_code run_edit(struct kt_ctx *ctx, const void *args, struct kt_err
 
 	if (rc != KT_OK)
 		return rc;
-	rc = edit(ctx, kt_json_obj(doc, "vars"), a->no_wait, err);
+	rc = edit_variables(ctx, kt_json_obj(doc, "vars"), a->no_wait, err);
 	remove_private();
 	if (rc == KT_EDENIED && !err->hint[0])
 		(void)kt_client_hint_admin(c, err);

@@ -87,7 +87,7 @@ struct deploy {
 /* --- what to deploy ----------------------------------------------------------------------------
  */
 
-static enum kt_code check_env(const struct deploy_args *a, struct kt_err *err)
+static enum kt_code check_deploy_env(const struct deploy_args *a, struct kt_err *err)
 {
 	for (size_t i = 0; i < a->env.len; i++) {
 		const char *e = a->env.items[i], *eq = strchr(e, '=');
@@ -128,7 +128,7 @@ static bool has_toml(const char *dir)
 }
 
 /* Looked for before anything is read: the folder may be a home with everything in it. */
-static bool is_application(const char *dir)
+static bool is_deployable(const char *dir)
 {
 	static const char *const names[] = { "CLAUDE.md", "AGENTS.md", ".claude", ".opencode" };
 
@@ -243,7 +243,7 @@ static enum kt_code pack_folder(struct deploy *d, struct kt_err *err)
 		.dir = dir, .sub = "", .include = include, .progress = d->talk.progress
 	};
 
-	if (!d->args->dir && !is_application(dir)) {
+	if (!d->args->dir && !is_deployable(dir)) {
 		(void)kt_fail(err, KT_EINVAL, 0, "there is no application here");
 		return kt_hint(err,
 			"go to its folder, name it with --dir, or deploy a commit that the "
@@ -276,7 +276,7 @@ static enum kt_code find_files(struct deploy *d, struct kt_err *err)
 	return KT_OK;
 }
 
-static void find_ref(struct deploy *d)
+static void find_deploy_ref(struct deploy *d)
 {
 	const char *ref = d->args->ref;
 
@@ -292,7 +292,7 @@ static void find_ref(struct deploy *d)
 /* --- telling -----------------------------------------------------------------------------------
  */
 
-static void on_log(void *arg, const char *level, const char *text)
+static void on_deploy_log(void *arg, const char *level, const char *text)
 {
 	struct deploy *d = arg;
 
@@ -310,7 +310,7 @@ static void on_progress(void *arg, int64_t done, int64_t total)
 	kt_talk_progress(&((struct deploy *)arg)->talk, done, total);
 }
 
-static bool on_poll(void *arg)
+static bool on_deploy_poll(void *arg)
 {
 	return kt_talk_poll(&((struct deploy *)arg)->talk);
 }
@@ -371,7 +371,7 @@ static enum kt_code project_of(const struct deploy *d, size_t i, char **out, str
 }
 
 /* What was asked for counts more than what the job runs for. */
-static int64_t pull_request_of(const struct deploy *d)
+static int64_t deploy_pull_request(const struct deploy *d)
 {
 	if (d->args->pr)
 		return d->args->pr;
@@ -379,7 +379,7 @@ static int64_t pull_request_of(const struct deploy *d)
 }
 
 /* Where the branch is on the server, so that a race is noticed; *live is for the delta. */
-static enum kt_code ask_for_refs(struct deploy *d, const char *project,
+static enum kt_code ask_for_deploy_refs(struct deploy *d, const char *project,
 	const struct kt_client_publish *pub, char **expected, char **live, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_remote_path(project, "/refs");
@@ -394,7 +394,7 @@ static enum kt_code ask_for_refs(struct deploy *d, const char *project,
 		return rc;
 	*live = kt_strdup(kt_json_str_or(kt_json_obj(doc, "live"), "digest", ""));
 	/* A pull request has no branch of its own here: its name may be that of any. */
-	if (d->ref && d->sha[0] && !d->args->force && !pull_request_of(d))
+	if (d->ref && d->sha[0] && !d->args->force && !deploy_pull_request(d))
 		*expected = kt_strdup(kt_json_str_or(kt_json_obj(doc, "refs"), d->ref, ""));
 	return KT_OK;
 }
@@ -471,19 +471,19 @@ static enum kt_code deploy_one(struct deploy *d, size_t i, struct kt_err *err)
 		.message = a->message ? a->message : (tree ? kt_tree_subject(tree) : NULL),
 		.source = "cli",
 		.env = d->env,
-		.pr = pull_request_of(d),
+		.pr = deploy_pull_request(d),
 		.fork = d->ci.fork,
 		.force = a->force,
 		.no_activate = a->no_activate,
 		.unpin = a->unpin,
 		.no_wait = a->no_wait,
-		.log = on_log,
+		.log = on_deploy_log,
 		.progress = on_progress,
-		.poll = on_poll,
+		.poll = on_deploy_poll,
 		.arg = d };
 
 	if (rc == KT_OK && tree)
-		rc = ask_for_refs(d, project, &pub, &expected, &live, err);
+		rc = ask_for_deploy_refs(d, project, &pub, &expected, &live, err);
 	if (rc != KT_OK)
 		return hint_pin(project, rc, err);
 	if (a->dry_run && tree)
@@ -528,7 +528,7 @@ static enum kt_code deploy_all(struct deploy *d, struct kt_err *err)
 			(void)kt_wrap(&one, "%s", d->ships.items[i].name);
 		/* All but the first are told of at once; the first is the command's error. */
 		if (worst != KT_OK)
-			on_log(d, "error", one.msg);
+			on_deploy_log(d, "error", one.msg);
 		else
 			*err = one;
 		if (worst == KT_OK)
@@ -580,10 +580,10 @@ static void release_deploy(struct deploy *d)
 	free(d->env);
 }
 
-static enum kt_code find_all(struct deploy *d, struct kt_err *err)
+static enum kt_code prepare_deploy(struct deploy *d, struct kt_err *err)
 {
 	const char *project = d->args->name ? d->args->name : d->ctx->project;
-	enum kt_code rc = check_env(d->args, err);
+	enum kt_code rc = check_deploy_env(d->args, err);
 
 	d->named = kt_strdup_opt(project);
 	/* As a push has it: the remote of this repository comes before the name in karta.toml. */
@@ -599,7 +599,7 @@ static enum kt_code find_all(struct deploy *d, struct kt_err *err)
 			d->sha);
 	if (rc != KT_OK)
 		return rc;
-	find_ref(d);
+	find_deploy_ref(d);
 	d->env = kt_calloc(d->args->env.len + 1, sizeof(*d->env));
 	for (size_t i = 0; i < d->args->env.len; i++)
 		d->env[i] = d->args->env.items[i];
@@ -620,7 +620,7 @@ static enum kt_code cmd_deploy(struct kt_ctx *ctx, const void *arg, struct kt_er
 	if (ctx->timeout_ms)
 		d->talk.until_us = kt_mono_us() + ctx->timeout_ms * 1000;
 	kt_ci_read(&d->ci);
-	rc = find_all(d, err);
+	rc = prepare_deploy(d, err);
 	if (rc == KT_OK)
 		rc = deploy_all(d, err);
 	if (rc == KT_OK)

@@ -38,7 +38,7 @@
 /* Embedded by scripts/embed. */
 extern const struct kt_asset kt_pages[] __attribute__((visibility("hidden")));
 
-static void defaults(void *p)
+static void dev_defaults(void *p)
 {
 	struct kt_dev_args *a = p;
 
@@ -99,27 +99,27 @@ struct dev {
 	int stops; /* signals that asked to stop */
 };
 
-static void http_drained(void *arg)
+static void dev_http_drained(void *arg)
 {
 	struct dev *d = arg;
 
 	kt_loop_stop(d->loop);
 }
 
-static void turns_drained(void *arg)
+static void dev_turns_drained(void *arg)
 {
 	struct dev *d = arg;
 
-	kt_http_drain(d->http, http_drained, d);
+	kt_http_drain(d->http, dev_http_drained, d);
 }
 
-static void stop(struct dev *d)
+static void dev_stop(struct dev *d)
 {
 	if (d->stopping)
 		return;
 	d->stopping = true;
 	kt_api_set_draining(d->api);
-	kt_sessions_drain(d->sessions, d->chat ? 0 : KT_HTTP_DRAIN_MS, turns_drained, d);
+	kt_sessions_drain(d->sessions, d->chat ? 0 : KT_HTTP_DRAIN_MS, dev_turns_drained, d);
 }
 
 static void on_stop_signal(void *arg, int signum)
@@ -137,7 +137,7 @@ static void on_stop_signal(void *arg, int signum)
 		(void)kill(d->chat, SIGTERM);
 	else
 		kt_say(d->ctx, "stopping; running turns may end, again stops at once");
-	stop(d);
+	dev_stop(d);
 }
 
 static void on_child(void *arg, int signum)
@@ -154,7 +154,7 @@ static void on_child(void *arg, int signum)
 	kt_loop_stop(d->loop);
 }
 
-static enum kt_code start_signals(struct dev *d, struct kt_err *err)
+static enum kt_code start_dev_signals(struct dev *d, struct kt_err *err)
 {
 	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
 	enum kt_code rc;
@@ -305,7 +305,7 @@ static void tell_findings(const struct kt_ctx *ctx, const struct kt_app *app)
 	}
 }
 
-static void tell_start(struct dev *d, const struct kt_dev_args *a)
+static void tell_dev_start(struct dev *d, const struct kt_dev_args *a)
 {
 	const struct kt_app *app = kt_sessions_app(d->sessions);
 	const char *problem = kt_sessions_problem(d->sessions);
@@ -335,7 +335,8 @@ static void tell_start(struct dev *d, const struct kt_dev_args *a)
 }
 
 /* Start a program of the user's without waiting for it. */
-static enum kt_code launch(const char *path, char *const *argv, pid_t *out, struct kt_err *err)
+static enum kt_code launch_program(
+	const char *path, char *const *argv, pid_t *out, struct kt_err *err)
 {
 	int e = posix_spawn(out, path, NULL, NULL, argv, kt_env_all());
 
@@ -365,7 +366,7 @@ static enum kt_code start_chat(struct dev *d, const struct kt_dev_args *a, struc
 		argv[n++] = quiet;
 	if (session || a->go_on)
 		argv[n++] = session ? session : go_on;
-	return launch(self, argv, &d->chat, err);
+	return launch_program(self, argv, &d->chat, err);
 }
 
 static enum kt_code start_once(struct dev *d, struct kt_err *err)
@@ -381,10 +382,10 @@ static enum kt_code start_once(struct dev *d, struct kt_err *err)
 	argv[3] = d->address;
 	for (size_t i = 2; i < n; i++)
 		argv[i + 2] = d->once->items[i];
-	return launch(self, argv, &d->chat, err);
+	return launch_program(self, argv, &d->chat, err);
 }
 
-static void finish(struct dev *d)
+static void dev_finish(struct dev *d)
 {
 	struct kt_err err = KT_ERR_INIT;
 
@@ -404,7 +405,7 @@ static void finish(struct dev *d)
 	free(d->data_dir);
 }
 
-static enum kt_code serve(
+static enum kt_code dev_serve(
 	struct dev *d, const struct kt_dev_args *a, const char *dir, bool chat, struct kt_err *err)
 {
 	enum kt_log_level lowest = d->ctx->verbose || d->ctx->debug ? KT_LOG_DEBUG : KT_LOG_INFO;
@@ -420,7 +421,7 @@ static enum kt_code serve(
 	if (rc == KT_OK)
 		rc = trust_folder(d, a, err);
 	if (rc == KT_OK)
-		rc = start_signals(d, err);
+		rc = start_dev_signals(d, err);
 	/* Only now: the state folder is ours, and with it the log. */
 	if (rc == KT_OK)
 		rc = kt_devlog_open(
@@ -440,7 +441,7 @@ static enum kt_code serve(
 		rc = start_chat(d, a, err);
 	if (rc != KT_OK)
 		return rc;
-	tell_start(d, a);
+	tell_dev_start(d, a);
 	if (a->open)
 		open_page(d);
 	kt_loop_run(d->loop);
@@ -460,8 +461,8 @@ static enum kt_code serve_folder(
 	/* After it, so that harnesses have the limit that they would have by hand. */
 	d->max_fds = kt_fd_raise_limit();
 	if (rc == KT_OK)
-		rc = serve(d, a, dir, chat, err);
-	finish(d);
+		rc = dev_serve(d, a, dir, chat, err);
+	dev_finish(d);
 	return rc;
 }
 
@@ -477,7 +478,7 @@ static enum kt_code check_chat(const struct kt_dev_args *a, bool chat, struct kt
 	return kt_hint(err, "start karta dev in a terminal, without --no-chat");
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code dev_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct kt_dev_args *a = args;
 	struct dev d = { .ctx = ctx };
@@ -528,8 +529,8 @@ const struct kt_cmd kt_cmd_dev = {
 	.group = KT_GROUP_START,
 	.opts = opts,
 	.args_size = sizeof(struct kt_dev_args),
-	.defaults = defaults,
-	.run = run,
+	.defaults = dev_defaults,
+	.run = dev_run,
 	.examples = "karta dev                      chat with the application in this folder\n"
 		    "karta dev --continue           go on with the last session of this folder\n"
 		    "karta dev --offline            without network, key or tokens\n"

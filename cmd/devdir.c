@@ -20,7 +20,7 @@
 #define ONCE_OLD_S 3600
 
 /* FNV-1a: short and stable names for folders, not a secret. */
-static uint32_t hash(const char *s)
+static uint32_t hash_path(const char *s)
 {
 	uint32_t h = 2166136261u;
 
@@ -41,7 +41,7 @@ enum kt_code kt_dev_data_dir(const char *dir, char **out, struct kt_err *err)
 		return rc;
 	base = kt_path_base(real);
 	slug = kt_str_slugify(base);
-	*out = kt_asprintf("%s/dev/%s-%08x", data, slug, hash(real));
+	*out = kt_asprintf("%s/dev/%s-%08x", data, slug, hash_path(real));
 	return KT_OK;
 }
 

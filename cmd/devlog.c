@@ -23,7 +23,7 @@ static struct {
 	struct kt_term console;
 } devlog = { .fd = -1 };
 
-static enum kt_style level_style(enum kt_log_level level)
+static enum kt_style devlog_level_style(enum kt_log_level level)
 {
 	switch (level) {
 	case KT_LOG_WARN:
@@ -52,28 +52,28 @@ static void clock_text(char *out, size_t size)
 }
 
 /* A log that cannot be written must not stop the server: errors are dropped. */
-static void write_line(int fd, const struct kt_buf *b)
+static void write_devlog_line(int fd, const struct kt_buf *b)
 {
 	if (fd >= 0 && kt_fs_write_all(fd, b->ptr, b->len, NULL) != KT_OK)
 		return;
 }
 
-static void sink(void *arg, enum kt_log_level level, const char *source, const char *text)
+static void devlog_sink(void *arg, enum kt_log_level level, const char *source, const char *text)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(16384);
 	char at[16];
 
 	clock_text(at, sizeof(at));
 	kt_clean_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
-	write_line(devlog.fd, &b);
+	write_devlog_line(devlog.fd, &b);
 	if (!devlog.on_console)
 		return;
 	kt_buf_clear(&b);
 	kt_term_add(&b, &devlog.console, KT_STYLE_DIM, at);
 	kt_buf_addc(&b, ' ');
-	kt_term_add(&b, &devlog.console, level_style(level), source);
+	kt_term_add(&b, &devlog.console, devlog_level_style(level), source);
 	kt_clean_addf(&b, " %s\n", text);
-	write_line(STDERR_FILENO, &b);
+	write_devlog_line(STDERR_FILENO, &b);
 }
 
 enum kt_code kt_devlog_open(const char *data_dir, const struct kt_term *console,
@@ -95,7 +95,7 @@ enum kt_code kt_devlog_open(const char *data_dir, const struct kt_term *console,
 	devlog.on_console = console != NULL;
 	if (console)
 		devlog.console = *console;
-	kt_log_set(sink, NULL, lowest);
+	kt_log_set(devlog_sink, NULL, lowest);
 	return KT_OK;
 }
 

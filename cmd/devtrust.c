@@ -19,7 +19,7 @@
 #define WORDS_MAX_BYTES 1000 /* of the rules, on a terminal */
 
 /* What was said about these very settings: 1 yes, 0 no, -1 nothing. */
-static int remembered(const char *path, const char *settings)
+static int trust_remembered(const char *path, const char *settings)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * KT_MAX_GRANTS_BYTES);
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -31,7 +31,7 @@ static int remembered(const char *path, const char *settings)
 	return kt_json_bool(doc, "trusted", false);
 }
 
-static enum kt_code remember(
+static enum kt_code remember_trust(
 	const char *path, const char *settings, bool trusted, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4 * KT_MAX_GRANTS_BYTES);
@@ -47,7 +47,7 @@ static enum kt_code remember(
 }
 
 /* The rules as one line that fits a question. */
-static void shorten(const struct kt_buf *words, struct kt_buf *out)
+static void shorten_rules(const struct kt_buf *words, struct kt_buf *out)
 {
 	size_t n = KT_MIN(words->len, (size_t)WORDS_MAX_BYTES);
 
@@ -70,8 +70,8 @@ enum kt_code kt_dev_trust(const struct kt_ctx *ctx, const char *data_dir, const 
 	/* The harness's own word counts as it is. */
 	if (!settings || ops->trusts(app->dir))
 		return KT_OK;
-	shorten(&words, &shown);
-	int said = remembered(path, settings);
+	shorten_rules(&words, &shown);
+	int said = trust_remembered(path, settings);
 
 	if (!trust && said >= 0) {
 		yes = said == 1;
@@ -82,7 +82,7 @@ enum kt_code kt_dev_trust(const struct kt_ctx *ctx, const char *data_dir, const 
 		rc = kt_prompt_confirm(STDIN_FILENO, STDERR_FILENO, question, "--trust", &yes, err);
 	}
 	if (rc == KT_OK && said != (int)yes && (trust || !ctx->no_input))
-		rc = remember(path, settings, yes, err);
+		rc = remember_trust(path, settings, yes, err);
 	if (rc != KT_OK)
 		return rc;
 	if (yes)

@@ -48,7 +48,7 @@ static const struct kt_opt doctor_opts[] = {
 	KT_OPT_END,
 };
 
-static void defaults(void *args)
+static void doctor_defaults(void *args)
 {
 	((struct doctor_args *)args)->dir = ".";
 }
@@ -69,7 +69,7 @@ struct doctor {
 };
 
 KT_PRINTF(5, 6)
-static void add(struct doctor *d, enum status status, const char *topic, const char *fix,
+static void add_check(struct doctor *d, enum status status, const char *topic, const char *fix,
 	const char *fmt, ...)
 {
 	struct check *c = kt_arena_alloc(d->arena, sizeof(*c));
@@ -91,7 +91,7 @@ static void add(struct doctor *d, enum status status, const char *topic, const c
 /* --- running a program ------------------------------------------------------------------- */
 
 /* Read until end, limit or a full buffer; false when the limit passed. */
-static bool read_until(int fd, int64_t deadline_us, struct kt_buf *out)
+static bool read_tool_until(int fd, int64_t deadline_us, struct kt_buf *out)
 {
 	for (;;) {
 		struct pollfd p = { fd, POLLIN, 0 };
@@ -112,7 +112,7 @@ static bool read_until(int fd, int64_t deadline_us, struct kt_buf *out)
 }
 
 /* Wait for pid until the deadline, then kill its group. Returns the wait status, -1 when killed. */
-static int reap(pid_t pid, int64_t deadline_us)
+static int reap_tool(pid_t pid, int64_t deadline_us)
 {
 	int status;
 
@@ -133,7 +133,7 @@ static int reap(pid_t pid, int64_t deadline_us)
 }
 
 /* Start argv with output into fd, in a group of its own. Returns 0 or an errno. */
-static int start(char *const *argv, int fd, pid_t *out)
+static int start_tool(char *const *argv, int fd, pid_t *out)
 {
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
@@ -166,7 +166,7 @@ static int start(char *const *argv, int fd, pid_t *out)
  * Run a program for its output. Returns KT_OK when it exited with 0, KT_ETIMEOUT when it was killed
  * after RUN_LIMIT_MS, KT_EIO otherwise.
  */
-static enum kt_code run(char *const *argv, struct kt_buf *out)
+static enum kt_code run_tool(char *const *argv, struct kt_buf *out)
 {
 	int64_t deadline_us = kt_mono_us() + (int64_t)RUN_LIMIT_MS * 1000;
 	int fds[2], rc, status;
@@ -175,15 +175,15 @@ static enum kt_code run(char *const *argv, struct kt_buf *out)
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return KT_EIO;
-	rc = start(argv, fds[1], &pid);
+	rc = start_tool(argv, fds[1], &pid);
 	close(fds[1]);
 	if (rc) {
 		close(fds[0]);
 		return KT_EIO;
 	}
-	ended = read_until(fds[0], deadline_us, out);
+	ended = read_tool_until(fds[0], deadline_us, out);
 	close(fds[0]);
-	status = reap(pid, ended ? deadline_us : 0);
+	status = reap_tool(pid, ended ? deadline_us : 0);
 	if (status == -1)
 		return KT_ETIMEOUT;
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? KT_OK : KT_EIO;
@@ -211,12 +211,12 @@ static bool find_version(const char *text, char *out, size_t size)
 
 /* --- checks ------------------------------------------------------------------------------ */
 
-static void check_folder(struct doctor *d, const struct kt_app *app)
+static void check_doctor_folder(struct doctor *d, const struct kt_app *app)
 {
 	if (!app->n_errors)
-		add(d, FINE, "folder", NULL, "%s: %s, %zu %s, %zu %s", app->name, app->harness_name,
-			app->n_agents, app->n_agents == 1 ? "agent" : "agents", app->n_skills,
-			app->n_skills == 1 ? "skill" : "skills");
+		add_check(d, FINE, "folder", NULL, "%s: %s, %zu %s, %zu %s", app->name,
+			app->harness_name, app->n_agents, app->n_agents == 1 ? "agent" : "agents",
+			app->n_skills, app->n_skills == 1 ? "skill" : "skills");
 	for (const struct kt_finding *f = app->findings; f; f = f->next) {
 		struct kt_finding bare = *f;
 		KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
@@ -232,12 +232,12 @@ static void check_folder(struct doctor *d, const struct kt_app *app)
 		else
 			kt_buf_clear(&b);
 		kt_buf_adds(&b, f->text);
-		add(d, s, "folder", f->fix, "%s", b.ptr);
+		add_check(d, s, "folder", f->fix, "%s", b.ptr);
 	}
 }
 
 /* "2" and "2.1" ask for "2.1.197"; "2.1.1" does not. */
-static bool version_fits(const char *wanted, const char *found)
+static bool tool_version_fits(const char *wanted, const char *found)
 {
 	size_t n = strlen(wanted);
 
@@ -250,28 +250,28 @@ static void check_version(struct doctor *d, const struct kt_app *app, const char
 	static char word[] = "--version";
 	char *argv[] = { p->path, word, NULL };
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(RUN_OUTPUT_MAX);
-	enum kt_code rc = run(argv, &out);
+	enum kt_code rc = run_tool(argv, &out);
 
 	if (rc == KT_ETIMEOUT) {
-		add(d, needed ? WARNING : NOTE, "harness", "run it by hand to see why",
+		add_check(d, needed ? WARNING : NOTE, "harness", "run it by hand to see why",
 			"%s: no answer to --version within %d seconds (%s)", name,
 			RUN_LIMIT_MS / 1000, p->path);
 	} else if (rc != KT_OK) {
-		add(d, needed ? ERROR : NOTE, "harness", "install it again",
+		add_check(d, needed ? ERROR : NOTE, "harness", "install it again",
 			"%s: the program does not run (%s)", name, p->path);
 	} else if (!find_version(out.ptr, p->version, sizeof(p->version))) {
-		add(d, FINE, "harness", NULL, "%s: unknown version (%s)", name, p->path);
+		add_check(d, FINE, "harness", NULL, "%s: unknown version (%s)", name, p->path);
 	} else if (needed && app->harness_version &&
-		!version_fits(app->harness_version, p->version)) {
-		add(d, WARNING, "harness", "install that version, or correct karta.toml",
+		!tool_version_fits(app->harness_version, p->version)) {
+		add_check(d, WARNING, "harness", "install that version, or correct karta.toml",
 			"%s %s is not the version %s that [harness] version asks for (%s)", name,
 			p->version, app->harness_version, p->path);
 	} else {
-		add(d, FINE, "harness", NULL, "%s %s (%s)", name, p->version, p->path);
+		add_check(d, FINE, "harness", NULL, "%s %s (%s)", name, p->version, p->path);
 	}
 }
 
-static void check_harness(
+static void check_doctor_harness(
 	struct doctor *d, const struct kt_app *app, enum kt_harness_type type, bool needed)
 {
 	struct kt_app other = *app;
@@ -282,12 +282,13 @@ static void check_harness(
 	other.harness = type;
 	if (kt_app_program(&other, &p, &err) != KT_OK) {
 		if (needed)
-			add(d, ERROR, "harness", err.hint, "%s: %s", name, err.msg);
+			add_check(d, ERROR, "harness", err.hint, "%s: %s", name, err.msg);
 		else
-			add(d, NOTE, "harness", NULL, "%s: not installed, not needed here", name);
+			add_check(d, NOTE, "harness", NULL, "%s: not installed, not needed here",
+				name);
 	} else if (type == KT_HARNESS_ACP) {
 		/* Any program at all: it may not know --version and do who knows what. */
-		add(d, FINE, "harness", NULL, "%s: %s", name, p.path);
+		add_check(d, FINE, "harness", NULL, "%s: %s", name, p.path);
 	} else {
 		check_version(d, app, name, &p, needed);
 	}
@@ -320,16 +321,16 @@ static void check_claude_credential(struct doctor *d, const struct kt_app *app)
 		const char *where = bound_in(app, names[i]);
 
 		if (where) {
-			add(d, FINE, "credential", NULL, "%s is set in %s", names[i], where);
+			add_check(d, FINE, "credential", NULL, "%s is set in %s", names[i], where);
 			return;
 		}
 	}
 	file = config ? kt_path_join(config, ".credentials.json")
 		      : kt_path_join(home ? home : "/", ".claude/.credentials.json");
 	if (kt_fs_is_file(file))
-		add(d, FINE, "credential", NULL, "Claude Code is logged in (%s)", file);
+		add_check(d, FINE, "credential", NULL, "Claude Code is logged in (%s)", file);
 	else
-		add(d, WARNING, "credential",
+		add_check(d, WARNING, "credential",
 			"run 'claude' once and log in, or set ANTHROPIC_API_KEY; "
 			"'karta dev --offline' needs neither",
 			"no credential for Claude Code was found");
@@ -363,18 +364,18 @@ static void check_opencode_credential(struct doctor *d, const struct kt_app *app
 			key = app->env[i].name;
 	}
 	if (key)
-		add(d, FINE, "credential", NULL, "%.*s is set", (int)strcspn(key, "="), key);
+		add_check(d, FINE, "credential", NULL, "%.*s is set", (int)strcspn(key, "="), key);
 	else if (kt_fs_is_file(file))
-		add(d, FINE, "credential", NULL, "OpenCode is logged in (%s)", file);
+		add_check(d, FINE, "credential", NULL, "OpenCode is logged in (%s)", file);
 	else
-		add(d, WARNING, "credential",
+		add_check(d, WARNING, "credential",
 			"run 'opencode auth login', or set the key of your provider; "
 			"'karta dev --offline' needs neither",
 			"no credential for OpenCode was found");
 }
 
 /* Content of a file of /proc as a number, -1 when it is not there. */
-static int64_t read_number(const char *path)
+static int64_t read_proc_number(const char *path)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(64);
 	int64_t v;
@@ -394,24 +395,26 @@ static void check_sandbox(struct doctor *d)
 	char *argv[] = { bwrap, user, pid, bind, root, root, bwrap, prog, NULL };
 
 	if (!bwrap) {
-		add(d, NOTE, "sandbox", NULL,
+		add_check(d, NOTE, "sandbox", NULL,
 			"bwrap is not on PATH: a harness that has a sandbox cannot make one");
 		return;
 	}
-	if (run(argv, &out) == KT_OK) {
-		add(d, FINE, "sandbox", NULL, "bwrap and user namespaces work (%s)", bwrap);
-	} else if (read_number("/proc/sys/user/max_user_namespaces") == 0) {
-		add(d, NOTE, "sandbox", "sudo sysctl user.max_user_namespaces=15000",
+	if (run_tool(argv, &out) == KT_OK) {
+		add_check(d, FINE, "sandbox", NULL, "bwrap and user namespaces work (%s)", bwrap);
+	} else if (read_proc_number("/proc/sys/user/max_user_namespaces") == 0) {
+		add_check(d, NOTE, "sandbox", "sudo sysctl user.max_user_namespaces=15000",
 			"user namespaces are switched off (user.max_user_namespaces is 0)");
-	} else if (read_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
-		add(d, NOTE, "sandbox", "sudo sysctl kernel.unprivileged_userns_clone=1",
+	} else if (read_proc_number("/proc/sys/kernel/unprivileged_userns_clone") == 0) {
+		add_check(d, NOTE, "sandbox", "sudo sysctl kernel.unprivileged_userns_clone=1",
 			"user namespaces are for root only (kernel.unprivileged_userns_clone is "
 			"0)");
-	} else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1) {
-		add(d, NOTE, "sandbox", "give bwrap an AppArmor profile that allows userns",
+	} else if (read_proc_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") ==
+		1) {
+		add_check(d, NOTE, "sandbox", "give bwrap an AppArmor profile that allows userns",
 			"AppArmor keeps bwrap from making user namespaces");
 	} else {
-		add(d, NOTE, "sandbox", "run 'bwrap --unshare-user --ro-bind / / true' to see why",
+		add_check(d, NOTE, "sandbox",
+			"run 'bwrap --unshare-user --ro-bind / / true' to see why",
 			"bwrap cannot make a sandbox here, as is usual inside a container");
 	}
 }
@@ -440,14 +443,16 @@ static void check_data(struct doctor *d)
 		at = up;
 	}
 	if (!can_make_folder(at)) {
-		add(d, ERROR, "data",
+		add_check(d, ERROR, "data",
 			"correct its permissions, or set KARTA_DATA to another folder",
 			"cannot write to the data folder %s", data);
 	} else if (kt_str_eq(at, data) && (st.st_mode & 077) != 0) {
 		fix = kt_asprintf("chmod 700 '%s'", data);
-		add(d, WARNING, "data", fix, "other users can look into the data folder %s", data);
+		add_check(d, WARNING, "data", fix, "other users can look into the data folder %s",
+			data);
 	} else {
-		add(d, FINE, "data", NULL, "the data folder %s is writable and private", data);
+		add_check(
+			d, FINE, "data", NULL, "the data folder %s is writable and private", data);
 	}
 }
 
@@ -459,15 +464,16 @@ static void check_port(struct doctor *d)
 
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) {
-		add(d, ERROR, "port", "look at the limits of this machine", "cannot make a socket");
+		add_check(d, ERROR, "port", "look at the limits of this machine",
+			"cannot make a socket");
 		return;
 	}
 	/* The very steps of the server: a port that is bound but silent shows only at listen(). */
 	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(fd, 1) != 0)
-		add(d, NOTE, "port", NULL, "port %d is taken: karta dev picks the next free one",
-			DEV_PORT);
+		add_check(d, NOTE, "port", NULL,
+			"port %d is taken: karta dev picks the next free one", DEV_PORT);
 	else
-		add(d, FINE, "port", NULL, "port %d is free", DEV_PORT);
+		add_check(d, FINE, "port", NULL, "port %d is free", DEV_PORT);
 }
 
 static void check_git(struct doctor *d)
@@ -479,11 +485,12 @@ static void check_git(struct doctor *d)
 	char version[64];
 
 	if (!git)
-		add(d, WARNING, "git", "install git", "git is not on PATH: deploying needs it");
-	else if (run(argv, &out) == KT_OK && find_version(out.ptr, version, sizeof(version)))
-		add(d, FINE, "git", NULL, "git %s (%s)", version, git);
+		add_check(
+			d, WARNING, "git", "install git", "git is not on PATH: deploying needs it");
+	else if (run_tool(argv, &out) == KT_OK && find_version(out.ptr, version, sizeof(version)))
+		add_check(d, FINE, "git", NULL, "git %s (%s)", version, git);
 	else
-		add(d, WARNING, "git", "install it again", "git does not run (%s)", git);
+		add_check(d, WARNING, "git", "install it again", "git does not run (%s)", git);
 }
 
 /*
@@ -509,7 +516,7 @@ static void check_hosted(struct doctor *d, const struct kt_ctx *ctx)
 		return;
 	path = kt_remote_path(project, "");
 	if (kt_client_call(c, "GET", path, NULL, &doc, &err) != KT_OK) {
-		add(d, NOTE, "hosted", err.hint[0] ? err.hint : NULL, "%s", err.msg);
+		add_check(d, NOTE, "hosted", err.hint[0] ? err.hint : NULL, "%s", err.msg);
 		return;
 	}
 	cJSON_ArrayForEach (name, kt_json_arr(doc, "missing_credentials")) {
@@ -517,26 +524,27 @@ static void check_hosted(struct doctor *d, const struct kt_ctx *ctx)
 		KT_AUTOFREE char *fix = kt_asprintf(
 			"karta config set -p %s %s=- <file", project, word);
 
-		add(d, WARNING, "hosted", fix, "%s on %s has no %s: its sessions will fail",
+		add_check(d, WARNING, "hosted", fix, "%s on %s has no %s: its sessions will fail",
 			project, kt_client_url(c), word);
 		n++;
 	}
 	if (!n)
-		add(d, FINE, "hosted", NULL, "%s on %s: %s", project, kt_client_url(c),
+		add_check(d, FINE, "hosted", NULL, "%s on %s: %s", project, kt_client_url(c),
 			kt_json_str_or(kt_json_obj(doc, "current"), "version", "no release yet"));
 }
 
-static void check_all(struct doctor *d, const struct kt_ctx *ctx, const struct kt_app *app)
+static void check_doctor_topics(
+	struct doctor *d, const struct kt_ctx *ctx, const struct kt_app *app)
 {
 	static const enum kt_harness_type types[] = { KT_HARNESS_CLAUDE, KT_HARNESS_OPENCODE };
 	bool has_harness = app->instructions || app->harness_declared || app->harness_command ||
 		!app->n_errors;
 
-	check_folder(d, app);
+	check_doctor_folder(d, app);
 	if (app->harness == KT_HARNESS_ACP)
-		check_harness(d, app, app->harness, true);
+		check_doctor_harness(d, app, app->harness, true);
 	for (size_t i = 0; i < KT_ARRAY_LEN(types); i++)
-		check_harness(d, app, types[i], has_harness && types[i] == app->harness);
+		check_doctor_harness(d, app, types[i], has_harness && types[i] == app->harness);
 	if (has_harness && app->harness == KT_HARNESS_CLAUDE)
 		check_claude_credential(d, app);
 	else if (has_harness && app->harness == KT_HARNESS_OPENCODE)
@@ -550,7 +558,7 @@ static void check_all(struct doctor *d, const struct kt_ctx *ctx, const struct k
 
 /* --- output ------------------------------------------------------------------------------ */
 
-static void print_json(const struct doctor *d, const struct kt_app *app)
+static void print_doctor_json(const struct doctor *d, const struct kt_app *app)
 {
 	static const char *const words[] = { "ok", "note", "warning", "error" };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
@@ -580,7 +588,7 @@ static void print_json(const struct doctor *d, const struct kt_app *app)
 	kt_out(b.ptr, b.len);
 }
 
-static void print_text(const struct kt_ctx *ctx, const struct doctor *d)
+static void print_doctor_text(const struct kt_ctx *ctx, const struct doctor *d)
 {
 	static const struct {
 		const char *mark, *ascii;
@@ -623,11 +631,11 @@ static enum kt_code cmd_doctor(struct kt_ctx *ctx, const void *arg, struct kt_er
 
 	if (rc != KT_OK)
 		return rc;
-	check_all(&d, ctx, app);
+	check_doctor_topics(&d, ctx, app);
 	if (ctx->json)
-		print_json(&d, app);
+		print_doctor_json(&d, app);
 	else
-		print_text(ctx, &d);
+		print_doctor_text(ctx, &d);
 	kt_app_free(app);
 	kt_vec_release(&d.checks);
 	if (!d.n_errors)
@@ -647,7 +655,7 @@ const struct kt_cmd kt_cmd_doctor = {
 	.group = KT_GROUP_START,
 	.opts = doctor_opts,
 	.args_size = sizeof(struct doctor_args),
-	.defaults = defaults,
+	.defaults = doctor_defaults,
 	.run = cmd_doctor,
 	.examples = "karta doctor\nkarta doctor --dir support-bot --json\n",
 };

@@ -43,7 +43,7 @@ static void add_parts(struct parts *p, const char *word, size_t index)
 }
 
 /* How many parts the entry is made of when the typed ones begin with them; 0 otherwise. */
-static size_t fits(const struct kt_foreign *f, const struct parts *typed)
+static size_t entry_fits_words(const struct kt_foreign *f, const struct parts *typed)
 {
 	struct parts own = { .n = 0 };
 
@@ -78,7 +78,7 @@ const struct kt_foreign *kt_foreign_find(const char *const *words, size_t n, siz
 	for (size_t i = 0; i < n; i++)
 		add_parts(&typed, words[i], i);
 	for (const struct kt_foreign *f = kt_foreign_table; f->words; f++) {
-		size_t len = fits(f, &typed);
+		size_t len = entry_fits_words(f, &typed);
 
 		if (len <= best || !may_leave(f, typed.rest[len - 1]))
 			continue;
@@ -91,7 +91,7 @@ const struct kt_foreign *kt_foreign_find(const char *const *words, size_t n, siz
 }
 
 /* Is name one of a list with blanks between? */
-static bool says(const char *list, const char *name)
+static bool list_says_name(const char *list, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -108,7 +108,7 @@ static bool says(const char *list, const char *name)
 bool kt_foreign_knows(const char *from)
 {
 	for (const struct kt_foreign *f = kt_foreign_table; f->words; f++) {
-		if (says(f->from, from))
+		if (list_says_name(f->from, from))
 			return true;
 	}
 	return false;
@@ -134,7 +134,7 @@ static void option_help(struct kt_buf *b, const struct kt_term *t, const char *f
 			kt_str_eq(o->command, "*") ? "" : o->command,
 			kt_str_eq(o->command, "*") ? "" : " ", o->options);
 
-		if (!says(o->from, from))
+		if (!list_says_name(o->from, from))
 			continue;
 		if (!any) {
 			kt_buf_addc(b, '\n');
@@ -151,7 +151,7 @@ void kt_foreign_help(struct kt_buf *b, const struct kt_term *t, const char *from
 	size_t width = 0;
 
 	for (const struct kt_foreign *f = kt_foreign_table; f->words; f++) {
-		if (says(f->from, from))
+		if (list_says_name(f->from, from))
 			width = KT_MAX(width, strlen(f->words));
 	}
 	for (int pass = 0; pass < 2; pass++) {
@@ -165,7 +165,7 @@ void kt_foreign_help(struct kt_buf *b, const struct kt_term *t, const char *from
 		for (const struct kt_foreign *f = kt_foreign_table; f->words; f++) {
 			KT_AUTOFREE char *own = f->to ? kt_asprintf("karta %s", f->to) : NULL;
 
-			if (says(f->from, from) && (pass == 1) == !f->to)
+			if (list_says_name(f->from, from) && (pass == 1) == !f->to)
 				kt_help_item(b, t, f->words, width, own ? own : f->say);
 		}
 	}

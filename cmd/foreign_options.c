@@ -143,7 +143,7 @@ const struct kt_foreign_option kt_foreign_options[] = {
 };
 
 /* Is the word, up to its '=', one of a list with blanks between? */
-static bool names(const char *list, const char *word)
+static bool list_names_option(const char *list, const char *word)
 {
 	size_t len = strcspn(word, "=");
 
@@ -163,7 +163,7 @@ const struct kt_foreign_option *kt_foreign_option_find(
 	for (const struct kt_foreign_option *o = kt_foreign_options; o->from; o++) {
 		bool here = (!own && kt_str_eq(o->command, "*")) || kt_str_eq(o->command, command);
 
-		if (here && names(o->options, word))
+		if (here && list_names_option(o->options, word))
 			return o;
 	}
 	return NULL;

@@ -35,7 +35,7 @@ static bool is_left(const char *line, size_t len)
 }
 
 /* Findings as lines for a person. */
-static void print_text(const struct kt_buf *b)
+static void print_fsck_text(const struct kt_buf *b)
 {
 	for (const char *at = b->ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1) {
 		KT_AUTO_JSON cJSON *doc = NULL;
@@ -48,7 +48,7 @@ static void print_text(const struct kt_buf *b)
 }
 
 /* The lines that are left over, or those that are not, as members of an array. */
-static void add_lines(struct kt_buf *out, const struct kt_buf *b, bool left)
+static void add_fsck_lines(struct kt_buf *out, const struct kt_buf *b, bool left)
 {
 	bool first = true;
 
@@ -62,19 +62,19 @@ static void add_lines(struct kt_buf *out, const struct kt_buf *b, bool left)
 	}
 }
 
-static void print_json(const struct kt_buf *b, size_t n)
+static void print_fsck_json(const struct kt_buf *b, size_t n)
 {
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(2 * FINDINGS_BYTES);
 
 	kt_clean_addf(&out, "{\"schema_version\":1,\"ok\":%s,\"findings\":[", n ? "false" : "true");
-	add_lines(&out, b, false);
+	add_fsck_lines(&out, b, false);
 	kt_buf_adds(&out, "],\"left_over\":[");
-	add_lines(&out, b, true);
+	add_fsck_lines(&out, b, true);
 	kt_buf_adds(&out, "]}\n");
 	kt_out(out.ptr, out.len);
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code fsck_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct fsck_args *a = args;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(FINDINGS_BYTES);
@@ -87,9 +87,9 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json)
-		print_json(&b, n);
+		print_fsck_json(&b, n);
 	else
-		print_text(&b);
+		print_fsck_text(&b);
 	if (!n) {
 		kt_say(ctx, "%s is in order", data);
 		return KT_OK;
@@ -110,7 +110,7 @@ const struct kt_cmd kt_cmd_fsck = {
 	.group = KT_GROUP_SERVE,
 	.opts = opts,
 	.args_size = sizeof(struct fsck_args),
-	.run = run,
+	.run = fsck_run,
 	.examples = "karta fsck              every database row, file and log\n"
 		    "karta fsck --quick      without reading every file\n",
 };

@@ -56,7 +56,7 @@ static bool is_told(const char *common)
 }
 
 /* Without its "karta::", which git leaves out for some and not for others. */
-static const char *bare(const char *url)
+static const char *bare_lfs_url(const char *url)
 {
 	return kt_str_starts(url, "karta::") ? url + strlen("karta::") : url;
 }
@@ -70,7 +70,7 @@ static const char *remote_name(const struct helper *h)
 		return h->remote;
 	if (kt_git_remote_url(".", "karta", &url, NULL) != KT_OK || !url)
 		return NULL;
-	return kt_str_eq(bare(url), bare(h->remote)) ? "karta" : NULL;
+	return kt_str_eq(bare_lfs_url(url), bare_lfs_url(h->remote)) ? "karta" : NULL;
 }
 
 void kt_helper_lfs(struct helper *h)

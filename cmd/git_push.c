@@ -121,7 +121,7 @@ enum kt_code kt_helper_push_option(struct helper *h, const char *text, struct kt
 }
 
 /* The first reason is the one that is told. */
-static void refuse(struct push *p, const char *why)
+static void refuse_push(struct push *p, const char *why)
 {
 	if (!p->why)
 		p->why = kt_strdup(why);
@@ -133,7 +133,7 @@ static void refuse_err(struct push *p, const struct kt_err *err)
 	KT_AUTOFREE char *why = kt_asprintf(
 		"%s%s%s%s", err->msg, err->hint[0] ? " (" : "", err->hint, err->hint[0] ? ")" : "");
 
-	refuse(p, why);
+	refuse_push(p, why);
 }
 
 static const char *production_ref(const struct helper *h)
@@ -256,7 +256,7 @@ static void refuse_held(struct push *p, const char *project, const struct kt_err
 	why = kt_asprintf("%s%s%s: karta releases unpin%s%s, or git push -o unpin karta %s",
 		project ? project : "", project ? ": " : "", err->msg, project ? " " : "",
 		project ? project : "", branch);
-	refuse(p, why);
+	refuse_push(p, why);
 }
 
 /* The remote's own project is pinned; those of other applications are asked for theirs. */
@@ -274,7 +274,7 @@ static bool is_held(const struct helper *h, struct push *p)
 }
 
 /* Everything that can be found wrong without sending something. */
-static void prepare(struct helper *h, struct push *p)
+static void prepare_push(struct helper *h, struct push *p)
 {
 	struct kt_ship_options opts = { .dir = ".", .rev = p->sha, .progress = h->talk.progress };
 	struct kt_err err = KT_ERR_INIT;
@@ -282,17 +282,17 @@ static void prepare(struct helper *h, struct push *p)
 	if (p->done || p->ships.n)
 		return;
 	if (!kt_helper_ref_ok(p->dst)) {
-		refuse(p, "karta takes no ref of this name");
+		refuse_push(p, "karta takes no ref of this name");
 		return;
 	}
 	if (!p->src[0]) {
 		if (kt_str_eq(p->dst, production_ref(h)))
-			refuse(p, "the production branch cannot be deleted");
+			refuse_push(p, "the production branch cannot be deleted");
 		return;
 	}
 	/* git refuses what it can compare; what it cannot it leaves to the helper. */
 	if (!p->force && !is_known_here(known_commit(h, p->dst))) {
-		refuse(p, "fetch first");
+		refuse_push(p, "fetch first");
 		return;
 	}
 	if (p->src[0] == '-' || kt_git_resolve(".", p->src, p->sha, &err) != KT_OK) {
@@ -300,7 +300,7 @@ static void prepare(struct helper *h, struct push *p)
 		return;
 	}
 	if (!p->force && is_step_back(h, p)) {
-		refuse(p, "non-fast forward");
+		refuse_push(p, "non-fast forward");
 		return;
 	}
 	if (is_held(h, p))
@@ -318,11 +318,11 @@ static void refuse_moved(struct helper *h, struct push *p)
 	KT_AUTOFREE char *why = NULL;
 
 	if (!now[0] || !is_known_here(now)) {
-		refuse(p, "fetch first");
+		refuse_push(p, "fetch first");
 		return;
 	}
 	why = kt_asprintf("somebody else has pushed %.7s meanwhile: look at it, push again", now);
-	refuse(p, why);
+	refuse_push(p, why);
 }
 
 static void say_outcome(
@@ -352,7 +352,7 @@ KT_NORETURN static void let_go(struct helper *h, const char *project, const cJSO
 	kt_remote_die_by_int();
 }
 
-static void publish(struct helper *h, struct push *p, size_t i)
+static void publish_ship(struct helper *h, struct push *p, size_t i)
 {
 	const struct kt_ship *ship = &p->ships.items[i];
 	KT_AUTOFREE char *project = kt_ship_project(&p->ships, i, h->project);
@@ -384,7 +384,7 @@ static void publish(struct helper *h, struct push *p, size_t i)
 	if (!project) {
 		KT_AUTOFREE char *why = kt_asprintf("%s/karta.toml has no name", ship->sub);
 
-		refuse(p, why);
+		refuse_push(p, why);
 		return;
 	}
 	if (p->ships.n > 1)
@@ -435,7 +435,7 @@ static void delete_ref(struct helper *h, struct push *p)
 
 static void push_one(struct helper *h, struct push *p)
 {
-	prepare(h, p);
+	prepare_push(h, p);
 	if (p->done)
 		return;
 	if (h->dry_run) {
@@ -453,7 +453,7 @@ static void push_one(struct helper *h, struct push *p)
 	}
 	/* Each application is tried; what went wrong with one of them is the ref's outcome. */
 	for (size_t i = 0; i < p->ships.n; i++)
-		publish(h, p, i);
+		publish_ship(h, p, i);
 	p->done = true;
 	kt_ships_release(&p->ships);
 }
@@ -473,7 +473,7 @@ static void refuse_rest(struct push *list, size_t n, const char *why)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!list[i].done)
-			refuse(&list[i], why);
+			refuse_push(&list[i], why);
 	}
 }
 
@@ -481,7 +481,7 @@ static void refuse_rest(struct push *list, size_t n, const char *why)
 static bool prepare_all(struct helper *h, struct push *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		prepare(h, &list[i]);
+		prepare_push(h, &list[i]);
 	if (!any_refused(list, n))
 		return true;
 	refuse_rest(list, n, "atomic push failed: another ref was refused");

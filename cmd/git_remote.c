@@ -27,7 +27,7 @@
 
 /* --- words ------------------------------------------------------------------------------- */
 
-static void complain(const struct kt_err *err)
+static void complain_to_git(const struct kt_err *err)
 {
 	struct kt_ctx loud = { 0 };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
@@ -42,7 +42,7 @@ static void complain(const struct kt_err *err)
 }
 
 /* One line from stdin without its end. False at the end of input; a line that is none fails. */
-static bool read_line(struct kt_buf *line, struct kt_err *err)
+static bool read_git_line(struct kt_buf *line, struct kt_err *err)
 {
 	/* A byte at a time would be slow, and no byte after the line may be lost. */
 	static char buf[65536];
@@ -88,7 +88,7 @@ static bool is_project(const char *s)
 		strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 }
 
-static enum kt_code check_word(const char *what, const char *s, struct kt_err *err)
+static enum kt_code check_git_word(const char *what, const char *s, struct kt_err *err)
 {
 	if (!*s || *s == '-' || strlen(s) > URL_MAX_BYTES)
 		return kt_fail(err, KT_EINVAL, 0, "%s is no name", what);
@@ -99,7 +99,7 @@ static enum kt_code check_word(const char *what, const char *s, struct kt_err *e
 	return KT_OK;
 }
 
-static enum kt_code take_address(struct helper *h, int argc, char **argv, struct kt_err *err)
+static enum kt_code take_remote_address(struct helper *h, int argc, char **argv, struct kt_err *err)
 {
 	struct kt_url url;
 	enum kt_code rc = KT_OK;
@@ -109,7 +109,7 @@ static enum kt_code take_address(struct helper *h, int argc, char **argv, struct
 		return kt_hint(err, "git remote add karta karta::https://HOST/PROJECT");
 	}
 	for (int i = 1; rc == KT_OK && i < argc; i++)
-		rc = check_word(i == 1 ? "the remote" : "the remote's URL", argv[i], err);
+		rc = check_git_word(i == 1 ? "the remote" : "the remote's URL", argv[i], err);
 	if (rc == KT_OK)
 		rc = kt_remote_parse(argv[argc - 1], &h->server, &h->project, err);
 	if (rc == KT_OK)
@@ -223,7 +223,7 @@ static enum kt_code refs_of_apps(struct helper *h, struct kt_err *err)
 	return rc;
 }
 
-static enum kt_code ask_for_refs(struct helper *h, struct kt_err *err)
+static enum kt_code ask_for_remote_refs(struct helper *h, struct kt_err *err)
 {
 	enum kt_code rc;
 
@@ -276,7 +276,7 @@ static enum kt_code end_list(struct kt_buf *b, struct kt_err *err)
 static enum kt_code list_to_fetch(struct helper *h, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
-	enum kt_code rc = ask_for_refs(h, err);
+	enum kt_code rc = ask_for_remote_refs(h, err);
 
 	if (rc == KT_OK)
 		rc = kt_helper_list(h, &b, err);
@@ -294,7 +294,7 @@ static enum kt_code fetch_batch(struct helper *h, struct kt_buf *line, struct kt
 		rc = kt_helper_fetch(h, line->ptr, err);
 		if (rc != KT_OK)
 			return rc;
-	} while (read_line(line, err) && line->len);
+	} while (read_git_line(line, err) && line->len);
 	if (err->code == KT_OK)
 		kt_out_raw("\n", 1);
 	return err->code;
@@ -310,7 +310,7 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 	 */
 	kt_http_load();
 	kt_helper_warm(h);
-	rc = ask_for_refs(h, err);
+	rc = ask_for_remote_refs(h, err);
 	if (rc != KT_OK)
 		return rc;
 	kt_helper_told(h);
@@ -347,7 +347,7 @@ static void set_option(struct helper *h, const char *text)
 		h->atomic = on;
 	} else if (kt_str_eq(name, "push-option")) {
 		if (kt_helper_push_option(h, value, &err) != KT_OK) {
-			complain(&err);
+			complain_to_git(&err);
 			answer = "error bad push option\n";
 		}
 	} else if (!kt_str_eq(name, "force") && !kt_str_eq(name, "cas") &&
@@ -430,7 +430,7 @@ static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_
 		n++;
 		if (rc != KT_OK)
 			break;
-		if (!read_line(line, err)) {
+		if (!read_git_line(line, err)) {
 			rc = err->code != KT_OK
 				? err->code
 				: kt_fail(err, KT_EPROTO, 0, "git left in mid-push");
@@ -447,12 +447,12 @@ static enum kt_code push_batch(struct helper *h, struct kt_buf *line, struct kt_
 
 /* --- main -------------------------------------------------------------------------------- */
 
-static enum kt_code serve(struct helper *h, struct kt_err *err)
+static enum kt_code serve_git(struct helper *h, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(LINE_MAX_BYTES);
 	enum kt_code rc = KT_OK;
 
-	while (rc == KT_OK && read_line(&line, err)) {
+	while (rc == KT_OK && read_git_line(&line, err)) {
 		if (!line.len)
 			break;
 		if (kt_str_eq(line.ptr, "capabilities")) {
@@ -500,16 +500,16 @@ int kt_git_remote_main(int argc, char **argv)
 {
 	static struct helper h;
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code rc = take_address(&h, argc, argv, &err);
+	enum kt_code rc = take_remote_address(&h, argc, argv, &err);
 
 	if (rc == KT_OK) {
 		init_ctx(&h);
 		rc = kt_remote_open_host(&h.ctx, &h.client, &err);
 	}
 	if (rc == KT_OK)
-		rc = serve(&h, &err);
+		rc = serve_git(&h, &err);
 	if (rc != KT_OK)
-		complain(&err);
+		complain_to_git(&err);
 	/* Not through exit(): the thread that loads git's library may still be at it. */
 	_exit(rc == KT_OK ? 0 : kt_code_exit(rc));
 }

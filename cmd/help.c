@@ -38,7 +38,7 @@ static const struct kt_opt help_opts[] = {
 	KT_OPT_END,
 };
 
-static bool known(const struct kt_vec *names, const char *name)
+static bool name_is_known(const struct kt_vec *names, const char *name)
 {
 	for (size_t i = 0; i < names->len; i++) {
 		if (kt_str_eq(names->items[i], name))
@@ -48,7 +48,7 @@ static bool known(const struct kt_vec *names, const char *name)
 }
 
 /* Collect the karta-NAME programs of one folder that are not hidden by an earlier one. */
-static void collect(struct kt_vec *names, const char *dir)
+static void collect_programs(struct kt_vec *names, const char *dir)
 {
 	char **files;
 	size_t n;
@@ -59,7 +59,7 @@ static void collect(struct kt_vec *names, const char *dir)
 		const char *name = files[i] + strlen("karta-");
 		KT_AUTOFREE char *path = kt_path_join(dir, files[i]);
 
-		if (!kt_str_starts(files[i], "karta-") || !*name || known(names, name))
+		if (!kt_str_starts(files[i], "karta-") || !*name || name_is_known(names, name))
 			continue;
 		if (kt_fs_is_file(path) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
 			kt_vec_push(names, kt_strdup(name));
@@ -76,7 +76,7 @@ static void add_plugins(struct kt_buf *b, const struct kt_term *t)
 		size_t n = strcspn(path, ":");
 		KT_AUTOFREE char *dir = n ? kt_strndup(path, n) : kt_strdup(".");
 
-		collect(&names, dir);
+		collect_programs(&names, dir);
 		path += n + (path[n] == ':');
 	}
 	kt_buf_addc(b, '\n');
@@ -133,7 +133,7 @@ static enum kt_code hint_nearest(
 	return KT_EINVAL;
 }
 
-static enum kt_code unknown(const char *name, struct kt_err *err)
+static enum kt_code unknown_help_topic(const char *name, struct kt_err *err)
 {
 	KT_AUTOFREE char *plugin = kt_plugin_find(name);
 
@@ -179,7 +179,7 @@ static enum kt_code find_path(
 		path[n] = kt_cmd_find(cmds, line.items[n]);
 		if (!path[n])
 			rc = n ? unknown_sub(path[n - 1], line.items[n], err)
-			       : unknown(line.items[n], err);
+			       : unknown_help_topic(line.items[n], err);
 		else
 			cmds = path[n]->subs;
 	}
@@ -211,7 +211,7 @@ static enum kt_code foreign_path(const struct kt_foreign *f, const char *rest,
 	return rc;
 }
 
-static enum kt_code add_command(
+static enum kt_code add_help_command(
 	struct kt_buf *b, struct kt_ctx *ctx, const struct kt_vec *words, struct kt_err *err)
 {
 	const struct kt_cmd *path[DEPTH_MAX];
@@ -255,7 +255,7 @@ static enum kt_code cmd_help(struct kt_ctx *ctx, const void *arg, struct kt_err 
 	if (args->dump)
 		add_dump(&b, ctx->prog);
 	else if (args->command.len)
-		rc = add_command(&b, ctx, &args->command, err);
+		rc = add_help_command(&b, ctx, &args->command, err);
 	else
 		kt_help_all(&b, &ctx->out, ctx->prog);
 	if (rc != KT_OK)

@@ -60,7 +60,7 @@ static const struct kt_opt init_opts[] = {
 	KT_OPT_END,
 };
 
-static void defaults(void *args)
+static void init_defaults(void *args)
 {
 	((struct init_args *)args)->dir = ".";
 }
@@ -119,7 +119,7 @@ static enum kt_code read_name(struct kt_arena *arena, const struct kt_buf *text,
  * Bind the folder to a project: the line with the name in karta.toml is written anew, the rest
  * stays as it is.
  */
-static enum kt_code set_name(struct kt_arena *arena, const char *dir, const char *name,
+static enum kt_code set_project_name(struct kt_arena *arena, const char *dir, const char *name,
 	bool *changed, struct kt_err *err)
 {
 	KT_AUTOFD int top = -1;
@@ -216,7 +216,7 @@ static void print_remote(const struct kt_ctx *ctx, const struct remote *r)
 /* --- the folder --------------------------------------------------------------------------------
  */
 
-static void print_json(
+static void print_init_json(
 	const struct kt_init_result *res, const struct kt_app *app, const struct remote *remote)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
@@ -244,7 +244,7 @@ static void print_json(
 }
 
 /* " --dir DIR" that a shell takes as one word. */
-static void add_dir(struct kt_buf *b, const char *dir)
+static void add_dir_option(struct kt_buf *b, const char *dir)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "_-./+,:@%";
@@ -294,7 +294,7 @@ static void print_below(
 	say_ship(ctx, "them", remote);
 }
 
-static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
+static void print_init_text(const struct kt_ctx *ctx, const struct init_args *args,
 	const struct kt_init_result *res, const struct kt_app *app, const struct remote *remote)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
@@ -317,7 +317,7 @@ static void print_text(const struct kt_ctx *ctx, const struct init_args *args,
 	kt_buf_clear(&b);
 	kt_buf_adds(&b, "karta dev");
 	if (!kt_str_eq(args->dir, "."))
-		add_dir(&b, args->dir);
+		add_dir_option(&b, args->dir);
 	kt_say(ctx, "%s is ready. Next: %s", res->name, b.ptr);
 	if (res->starter)
 		kt_say(ctx, "Without a key or a harness: %s --offline", b.ptr);
@@ -334,7 +334,7 @@ static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args
 	enum kt_code rc = kt_app_init(arena, args->dir, name, args->harness, &res, err);
 
 	if (rc == KT_OK && args->project && !res.below[0]) {
-		rc = set_name(arena, args->dir, args->project, &renamed, err);
+		rc = set_project_name(arena, args->dir, args->project, &renamed, err);
 		res.name = args->project;
 	}
 	if (renamed && !ctx->quiet)
@@ -346,9 +346,9 @@ static enum kt_code init_folder(const struct kt_ctx *ctx, const struct init_args
 	if (!args->no_remote)
 		rc = add_remote(ctx, args, res.name, remote, err);
 	if (rc == KT_OK && ctx->json)
-		print_json(&res, app, remote);
+		print_init_json(&res, app, remote);
 	else if (rc == KT_OK)
-		print_text(ctx, args, &res, app, remote);
+		print_init_text(ctx, args, &res, app, remote);
 	kt_app_free(app);
 	return rc;
 }
@@ -407,7 +407,7 @@ const struct kt_cmd kt_cmd_init = {
 	.group = KT_GROUP_START,
 	.opts = init_opts,
 	.args_size = sizeof(struct init_args),
-	.defaults = defaults,
+	.defaults = init_defaults,
 	.run = cmd_init,
 	.examples = "karta init my-agent\nkarta init --harness opencode\n",
 };

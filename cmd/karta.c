@@ -380,7 +380,7 @@ static enum kt_code from_elsewhere(struct run *r, int at, bool *out_done, struct
  * Walk down the table: take the first word that is no option as the command, then as its
  * sub-command, and so on. The words taken are removed from the line; what is left is the command's.
  */
-static enum kt_code find_command(struct run *r, struct kt_err *err)
+static enum kt_code find_karta_command(struct run *r, struct kt_err *err)
 {
 	for (;;) {
 		const struct kt_cmd *parent = r->depth ? r->path[r->depth - 1] : NULL;
@@ -464,7 +464,7 @@ static enum kt_code no_command(struct run *r, struct kt_err *err)
 }
 
 /* A table whose struct is larger than args_size would write behind the allocation. */
-static void check_table(const struct kt_cmd *cmd)
+static void check_command_table(const struct kt_cmd *cmd)
 {
 	for (const struct kt_opt *o = cmd->opts; o && o->type != KT_OPT_T_END; o++)
 		kt_assert(o->offset < cmd->args_size);
@@ -563,7 +563,7 @@ static enum kt_code run_command(struct run *r, struct kt_err *err)
 	enum kt_code rc;
 
 	if (cmd)
-		check_table(cmd);
+		check_command_table(cmd);
 	rc = parse_command(r, cmd, args, &help, err);
 	if (rc != KT_OK && !cmd && !err->hint[0])
 		(void)kt_hint(err, "'karta help' lists the options");
@@ -691,7 +691,7 @@ int main(int argc, char **argv)
 	init_terms(&r);
 	if (command_of_name(argv[0]))
 		r.path[r.depth++] = command_of_name(argv[0]);
-	rc = find_command(&r, &err);
+	rc = find_karta_command(&r, &err);
 	if (rc == KT_OK)
 		rc = defaults_from_env(&r.globals, &err);
 	if (rc == KT_OK)

@@ -79,7 +79,7 @@ static void print_keys(const struct kt_ctx *ctx, const cJSON *doc, bool all)
 		kt_say(ctx, "no keys: a local server asks for none");
 }
 
-static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_keys_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct list_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -166,7 +166,7 @@ static void create_defaults(void *args)
 	((struct kt_keys_wish *)args)->scopes = "read,write";
 }
 
-static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_keys_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct kt_keys_wish *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
@@ -275,7 +275,7 @@ static const struct kt_cmd list_cmd = {
 	.summary = "list the keys",
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
-	.run = run_list,
+	.run = run_keys_list,
 	.aliases = "ls",
 };
 static const struct kt_cmd create_cmd = {
@@ -284,7 +284,7 @@ static const struct kt_cmd create_cmd = {
 	.opts = create_opts,
 	.args_size = sizeof(struct kt_keys_wish),
 	.defaults = create_defaults,
-	.run = run_create,
+	.run = run_keys_create,
 	.aliases = "add, new",
 };
 static const struct kt_cmd revoke_cmd = {
@@ -303,7 +303,7 @@ const struct kt_cmd kt_cmd_keys = {
 	.group = KT_GROUP_ACCOUNT,
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
-	.run = run_list,
+	.run = run_keys_list,
 	.subs = subs,
 	.examples = "karta keys create ci --scopes read,write\n",
 };

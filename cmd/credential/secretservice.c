@@ -25,7 +25,7 @@ static const SecretSchema schema = { "sh.karta.Key", SECRET_SCHEMA_NONE,
 	0, 0, 0, 0, 0, 0, 0, 0 };
 
 /* Take "name=value" into out when it is that name. */
-static void take(const char *line, const char *name, char *out)
+static void take_attribute(const char *line, const char *name, char *out)
 {
 	size_t n = strlen(name);
 
@@ -41,15 +41,15 @@ static int read_credential(struct credential *c)
 		line[strcspn(line, "\n")] = '\0';
 		if (!line[0])
 			break;
-		take(line, "host", c->host);
-		take(line, "username", c->username);
-		take(line, "password", c->password);
+		take_attribute(line, "host", c->host);
+		take_attribute(line, "username", c->username);
+		take_attribute(line, "password", c->password);
 	}
 	explicit_bzero(line, sizeof(line));
 	return c->host[0] && c->username[0];
 }
 
-static int get(const struct credential *c)
+static int get_secret(const struct credential *c)
 {
 	GError *error = NULL;
 	char *key = secret_password_lookup_sync(
@@ -63,7 +63,7 @@ static int get(const struct credential *c)
 	return ok ? 0 : 1;
 }
 
-static int store(const struct credential *c)
+static int store_secret(const struct credential *c)
 {
 	char label[LINE_MAX_BYTES];
 	GError *error = NULL;
@@ -77,7 +77,7 @@ static int store(const struct credential *c)
 	return ok ? 0 : 1;
 }
 
-static int erase(const struct credential *c)
+static int erase_secret(const struct credential *c)
 {
 	GError *error = NULL;
 
@@ -97,11 +97,11 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && read_credential(&c)) {
 		if (strcmp(argv[1], "get") == 0)
-			status = get(&c);
+			status = get_secret(&c);
 		else if (strcmp(argv[1], "store") == 0)
-			status = store(&c);
+			status = store_secret(&c);
 		else if (strcmp(argv[1], "erase") == 0)
-			status = erase(&c);
+			status = erase_secret(&c);
 	}
 	if (status == 2)
 		(void)fprintf(stderr, "usage: karta-credential-secretservice get|store|erase\n");

@@ -14,7 +14,7 @@ struct kt_sha256 {
 	crypto_hash_sha256_state state;
 };
 
-static void hex(const unsigned char *in, char *out)
+static void digest_hex(const unsigned char *in, char *out)
 {
 	static const char digits[] = "0123456789abcdef";
 
@@ -26,7 +26,7 @@ static void hex(const unsigned char *in, char *out)
 }
 
 /* After kt_crypto_init() tried it once, a digest only fails when memory is out. */
-static void start(struct kt_sha256 *h)
+static void start_digest(struct kt_sha256 *h)
 {
 	if (h->evp)
 		kt_assert(h->evp->init(h->ctx, h->evp->sha256(), NULL) == 1);
@@ -43,7 +43,7 @@ struct kt_sha256 *kt_sha256_new_with(const struct kt_evp *evp)
 		h->ctx = evp->ctx_new();
 		kt_assert(h->ctx != NULL);
 	}
-	start(h);
+	start_digest(h);
 	return h;
 }
 
@@ -70,8 +70,8 @@ void kt_sha256_hex(struct kt_sha256 *h, char *out)
 		kt_assert(h->evp->final(h->ctx, digest, NULL) == 1);
 	else
 		kt_assert(kt_crypto_sodium()->sha256_final(&h->state, digest) == 0);
-	hex(digest, out);
-	start(h);
+	digest_hex(digest, out);
+	start_digest(h);
 }
 
 void kt_sha256_free(struct kt_sha256 *h)
@@ -126,7 +126,7 @@ void kt_hmac_sha256_hex(const void *key, size_t key_len, const void *data, size_
 	if (len > 0)
 		kt_assert(sodium->hmac_update(&state, data, len) == 0);
 	kt_assert(sodium->hmac_final(&state, mac) == 0);
-	hex(mac, out);
+	digest_hex(mac, out);
 	kt_secret_wipe(&state, sizeof(state));
 	kt_secret_wipe(mac, sizeof(mac));
 }

@@ -28,7 +28,7 @@ static uint32_t crc32_of(const char *s, size_t len)
 }
 
 /* The checksum of a key's first BODY_END characters, most significant digit first. */
-static void checksum(const char *key, char *out)
+static void key_checksum(const char *key, char *out)
 {
 	uint32_t crc = crc32_of(key, BODY_END);
 
@@ -52,7 +52,7 @@ void kt_api_key_new(bool live, char *out)
 		}
 	}
 	kt_secret_wipe(bytes, sizeof(bytes));
-	checksum(out, out + BODY_END);
+	key_checksum(out, out + BODY_END);
 	out[KT_API_KEY_LEN] = '\0';
 }
 
@@ -64,7 +64,7 @@ bool kt_api_key_ok(const char *s)
 		return false;
 	if (strspn(s + MARK_LEN, alphabet) != KT_API_KEY_LEN - MARK_LEN || s[KT_API_KEY_LEN])
 		return false;
-	checksum(s, want);
+	key_checksum(s, want);
 	return memcmp(want, s + BODY_END, CHECK_LEN) == 0;
 }
 

@@ -79,7 +79,7 @@ static bool load_evp(void)
 	return ok;
 }
 
-static void load(void)
+static void load_crypto(void)
 {
 	if (load_sodium() == KT_OK)
 		have_evp = load_evp();
@@ -87,7 +87,7 @@ static void load(void)
 
 enum kt_code kt_crypto_init(struct kt_err *err)
 {
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, load_crypto);
 	if (load_error.code != KT_OK && err)
 		*err = load_error;
 	return load_error.code;

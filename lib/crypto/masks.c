@@ -31,7 +31,7 @@ static size_t slot_of(const struct kt_masks *m, const char *s)
 	return (size_t)(k >> 32) & (m->n_slots - 1);
 }
 
-static void put(struct kt_masks *m, struct kt_mask *mask)
+static void put_mask(struct kt_masks *m, struct kt_mask *mask)
 {
 	struct kt_mask **slot = &m->slots[slot_of(m, mask->value)];
 
@@ -39,7 +39,7 @@ static void put(struct kt_masks *m, struct kt_mask *mask)
 	*slot = mask;
 }
 
-static void grow(struct kt_masks *m)
+static void grow_masks(struct kt_masks *m)
 {
 	size_t pos = 0;
 	const char *key;
@@ -49,7 +49,7 @@ static void grow(struct kt_masks *m)
 	m->n_slots = m->n_slots ? 2 * m->n_slots : FIRST_SLOTS;
 	m->slots = kt_calloc(m->n_slots, sizeof(*m->slots));
 	while (kt_map_next(&m->values, &pos, &key, &value))
-		put(m, value);
+		put_mask(m, value);
 }
 
 /* False: it was there. */
@@ -66,9 +66,9 @@ static bool add_one(struct kt_masks *m, const char *s, size_t len)
 		return false;
 	}
 	if (m->n >= m->n_slots)
-		grow(m);
+		grow_masks(m);
 	(void)kt_map_set(&m->values, mask->value, mask);
-	put(m, mask);
+	put_mask(m, mask);
 	m->n++;
 	return true;
 }
@@ -128,7 +128,7 @@ void kt_masks_release(struct kt_masks *m)
 }
 
 /* The length of the longest value that text begins with, or 0. *work is what may be done yet. */
-static size_t longest(const struct kt_masks *m, const char *text, size_t len, size_t *work)
+static size_t longest_mask(const struct kt_masks *m, const char *text, size_t len, size_t *work)
 {
 	const struct kt_mask *mask = len < MIN_VALUE ? NULL : m->slots[slot_of(m, text)];
 	size_t found = 0;
@@ -152,7 +152,7 @@ void kt_masks_apply(
 	size_t from = 0, at = 0, work = MAX_WORK;
 
 	while (m->n && at < len && out->len + (at - from) < max) {
-		size_t n = longest(m, text + at, len - at, &work);
+		size_t n = longest_mask(m, text + at, len - at, &work);
 
 		if (!n && work > 0) {
 			at++;

@@ -14,7 +14,7 @@
 #define KDF_CONTEXT "karta-mk"
 enum { KDF_HASH = 1, KDF_SEAL = 2 };
 
-static enum kt_code sync_folder(const char *path, struct kt_err *err)
+static enum kt_code sync_master_folder(const char *path, struct kt_err *err)
 {
 	KT_AUTOFREE char *dir = kt_path_dir(path);
 	KT_AUTOFD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -45,7 +45,7 @@ static enum kt_code write_key(const char *path, struct kt_err *err)
  * Make the file. It gets its name by link(2), which does not replace: of two servers that start at
  * once one makes the key and both use it.
  */
-static enum kt_code create(const char *path, struct kt_err *err)
+static enum kt_code create_master(const char *path, struct kt_err *err)
 {
 	char id[KT_ID_MAX];
 	KT_AUTOFREE char *tmp = NULL;
@@ -57,10 +57,10 @@ static enum kt_code create(const char *path, struct kt_err *err)
 	if (rc == KT_OK && link(tmp, path) && errno != EEXIST)
 		rc = kt_fail(err, KT_EIO, errno, "cannot create '%s'", path);
 	(void)unlink(tmp); /* also after a failure, when it may not be there */
-	return rc == KT_OK ? sync_folder(path, err) : rc;
+	return rc == KT_OK ? sync_master_folder(path, err) : rc;
 }
 
-static enum kt_code check_file(int fd, const char *path, struct kt_err *err)
+static enum kt_code check_master_file(int fd, const char *path, struct kt_err *err)
 {
 	struct stat st;
 
@@ -80,7 +80,8 @@ static enum kt_code check_file(int fd, const char *path, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code derive(const unsigned char *key, struct kt_master **out, struct kt_err *err)
+static enum kt_code derive_master(
+	const unsigned char *key, struct kt_master **out, struct kt_err *err)
 {
 	const struct kt_sodium *sodium = kt_crypto_sodium();
 	/* Between guard pages, locked where RLIMIT_MEMLOCK allows it, and left out of core files.
@@ -100,7 +101,7 @@ enum kt_code kt_master_open(
 	const char *path, bool may_create, struct kt_master **out, struct kt_err *err)
 {
 	unsigned char key[KT_MASTER_BYTES];
-	/* Not waiting when it is a FIFO, which check_file() refuses. */
+	/* Not waiting when it is a FIFO, which check_master_file() refuses. */
 	int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
 	KT_AUTOFD int fd = -1;
 	enum kt_code rc = kt_crypto_init(err);
@@ -110,7 +111,7 @@ enum kt_code kt_master_open(
 		return rc;
 	fd = open(path, flags);
 	if (fd < 0 && errno == ENOENT && may_create) {
-		rc = create(path, err);
+		rc = create_master(path, err);
 		if (rc != KT_OK)
 			return rc;
 		fd = open(path, flags);
@@ -118,12 +119,12 @@ enum kt_code kt_master_open(
 	if (fd < 0)
 		return kt_fail(err, errno == ENOENT ? KT_ENOTFOUND : KT_EIO, errno,
 			"cannot open the master key '%s'", path);
-	rc = check_file(fd, path, err);
+	rc = check_master_file(fd, path, err);
 	if (rc != KT_OK)
 		return rc;
 	n = read(fd, key, sizeof(key));
 	if (n == (ssize_t)sizeof(key))
-		rc = derive(key, out, err);
+		rc = derive_master(key, out, err);
 	else
 		rc = kt_fail(err, KT_EIO, n < 0 ? errno : 0, "cannot read '%s'", path);
 	kt_secret_wipe(key, sizeof(key));
