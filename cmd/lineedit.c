@@ -44,7 +44,7 @@ struct kt_lineedit {
 /* --- history ----------------------------------------------------------------------------- */
 
 /* One entry a line: line breaks and backslashes are escaped. */
-static char *unescape(const char *s, size_t len)
+static char *unescape_entry(const char *s, size_t len)
 {
 	char *out = kt_malloc(len + 1);
 	size_t n = 0;
@@ -61,7 +61,7 @@ static char *unescape(const char *s, size_t len)
 	return out;
 }
 
-static void add_escaped(struct kt_buf *b, const char *s)
+static void add_escaped_entry(struct kt_buf *b, const char *s)
 {
 	for (; *s; s++) {
 		if (*s == '\n')
@@ -74,7 +74,7 @@ static void add_escaped(struct kt_buf *b, const char *s)
 	kt_buf_addc(b, '\n');
 }
 
-static void push(struct kt_lineedit *e, char *line)
+static void push_entry(struct kt_lineedit *e, char *line)
 {
 	kt_vec_push(&e->history, line);
 	if (e->history.len > HISTORY_MAX)
@@ -94,13 +94,13 @@ static void load_history(struct kt_lineedit *e)
 		size_t n = nl ? (size_t)(nl - p) : (size_t)(end - p);
 
 		if (n && !memchr(p, '\0', n))
-			push(e, unescape(p, n));
+			push_entry(e, unescape_entry(p, n));
 		p += n + 1;
 	}
 	if (lines <= 2 * HISTORY_MAX)
 		return;
 	for (size_t i = 0; i < e->history.len; i++)
-		add_escaped(&kept, e->history.items[i]);
+		add_escaped_entry(&kept, e->history.items[i]);
 	/* A history that cannot be shortened only stays long. */
 	if (kt_buf_ok(&kept) &&
 		kt_fs_write_atomic(e->path, kept.ptr, kept.len, 0600, false, NULL) != KT_OK)
@@ -113,7 +113,7 @@ static void append_history(const struct kt_lineedit *e, const char *line)
 	KT_AUTOFREE char *dir = kt_path_dir(e->path);
 	KT_AUTOFD int fd = -1;
 
-	add_escaped(&b, line);
+	add_escaped_entry(&b, line);
 	if (!kt_buf_ok(&b) || kt_fs_mkdirs(dir, 0700, NULL) != KT_OK)
 		return;
 	fd = open(e->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -127,7 +127,7 @@ void kt_lineedit_remember(struct kt_lineedit *e, const char *line)
 	const char *last = e->history.len ? e->history.items[e->history.len - 1] : NULL;
 
 	if (*line && !kt_str_eq(line, last) && strlen(line) <= HISTORY_LINE_BYTES) {
-		push(e, kt_strdup(line));
+		push_entry(e, kt_strdup(line));
 		if (e->path)
 			append_history(e, line);
 	}
@@ -184,14 +184,14 @@ void kt_lineedit_prompt(struct kt_lineedit *e, const char *prompt)
 
 /* --- editing ----------------------------------------------------------------------------- */
 
-static size_t before(const struct kt_lineedit *e, size_t at)
+static size_t char_before(const struct kt_lineedit *e, size_t at)
 {
 	while (at > 0 && ((unsigned char)e->text.ptr[--at] & 0xc0) == 0x80)
 		;
 	return at;
 }
 
-static size_t after(const struct kt_lineedit *e, size_t at)
+static size_t char_after(const struct kt_lineedit *e, size_t at)
 {
 	if (at < e->text.len)
 		at++;
@@ -201,7 +201,7 @@ static size_t after(const struct kt_lineedit *e, size_t at)
 }
 
 /* A combining character goes with the one before it. */
-static bool combines(const struct kt_lineedit *e, size_t at)
+static bool is_combining(const struct kt_lineedit *e, size_t at)
 {
 	uint32_t cp;
 
@@ -213,43 +213,43 @@ static bool combines(const struct kt_lineedit *e, size_t at)
 static size_t left_of(const struct kt_lineedit *e, size_t at)
 {
 	do
-		at = before(e, at);
-	while (at > 0 && combines(e, at));
+		at = char_before(e, at);
+	while (at > 0 && is_combining(e, at));
 	return at;
 }
 
 static size_t right_of(const struct kt_lineedit *e, size_t at)
 {
 	do
-		at = after(e, at);
-	while (combines(e, at));
+		at = char_after(e, at);
+	while (is_combining(e, at));
 	return at;
 }
 
-static bool is_blank(char c)
+static bool is_edit_blank(char c)
 {
 	return c == ' ' || c == '\n' || c == '\t';
 }
 
 static size_t word_left(const struct kt_lineedit *e, size_t at)
 {
-	while (at > 0 && is_blank(e->text.ptr[at - 1]))
+	while (at > 0 && is_edit_blank(e->text.ptr[at - 1]))
 		at--;
-	while (at > 0 && !is_blank(e->text.ptr[at - 1]))
+	while (at > 0 && !is_edit_blank(e->text.ptr[at - 1]))
 		at--;
 	return at;
 }
 
 static size_t word_right(const struct kt_lineedit *e, size_t at)
 {
-	while (at < e->text.len && is_blank(e->text.ptr[at]))
+	while (at < e->text.len && is_edit_blank(e->text.ptr[at]))
 		at++;
-	while (at < e->text.len && !is_blank(e->text.ptr[at]))
+	while (at < e->text.len && !is_edit_blank(e->text.ptr[at]))
 		at++;
 	return at;
 }
 
-static void insert(struct kt_lineedit *e, const char *s, size_t len)
+static void insert_typed(struct kt_lineedit *e, const char *s, size_t len)
 {
 	KT_AUTOFREE char *tail = kt_strndup(e->text.ptr + e->cursor, e->text.len - e->cursor);
 	size_t tail_len = e->text.len - e->cursor;
@@ -262,7 +262,7 @@ static void insert(struct kt_lineedit *e, const char *s, size_t len)
 	e->cursor += len;
 }
 
-static void cut(struct kt_lineedit *e, size_t from, size_t to, bool keep)
+static void cut_typed(struct kt_lineedit *e, size_t from, size_t to, bool keep)
 {
 	KT_AUTOFREE char *tail = kt_strndup(e->text.ptr + to, e->text.len - to);
 
@@ -286,7 +286,7 @@ static size_t line_start(const struct kt_lineedit *e)
 	return at;
 }
 
-static size_t line_end(const struct kt_lineedit *e)
+static size_t edit_line_end(const struct kt_lineedit *e)
 {
 	size_t at = e->cursor;
 
@@ -312,7 +312,7 @@ static void go_history(struct kt_lineedit *e, bool back)
 /* Up and down move within a text of several lines first. */
 static void go_line(struct kt_lineedit *e, bool up)
 {
-	size_t start = line_start(e), column = e->cursor - start, end = line_end(e);
+	size_t start = line_start(e), column = e->cursor - start, end = edit_line_end(e);
 
 	if (up ? start == 0 : end == e->text.len) {
 		go_history(e, up);
@@ -320,7 +320,7 @@ static void go_line(struct kt_lineedit *e, bool up)
 	}
 	e->cursor = up ? start - 1 : end + 1;
 	start = line_start(e);
-	e->cursor = KT_MIN(start + column, line_end(e));
+	e->cursor = KT_MIN(start + column, edit_line_end(e));
 	while (e->cursor < e->text.len && ((unsigned char)e->text.ptr[e->cursor] & 0xc0) == 0x80)
 		e->cursor--;
 }
@@ -381,10 +381,10 @@ static void do_sequence(struct kt_lineedit *e, const char *seq)
 		e->cursor = line_start(e);
 		break;
 	case 'e':
-		e->cursor = line_end(e);
+		e->cursor = edit_line_end(e);
 		break;
 	case 'x':
-		cut(e, e->cursor, right_of(e, e->cursor), false);
+		cut_typed(e, e->cursor, right_of(e, e->cursor), false);
 		break;
 	case 'b':
 		e->cursor = word_left(e, e->cursor);
@@ -393,10 +393,10 @@ static void do_sequence(struct kt_lineedit *e, const char *seq)
 		e->cursor = word_right(e, e->cursor);
 		break;
 	case 'n':
-		insert(e, "\n", 1);
+		insert_typed(e, "\n", 1);
 		break;
 	case 'w':
-		cut(e, word_left(e, e->cursor), e->cursor, true);
+		cut_typed(e, word_left(e, e->cursor), e->cursor, true);
 		break;
 	case 'p':
 		e->pasting = true;
@@ -417,7 +417,7 @@ static enum kt_lineedit_result do_control(struct kt_lineedit *e, char c)
 	case 4: /* Ctrl-D */
 		if (!e->text.len)
 			return KT_LINE_EOF;
-		cut(e, e->cursor, right_of(e, e->cursor), false);
+		cut_typed(e, e->cursor, right_of(e, e->cursor), false);
 		break;
 	case 12: /* Ctrl-L */
 		return KT_LINE_CLEAR;
@@ -427,7 +427,7 @@ static enum kt_lineedit_result do_control(struct kt_lineedit *e, char c)
 		e->cursor = line_start(e);
 		break;
 	case 5: /* Ctrl-E */
-		e->cursor = line_end(e);
+		e->cursor = edit_line_end(e);
 		break;
 	case 2: /* Ctrl-B */
 		e->cursor = left_of(e, e->cursor);
@@ -437,20 +437,20 @@ static enum kt_lineedit_result do_control(struct kt_lineedit *e, char c)
 		break;
 	case 8: /* Ctrl-H */
 	case 127:
-		cut(e, left_of(e, e->cursor), e->cursor, false);
+		cut_typed(e, left_of(e, e->cursor), e->cursor, false);
 		break;
 	case 11: /* Ctrl-K */
-		cut(e, e->cursor, line_end(e), true);
+		cut_typed(e, e->cursor, edit_line_end(e), true);
 		break;
 	case 21: /* Ctrl-U */
-		cut(e, line_start(e), e->cursor, true);
+		cut_typed(e, line_start(e), e->cursor, true);
 		break;
 	case 23: /* Ctrl-W */
-		cut(e, word_left(e, e->cursor), e->cursor, true);
+		cut_typed(e, word_left(e, e->cursor), e->cursor, true);
 		break;
 	case 25: /* Ctrl-Y */
 		if (e->killed)
-			insert(e, e->killed, strlen(e->killed));
+			insert_typed(e, e->killed, strlen(e->killed));
 		break;
 	case 16: /* Ctrl-P */
 	case 14: /* Ctrl-N */
@@ -497,7 +497,7 @@ static void go_on_key(struct kt_lineedit *e, char c)
 		if (e->key_len < utf8_length((unsigned char)e->key[0]))
 			return;
 		if (kt_utf8_decode(e->key, e->key_len, &cp) == e->key_len)
-			insert(e, e->key, e->key_len);
+			insert_typed(e, e->key, e->key_len);
 	}
 	e->key_len = 0;
 }
@@ -522,15 +522,15 @@ enum kt_lineedit_result kt_lineedit_feed(
 		} else if (e->pasting && c != 0) {
 			char one = c == '\r' ? '\n' : (char)c;
 
-			insert(e, &one, 1);
+			insert_typed(e, &one, 1);
 		} else if (c == '\t') {
-			insert(e, "  ", 2);
+			insert_typed(e, "  ", 2);
 		} else if (c < 0x20 || c == 127) {
 			r = do_control(e, (char)c);
 			if (r != KT_LINE_MORE)
 				return r;
 		} else {
-			insert(e, (const char *)&data[i], 1);
+			insert_typed(e, (const char *)&data[i], 1);
 		}
 	}
 	*out_used = len;
@@ -555,7 +555,7 @@ static void new_row(struct layout *l)
 	l->column = 0;
 }
 
-static void put(struct layout *l, const char *s, size_t len, size_t width)
+static void put_layout(struct layout *l, const char *s, size_t len, size_t width)
 {
 	if (l->column + width > l->columns)
 		new_row(l);
@@ -571,17 +571,17 @@ static void put_char(struct layout *l, const char *s, size_t len)
 
 	if (*s == '\n') {
 		new_row(l);
-		put(l, "  ", 2, 2);
+		put_layout(l, "  ", 2, 2);
 		return;
 	}
 	kt_clean_add(&clean, s, len, true);
 	if (clean.len == len && kt_utf8_decode(s, len, &cp) == len)
-		put(l, s, len, (size_t)kt_utf8_width(cp));
+		put_layout(l, s, len, (size_t)kt_utf8_width(cp));
 	else
-		put(l, clean.ptr, clean.len, clean.len);
+		put_layout(l, clean.ptr, clean.len, clean.len);
 }
 
-static void lay_out(const struct kt_lineedit *e, struct layout *l)
+static void lay_out_edit(const struct kt_lineedit *e, struct layout *l)
 {
 	size_t at = 0;
 
@@ -597,7 +597,7 @@ static void lay_out(const struct kt_lineedit *e, struct layout *l)
 		i += len;
 	}
 	for (;;) {
-		size_t next = after(e, at);
+		size_t next = char_after(e, at);
 
 		if (at == e->cursor) {
 			l->cursor_row = l->n_rows - 1;
@@ -615,7 +615,7 @@ static void lay_out(const struct kt_lineedit *e, struct layout *l)
 	}
 }
 
-static size_t screen_rows(void)
+static size_t edit_screen_rows(void)
 {
 	struct winsize ws = { 0 };
 
@@ -637,10 +637,10 @@ void kt_lineedit_erase(struct kt_lineedit *e, struct kt_buf *b)
 void kt_lineedit_draw(struct kt_lineedit *e, struct kt_buf *b)
 {
 	struct layout l = { .n_rows = 0 };
-	size_t first = 0, last, most = screen_rows();
+	size_t first = 0, last, most = edit_screen_rows();
 
 	kt_lineedit_erase(e, b);
-	lay_out(e, &l);
+	lay_out_edit(e, &l);
 	last = l.n_rows;
 	/* Of a text taller than the screen, the part around the cursor. */
 	if (l.n_rows > most) {

@@ -76,7 +76,7 @@ static enum kt_code read_key(char *out, size_t size, struct kt_err *err)
 }
 
 /* Who a key is; checks that the server takes it. */
-static enum kt_code who(
+static enum kt_code ask_key_owner(
 	const char *server, const char *key, int64_t timeout_ms, cJSON **out, struct kt_err *err)
 {
 	const struct kt_client_config cfg = {
@@ -155,7 +155,7 @@ static void machine_name(char *out, size_t size)
 		kt_str_copy(out, size, "this machine");
 }
 
-static enum kt_code ask(
+static enum kt_code ask_login_key(
 	const struct login_args *a, struct kt_client *c, cJSON **out, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
@@ -207,7 +207,7 @@ static enum kt_code by_browser(const struct kt_ctx *ctx, const struct login_args
 
 	if (rc != KT_OK)
 		return rc;
-	rc = ask(a, c, &code, err);
+	rc = ask_login_key(a, c, &code, err);
 	if (rc == KT_OK) {
 		const char *url = kt_json_str_or(code, "verification_uri_complete", "");
 		struct kt_err none = KT_ERR_INIT;
@@ -239,7 +239,7 @@ static enum kt_code login_server(const struct kt_ctx *ctx, char **out, struct kt
  * called so) its address. Fails when the profiles cannot be read, before a key is made that then
  * cannot be kept.
  */
-static enum kt_code choose_name(
+static enum kt_code choose_profile_name(
 	const char *given, const char *server, char **out, struct kt_err *err)
 {
 	KT_AUTO_PROFILE struct kt_profile same = { 0 };
@@ -260,7 +260,7 @@ static enum kt_code choose_name(
 	return KT_OK;
 }
 
-static void tell(const struct kt_ctx *ctx, const struct kt_profile *p, const cJSON *me)
+static void tell_login(const struct kt_ctx *ctx, const struct kt_profile *p, const cJSON *me)
 {
 	KT_AUTOFREE char *path = kt_profile_path();
 	const cJSON *key = kt_json_obj(me, "key");
@@ -312,7 +312,7 @@ static bool needs_no_key(const struct kt_ctx *ctx)
 	KT_AUTO_JSON cJSON *me = NULL;
 
 	if (login_server(ctx, &server, NULL) != KT_OK ||
-		who(server, NULL, ctx->timeout_ms, &me, NULL) != KT_OK ||
+		ask_key_owner(server, NULL, ctx->timeout_ms, &me, NULL) != KT_OK ||
 		!kt_json_bool(me, "local", false))
 		return false;
 	if (ctx->json)
@@ -350,7 +350,7 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 		return kt_fail(err, KT_EINVAL, 0, "--admin and --read-only exclude each other");
 	rc = login_server(ctx, &p.server, err);
 	if (rc == KT_OK)
-		rc = choose_name(a->name ? a->name : ctx->profile, p.server, &p.name, err);
+		rc = choose_profile_name(a->name ? a->name : ctx->profile, p.server, &p.name, err);
 	if (rc == KT_OK && a->with_key)
 		rc = read_key(line, sizeof(line), err);
 	else if (rc == KT_OK)
@@ -358,7 +358,7 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 	if (rc == KT_OK && !a->with_key)
 		key = kt_json_str_or(granted, "key", "");
 	if (rc == KT_OK)
-		rc = who(p.server, key, ctx->timeout_ms, &me, err);
+		rc = ask_key_owner(p.server, key, ctx->timeout_ms, &me, err);
 	if (rc == KT_OK) {
 		const char *org = kt_json_str(kt_json_obj(me, "org"), "slug");
 		const char *id = kt_json_str(kt_json_obj(me, "key"), "id");
@@ -380,7 +380,7 @@ static enum kt_code run_login(struct kt_ctx *ctx, const void *args, struct kt_er
 		!kt_str_eq(old.key_id, p.key_id))
 		revoke_key(ctx, &old);
 	if (rc == KT_OK)
-		tell(ctx, &p, me);
+		tell_login(ctx, &p, me);
 	return rc;
 }
 

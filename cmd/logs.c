@@ -27,7 +27,7 @@ struct logs_args {
 	const char *level, *source, *session, *release;
 };
 
-static void defaults(void *args)
+static void logs_defaults(void *args)
 {
 	((struct logs_args *)args)->lines = -1;
 }
@@ -65,7 +65,7 @@ struct follow {
 	bool lost;
 };
 
-static enum kt_style level_style(const char *level)
+static enum kt_style logs_level_style(const char *level)
 {
 	if (kt_str_eq(level, "error"))
 		return KT_STYLE_RED;
@@ -99,11 +99,11 @@ static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *e
 	kt_buf_addc(&head, ':');
 	kt_term_add(&b, &ctx->out, KT_STYLE_DIM, head.ptr);
 	kt_buf_addc(&b, ' ');
-	if (ctx->out.color && level_style(level) != KT_STYLE_NONE) {
+	if (ctx->out.color && logs_level_style(level) != KT_STYLE_NONE) {
 		KT_AUTO_BUF struct kt_buf clean = KT_BUF_INIT(LINE_BYTES);
 
 		kt_clean_add(&clean, text, strlen(text), true);
-		kt_term_add(&b, &ctx->out, level_style(level), clean.ptr);
+		kt_term_add(&b, &ctx->out, logs_level_style(level), clean.ptr);
 	} else {
 		kt_clean_add(&b, text, strlen(text), true);
 	}
@@ -111,7 +111,7 @@ static void print_line(const struct kt_ctx *ctx, const struct kt_client_event *e
 	kt_out(b.ptr, b.len);
 }
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_logs_event(void *arg, const struct kt_client_event *ev)
 {
 	const struct follow *f = arg;
 
@@ -126,18 +126,18 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return true;
 }
 
-static bool is_over(const struct follow *f)
+static bool logs_are_over(const struct follow *f)
 {
 	return f->until_us != INT64_MAX && kt_time_us() > f->until_us + GRACE_US;
 }
 
-static bool on_poll(void *arg)
+static bool on_logs_poll(void *arg)
 {
 	kt_out_check();
-	return kt_remote_ints() == 0 && !is_over(arg);
+	return kt_remote_ints() == 0 && !logs_are_over(arg);
 }
 
-static void on_state(void *arg, enum kt_client_state state)
+static void on_logs_state(void *arg, enum kt_client_state state)
 {
 	struct follow *f = arg;
 
@@ -170,7 +170,7 @@ static enum kt_code add_time(
 	return KT_OK;
 }
 
-static void add_word(struct kt_buf *q, const char *name, const char *value)
+static void add_logs_word(struct kt_buf *q, const char *name, const char *value)
 {
 	if (!value)
 		return;
@@ -178,7 +178,7 @@ static void add_word(struct kt_buf *q, const char *name, const char *value)
 	kt_url_segment(q, value);
 }
 
-static enum kt_code query(
+static enum kt_code logs_query(
 	const struct logs_args *a, struct kt_buf *q, int64_t *until_us, struct kt_err *err)
 {
 	int64_t lines = a->lines, since_us;
@@ -193,10 +193,10 @@ static enum kt_code query(
 	rc = add_time(q, "since", a->since, &since_us, err);
 	if (rc == KT_OK)
 		rc = add_time(q, "until", a->until, until_us, err);
-	add_word(q, "level", a->level);
-	add_word(q, "source", a->source);
-	add_word(q, "session", a->session);
-	add_word(q, "release", a->release);
+	add_logs_word(q, "level", a->level);
+	add_logs_word(q, "source", a->source);
+	add_logs_word(q, "session", a->session);
+	add_logs_word(q, "release", a->release);
 	return rc;
 }
 
@@ -226,7 +226,7 @@ static enum kt_code take_tail(struct logs_args *a, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code logs_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	struct logs_args given = *(const struct logs_args *)args, *a = &given;
 	KT_AUTO_BUF struct kt_buf q = KT_BUF_INIT(65536);
@@ -235,16 +235,16 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	struct follow f = { .ctx = ctx, .until_us = INT64_MAX };
 	struct kt_client_tail t = { .once = true,
 		.give_up_ms = ctx->timeout_ms,
-		.event = on_event,
-		.poll = on_poll,
-		.state = on_state,
+		.event = on_logs_event,
+		.poll = on_logs_poll,
+		.state = on_logs_state,
 		.arg = &f };
 	struct kt_client *c;
 	enum kt_code rc = take_tail(a, err);
 
 	t.once = !a->follow;
 	if (rc == KT_OK)
-		rc = query(a, &q, &f.until_us, err);
+		rc = logs_query(a, &q, &f.until_us, err);
 	if (rc == KT_OK)
 		rc = kt_remote_start(ctx, a->name, &c, &project, err);
 	if (rc != KT_OK)
@@ -262,7 +262,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	/* Ctrl-C is how one stops following; the time of --until is another end. */
 	if (rc == KT_ECANCEL && kt_remote_ints())
 		kt_remote_die_by_int();
-	return rc == KT_ECANCEL && is_over(&f) ? KT_OK : rc;
+	return rc == KT_ECANCEL && logs_are_over(&f) ? KT_OK : rc;
 }
 
 const struct kt_cmd kt_cmd_logs = {
@@ -271,8 +271,8 @@ const struct kt_cmd kt_cmd_logs = {
 	.group = KT_GROUP_SHIP,
 	.opts = opts,
 	.args_size = sizeof(struct logs_args),
-	.defaults = defaults,
-	.run = run,
+	.defaults = logs_defaults,
+	.run = logs_run,
 	.examples = "karta logs --tail                     follow, across restarts\n"
 		    "karta logs -n 20                      the last 20 lines\n"
 		    "karta logs --since 1h --level error   what went wrong lately\n"

@@ -19,7 +19,7 @@ static const struct kt_opt opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code open_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct open_args *a = args;
 	KT_AUTOFREE char *project = NULL;
@@ -66,5 +66,5 @@ const struct kt_cmd kt_cmd_open = {
 	.group = KT_GROUP_SHIP,
 	.opts = opts,
 	.args_size = sizeof(struct open_args),
-	.run = run,
+	.run = open_run,
 };

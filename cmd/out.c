@@ -143,8 +143,8 @@ void kt_say_built(const struct kt_ctx *ctx, const struct kt_buf *b)
 		kt_side("\n", 1);
 }
 
-static void talk(const char *prefix, const char *fmt, va_list ap) KT_PRINTF(2, 0);
-static void talk(const char *prefix, const char *fmt, va_list ap)
+static void talk_prefixed(const char *prefix, const char *fmt, va_list ap) KT_PRINTF(2, 0);
+static void talk_prefixed(const char *prefix, const char *fmt, va_list ap)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(TEXT_MAX_BYTES);
 
@@ -162,7 +162,7 @@ void kt_say(const struct kt_ctx *ctx, const char *fmt, ...)
 	if (ctx->quiet)
 		return;
 	va_start(ap, fmt);
-	talk("", fmt, ap);
+	talk_prefixed("", fmt, ap);
 	va_end(ap);
 }
 
@@ -173,6 +173,6 @@ void kt_warn(const struct kt_ctx *ctx, const char *fmt, ...)
 	if (ctx->quiet)
 		return;
 	va_start(ap, fmt);
-	talk("warning: ", fmt, ap);
+	talk_prefixed("warning: ", fmt, ap);
 	va_end(ap);
 }

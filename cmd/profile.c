@@ -77,7 +77,7 @@ static char *find_helper(void)
 }
 
 /* Read from fd until its end or the deadline; false when that passed. */
-static bool read_until(int fd, struct kt_buf *out, int64_t deadline_us)
+static bool read_keyring_until(int fd, struct kt_buf *out, int64_t deadline_us)
 {
 	for (;;) {
 		int64_t left_ms = (deadline_us - kt_mono_us()) / 1000;
@@ -98,7 +98,7 @@ static bool read_until(int fd, struct kt_buf *out, int64_t deadline_us)
 }
 
 /* Wait for pid up to the deadline, then kill it. True when it ended with status 0. */
-static bool reap(pid_t pid, int64_t deadline_us)
+static bool reap_keyring(pid_t pid, int64_t deadline_us)
 {
 	int status = 0;
 
@@ -146,8 +146,8 @@ static bool run_helper(const char *op, const struct kt_profile *p, struct kt_buf
 	(void)close(KT_STEAL_FD(from[1]));
 	ok = send(to[1], in.ptr, in.len, MSG_NOSIGNAL) == (ssize_t)in.len;
 	(void)close(KT_STEAL_FD(to[1]));
-	ok = ok && read_until(from[0], out, deadline);
-	ok = reap(pid, ok ? deadline : 0) && ok;
+	ok = ok && read_keyring_until(from[0], out, deadline);
+	ok = reap_keyring(pid, ok ? deadline : 0) && ok;
 end:
 	explicit_bzero(in.ptr, in.len);
 	for (int i = 0; i < 2; i++) {
@@ -182,7 +182,7 @@ static char *key_from_helper(const struct kt_profile *p)
 /* --- the file ---------------------------------------------------------------------------- */
 
 /* *out is an object, empty when there is no file yet. */
-static enum kt_code load(cJSON **out, struct kt_err *err)
+static enum kt_code load_profiles(cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_profile_path();
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(FILE_MAX_BYTES);
@@ -210,7 +210,7 @@ static enum kt_code load(cJSON **out, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code save(const cJSON *doc, struct kt_err *err)
+static enum kt_code save_profiles(const cJSON *doc, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_profile_path();
 	KT_AUTOFREE char *dir = kt_dir_config();
@@ -233,7 +233,7 @@ static char *dup_member(const cJSON *entry, const char *key)
 }
 
 /* The entry that is meant. */
-static const cJSON *find(const cJSON *doc, const char *name, const char *server)
+static const cJSON *find_profile(const cJSON *doc, const char *name, const char *server)
 {
 	const cJSON *all = kt_json_obj(doc, "profiles");
 	const cJSON *it;
@@ -252,12 +252,12 @@ enum kt_code kt_profile_find(
 	const char *name, const char *server, struct kt_profile *out, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = load(&doc, err);
+	enum kt_code rc = load_profiles(&doc, err);
 	const cJSON *entry;
 
 	if (rc != KT_OK)
 		return rc;
-	entry = find(doc, name, server);
+	entry = find_profile(doc, name, server);
 	if (!entry || !kt_json_str(entry, "server")) {
 		kt_fail(err, KT_ENOTFOUND, 0, name ? "there is no profile '%s'" : "not signed in%s",
 			name ? name : "");
@@ -283,7 +283,7 @@ size_t kt_profile_count(void)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 
-	if (load(&doc, NULL) != KT_OK)
+	if (load_profiles(&doc, NULL) != KT_OK)
 		return 0;
 	return (size_t)cJSON_GetArraySize(kt_json_obj(doc, "profiles"));
 }
@@ -299,7 +299,7 @@ enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(HELPER_OUT_BYTES);
-	enum kt_code rc = load(&doc, err);
+	enum kt_code rc = load_profiles(&doc, err);
 	cJSON *all, *entry;
 	char expires[64];
 
@@ -324,14 +324,14 @@ enum kt_code kt_profile_save(struct kt_profile *p, struct kt_err *err)
 	if (!p->secret_service)
 		set_member(entry, "key", p->key);
 	set_member(doc, "default", p->name);
-	return save(doc, err);
+	return save_profiles(doc, err);
 }
 
 enum kt_code kt_profile_forget(const struct kt_profile *p, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(HELPER_OUT_BYTES);
-	enum kt_code rc = load(&doc, err);
+	enum kt_code rc = load_profiles(&doc, err);
 	cJSON *all;
 
 	if (rc != KT_OK)
@@ -344,5 +344,5 @@ enum kt_code kt_profile_forget(const struct kt_profile *p, struct kt_err *err)
 	cJSON_DeleteItemFromObjectCaseSensitive(all, p->name);
 	if (kt_str_eq(kt_json_str(doc, "default"), p->name))
 		set_member(doc, "default", all && all->child ? all->child->string : NULL);
-	return save(doc, err);
+	return save_profiles(doc, err);
 }

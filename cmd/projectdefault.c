@@ -18,7 +18,7 @@ static const struct kt_opt opts[] = {
 };
 
 /* The one that is the default now, in the caller's list; NULL when none is. */
-static const cJSON *current(const cJSON *list)
+static const cJSON *current_default(const cJSON *list)
 {
 	const cJSON *p;
 
@@ -29,7 +29,7 @@ static const cJSON *current(const cJSON *list)
 	return NULL;
 }
 
-static enum kt_code change(
+static enum kt_code change_default_project(
 	struct kt_client *c, const char *project, bool on, cJSON **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = kt_remote_path(project, "");
@@ -47,18 +47,18 @@ static enum kt_code carry_out(
 	enum kt_code rc;
 
 	if (a->project && !a->unset)
-		return change(c, a->project, true, out, err);
+		return change_default_project(c, a->project, true, out, err);
 	rc = kt_client_call(c, "GET", "/agent_projects", NULL, &list, err);
-	now = rc == KT_OK ? current(list) : NULL;
+	now = rc == KT_OK ? current_default(list) : NULL;
 	if (!now)
 		return rc;
 	if (a->unset)
-		return change(c, kt_json_str_or(now, "id", ""), false, out, err);
+		return change_default_project(c, kt_json_str_or(now, "id", ""), false, out, err);
 	*out = cJSON_Duplicate(now, true);
 	return KT_OK;
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code projectdefault_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct default_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -91,5 +91,5 @@ const struct kt_cmd kt_cmd_projects_default = {
 	.summary = "say which project a session is of that names none",
 	.opts = opts,
 	.args_size = sizeof(struct default_args),
-	.run = run,
+	.run = projectdefault_run,
 };

@@ -59,7 +59,7 @@ static const char *live_version(const cJSON *p)
 		kt_str_eq(kt_json_str(p, "kind"), "folder") ? "folder" : "-");
 }
 
-static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_projects_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	static const char *const head[] = { "NAME", "LIVE", "HARNESS", "URL", "PINNED" };
 	size_t cols = KT_ARRAY_LEN(head) - 1;
@@ -160,7 +160,7 @@ static enum kt_code project_call(const struct kt_ctx *ctx, const char *given, co
 	return rc;
 }
 
-static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_projects_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct name_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -185,7 +185,7 @@ static const struct kt_opt create_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code create(
+static enum kt_code create_project(
 	const struct kt_ctx *ctx, const char *name, const char *dir, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
@@ -215,16 +215,16 @@ static enum kt_code create(
 	return KT_OK;
 }
 
-static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_projects_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct name_args *a = args;
 	KT_AUTOFREE char *name = NULL;
 	enum kt_code rc;
 
 	if (a->project)
-		return create(ctx, a->project, NULL, err);
+		return create_project(ctx, a->project, NULL, err);
 	rc = kt_remote_project(ctx, NULL, &name, err);
-	return rc == KT_OK ? create(ctx, name, NULL, err) : rc;
+	return rc == KT_OK ? create_project(ctx, name, NULL, err) : rc;
 }
 
 static const struct kt_opt add_opts[] = {
@@ -248,7 +248,7 @@ static enum kt_code run_add(struct kt_ctx *ctx, const void *args, struct kt_err 
 		rc = kt_app_load(dir, NULL, &app, err);
 	if (rc != KT_OK)
 		return rc;
-	rc = create(ctx, a->name ? a->name : app->name, dir, err);
+	rc = create_project(ctx, a->name ? a->name : app->name, dir, err);
 	/* It may become one: the folder is read anew by each session. */
 	if (rc == KT_OK && app->n_errors)
 		kt_warn(ctx,
@@ -283,7 +283,7 @@ static void move_remote(const struct kt_ctx *ctx, const char *from, const char *
 		kt_say(ctx, "The git remote karta of this repository follows.");
 }
 
-static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_projects_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct rename_args *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
@@ -321,7 +321,7 @@ static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_e
 }
 
 /* A project that is named, by the argument or with --project: none is meant by where one is. */
-static enum kt_code named(
+static enum kt_code take_named_project(
 	const struct kt_ctx *ctx, const char *given, const char **out, struct kt_err *err)
 {
 	*out = given ? given : ctx->project;
@@ -338,13 +338,13 @@ static const struct kt_opt delete_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_projects_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct delete_args *a = args;
 	const char *name;
 	KT_AUTOFREE char *what = NULL;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = named(ctx, a->project, &name, err);
+	enum kt_code rc = take_named_project(ctx, a->project, &name, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -523,7 +523,7 @@ static const struct kt_cmd list_cmd = {
 	.summary = "list projects",
 	.opts = none_opts,
 	.args_size = sizeof(struct none_args),
-	.run = run_list,
+	.run = run_projects_list,
 	.aliases = "ls",
 };
 static const struct kt_cmd show_cmd = {
@@ -531,7 +531,7 @@ static const struct kt_cmd show_cmd = {
 	.summary = "show one project",
 	.opts = name_opts,
 	.args_size = sizeof(struct name_args),
-	.run = run_show,
+	.run = run_projects_show,
 	.aliases = "info",
 };
 static const struct kt_cmd create_cmd = {
@@ -539,7 +539,7 @@ static const struct kt_cmd create_cmd = {
 	.summary = "make an empty project and reserve its address",
 	.opts = create_opts,
 	.args_size = sizeof(struct name_args),
-	.run = run_create,
+	.run = run_projects_create,
 };
 static const struct kt_cmd add_cmd = {
 	.name = "add",
@@ -553,14 +553,14 @@ static const struct kt_cmd rename_cmd = {
 	.summary = "give a project another name and address",
 	.opts = rename_opts,
 	.args_size = sizeof(struct rename_args),
-	.run = run_rename,
+	.run = run_projects_rename,
 };
 static const struct kt_cmd delete_cmd = {
 	.name = "delete",
 	.summary = "delete a project with everything",
 	.opts = delete_opts,
 	.args_size = sizeof(struct delete_args),
-	.run = run_delete,
+	.run = run_projects_delete,
 	.aliases = "destroy, rm",
 };
 static const struct kt_cmd link_cmd = {
@@ -595,7 +595,7 @@ const struct kt_cmd kt_cmd_projects = {
 	.group = KT_GROUP_SHIP,
 	.opts = none_opts,
 	.args_size = sizeof(struct none_args),
-	.run = run_list,
+	.run = run_projects_list,
 	.subs = subs,
 	.aliases = "project, apps",
 	.examples = "karta projects                        list them\n"

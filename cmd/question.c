@@ -49,7 +49,7 @@ static const cJSON *step_of(const struct kt_question *q)
 	return cJSON_GetArrayItem(kt_json_arr(q->data, "questions"), q->step);
 }
 
-static bool allows(const struct kt_question *q, const char *option)
+static bool question_allows(const struct kt_question *q, const char *option)
 {
 	const cJSON *it;
 
@@ -103,9 +103,10 @@ const char *kt_question_covers(const struct kt_question *q, const char *decision
 }
 
 /* What covers more can be chosen when it was said what it covers. */
-static bool takes(const struct kt_question *q, const struct choice *c)
+static bool question_takes(const struct kt_question *q, const struct choice *c)
 {
-	return allows(q, c->decision) && (!c->covers_more || kt_question_covers(q, c->decision));
+	return question_allows(q, c->decision) &&
+		(!c->covers_more || kt_question_covers(q, c->decision));
 }
 
 /* --- showing ----------------------------------------------------------------------------- */
@@ -172,7 +173,7 @@ static void add_covers(struct kt_buf *b, const struct kt_term *t, const struct k
 		const char *words = kt_question_covers(q, choices[i].decision);
 		KT_AUTO_BUF struct kt_buf line = KT_BUF_INIT(SHOW_MAX_BYTES);
 
-		if (!choices[i].covers_more || !takes(q, &choices[i]))
+		if (!choices[i].covers_more || !question_takes(q, &choices[i]))
 			continue;
 		kt_clean_addf(
 			&line, "  %s, from now on in this session: %s", choices[i].shown, words);
@@ -182,7 +183,7 @@ static void add_covers(struct kt_buf *b, const struct kt_term *t, const struct k
 }
 
 /* The input: of an edit what changes, of the rest each member. */
-static void add_input(struct kt_buf *b, const struct kt_term *t, const cJSON *input)
+static void add_question_input(struct kt_buf *b, const struct kt_term *t, const cJSON *input)
 {
 	KT_AUTO_BUF struct kt_buf diff = KT_BUF_INIT(SHOW_MAX_BYTES);
 	struct kt_diff d = { .context = SIZE_MAX, .max_lines = SIZE_MAX, .indent = 2 };
@@ -223,7 +224,7 @@ void kt_question_show(struct kt_buf *b, const struct kt_term *t, const struct kt
 	else
 		kt_buf_addf(b, ", input: %zu bytes\n", input ? exact.len : 0);
 	if (cJSON_IsObject(input))
-		add_input(b, t, input);
+		add_question_input(b, t, input);
 	else if (input && !cJSON_IsNull(input))
 		kt_tool_member(b, t, "input", input);
 	add_covers(b, t, q);
@@ -250,7 +251,7 @@ void kt_question_help(struct kt_buf *b, const struct kt_term *t, const struct kt
 		const char *words = kt_question_covers(q, choices[i].decision);
 		KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(SHOW_MAX_BYTES);
 
-		if (!takes(q, &choices[i]))
+		if (!question_takes(q, &choices[i]))
 			continue;
 		if (choices[i].covers_more)
 			kt_clean_addf(
@@ -316,7 +317,7 @@ const char *kt_question_prompt(const struct kt_question *q)
 	if (is_question(q))
 		return "answer> ";
 	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++)
-		set |= (size_t)takes(q, &choices[i]) << (i + 1);
+		set |= (size_t)question_takes(q, &choices[i]) << (i + 1);
 	out = prompts[set];
 	if (out[0])
 		return out;
@@ -349,7 +350,8 @@ bool kt_question_decide(const struct kt_question *q, const char *word, struct kt
 	for (size_t i = 0; i < KT_ARRAY_LEN(choices); i++) {
 		const struct choice *c = &choices[i];
 
-		for (size_t k = 0; takes(q, c) && k < KT_ARRAY_LEN(c->words) && c->words[k]; k++) {
+		for (size_t k = 0;
+			question_takes(q, c) && k < KT_ARRAY_LEN(c->words) && c->words[k]; k++) {
 			if (!kt_str_ieq(word, c->words[k]))
 				continue;
 			add_decision(body, c->decision, NULL);
@@ -389,7 +391,7 @@ static cJSON *pick_many(const cJSON *options, const char *line)
 	return list;
 }
 
-static cJSON *read_answer(const struct kt_question *q, const char *line)
+static cJSON *read_question_answer(const struct kt_question *q, const char *line)
 {
 	const cJSON *step = step_of(q);
 	const cJSON *options = kt_json_arr(step, "options"), *one;
@@ -428,7 +430,7 @@ enum kt_question_take kt_question_take(struct kt_question *q, const char *line, 
 	}
 	key = kt_json_str_or(step_of(q), "question", kt_json_str_or(q->data, "message", "answer"));
 	cJSON_DeleteItemFromObjectCaseSensitive(q->answers, key);
-	cJSON_AddItemToObject(q->answers, key, read_answer(q, word));
+	cJSON_AddItemToObject(q->answers, key, read_question_answer(q, word));
 	if (++q->step < cJSON_GetArraySize(kt_json_arr(q->data, "questions")))
 		return KT_TAKE_MORE;
 	add_decision(body, "answer", q->answers);

@@ -63,7 +63,7 @@ const struct kt_opt kt_releases_opts[] = {
 	KT_OPT_END,
 };
 
-static void add_row(struct kt_table *tb, const cJSON *r)
+static void add_release_row(struct kt_table *tb, const cJSON *r)
 {
 	KT_AUTOFREE char *pin = kt_json_bool(r, "active", false) ? kt_remote_pin(r) : NULL;
 	char created[64], commit[16];
@@ -86,7 +86,7 @@ static void add_row(struct kt_table *tb, const cJSON *r)
 }
 
 /* All pages up to limit into list. */
-static enum kt_code fetch(
+static enum kt_code fetch_release_pages(
 	struct kt_client *c, const char *project, int64_t limit, cJSON *list, struct kt_err *err)
 {
 	KT_AUTOFREE char *before = NULL; /* version of the oldest that is there */
@@ -146,7 +146,7 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 
 	if (rc != KT_OK)
 		return rc;
-	rc = fetch(c, project, a->limit, list, err);
+	rc = fetch_release_pages(c, project, a->limit, list, err);
 	if (rc == KT_OK && !list->child)
 		folder = folder_of(c, project);
 	kt_client_free(c);
@@ -164,7 +164,7 @@ enum kt_code kt_releases_run(struct kt_ctx *ctx, const void *args, struct kt_err
 	tb = kt_table_new(cols);
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (r, list)
-		add_row(tb, r);
+		add_release_row(tb, r);
 	kt_table_render(&b, &ctx->out, tb);
 	kt_table_free(tb);
 	if (list->child)
@@ -289,7 +289,7 @@ static enum kt_code print_files(const struct kt_ctx *ctx, struct kt_client *c, c
 	return KT_OK;
 }
 
-static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_releases_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct one_args *a = args;
 	const char *version = a->version ? a->version : "current";
@@ -323,8 +323,8 @@ static const struct kt_opt diff_opts[] = {
 };
 
 /* One changed file as a line or an entry. */
-static void add_change(struct kt_buf *b, struct kt_jw *w, const struct kt_ctx *ctx, char how,
-	const char *path, enum kt_style style)
+static void add_release_change(struct kt_buf *b, struct kt_jw *w, const struct kt_ctx *ctx,
+	char how, const char *path, enum kt_style style)
 {
 	char mark[3] = { how, ' ', '\0' };
 
@@ -341,7 +341,7 @@ static void add_change(struct kt_buf *b, struct kt_jw *w, const struct kt_ctx *c
 }
 
 /* Walk both sorted lists at once. */
-static void compare(const struct kt_ctx *ctx, const struct kt_manifest *x,
+static void compare_releases(const struct kt_ctx *ctx, const struct kt_manifest *x,
 	const struct kt_manifest *y, struct kt_buf *b, struct kt_jw *w)
 {
 	size_t i = 0, k = 0;
@@ -352,13 +352,14 @@ static void compare(const struct kt_ctx *ctx, const struct kt_manifest *x,
 					    : strcmp(x->files[i].path, y->files[k].path);
 
 		if (order < 0) {
-			add_change(b, w, ctx, '-', x->files[i++].path, KT_STYLE_RED);
+			add_release_change(b, w, ctx, '-', x->files[i++].path, KT_STYLE_RED);
 		} else if (order > 0) {
-			add_change(b, w, ctx, '+', y->files[k++].path, KT_STYLE_GREEN);
+			add_release_change(b, w, ctx, '+', y->files[k++].path, KT_STYLE_GREEN);
 		} else {
 			if (!kt_str_eq(x->files[i].digest, y->files[k].digest) ||
 				x->files[i].mode != y->files[k].mode)
-				add_change(b, w, ctx, 'M', x->files[i].path, KT_STYLE_YELLOW);
+				add_release_change(
+					b, w, ctx, 'M', x->files[i].path, KT_STYLE_YELLOW);
 			i++;
 			k++;
 		}
@@ -386,12 +387,12 @@ static enum kt_code run_diff(struct kt_ctx *ctx, const void *args, struct kt_err
 		kt_jw_obj(&w, NULL);
 		kt_jw_int(&w, "schema_version", 1);
 		kt_jw_arr(&w, "changes");
-		compare(ctx, from, to, &b, &w);
+		compare_releases(ctx, from, to, &b, &w);
 		kt_jw_arr_end(&w);
 		kt_jw_obj_end(&w);
 		kt_buf_addc(&b, '\n');
 	} else if (rc == KT_OK) {
-		compare(ctx, from, to, &b, NULL);
+		compare_releases(ctx, from, to, &b, NULL);
 	}
 	if (rc == KT_OK)
 		kt_out(b.ptr, b.len);
@@ -480,8 +481,9 @@ static enum kt_code run_download(struct kt_ctx *ctx, const void *args, struct kt
 /* --- rollback, activate, unpin ----------------------------------------------------------- */
 
 /* Post a body with up to two members; *out is the answer. */
-static enum kt_code act(const struct kt_ctx *ctx, const char *given, const char *method,
-	const char *rest, const char *version, const char *reason, cJSON **out, struct kt_err *err)
+static enum kt_code post_release_act(const struct kt_ctx *ctx, const char *given,
+	const char *method, const char *rest, const char *version, const char *reason, cJSON **out,
+	struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(65536);
 	KT_AUTOFREE char *project = NULL;
@@ -562,7 +564,7 @@ static enum kt_code run_rollback(struct kt_ctx *ctx, const void *args, struct kt
 	enum kt_code rc = rollback_words(a, &name, &to, err);
 
 	if (rc == KT_OK)
-		rc = act(ctx, name, "POST", "/rollback", to, a->reason, &doc, err);
+		rc = post_release_act(ctx, name, "POST", "/rollback", to, a->reason, &doc, err);
 	if (rc != KT_OK)
 		return rc;
 	if (ctx->json) {
@@ -595,7 +597,8 @@ static enum kt_code run_activate(struct kt_ctx *ctx, const void *args, struct kt
 {
 	const struct one_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(ctx, NULL, "POST", "/activate", a->version, NULL, &doc, err);
+	enum kt_code rc = post_release_act(
+		ctx, NULL, "POST", "/activate", a->version, NULL, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -624,7 +627,7 @@ static enum kt_code run_pin(struct kt_ctx *ctx, const void *args, struct kt_err 
 {
 	const struct pin_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(ctx, a->name, "PUT", "/pin", NULL, a->reason, &doc, err);
+	enum kt_code rc = post_release_act(ctx, a->name, "PUT", "/pin", NULL, a->reason, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -645,7 +648,7 @@ static enum kt_code run_unpin(struct kt_ctx *ctx, const void *args, struct kt_er
 {
 	const struct project_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = act(ctx, a->name, "DELETE", "/pin", NULL, NULL, &doc, err);
+	enum kt_code rc = post_release_act(ctx, a->name, "DELETE", "/pin", NULL, NULL, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -675,7 +678,7 @@ static const struct kt_cmd show_cmd = {
 	.summary = "show one release",
 	.opts = show_opts,
 	.args_size = sizeof(struct one_args),
-	.run = run_show,
+	.run = run_releases_show,
 	.aliases = "info",
 };
 static const struct kt_cmd diff_cmd = {

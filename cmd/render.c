@@ -59,7 +59,7 @@ struct kt_render *kt_render_new(const struct kt_render_config *cfg)
 	return r;
 }
 
-static void wait_for(struct kt_render *r, const char *words)
+static void render_wait_for(struct kt_render *r, const char *words)
 {
 	if (!strncmp(r->activity, words, sizeof(r->activity) - 1))
 		return;
@@ -67,7 +67,7 @@ static void wait_for(struct kt_render *r, const char *words)
 	r->since_us = kt_mono_us();
 }
 
-static void tool_free(struct tool *t)
+static void render_tool_free(struct tool *t)
 {
 	free(t->id);
 	free(t->name);
@@ -80,7 +80,7 @@ static void tool_free(struct tool *t)
 static void forget_tools(struct kt_render *r)
 {
 	while (r->tools.len)
-		tool_free(kt_vec_remove(&r->tools, r->tools.len - 1));
+		render_tool_free(kt_vec_remove(&r->tools, r->tools.len - 1));
 }
 
 void kt_render_free(struct kt_render *r)
@@ -102,7 +102,7 @@ void kt_render_set_reasoning(struct kt_render *r, bool on)
 /* --- pieces ------------------------------------------------------------------------------ */
 
 /* A line on the side: an indent, a mark in its color, cleaned text dim. Takes its text ready. */
-static void add_line(
+static void add_side_line(
 	struct kt_render *r, int depth, enum kt_style style, const char *mark, const char *text)
 {
 	struct kt_buf *b = r->cfg.side;
@@ -117,7 +117,7 @@ static void add_line(
 	kt_buf_addc(b, '\n');
 }
 
-/* As add_line() without a mark, from text of unknown origin. */
+/* As add_side_line() without a mark, from text of unknown origin. */
 static void add_note(struct kt_render *r, enum kt_style style, const char *before, const char *text)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
@@ -160,7 +160,7 @@ void kt_render_close(struct kt_render *r)
 }
 
 /* Begin, or go on with, a part. */
-static void enter(struct kt_render *r, enum open_part what, const char *part)
+static void enter_part(struct kt_render *r, enum open_part what, const char *part)
 {
 	if (r->open == what && kt_str_eq(r->part, part))
 		return;
@@ -209,15 +209,15 @@ static void render_text(struct kt_render *r, const struct kt_client_event *ev)
 		return;
 	if (!*text && !replace)
 		return;
-	wait_for(r, "answering");
-	enter(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
+	render_wait_for(r, "answering");
+	enter_part(r, OPEN_TEXT, kt_json_str_or(ev->data, "part_id", ""));
 	if (!r->cfg.show_text)
 		return;
 	if (replace && r->wrote_text) {
 		kt_markdown_end(r->md, r->cfg.text);
 		if (r->mid_line)
 			kt_buf_addc(r->cfg.text, '\n');
-		add_line(r, 0, KT_STYLE_DIM, NULL,
+		add_side_line(r, 0, KT_STYLE_DIM, NULL,
 			*text ? "(the last part was replaced by:)"
 			      : "(the last part was withdrawn)");
 	}
@@ -229,10 +229,10 @@ static void render_reasoning(struct kt_render *r, const struct kt_client_event *
 {
 	const char *text = kt_json_str_or(kt_json_obj(ev->data, "part"), "text", "");
 
-	wait_for(r, "thinking");
+	render_wait_for(r, "thinking");
 	if (!r->cfg.reasoning || ev->parent || !*text)
 		return;
-	enter(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", ""));
+	enter_part(r, OPEN_REASONING, kt_json_str_or(ev->data, "part_id", ""));
 	write_part(r, text);
 }
 
@@ -268,7 +268,7 @@ static void tool_words(struct kt_buf *b, const struct tool *t)
 }
 
 /* The call gets a line now, because something of its own follows under it. */
-static void announce(struct kt_render *r, struct tool *t)
+static void announce_tool(struct kt_render *r, struct tool *t)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 	struct tool *up = tool_of(r, t->parent);
@@ -277,10 +277,10 @@ static void announce(struct kt_render *r, struct tool *t)
 		return;
 	t->announced = true;
 	if (up && up != t)
-		announce(r, up);
+		announce_tool(r, up);
 	tool_words(&b, t);
 	kt_render_close(r);
-	add_line(r, depth_of(r, t->parent), KT_STYLE_CYAN, r->cfg.side_term->utf8 ? "▸" : ">",
+	add_side_line(r, depth_of(r, t->parent), KT_STYLE_CYAN, r->cfg.side_term->utf8 ? "▸" : ">",
 		b.ptr);
 }
 
@@ -333,7 +333,7 @@ static void render_tool_use(struct kt_render *r, const struct kt_client_event *e
 		kt_buf_adds(&now, ": ");
 		kt_buf_adds(&now, t->gist);
 	}
-	wait_for(r, now.ptr);
+	render_wait_for(r, now.ptr);
 }
 
 static void add_seconds(struct kt_buf *b, int64_t ms)
@@ -389,12 +389,12 @@ static void wait_for_rest(struct kt_render *r)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_RENDER_MAX_BYTES);
 
 	if (!t) {
-		wait_for(r, MODEL);
+		render_wait_for(r, MODEL);
 		return;
 	}
 	kt_buf_adds(&b, "running ");
 	tool_words(&b, t);
-	wait_for(r, b.ptr);
+	render_wait_for(r, b.ptr);
 }
 
 static void render_tool_result(struct kt_render *r, const struct kt_client_event *ev)
@@ -414,7 +414,7 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 		t = &unknown;
 	up = tool_of(r, t->parent ? t->parent : ev->parent);
 	if (up)
-		announce(r, up);
+		announce_tool(r, up);
 	depth = depth_of(r, t->parent ? t->parent : ev->parent);
 	if (!failed)
 		learn_done(r, t, kt_json_get(ev->data, "output"));
@@ -428,7 +428,7 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 	}
 	add_outcome(&b, ev->data, failed);
 	kt_render_close(r);
-	add_line(r, depth, failed ? KT_STYLE_RED : KT_STYLE_GREEN, failed ? bad : good, b.ptr);
+	add_side_line(r, depth, failed ? KT_STYLE_RED : KT_STYLE_GREEN, failed ? bad : good, b.ptr);
 	r->after_line = true;
 	/* Of sub-agents only the calls are told. */
 	if (!depth)
@@ -436,16 +436,16 @@ static void render_tool_result(struct kt_render *r, const struct kt_client_event
 	if (t == &unknown)
 		free(t->diff);
 	else if (kt_vec_remove_ptr(&r->tools, t))
-		tool_free(t);
+		render_tool_free(t);
 	wait_for_rest(r);
 }
 
 /* --- the rest ---------------------------------------------------------------------------- */
 
-static void add_number(struct kt_buf *b, int64_t v)
+static void add_figure_number(struct kt_buf *b, int64_t v)
 {
 	if (v >= 1000)
-		add_number(b, v / 1000);
+		add_figure_number(b, v / 1000);
 	kt_buf_addf(b, v >= 1000 ? ",%03lld" : "%lld", (long long)(v % 1000));
 }
 
@@ -465,12 +465,12 @@ void kt_render_figures(struct kt_buf *b, const struct kt_term *t, const cJSON *d
 	size_t start = b->len;
 
 	if (in >= 0) {
-		add_number(b, in);
+		add_figure_number(b, in);
 		kt_buf_adds(b, " tokens in");
 	}
 	if (out >= 0) {
 		add_figure(b, t, start);
-		add_number(b, out);
+		add_figure_number(b, out);
 		kt_buf_adds(b, " out");
 	}
 	if (cost >= 0) {
@@ -552,7 +552,7 @@ void kt_render_begun(struct kt_render *r, const struct kt_client_event *ev)
 		kt_buf_adds(&b, "waiting for the turn before");
 	else
 		kt_clean_addf(&b, "starting %s", harness_words(kt_json_str(ev->data, "harness")));
-	wait_for(r, b.ptr);
+	render_wait_for(r, b.ptr);
 }
 
 static void render_status(struct kt_render *r, const struct kt_client_event *ev)
@@ -583,11 +583,11 @@ static void render_status(struct kt_render *r, const struct kt_client_event *ev)
 		kt_render_close(r);
 		add_note(r, KT_STYLE_DIM, "trying again: ",
 			detail ? detail : kt_json_str_or(ev->data, "code", "the call failed"));
-		wait_for(r, MODEL);
+		render_wait_for(r, MODEL);
 	} else if (kt_str_eq(state, "interrupting")) {
-		wait_for(r, "interrupting");
+		render_wait_for(r, "interrupting");
 	} else if (detail) {
-		wait_for(r, detail);
+		render_wait_for(r, detail);
 	}
 }
 
@@ -602,14 +602,14 @@ static void render_error(struct kt_render *r, const struct kt_client_event *ev)
 		ev->parent ? "sub-agent error: " : "error: ", b.ptr);
 }
 
-static void render_done(struct kt_render *r, const struct kt_client_event *ev)
+static void render_turn_done(struct kt_render *r, const struct kt_client_event *ev)
 {
 	const char *stop = kt_json_str_or(ev->data, "stop_reason", "end_turn");
 	const char *text = kt_json_str_or(kt_json_obj(ev->data, "message"), "text", "");
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 
 	if (!r->wrote_text && *text && r->cfg.show_text) {
-		enter(r, OPEN_TEXT, "");
+		enter_part(r, OPEN_TEXT, "");
 		write_part(r, text);
 	}
 	kt_render_close(r);
@@ -676,7 +676,7 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 		render_error(r, ev);
 		break;
 	case KT_EV_DONE:
-		render_done(r, ev);
+		render_turn_done(r, ev);
 		break;
 	case KT_EV_STATUS:
 		render_status(r, ev);
@@ -686,7 +686,7 @@ void kt_render_event(struct kt_render *r, const struct kt_client_event *ev)
 		break;
 	case KT_EV_STEP_START:
 		if (!ev->parent)
-			wait_for(r, MODEL);
+			render_wait_for(r, MODEL);
 		break;
 	case KT_EV_STEP_FINISH:
 	case KT_EV_SYSTEM:

@@ -56,7 +56,7 @@ static const struct kt_opt opts[] = {
 	KT_OPT_END,
 };
 
-static void push(struct kt_vec *v, const char *word)
+static void push_run_word(struct kt_vec *v, const char *word)
 {
 	kt_vec_push(v, (void *)(uintptr_t)word);
 }
@@ -65,23 +65,23 @@ static void push_option(struct kt_vec *v, const char *name, const char *value)
 {
 	if (!value)
 		return;
-	push(v, name);
-	push(v, value);
+	push_run_word(v, name);
+	push_run_word(v, value);
 }
 
 static void push_flag(struct kt_vec *v, const char *name, bool on)
 {
 	if (on)
-		push(v, name);
+		push_run_word(v, name);
 }
 
 /* The words of `karta send` that these are. timeout is in the units that options take. */
 static void send_words(
 	const struct kt_ctx *ctx, const struct run_args *a, const char *timeout, struct kt_vec *v)
 {
-	push(v, "karta");
-	push(v, "send");
-	push(v, "--once");
+	push_run_word(v, "karta");
+	push_run_word(v, "send");
+	push_run_word(v, "--once");
 	if (ctx->out.color != ctx->out.is_tty)
 		push_option(v, "--color", ctx->out.color ? "always" : "never");
 	push_flag(v, "--json", ctx->json);
@@ -94,9 +94,9 @@ static void send_words(
 	push_option(v, "--permission-mode", a->mode);
 	push_flag(v, "--thinking", a->thinking);
 	push_flag(v, "--stream", a->stream);
-	push(v, "--");
+	push_run_word(v, "--");
 	if (a->text)
-		push(v, a->text);
+		push_run_word(v, a->text);
 }
 
 /* A project on a server is not what runs here. */
@@ -114,14 +114,14 @@ static enum kt_code refuse_elsewhere(const struct kt_ctx *ctx, struct kt_err *er
 }
 
 /* The environment names a server or project, which other commands would talk to. */
-static void tell_place(const struct kt_ctx *ctx)
+static void tell_run_place(const struct kt_ctx *ctx)
 {
 	if (ctx->errt.is_tty && !ctx->json && (ctx->server || ctx->project))
 		kt_say(ctx, "this folder, here (%s is not used)",
 			ctx->server ? "KARTA_SERVER" : "KARTA_PROJECT");
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct run_args *a = args;
 	struct kt_vec words = KT_VEC_INIT;
@@ -135,7 +135,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		(void)kt_fail(err, KT_EINVAL, 0, "no message for the agent");
 		return kt_hint(err, "karta run \"...\", or karta run - to read standard input");
 	}
-	tell_place(ctx);
+	tell_run_place(ctx);
 	snprintf(timeout, sizeof(timeout), "%lldms", (long long)ctx->timeout_ms);
 	send_words(ctx, a, ctx->timeout_ms ? timeout : NULL, &words);
 	rc = kt_dev_once(ctx, &a->dev, &words, &status, err);
@@ -152,7 +152,7 @@ const struct kt_cmd kt_cmd_run = {
 	.group = KT_GROUP_START,
 	.opts = opts,
 	.args_size = sizeof(struct run_args),
-	.run = run,
+	.run = run_run,
 	.examples = "karta run \"Which files are here?\"\n"
 		    "git diff | karta run - --agent reviewer --approve deny\n"
 		    "karta run --json \"Summarize today's orders\" | jq -r .text\n",

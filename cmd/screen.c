@@ -62,7 +62,7 @@ struct kt_screen {
 
 static volatile sig_atomic_t terminated, resized;
 
-static void on_signal(int signum)
+static void on_screen_signal(int signum)
 {
 	if (signum == SIGWINCH)
 		resized = 1;
@@ -77,7 +77,7 @@ bool kt_screen_terminated(void)
 
 static void catch_signals(bool keys)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_handler = on_screen_signal };
 
 	(void)sigaction(SIGWINCH, &sa, NULL);
 	if (!keys)
@@ -371,7 +371,7 @@ void kt_screen_update(struct kt_screen *s)
 
 /* --- input ------------------------------------------------------------------------------- */
 
-static void fill(struct kt_screen *s)
+static void fill_screen_input(struct kt_screen *s)
 {
 	struct pollfd p = { s->fd, POLLIN, 0 };
 
@@ -421,7 +421,7 @@ static void finish_line(struct kt_screen *s)
 }
 
 /* Stop the whole job, as Ctrl-Z does elsewhere; comes back when it goes on. */
-static void suspend(struct kt_screen *s)
+static void suspend_job(struct kt_screen *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 	struct termios now;
@@ -458,7 +458,7 @@ static enum kt_screen_key read_edited(struct kt_screen *s)
 		case KT_LINE_EOF:
 			return KT_KEY_EOF;
 		case KT_LINE_SUSPEND:
-			suspend(s);
+			suspend_job(s);
 			break;
 		case KT_LINE_CLEAR:
 			kt_live_leave(s->live);
@@ -488,7 +488,7 @@ enum kt_screen_key kt_screen_read(struct kt_screen *s)
 {
 	char *c;
 
-	fill(s);
+	fill_screen_input(s);
 	if (kt_remote_ints() > s->ints) {
 		s->ints++;
 		return KT_KEY_INTERRUPT;
@@ -523,7 +523,7 @@ void kt_screen_set_aside(struct kt_screen *s, bool aside)
 	if (!s->interactive)
 		return;
 	if (aside) {
-		fill(s);
+		fill_screen_input(s);
 		/* Where the system edits lines, one that was begun cannot be read, but dropped. */
 		if (!s->raw && s->fd)
 			(void)tcflush(s->fd, TCIFLUSH);

@@ -129,7 +129,7 @@ static bool is_one_file(void)
 		out.st_dev == err.st_dev && out.st_ino == err.st_ino;
 }
 
-static void flush(struct sending *s)
+static void flush_sending(struct sending *s)
 {
 	if (s->screen) {
 		kt_screen_changed(s->screen);
@@ -144,8 +144,8 @@ static void flush(struct sending *s)
 }
 
 /* Say something beside the answer. */
-static void say(struct sending *s, const char *fmt, ...) KT_PRINTF(2, 3);
-static void say(struct sending *s, const char *fmt, ...)
+static void say_beside(struct sending *s, const char *fmt, ...) KT_PRINTF(2, 3);
+static void say_beside(struct sending *s, const char *fmt, ...)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(LINE_MAX_BYTES);
 	va_list ap;
@@ -164,7 +164,7 @@ static void say(struct sending *s, const char *fmt, ...)
 	}
 }
 
-static bool draws(const struct sending *s)
+static bool sending_draws(const struct sending *s)
 {
 	return !s->args->stream && !s->ctx->json;
 }
@@ -173,13 +173,13 @@ static bool draws(const struct sending *s)
  * The answer where it is not drawn: its text as it comes, for as long as that is how the answer
  * begins. What was written cannot be taken back.
  */
-static void print_text(struct sending *s, const cJSON *data)
+static void print_answer_text(struct sending *s, const cJSON *data)
 {
 	const char *text = kt_json_str_or(kt_json_obj(data, "part"), "text", "");
 	const char *part = kt_json_str_or(data, "part_id", "");
 	size_t start = s->printed.len;
 
-	if (!draws(s) || s->ctx->out.is_tty || s->printed_off)
+	if (!sending_draws(s) || s->ctx->out.is_tty || s->printed_off)
 		return;
 	if (!kt_str_eq(part, s->printed_part) && kt_assembly_has(&s->reply, part))
 		s->printed_off = true;
@@ -217,13 +217,13 @@ static void take_status(struct sending *s, const cJSON *data)
 
 	if (kt_str_eq(state, "turn_started")) {
 		if (!s->started && !s->args->once)
-			say(s, "session %s (go on with: karta send --session %s \"...\")",
+			say_beside(s, "session %s (go on with: karta send --session %s \"...\")",
 				s->follow.session_id, s->follow.session_id);
 		s->started = true;
 	} else if (kt_str_eq(state, "input_resolved") && s->question &&
 		kt_str_eq(kt_json_str(data, "request_id"), s->question->request_id)) {
 		if (s->asking)
-			say(s, "%s: %s",
+			say_beside(s, "%s: %s",
 				kt_str_eq(kt_json_str(data, "by"), "user") ? "answered elsewhere"
 									   : "no longer asked",
 				kt_question_done(kt_json_str(data, "decision")));
@@ -232,7 +232,7 @@ static void take_status(struct sending *s, const cJSON *data)
 	}
 }
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_send_event(void *arg, const struct kt_client_event *ev)
 {
 	struct sending *s = arg;
 
@@ -241,15 +241,15 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 		return true;
 	if (s->args->stream) {
 		kt_remote_json_line(ev->json, ev->json_len);
-	} else if (draws(s) && (!kt_str_eq(ev->type, "error") || ev->parent)) {
+	} else if (sending_draws(s) && (!kt_str_eq(ev->type, "error") || ev->parent)) {
 		/* What ends the turn is told by the command's own error, at its end. */
 		kt_render_event(s->render, ev);
 		/* The figures stand behind the answer, which is not whole yet. */
 		if (s->screen || !kt_str_eq(ev->type, "done"))
-			flush(s);
+			flush_sending(s);
 	}
 	if (kt_str_eq(ev->type, "text") && !ev->parent) {
-		print_text(s, ev->data);
+		print_answer_text(s, ev->data);
 		kt_assembly_add(&s->reply, ev->data);
 	} else if (kt_str_eq(ev->type, "status")) {
 		take_status(s, ev->data);
@@ -268,23 +268,23 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 }
 
 /* Is there a line of state, which says what goes on? */
-static bool states(const struct sending *s)
+static bool sending_states(const struct sending *s)
 {
 	return s->screen && kt_screen_redraws(s->screen);
 }
 
-static void on_state(void *arg, enum kt_client_state state)
+static void on_send_state(void *arg, enum kt_client_state state)
 {
 	struct sending *s = arg;
 
 	s->lost = state == KT_CLIENT_LOST;
-	if (s->lost && !states(s))
-		say(s, "connection lost, reconnecting...");
+	if (s->lost && !sending_states(s))
+		say_beside(s, "connection lost, reconnecting...");
 }
 
 /* --- approvals --------------------------------------------------------------------------- */
 
-static void ask(struct sending *s)
+static void ask_approval(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2); /* the input has its own limit */
 
@@ -307,13 +307,13 @@ static void ask(struct sending *s)
 }
 
 /* Give the answer to the server. One that came from elsewhere meanwhile is as good. */
-static enum kt_code give(struct sending *s, const char *body, struct kt_err *err)
+static enum kt_code give_approval(struct sending *s, const char *body, struct kt_err *err)
 {
 	enum kt_code rc = kt_client_answer(
 		s->client, s->follow.session_id, s->question->request_id, body, err);
 
 	if (rc == KT_ECONFLICT || rc == KT_ENOTFOUND) {
-		say(s, "%s", err->msg);
+		say_beside(s, "%s", err->msg);
 		rc = KT_OK;
 	}
 	kt_question_free(KT_STEAL(s->question));
@@ -339,11 +339,11 @@ static void tell_covers(struct sending *s)
 	if (!words)
 		return;
 	kt_clean_add(&b, words, strlen(words), true);
-	say(s, "from now on in this session: %s", b.ptr);
+	say_beside(s, "from now on in this session: %s", b.ptr);
 }
 
 /* The turn waits: answer as told, ask, or give up. */
-static enum kt_code answer(struct sending *s, struct kt_err *err)
+static enum kt_code answer_approval(struct sending *s, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(4096);
 	KT_AUTO_BUF struct kt_buf what = KT_BUF_INIT(LINE_MAX_BYTES);
@@ -351,15 +351,15 @@ static enum kt_code answer(struct sending *s, struct kt_err *err)
 
 	kt_clean_add(&what, message, KT_MIN(strlen(message), 1000), true);
 	if (s->args->approve && kt_question_decide(s->question, s->args->approve, &body)) {
-		say(s, "%s %s", what.ptr, s->args->approve);
+		say_beside(s, "%s %s", what.ptr, s->args->approve);
 		tell_covers(s);
-		return give(s, body.ptr, err);
+		return give_approval(s, body.ptr, err);
 	}
 	if (!s->ctx->no_input) {
-		ask(s);
+		ask_approval(s);
 		return KT_OK;
 	}
-	say(s, "%s nobody is here to answer: interrupting", what.ptr);
+	say_beside(s, "%s nobody is here to answer: interrupting", what.ptr);
 	s->unanswered = true;
 	kt_question_free(KT_STEAL(s->question));
 	return stop_turn(s, err);
@@ -373,15 +373,15 @@ static void show_whole(struct sending *s)
 
 	if (kt_client_input(s->client, s->follow.session_id, s->question->request_id, &doc, &err) !=
 		KT_OK) {
-		say(s, "%s", err.msg);
+		say_beside(s, "%s", err.msg);
 		return;
 	}
 	kt_question_whole(s->question, doc);
 	s->asking = false;
-	ask(s);
+	ask_approval(s);
 }
 
-static void show_help(struct sending *s)
+static void show_send_help(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(SIZE_MAX / 2);
 
@@ -402,12 +402,12 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 	kt_buf_drop(&s->typed, (size_t)(nl - s->typed.ptr) + 1);
 	switch (kt_question_take(s->question, line, &body)) {
 	case KT_TAKE_DONE:
-		return give(s, body.ptr, err);
+		return give_approval(s, body.ptr, err);
 	case KT_TAKE_WHOLE:
 		show_whole(s);
 		return KT_OK;
 	case KT_TAKE_HELP:
-		show_help(s);
+		show_send_help(s);
 		break;
 	case KT_TAKE_AGAIN:
 		kt_side(AGAIN, strlen(AGAIN));
@@ -415,13 +415,13 @@ static enum kt_code read_typed(struct sending *s, struct kt_err *err)
 	case KT_TAKE_MORE:
 		break;
 	}
-	ask(s);
+	ask_approval(s);
 	return KT_OK;
 }
 
 /* --- the turn ---------------------------------------------------------------------------- */
 
-static void show_state(struct sending *s)
+static void show_send_state(struct sending *s)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
 
@@ -435,12 +435,12 @@ static void show_state(struct sending *s)
 	kt_screen_state(s->screen, b.ptr);
 }
 
-static bool on_tail(void *arg, struct kt_buf *b)
+static bool on_send_tail(void *arg, struct kt_buf *b)
 {
 	return kt_render_tail(arg, b);
 }
 
-static bool on_poll(void *arg)
+static bool on_send_poll(void *arg)
 {
 	struct sending *s = arg;
 	struct pollfd p = { s->tty_fd, POLLIN, 0 };
@@ -452,7 +452,7 @@ static bool on_poll(void *arg)
 		return false;
 	}
 	if (s->screen && !s->asking) {
-		show_state(s);
+		show_send_state(s);
 		kt_screen_update(s->screen);
 	}
 	if (!s->asking || poll(&p, 1, 0) <= 0)
@@ -468,7 +468,7 @@ static bool on_poll(void *arg)
 	return memchr(s->typed.ptr, '\n', s->typed.len) == NULL;
 }
 
-static enum kt_code interrupted(struct sending *s, struct kt_err *err)
+static enum kt_code sending_interrupted(struct sending *s, struct kt_err *err)
 {
 	s->ints++;
 	if (s->ints > 1)
@@ -477,13 +477,13 @@ static enum kt_code interrupted(struct sending *s, struct kt_err *err)
 	if (!s->started && s->follow.cursor)
 		return kt_fail(err, KT_ECANCEL, 0,
 			"interrupted; the message stays in the queue of %s", s->follow.session_id);
-	if (!states(s))
-		say(s, "interrupting the turn; Ctrl-C again leaves at once");
+	if (!sending_states(s))
+		say_beside(s, "interrupting the turn; Ctrl-C again leaves at once");
 	return stop_turn(s, err);
 }
 
 /* Follow to the end of the turn through pauses. */
-static enum kt_code follow(struct sending *s, struct kt_err *err)
+static enum kt_code follow_sending(struct sending *s, struct kt_err *err)
 {
 	for (;;) {
 		/* Only while a question is open: input that nobody reads would wake us for ever. */
@@ -502,11 +502,11 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 				err, "karta sessions tail --follow %s", s->follow.session_id);
 		}
 		if (kt_remote_ints() > s->ints)
-			rc = interrupted(s, err);
+			rc = sending_interrupted(s, err);
 		else if (s->asking)
 			rc = read_typed(s, err);
 		else if (s->question)
-			rc = answer(s, err);
+			rc = answer_approval(s, err);
 		else
 			rc = KT_OK;
 		if (s->asking && !s->tty_fd)
@@ -517,7 +517,7 @@ static enum kt_code follow(struct sending *s, struct kt_err *err)
 }
 
 /* What was printed of an answer ends with its line. */
-static void end_line(struct sending *s)
+static void end_answer_line(struct sending *s)
 {
 	if (s->mid_line)
 		kt_out("\n", 1);
@@ -534,14 +534,14 @@ static enum kt_code print_answer(struct sending *s, struct kt_err *err)
 		return KT_OK; /* drawn already */
 	if (s->printed_off || from > s->answer.len ||
 		(from && memcmp(s->answer.ptr, s->printed.ptr, from) != 0)) {
-		end_line(s);
+		end_answer_line(s);
 		kt_warn(s->ctx, "the answer began anew: what was printed first is no part of it");
 		from = 0;
 	}
 	kt_remote_text(s->answer.ptr + from, s->answer.len - from);
 	if (s->answer.len > from)
 		s->mid_line = s->answer.ptr[s->answer.len - 1] != '\n';
-	end_line(s);
+	end_answer_line(s);
 	if (s->whole || kt_assembly_whole(&s->reply))
 		return KT_OK;
 	(void)kt_fail(err, KT_ELIMIT, 0, "the answer has %zu bytes; the first %zu were printed",
@@ -549,7 +549,7 @@ static enum kt_code print_answer(struct sending *s, struct kt_err *err)
 	return kt_hint(err, "'karta sessions export %s' has all of it", s->follow.session_id);
 }
 
-static enum kt_code print_json(struct sending *s, struct kt_err *err)
+static enum kt_code print_send_json(struct sending *s, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * ANSWER_MAX_BYTES);
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -572,7 +572,7 @@ static enum kt_code print_json(struct sending *s, struct kt_err *err)
 }
 
 /* What the end of the turn means for the exit status. */
-static enum kt_code outcome(struct sending *s, struct kt_err *err)
+static enum kt_code sending_outcome(struct sending *s, struct kt_err *err)
 {
 	if (s->unanswered) {
 		(void)kt_fail(
@@ -594,12 +594,12 @@ static enum kt_code outcome(struct sending *s, struct kt_err *err)
 	if (s->args->stream)
 		return KT_OK;
 	if (s->ctx->json)
-		return print_json(s, err);
+		return print_send_json(s, err);
 	return print_answer(s, err);
 }
 
 /* Where an old session is: it may not be what the folder says. */
-static void tell_place(const struct sending *s, const char *id)
+static void tell_session_place(const struct sending *s, const char *id)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 
@@ -609,7 +609,7 @@ static void tell_place(const struct sending *s, const char *id)
 	kt_place_say(s->ctx, s->client, &s->dest, doc);
 }
 
-static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err *err)
+static enum kt_code open_send_session(struct sending *s, char *out_id, struct kt_err *err)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
 	enum kt_code rc;
@@ -626,7 +626,7 @@ static enum kt_code open_session(struct sending *s, char *out_id, struct kt_err 
 	if (s->args->session || s->last) {
 		if (!kt_str_copy(out_id, KT_CLIENT_ID_MAX, s->last ? s->last : s->args->session))
 			return kt_fail(err, KT_ENOTFOUND, 0, "there is no such session");
-		tell_place(s, out_id);
+		tell_session_place(s, out_id);
 		return KT_OK;
 	}
 	rc = kt_client_create(s->client, s->args->mode, &doc, err);
@@ -645,7 +645,7 @@ static void name_turn(struct sending *s)
 	kt_str_copy(s->failed->turn_id, sizeof(s->failed->turn_id), s->follow.turn_id);
 }
 
-static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err *err)
+static enum kt_code run_send_turn(struct sending *s, const char *text, struct kt_err *err)
 {
 	struct kt_ctx *ctx = s->ctx;
 	const struct kt_client_message m = { .text = text,
@@ -660,11 +660,11 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 		.show_text = ctx->out.is_tty,
 		.reasoning = s->args->thinking };
 	char id[KT_CLIENT_ID_MAX];
-	enum kt_code rc = open_session(s, id, err);
+	enum kt_code rc = open_send_session(s, id, err);
 
 	if (rc != KT_OK)
 		return rc;
-	if (ctx->out.is_tty && draws(s))
+	if (ctx->out.is_tty && sending_draws(s))
 		rc = kt_screen_open(s->ctx, false, &s->screen, err);
 	if (rc != KT_OK)
 		return rc;
@@ -675,18 +675,18 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 	rc_cfg.plain = !s->screen || !kt_screen_redraws(s->screen);
 	s->render = kt_render_new(&rc_cfg);
 	if (s->screen)
-		kt_screen_tail(s->screen, on_tail, s->render);
+		kt_screen_tail(s->screen, on_send_tail, s->render);
 	s->follow = (struct kt_client_follow){ .session_id = id,
 		.message = &m,
 		.give_up_ms = GIVE_UP_MS,
-		.event = on_event,
-		.poll = on_poll,
-		.state = on_state,
+		.event = on_send_event,
+		.poll = on_send_poll,
+		.state = on_send_state,
 		.arg = s };
 	if (ctx->timeout_ms)
 		s->deadline_us = kt_mono_us() + ctx->timeout_ms * 1000;
 	kt_remote_catch_int();
-	rc = follow(s, err);
+	rc = follow_sending(s, err);
 	/* A message that was refused leaves no empty session behind. */
 	if (!s->args->session && !s->last && !s->started && (rc == KT_EIO || rc == KT_ENOTFOUND))
 		(void)!kt_client_delete(s->client, id, NULL);
@@ -694,15 +694,15 @@ static enum kt_code run_turn(struct sending *s, const char *text, struct kt_err 
 		name_turn(s);
 	kt_render_close(s->render);
 	if (s->screen)
-		flush(s);
+		flush_sending(s);
 	kt_screen_close(s->screen);
 	s->screen = NULL;
 	if (s->tty_fd)
 		close(s->tty_fd);
 	if (rc == KT_OK)
-		rc = outcome(s, err);
-	end_line(s);
-	flush(s);
+		rc = sending_outcome(s, err);
+	end_answer_line(s);
+	flush_sending(s);
 	return rc;
 }
 
@@ -716,7 +716,7 @@ static enum kt_code empty_text(const struct send_args *a, struct kt_err *err)
 }
 
 /* The text of the argument or of stdin. */
-static enum kt_code read_text(
+static enum kt_code read_send_text(
 	const struct kt_ctx *ctx, const struct send_args *a, struct kt_buf *b, struct kt_err *err)
 {
 	if (a->text && !kt_str_eq(a->text, "-")) {
@@ -747,7 +747,7 @@ static enum kt_code read_text(
 	return KT_OK;
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code send_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	struct sending s = {
 		.ctx = ctx, .args = args, .failed = &ctx->turn, .one_file = is_one_file()
@@ -758,7 +758,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	if (rc == KT_OK)
 		rc = kt_last_check(s.args->go_on, s.args->session, err);
 	if (rc == KT_OK)
-		rc = read_text(ctx, args, &text, err);
+		rc = read_send_text(ctx, args, &text, err);
 	if (rc == KT_OK)
 		rc = kt_dest_open(ctx, &s.dest, &s.client, err);
 	if (rc != KT_OK) {
@@ -771,7 +771,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	kt_buf_init(&s.answer, 2 * ANSWER_MAX_BYTES);
 	kt_buf_init(&s.typed, LINE_MAX_BYTES);
 	kt_buf_init(&s.printed, 2 * ANSWER_MAX_BYTES);
-	rc = run_turn(&s, text.ptr, err);
+	rc = run_send_turn(&s, text.ptr, err);
 	kt_render_free(s.render);
 	kt_buf_release(&s.text);
 	kt_buf_release(&s.side);
@@ -793,7 +793,7 @@ const struct kt_cmd kt_cmd_send = {
 	.group = KT_GROUP_TALK,
 	.opts = opts,
 	.args_size = sizeof(struct send_args),
-	.run = run,
+	.run = send_run,
 	.examples = "karta send \"Where is order NB-1042?\"\n"
 		    "git diff | karta send - --session sess_4fQ\n"
 		    "karta send --stream --approve deny \"Tidy up\" | jq .type\n",

@@ -59,7 +59,7 @@ struct serve_args {
 	bool show_config;
 };
 
-static void defaults(void *args)
+static void serve_defaults(void *args)
 {
 	((struct serve_args *)args)->port = -1;
 }
@@ -160,7 +160,7 @@ static enum kt_log_level log_level(const struct kt_serve_conf *conf)
 	return level;
 }
 
-static void open_log(const struct server *s)
+static void open_serve_log(const struct server *s)
 {
 	bool json = kt_str_eq(s->conf->log_format, "json") ||
 		(kt_str_eq(s->conf->log_format, "auto") && !s->ctx->errt.is_tty);
@@ -227,7 +227,7 @@ static struct kt_control_config control_config(struct server *s)
 
 /* --- signals ----------------------------------------------------------------------------- */
 
-static void http_drained(void *arg)
+static void serve_http_drained(void *arg)
 {
 	struct server *s = arg;
 
@@ -238,10 +238,10 @@ static void builds_drained(void *arg)
 {
 	struct server *s = arg;
 
-	kt_http_drain(s->http, http_drained, s);
+	kt_http_drain(s->http, serve_http_drained, s);
 }
 
-static void turns_drained(void *arg)
+static void serve_turns_drained(void *arg)
 {
 	struct server *s = arg;
 
@@ -259,7 +259,7 @@ static void on_stop(void *arg, int signum)
 	kt_log(KT_LOG_INFO, "serve", "stopping: running turns and builds may end");
 	kt_systemd_notify("STOPPING=1");
 	kt_api_set_draining(s->api);
-	kt_sessions_drain(s->sessions, s->conf->drain_ms, turns_drained, s);
+	kt_sessions_drain(s->sessions, s->conf->drain_ms, serve_turns_drained, s);
 }
 
 /* Read the settings again; what cannot change while serving stays, and is named. */
@@ -302,12 +302,12 @@ static void on_reload(void *arg, int signum)
 	kt_serve_settings_free(fresh);
 	cc = control_config(s);
 	kt_control_tune(s->control, &cc);
-	open_log(s);
+	open_serve_log(s);
 	kt_log(KT_LOG_INFO, "serve", "settings read again");
 	kt_systemd_notify("READY=1");
 }
 
-static enum kt_code start_signals(struct server *s, struct kt_err *err)
+static enum kt_code start_serve_signals(struct server *s, struct kt_err *err)
 {
 	enum kt_code rc = kt_signal_new(s->loop, SIGINT, on_stop, s, &s->signals[0], err);
 
@@ -368,7 +368,7 @@ static int port_of(int fd)
  * Before anything is made in the data folder, and before a key is shown: a server that cannot
  * listen leaves nothing behind. Connections wait until it serves.
  */
-static enum kt_code take_address(struct server *s, struct kt_err *err)
+static enum kt_code take_serve_address(struct server *s, struct kt_err *err)
 {
 	int n = kt_systemd_listen_fds(), port = 0;
 	char host[256];
@@ -562,7 +562,7 @@ static enum kt_code find_self(struct server *s, struct kt_err *err)
 	return KT_OK;
 }
 
-static void tell_start(const struct server *s)
+static void tell_serve_start(const struct server *s)
 {
 	kt_log(KT_LOG_INFO, "serve", "karta %s serves %s at %s", KT_VERSION, s->conf->data, s->url);
 	if (s->hosting)
@@ -589,18 +589,18 @@ static void tell_start(const struct server *s)
 }
 
 /* Commands without a server of their own find a local one; nobody finds what one left behind. */
-static enum kt_code announce(struct server *s, struct kt_err *err)
+static enum kt_code announce_server(struct server *s, struct kt_err *err)
 {
 	return kt_dev_announce(s->conf->data, s->hosting ? NULL : s->url, NULL, NULL, err);
 }
 
-static enum kt_code start(struct server *s, struct kt_err *err)
+static enum kt_code serve_start(struct server *s, struct kt_err *err)
 {
 	struct kt_budget_config bc;
 	enum kt_code rc = find_self(s, err);
 
 	if (rc == KT_OK && !s->args->init_only)
-		rc = take_address(s, err);
+		rc = take_serve_address(s, err);
 	/* The file may be in the folder. */
 	if (rc == KT_OK)
 		rc = real_data(s, err);
@@ -620,17 +620,17 @@ static enum kt_code start(struct server *s, struct kt_err *err)
 	if (s->conf->trust_proxy)
 		rc = kt_trust_new(s->conf->trust_proxy, &s->trust, err);
 	if (rc == KT_OK)
-		rc = start_signals(s, err);
+		rc = start_serve_signals(s, err);
 	if (rc == KT_OK)
 		rc = start_sessions(s, err);
 	if (rc == KT_OK)
 		rc = start_api(s, err);
 	if (rc == KT_OK)
 		rc = listen_on(s, err);
-	return rc == KT_OK ? announce(s, err) : rc;
+	return rc == KT_OK ? announce_server(s, err) : rc;
 }
 
-static void finish(struct server *s)
+static void serve_finish(struct server *s)
 {
 	struct kt_err err = KT_ERR_INIT;
 
@@ -662,7 +662,7 @@ static enum kt_code damaged_here(enum kt_code rc, struct kt_err *err)
 	return rc;
 }
 
-static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code serve_run(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	struct server s = { .ctx = ctx, .args = args };
 	enum kt_code rc = load_settings(s.args, &s.settings, err);
@@ -683,7 +683,7 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 		kt_serve_settings_free(s.settings);
 		return rc;
 	}
-	open_log(&s);
+	open_serve_log(&s);
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 	/* The end of a heap is never given back but for the first one: so there are few. */
@@ -694,12 +694,12 @@ static enum kt_code run(struct kt_ctx *ctx, const void *args, struct kt_err *err
 	/* After it, so that harnesses have the limit that they would have by hand. */
 	s.max_fds = kt_fd_raise_limit();
 	if (rc == KT_OK)
-		rc = damaged_here(start(&s, err), err);
+		rc = damaged_here(serve_start(&s, err), err);
 	if (rc == KT_OK && !s.args->init_only) {
-		tell_start(&s);
+		tell_serve_start(&s);
 		kt_loop_run(s.loop);
 	}
-	finish(&s);
+	serve_finish(&s);
 	return rc;
 }
 
@@ -866,8 +866,8 @@ const struct kt_cmd kt_cmd_serve = {
 	.group = KT_GROUP_SERVE,
 	.opts = opts,
 	.args_size = sizeof(struct serve_args),
-	.defaults = defaults,
-	.run = run,
+	.defaults = serve_defaults,
+	.run = serve_run,
 	.subs = subs,
 	.examples = "karta serve                             at http://localhost:8000\n"
 		    "karta serve --port 8080                 at http://localhost:8080\n"

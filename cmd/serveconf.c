@@ -62,13 +62,13 @@ static const struct setting settings[] = {
 };
 #define N_SETTINGS KT_ARRAY_LEN(settings)
 
-static void *field(struct kt_serve_conf *c, const struct setting *s)
+static void *serve_setting_field(struct kt_serve_conf *c, const struct setting *s)
 {
 	return (char *)c + s->offset;
 }
 
 /* The variable of a setting: "KARTA_PUBLIC_URL". out holds 64 bytes. */
-static void variable(const struct setting *s, char *out)
+static void serve_setting_variable(const struct setting *s, char *out)
 {
 	size_t n = (size_t)snprintf(out, 64, "KARTA_%s", s->name);
 
@@ -112,10 +112,10 @@ static bool parse_trust(struct kt_arena *arena, const char *text, const char **o
 }
 
 /* Take a value in text form; where names its place in errors. */
-static enum kt_code take(struct kt_serve_settings *set, const struct setting *s, const char *text,
-	const char *where, struct kt_err *err)
+static enum kt_code take_serve_setting(struct kt_serve_settings *set, const struct setting *s,
+	const char *text, const char *where, struct kt_err *err)
 {
-	void *to = field(&set->conf, s);
+	void *to = serve_setting_field(&set->conf, s);
 	bool ok = false;
 
 	switch (s->type) {
@@ -193,7 +193,7 @@ static enum kt_code take_entry(
 		if (!text)
 			return kt_fail(err, KT_EINVAL, 0, "%s: %s must not be %s", where, v->key,
 				kt_toml_type_name(v->type));
-		return take(set, &settings[i], text, where, err);
+		return take_serve_setting(set, &settings[i], text, where, err);
 	}
 	kt_fail(err, KT_EINVAL, 0, "%s: unknown setting '%s'", where, v->key);
 	return kt_hint(err, "'karta serve --show-config' lists the settings");
@@ -241,7 +241,7 @@ static enum kt_code find_file(struct kt_serve_settings *set, const char *file, s
 	return file ? load_file(set, file, err) : KT_OK;
 }
 
-static enum kt_code check(const struct kt_serve_conf *c, struct kt_err *err)
+static enum kt_code check_serve_conf(const struct kt_serve_conf *c, struct kt_err *err)
 {
 	enum kt_log_level level;
 
@@ -259,8 +259,8 @@ static enum kt_code check(const struct kt_serve_conf *c, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code load(struct kt_serve_settings *set, const struct kt_serve_flag *flags,
-	const char *file, struct kt_err *err)
+static enum kt_code load_serve_settings(struct kt_serve_settings *set,
+	const struct kt_serve_flag *flags, const char *file, struct kt_err *err)
 {
 	enum kt_code rc = KT_OK;
 	KT_AUTOFREE char *data = kt_dir_data();
@@ -268,7 +268,8 @@ static enum kt_code load(struct kt_serve_settings *set, const struct kt_serve_fl
 	for (size_t i = 0; i < N_SETTINGS && rc == KT_OK; i++) {
 		set->origins[i].text = "default";
 		if (settings[i].dflt)
-			rc = take(set, &settings[i], settings[i].dflt, "default", err);
+			rc = take_serve_setting(
+				set, &settings[i], settings[i].dflt, "default", err);
 	}
 	set->conf.data = kt_arena_strdup(set->arena, data);
 	if (rc == KT_OK)
@@ -277,16 +278,16 @@ static enum kt_code load(struct kt_serve_settings *set, const struct kt_serve_fl
 		char name[64];
 		const char *value;
 
-		variable(&settings[i], name);
+		serve_setting_variable(&settings[i], name);
 		value = kt_env_get(name);
 		if (value)
-			rc = take(set, &settings[i], value, name, err);
+			rc = take_serve_setting(set, &settings[i], value, name, err);
 	}
 	for (const struct kt_serve_flag *f = flags; f->name && rc == KT_OK; f++)
 		for (size_t i = 0; i < N_SETTINGS && f->value && rc == KT_OK; i++)
 			if (kt_str_eq(settings[i].name, f->name))
-				rc = take(set, &settings[i], f->value, "flag", err);
-	return rc == KT_OK ? check(&set->conf, err) : rc;
+				rc = take_serve_setting(set, &settings[i], f->value, "flag", err);
+	return rc == KT_OK ? check_serve_conf(&set->conf, err) : rc;
 }
 
 enum kt_code kt_serve_settings_load(const struct kt_serve_flag *flags, const char *file,
@@ -298,7 +299,7 @@ enum kt_code kt_serve_settings_load(const struct kt_serve_flag *flags, const cha
 
 	set->arena = arena;
 	set->origins = kt_arena_alloc(arena, N_SETTINGS * sizeof(*set->origins));
-	rc = load(set, flags, file, err);
+	rc = load_serve_settings(set, flags, file, err);
 	if (rc != KT_OK) {
 		kt_arena_free(arena);
 		return rc;
@@ -327,7 +328,8 @@ enum kt_code kt_serve_data_dir(const char *given, char **out, struct kt_err *err
 }
 
 /* A value as it can be written into the file. */
-static void add_value(struct kt_buf *b, const struct kt_serve_conf *c, const struct setting *s)
+static void add_serve_value(
+	struct kt_buf *b, const struct kt_serve_conf *c, const struct setting *s)
 {
 	const void *at = (const char *)c + s->offset;
 	int64_t n;
@@ -375,7 +377,7 @@ void kt_serve_settings_print(const struct kt_serve_settings *s, bool json)
 	for (size_t i = 0; i < N_SETTINGS; i++) {
 		KT_AUTO_BUF struct kt_buf v = KT_BUF_INIT(65536);
 
-		add_value(&v, &s->conf, &settings[i]);
+		add_serve_value(&v, &s->conf, &settings[i]);
 		if (!json) {
 			kt_clean_addf(&b, "%-18s = %-30s # %s\n", settings[i].name, v.ptr,
 				s->origins[i].text);

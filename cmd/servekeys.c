@@ -26,7 +26,7 @@ struct create_args {
 	const char *org;
 };
 
-static void defaults(void *args)
+static void servekeys_defaults(void *args)
 {
 	((struct create_args *)args)->wish.scopes = "read,write,admin";
 }
@@ -69,7 +69,7 @@ static enum kt_code become_owner(const char *data, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code run_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_servekeys_create(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct create_args *a = args;
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KEY_JSON_BYTES);
@@ -108,8 +108,8 @@ static const struct kt_cmd create_cmd = {
 	.summary = "make a key and print it, this once, also while serving",
 	.opts = create_opts,
 	.args_size = sizeof(struct create_args),
-	.defaults = defaults,
-	.run = run_create,
+	.defaults = servekeys_defaults,
+	.run = run_servekeys_create,
 	.aliases = "add, new",
 	.examples = "sudo karta serve keys create admin --data /var/lib/karta\n"
 		    "karta serve keys create rescue --expires 1h | karta login --with-key\n",

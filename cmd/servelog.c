@@ -13,7 +13,7 @@
 #define LINE_BYTES 65536
 
 /* A log that cannot be written must not stop the server: errors are dropped. */
-static void put(const struct kt_buf *b)
+static void put_servelog(const struct kt_buf *b)
 {
 	if (kt_fs_write_all(STDERR_FILENO, b->ptr, b->len, NULL) != KT_OK)
 		return;
@@ -34,7 +34,7 @@ static void sink_json(void *arg, enum kt_log_level level, const char *source, co
 	kt_jw_str(&w, "message", text);
 	kt_jw_obj_end(&w);
 	kt_buf_addc(&b, '\n');
-	put(&b);
+	put_servelog(&b);
 }
 
 static void sink_text(void *arg, enum kt_log_level level, const char *source, const char *text)
@@ -47,7 +47,7 @@ static void sink_text(void *arg, enum kt_log_level level, const char *source, co
 	else
 		kt_time_iso(kt_time_us(), true, at, sizeof(at));
 	kt_clean_addf(&b, "%s %-5s %-8s %s\n", at, kt_log_level_name(level), source, text);
-	put(&b);
+	put_servelog(&b);
 }
 
 void kt_servelog_open(bool json, enum kt_log_level lowest)

@@ -57,7 +57,7 @@ static const char *state_of(const cJSON *s)
 	return kt_json_obj(s, "pending_input") ? "waiting" : (state ? state : "idle");
 }
 
-static void add_row(struct kt_table *tb, const cJSON *s)
+static void add_session_row(struct kt_table *tb, const cJSON *s)
 {
 	char updated[64], turns[24];
 	const char *cells[] = { kt_json_str_or(s, "id", "?"), updated, turns, state_of(s),
@@ -106,7 +106,7 @@ static void print_list(const struct kt_ctx *ctx, const cJSON *list, bool more)
 
 	kt_table_row(tb, head);
 	cJSON_ArrayForEach (s, list)
-		add_row(tb, s);
+		add_session_row(tb, s);
 	kt_table_render(&b, &ctx->out, tb);
 	kt_table_free(tb);
 	if (!list->child)
@@ -117,7 +117,7 @@ static void print_list(const struct kt_ctx *ctx, const cJSON *list, bool more)
 		kt_say(ctx, "there are more: --limit N shows them");
 }
 
-static enum kt_code run_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_sessions_list(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct list_args *a = args;
 	KT_AUTO_JSON cJSON *doc = cJSON_CreateObject();
@@ -147,7 +147,7 @@ static const struct kt_cmd list_cmd = {
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
 	.defaults = list_defaults,
-	.run = run_list,
+	.run = run_sessions_list,
 	.aliases = "ls",
 };
 
@@ -191,7 +191,7 @@ static void print_session(const struct kt_ctx *ctx, const cJSON *s)
 	kt_out(b.ptr, b.len);
 }
 
-static enum kt_code run_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_sessions_show(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct one_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -217,14 +217,14 @@ static const struct kt_cmd show_cmd = {
 	.group = KT_GROUP_TALK,
 	.opts = show_opts,
 	.args_size = sizeof(struct one_args),
-	.run = run_show,
+	.run = run_sessions_show,
 };
 
 /* --- events, page by page ---------------------------------------------------------------- */
 
 typedef void (*event_fn)(void *arg, const struct kt_client_event *ev);
 
-static void give_event(event_fn fn, void *arg, const cJSON *doc)
+static void give_session_event(event_fn fn, void *arg, const cJSON *doc)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(OUT_MAX_BYTES);
 	struct kt_client_event ev = { .seq = (uint64_t)kt_json_int(doc, "seq", 0),
@@ -255,7 +255,7 @@ static enum kt_code each_event(struct kt_client *c, const char *id, uint64_t *af
 		if (rc != KT_OK)
 			return rc;
 		cJSON_ArrayForEach (it, kt_json_arr(page, "data"))
-			give_event(fn, arg, it);
+			give_session_event(fn, arg, it);
 		last = (uint64_t)kt_json_int(page, "last_seq", 0);
 		more = kt_json_bool(page, "has_more", false) && last > *after;
 		*after = KT_MAX(*after, last);
@@ -507,7 +507,7 @@ static const struct kt_opt delete_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code confirm(
+static enum kt_code confirm_sessions_delete(
 	const struct kt_ctx *ctx, const struct kt_vec *ids, bool *out, struct kt_err *err)
 {
 	KT_AUTOFREE char *question = ids->len == 1
@@ -544,13 +544,13 @@ static void print_deleted(const struct kt_ctx *ctx, const struct kt_vec *done)
 	kt_outf("%s\n", b.ptr);
 }
 
-static enum kt_code run_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_sessions_delete(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct many_args *a = args;
 	struct kt_vec done = KT_VEC_INIT;
 	struct kt_client *c;
 	bool go;
-	enum kt_code rc = confirm(ctx, &a->ids, &go, err), last = KT_OK;
+	enum kt_code rc = confirm_sessions_delete(ctx, &a->ids, &go, err), last = KT_OK;
 
 	if (rc != KT_OK)
 		return rc;
@@ -582,7 +582,7 @@ static const struct kt_cmd delete_cmd = {
 	.group = KT_GROUP_TALK,
 	.opts = delete_opts,
 	.args_size = sizeof(struct many_args),
-	.run = run_delete,
+	.run = run_sessions_delete,
 	.aliases = "rm",
 };
 
@@ -596,7 +596,7 @@ const struct kt_cmd kt_cmd_sessions = {
 	.opts = list_opts,
 	.args_size = sizeof(struct list_args),
 	.defaults = list_defaults,
-	.run = run_list,
+	.run = run_sessions_list,
 	.subs = subs,
 	.examples = "karta sessions\n"
 		    "karta sessions tail --follow sess_4fQ\n"

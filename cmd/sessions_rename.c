@@ -20,7 +20,7 @@ static const struct kt_opt rename_opts[] = {
 	KT_OPT_END,
 };
 
-static enum kt_code run_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
+static enum kt_code run_sessions_rename(struct kt_ctx *ctx, const void *args, struct kt_err *err)
 {
 	const struct rename_args *a = args;
 	KT_AUTO_JSON cJSON *doc = NULL;
@@ -51,5 +51,5 @@ const struct kt_cmd kt_cmd_sessions_rename = {
 	.group = KT_GROUP_TALK,
 	.opts = rename_opts,
 	.args_size = sizeof(struct rename_args),
-	.run = run_rename,
+	.run = run_sessions_rename,
 };

@@ -62,7 +62,7 @@ static enum kt_code open_tree(const struct kt_ship_options *opts, const char *su
 enum gate { UNSAID, SHIPS, STAYS };
 
 /* Read name and deploy of the application's karta.toml; both stay as they are without one. */
-static enum kt_code read_toml(struct kt_ship *s, enum gate *gate, struct kt_err *err)
+static enum kt_code read_ship_toml(struct kt_ship *s, enum gate *gate, struct kt_err *err)
 {
 	const struct kt_file *f = kt_manifest_find(kt_tree_manifest(s->tree), "karta.toml");
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_TOML_BYTES);
@@ -95,7 +95,7 @@ static enum kt_code open_ship(const struct kt_ship_options *opts, const char *su
 
 	*gate = UNSAID;
 	if (rc == KT_OK)
-		rc = read_toml(&s, gate, err);
+		rc = read_ship_toml(&s, gate, err);
 	else if (sub[0])
 		(void)kt_wrap(err, "folder '%s'", sub);
 	if (rc == KT_OK)
@@ -106,7 +106,7 @@ static enum kt_code open_ship(const struct kt_ship_options *opts, const char *su
 }
 
 /* A harness finds something to run here. */
-static bool is_application(const struct kt_manifest *m)
+static bool ship_is_application(const struct kt_manifest *m)
 {
 	static const char *const files[] = { "karta.toml", "CLAUDE.md", "AGENTS.md",
 		"opencode.json", "opencode.jsonc" };
@@ -126,7 +126,7 @@ static bool is_application(const struct kt_manifest *m)
 }
 
 /* An application that is deployed alone must not say that it stays. */
-static enum kt_code check_gate(
+static enum kt_code check_ship_gate(
 	const struct kt_ship_options *opts, const char *sub, enum gate gate, struct kt_err *err)
 {
 	if (gate != STAYS)
@@ -139,14 +139,14 @@ static enum kt_code check_gate(
 /* The root stands alone, unless it is no application and a folder below is one that stays home. */
 static enum kt_code check_root(const struct kt_ship *root, const char *other, struct kt_err *err)
 {
-	if (!other || is_application(kt_tree_manifest(root->tree)))
+	if (!other || ship_is_application(kt_tree_manifest(root->tree)))
 		return KT_OK;
 	(void)kt_fail(err, KT_EINVAL, 0, "no application here is to be deployed");
 	return kt_hint(err, "write deploy = true into %s/karta.toml and commit it", other);
 }
 
 /* Those below the root that say deploy = true. *other is the first that does not. */
-static enum kt_code find_below(const struct kt_ship_options *opts, char **folders, size_t n,
+static enum kt_code find_ships_below(const struct kt_ship_options *opts, char **folders, size_t n,
 	struct kt_ships *out, const char **other, struct kt_err *err)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -170,7 +170,7 @@ static enum kt_code find_below(const struct kt_ship_options *opts, char **folder
 	return KT_OK;
 }
 
-static enum kt_code find_all(const struct kt_ship_options *opts, char **folders, size_t n,
+static enum kt_code find_all_ships(const struct kt_ship_options *opts, char **folders, size_t n,
 	struct kt_ships *out, struct kt_err *err)
 {
 	const char *other = NULL;
@@ -180,7 +180,7 @@ static enum kt_code find_all(const struct kt_ship_options *opts, char **folders,
 	enum kt_code rc;
 
 	out->items = kt_calloc(n + 1, sizeof(*out->items));
-	rc = find_below(opts, folders, n, out, &other, err);
+	rc = find_ships_below(opts, folders, n, out, &other, err);
 	if (rc != KT_OK || (out->n && !has_root))
 		return rc;
 	rc = open_ship(opts, "", &root, &gate, err);
@@ -191,7 +191,7 @@ static enum kt_code find_all(const struct kt_ship_options *opts, char **folders,
 	if (rc == KT_OK && !out->n) {
 		rc = check_root(&root, other, err);
 		if (rc == KT_OK)
-			rc = check_gate(opts, "", gate, err);
+			rc = check_ship_gate(opts, "", gate, err);
 		if (rc != KT_OK)
 			close_ship(&root);
 	}
@@ -217,11 +217,11 @@ enum kt_code kt_ship_find(
 		rc = open_ship(opts, opts->sub, &found.items[0], &gate, err);
 		found.n = rc == KT_OK;
 		if (rc == KT_OK)
-			rc = check_gate(opts, opts->sub, gate, err);
+			rc = check_ship_gate(opts, opts->sub, gate, err);
 	} else {
 		rc = kt_git_apps(opts->dir, opts->rev, &folders, &n, err);
 		if (rc == KT_OK)
-			rc = find_all(opts, folders, n, &found, err);
+			rc = find_all_ships(opts, folders, n, &found, err);
 		kt_fs_names_free(folders, n);
 	}
 	if (rc == KT_OK)

@@ -104,7 +104,7 @@ static bool pair_of(const cJSON *o, struct edit *e)
 }
 
 /* Edits in a list; whatever else is in it is not ours. */
-static bool list_of(const cJSON *input, const char *name, struct edit *e)
+static bool edit_list_of(const cJSON *input, const char *name, struct edit *e)
 {
 	const cJSON *list = kt_json_arr(input, name), *item;
 	struct edit one;
@@ -120,7 +120,8 @@ static bool list_of(const cJSON *input, const char *name, struct edit *e)
 static bool edit_of(const cJSON *input, struct edit *e)
 {
 	*e = (struct edit){ 0 };
-	if (list_of(input, "edits", e) || list_of(input, "content", e) || pair_of(input, e))
+	if (edit_list_of(input, "edits", e) || edit_list_of(input, "content", e) ||
+		pair_of(input, e))
 		return true;
 	if (path_of(input))
 		e->is = kt_json_get(input, "content");
@@ -158,7 +159,7 @@ bool kt_tool_diff(struct kt_buf *b, const struct kt_term *t, const cJSON *input,
 }
 
 /* Does an edit of a list have nothing that its differences do not show? */
-static bool is_bare(const cJSON *input, const cJSON *item)
+static bool is_bare_edit(const cJSON *input, const cJSON *item)
 {
 	const char *path = path_of(input);
 	struct edit e;
@@ -193,7 +194,7 @@ bool kt_tool_in_diff(const cJSON *input, const cJSON *member)
 	if (member != e.list)
 		return false;
 	cJSON_ArrayForEach (item, e.list) {
-		if (!is_bare(input, item))
+		if (!is_bare_edit(input, item))
 			return false;
 	}
 	return true;
@@ -221,7 +222,7 @@ static void add_block(
 }
 
 /* Would a text be taken for something that is none? */
-static bool wants_quotes(const char *s)
+static bool tool_wants_quotes(const char *s)
 {
 	int64_t number;
 
@@ -229,7 +230,7 @@ static bool wants_quotes(const char *s)
 		kt_str_int64(s, INT64_MIN, INT64_MAX, &number);
 }
 
-static void add_value(
+static void add_tool_value(
 	struct kt_buf *b, const struct kt_term *t, const cJSON *v, int indent, int depth)
 {
 	KT_AUTO_BUF struct kt_buf json = KT_BUF_INIT(VIEW_MAX_BYTES);
@@ -238,7 +239,7 @@ static void add_value(
 		kt_buf_addf(b, " (%zu bytes)\n", strlen(v->valuestring));
 		add_block(b, t, v->valuestring, strlen(v->valuestring), indent + 2);
 	} else if (cJSON_IsString(v)) {
-		bool quoted = wants_quotes(v->valuestring);
+		bool quoted = tool_wants_quotes(v->valuestring);
 
 		kt_buf_adds(b, quoted ? " \"" : " ");
 		kt_clean_add(b, v->valuestring, strlen(v->valuestring), true);
@@ -250,7 +251,7 @@ static void add_value(
 			if (m->string)
 				kt_clean_add(b, m->string, strlen(m->string), true);
 			kt_buf_addc(b, m->string ? ':' : '-');
-			add_value(b, t, m, indent + 2, depth + 1);
+			add_tool_value(b, t, m, indent + 2, depth + 1);
 		}
 	} else {
 		kt_json_add(&json, v);
@@ -268,7 +269,7 @@ void kt_tool_member(struct kt_buf *b, const struct kt_term *t, const char *name,
 	kt_buf_adds(b, plain ? "  " : "  \"");
 	kt_clean_add(b, name, strlen(name), true);
 	kt_buf_adds(b, plain ? ":" : "\":");
-	add_value(b, t, value, 2, 0);
+	add_tool_value(b, t, value, 2, 0);
 }
 
 /* --- results ----------------------------------------------------------------------------- */
@@ -309,7 +310,7 @@ struct lines {
 	size_t shown, more;
 };
 
-static void add_lines(struct kt_buf *b, const struct kt_term *t, const char *s, size_t indent,
+static void add_tool_lines(struct kt_buf *b, const struct kt_term *t, const char *s, size_t indent,
 	size_t max_lines, struct lines *l)
 {
 	while (*s) {
@@ -333,13 +334,13 @@ void kt_tool_output(struct kt_buf *b, const struct kt_term *t, const cJSON *outp
 	const cJSON *block;
 
 	if (cJSON_IsString(output))
-		add_lines(b, t, output->valuestring, indent, max_lines, &l);
+		add_tool_lines(b, t, output->valuestring, indent, max_lines, &l);
 	else if (cJSON_IsObject(output))
-		add_lines(b, t, kt_json_str_or(output, "text", ""), indent, max_lines, &l);
+		add_tool_lines(b, t, kt_json_str_or(output, "text", ""), indent, max_lines, &l);
 	else
 		cJSON_ArrayForEach (block, output) {
 			if (!kt_str_eq(kt_json_str(block, "type"), "diff"))
-				add_lines(b, t, kt_json_str_or(block, "text", ""), indent,
+				add_tool_lines(b, t, kt_json_str_or(block, "text", ""), indent,
 					max_lines, &l);
 		}
 	if (!l.more)

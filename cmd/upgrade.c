@@ -142,7 +142,8 @@ static int compare_versions(const char *a, const char *b)
 }
 
 /* Ask FROM/VERSION for the newest version; *out is the caller's, free. */
-static enum kt_code ask(const char *from, int64_t timeout_ms, char **out, struct kt_err *err)
+static enum kt_code ask_newest_version(
+	const char *from, int64_t timeout_ms, char **out, struct kt_err *err)
 {
 	KT_AUTOFREE char *base = kt_strndup(from, strlen(from) - kt_str_ends(from, "/"));
 	KT_AUTOFREE char *url = kt_asprintf("%s/VERSION", base);
@@ -180,7 +181,7 @@ static enum kt_code ask(const char *from, int64_t timeout_ms, char **out, struct
 	return rc;
 }
 
-static void print_json(const struct copy *c, const char *command, const char *newest)
+static void print_upgrade_json(const struct copy *c, const char *command, const char *newest)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(32768);
 	struct kt_jw w;
@@ -212,13 +213,13 @@ static enum kt_code cmd_upgrade(struct kt_ctx *ctx, const void *arg, struct kt_e
 	enum kt_code rc = KT_OK;
 
 	if (from && (args->check || args->from))
-		rc = ask(from, ctx->timeout_ms, &newest, err);
+		rc = ask_newest_version(from, ctx->timeout_ms, &newest, err);
 	if (rc != KT_OK)
 		return rc;
 	look_at_self(&c);
 	command = upgrade_command(&c);
 	if (ctx->json) {
-		print_json(&c, command, newest);
+		print_upgrade_json(&c, command, newest);
 	} else {
 		kt_outf("version    %s\ninstalled  %s%s%s\n", KT_VERSION, c.channel->text,
 			c.prefix ? ", in " : "", c.prefix ? c.prefix : "");

@@ -55,7 +55,7 @@ static const struct kt_opt version_opts[] = {
 	KT_OPT_END,
 };
 
-static void print_json(bool build)
+static void print_version_json(bool build)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(8192);
 	struct kt_jw w;
@@ -84,7 +84,7 @@ static enum kt_code cmd_version(struct kt_ctx *ctx, const void *arg, struct kt_e
 	const struct version_args *args = arg;
 
 	if (ctx->json) {
-		print_json(args->build);
+		print_version_json(args->build);
 		return KT_OK;
 	}
 	kt_outf("karta %s\n", KT_VERSION);

@@ -40,7 +40,7 @@ const char *kt_event_name(enum kt_event_type type)
 	return names[type];
 }
 
-static bool parse_name(const char *s, size_t len, enum kt_event_type *out)
+static bool parse_event_name(const char *s, size_t len, enum kt_event_type *out)
 {
 	for (int i = 0; i < KT_EV_COUNT_; i++) {
 		if (strlen(names[i]) == len && memcmp(names[i], s, len) == 0) {
@@ -53,7 +53,7 @@ static bool parse_name(const char *s, size_t len, enum kt_event_type *out)
 
 bool kt_event_parse_name(const char *name, enum kt_event_type *out)
 {
-	return parse_name(name, strlen(name), out);
+	return parse_event_name(name, strlen(name), out);
 }
 
 static void add_id(struct kt_jw *w, const char *key, const char *id)
@@ -81,7 +81,7 @@ static void add_one_line(struct kt_jw *w, const char *key, const char *json, siz
 			*p++ = ' ';
 }
 
-static void add_data(struct kt_jw *w, const struct kt_event_draft *ev)
+static void add_event_data(struct kt_jw *w, const struct kt_event_draft *ev)
 {
 	if (ev->data == NULL || ev->data_len > KT_MAX_EVENT_BYTES) {
 		kt_jw_obj(w, "data");
@@ -131,7 +131,7 @@ void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint6
 	kt_jw_int(&w, "seq", (int64_t)seq);
 	add_id(&w, "turn_id", ev->turn_id);
 	add_id(&w, "parent_tool_use_id", ev->parent_tool_use_id);
-	add_data(&w, ev);
+	add_event_data(&w, ev);
 	kt_jw_obj_end(&w);
 	if (!kt_buf_ok(b))
 		return;
@@ -142,7 +142,7 @@ void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint6
 }
 
 /* Skip `word` at *p; false when something else stands there. */
-static bool skip(const char **p, const char *end, const char *word)
+static bool skip_frame_word(const char **p, const char *end, const char *word)
 {
 	size_t n = strlen(word);
 	if ((size_t)(end - *p) < n || memcmp(*p, word, n) != 0)
@@ -152,7 +152,7 @@ static bool skip(const char **p, const char *end, const char *word)
 }
 
 /* Text up to the end of the line, which is skipped. */
-static bool line(const char **p, const char *end, const char **out, size_t *out_len)
+static bool take_frame_line(const char **p, const char *end, const char **out, size_t *out_len)
 {
 	const char *lf = memchr(*p, '\n', (size_t)(end - *p));
 	if (lf == NULL)
@@ -164,13 +164,13 @@ static bool line(const char **p, const char *end, const char **out, size_t *out_
 }
 
 /* The check of the frame that begins at buf, in the line at *p, which is skipped. */
-static enum kt_linesum check(const char *buf, const char **p, const char *end)
+static enum kt_linesum take_frame_check(const char *buf, const char **p, const char *end)
 {
 	const size_t len = sizeof(CHECK) - 2; /* without the LF before it */
 	const char *body_end = *p - 1, *text = NULL;
 	char sum[9];
 	size_t n = 0;
-	if (*p == end || **p != ':' || !line(p, end, &text, &n))
+	if (*p == end || **p != ':' || !take_frame_line(p, end, &text, &n))
 		return KT_LINESUM_NONE;
 	kt_linesum_text(buf, (size_t)(body_end - buf), sum);
 	return n == len + sizeof(sum) - 1 && memcmp(text, &CHECK[1], len) == 0 &&
@@ -190,12 +190,13 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
 	size_t n = 0;
 	int64_t seq = 0;
 	struct kt_evframe frame = { .seq = 0 };
-	if (!skip(&p, end, "id: ") || !line(&p, end, &text, &n) ||
-		!kt_str_int64n(text, n, 1, INT64_MAX, &seq) || !skip(&p, end, "event: ") ||
-		!line(&p, end, &text, &n) || !parse_name(text, n, &frame.type) ||
-		!skip(&p, end, "data: ") || !line(&p, end, &frame.json, &frame.json_len))
+	if (!skip_frame_word(&p, end, "id: ") || !take_frame_line(&p, end, &text, &n) ||
+		!kt_str_int64n(text, n, 1, INT64_MAX, &seq) ||
+		!skip_frame_word(&p, end, "event: ") || !take_frame_line(&p, end, &text, &n) ||
+		!parse_event_name(text, n, &frame.type) || !skip_frame_word(&p, end, "data: ") ||
+		!take_frame_line(&p, end, &frame.json, &frame.json_len))
 		return -1;
-	frame.sum = check(buf, &p, end);
+	frame.sum = take_frame_check(buf, &p, end);
 	if (p != end)
 		return -1;
 	frame.seq = (uint64_t)seq;

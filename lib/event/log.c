@@ -197,7 +197,7 @@ static uint64_t mem_first_seq(const struct kt_evlog *log)
 }
 
 /* Drop old segments until memory is within its limit; the newest stays. */
-static void trim(struct kt_evlog *log)
+static void trim_evlog(struct kt_evlog *log)
 {
 	while (log->mem_bytes > log->max_mem_bytes && log->head != log->tail) {
 		struct kt_evseg *seg = log->head;
@@ -271,7 +271,7 @@ uint64_t kt_evlog_append(struct kt_evlog *log, const struct kt_event_draft *ev)
 	if (log->has_file && log->end - log->saved_off > MAX_UNSAVED_BYTES)
 		kt_evlog_save(log);
 	if (log->mem_bytes > log->max_mem_bytes)
-		trim(log);
+		trim_evlog(log);
 	kt_loop_defer(log->loop, &log->tick);
 	return log->last_seq;
 }
@@ -356,7 +356,7 @@ void kt_evlog_idle(struct kt_evlog *log)
 }
 
 /* Nothing before the end can be read any more. */
-static void forget(struct kt_evlog *log)
+static void forget_evlog(struct kt_evlog *log)
 {
 	kt_evreaders_lose(log, 0, log->end);
 	while (log->head != NULL)
@@ -382,7 +382,7 @@ enum kt_code kt_evlog_expire(struct kt_evlog *log, struct kt_err *err)
 		if (rc != KT_OK)
 			return rc;
 	}
-	forget(log);
+	forget_evlog(log);
 	/* A file that failed before starts anew. */
 	log->has_file = log->has_file || log->can_read;
 	if (log->has_file)

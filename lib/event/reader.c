@@ -86,7 +86,7 @@ static uint64_t seq_at(struct kt_evlog *log, uint64_t off)
 /* --- losing ------------------------------------------------------------------------------ */
 
 /* Copy the rest of the frame that r is in, so that it can be finished without the log. */
-static bool carry(struct kt_evreader *r)
+static bool carry_frame(struct kt_evreader *r)
 {
 	struct kt_evlog *log = r->log;
 	char last = r->last_byte;
@@ -123,7 +123,7 @@ void kt_evreaders_lose(struct kt_evlog *log, uint64_t from, uint64_t before)
 		if (r->pending_at == r->pending.len) {
 			kt_buf_clear(&r->pending);
 			r->pending_at = 0;
-			if (!r->boundary && !carry(r))
+			if (!r->boundary && !carry_frame(r))
 				cut_frame(r);
 		}
 		if (r->off >= before)
@@ -340,7 +340,7 @@ struct page {
 };
 
 /* Take whole frames out of acc; returns false on bytes that are no frame. */
-static bool take_frames(struct page *pg, struct kt_buf *acc)
+static bool take_page_frames(struct page *pg, struct kt_buf *acc)
 {
 	size_t at = 0;
 	while (!pg->full) {
@@ -388,7 +388,7 @@ enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_
 			break;
 		kt_buf_add(&acc, p, n);
 		kt_evreader_advance(r, n);
-		if (!kt_buf_ok(&acc) || !take_frames(&pg, &acc))
+		if (!kt_buf_ok(&acc) || !take_page_frames(&pg, &acc))
 			rc = kt_fail(err, KT_EIO, 0, "the event log of %s is damaged",
 				kt_evlog_session(log));
 	}

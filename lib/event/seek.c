@@ -39,7 +39,7 @@ enum kt_code kt_evlog_seek_last(
 }
 
 /* First number from base_seq + 1 on for which past() holds; last_seq + 1 when there is none. */
-static enum kt_code search(struct kt_evlog *log,
+static enum kt_code search_evlog(struct kt_evlog *log,
 	bool (*past)(struct kt_evlog *log, uint64_t off, int64_t limit), int64_t limit,
 	uint64_t *out, struct kt_err *err)
 {
@@ -65,7 +65,7 @@ static bool at_or_after(struct kt_evlog *log, uint64_t off, int64_t ms)
 	return time_at(log, off) >= ms;
 }
 
-static bool beyond(struct kt_evlog *log, uint64_t off, int64_t limit)
+static bool is_beyond_offset(struct kt_evlog *log, uint64_t off, int64_t limit)
 {
 	return off >= (uint64_t)limit;
 }
@@ -73,7 +73,7 @@ static bool beyond(struct kt_evlog *log, uint64_t off, int64_t limit)
 enum kt_code kt_evlog_seek_offset(
 	struct kt_evlog *log, uint64_t off, uint64_t *out_seq, struct kt_err *err)
 {
-	return search(log, beyond, (int64_t)off, out_seq, err);
+	return search_evlog(log, is_beyond_offset, (int64_t)off, out_seq, err);
 }
 
 int64_t kt_evlog_begin_us(struct kt_evlog *log)
@@ -88,7 +88,8 @@ enum kt_code kt_evlog_seek_time(
 {
 	uint64_t first = 0;
 	/* Rounded up: an event of the very millisecond may be from before it. */
-	enum kt_code rc = search(log, at_or_after, at_us / 1000 + (at_us % 1000 > 0), &first, err);
+	enum kt_code rc = search_evlog(
+		log, at_or_after, at_us / 1000 + (at_us % 1000 > 0), &first, err);
 	if (rc == KT_OK)
 		*out_after = first - 1;
 	return rc;

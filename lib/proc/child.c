@@ -109,18 +109,18 @@ pid_t kt_spawner_pid(const struct kt_spawner *sp)
 	return sp->pid;
 }
 
-static void on_poll(uv_poll_t *h, int status, int events);
+static void on_spawner_poll(uv_poll_t *h, int status, int events);
 
-static void watch(struct kt_spawner *sp)
+static void watch_spawner(struct kt_spawner *sp)
 {
 	bool want = sp->out.len > 0;
 	if (sp->loop == NULL || sp->fd < 0 || want == sp->want_write)
 		return;
 	sp->want_write = want;
-	(void)uv_poll_start(&sp->poll, UV_READABLE | (want ? UV_WRITABLE : 0), on_poll);
+	(void)uv_poll_start(&sp->poll, UV_READABLE | (want ? UV_WRITABLE : 0), on_spawner_poll);
 }
 
-static void flush(struct kt_spawner *sp)
+static void flush_spawner(struct kt_spawner *sp)
 {
 	while (sp->fd >= 0 && sp->out.len > 0) {
 		ssize_t n = send(sp->fd, sp->out.ptr, sp->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -131,10 +131,11 @@ static void flush(struct kt_spawner *sp)
 			break;
 		kt_buf_drop(&sp->out, (size_t)n);
 	}
-	watch(sp);
+	watch_spawner(sp);
 }
 
-static void request(struct kt_spawner *sp, enum kt_wire_type type, uint64_t id, int64_t value)
+static void request_spawner(
+	struct kt_spawner *sp, enum kt_wire_type type, uint64_t id, int64_t value)
 {
 	struct kt_wire_head head = { .type = type, .size = 0, .id = id, .value = value };
 	if (sp == NULL || sp->fd < 0)
@@ -146,7 +147,7 @@ static void request(struct kt_spawner *sp, enum kt_wire_type type, uint64_t id, 
 		(void)shutdown(sp->fd, SHUT_RDWR);
 		return;
 	}
-	flush(sp);
+	flush_spawner(sp);
 }
 
 /* --- ends of a child --------------------------------------------------------------------- */
@@ -192,7 +193,7 @@ static void close_pipe(struct kt_child *c, int which)
 }
 
 /* Close what is open, take it off the list, and free it when libuv lets go. */
-static void finish(struct kt_child *c)
+static void finish_child(struct kt_child *c)
 {
 	if (c->finished)
 		return;
@@ -206,20 +207,20 @@ static void finish(struct kt_child *c)
 	free_if_done(c);
 }
 
-static void gone(struct kt_child *c, int start_error)
+static void child_gone(struct kt_child *c, int start_error)
 {
 	const struct kt_child_ops *ops = c->ops;
 	c->ops = NULL;
 	c->leaving = true;
 	if (ops != NULL)
 		ops->gone(c->arg, c->exit_code, c->term_signal, start_error);
-	finish(c);
+	finish_child(c);
 }
 
 static void gone_if_read(struct kt_child *c)
 {
 	if (c->exited && !c->finished && !c->open[PIPE_OUT] && !c->open[PIPE_ERR])
-		gone(c, 0);
+		child_gone(c, 0);
 }
 
 static void on_grace(void *arg)
@@ -229,12 +230,12 @@ static void on_grace(void *arg)
 	if (c->paused)
 		kt_timer_start(c->grace, GRACE_MS, 0);
 	else
-		gone(c, 0);
+		child_gone(c, 0);
 }
 
 /* --- pipes ------------------------------------------------------------------------------- */
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+static void on_child_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 {
 	(void)suggested;
 	const struct kt_child *c = h->data;
@@ -245,7 +246,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init(c->sp->read_buf, READ_BYTES);
 }
 
-static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf);
+static void on_child_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf);
 
 /* Read what is to be read, or nothing. */
 static void read_pipes(struct kt_child *c, bool on)
@@ -254,7 +255,8 @@ static void read_pipes(struct kt_child *c, bool on)
 		if (c->open[i] && !on)
 			(void)uv_read_stop((uv_stream_t *)&c->pipes[i]);
 		else if (c->open[i] && !c->paused && c->ops != NULL)
-			(void)uv_read_start((uv_stream_t *)&c->pipes[i], on_alloc, on_read);
+			(void)uv_read_start(
+				(uv_stream_t *)&c->pipes[i], on_child_alloc, on_child_read);
 	}
 }
 
@@ -263,7 +265,7 @@ static void on_resume(void *arg)
 	read_pipes(arg, true);
 }
 
-static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
+static void on_child_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 {
 	struct kt_child *c = h->data;
 	int which = h == (uv_stream_t *)&c->pipes[PIPE_OUT] ? PIPE_OUT : PIPE_ERR;
@@ -283,7 +285,7 @@ static void on_read(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 	}
 }
 
-static void on_written(uv_write_t *uv, int status)
+static void on_child_written(uv_write_t *uv, int status)
 {
 	struct write_req *req = kt_container_of(uv, struct write_req, uv);
 	struct kt_child *c = req->child;
@@ -294,7 +296,7 @@ static void on_written(uv_write_t *uv, int status)
 }
 
 /* Write what the pipe takes now and queue the rest. Returns false when nobody reads any more. */
-static bool push(struct kt_child *c, const char *data, size_t len)
+static bool push_child_input(struct kt_child *c, const char *data, size_t len)
 {
 	uv_stream_t *in = (uv_stream_t *)&c->pipes[PIPE_IN];
 	if (c->queued == 0) {
@@ -319,7 +321,7 @@ static bool push(struct kt_child *c, const char *data, size_t len)
 	req->len = len;
 	memcpy(req->data, data, len);
 	uv_buf_t buf = uv_buf_init(req->data, (unsigned)len);
-	if (uv_write(&req->uv, in, &buf, 1, on_written) < 0) {
+	if (uv_write(&req->uv, in, &buf, 1, on_child_written) < 0) {
 		free(req);
 		return false;
 	}
@@ -338,12 +340,13 @@ static void open_pipes(struct kt_child *c, const int fds[3])
 			(void)close(fds[i]);
 			close_pipe(c, i);
 		} else if (i != PIPE_IN) {
-			(void)uv_read_start((uv_stream_t *)&c->pipes[i], on_alloc, on_read);
+			(void)uv_read_start(
+				(uv_stream_t *)&c->pipes[i], on_child_alloc, on_child_read);
 		}
 	}
 	size_t early = c->early.len;
 	c->queued -= early;
-	if (early > 0 && c->open[PIPE_IN] && !push(c, c->early.ptr, early))
+	if (early > 0 && c->open[PIPE_IN] && !push_child_input(c, c->early.ptr, early))
 		close_pipe(c, PIPE_IN);
 	kt_buf_release(&c->early);
 	if (c->close_stdin && c->queued == 0)
@@ -365,9 +368,9 @@ static void on_started(struct kt_child *c, pid_t pid, int fds[3], size_t n_fds)
 	if (c->ops == NULL)
 		return;
 	/* This process has no descriptors left for its pipes. */
-	request(c->sp, KT_WIRE_KILL_TREE, c->id, 0);
+	request_spawner(c->sp, KT_WIRE_KILL_TREE, c->id, 0);
 	c->exit_code = -1;
-	gone(c, EMFILE);
+	child_gone(c, EMFILE);
 }
 
 static void on_exited(struct kt_child *c, int status)
@@ -376,7 +379,7 @@ static void on_exited(struct kt_child *c, int status)
 	c->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	c->term_signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (c->ops == NULL) {
-		finish(c);
+		finish_child(c);
 		return;
 	}
 	c->grace = kt_timer_new(c->sp->loop, on_grace, c);
@@ -400,11 +403,11 @@ static void on_spawner_gone(struct kt_spawner *sp)
 		struct kt_child *c = sp->children;
 		c->exit_code = -1;
 		c->term_signal = c->started ? SIGKILL : 0;
-		gone(c, c->started ? 0 : EPIPE);
+		child_gone(c, c->started ? 0 : EPIPE);
 	}
 }
 
-static void on_answer(
+static void on_spawner_answer(
 	struct kt_spawner *sp, const struct kt_wire_head *head, int fds[3], size_t n_fds)
 {
 	struct kt_child *c = sp->children;
@@ -422,7 +425,7 @@ static void on_answer(
 		break;
 	case KT_WIRE_FAILED:
 		c->exit_code = -1;
-		gone(c, (int)head->value);
+		child_gone(c, (int)head->value);
 		break;
 	case KT_WIRE_EXITED:
 		on_exited(c, (int)head->value);
@@ -433,7 +436,7 @@ static void on_answer(
 }
 
 /* One message: 1 read, 0 none now, -1 the spawner is gone. */
-static int receive(struct kt_spawner *sp)
+static int receive_from_spawner(struct kt_spawner *sp)
 {
 	struct kt_wire_head head;
 	union {
@@ -459,18 +462,18 @@ static int receive(struct kt_spawner *sp)
 		n_fds = KT_MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), KT_ARRAY_LEN(fds));
 		memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
 	}
-	on_answer(sp, &head, fds, n_fds);
+	on_spawner_answer(sp, &head, fds, n_fds);
 	return 1;
 }
 
-static void on_poll(uv_poll_t *h, int status, int events)
+static void on_spawner_poll(uv_poll_t *h, int status, int events)
 {
 	struct kt_spawner *sp = h->data;
 	if (status == 0 && (events & UV_WRITABLE) != 0)
-		flush(sp);
+		flush_spawner(sp);
 	int rc = 1;
 	for (int i = 0; i < 64 && rc > 0; i++)
-		rc = receive(sp);
+		rc = receive_from_spawner(sp);
 	if (rc < 0)
 		on_spawner_gone(sp);
 }
@@ -490,7 +493,7 @@ enum kt_code kt_spawner_attach(struct kt_spawner *sp, struct kt_loop *loop, stru
 	sp->loop = loop;
 	sp->poll.data = sp;
 	sp->read_buf = kt_malloc(READ_BYTES);
-	rc = uv_poll_start(&sp->poll, UV_READABLE, on_poll);
+	rc = uv_poll_start(&sp->poll, UV_READABLE, on_spawner_poll);
 	/* Only children keep the loop running. */
 	uv_unref((uv_handle_t *)&sp->poll);
 	return rc < 0 ? kt_fail(err, KT_EIO, -rc, "cannot watch the spawner") : KT_OK;
@@ -523,7 +526,7 @@ void kt_spawner_free(struct kt_spawner *sp)
 	if (sp == NULL)
 		return;
 	while (sp->children != NULL)
-		finish(sp->children);
+		finish_child(sp->children);
 	if (sp->loop != NULL)
 		(void)uv_poll_stop(&sp->poll);
 	if (sp->fd >= 0)
@@ -592,7 +595,7 @@ enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *s
 		c->next->prev = c;
 	sp->children = c;
 	uv_ref((uv_handle_t *)&sp->poll);
-	flush(sp);
+	flush_spawner(sp);
 	*out = c;
 	return KT_OK;
 }
@@ -617,7 +620,7 @@ enum kt_code kt_child_write(struct kt_child *c, const char *data, size_t len, st
 		c->queued += len;
 		return KT_OK;
 	}
-	if (!push(c, data, len)) {
+	if (!push_child_input(c, data, len)) {
 		close_pipe(c, PIPE_IN);
 		return kt_fail(err, KT_EUNAVAIL, 0, "the process does not read any more");
 	}
@@ -644,12 +647,12 @@ void kt_child_close_stdin(struct kt_child *c)
 
 void kt_child_signal(struct kt_child *c, int signum)
 {
-	request(c->sp, KT_WIRE_SIGNAL, c->id, signum);
+	request_spawner(c->sp, KT_WIRE_SIGNAL, c->id, signum);
 }
 
 void kt_child_kill_tree(struct kt_child *c)
 {
-	request(c->sp, KT_WIRE_KILL_TREE, c->id, 0);
+	request_spawner(c->sp, KT_WIRE_KILL_TREE, c->id, 0);
 }
 
 pid_t kt_child_pid(const struct kt_child *c)
@@ -667,5 +670,5 @@ void kt_child_abandon(struct kt_child *c)
 		close_pipe(c, i);
 	/* Nothing else comes for one that is dead already. */
 	if (c->exited)
-		finish(c);
+		finish_child(c);
 }

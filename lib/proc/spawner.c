@@ -166,7 +166,7 @@ static bool has_orphans(struct spawner *s)
 
 /* --- telling the server ------------------------------------------------------------------ */
 
-static void tell(struct spawner *s, enum kt_wire_type type, uint64_t id, int64_t value)
+static void tell_server(struct spawner *s, enum kt_wire_type type, uint64_t id, int64_t value)
 {
 	struct kt_wire_head head = { .type = type, .size = 0, .id = id, .value = value };
 	/* May wait until the server reads; when it is gone the main loop sees that next. */
@@ -199,7 +199,7 @@ static bool tell_started(struct spawner *s, uint64_t id, pid_t pid, const int fd
 }
 
 /* Collect the dead. Unknown ones were orphans. */
-static void reap(struct spawner *s)
+static void reap_children(struct spawner *s)
 {
 	struct signalfd_siginfo info;
 	while (read(s->sigfd, &info, sizeof(info)) > 0)
@@ -214,7 +214,7 @@ static void reap(struct spawner *s)
 			continue;
 		uint64_t id = slot->id;
 		*slot = s->slots[--s->n];
-		tell(s, KT_WIRE_EXITED, id, status);
+		tell_server(s, KT_WIRE_EXITED, id, status);
 		/* The kernel gave us its children before it told of its death. */
 		if (has_orphans(s))
 			kill_rounds(s, id, KILL_TREE_US);
@@ -298,7 +298,7 @@ static void start_child(struct spawner *s, uint64_t id, const char *cwd, const c
 		}
 	}
 	if (rc != 0)
-		tell(s, KT_WIRE_FAILED, id, rc);
+		tell_server(s, KT_WIRE_FAILED, id, rc);
 	close_pair(in);
 	close_pair(out);
 	close_pair(errs);
@@ -312,7 +312,7 @@ static void on_spawn(struct spawner *s, const struct kt_wire_head *head, char *p
 		count += payload[i] == '\0';
 	if (head->size == 0 || payload[head->size - 1] != '\0' || head->value < 1 ||
 		(uint64_t)head->value + 2 > count) {
-		tell(s, KT_WIRE_FAILED, head->id, EINVAL);
+		tell_server(s, KT_WIRE_FAILED, head->id, EINVAL);
 		return;
 	}
 	size_t argc = (size_t)head->value;
@@ -443,7 +443,7 @@ void kt_spawner_main(int fd)
 			break;
 		/* Deaths first: a pid in a request must not be one that is about to be reaped. */
 		if (polls[1].revents != 0)
-			reap(s);
+			reap_children(s);
 		if (polls[0].revents != 0 && !on_readable(s))
 			break;
 	}
