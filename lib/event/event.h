@@ -38,8 +38,8 @@ enum kt_event_type {
 	KT_EV_STATUS, /* state, ... */
 	KT_EV_SYSTEM, /* harness-internal */
 	KT_EV_GAP, /* first, last: sequence numbers that are no longer kept */
-	KT_EV_LOG, /* level, source, text, release?, session_id?, request_id?: of projects and
-		      builds */
+	/* level, source, text, release?, session_id?, request_id?: of projects and builds */
+	KT_EV_LOG,
 	KT_EV_RELEASE, /* the release object, error?: ends a build's log */
 	KT_EV_COUNT_
 };
@@ -55,8 +55,8 @@ struct kt_event_draft {
 	const char *turn_id; /* or NULL */
 	const char *parent_tool_use_id; /* sub-agent events, or NULL */
 	const char *data; /* JSON object text */
-	size_t data_len; /* over KT_MAX_EVENT_BYTES: data is replaced by
-			    {"truncated":true,"bytes":n} */
+	/* over KT_MAX_EVENT_BYTES: data is replaced by {"truncated":true,"bytes":n} */
+	size_t data_len;
 	const char *raw; /* harness's original as JSON text, or NULL */
 	size_t raw_len;
 };
