@@ -78,6 +78,8 @@ else ifeq ($(VARIANT),asan)
 HARDEN := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LDHARDEN := -pie -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
+# Clang's too, so that its warnings are seen without compiling once more (scripts/lint).
+CC := clang
 HARDEN := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 LDHARDEN := -pie -fsanitize=thread
 else ifeq ($(VARIANT),fuzz)
@@ -205,12 +207,14 @@ fuzz: fuzz-build
 UNIT_NAMES := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
 unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
 # Where threads or processes meet.
-unit-build-tsan: $(foreach n,$(filter net/% proc/% http/% store/%,$(UNIT_NAMES)),$(O)/tests/unit/$(n))
+TSAN_NAMES := $(filter net/% proc/% http/% store/%,$(UNIT_NAMES))
+unit-build-tsan: $(TSAN_NAMES:%=$(O)/tests/unit/%)
 print-base-cflags: $(BUILD)/gen/store/schema.h
 	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
-print-fuzzed:
-	@echo $(foreach m,$(FUZZ_MODULES),lib/$(m)/) tests/fuzz/
-.PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build print-fuzzed
+# What clang has compiled with all warnings once these are built.
+print-clang-saw:
+	@echo lib/ cmd/ tests/fuzz/ $(sort $(foreach n,$(TSAN_NAMES),tests/unit/$(n).c))
+.PHONY: unit-build unit-build-tsan fuzz-build run-fuzz-build print-clang-saw
 
 check:
 	scripts/setup --test
