@@ -243,14 +243,14 @@ bool kt_db_in_tx(struct kt_db *db)
 
 /* --- statements -------------------------------------------------------------------------- */
 
-static struct kt_db_stmt *find_slot(struct kt_db *db, const char *sql)
+static struct kt_db_stmt *find_slot(struct kt_db *db, const char *name)
 {
-	size_t at = ((uintptr_t)sql >> 3) % KT_STORE_STMTS;
+	size_t at = ((uintptr_t)name >> 3) % KT_STORE_STMTS;
 
 	for (size_t i = 0; i < KT_STORE_STMTS; i++) {
 		struct kt_db_stmt *s = &db->stmts[(at + i) % KT_STORE_STMTS];
 
-		if (s->sql == sql || !s->sql)
+		if (s->name == name || !s->name)
 			return s;
 	}
 	return NULL;
@@ -262,23 +262,33 @@ static void query_fail(struct kt_q *q, int rc)
 		q->code = kt_db_fail(q->db, rc, q->err);
 }
 
+bool kt_q_find(struct kt_q *q, struct kt_tx *tx, const char *name, struct kt_err *err)
+{
+	struct kt_db_stmt *s = find_slot(tx->db, name);
+
+	*q = (struct kt_q){ .db = tx->db, .s = s, .name = name, .err = err, .code = KT_OK };
+	kt_assert(s && !s->busy);
+	s->busy = s->stmt != NULL;
+	return s->busy;
+}
+
+void kt_q_prepare(struct kt_q *q, const char *sql)
+{
+	int rc = kt_sqlite.prepare_v3(
+		q->db->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q->s->stmt, NULL);
+
+	if (rc != SQLITE_OK) {
+		query_fail(q, rc);
+		return;
+	}
+	q->s->name = q->name;
+	q->s->busy = true;
+}
+
 void kt_q_open(struct kt_q *q, struct kt_tx *tx, const char *sql, struct kt_err *err)
 {
-	struct kt_db_stmt *s = find_slot(tx->db, sql);
-	int rc;
-
-	*q = (struct kt_q){ .db = tx->db, .s = s, .err = err, .code = KT_OK };
-	kt_assert(s && !s->busy);
-	if (!s->stmt) {
-		rc = kt_sqlite.prepare_v3(
-			tx->db->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->stmt, NULL);
-		if (rc != SQLITE_OK) {
-			query_fail(q, rc);
-			return;
-		}
-		s->sql = sql;
-	}
-	s->busy = true;
+	if (!kt_q_find(q, tx, sql, err))
+		kt_q_prepare(q, sql);
 }
 
 /* SQLite takes "$2" as a name and numbers names by their first appearance. */

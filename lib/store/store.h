@@ -10,7 +10,8 @@
  * word takes it: another organization's row is KT_ENOTFOUND.
  *
  * To add a table or column: lib/store/schema/NNN-name.sql (a new number, never an old file), the
- * row struct here, its operations in the file of its family, tests/unit/store.
+ * row struct here, the table of columns in the file of its family (lib/store/rows), and
+ * tests/unit/store.
  */
 #ifndef KT_STORE_STORE_H
 #define KT_STORE_STORE_H
@@ -227,6 +228,9 @@ struct kt_release_row {
 	const char *created_by; /* name of the key */
 	int64_t created_us, built_us, activated_us; /* 0 = not yet */
 };
+/* A copy of the row with all that it points to, in the arena. */
+void kt_release_row_copy(
+	struct kt_arena *arena, const struct kt_release_row *from, struct kt_release_row *to);
 /* Add a row. Returns KT_OK, KT_ECONFLICT (the id or version is there), ... */
 KT_MUST_CHECK enum kt_code kt_tx_release_add(
 	struct kt_tx *tx, const struct kt_release_row *row, struct kt_err *err);

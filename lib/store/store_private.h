@@ -24,6 +24,7 @@ struct sqlite3_stmt;
 #define KT_STORE_APPLICATION_ID 0x6b617274 /* "kart", in the file's header */
 #define KT_STORE_STMTS 128 /* statements of one connection; about 60 are in the code */
 #define KT_STORE_MAX_ROWS 1000000 /* of one answer; a server has fewer of anything listed whole */
+#define KT_STORE_MAX_SQL_BYTES 4096 /* of a statement that is made of a table of columns */
 #define KT_STORE_READERS 2
 
 /* --- sqlite.c: one connection, used by one thread at a time ------------------------------ */
@@ -31,9 +32,9 @@ struct sqlite3_stmt;
 struct kt_db {
 	struct sqlite3 *db;
 	bool read_only;
-	/* Prepared statements by the address of their text, which is always a literal. */
+	/* Prepared statements by an address that stands for their text: mostly a literal's. */
 	struct kt_db_stmt {
-		const char *sql;
+		const char *name;
 		struct sqlite3_stmt *stmt;
 		bool busy;
 	} stmts[KT_STORE_STMTS];
@@ -68,11 +69,19 @@ bool kt_db_in_tx(struct kt_db *db);
 struct kt_q {
 	struct kt_db *db;
 	struct kt_db_stmt *s;
+	const char *name; /* of the statement */
 	struct kt_err *err;
 	enum kt_code code;
 };
 /* Take the statement of this text, a literal; it must not be open already. */
 void kt_q_open(struct kt_q *q, struct kt_tx *tx, const char *sql, struct kt_err *err);
+/*
+ * The same in two steps, for a text that is made: take the statement that has this address as its
+ * name; false when it is not prepared yet, which kt_q_prepare() does then. It copies sql.
+ */
+KT_MUST_CHECK bool kt_q_find(
+	struct kt_q *q, struct kt_tx *tx, const char *name, struct kt_err *err);
+void kt_q_prepare(struct kt_q *q, const char *sql);
 /* Bind $n. NULL binds NULL. BORROWS until kt_q_end(). */
 void kt_q_text(struct kt_q *q, int n, const char *s);
 void kt_q_int(struct kt_q *q, int n, int64_t v);

@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on idempotency keys: what was asked under a key, and what was answered. */
-#include "store/store_private.h"
+#include "store/rows/table_private.h"
 
 #include "base/limits.h"
+
+static const struct kt_col idem_cols[] = {
+	KT_COL_TEXT(struct kt_idem_row, org_id, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_idem_row, scope, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_idem_row, key, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_idem_row, fingerprint, 0),
+	KT_COL_SMALL(struct kt_idem_row, status, 0),
+	KT_COL_TEXT(struct kt_idem_row, release_id, 0),
+	KT_COL_TEXT(struct kt_idem_row, body, 0),
+	KT_COL_INT(struct kt_idem_row, created_us, 0),
+};
+static const struct kt_table idempotency = KT_TABLE("idempotency", struct kt_idem_row, idem_cols);
 
 /* Insert; *inserted is false when the key is there already. */
 static enum kt_code idem_insert(
 	struct kt_tx *tx, const struct kt_idem_row *row, bool *inserted, struct kt_err *err)
 {
 	struct kt_q q;
+	const struct kt_idem_row running = { .org_id = row->org_id,
+		.scope = row->scope,
+		.key = row->key,
+		.fingerprint = row->fingerprint,
+		.created_us = row->created_us };
 
-	kt_q_open(&q, tx,
-		"INSERT INTO idempotency (org_id, scope, key, fingerprint, status, created_us) "
-		"VALUES ($1, $2, $3, $4, 0, $5) ON CONFLICT DO NOTHING RETURNING 1",
-		err);
-	kt_q_text(&q, 1, row->org_id);
-	kt_q_text(&q, 2, row->scope);
-	kt_q_text(&q, 3, row->key);
-	kt_q_text(&q, 4, row->fingerprint);
-	kt_q_int(&q, 5, row->created_us);
+	kt_q_insert(&q, tx, &idempotency, &running, "ON CONFLICT DO NOTHING RETURNING 1", err);
 	*inserted = kt_q_row(&q);
 	return *inserted ? kt_q_run(&q) : kt_q_end(&q);
 }
@@ -65,24 +74,12 @@ enum kt_code kt_tx_idem_begin(struct kt_tx *tx, struct kt_arena *arena,
 		return idem_room(tx, row->org_id, err);
 	if (rc != KT_OK)
 		return rc;
-	kt_q_open(&q, tx,
-		"SELECT org_id, scope, key, fingerprint, status, release_id, body, created_us "
-		"FROM idempotency WHERE org_id = $1 AND scope = $2 AND key = $3",
-		err);
+	kt_q_select(&q, tx, &idempotency,
+		"FROM idempotency WHERE org_id = $1 AND scope = $2 AND key = $3", err);
 	kt_q_text(&q, 1, row->org_id);
 	kt_q_text(&q, 2, row->scope);
 	kt_q_text(&q, 3, row->key);
-	if (kt_q_row(&q)) {
-		out->org_id = kt_q_str(&q, arena, 0);
-		out->scope = kt_q_str(&q, arena, 1);
-		out->key = kt_q_str(&q, arena, 2);
-		out->fingerprint = kt_q_str(&q, arena, 3);
-		out->status = (int)kt_q_num(&q, 4);
-		out->release_id = kt_q_str(&q, arena, 5);
-		out->body = kt_q_str(&q, arena, 6);
-		out->created_us = kt_q_num(&q, 7);
-	}
-	rc = kt_q_end(&q);
+	rc = kt_q_one(&q, &idempotency, arena, out, "no such Idempotency-Key");
 	if (rc == KT_OK)
 		rc = kt_fail(err, KT_ECONFLICT, 0, "this Idempotency-Key was used already");
 	return rc;

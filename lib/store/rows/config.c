@@ -1,33 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on configuration: each version is the whole set, and never changes. */
-#include "store/store_private.h"
+#include "store/rows/table_private.h"
+
+static const struct kt_col var_cols[] = {
+	KT_COL_TEXT(struct kt_config_row, name, KT_COL_KEY),
+	KT_COL_BLOB(struct kt_config_row, value, 0),
+};
+static const struct kt_table config_vars = KT_TABLE("config_vars", struct kt_config_row, var_cols);
 
 enum kt_code kt_tx_config(struct kt_tx *tx, struct kt_arena *arena, const char *project_id,
 	int64_t version, struct kt_config_row **out, size_t *out_n, struct kt_err *err)
 {
-	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
-	void *items = NULL;
-	enum kt_code rc;
 
-	kt_q_open(&q, tx,
-		"SELECT name, value FROM config_vars WHERE project_id = $1 AND version = $2 "
-		"ORDER BY name",
-		err);
+	kt_q_select(&q, tx, &config_vars,
+		"FROM config_vars WHERE project_id = $1 AND version = $2 ORDER BY name", err);
 	kt_q_text(&q, 1, project_id);
 	kt_q_int(&q, 2, version);
-	while (kt_q_row(&q)) {
-		struct kt_config_row *r = kt_rows_add(&rows, &q);
-
-		if (!r)
-			break;
-		r->name = kt_q_str(&q, arena, 0);
-		r->value = kt_q_bytes(&q, arena, 1, &r->value_len);
-	}
-	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (rc == KT_OK)
-		*out = items;
-	return rc;
+	return kt_q_all(&q, &config_vars, arena, (void **)out, out_n);
 }
 
 enum kt_code kt_tx_config_add(struct kt_tx *tx, const char *project_id, int64_t version,
@@ -59,10 +49,11 @@ enum kt_code kt_tx_config_next(
 	enum kt_code rc;
 
 	kt_q_open(&q, tx,
-		"SELECT 1 + max(config_version, "
-		"ifnull((SELECT max(version) FROM config_vars WHERE project_id = $1), 0), "
-		"ifnull((SELECT max(config_version) FROM releases WHERE project_id = $1), 0)) "
-		"FROM projects WHERE id = $1",
+		"SELECT 1 + max(v) FROM ("
+		"SELECT config_version AS v FROM projects WHERE id = $1 "
+		"UNION ALL SELECT version FROM config_vars WHERE project_id = $1 "
+		"UNION ALL SELECT config_version FROM releases WHERE project_id = $1) AS used "
+		"WHERE EXISTS (SELECT 1 FROM projects WHERE id = $1)",
 		err);
 	kt_q_text(&q, 1, project_id);
 	if (kt_q_row(&q))

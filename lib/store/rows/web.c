@@ -1,50 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on the sessions of browsers. */
-#include "store/store_private.h"
+#include "store/rows/table_private.h"
+
+static const struct kt_col web_cols[] = {
+	KT_COL_TEXT(struct kt_web_row, hash, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_web_row, org_id, 0),
+	KT_COL_TEXT(struct kt_web_row, key_id, 0),
+	KT_COL_INT(struct kt_web_row, created_us, 0),
+	KT_COL_INT(struct kt_web_row, expires_us, 0),
+};
+static const struct kt_table web_sessions = KT_TABLE("web_sessions", struct kt_web_row, web_cols);
 
 enum kt_code kt_tx_web_add(struct kt_tx *tx, const struct kt_web_row *row, struct kt_err *err)
 {
 	struct kt_q q;
 
-	kt_q_open(&q, tx,
-		"INSERT INTO web_sessions (hash, org_id, key_id, created_us, expires_us) "
-		"VALUES ($1, $2, $3, $4, $5)",
-		err);
-	kt_q_text(&q, 1, row->hash);
-	kt_q_text(&q, 2, row->org_id);
-	kt_q_text(&q, 3, row->key_id);
-	kt_q_int(&q, 4, row->created_us);
-	kt_q_int(&q, 5, row->expires_us);
+	kt_q_insert(&q, tx, &web_sessions, row, NULL, err);
 	return kt_q_run(&q);
 }
 
 enum kt_code kt_tx_webs(struct kt_tx *tx, struct kt_arena *arena, struct kt_web_row **out,
 	size_t *out_n, struct kt_err *err)
 {
-	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
-	void *items = NULL;
-	enum kt_code rc;
 
-	kt_q_open(&q, tx,
-		"SELECT hash, org_id, key_id, created_us, expires_us FROM web_sessions "
-		"ORDER BY created_us, hash",
-		err);
-	while (kt_q_row(&q)) {
-		struct kt_web_row *r = kt_rows_add(&rows, &q);
-
-		if (!r)
-			break;
-		r->hash = kt_q_str(&q, arena, 0);
-		r->org_id = kt_q_str(&q, arena, 1);
-		r->key_id = kt_q_str(&q, arena, 2);
-		r->created_us = kt_q_num(&q, 3);
-		r->expires_us = kt_q_num(&q, 4);
-	}
-	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (rc == KT_OK)
-		*out = items;
-	return rc;
+	kt_q_select(&q, tx, &web_sessions, "FROM web_sessions ORDER BY created_us, hash", err);
+	return kt_q_all(&q, &web_sessions, arena, (void **)out, out_n);
 }
 
 enum kt_code kt_tx_web_delete(struct kt_tx *tx, const char *hash, struct kt_err *err)

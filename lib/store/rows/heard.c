@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on what webhooks delivered: digests of bodies, and the newest of each target. */
-#include "store/store_private.h"
+#include "store/rows/table_private.h"
 
 #include "base/limits.h"
 
@@ -68,51 +68,36 @@ enum kt_code kt_tx_deliveries_recover(struct kt_tx *tx, struct kt_err *err)
 	return kt_q_run(&q);
 }
 
+static const struct kt_col heard_cols[] = {
+	KT_COL_TEXT(struct kt_heard_row, org_id, 0),
+	KT_COL_TEXT(struct kt_heard_row, project_id, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_heard_row, target, KT_COL_KEY),
+	KT_COL_TEXT(struct kt_heard_row, commit_sha, KT_COL_PUT),
+	KT_COL_INT(struct kt_heard_row, at_us, KT_COL_PUT),
+	KT_COL_BOOL(struct kt_heard_row, closed, KT_COL_PUT),
+	KT_COL_BOOL(struct kt_heard_row, done, KT_COL_PUT),
+};
+static const struct kt_table heard = KT_TABLE("heard", struct kt_heard_row, heard_cols);
+
 enum kt_code kt_tx_heard(struct kt_tx *tx, struct kt_arena *arena, const char *project_id,
 	const char *target, struct kt_heard_row *out, struct kt_err *err)
 {
 	struct kt_q q;
-	bool found;
-	enum kt_code rc;
 
-	kt_q_open(&q, tx,
-		"SELECT org_id, commit_sha, at_us, closed, done FROM heard "
-		"WHERE project_id = $1 AND target = $2",
-		err);
+	kt_q_select(&q, tx, &heard, "FROM heard WHERE project_id = $1 AND target = $2", err);
 	kt_q_text(&q, 1, project_id);
 	kt_q_text(&q, 2, target);
-	found = kt_q_row(&q);
-	if (found)
-		*out = (struct kt_heard_row){
-			.org_id = kt_q_str(&q, arena, 0),
-			.project_id = project_id,
-			.target = target,
-			.commit_sha = kt_q_str(&q, arena, 1),
-			.at_us = kt_q_num(&q, 2),
-			.closed = kt_q_num(&q, 3) != 0,
-			.done = kt_q_num(&q, 4) != 0,
-		};
-	rc = kt_q_end(&q);
-	return rc == KT_OK && !found ? kt_fail(err, KT_ENOTFOUND, 0, "nothing was heard of it")
-				     : rc;
+	return kt_q_one(&q, &heard, arena, out, "nothing was heard of it");
 }
 
 static enum kt_code heard_put(struct kt_tx *tx, const struct kt_heard_row *row, struct kt_err *err)
 {
 	struct kt_q q;
 
-	kt_q_open(&q, tx,
-		"INSERT INTO heard (org_id, project_id, target, commit_sha, at_us, closed, done) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (project_id, target) DO UPDATE "
-		"SET commit_sha = $4, at_us = $5, closed = $6, done = $7",
+	kt_q_insert(&q, tx, &heard, row,
+		"ON CONFLICT (project_id, target) DO UPDATE SET commit_sha = excluded.commit_sha, "
+		"at_us = excluded.at_us, closed = excluded.closed, done = excluded.done",
 		err);
-	kt_q_text(&q, 1, row->org_id);
-	kt_q_text(&q, 2, row->project_id);
-	kt_q_text(&q, 3, row->target);
-	kt_q_text(&q, 4, row->commit_sha);
-	kt_q_int(&q, 5, row->at_us);
-	kt_q_int(&q, 6, row->closed);
-	kt_q_int(&q, 7, row->done);
 	return kt_q_run(&q);
 }
 

@@ -5,16 +5,28 @@
  * too. Who writes both can forge a whole new chain: that is seen by comparing with a head that was
  * written down elsewhere (kt_tx_audit_hash()).
  */
-#include "store/store_private.h"
+#include "store/rows/table_private.h"
 
 #include "crypto/crypto.h"
 
 #include <endian.h>
 #include <string.h>
 
-#define COLUMNS                                                                                    \
-	"seq, at_us, org_id, actor, actor_name, action, object, detail, request_id, remote_ip, "   \
-	"prev_hash, hash"
+static const struct kt_col audit_cols[] = {
+	KT_COL_INT(struct kt_audit_row, seq, KT_COL_KEY),
+	KT_COL_INT(struct kt_audit_row, at_us, 0),
+	KT_COL_TEXT(struct kt_audit_row, org_id, 0),
+	KT_COL_TEXT(struct kt_audit_row, actor, 0),
+	KT_COL_TEXT(struct kt_audit_row, actor_name, 0),
+	KT_COL_TEXT(struct kt_audit_row, action, 0),
+	KT_COL_TEXT(struct kt_audit_row, object, 0),
+	KT_COL_TEXT(struct kt_audit_row, detail, 0),
+	KT_COL_TEXT(struct kt_audit_row, request_id, 0),
+	KT_COL_TEXT(struct kt_audit_row, remote_ip, 0),
+	KT_COL_TEXT(struct kt_audit_row, prev_hash, 0),
+	KT_COL_TEXT(struct kt_audit_row, hash, 0),
+};
+static const struct kt_table audit = KT_TABLE("audit", struct kt_audit_row, audit_cols);
 
 static void hash_int(struct kt_sha256 *h, int64_t v)
 {
@@ -70,29 +82,6 @@ static enum kt_code audit_read_head(struct kt_tx *tx, int64_t *seq, char *hash, 
 	return rc;
 }
 
-static enum kt_code insert_row(struct kt_tx *tx, const struct kt_audit_row *row, struct kt_err *err)
-{
-	struct kt_q q;
-
-	kt_q_open(&q, tx,
-		"INSERT INTO audit (" COLUMNS
-		") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-		err);
-	kt_q_int(&q, 1, row->seq);
-	kt_q_int(&q, 2, row->at_us);
-	kt_q_text(&q, 3, row->org_id);
-	kt_q_text(&q, 4, row->actor);
-	kt_q_text(&q, 5, row->actor_name);
-	kt_q_text(&q, 6, row->action);
-	kt_q_text(&q, 7, row->object);
-	kt_q_text(&q, 8, row->detail);
-	kt_q_text(&q, 9, row->request_id);
-	kt_q_text(&q, 10, row->remote_ip);
-	kt_q_text(&q, 11, row->prev_hash);
-	kt_q_text(&q, 12, row->hash);
-	return kt_q_run(&q);
-}
-
 enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, struct kt_err *err)
 {
 	char prev[KT_DIGEST_MAX] = "", hash[KT_DIGEST_MAX];
@@ -109,7 +98,8 @@ enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, s
 	hash_row(h, &full, hash);
 	kt_sha256_free(h);
 	full.hash = hash;
-	rc = insert_row(tx, &full, err);
+	kt_q_insert(&q, tx, &audit, &full, NULL, err);
+	rc = kt_q_run(&q);
 	if (rc != KT_OK)
 		return rc;
 	kt_q_open(&q, tx, "UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1", err);
@@ -118,48 +108,17 @@ enum kt_code kt_tx_audit_add(struct kt_tx *tx, const struct kt_audit_row *row, s
 	return kt_q_run_one(&q, "the head of the audit log is gone");
 }
 
-static void audit_read_row(struct kt_q *q, struct kt_arena *arena, struct kt_audit_row *r)
-{
-	r->seq = kt_q_num(q, 0);
-	r->at_us = kt_q_num(q, 1);
-	r->org_id = kt_q_str(q, arena, 2);
-	r->actor = kt_q_str(q, arena, 3);
-	r->actor_name = kt_q_str(q, arena, 4);
-	r->action = kt_q_str(q, arena, 5);
-	r->object = kt_q_str(q, arena, 6);
-	r->detail = kt_q_str(q, arena, 7);
-	r->request_id = kt_q_str(q, arena, 8);
-	r->remote_ip = kt_q_str(q, arena, 9);
-	r->prev_hash = kt_q_str(q, arena, 10);
-	r->hash = kt_q_str(q, arena, 11);
-}
-
 enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *org_id,
 	int64_t before, size_t limit, struct kt_audit_row **out, size_t *out_n, struct kt_err *err)
 {
-	struct kt_rows rows = { .size = sizeof(**out) };
 	struct kt_q q;
-	void *items = NULL;
-	enum kt_code rc;
 
-	kt_q_open(&q, tx,
-		"SELECT " COLUMNS " FROM audit WHERE org_id = $1 AND seq < $2 "
-		"ORDER BY seq DESC LIMIT $3",
-		err);
+	kt_q_select(&q, tx, &audit,
+		"FROM audit WHERE org_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3", err);
 	kt_q_text(&q, 1, org_id);
 	kt_q_int(&q, 2, before > 0 ? before : INT64_MAX);
 	kt_q_int(&q, 3, (int64_t)KT_MIN(limit, (size_t)KT_STORE_MAX_ROWS));
-	while (kt_q_row(&q)) {
-		struct kt_audit_row *r = kt_rows_add(&rows, &q);
-
-		if (!r)
-			break;
-		audit_read_row(&q, arena, r);
-	}
-	rc = kt_rows_end(&rows, &q, arena, &items, out_n);
-	if (rc == KT_OK)
-		*out = items;
-	return rc;
+	return kt_q_all(&q, &audit, arena, (void **)out, out_n);
 }
 
 enum kt_code kt_tx_audit_hash(struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err)
@@ -207,12 +166,12 @@ enum kt_code kt_tx_audit_verify(
 	struct kt_q q;
 	enum kt_code rc;
 
-	kt_q_open(&q, tx, "SELECT " COLUMNS " FROM audit ORDER BY seq", err);
+	kt_q_select(&q, tx, &audit, "FROM audit ORDER BY seq", err);
 	while (c.bad == 0 && kt_q_row(&q)) {
 		KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 		struct kt_audit_row row = { 0 };
 
-		audit_read_row(&q, arena, &row);
+		kt_q_read(&q, &audit, arena, &row);
 		check_row(&c, h, &row);
 	}
 	kt_sha256_free(h);
