@@ -15,10 +15,10 @@ test_expect_success 'what sentences name is there (scripts/check-names)' '
 
 test_expect_success 'a name that is not there is found, in a document and in a manual page' '
 	printf "%s\n" "\`karta releses\`, \`karta deploy --bogus\` and \`karta config nothing\`" "\`--bogus\` \`KARTA_BOGUS=1\` \`bogus_error\`" \
-		"\`GET /v1/bogus\` \`lib/bogus/*.c\` \`kt_bogus_free()\` 77 MiB \"at\":\"2026-01-01T00:00:00Z\"" "fine: \`karta send --agent\` \`karta ps\` \`GET /v1/sessions/{id}\`" >bogus.md &&
+		"\`GET /v1/bogus\` \`lib/bogus/*.c\` \`lib/base/buf.c:kt_buf_bogus\` \`lib/base/bogus.c:kt_buf_add\` \`kt_bogus_free()\` 77 MiB \"at\":\"2026-01-01T00:00:00Z\"" "fine: \`karta send --agent\` \`karta ps\` \`GET /v1/sessions/{id}\`" >bogus.md &&
 	printf "%s\n" ".Ql karta nonsense ." ".Ev KARTA_NONSENSE" >bogus.7 &&
 	test_must_exit 1 "$TEST_ROOT/scripts/check-names" "$KARTA" "$PWD/bogus.md" "$PWD/bogus.7" >out &&
-	test "$(grep -c "bogus.md:[123]: " out)" -eq 11 && test "$(grep -c "bogus.7:" out)" -eq 2 && test_grep ", 13 problems$" out
+	test "$(grep -c "bogus.md:[123]: " out)" -eq 13 && test "$(grep -c "bogus.7:" out)" -eq 2 && test_grep ", 15 problems$" out
 '
 
 test_expect_success 'completions are those of this program (make generated)' '
