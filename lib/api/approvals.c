@@ -33,7 +33,7 @@ static void send_revoked(struct kt_call *c, void *data)
 }
 
 /* Answered when a restart would not bring them back. */
-static void take_back(struct kt_call *c, struct kt_session *s, const char *id)
+static void take_back_approval(struct kt_call *c, struct kt_session *s, const char *id)
 {
 	const struct kt_actor actor = c->by ? kt_api_actor(c->by, c->rq->id)
 					    : (struct kt_actor){ 0 };
@@ -56,7 +56,7 @@ void kt_api_approvals_revoke(struct kt_call *c, const struct kt_params *p)
 	struct kt_session *s = kt_api_session(c, p->value[0]);
 
 	if (s)
-		take_back(c, s, p->value[1]);
+		take_back_approval(c, s, p->value[1]);
 }
 
 void kt_api_approvals_clear(struct kt_call *c, const struct kt_params *p)
@@ -64,5 +64,5 @@ void kt_api_approvals_clear(struct kt_call *c, const struct kt_params *p)
 	struct kt_session *s = kt_api_session(c, p->value[0]);
 
 	if (s)
-		take_back(c, s, NULL);
+		take_back_approval(c, s, NULL);
 }

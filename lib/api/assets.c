@@ -19,7 +19,7 @@ const struct kt_asset *kt_api_asset(const struct kt_api *api, const char *path)
 	return NULL;
 }
 
-static size_t count(const struct kt_api *api)
+static size_t count_assets(const struct kt_api *api)
 {
 	size_t n = 0;
 
@@ -37,7 +37,7 @@ const char *kt_api_asset_bytes(struct kt_api *api, const struct kt_asset *a, siz
 	if (!a->unpacked)
 		return (const char *)a->data;
 	if (!api->unpacked)
-		api->unpacked = kt_calloc(count(api), sizeof(*api->unpacked));
+		api->unpacked = kt_calloc(count_assets(api), sizeof(*api->unpacked));
 	if (!api->unpacked[i]) {
 		char *bytes = kt_malloc(a->unpacked);
 
@@ -53,7 +53,7 @@ const char *kt_api_asset_bytes(struct kt_api *api, const struct kt_asset *a, siz
 
 void kt_api_assets_release(struct kt_api *api)
 {
-	for (size_t i = api->unpacked ? count(api) : 0; i > 0; i--)
+	for (size_t i = api->unpacked ? count_assets(api) : 0; i > 0; i--)
 		free(api->unpacked[i - 1]);
 	free(api->unpacked);
 }

@@ -39,7 +39,7 @@ static bool key_in_query(const char *query)
 }
 
 /* One body for every reason: it must not tell which keys there are. */
-static bool unauthorized(struct kt_call *c)
+static bool send_unauthorized(struct kt_call *c)
 {
 	char where[900];
 
@@ -92,7 +92,7 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		return false;
 	}
 	if (key_in_query(c->rq->query))
-		return unauthorized(c);
+		return send_unauthorized(c);
 	if (bearer)
 		rc = kt_control_principal(c->api->cfg.control, bearer, &c->by->who, &err);
 	else if (kt_api_web_token(c, web))
@@ -102,7 +102,7 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 		rc = KT_EAUTH;
 	explicit_bzero(web, sizeof(web));
 	if (rc == KT_EAUTH)
-		return unauthorized(c);
+		return send_unauthorized(c);
 	/* What a key in Authorization gets no cache keeps for others; of a cookie they do not know.
 	 */
 	if (c->by->who.web[0])
@@ -272,7 +272,7 @@ struct kt_actor kt_api_actor(const struct kt_caller *by, const char *request_id)
 
 /* --- streams whose key may be revoked ---------------------------------------------------- */
 
-static bool is_over(struct kt_control *ctl, const struct kt_guard *g)
+static bool is_guard_over(struct kt_control *ctl, const struct kt_guard *g)
 {
 	struct kt_principal who;
 	struct kt_target target;
@@ -292,7 +292,7 @@ void kt_api_guards_look(void *arg)
 
 	for (struct kt_guard *g = api->guards, *next; g; g = next) {
 		next = g->next;
-		if (is_over(api->cfg.control, g))
+		if (is_guard_over(api->cfg.control, g))
 			g->revoked(g->arg);
 	}
 }

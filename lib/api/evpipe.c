@@ -10,14 +10,14 @@
 
 #include <string.h>
 
-static void end_later(struct kt_evpipe *p)
+static void evpipe_end_later(struct kt_evpipe *p)
 {
 	if (!p->ended)
 		kt_loop_defer(p->loop, &p->finish);
 }
 
 /* Outside of the connection's callbacks, because ending frees the stream. */
-static void finish(void *arg)
+static void evpipe_finish(void *arg)
 {
 	struct kt_evpipe *p = arg;
 
@@ -27,14 +27,14 @@ static void finish(void *arg)
 	kt_stream_end(p->ex);
 }
 
-static size_t peek(void *arg, const char **out, size_t max)
+static size_t evpipe_peek(void *arg, const char **out, size_t max)
 {
 	struct kt_evpipe *p = arg;
 
 	return p->reader ? kt_evreader_peek(p->reader, out, max) : 0;
 }
 
-static void sent(void *arg, size_t n)
+static void on_evpipe_sent(void *arg, size_t n)
 {
 	struct kt_evpipe *p = arg;
 
@@ -42,17 +42,17 @@ static void sent(void *arg, size_t n)
 		return;
 	kt_evreader_advance(p->reader, n);
 	if (kt_evreader_done(p->reader))
-		end_later(p);
+		evpipe_end_later(p);
 }
 
-static bool at_boundary(void *arg)
+static bool evpipe_at_boundary(void *arg)
 {
 	struct kt_evpipe *p = arg;
 
 	return !p->reader || kt_evreader_at_boundary(p->reader);
 }
 
-static void closed(void *arg)
+static void on_evpipe_closed(void *arg)
 {
 	struct kt_evpipe *p = arg;
 
@@ -62,7 +62,7 @@ static void closed(void *arg)
 	p->closed(p->arg);
 }
 
-static void wake(void *arg)
+static void evpipe_wake(void *arg)
 {
 	struct kt_evpipe *p = arg;
 
@@ -71,30 +71,31 @@ static void wake(void *arg)
 	kt_stream_wake(p->ex);
 }
 
-static void revoked(void *arg)
+static void on_evpipe_revoked(void *arg)
 {
 	kt_evpipe_stop_here(arg);
 }
 
-static const struct kt_stream_ops ops = { peek, sent, closed, at_boundary };
+static const struct kt_stream_ops ops = { evpipe_peek, on_evpipe_sent, on_evpipe_closed,
+	evpipe_at_boundary };
 
 void kt_evpipe_open(struct kt_evpipe *p, struct kt_call *c, struct kt_evlog *log,
 	uint64_t after_seq, kt_loop_fn closed_fn, void *arg)
 {
 	p->ex = c->ex;
 	p->loop = kt_sessions_loop(c->api->cfg.sessions);
-	p->finish.fn = finish;
+	p->finish.fn = evpipe_finish;
 	p->finish.arg = p;
 	p->closed = closed_fn;
 	p->arg = arg;
-	p->reader = kt_evreader_new(log, after_seq, wake, p);
-	kt_api_guard_add(c, &p->guard, revoked, p);
+	p->reader = kt_evreader_new(log, after_seq, evpipe_wake, p);
+	kt_api_guard_add(c, &p->guard, on_evpipe_revoked, p);
 }
 
 void kt_evpipe_begin(struct kt_evpipe *p)
 {
 	if (p->reader && kt_evreader_done(p->reader))
-		end_later(p);
+		evpipe_end_later(p);
 	kt_stream_begin(p->ex, "text/event-stream", true, &ops, p);
 }
 
@@ -104,7 +105,7 @@ void kt_evpipe_stop_here(struct kt_evpipe *p)
 		return;
 	kt_evreader_stop_here(p->reader);
 	if (kt_evreader_done(p->reader))
-		end_later(p);
+		evpipe_end_later(p);
 	else
 		kt_stream_wake(p->ex);
 }
@@ -118,7 +119,7 @@ void kt_evpipe_stop_after(struct kt_evpipe *p, uint64_t seq)
 void kt_evpipe_drop(struct kt_evpipe *p)
 {
 	kt_evreader_free(KT_STEAL(p->reader));
-	end_later(p);
+	evpipe_end_later(p);
 }
 
 bool kt_api_wants_stream(const struct kt_request *rq)

@@ -267,7 +267,7 @@ static void write_base(struct kt_call *c, const struct authority *a, const struc
 /* --- paths ------------------------------------------------------------------------------- */
 
 /* Copy the segment at *p (behind a slash) when it is a name; moves *p behind it. */
-static bool take_name(const char **p, char *out, size_t size)
+static bool take_host_name(const char **p, char *out, size_t size)
 {
 	size_t len;
 
@@ -289,16 +289,17 @@ static void split_path(const char *path, struct kt_place *out)
 
 	if (out->kind == KT_PLACE_OWN && kt_str_starts(path, "/v1/projects/")) {
 		rest += strlen("/v1/projects");
-		if (take_name(&rest, out->name, sizeof(out->name)) && *rest == '/') {
+		if (take_host_name(&rest, out->name, sizeof(out->name)) && *rest == '/') {
 			out->kind = KT_PLACE_REF;
 			/* Also where the page of a project stands, which asks for "v1/...". */
 			snprintf(out->path, sizeof(out->path), "%s%s",
 				kt_str_starts(rest, "/v1/") ? "" : "/v1", rest);
 			return;
 		}
-	} else if (out->kind == KT_PLACE_OWN && take_name(&rest, out->org, sizeof(out->org)) &&
-		take_name(&rest, out->name, sizeof(out->name)) && kt_str_starts(rest, "/v1/") &&
-		kt_str_is_slug(out->org) && !kt_str_eq(out->org, "v1")) {
+	} else if (out->kind == KT_PLACE_OWN && take_host_name(&rest, out->org, sizeof(out->org)) &&
+		take_host_name(&rest, out->name, sizeof(out->name)) &&
+		kt_str_starts(rest, "/v1/") && kt_str_is_slug(out->org) &&
+		!kt_str_eq(out->org, "v1")) {
 		out->kind = KT_PLACE_PATH;
 		path = rest;
 	}

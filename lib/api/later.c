@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static void left(void *arg)
+static void on_later_left(void *arg)
 {
 	struct kt_later *l = arg;
 
@@ -39,7 +39,7 @@ struct kt_later *kt_api_later(struct kt_call *c, void *data, void (*free_data)(v
 	if (l->next)
 		l->next->prev = l;
 	c->api->laters = l;
-	kt_exchange_on_close(c->ex, left, l);
+	kt_exchange_on_close(c->ex, on_later_left, l);
 	return l;
 }
 
@@ -82,7 +82,7 @@ static void durable_free(void *arg)
 	free(d);
 }
 
-static void synced(void *arg, enum kt_code rc, const struct kt_err *err)
+static void on_later_synced(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_later *l = arg;
 	struct durable *d = l->data;
@@ -108,7 +108,7 @@ void kt_api_durable(struct kt_call *c, kt_durable_fn fn, void *data, void (*free
 	d->fn = fn;
 	d->data = data;
 	d->free_data = free_data;
-	kt_sessions_sync(c->api->cfg.sessions, synced, kt_api_later(c, d, durable_free));
+	kt_sessions_sync(c->api->cfg.sessions, on_later_synced, kt_api_later(c, d, durable_free));
 }
 
 /* --- preconditions ----------------------------------------------------------------------- */

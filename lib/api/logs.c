@@ -60,7 +60,7 @@ static const char *const levels[] = { "debug", "info", "warn", "error" };
 
 /* --- what is asked for ------------------------------------------------------------------- */
 
-static bool bad(struct kt_call *c, const char *detail)
+static bool refuse_log_query(struct kt_call *c, const char *detail)
 {
 	kt_api_fail(c, 400, "bad_query", detail, NULL);
 	return false;
@@ -83,7 +83,8 @@ static bool read_time(struct kt_call *c, const char *name, int64_t *out_us)
 		*out_us = ms < now / 1000 ? now - ms * 1000 : 1;
 		return true;
 	}
-	return bad(c, "'since' and 'until' are times such as 2026-06-01T12:00:00Z, or 10m");
+	return refuse_log_query(
+		c, "'since' and 'until' are times such as 2026-06-01T12:00:00Z, or 10m");
 }
 
 static bool read_words(struct kt_call *c, struct filter *f)
@@ -105,12 +106,13 @@ static bool read_words(struct kt_call *c, struct filter *f)
 		}
 	}
 	if (level[0] && !known)
-		return bad(c, "'level' can be debug, info, warn or error");
+		return refuse_log_query(c, "'level' can be debug, info, warn or error");
 	known = !f->source[0];
 	for (size_t i = 0; i < KT_ARRAY_LEN(sources); i++)
 		known = known || kt_str_eq(f->source, sources[i]);
 	if (!known)
-		return bad(c, "'source' can be build, release, session, turn, harness or api");
+		return refuse_log_query(
+			c, "'source' can be build, release, session, turn, harness or api");
 	if (release[0])
 		snprintf(f->release, sizeof(f->release), "%s%.20s", release[0] == 'v' ? "" : "v",
 			release);
@@ -148,7 +150,7 @@ static bool same_release(const cJSON *data, const char *want)
 	return have && kt_str_eq(have, want);
 }
 
-static bool matches(const struct filter *f, const struct kt_evframe *frame)
+static bool filter_matches(const struct filter *f, const struct kt_evframe *frame)
 {
 	KT_AUTO_JSON cJSON *ev = NULL;
 	const cJSON *data;
@@ -177,14 +179,14 @@ static bool matches(const struct filter *f, const struct kt_evframe *frame)
 
 /* --- a filtered log ---------------------------------------------------------------------- */
 
-static void end_later(struct tail *t)
+static void tail_end_later(struct tail *t)
 {
 	if (!t->ended)
 		kt_loop_defer(t->loop, &t->finish);
 }
 
 /* Outside of the connection's callbacks, because ending frees the stream. */
-static void finish(void *arg)
+static void tail_finish(void *arg)
 {
 	struct tail *t = arg;
 
@@ -195,7 +197,7 @@ static void finish(void *arg)
 }
 
 /* There is more in the log. */
-static void wake(void *arg)
+static void tail_wake(void *arg)
 {
 	struct tail *t = arg;
 
@@ -210,12 +212,12 @@ static void time_over(void *arg)
 	/* What came until now is sent, then it ends. */
 	t->over = true;
 	kt_evreader_stop_here(t->reader);
-	wake(t);
+	tail_wake(t);
 }
 
-static void revoked(void *arg)
+static void on_tail_revoked(void *arg)
 {
-	end_later(arg);
+	tail_end_later(arg);
 }
 
 /* The last ones were counted: begin with the first of them. */
@@ -229,7 +231,7 @@ static void begin_sending(struct tail *t)
 	free(KT_STEAL(t->last));
 	kt_evreader_free(t->reader);
 	kt_buf_clear(&t->in);
-	t->reader = kt_evreader_new(t->log, after, wake, t);
+	t->reader = kt_evreader_new(t->log, after, tail_wake, t);
 	if (!t->ask.follow || t->over)
 		kt_evreader_stop_here(t->reader);
 	/* Where a client goes on that loses the connection now. */
@@ -237,9 +239,10 @@ static void begin_sending(struct tail *t)
 		kt_buf_addf(&t->out, "id: %llu\n\n", (unsigned long long)after);
 }
 
-static void take(struct tail *t, const struct kt_evframe *f, const char *bytes, size_t len)
+static void take_log_frame(
+	struct tail *t, const struct kt_evframe *f, const char *bytes, size_t len)
 {
-	if (!matches(&t->ask.filter, f))
+	if (!filter_matches(&t->ask.filter, f))
 		return;
 	if (t->last) {
 		t->last[t->n_last++ % (uint64_t)t->ask.lines] = f->seq;
@@ -264,16 +267,16 @@ static bool take_piece(struct tail *t, size_t max)
 	kt_buf_add(&t->in, bytes, n);
 	kt_evreader_advance(t->reader, n);
 	while ((rc = kt_evframe_next(t->in.ptr + at, t->in.len - at, &f, &used)) == 1) {
-		take(t, &f, t->in.ptr + at, used);
+		take_log_frame(t, &f, t->in.ptr + at, used);
 		at += used;
 	}
 	kt_buf_drop(&t->in, at);
 	if (rc < 0 || !kt_buf_ok(&t->in))
-		end_later(t);
+		tail_end_later(t);
 	return rc >= 0;
 }
 
-static void fill(struct tail *t)
+static void fill_tail(struct tail *t)
 {
 	size_t budget = SLICE_BYTES, piece = 65536;
 
@@ -290,24 +293,24 @@ static void fill(struct tail *t)
 		budget -= KT_MIN(budget, piece);
 	}
 	if (!t->out.len && !t->last && kt_evreader_done(t->reader))
-		end_later(t);
+		tail_end_later(t);
 }
 
 /* It is the turn of this one among all that look through logs. */
-static void look(void *arg)
+static void tail_look(void *arg)
 {
 	struct tail *t = arg;
 
 	if (t->ended || t->sent < t->out.len)
 		return;
-	fill(t);
+	fill_tail(t);
 	if (t->out.len)
 		kt_stream_wake(t->ex);
 	else if (!t->looked)
 		kt_loop_slice(t->loop, &t->look);
 }
 
-static size_t peek(void *arg, const char **out, size_t max)
+static size_t tail_peek(void *arg, const char **out, size_t max)
 {
 	struct tail *t = arg;
 
@@ -317,21 +320,21 @@ static size_t peek(void *arg, const char **out, size_t max)
 	return KT_MIN(max, t->out.len - t->sent);
 }
 
-static void sent(void *arg, size_t n)
+static void on_tail_sent(void *arg, size_t n)
 {
 	struct tail *t = arg;
 
 	t->sent += n;
 }
 
-static bool at_boundary(void *arg)
+static bool tail_at_boundary(void *arg)
 {
 	const struct tail *t = arg;
 
 	return t->sent == t->out.len;
 }
 
-static void closed(void *arg)
+static void on_tail_closed(void *arg)
 {
 	struct tail *t = arg;
 
@@ -346,7 +349,8 @@ static void closed(void *arg)
 	free(t);
 }
 
-static const struct kt_stream_ops ops = { peek, sent, closed, at_boundary };
+static const struct kt_stream_ops ops = { tail_peek, on_tail_sent, on_tail_closed,
+	tail_at_boundary };
 
 static void send_filtered(
 	struct kt_call *c, struct kt_evlog *log, const struct ask *a, uint64_t after, bool count)
@@ -358,22 +362,22 @@ static void send_filtered(
 	t->loop = kt_sessions_loop(c->api->cfg.sessions);
 	t->log = log;
 	t->ask = *a;
-	t->look = (struct kt_slice){ .fn = look, .arg = t };
-	t->finish.fn = finish;
+	t->look = (struct kt_slice){ .fn = tail_look, .arg = t };
+	t->finish.fn = tail_finish;
 	t->finish.arg = t;
 	kt_buf_init(&t->in, FRAME_BYTES);
 	kt_buf_init(&t->out, FRAME_BYTES + 65536);
 	t->counted = kt_evlog_last_seq(log);
 	if (count)
 		t->last = kt_calloc((size_t)a->lines, sizeof(*t->last));
-	t->reader = kt_evreader_new(log, after, wake, t);
+	t->reader = kt_evreader_new(log, after, tail_wake, t);
 	if (count || !a->follow)
 		kt_evreader_stop_here(t->reader);
 	if (a->follow && a->filter.until_ms != INT64_MAX) {
 		t->until = kt_timer_new(t->loop, time_over, t);
 		kt_timer_start(t->until, KT_MAX(left_ms, 0), 0);
 	}
-	kt_api_guard_add(c, &t->guard, revoked, t);
+	kt_api_guard_add(c, &t->guard, on_tail_revoked, t);
 	kt_stream_begin(c->ex, a->ndjson ? "application/x-ndjson" : "text/event-stream", !a->ndjson,
 		&ops, t);
 }
@@ -385,7 +389,8 @@ static void pipe_closed(void *arg)
 	free(arg);
 }
 
-static void send_all(struct kt_call *c, struct kt_evlog *log, const struct ask *a, uint64_t after)
+static void send_whole_log(
+	struct kt_call *c, struct kt_evlog *log, const struct ask *a, uint64_t after)
 {
 	struct kt_evpipe *pipe = kt_calloc(1, sizeof(*pipe));
 
@@ -448,5 +453,5 @@ void kt_api_logs(struct kt_call *c, const struct kt_params *p)
 	if (a.ndjson || a.filter.set)
 		send_filtered(c, log, &a, after, count);
 	else
-		send_all(c, log, &a, after);
+		send_whole_log(c, log, &a, after);
 }

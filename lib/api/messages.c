@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static void send_accepted(
+static void send_turn_accepted(
 	struct kt_call *c, const struct kt_session *s, const char *turn_id, size_t queued)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
@@ -49,7 +49,7 @@ static void answer_turn(struct kt_call *c, struct kt_session *s, enum answer how
 
 	switch (how) {
 	case ANSWER_ASYNC:
-		send_accepted(c, s, turn_id, queued);
+		send_turn_accepted(c, s, turn_id, queued);
 		return;
 	case ANSWER_STREAM:
 		kt_api_stream(c, s, &start);
@@ -76,7 +76,7 @@ static void send_failed(struct kt_call *c, struct kt_session *s, const struct kt
 }
 
 /* The key was used before: give the same answer again. */
-static void replay(
+static void replay_answer(
 	struct kt_call *c, struct kt_session *s, enum answer how, const struct kt_idem *seen)
 {
 	if (how == ANSWER_UNARY && kt_api_turn_open(s, seen->turn_id)) {
@@ -169,7 +169,7 @@ void kt_api_messages_send(struct kt_call *c, const struct kt_params *p)
 		: kt_api_async(c->rq)                              ? ANSWER_ASYNC
 								   : ANSWER_UNARY;
 	if (key.seen) {
-		replay(c, s, how, key.seen);
+		replay_answer(c, s, how, key.seen);
 		return;
 	}
 	m.key = (struct kt_request_key){ s->id, key.key, key.fingerprint };
@@ -333,7 +333,7 @@ void kt_api_inputs_put(struct kt_call *c, const struct kt_params *p)
 	else if (rc != KT_OK)
 		kt_api_fail_err(c, &err);
 	else if (kt_api_async(c->rq))
-		send_accepted(c, s, NULL, 0);
+		send_turn_accepted(c, s, NULL, 0);
 	else
 		kt_api_wait_events(c, s, after);
 }

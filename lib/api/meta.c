@@ -116,7 +116,7 @@ struct peek {
 	bool dev; /* else agents */
 };
 
-static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
+static void on_meta_prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_later *l = arg;
 	const struct peek *pk = l->data;
@@ -150,7 +150,7 @@ static void peek_release(struct kt_call *c, bool dev)
 	pk = kt_calloc(1, sizeof(*pk));
 	pk->dev = dev;
 	l = kt_api_later(c, pk, free);
-	kt_sessions_prepare(c->api->cfg.sessions, &l->caller.target, prepared, l);
+	kt_sessions_prepare(c->api->cfg.sessions, &l->caller.target, on_meta_prepared, l);
 }
 
 void kt_api_agents(struct kt_call *c, const struct kt_params *p)
@@ -204,7 +204,7 @@ static char *package_version(const char *program)
 	return NULL;
 }
 
-static void add_words(struct kt_jw *w, const char *key, const char *const *words)
+static void add_word_list(struct kt_jw *w, const char *key, const char *const *words)
 {
 	kt_jw_arr(w, key);
 	for (; *words; words++)
@@ -242,8 +242,8 @@ static void add_harness(struct kt_jw *w, const struct kt_api *api, const struct 
 		kt_jw_str(w, NULL, version);
 	kt_jw_arr_end(w);
 	kt_jw_str(w, "default", version && *version ? version : NULL);
-	add_words(w, "capabilities", k->capabilities);
-	add_words(w, "auth", k->auth);
+	add_word_list(w, "capabilities", k->capabilities);
+	add_word_list(w, "auth", k->auth);
 	kt_jw_obj_end(w);
 }
 

@@ -109,8 +109,8 @@ static void add_link(struct kt_call *c, struct kt_buf *b, int status)
 }
 
 /* Where "{{name}}" stands in the page. */
-static void add_word(struct kt_call *c, struct kt_buf *b, const char *word, size_t len, int status,
-	const char *detail)
+static void add_page_word(struct kt_call *c, struct kt_buf *b, const char *word, size_t len,
+	int status, const char *detail)
 {
 	char code[16];
 	const char *value = "";
@@ -148,7 +148,7 @@ bool kt_api_problem_page(struct kt_call *c, int status, const char *detail)
 	while ((open = memmem(at, (size_t)(end - at), "{{", 2)) != NULL &&
 		(close = memmem(open, (size_t)(end - open), "}}", 2)) != NULL) {
 		kt_buf_add(&b, at, (size_t)(open - at));
-		add_word(c, &b, open + 2, (size_t)(close - open) - 2, status, detail);
+		add_page_word(c, &b, open + 2, (size_t)(close - open) - 2, status, detail);
 		at = close + 2;
 	}
 	kt_buf_add(&b, at, (size_t)(end - at));

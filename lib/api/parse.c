@@ -52,7 +52,7 @@ enum kt_code kt_api_parse_take(struct kt_parse *p, cJSON **out, struct kt_err *e
 	return KT_OK;
 }
 
-static void run(struct kt_work *w)
+static void parse_body(struct kt_work *w)
 {
 	struct kt_parse *p = kt_container_of(w, struct kt_parse, work);
 
@@ -61,7 +61,7 @@ static void run(struct kt_work *w)
 		p->doc = NULL;
 }
 
-static void done(struct kt_work *w)
+static void on_body_parsed(struct kt_work *w)
 {
 	struct kt_parse *p = kt_container_of(w, struct kt_parse, work);
 
@@ -73,7 +73,7 @@ static void done(struct kt_work *w)
 	parse_free(p);
 }
 
-static void left(void *arg)
+static void on_parse_left(void *arg)
 {
 	struct kt_parse *p = arg;
 
@@ -117,12 +117,12 @@ bool kt_api_parse_ahead(struct kt_call *c)
 	if (p->next)
 		p->next->prev = p;
 	c->api->parses = p;
-	p->work.run = run;
-	p->work.done = done;
+	p->work.run = parse_body;
+	p->work.done = on_body_parsed;
 	p->work.bytes = bytes;
 	/* There is room: it was looked. */
 	kt_work_add(loop, KT_WORK_SHORT, org, &p->work);
-	kt_exchange_on_close(c->ex, left, p);
+	kt_exchange_on_close(c->ex, on_parse_left, p);
 	return true;
 }
 

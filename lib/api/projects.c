@@ -88,7 +88,7 @@ void kt_api_projects_change(struct kt_call *c, const struct kt_params *p)
 }
 
 /* Its sessions go with it, whether the client waits for that or not. */
-static void deleted(void *arg, const struct kt_result *r)
+static void on_project_deleted(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 
@@ -106,7 +106,7 @@ void kt_api_projects_delete(struct kt_call *c, const struct kt_params *p)
 	struct kt_later *l = kt_api_later(
 		c, kt_strdup(rc == KT_ENOTFOUND ? "" : t.project_id), free);
 
-	kt_control_project_delete(ctl, &l->actor, p->value[0], deleted, l);
+	kt_control_project_delete(ctl, &l->actor, p->value[0], on_project_deleted, l);
 }
 
 void kt_api_refs_list(struct kt_call *c, const struct kt_params *p)
@@ -134,7 +134,7 @@ void kt_api_refs_delete(struct kt_call *c, const struct kt_params *p)
 
 /* --- the pointer ------------------------------------------------------------------------- */
 
-static void activate(struct kt_call *c, const char *ref, const char *version)
+static void activate_release(struct kt_call *c, const char *ref, const char *version)
 {
 	struct kt_pre pre;
 	struct kt_later *l;
@@ -151,7 +151,7 @@ static void activate(struct kt_call *c, const char *ref, const char *version)
 
 void kt_api_releases_activate(struct kt_call *c, const struct kt_params *p)
 {
-	activate(c, p->value[0], p->value[1]);
+	activate_release(c, p->value[0], p->value[1]);
 }
 
 void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p)
@@ -165,7 +165,7 @@ void kt_api_projects_activate(struct kt_call *c, const struct kt_params *p)
 	if (!version)
 		kt_api_fail(c, 422, "validation_failed", "'version' is missing", NULL);
 	else
-		activate(c, p->value[0], version);
+		activate_release(c, p->value[0], version);
 }
 
 void kt_api_projects_rollback(struct kt_call *c, const struct kt_params *p)

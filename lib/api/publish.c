@@ -117,7 +117,7 @@ static void add_location(struct kt_later *l)
 		kt_exchange_header(l->c.ex, "Location", b.ptr);
 }
 
-static void built(void *arg, const struct kt_result *r)
+static void on_release_built(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 
@@ -130,7 +130,7 @@ static void built(void *arg, const struct kt_result *r)
 	kt_api_later_free(l);
 }
 
-static void send_accepted(struct kt_later *l, const struct kt_result *r)
+static void send_build_accepted(struct kt_later *l, const struct kt_result *r)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024 * 1024);
 	struct kt_jw w;
@@ -146,7 +146,7 @@ static void send_accepted(struct kt_later *l, const struct kt_result *r)
 }
 
 /* The release has its row, or was refused. */
-static void taken(void *arg, const struct kt_result *r)
+static void on_release_taken(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 	struct publish *pb = l->data;
@@ -163,12 +163,12 @@ static void taken(void *arg, const struct kt_result *r)
 	}
 	kt_str_copy(pb->release, sizeof(pb->release), kt_json_str_or(rel, "id", ""));
 	if (!pb->async && !pb->stream) {
-		kt_control_release_wait(
-			l->c.api->cfg.control, &l->actor, pb->ref, pb->release, built, l);
+		kt_control_release_wait(l->c.api->cfg.control, &l->actor, pb->ref, pb->release,
+			on_release_built, l);
 		return;
 	}
 	if (pb->async) {
-		send_accepted(l, r);
+		send_build_accepted(l, r);
 	} else {
 		add_location(l);
 		kt_api_build_stream(&l->c, pb->ref, pb->release);
@@ -208,10 +208,10 @@ void kt_api_releases_publish(struct kt_call *c, const struct kt_params *p)
 	pb->path = kt_exchange_take_body(c->ex);
 	l = kt_api_later(c, pb, publish_free);
 	if (kind == BODY_DOCUMENT && pb->path)
-		kt_control_publish_file(
-			c->api->cfg.control, &l->actor, p->value[0], pb->path, &pre.pre, taken, l);
+		kt_control_publish_file(c->api->cfg.control, &l->actor, p->value[0], pb->path,
+			&pre.pre, on_release_taken, l);
 	else
 		kt_control_publish(c->api->cfg.control, &l->actor, p->value[0],
 			kind == BODY_BUNDLE ? NULL : doc.ptr, kind == BODY_BUNDLE ? 0 : doc.len,
-			pb->path, &pre.pre, taken, l);
+			pb->path, &pre.pre, on_release_taken, l);
 }

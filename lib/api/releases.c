@@ -39,7 +39,7 @@ void kt_api_releases_get(struct kt_call *c, const struct kt_params *p)
 		kt_api_answered, l);
 }
 
-static void manifest(void *arg, const struct kt_result *r)
+static void on_manifest(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 
@@ -56,7 +56,7 @@ void kt_api_releases_manifest(struct kt_call *c, const struct kt_params *p)
 	struct kt_later *l = kt_api_later(c, NULL, NULL);
 
 	kt_control_release(
-		c->api->cfg.control, &l->actor, p->value[0], p->value[1], true, manifest, l);
+		c->api->cfg.control, &l->actor, p->value[0], p->value[1], true, on_manifest, l);
 }
 
 /* --- archives ---------------------------------------------------------------------------- */
@@ -66,7 +66,7 @@ struct archive {
 	bool zst;
 };
 
-static void archived(void *arg, const struct kt_result *r)
+static void on_release_archived(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 	const struct archive *a = l->data;
@@ -111,7 +111,7 @@ void kt_api_releases_archive(struct kt_call *c, const struct kt_params *p)
 	}
 	l = kt_api_later(c, a, free);
 	kt_control_release_archive(c->api->cfg.control, &l->actor, p->value[0], p->value[1],
-		a->zst ? "tar.zst" : "tar.gz", archived, l);
+		a->zst ? "tar.zst" : "tar.gz", on_release_archived, l);
 }
 
 /* --- logs of builds ---------------------------------------------------------------------- */

@@ -28,12 +28,12 @@ struct turn_view {
 	struct kt_assembly reply; /* of the text events */
 };
 
-static cJSON *take(cJSON *obj, const char *key)
+static cJSON *take_reply_member(cJSON *obj, const char *key)
 {
 	return cJSON_DetachItemFromObjectCaseSensitive(obj, key);
 }
 
-static void replace(cJSON **slot, cJSON *v)
+static void replace_item(cJSON **slot, cJSON *v)
 {
 	cJSON_Delete(*slot);
 	*slot = v;
@@ -67,15 +67,15 @@ static void view_frame(struct turn_view *v, const struct kt_evframe *f)
 		state = kt_json_str(data, "state");
 		if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
 			set_str(&v->agent, data, "agent");
-			replace(&v->user, take(data, "message"));
+			replace_item(&v->user, take_reply_member(data, "message"));
 		}
 	} else if (f->type == KT_EV_ERROR) {
-		replace(&v->error, take(ev, "data"));
+		replace_item(&v->error, take_reply_member(ev, "data"));
 	} else {
 		set_str(&v->agent, data, "agent");
 		set_str(&v->stop_reason, data, "stop_reason");
-		replace(&v->assistant, take(data, "message"));
-		replace(&v->usage, take(data, "usage"));
+		replace_item(&v->assistant, take_reply_member(data, "message"));
+		replace_item(&v->usage, take_reply_member(data, "usage"));
 	}
 }
 
@@ -179,7 +179,7 @@ static void write_text(struct reply *r)
 	kt_json_add_str(&r->text, plain.ptr, plain.len);
 }
 
-static void run(struct kt_work *w)
+static void read_reply_parts(struct kt_work *w)
 {
 	struct reply *r = kt_container_of(w, struct reply, work);
 
@@ -292,7 +292,8 @@ static void write_usage(struct kt_jw *w, const cJSON *usage)
 	kt_jw_obj_end(w);
 }
 
-static void write_turn(struct kt_jw *w, struct kt_call *c, struct kt_session *s, struct reply *r)
+static void write_reply_turn(
+	struct kt_jw *w, struct kt_call *c, struct kt_session *s, struct reply *r)
 {
 	const struct turn_view *v = &r->v;
 
@@ -378,7 +379,7 @@ static void respond_turn(struct kt_call *c, struct kt_session *s, struct reply *
 
 	kt_buf_init(&r->frame, (size_t)8 * KT_MAX_EVENT_BYTES);
 	kt_jw_init(&w, &r->frame);
-	write_turn(&w, c, s, r);
+	write_reply_turn(&w, c, s, r);
 	bytes = cut_pieces(r);
 	if (!kt_buf_ok(&r->frame)) {
 		kt_respond_json(c->ex, 200, &r->frame);
@@ -405,7 +406,7 @@ static void reply_begin(struct kt_call *c, struct kt_session *s, const char *tur
 	uint64_t after_seq, bool again);
 
 /* It was read. TAKES r. */
-static void answer(struct kt_call *c, struct kt_session *s, struct reply *r)
+static void answer_reply(struct kt_call *c, struct kt_session *s, struct reply *r)
 {
 	bool over = !kt_api_turn_open(s, r->turn_id);
 
@@ -438,7 +439,7 @@ static void off_list(struct reply *r)
 		r->next->prev = r->prev;
 }
 
-static void done(struct kt_work *w)
+static void on_reply_read(struct kt_work *w)
 {
 	struct reply *r = kt_container_of(w, struct reply, work);
 	struct kt_session *s;
@@ -453,14 +454,14 @@ static void done(struct kt_work *w)
 	kt_exchange_on_close(r->ex, NULL, NULL);
 	s = kt_session_get(r->api->cfg.sessions, r->session_id);
 	if (s) {
-		answer(&c, s, r);
+		answer_reply(&c, s, r);
 		return;
 	}
 	kt_api_fail(&c, 404, "session_not_found", "the session was deleted", NULL);
 	reply_free(r);
 }
 
-static void left(void *arg)
+static void on_reply_left(void *arg)
 {
 	struct reply *r = arg;
 
@@ -472,14 +473,15 @@ static void left(void *arg)
 	reply_free(r);
 }
 
-static void start(struct kt_call *c, const struct kt_session *s, struct reply *r, uint64_t bytes)
+static void start_reply(
+	struct kt_call *c, const struct kt_session *s, struct reply *r, uint64_t bytes)
 {
 	const struct kt_target *target = kt_session_target(s);
 	const char *org = target ? target->org_id : "";
 	struct kt_err err = KT_ERR_INIT;
 
-	r->work.run = run;
-	r->work.done = done;
+	r->work.run = read_reply_parts;
+	r->work.done = on_reply_read;
 	r->work.bytes = r->log.rest.len;
 	if (kt_work_start(r->loop, bytes > LONG_BYTES ? KT_WORK_LONG : KT_WORK_SHORT, org, &r->work,
 		    &err) != KT_OK) {
@@ -492,14 +494,14 @@ static void start(struct kt_call *c, const struct kt_session *s, struct reply *r
 	if (r->next)
 		r->next->prev = r;
 	r->api->replies = r;
-	kt_exchange_on_close(r->ex, left, r);
+	kt_exchange_on_close(r->ex, on_reply_left, r);
 }
 
 /*
  * Room for reading so much of a log: the text in its parts, in one piece and escaped, and a few
  * events as trees. Less of the text when that does not fit. The limit that refused even that.
  */
-static enum kt_budget_limit make_room(struct reply *r, uint64_t bytes, size_t *out_max)
+static enum kt_budget_limit make_reply_room(struct reply *r, uint64_t bytes, size_t *out_max)
 {
 	size_t trees = 3 * (size_t)KT_MIN(bytes, (uint64_t)KT_MAX_EVENT_BYTES) + r->log.rest.len;
 	size_t max = (size_t)KT_MIN(bytes, (uint64_t)KT_MAX_REPLY_BYTES);
@@ -540,17 +542,17 @@ static void reply_begin(struct kt_call *c, struct kt_session *s, const char *tur
 	}
 	kt_hold_like(&r->hold, kt_exchange_hold(c->ex));
 	bytes = kt_evscan_bytes(&r->log);
-	if (!kt_api_fits(c, make_room(r, bytes, &max))) {
+	if (!kt_api_fits(c, make_reply_room(r, bytes, &max))) {
 		reply_free(r);
 		return;
 	}
 	kt_assembly_init(&r->v.reply, max);
 	if (bytes > KT_MAX_LOOP_BYTES) {
-		start(c, s, r, bytes);
+		start_reply(c, s, r, bytes);
 		return;
 	}
-	run(&r->work);
-	answer(c, s, r);
+	read_reply_parts(&r->work);
+	answer_reply(c, s, r);
 }
 
 void kt_api_reply(struct kt_call *c, struct kt_session *s, const char *turn_id, uint64_t after_seq)

@@ -101,7 +101,7 @@ void kt_api_fail_err(struct kt_call *c, const struct kt_err *err)
  * Further members of a problem, as text without the braces: none that a problem has by itself.
  * NULL when there are none.
  */
-static char *further(const char *extra)
+static char *further_members(const char *extra)
 {
 	static const char *const own[] = { "type", "title", "status", "detail", "code",
 		"request_id", "error", "reason", "message" };
@@ -130,7 +130,7 @@ void kt_api_result(struct kt_call *c, const struct kt_result *r)
 	char etag[KT_ID_MAX + 8];
 
 	if (r->rc != KT_OK || status >= 400) {
-		KT_AUTOFREE char *extra = further(r->extra);
+		KT_AUTOFREE char *extra = further_members(r->extra);
 
 		if (status == 503 || status == 429)
 			kt_exchange_header(c->ex, "Retry-After", "1");

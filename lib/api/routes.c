@@ -307,7 +307,7 @@ static bool reads_json(const struct kt_route *r)
  * Answers the call itself and returns false when it must go no further. Every Origin counts: a
  * second one must not slip past behind the first.
  */
-static bool admit(struct kt_call *c)
+static bool admit_call(struct kt_call *c)
 {
 	const struct kt_request *rq = c->rq;
 
@@ -398,7 +398,7 @@ static bool find_local(struct kt_call *c, struct way *way)
 	const struct kt_request *rq = c->rq;
 	int stripped;
 
-	if (!admit(c) || !kt_api_count(c, NULL, NULL))
+	if (!admit_call(c) || !kt_api_count(c, NULL, NULL))
 		return false;
 	stripped = strlen(rq->path) < sizeof(way->path)
 		? strip_project(c, way->path, sizeof(way->path))

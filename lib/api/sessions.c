@@ -124,7 +124,7 @@ static bool creation_runs(struct kt_call *c, const char *scope, const struct kt_
 	return false;
 }
 
-static void prepared(void *arg, enum kt_code rc, const struct kt_err *err)
+static void on_session_prepared(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_later *l = arg;
 	struct kt_creation *cr = l->data;
@@ -192,8 +192,8 @@ static void create_hosted(struct kt_call *c, cJSON **body, struct kt_buf *meta,
 	if (cr->next)
 		cr->next->prev = cr;
 	c->api->creations = cr;
-	kt_sessions_prepare(
-		c->api->cfg.sessions, &cr->target, prepared, kt_api_later(c, cr, creation_free));
+	kt_sessions_prepare(c->api->cfg.sessions, &cr->target, on_session_prepared,
+		kt_api_later(c, cr, creation_free));
 }
 
 void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p)

@@ -15,7 +15,7 @@ struct stream {
 	bool until_idle;
 };
 
-static void closed(void *arg)
+static void on_stream_closed(void *arg)
 {
 	struct stream *st = arg;
 
@@ -23,7 +23,7 @@ static void closed(void *arg)
 	free(st);
 }
 
-static void note(void *arg, enum kt_note what, const char *turn_id)
+static void on_stream_note(void *arg, enum kt_note what, const char *turn_id)
 {
 	struct stream *st = arg;
 	const struct kt_session *s = st->watch.session;
@@ -88,10 +88,10 @@ void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stre
 	st->until_idle = start->until_idle;
 	if (start->turn_id)
 		kt_str_copy(st->turn_id, sizeof(st->turn_id), start->turn_id);
-	st->watch.note = note;
+	st->watch.note = on_stream_note;
 	st->watch.arg = st;
 	kt_watch_add(s, &st->watch);
-	kt_evpipe_open(&st->pipe, c, log, start->after_seq, closed, st);
+	kt_evpipe_open(&st->pipe, c, log, start->after_seq, on_stream_closed, st);
 	kt_exchange_header(c->ex, "Karta-Session-Id", s->id);
 	if (start->turn_id)
 		kt_exchange_header(c->ex, "Karta-Turn-Id", start->turn_id);

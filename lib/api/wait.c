@@ -51,12 +51,12 @@ static void waiter_free(struct waiter *w)
 	free(w);
 }
 
-static void left(void *arg)
+static void on_wait_left(void *arg)
 {
 	waiter_free(arg);
 }
 
-static void note(void *arg, enum kt_note what, const char *turn_id)
+static void on_wait_note(void *arg, enum kt_note what, const char *turn_id)
 {
 	struct waiter *w = arg;
 	struct kt_call c = { w->api, w->ex, kt_exchange_request(w->ex), w->project, NULL };
@@ -74,7 +74,7 @@ static void note(void *arg, enum kt_note what, const char *turn_id)
 	waiter_free(w);
 }
 
-static void wait_for(struct kt_call *c, struct kt_session *s, const char *turn_id,
+static void wait_for_turn(struct kt_call *c, struct kt_session *s, const char *turn_id,
 	uint64_t after_seq, bool events)
 {
 	struct waiter *w = kt_calloc(1, sizeof(*w));
@@ -86,10 +86,10 @@ static void wait_for(struct kt_call *c, struct kt_session *s, const char *turn_i
 	w->events = events;
 	if (turn_id)
 		kt_str_copy(w->turn_id, sizeof(w->turn_id), turn_id);
-	w->watch.note = note;
+	w->watch.note = on_wait_note;
 	w->watch.arg = w;
 	kt_watch_add(s, &w->watch);
-	kt_exchange_on_close(c->ex, left, w);
+	kt_exchange_on_close(c->ex, on_wait_left, w);
 }
 
 void kt_api_wait_turn(
@@ -101,7 +101,7 @@ void kt_api_wait_turn(
 	if (paused || !kt_api_turn_open(s, turn_id))
 		kt_api_reply(c, s, turn_id, after_seq);
 	else
-		wait_for(c, s, turn_id, after_seq, false);
+		wait_for_turn(c, s, turn_id, after_seq, false);
 }
 
 void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_seq)
@@ -109,5 +109,5 @@ void kt_api_wait_events(struct kt_call *c, struct kt_session *s, uint64_t after_
 	if (!s->turn || s->turn->state == KT_TURN_WAITING)
 		answer_events(c, s, after_seq);
 	else
-		wait_for(c, s, s->turn->id, after_seq, true);
+		wait_for_turn(c, s, s->turn->id, after_seq, true);
 }

@@ -166,7 +166,7 @@ static void web_began(void *arg, const struct kt_result *r)
 	kt_api_answered(l, r);
 }
 
-static void refused(struct kt_call *c, enum kt_code rc, const char *detail)
+static void send_web_refused(struct kt_call *c, enum kt_code rc, const char *detail)
 {
 	if (rc == KT_EAUTH) {
 		kt_api_fail(c, 401, "unauthorized", detail, NULL);
@@ -186,7 +186,7 @@ static void sign_in_with_key(struct kt_call *c, const char *key)
 	enum kt_code rc = kt_control_principal(ctl, key, &c->by->who, &err);
 
 	if (rc != KT_OK) {
-		refused(c, rc, "the server does not take this key");
+		send_web_refused(c, rc, "the server does not take this key");
 		return;
 	}
 	if (!kt_api_count(c, c->by->who.org_id, c->by->who.key_id))
@@ -208,7 +208,7 @@ static void sign_in_with_code(struct kt_call *c, const char *code, const char *s
 		c->api->cfg.control, code, c->by->host, state, token, &age_s, &err);
 
 	if (rc != KT_OK) {
-		refused(c, rc, "this sign-in is over: begin again");
+		send_web_refused(c, rc, "this sign-in is over: begin again");
 		return;
 	}
 	set_cookie(c, token, age_s);

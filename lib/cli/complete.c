@@ -20,7 +20,7 @@ struct gen {
 
 typedef void (*opt_fn)(struct gen *g, const char *path, const struct kt_opt *o);
 
-static bool shown(const struct kt_opt *o)
+static bool completes_shown(const struct kt_opt *o)
 {
 	return !(o->flags & KT_OPT_HIDDEN);
 }
@@ -119,7 +119,7 @@ static void bash_kinds(void *arg, const struct kt_cmd *const *path, size_t n)
 
 static void bash_opt_name(struct gen *g, const char *path, const struct kt_opt *o)
 {
-	if (!shown(o) || kt_opt_is_arg(o))
+	if (!completes_shown(o) || kt_opt_is_arg(o))
 		return;
 	if (o->name)
 		kt_buf_addf(g->b, " --%s", o->name);
@@ -273,7 +273,7 @@ static void zsh_opt(struct gen *g, const char *path, const struct kt_opt *o)
 	bool both = o->short_name && o->name;
 	bool many = o->type == KT_OPT_T_LIST || o->type == KT_OPT_T_COUNT;
 
-	if (!shown(o) || kt_opt_is_arg(o))
+	if (!completes_shown(o) || kt_opt_is_arg(o))
 		return;
 	kt_buf_adds(g->b, "\t\t");
 	if (many)
@@ -437,7 +437,7 @@ static void fish_values(struct gen *g, const struct kt_opt *o)
 	}
 }
 
-static bool completes(const struct gen *g, const struct kt_opt *o)
+static bool completes_opt(const struct gen *g, const struct kt_opt *o)
 {
 	return o->choices || (o->flags & (KT_OPT_FILE | KT_OPT_DIR | KT_OPT_COMMAND)) ||
 		((o->flags & KT_OPT_SESSION) && g->has_ids);
@@ -445,7 +445,7 @@ static bool completes(const struct gen *g, const struct kt_opt *o)
 
 static void fish_opt(struct gen *g, const char *path, const struct kt_opt *o)
 {
-	if (!shown(o) || (kt_opt_is_arg(o) && !completes(g, o)))
+	if (!completes_shown(o) || (kt_opt_is_arg(o) && !completes_opt(g, o)))
 		return;
 	kt_buf_addf(g->b, "complete -c %s", g->prog);
 	if (*path)

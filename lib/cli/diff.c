@@ -38,7 +38,7 @@ struct script {
 };
 
 /* A text that ends with LF has an empty last line: that one without differs from it. */
-static void split(struct text *t, const char *s)
+static void split_text(struct text *t, const char *s)
 {
 	for (;;) {
 		size_t len = strcspn(s, "\n");
@@ -54,7 +54,7 @@ static void split(struct text *t, const char *s)
 	}
 }
 
-static bool same(const struct line *a, const struct line *b)
+static bool same_line(const struct line *a, const struct line *b)
 {
 	return a->hash == b->hash && a->len == b->len && !memcmp(a->s, b->s, a->len);
 }
@@ -94,7 +94,7 @@ static void walk_back(struct script *s, const int *trace, int changes, int n, in
 }
 
 /* Find the shortest script for a and b; false when it is too long. */
-static bool shortest(
+static bool shortest_script(
 	struct script *s, const struct line *a, size_t n_a, const struct line *b, size_t n_b)
 {
 	const int width = 2 * CHANGES_MAX + 3, zero = CHANGES_MAX + 1;
@@ -114,7 +114,7 @@ static bool shortest(
 
 			if (d == 0)
 				x = y = 0;
-			for (; x < n && y < m && same(&a[x], &b[y]); x++, y++)
+			for (; x < n && y < m && same_line(&a[x], &b[y]); x++, y++)
 				work++;
 			v[zero + k] = x;
 			work++;
@@ -128,18 +128,18 @@ static bool shortest(
 	return false;
 }
 
-static void compare(struct script *s, const struct text *was, const struct text *is)
+static void compare_texts(struct script *s, const struct text *was, const struct text *is)
 {
 	struct script middle = { .n = 0 };
 	size_t head = 0, tail = 0, most = KT_MIN(was->n, is->n);
 
-	while (head < most && same(&was->lines[head], &is->lines[head]))
+	while (head < most && same_line(&was->lines[head], &is->lines[head]))
 		head++;
 	while (tail < most - head &&
-		same(&was->lines[was->n - 1 - tail], &is->lines[is->n - 1 - tail]))
+		same_line(&was->lines[was->n - 1 - tail], &is->lines[is->n - 1 - tail]))
 		tail++;
 	add_run(s, STAYS, head);
-	if (shortest(&middle, was->lines + head, was->n - head - tail, is->lines + head,
+	if (shortest_script(&middle, was->lines + head, was->n - head - tail, is->lines + head,
 		    is->n - head - tail)) {
 		while (middle.n) {
 			middle.n--;
@@ -216,14 +216,14 @@ void kt_diff_draw(struct kt_buf *b, const struct kt_term *t, const char *was, co
 
 	/* No text has no line, and then the end of the other's last line is none. */
 	if (*was)
-		split(&old, was);
+		split_text(&old, was);
 	if (*is)
-		split(&now, is);
+		split_text(&now, is);
 	if (!old.n && now.n > 1 && !now.lines[now.n - 1].len)
 		now.n--;
 	if (!now.n && old.n > 1 && !old.lines[old.n - 1].len)
 		old.n--;
-	compare(&s, &old, &now);
+	compare_texts(&s, &old, &now);
 	for (size_t i = 0; i < s.n; i++) {
 		const struct run *r = &s.runs[i];
 

@@ -17,7 +17,7 @@ struct folder {
 	unsigned shown; /* what the terminal was told */
 };
 
-static size_t glyph(const char *s, size_t len, size_t *out_width)
+static size_t glyph_len(const char *s, size_t len, size_t *out_width)
 {
 	uint32_t cp;
 	size_t n = kt_utf8_decode(s, len, &cp);
@@ -37,7 +37,7 @@ size_t kt_fold_width(const char *s, size_t len)
 			i += 2;
 			continue;
 		}
-		i += glyph(s + i, len - i, &w);
+		i += glyph_len(s + i, len - i, &w);
 		width += w;
 	}
 	return width;
@@ -69,7 +69,7 @@ static void show_style(struct folder *f)
 	f->shown = f->style;
 }
 
-static void end_line(struct folder *f)
+static void end_folded_line(struct folder *f)
 {
 	if (f->shown)
 		kt_buf_adds(&f->line, "\033[0m");
@@ -80,12 +80,12 @@ static void end_line(struct folder *f)
 }
 
 /* Append one word (styles inside it take effect); s has no blanks. */
-static void add_word(struct folder *f, const char *s, size_t len)
+static void fold_word(struct folder *f, const char *s, size_t len)
 {
 	size_t width = kt_fold_width(s, len);
 
 	if (width && f->at && f->at + f->blank + width > f->width)
-		end_line(f);
+		end_folded_line(f);
 	if (width && f->blank) {
 		/* What ends before the blank must not underline it. */
 		if (f->shown & ~f->style)
@@ -102,9 +102,9 @@ static void add_word(struct folder *f, const char *s, size_t len)
 			i += 2;
 			continue;
 		}
-		n = glyph(s + i, len - i, &w);
+		n = glyph_len(s + i, len - i, &w);
 		if (f->hard && f->at && f->at + w > f->width)
-			end_line(f);
+			end_folded_line(f);
 		show_style(f);
 		kt_buf_add(&f->line, s + i, n);
 		f->at += w;
@@ -127,16 +127,16 @@ void kt_fold(struct kt_vec *lines, const char *s, size_t len, size_t width, bool
 			continue;
 		}
 		if (s[i] == '\n') {
-			end_line(&f);
+			end_folded_line(&f);
 			i++;
 			continue;
 		}
 		while (i < len && s[i] != ' ' && s[i] != '\n')
 			i += s[i] == KT_MARK ? 2 : 1;
 		i = KT_MIN(i, len);
-		add_word(&f, s + start, i - start);
+		fold_word(&f, s + start, i - start);
 	}
 	if (f.at || f.line.len)
-		end_line(&f);
+		end_folded_line(&f);
 	kt_buf_release(&f.line);
 }

@@ -13,7 +13,7 @@
 #define LEFT_MAX 26 /* wider names put their text on the next line */
 #define TEXT_MAX_BYTES ((size_t)64 * 1024)
 
-static bool shown(const struct kt_opt *o)
+static bool is_opt_in_help(const struct kt_opt *o)
 {
 	return !(o->flags & KT_OPT_HIDDEN);
 }
@@ -47,7 +47,7 @@ void kt_cmd_path_add(struct kt_buf *b, const struct kt_cmd *const *path, size_t 
 		kt_buf_addf(b, "%s%s", i ? " " : "", path[i]->name);
 }
 
-static void walk(const struct kt_cmd *const *cmds, const struct kt_cmd **path, size_t n,
+static void walk_cmds(const struct kt_cmd *const *cmds, const struct kt_cmd **path, size_t n,
 	kt_cmd_walk_fn fn, void *arg)
 {
 	kt_assert(n < DEPTH_MAX);
@@ -56,7 +56,7 @@ static void walk(const struct kt_cmd *const *cmds, const struct kt_cmd **path, s
 			continue;
 		path[n] = cmds[i];
 		fn(arg, path, n + 1);
-		walk(cmds[i]->subs, path, n + 1, fn, arg);
+		walk_cmds(cmds[i]->subs, path, n + 1, fn, arg);
 	}
 }
 
@@ -64,7 +64,7 @@ void kt_cmd_walk(const struct kt_cmd *const *cmds, kt_cmd_walk_fn fn, void *arg)
 {
 	const struct kt_cmd *path[DEPTH_MAX];
 
-	walk(cmds, path, 0, fn, arg);
+	walk_cmds(cmds, path, 0, fn, arg);
 }
 
 /* "[--port PORT]", "<session>", "[<text>...]": one word of the usage line. */
@@ -107,7 +107,7 @@ static void usage_words(
 		for (const struct kt_opt *o = cmd->opts; o && o->type != KT_OPT_T_END; o++) {
 			struct kt_buf word = KT_BUF_INIT(256);
 
-			if (!shown(o) || kt_opt_is_arg(o) != (args == 1))
+			if (!is_opt_in_help(o) || kt_opt_is_arg(o) != (args == 1))
 				continue;
 			add_usage_word(&word, o);
 			kt_vec_push(words, kt_buf_take(&word));
@@ -245,7 +245,7 @@ static void add_opts(struct kt_buf *b, const struct kt_term *t, const char *titl
 	bool any = false;
 
 	for (const struct kt_opt *o = opts; o && o->type != KT_OPT_T_END; o++) {
-		if (!shown(o) || kt_opt_is_arg(o) != args)
+		if (!is_opt_in_help(o) || kt_opt_is_arg(o) != args)
 			continue;
 		KT_AUTOFREE char *left = opt_left(o);
 
@@ -253,7 +253,7 @@ static void add_opts(struct kt_buf *b, const struct kt_term *t, const char *titl
 			width = KT_MAX(width, kt_term_width(left));
 	}
 	for (const struct kt_opt *o = opts; o && o->type != KT_OPT_T_END; o++) {
-		if (!shown(o) || kt_opt_is_arg(o) != args)
+		if (!is_opt_in_help(o) || kt_opt_is_arg(o) != args)
 			continue;
 		KT_AUTOFREE char *left = opt_left(o);
 		KT_AUTOFREE char *right = opt_right(o);
@@ -285,7 +285,7 @@ static void add_globals_line(
 		return;
 	add_title(b, t, "options of every command (see 'karta help')");
 	for (const struct kt_opt *o = globals; o->type != KT_OPT_T_END; o++) {
-		if (shown(o) && o->name)
+		if (is_opt_in_help(o) && o->name)
 			kt_buf_addf(&list, "%s--%s", list.len ? " " : "", o->name);
 	}
 	kt_buf_adds(b, "  ");
@@ -366,7 +366,7 @@ static void dump_opts(struct kt_buf *b, const char *path, const struct kt_opt *o
 	for (const struct kt_opt *o = opts; o && o->type != KT_OPT_T_END; o++) {
 		char short_name[3] = { '-', o->short_name, '\0' };
 
-		if (!shown(o))
+		if (!is_opt_in_help(o))
 			continue;
 		kt_buf_addf(b, "%s\t%s\t%s%s\t%s\t%s\t%s\n",
 			kt_opt_is_arg(o) ? "argument" : "option", path,

@@ -87,7 +87,7 @@ static const struct kt_listing_language languages[] = {
 };
 
 /* True when word stands in a list with blanks around each. */
-static bool listed(const char *list, const char *word, size_t len)
+static bool is_listed_word(const char *list, const char *word, size_t len)
 {
 	char key[26];
 
@@ -112,7 +112,7 @@ void kt_listing_begin(struct kt_listing *c, const char *info, size_t len)
 	for (size_t i = 0; i < n; i++)
 		c->name[i] = info[i] >= 'A' && info[i] <= 'Z' ? (char)(info[i] | 0x20) : info[i];
 	for (size_t i = 0; i < KT_ARRAY_LEN(languages) && !c->language; i++)
-		c->language = listed(languages[i].names, c->name, n) ? &languages[i] : NULL;
+		c->language = is_listed_word(languages[i].names, c->name, n) ? &languages[i] : NULL;
 }
 
 void kt_listing_fence(const struct kt_listing *c, struct kt_buf *b, bool opening)
@@ -185,7 +185,7 @@ static size_t string_len(struct kt_listing *c, const char *s, size_t len)
 }
 
 /* The token at s: its bytes, and how it looks. */
-static size_t token(struct kt_listing *c, const char *s, size_t len, enum kt_style *out)
+static size_t next_token(struct kt_listing *c, const char *s, size_t len, enum kt_style *out)
 {
 	const struct kt_listing_language *l = c->language;
 	size_t n = 0;
@@ -206,9 +206,9 @@ static size_t token(struct kt_listing *c, const char *s, size_t len, enum kt_sty
 		return string_len(c, s, len);
 	while (n < len && is_word(s[n]))
 		n++;
-	*out = n && s[0] >= '0' && s[0] <= '9' ? KT_STYLE_YELLOW
-		: listed(l->words, s, n)       ? KT_STYLE_MAGENTA
-					       : KT_STYLE_NONE;
+	*out = n && s[0] >= '0' && s[0] <= '9'   ? KT_STYLE_YELLOW
+		: is_listed_word(l->words, s, n) ? KT_STYLE_MAGENTA
+						 : KT_STYLE_NONE;
 	return n ? n : 1;
 }
 
@@ -242,7 +242,7 @@ void kt_listing_line(
 	} else {
 		for (size_t i = 0; i < len;) {
 			enum kt_style style;
-			size_t n = token(c, s + i, len - i, &style);
+			size_t n = next_token(c, s + i, len - i, &style);
 
 			if (style != KT_STYLE_NONE) {
 				add_token(b, KT_STYLE_NONE, s + plain, i - plain);

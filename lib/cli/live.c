@@ -148,7 +148,7 @@ static void split_line(struct splitter *s, const char *p, size_t len)
 	}
 }
 
-static void split(struct rows *out, const char *text, size_t len, size_t width)
+static void split_rows(struct rows *out, const char *text, size_t len, size_t width)
 {
 	struct splitter s = { .out = out, .width = width };
 	const char *end = text + len;
@@ -196,7 +196,7 @@ static void fold_again(struct rows *out, const struct rows *old, size_t n, size_
 		if (old->items[i].end == END_LF)
 			kt_buf_addc(&text, '\n');
 	}
-	split(out, text.ptr, text.len, width);
+	split_rows(out, text.ptr, text.len, width);
 }
 
 /* The terminal has another width: what was drawn takes other rows. */
@@ -232,7 +232,7 @@ void kt_live_below(struct kt_live *l, size_t rows)
 
 /* --- drawing ----------------------------------------------------------------------------- */
 
-static bool same(const struct row *a, const struct row *b)
+static bool same_row(const struct row *a, const struct row *b)
 {
 	return a->end == b->end && !strcmp(a->text, b->text);
 }
@@ -307,10 +307,10 @@ void kt_live_draw(struct kt_live *l, struct kt_buf *b, const struct kt_buf *stay
 	bool gone;
 
 	follow_width(l);
-	split(&now, stays->ptr, stays->len, l->columns);
+	split_rows(&now, stays->ptr, stays->len, l->columns);
 	kept = now.n;
-	split(&now, drawing->ptr, drawing->len, l->columns);
-	while (equal < was->n && equal < now.n && same(&was->items[equal], &now.items[equal]))
+	split_rows(&now, drawing->ptr, drawing->len, l->columns);
+	while (equal < was->n && equal < now.n && same_row(&was->items[equal], &now.items[equal]))
 		equal++;
 	gone = equal < l->first;
 	from = gone ? l->first : equal;

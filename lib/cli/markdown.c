@@ -107,7 +107,7 @@ static void trim_line(struct kt_buf *b)
 		kt_buf_truncate(b, b->len - 1);
 }
 
-static void add_line(struct draw *d, const char *text)
+static void add_code_line(struct draw *d, const char *text)
 {
 	add_prefix(d);
 	kt_buf_adds(d->out, text);
@@ -131,7 +131,7 @@ static void flush_text(struct draw *d)
 		return;
 	kt_fold(&lines, d->text.ptr, d->text.len, width_left(d), false);
 	for (size_t i = 0; i < lines.len; i++)
-		add_line(d, lines.items[i]);
+		add_code_line(d, lines.items[i]);
 	free_lines(&lines);
 	kt_buf_clear(&d->text);
 }
@@ -143,16 +143,16 @@ static bool in_tight_item(const struct draw *d)
 	return n && !d->boxes[n - 1].quote && d->boxes[n - 1].tight;
 }
 
-static void mark(struct draw *d);
+static void add_style_mark(struct draw *d);
 
 static void block_begin(struct draw *d)
 {
 	flush_text(d);
 	if (d->need_blank)
-		add_line(d, "");
+		add_code_line(d, "");
 	d->need_blank = false;
 	if (d->dim)
-		mark(d);
+		add_style_mark(d);
 }
 
 static void block_end(struct draw *d)
@@ -164,7 +164,7 @@ static void block_end(struct draw *d)
 /* --- inline text -------------------------------------------------------------------------------
  */
 
-static void mark(struct draw *d)
+static void add_style_mark(struct draw *d)
 {
 	unsigned mask = d->base_style | (d->dim ? KT_MARK_DIM : 0u);
 
@@ -178,7 +178,7 @@ static void mark(struct draw *d)
 	kt_buf_addc(&d->text, (char)(0x80u | mask));
 }
 
-static void span(struct draw *d, unsigned bit, bool open, const char *marker)
+static void set_span(struct draw *d, unsigned bit, bool open, const char *marker)
 {
 	size_t i = 0;
 
@@ -189,7 +189,7 @@ static void span(struct draw *d, unsigned bit, bool open, const char *marker)
 	else if (d->spans[i])
 		d->spans[i]--;
 	if (d->t->color)
-		mark(d);
+		add_style_mark(d);
 	else
 		kt_buf_adds(&d->text, marker);
 }
@@ -310,10 +310,10 @@ static void close_url(struct draw *d)
 	if (!d->url.len || d->url.ptr[0] == '#' || kt_str_ends(d->url.ptr, plain.ptr))
 		return;
 	d->spans[6]++;
-	mark(d);
+	add_style_mark(d);
 	kt_buf_addf(&d->text, " (%s)", d->url.ptr);
 	d->spans[6]--;
-	mark(d);
+	add_style_mark(d);
 }
 
 static void link_span(struct draw *d, bool open, const MD_SPAN_A_DETAIL *a)
@@ -322,9 +322,9 @@ static void link_span(struct draw *d, bool open, const MD_SPAN_A_DETAIL *a)
 		return;
 	if (open && d->link_depth++ == 0) {
 		open_url(d, &a->href);
-		span(d, KT_MARK_LINK, true, "");
+		set_span(d, KT_MARK_LINK, true, "");
 	} else if (!open && --d->link_depth == 0) {
-		span(d, KT_MARK_LINK, false, "");
+		set_span(d, KT_MARK_LINK, false, "");
 		close_url(d);
 	}
 }
@@ -346,16 +346,16 @@ static int on_span(struct draw *d, MD_SPANTYPE type, void *detail, bool open)
 {
 	switch (type) {
 	case MD_SPAN_STRONG:
-		span(d, KT_MARK_BOLD, open, "**");
+		set_span(d, KT_MARK_BOLD, open, "**");
 		break;
 	case MD_SPAN_EM:
-		span(d, KT_MARK_ITALIC, open, "*");
+		set_span(d, KT_MARK_ITALIC, open, "*");
 		break;
 	case MD_SPAN_CODE:
-		span(d, KT_MARK_CODE, open, "`");
+		set_span(d, KT_MARK_CODE, open, "`");
 		break;
 	case MD_SPAN_DEL:
-		span(d, KT_MARK_STRIKE, open, "~~");
+		set_span(d, KT_MARK_STRIKE, open, "~~");
 		break;
 	case MD_SPAN_A:
 		link_span(d, open, detail);
@@ -496,11 +496,11 @@ static void end_item(struct draw *d)
 	flush_text(d);
 	/* An empty item still shows its marker. */
 	if (!d->boxes[boxes_drawn(d) - 1].started)
-		add_line(d, "");
+		add_code_line(d, "");
 	d->n_boxes--;
 }
 
-static void begin_code(struct draw *d, const MD_BLOCK_CODE_DETAIL *code)
+static void begin_code_block(struct draw *d, const MD_BLOCK_CODE_DETAIL *code)
 {
 	KT_AUTO_BUF struct kt_buf info = KT_BUF_INIT(BLOCK_MAX_BYTES);
 
@@ -555,7 +555,7 @@ static void begin_heading(struct draw *d, unsigned level)
 	block_begin(d);
 	if (d->t->color) {
 		d->base_style = KT_MARK_HEAD | (level == 1 ? KT_MARK_LINK : 0u);
-		mark(d);
+		add_style_mark(d);
 		return;
 	}
 	for (unsigned i = 0; i < level; i++)
@@ -693,7 +693,7 @@ static void begin_cell(struct draw *d, const MD_BLOCK_TD_DETAIL *cell, bool head
 		d->aligns[d->n_aligns++] = cell->align;
 	d->base_style = head ? KT_MARK_BOLD : 0;
 	if (head || d->dim)
-		mark(d);
+		add_style_mark(d);
 }
 
 static void end_cell(struct draw *d)
@@ -736,7 +736,7 @@ static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
 		begin_heading(d, ((MD_BLOCK_H_DETAIL *)detail)->level);
 		break;
 	case MD_BLOCK_CODE:
-		begin_code(d, detail);
+		begin_code_block(d, detail);
 		break;
 	case MD_BLOCK_P:
 	case MD_BLOCK_HTML:

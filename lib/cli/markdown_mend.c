@@ -146,7 +146,7 @@ static void take_run(struct scan *sc, size_t i, size_t n)
 }
 
 /* Code at i: past it, or it is open. */
-static size_t take_code(struct scan *sc, size_t i, size_t n)
+static size_t mend_code(struct scan *sc, size_t i, size_t n)
 {
 	for (size_t j = i + n; j < sc->len; j++) {
 		size_t k = 0;
@@ -179,7 +179,7 @@ static void scan_marks(struct scan *sc)
 		if (sc->target && c == ')') {
 			sc->target = sc->bracket = 0;
 		} else if (c == '`') {
-			i = take_code(sc, i, n);
+			i = mend_code(sc, i, n);
 			continue;
 		} else if (!sc->target && (c == '*' || c == '_' || c == '~')) {
 			take_run(sc, i, n);

@@ -47,7 +47,7 @@ struct kt_markdown *kt_markdown_new(const struct kt_term *t, bool dim)
 	return m;
 }
 
-static bool is_blank(const char *s, size_t len)
+static bool is_blank_line(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] != ' ' && s[i] != '\t' && s[i] != '\r')
@@ -117,7 +117,7 @@ static void follow_fence(struct kt_markdown *m, const char *s, size_t len)
 			return;
 		m->fence = s[i];
 		m->fence_len = n;
-	} else if (s[i] == m->fence && n >= m->fence_len && is_blank(s + i + n, len - i - n)) {
+	} else if (s[i] == m->fence && n >= m->fence_len && is_blank_line(s + i + n, len - i - n)) {
 		m->fence = 0;
 	}
 }
@@ -130,15 +130,15 @@ static bool can_split(struct kt_markdown *m, const char *s, size_t len, bool com
 {
 	enum marker marker;
 
-	if (m->fence || !m->after_blank || len == 0 || is_blank(s, 1))
+	if (m->fence || !m->after_blank || len == 0 || is_blank_line(s, 1))
 		return false;
 	marker = list_marker(s, len, complete);
 	return marker != MARKER_UNKNOWN && !(m->in_list && marker == MARKER_YES);
 }
 
-static void take_line(struct kt_markdown *m, const char *s, size_t len)
+static void take_markdown_line(struct kt_markdown *m, const char *s, size_t len)
 {
-	bool blank = is_blank(s, len);
+	bool blank = is_blank_line(s, len);
 
 	if (!m->fence && !blank && s[0] != ' ' && s[0] != '\t') {
 		bool item = list_marker(s, len, true) == MARKER_YES;
@@ -156,7 +156,7 @@ static bool opens_code(const struct kt_markdown *m, const char *s)
 	return m->fence && (s[0] == '`' || s[0] == '~');
 }
 
-static void begin_code(struct kt_markdown *m, struct kt_buf *b, size_t len)
+static void begin_fence(struct kt_markdown *m, struct kt_buf *b, size_t len)
 {
 	const char *s = m->pending.ptr;
 	size_t n = m->fence_len;
@@ -196,7 +196,7 @@ static bool closes_code(const struct kt_markdown *m, const char *s, size_t len)
 		i++;
 	while (i + n < len && s[i + n] == m->fence)
 		n++;
-	return n >= m->fence_len && is_blank(s + i + n, len - i - n);
+	return n >= m->fence_len && is_blank_line(s + i + n, len - i - n);
 }
 
 static void draw_code_line(struct kt_markdown *m, struct kt_buf *b, const char *s, size_t len)
@@ -209,7 +209,7 @@ static void draw_code_line(struct kt_markdown *m, struct kt_buf *b, const char *
 }
 
 /* One line inside the fence. */
-static void take_code(struct kt_markdown *m, struct kt_buf *b, const char *s, size_t len)
+static void take_fence_line(struct kt_markdown *m, struct kt_buf *b, const char *s, size_t len)
 {
 	if (closes_code(m, s, len)) {
 		draw_blank_lines(m, b);
@@ -228,7 +228,7 @@ static void take_whole(struct kt_markdown *m, struct kt_buf *b, size_t len)
 	bool outside = !m->fence;
 
 	if (!m->in_code) {
-		take_line(m, s, len);
+		take_markdown_line(m, s, len);
 		m->line += len + 1;
 		if (!outside || !opens_code(m, s))
 			return;
@@ -239,15 +239,15 @@ static void take_whole(struct kt_markdown *m, struct kt_buf *b, size_t len)
 			draw_head(m, b, m->line);
 			m->fence = fence;
 		}
-		begin_code(m, b, len);
+		begin_fence(m, b, len);
 	} else {
-		take_code(m, b, s, len);
+		take_fence_line(m, b, s, len);
 	}
 	kt_buf_drop(&m->pending, len + 1);
 	m->line = 0;
 }
 
-static void scan(struct kt_markdown *m, struct kt_buf *b)
+static void scan_markdown(struct kt_markdown *m, struct kt_buf *b)
 {
 	for (;;) {
 		size_t from = KT_MAX(m->seen, m->line);
@@ -292,7 +292,7 @@ static void feed_piece(struct kt_markdown *m, struct kt_buf *b, const char *text
 	if (m->pending.len + len > PENDING_MAX_BYTES)
 		kt_markdown_break(m, b);
 	add_lines(m, text, len);
-	scan(m, b);
+	scan_markdown(m, b);
 }
 
 void kt_markdown_feed(struct kt_markdown *m, struct kt_buf *b, const char *text, size_t len)
@@ -333,7 +333,7 @@ bool kt_markdown_tail(const struct kt_markdown *m, struct kt_buf *b)
 void kt_markdown_break(struct kt_markdown *m, struct kt_buf *b)
 {
 	if (m->in_code && m->pending.len)
-		take_code(m, b, m->pending.ptr, m->pending.len);
+		take_fence_line(m, b, m->pending.ptr, m->pending.len);
 	if (m->in_code)
 		end_code(m, b);
 	else

@@ -263,7 +263,8 @@ static void set_flag(const struct parser *p, const struct kt_opt *o, void *args,
 }
 
 /* "unknown option" with the nearest name of all tables as hint. word is as typed. */
-static enum kt_code unknown(const struct parser *p, const char *word, const char *name, size_t len)
+static enum kt_code refuse_unknown_opt(
+	const struct parser *p, const char *word, const char *name, size_t len)
 {
 	KT_AUTOFREE char *typed = kt_strndup(name, len);
 	struct kt_vec names = KT_VEC_INIT;
@@ -307,7 +308,7 @@ static enum kt_code parse_long(struct parser *p, char *word)
 	if (!m.opt) {
 		KT_AUTOFREE char *shown = kt_strndup(word, len + 2);
 
-		return unknown(p, shown, name, len);
+		return refuse_unknown_opt(p, shown, name, len);
 	}
 	if (m.ambiguous)
 		return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' is ambiguous: %s", (int)len,
@@ -344,7 +345,7 @@ static enum kt_code parse_short(struct parser *p, char *word)
 			/* "-port" is most likely "--port"; "-vx" is the letter x. */
 			bool first = c == word + 1;
 
-			return unknown(p, first ? word : shown, word + 1,
+			return refuse_unknown_opt(p, first ? word : shown, word + 1,
 				first && word[2] ? strlen(word + 1) : 0);
 		}
 		if (!kt_opt_takes_value(m.opt)) {

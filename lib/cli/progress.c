@@ -35,7 +35,7 @@ struct kt_progress *kt_progress_new(int fd, const struct kt_term *t)
 	return p;
 }
 
-static void put(struct kt_progress *p, const struct kt_buf *b)
+static void put_progress(struct kt_progress *p, const struct kt_buf *b)
 {
 	enum kt_code rc = kt_fs_write_all(p->fd, b->ptr, b->len, NULL);
 
@@ -43,7 +43,7 @@ static void put(struct kt_progress *p, const struct kt_buf *b)
 }
 
 /* Longest head of s that takes at most width columns. */
-static size_t fit(const char *s, size_t width)
+static size_t fit_text(const char *s, size_t width)
 {
 	size_t len = strlen(s), used = 0, i = 0;
 
@@ -80,9 +80,9 @@ void kt_progress_update(struct kt_progress *p, const char *text)
 			  : bars[p->frame % KT_ARRAY_LEN(bars)]);
 	kt_buf_addc(&line, ' ');
 	/* Spinner, blanks and the seconds take 12 columns at most. */
-	kt_buf_add(&line, clean.ptr, fit(clean.ptr, columns - 12));
+	kt_buf_add(&line, clean.ptr, fit_text(clean.ptr, columns - 12));
 	kt_buf_addf(&line, " %llds", (long long)((now - p->start_us) / 1000000));
-	put(p, &line);
+	put_progress(p, &line);
 	p->drawn_us = now;
 	p->frame++;
 }
@@ -94,7 +94,7 @@ void kt_progress_clear(struct kt_progress *p)
 	if (!p->drawn_us)
 		return;
 	kt_buf_adds(&line, "\r\033[K");
-	put(p, &line);
+	put_progress(p, &line);
 	p->drawn_us = 0;
 }
 

@@ -58,7 +58,7 @@ enum kt_code kt_prompt_confirm(int in_fd, int out_fd, const char *question, cons
 	return KT_OK;
 }
 
-static void on_signal(int signum)
+static void on_prompt_signal(int signum)
 {
 	caught = signum;
 }
@@ -83,7 +83,7 @@ static enum kt_code ask_unseen(int in_fd, int out_fd, const struct kt_buf *quest
 	struct kt_buf *out, struct kt_err *err)
 {
 	static const int ends[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
-	struct sigaction sa = { .sa_handler = on_signal }, before[KT_ARRAY_LEN(ends)];
+	struct sigaction sa = { .sa_handler = on_prompt_signal }, before[KT_ARRAY_LEN(ends)];
 	struct termios shown, hidden;
 	enum kt_code rc;
 

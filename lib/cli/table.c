@@ -67,7 +67,8 @@ static void add_cut(struct kt_buf *b, const struct kt_term *t, const char *text,
 }
 
 /* One line of a terminal or pipe, blanks at its end taken off. */
-static void end_line(struct kt_buf *b, const struct kt_term *t, struct kt_buf *line, bool head)
+static void end_table_line(
+	struct kt_buf *b, const struct kt_term *t, struct kt_buf *line, bool head)
 {
 	while (line->len && line->ptr[line->len - 1] == ' ')
 		kt_buf_truncate(line, line->len - 1);
@@ -93,7 +94,7 @@ static void add_row(struct kt_buf *b, const struct kt_term *t, const struct kt_t
 		for (size_t w = kt_term_width(line.ptr + from); w < widths[i] + GAP; w++)
 			kt_buf_addc(&line, ' ');
 	}
-	end_line(b, t, &line, row == 0);
+	end_table_line(b, t, &line, row == 0);
 }
 
 /* A row as lines of its own, for which the terminal is too narrow: the first cell, then "HEAD
@@ -128,7 +129,7 @@ static void add_record(
 }
 
 /* Natural widths of the columns; returns their sum with the gaps. */
-static size_t measure(const struct kt_table *tb, size_t *widths)
+static size_t measure_columns(const struct kt_table *tb, size_t *widths)
 {
 	size_t sum = GAP * (tb->columns - 1);
 
@@ -147,7 +148,7 @@ static size_t measure(const struct kt_table *tb, size_t *widths)
  * The first column says which row it is and stays whole; the others keep their heading. Returns the
  * sum that is left.
  */
-static size_t shrink(
+static size_t shrink_columns(
 	const struct kt_table *tb, size_t *widths, size_t sum, size_t room, const size_t *over)
 {
 	while (sum > room) {
@@ -170,29 +171,29 @@ static size_t shrink(
 }
 
 /* Cut to the room that there is: long texts lose first, times and words last. False: too narrow. */
-static bool fit(const struct kt_table *tb, size_t *widths, size_t sum, size_t room)
+static bool fit_table(const struct kt_table *tb, size_t *widths, size_t sum, size_t room)
 {
 	KT_AUTOFREE size_t *over = kt_calloc(tb->columns, sizeof(*over));
 
 	for (size_t i = 0; i < tb->columns; i++)
 		over[i] = widths[i] <= SHORT ? widths[i] : 0;
-	sum = shrink(tb, widths, sum, room, over);
+	sum = shrink_columns(tb, widths, sum, room, over);
 	memset(over, 0, tb->columns * sizeof(*over));
-	return shrink(tb, widths, sum, room, over) <= room;
+	return shrink_columns(tb, widths, sum, room, over) <= room;
 }
 
 void kt_table_render(struct kt_buf *b, const struct kt_term *t, const struct kt_table *tb)
 {
 	KT_AUTOFREE size_t *widths = kt_calloc(tb->columns, sizeof(*widths));
 	size_t rows = tb->cells.len / tb->columns, room = (size_t)t->columns;
-	size_t sum = measure(tb, widths);
+	size_t sum = measure_columns(tb, widths);
 
 	/* Nothing of a cell wider than the terminal would be seen: no need to go there in steps. */
 	for (size_t i = 1; t->is_tty && i < tb->columns; i++) {
 		sum -= widths[i] - KT_MIN(widths[i], room);
 		widths[i] = KT_MIN(widths[i], room);
 	}
-	if (t->is_tty && !fit(tb, widths, sum, room)) {
+	if (t->is_tty && !fit_table(tb, widths, sum, room)) {
 		for (size_t row = 1; row < rows; row++)
 			add_record(b, t, tb, row);
 		return;

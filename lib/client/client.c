@@ -72,7 +72,7 @@ enum kt_code kt_client_new(
 		(void)kt_str_copy(c->last4, sizeof(c->last4),
 			strlen(cfg->api_key) > 3 * LAST ? cfg->api_key + strlen(cfg->api_key) - LAST
 							: "?");
-	client_set_server(c);
+	kt_client_set_server(c);
 	c->at = cfg->named && !by_socket ? kt_asprintf(" --server %s", c->server) : kt_strdup("");
 	c->local = local;
 	c->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : TIMEOUT_MS;
@@ -110,7 +110,7 @@ const char *kt_client_url(const struct kt_client *c)
 
 /* --- one request ------------------------------------------------------------------------- */
 
-static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
+static enum kt_code server_unreachable(const struct kt_client *c, struct kt_err *err)
 {
 	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->server);
 	if (!c->local)
@@ -118,7 +118,7 @@ static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
 	return kt_hint(err, "start one with 'karta dev', or 'karta serve' to host projects");
 }
 
-enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
+enum kt_code kt_client_do(struct kt_client *c, const struct client_request *rq,
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err)
 {
 	KT_AUTOFREE char *url = kt_asprintf("%s%s", c->base, rq->path);
@@ -159,7 +159,7 @@ enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
 	if (rc == KT_OK)
 		c->seen = true;
 	else if (rc == KT_EUNAVAIL && !c->seen && err->sys == COULD_NOT_CONNECT)
-		return unreachable(c, err);
+		return server_unreachable(c, err);
 	return rc;
 }
 
@@ -187,7 +187,7 @@ static enum kt_code code_of(int status)
 	}
 }
 
-void client_forget_problem(struct kt_client *c)
+void kt_client_forget_problem(struct kt_client *c)
 {
 	cJSON_Delete(c->problem);
 	c->problem = NULL;
@@ -198,20 +198,21 @@ const cJSON *kt_client_problem(const struct kt_client *c)
 	return c->problem;
 }
 
-enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
+enum kt_code kt_client_take_problem(
+	struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err)
 {
 	static const char *const members[] = { "detail", "message", "reason", "title", "error" };
 	enum kt_code rc = code_of(r->status);
 	const char *text = NULL;
 	cJSON *doc = NULL;
 
-	client_forget_problem(c);
+	kt_client_forget_problem(c);
 	if (r->body.len &&
 		kt_json_parse(r->body.ptr, r->body.len, KT_JSON_LENIENT, &doc, NULL) == KT_OK)
 		c->problem = doc;
 	for (size_t i = 0; i < KT_ARRAY_LEN(members) && !text; i++)
 		text = kt_json_str(c->problem, members[i]);
-	if (client_words(c, r->status, text, err))
+	if (kt_client_words(c, r->status, text, err))
 		return rc;
 	if (text)
 		(void)kt_fail(err, rc, 0, "%s", text);
@@ -224,7 +225,7 @@ enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, 
 	return rc;
 }
 
-int64_t client_backoff_ms(int n)
+int64_t kt_client_backoff_ms(int n)
 {
 	int64_t ms = BACKOFF_FIRST_MS;
 
@@ -235,7 +236,7 @@ int64_t client_backoff_ms(int n)
 	return ms * (int64_t)(70 + kt_rand_below(61)) / 100;
 }
 
-bool client_may_retry(const struct kt_client *c, enum kt_code rc, int status)
+bool kt_client_may_retry(const struct kt_client *c, enum kt_code rc, int status)
 {
 	if (!c->seen || status == 429)
 		return false;
@@ -249,7 +250,7 @@ static enum kt_code read_reply(
 	enum kt_code rc;
 
 	if (r->status < 200 || r->status > 299)
-		return client_problem(c, r, err);
+		return kt_client_take_problem(c, r, err);
 	if (!r->body.len) {
 		*out = NULL;
 		return KT_OK;
@@ -263,14 +264,14 @@ static enum kt_code read_reply(
 	return kt_hint(err, "is this the address of a karta server?");
 }
 
-enum kt_code client_call_once(struct kt_client *c, const struct client_request *rq, cJSON **out,
+enum kt_code kt_client_call_once(struct kt_client *c, const struct client_request *rq, cJSON **out,
 	int *out_status, struct kt_err *err)
 {
 	struct kt_http_reply r;
 	enum kt_code rc;
 
-	client_forget_problem(c);
-	rc = client_do(c, rq, NULL, &r, err);
+	kt_client_forget_problem(c);
+	rc = kt_client_do(c, rq, NULL, &r, err);
 	*out_status = rc == KT_OK ? r.status : 0;
 	if (rc == KT_OK)
 		rc = read_reply(c, &r, out, err);
@@ -278,32 +279,32 @@ enum kt_code client_call_once(struct kt_client *c, const struct client_request *
 	return rc;
 }
 
-enum kt_code client_call(
+enum kt_code kt_client_call_rq(
 	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	for (int n = 1;; n++) {
 		cJSON *doc = NULL;
 		int status;
-		enum kt_code rc = client_call_once(c, rq, &doc, &status, err);
+		enum kt_code rc = kt_client_call_once(c, rq, &doc, &status, err);
 
 		if (rc == KT_OK) {
 			*out = doc;
 			return KT_OK;
 		}
-		if (n == TRIES || !client_may_retry(c, rc, status)) {
-			client_suggest(c, rc, err);
+		if (n == TRIES || !kt_client_may_retry(c, rc, status)) {
+			kt_client_suggest(c, rc, err);
 			return rc;
 		}
-		(void)poll(NULL, 0, (int)client_backoff_ms(n));
+		(void)poll(NULL, 0, (int)kt_client_backoff_ms(n));
 	}
 }
 
-/* As client_call(), but an answer must be an object. */
+/* As kt_client_call_rq(), but an answer must be an object. */
 static enum kt_code call_object(
 	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err)
 {
 	cJSON *doc = NULL;
-	enum kt_code rc = client_call(c, rq, &doc, err);
+	enum kt_code rc = kt_client_call_rq(c, rq, &doc, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -317,7 +318,7 @@ static enum kt_code call_object(
 
 /* --- routes ------------------------------------------------------------------------------ */
 
-char *client_session_path(const char *id, const char *rest)
+char *kt_client_session_path(const char *id, const char *rest)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
 
@@ -366,7 +367,7 @@ enum kt_code kt_client_create(
 
 enum kt_code kt_client_get(struct kt_client *c, const char *id, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "");
 	const struct client_request rq = { .method = "GET", .path = path };
 
 	return call_object(c, &rq, out, err);
@@ -390,7 +391,7 @@ enum kt_code kt_client_list(
 enum kt_code kt_client_rename(
 	struct kt_client *c, const char *id, const char *title, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "");
 	KT_AUTO_BUF struct kt_buf body = KT_BUF_INIT(KT_MAX_TEXT_BYTES);
 	struct client_request rq = { .method = "PATCH", .path = path };
 	struct kt_jw w;
@@ -407,13 +408,13 @@ enum kt_code kt_client_rename(
 
 enum kt_code kt_client_delete(struct kt_client *c, const char *id, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "");
 	const struct client_request rq = { .method = "DELETE", .path = path };
 	KT_AUTO_JSON cJSON *doc = NULL;
 	int status;
 
 	/* Once: a repetition of one that worked would say that there is no such session. */
-	return client_call_once(c, &rq, &doc, &status, err);
+	return kt_client_call_once(c, &rq, &doc, &status, err);
 }
 
 enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t after, int64_t limit,
@@ -421,7 +422,7 @@ enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t afte
 {
 	KT_AUTOFREE char *rest = kt_asprintf(
 		"/events?after=%llu&limit=%lld", (unsigned long long)after, (long long)limit);
-	KT_AUTOFREE char *path = client_session_path(id, rest);
+	KT_AUTOFREE char *path = kt_client_session_path(id, rest);
 	const struct client_request rq = { .method = "GET", .path = path };
 
 	return call_object(c, &rq, out, err);
@@ -430,10 +431,10 @@ enum kt_code kt_client_events(struct kt_client *c, const char *id, uint64_t afte
 enum kt_code kt_client_interrupt(
 	struct kt_client *c, const char *id, bool *out_was, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "/interrupt");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "/interrupt");
 	const struct client_request rq = { .method = "POST", .path = path, .body = "{}" };
 	KT_AUTO_JSON cJSON *doc = NULL;
-	enum kt_code rc = client_call(c, &rq, &doc, err);
+	enum kt_code rc = kt_client_call_rq(c, &rq, &doc, err);
 
 	if (rc == KT_OK)
 		*out_was = kt_json_bool(doc, "interrupted", false);
@@ -446,7 +447,7 @@ static char *input_path(const char *id, const char *request_id)
 
 	kt_buf_adds(&rest, "/inputs/");
 	kt_url_add_segment(&rest, request_id);
-	return client_session_path(id, rest.ptr);
+	return kt_client_session_path(id, rest.ptr);
 }
 
 enum kt_code kt_client_input(struct kt_client *c, const char *id, const char *request_id,
@@ -455,13 +456,13 @@ enum kt_code kt_client_input(struct kt_client *c, const char *id, const char *re
 	KT_AUTOFREE char *path = input_path(id, request_id);
 	struct client_request rq = { .method = "GET", .path = path };
 
-	return client_call(c, &rq, out, err);
+	return kt_client_call_rq(c, &rq, out, err);
 }
 
 enum kt_code kt_client_approvals(
 	struct kt_client *c, const char *id, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "/approvals");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "/approvals");
 	const struct client_request rq = { .method = "GET", .path = path };
 
 	return call_object(c, &rq, out, err);
@@ -478,10 +479,10 @@ enum kt_code kt_client_revoke(struct kt_client *c, const char *id, const char *a
 	kt_buf_adds(&rest, approval_id ? "/approvals/" : "/approvals");
 	if (approval_id)
 		kt_url_add_segment(&rest, approval_id);
-	rq.path = path = client_session_path(id, rest.ptr);
+	rq.path = path = kt_client_session_path(id, rest.ptr);
 
 	/* Once: a repetition of one that worked would say that there is no such approval. */
-	return client_call_once(c, &rq, out, &status, err);
+	return kt_client_call_once(c, &rq, out, &status, err);
 }
 
 enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *request_id,
@@ -492,12 +493,12 @@ enum kt_code kt_client_answer(struct kt_client *c, const char *id, const char *r
 	KT_AUTO_JSON cJSON *doc = NULL;
 
 	rq.path = path;
-	return client_call(c, &rq, &doc, err);
+	return kt_client_call_rq(c, &rq, &doc, err);
 }
 
 /* --- messages ---------------------------------------------------------------------------- */
 
-char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
+char *kt_client_message_body(const struct kt_client_message *m, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(CLIENT_BODY_BYTES);
 	struct kt_jw w;
@@ -522,8 +523,8 @@ char *client_message_body(const struct kt_client_message *m, struct kt_err *err)
 enum kt_code kt_client_post(struct kt_client *c, const char *id, const struct kt_client_message *m,
 	char *out_turn_id, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "/messages");
-	KT_AUTOFREE char *body = client_message_body(m, err);
+	KT_AUTOFREE char *path = kt_client_session_path(id, "/messages");
+	KT_AUTOFREE char *body = kt_client_message_body(m, err);
 	char made[KT_ID_MAX];
 	const struct client_request rq = { .method = "POST",
 		.path = path,
@@ -549,7 +550,7 @@ enum kt_code kt_client_post(struct kt_client *c, const char *id, const struct kt
 static enum kt_code ask_until_done(struct kt_client *c, const char *id, const char *body,
 	const char *key, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = client_session_path(id, "/messages");
+	KT_AUTOFREE char *path = kt_client_session_path(id, "/messages");
 	const struct client_request rq = {
 		.method = "POST", .path = path, .body = body, .key = key, .total_ms = -1
 	};
@@ -558,7 +559,7 @@ static enum kt_code ask_until_done(struct kt_client *c, const char *id, const ch
 	for (int n = 1;; n++) {
 		cJSON *doc = NULL;
 		int status;
-		enum kt_code rc = client_call_once(c, &rq, &doc, &status, err);
+		enum kt_code rc = kt_client_call_once(c, &rq, &doc, &status, err);
 
 		if (rc == KT_OK) {
 			*out = doc;
@@ -567,19 +568,19 @@ static enum kt_code ask_until_done(struct kt_client *c, const char *id, const ch
 		/* The first connection broke, and the turn goes on: its answer comes later. */
 		if (rc == KT_ECONFLICT && lost) {
 			n = 1;
-		} else if (n == TRIES || status || !client_may_retry(c, rc, status)) {
+		} else if (n == TRIES || status || !kt_client_may_retry(c, rc, status)) {
 			return rc;
 		} else {
 			lost = true;
 		}
-		(void)poll(NULL, 0, (int)client_backoff_ms(lost ? n + 2 : n));
+		(void)poll(NULL, 0, (int)kt_client_backoff_ms(lost ? n + 2 : n));
 	}
 }
 
 enum kt_code kt_client_result(
 	struct kt_client *c, const struct kt_client_follow *f, cJSON **out, struct kt_err *err)
 {
-	KT_AUTOFREE char *body = client_message_body(f->message, err);
+	KT_AUTOFREE char *body = kt_client_message_body(f->message, err);
 
 	if (!body)
 		return KT_ELIMIT;

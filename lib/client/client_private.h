@@ -47,38 +47,39 @@ struct client_request {
  * Do one request; hook (may be NULL) brings the streaming members. Any status is KT_OK; *out must
  * be released in every case.
  */
-KT_MUST_CHECK enum kt_code client_do(struct kt_client *c, const struct client_request *rq,
+KT_MUST_CHECK enum kt_code kt_client_do(struct kt_client *c, const struct client_request *rq,
 	const struct kt_http_call *hook, struct kt_http_reply *out, struct kt_err *err);
 /* The error that an answer which is no success stands for; keeps its document. */
-enum kt_code client_problem(struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err);
+enum kt_code kt_client_take_problem(
+	struct kt_client *c, const struct kt_http_reply *r, struct kt_err *err);
 /*
  * Say in err what an answer with this status means to a person, with what was tried and what to
  * type next; text is the sentence of its document, or NULL. False: it has no words of its own.
  */
-bool client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
+bool kt_client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
 /* When what failed names a project that is not there: asks for those that are, and says the near.
  */
-void client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err);
+void kt_client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err);
 /* Find server and project in the base. */
-void client_set_server(struct kt_client *c);
+void kt_client_set_server(struct kt_client *c);
 /* Forget the document of the last failure. */
-void client_forget_problem(struct kt_client *c);
+void kt_client_forget_problem(struct kt_client *c);
 /* One try; *out_status is 0 when there was no answer. *out is NULL for an answer without body. */
-KT_MUST_CHECK enum kt_code client_call_once(struct kt_client *c, const struct client_request *rq,
+KT_MUST_CHECK enum kt_code kt_client_call_once(struct kt_client *c, const struct client_request *rq,
 	cJSON **out, int *out_status, struct kt_err *err);
 /* A request that may be repeated: it reads, or carries a key. */
-KT_MUST_CHECK enum kt_code client_call(
+KT_MUST_CHECK enum kt_code kt_client_call_rq(
 	struct kt_client *c, const struct client_request *rq, cJSON **out, struct kt_err *err);
 /* "/v1/sessions/ID" and more, with the id escaped; new memory. */
-char *client_session_path(const char *id, const char *rest);
+char *kt_client_session_path(const char *id, const char *rest);
 /* The body of a message; new memory, or NULL when it is too long (err is set). */
-char *client_message_body(const struct kt_client_message *m, struct kt_err *err);
+char *kt_client_message_body(const struct kt_client_message *m, struct kt_err *err);
 /* Milliseconds to wait before try number n (from 1): doubling, bounded, spread. */
-int64_t client_backoff_ms(int n);
+int64_t kt_client_backoff_ms(int n);
 /* True when a server that was there may answer a repetition: lost, or starting again. */
-bool client_may_retry(const struct kt_client *c, enum kt_code rc, int status);
+bool kt_client_may_retry(const struct kt_client *c, enum kt_code rc, int status);
 /* Wait, with poll (or NULL) going on and watch_fd waking it. False: poll said stop. */
-bool client_pause(int64_t ms, bool (*poll_fn)(void *arg), void *arg, int watch_fd);
+bool kt_client_pause(int64_t ms, bool (*poll_fn)(void *arg), void *arg, int watch_fd);
 
 /*
  * One connection that answers with an event stream. Zero it, fill the first part. Each whole event
@@ -109,14 +110,15 @@ struct client_stream {
 	int64_t last_sent;
 	bool is_json;
 };
-/* Do the request and feed the stream. As client_do(). */
-KT_MUST_CHECK enum kt_code client_stream_run(struct kt_client *c, const struct client_request *rq,
-	struct client_stream *st, struct kt_http_reply *out, struct kt_err *err);
+/* Do the request and feed the stream. As kt_client_do(). */
+KT_MUST_CHECK enum kt_code kt_client_stream_run(struct kt_client *c,
+	const struct client_request *rq, struct client_stream *st, struct kt_http_reply *out,
+	struct kt_err *err);
 
 /*
  * The body of a publish: the document alone as JSON, or a bundle with it and files of the tree. A
  * small bundle is made in memory and can be sent again as it is; a larger one is packed by a thread
- * into a pipe while it is sent, and the tree must be left alone until client_upload_end().
+ * into a pipe while it is sent, and the tree must be left alone until kt_client_upload_end().
  */
 struct kt_tree;
 struct client_upload {
@@ -136,16 +138,17 @@ struct client_upload {
 	struct kt_err err;
 };
 /* Begin with nothing. */
-void client_upload_init(struct client_upload *u);
+void kt_client_upload_init(struct client_upload *u);
 /* Free what is held; nothing may run. */
-void client_upload_release(struct client_upload *u);
-/* Make ready and set body and type of rq. Each time it is followed by client_upload_end(). */
-KT_MUST_CHECK enum kt_code client_upload_begin(
+void kt_client_upload_release(struct client_upload *u);
+/* Make ready and set body and type of rq. Each time it is followed by kt_client_upload_end(). */
+KT_MUST_CHECK enum kt_code kt_client_upload_begin(
 	struct client_upload *u, struct client_request *rq, struct kt_err *err);
 /*
  * End the thread. all: the request took the body to its end, so that a failure of the packer is why
  * the body was too short: then it is returned.
  */
-KT_MUST_CHECK enum kt_code client_upload_end(struct client_upload *u, bool all, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_client_upload_end(
+	struct client_upload *u, bool all, struct kt_err *err);
 
 #endif

@@ -22,13 +22,13 @@ struct conn {
 	bool ended; /* the turn's end was given */
 };
 
-static void tell(const struct kt_client_follow *f, enum kt_client_state state)
+static void tell_follow_state(const struct kt_client_follow *f, enum kt_client_state state)
 {
 	if (f->state)
 		f->state(f->arg, state);
 }
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_follow_event(void *arg, const struct kt_client_event *ev)
 {
 	struct conn *cn = arg;
 	struct kt_client_follow *f = cn->f;
@@ -43,16 +43,16 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return more && !cn->ended;
 }
 
-static bool on_poll(void *arg)
+static bool on_follow_poll(void *arg)
 {
 	struct conn *cn = arg;
 
 	return !cn->f->poll || cn->f->poll(cn->f->arg);
 }
 
-static void on_open(void *arg)
+static void on_follow_open(void *arg)
 {
-	tell(((struct conn *)arg)->f, KT_CLIENT_OPEN);
+	tell_follow_state(((struct conn *)arg)->f, KT_CLIENT_OPEN);
 }
 
 static char *follow_path(const struct kt_client_follow *f)
@@ -60,17 +60,17 @@ static char *follow_path(const struct kt_client_follow *f)
 	KT_AUTOFREE char *rest = NULL;
 
 	if (f->message && !f->cursor)
-		return client_session_path(f->session_id, "/messages");
+		return kt_client_session_path(f->session_id, "/messages");
 	rest = kt_asprintf("/events?after=%llu%s", (unsigned long long)f->cursor,
 		f->until_idle || f->turn_id[0] ? "&until=idle" : "");
-	return client_session_path(f->session_id, rest);
+	return kt_client_session_path(f->session_id, rest);
 }
 
 /*
  * One connection. A message is posted again with its key as long as no event of it was seen: the
  * server then streams the turn that it has, or starts it.
  */
-static enum kt_code connect_once(struct kt_client *c, struct conn *cn, const char *body,
+static enum kt_code follow_once(struct kt_client *c, struct conn *cn, const char *body,
 	struct kt_http_reply *r, struct kt_err *err)
 {
 	struct kt_client_follow *f = cn->f;
@@ -84,16 +84,16 @@ static enum kt_code connect_once(struct kt_client *c, struct conn *cn, const cha
 		.total_ms = -1 };
 
 	cn->st = (struct client_stream){ .cursor = &f->cursor,
-		.event = on_event,
-		.poll = on_poll,
-		.open = on_open,
+		.event = on_follow_event,
+		.poll = on_follow_poll,
+		.open = on_follow_open,
 		.arg = cn,
 		.watch_fd = f->watch_fd };
-	return client_stream_run(c, &rq, &cn->st, r, err);
+	return kt_client_stream_run(c, &rq, &cn->st, r, err);
 }
 
 /* What a connection that is over means: KT_OK done, KT_EUNAVAIL try again, others are final. */
-static enum kt_code judge(struct kt_client *c, struct conn *cn, enum kt_code rc,
+static enum kt_code judge_follow(struct kt_client *c, struct conn *cn, enum kt_code rc,
 	const struct kt_http_reply *r, struct kt_err *err)
 {
 	const struct kt_client_follow *f = cn->f;
@@ -114,21 +114,21 @@ static enum kt_code judge(struct kt_client *c, struct conn *cn, enum kt_code rc,
 		return kt_fail(err, KT_EPROTO, 0, "the server no longer knows how the turn ended");
 	}
 	if (rc == KT_OK && r->status != 200) {
-		rc = client_problem(c, r, err);
-		return client_may_retry(c, rc, r->status) ? KT_EUNAVAIL
-			: rc == KT_EUNAVAIL               ? KT_ELIMIT
-							  : rc;
+		rc = kt_client_take_problem(c, r, err);
+		return kt_client_may_retry(c, rc, r->status) ? KT_EUNAVAIL
+			: rc == KT_EUNAVAIL                  ? KT_ELIMIT
+							     : rc;
 	}
 	return kt_fail(err, KT_EUNAVAIL, 0, "the connection to %s was lost", c->base);
 }
 
-static enum kt_code prepare(struct kt_client_follow *f, char **out_body, struct kt_err *err)
+static enum kt_code prepare_follow(struct kt_client_follow *f, char **out_body, struct kt_err *err)
 {
 	char key[KT_ID_MAX];
 
 	if (!f->message)
 		return KT_OK;
-	*out_body = client_message_body(f->message, err);
+	*out_body = kt_client_message_body(f->message, err);
 	if (!*out_body)
 		return KT_ELIMIT;
 	if (f->key[0])
@@ -151,7 +151,7 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 
 	if (!err)
 		err = &own;
-	rc = prepare(f, &body, err);
+	rc = prepare_follow(f, &body, err);
 
 	while (rc == KT_OK) {
 		struct conn cn = { .f = f };
@@ -159,8 +159,8 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 		uint64_t before = f->cursor;
 		struct kt_http_reply r;
 
-		rc = connect_once(c, &cn, body, &r, err);
-		rc = judge(c, &cn, rc, &r, err);
+		rc = follow_once(c, &cn, body, &r, err);
+		rc = judge_follow(c, &cn, rc, &r, err);
 		kt_http_reply_release(&r);
 		if (rc != KT_EUNAVAIL || !c->seen)
 			return rc;
@@ -173,10 +173,10 @@ enum kt_code kt_client_follow(struct kt_client *c, struct kt_client_follow *f, s
 			continue;
 		}
 		if (fails == 2)
-			tell(f, KT_CLIENT_LOST);
+			tell_follow_state(f, KT_CLIENT_LOST);
 		if (f->give_up_ms && kt_mono_us() - lost_us > f->give_up_ms * 1000)
 			return kt_fail(err, KT_EUNAVAIL, 0, "lost the server at %s", c->base);
-		if (!client_pause(client_backoff_ms(fails - 1), f->poll, f->arg, f->watch_fd))
+		if (!kt_client_pause(kt_client_backoff_ms(fails - 1), f->poll, f->arg, f->watch_fd))
 			return kt_fail(err, KT_ECANCEL, 0, "interrupted");
 	}
 	return rc;

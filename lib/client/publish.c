@@ -105,7 +105,7 @@ static void want_none(struct publish *pb)
 }
 
 /* Ask for one more file in the next bundle; false when it is full. */
-static bool want(struct publish *pb, const struct kt_file *f)
+static bool want_file(struct publish *pb, const struct kt_file *f)
 {
 	if (pb->n_want && pb->want_bytes + f->size > SEND_MAX_BYTES)
 		return false;
@@ -129,7 +129,7 @@ static void want_new(struct publish *pb)
 		return;
 	for (size_t i = 0; i < pb->n_digests; i++) {
 		if (!find(old, n_old, pb->by_digest[i]->digest))
-			(void)want(pb, pb->by_digest[i]);
+			(void)want_file(pb, pb->by_digest[i]);
 	}
 }
 
@@ -147,7 +147,7 @@ static enum kt_code want_missing(struct publish *pb, struct kt_err *err)
 		if (!f)
 			return kt_fail(err, KT_EPROTO, 0,
 				"the server asks for a file that is not in the release");
-		if (pb->n_want == pb->n_digests || !want(pb, f))
+		if (pb->n_want == pb->n_digests || !want_file(pb, f))
 			break;
 	}
 	if (!pb->n_want)
@@ -196,7 +196,7 @@ static void add_tree(struct kt_jw *w, const struct publish *pb, enum how how)
 }
 
 /* The publish document; new memory. Members that have their default are left out. */
-static char *document(const struct publish *pb, enum how how)
+static char *publish_document(const struct publish *pb, enum how how)
 {
 	const struct kt_client_publish *p = pb->p;
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(3 * (size_t)KT_MAX_MANIFEST_BYTES);
@@ -257,7 +257,7 @@ static void take_release(struct publish *pb, const cJSON *data)
 	pb->taken = true;
 }
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_publish_event(void *arg, const struct kt_client_event *ev)
 {
 	static const char *const names[] = { "release_id", "release" };
 	struct publish *pb = arg;
@@ -284,7 +284,7 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return false;
 }
 
-static bool on_poll(void *arg)
+static bool on_publish_poll(void *arg)
 {
 	struct publish *pb = arg;
 
@@ -319,7 +319,7 @@ static enum kt_code ask_until_built(struct publish *pb, struct kt_err *err)
 			pb->over = true;
 			return KT_OK;
 		}
-		if (!client_pause(ASK_MS, on_poll, pb, 0))
+		if (!kt_client_pause(ASK_MS, on_publish_poll, pb, 0))
 			return kt_fail(err, KT_ECANCEL, 0, "interrupted");
 	}
 }
@@ -331,8 +331,8 @@ static enum kt_code follow_build(struct publish *pb, struct kt_err *err)
 	struct kt_client_tail t = { .cursor = pb->cursor,
 		.from_start_given = true,
 		.give_up_ms = GIVE_UP_MS,
-		.event = on_event,
-		.poll = on_poll,
+		.event = on_publish_event,
+		.poll = on_publish_poll,
 		.arg = pb };
 	enum kt_code rc;
 
@@ -349,8 +349,8 @@ static enum kt_code follow_build(struct publish *pb, struct kt_err *err)
 /* --- sending ----------------------------------------------------------------------------- */
 
 /* What the answer of a request means that did not end in a release. */
-static enum outcome judge(struct publish *pb, const struct client_stream *st, enum kt_code *rc,
-	const struct kt_http_reply *r, struct kt_err *err)
+static enum outcome judge_publish(struct publish *pb, const struct client_stream *st,
+	enum kt_code *rc, const struct kt_http_reply *r, struct kt_err *err)
 {
 	const char *code;
 
@@ -372,7 +372,7 @@ static enum outcome judge(struct publish *pb, const struct client_stream *st, en
 		*rc = kt_fail(err, KT_EUNAVAIL, 0, "the connection to %s was lost", pb->c->base);
 		return LOST;
 	}
-	*rc = client_problem(pb->c, r, err);
+	*rc = kt_client_take_problem(pb->c, r, err);
 	code = kt_json_str_or(kt_client_problem(pb->c), "code", "");
 	if (r->status == 409 && kt_str_eq(code, "files_missing"))
 		return MISSING;
@@ -380,7 +380,7 @@ static enum outcome judge(struct publish *pb, const struct client_stream *st, en
 		return BASE_UNKNOWN;
 	if (kt_json_obj(kt_client_problem(pb->c), "release"))
 		take_release(pb, kt_client_problem(pb->c));
-	return client_may_retry(pb->c, *rc, r->status) ? LOST : FAILED;
+	return kt_client_may_retry(pb->c, *rc, r->status) ? LOST : FAILED;
 }
 
 /* An answer that is one document: what was asked for with Prefer, or a server without a log. */
@@ -409,8 +409,8 @@ static enum outcome send_once(
 		.total_ms = -1 };
 	struct client_stream st = { .cursor = &pb->cursor,
 		.patience_us = PATIENCE_US,
-		.event = on_event,
-		.poll = on_poll,
+		.event = on_publish_event,
+		.poll = on_publish_poll,
 		.json = &text,
 		.arg = pb };
 	struct kt_http_reply r = { .status = 0 };
@@ -418,16 +418,16 @@ static enum outcome send_once(
 	enum outcome outcome = DONE;
 	enum kt_code packed;
 
-	client_forget_problem(pb->c);
+	kt_client_forget_problem(pb->c);
 	pb->sent = (struct kt_http_sent){ .bytes = 0 };
-	*rc = client_upload_begin(u, &rq, err);
+	*rc = kt_client_upload_begin(u, &rq, err);
 	if (*rc != KT_OK)
 		return FAILED;
 	pb->total = (int64_t)rq.body_len;
 	pb->sending = true;
-	*rc = client_stream_run(pb->c, &rq, &st, &r, err);
+	*rc = kt_client_stream_run(pb->c, &rq, &st, &r, err);
 	pb->sending = false;
-	packed = client_upload_end(u, pb->sent.all, &packer);
+	packed = kt_client_upload_end(u, pb->sent.all, &packer);
 	if (rq.body)
 		pb->sent.all = true; /* libcurl repeats it by itself as long as it can */
 	if (packed != KT_OK) {
@@ -440,7 +440,7 @@ static enum outcome send_once(
 		*rc = take_document(pb, &text, err);
 		outcome = *rc == KT_OK ? DONE : FAILED;
 	} else {
-		outcome = judge(pb, &st, rc, &r, err);
+		outcome = judge_publish(pb, &st, rc, &r, err);
 	}
 	kt_http_reply_release(&r);
 	return outcome;
@@ -452,25 +452,25 @@ static void new_key(struct publish *pb)
 }
 
 /* Send until the server has taken it, and see its build to the end if this connection does. */
-static enum kt_code send_all(struct publish *pb, enum how how, struct kt_err *err)
+static enum kt_code send_publish(struct publish *pb, enum how how, struct kt_err *err)
 {
 	int64_t fewest = INT64_MAX;
 	int lost = 0, stuck = 0;
 
 	for (;;) {
-		KT_AUTOFREE char *doc = document(pb, how);
+		KT_AUTOFREE char *doc = publish_document(pb, how);
 		struct client_upload u;
 		enum outcome outcome;
 		enum kt_code rc;
 
-		client_upload_init(&u);
+		kt_client_upload_init(&u);
 		u.tree = pb->p->tree;
 		u.doc = doc;
 		u.digests = pb->want;
 		u.n_digests = pb->n_want;
 		u.n_bytes = pb->want_bytes;
 		outcome = send_once(pb, &u, &rc, err);
-		client_upload_release(&u);
+		kt_client_upload_release(&u);
 
 		if (outcome == DONE || outcome == FAILED)
 			return rc;
@@ -483,7 +483,7 @@ static enum kt_code send_all(struct publish *pb, enum how how, struct kt_err *er
 				want_none(pb);
 				new_key(pb);
 			}
-			if (!client_pause(client_backoff_ms(lost), on_poll, pb, 0))
+			if (!kt_client_pause(kt_client_backoff_ms(lost), on_publish_poll, pb, 0))
 				return kt_fail(err, KT_ECANCEL, 0, "interrupted");
 			continue;
 		}
@@ -570,14 +570,14 @@ static enum kt_code publish_tree(struct publish *pb, struct kt_err *err)
 		how = BY_DELTA;
 		want_new(pb);
 	}
-	rc = send_all(pb, how, err);
+	rc = send_publish(pb, how, err);
 	if (pb->taken && p->git_dir)
 		kt_manifest_cache_put(p->git_dir, pb->m);
 	return rc;
 }
 
 /* A release of a commit that the server has. */
-static enum kt_code redeploy(struct publish *pb, struct kt_err *err)
+static enum kt_code redeploy_release(struct publish *pb, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf path = KT_BUF_INIT(KT_MAX_HTTP_TARGET_BYTES);
 	KT_AUTO_BUF struct kt_buf doc = KT_BUF_INIT(CLIENT_BODY_BYTES);
@@ -606,7 +606,7 @@ static enum kt_code redeploy(struct publish *pb, struct kt_err *err)
 }
 
 /* What the release that came out means. */
-static enum kt_code result(const struct publish *pb, struct kt_err *err)
+static enum kt_code publish_result(const struct publish *pb, struct kt_err *err)
 {
 	const cJSON *r = pb->release, *e = kt_json_obj(r, "error");
 	const char *version = kt_json_str_or(r, "version", "the release");
@@ -665,7 +665,7 @@ enum kt_code kt_client_follow_release(struct kt_client *c, const struct kt_clien
 		(void)kt_str_copy(pb.id, sizeof(pb.id), next);
 	}
 	if (rc == KT_OK)
-		rc = result(&pb, err);
+		rc = publish_result(&pb, err);
 	*out = pb.release;
 	release_publish(&pb);
 	return rc;
@@ -686,11 +686,11 @@ enum kt_code kt_client_publish(
 	kt_buf_adds(&path, "/releases");
 	pb.path = path.ptr;
 	new_key(&pb);
-	rc = p->tree ? publish_tree(&pb, err) : redeploy(&pb, err);
+	rc = p->tree ? publish_tree(&pb, err) : redeploy_release(&pb, err);
 	if (rc == KT_OK && !pb.over)
 		rc = follow_build(&pb, err);
 	if (rc == KT_OK)
-		rc = result(&pb, err);
+		rc = publish_result(&pb, err);
 	else if (rc == KT_ECANCEL && !pb.release && pb.id[0]) {
 		pb.release = cJSON_CreateObject();
 		(void)cJSON_AddStringToObject(pb.release, "id", pb.id);

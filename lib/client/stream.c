@@ -89,7 +89,7 @@ static bool on_data(void *arg, const char *data, size_t len)
 	return rc == KT_OK;
 }
 
-static bool on_poll(void *arg)
+static bool on_stream_poll(void *arg)
 {
 	struct client_stream *st = arg;
 	int64_t patience_us = st->got || !st->patience_us ? SILENCE_US : st->patience_us;
@@ -106,11 +106,11 @@ static bool on_poll(void *arg)
 	return !st->dead;
 }
 
-enum kt_code client_stream_run(struct kt_client *c, const struct client_request *rq,
+enum kt_code kt_client_stream_run(struct kt_client *c, const struct client_request *rq,
 	struct client_stream *st, struct kt_http_reply *out, struct kt_err *err)
 {
 	const struct kt_http_call hook = {
-		.on_data = on_data, .on_poll = on_poll, .arg = st, .watch_fd = st->watch_fd
+		.on_data = on_data, .on_poll = on_stream_poll, .arg = st, .watch_fd = st->watch_fd
 	};
 	enum kt_code rc;
 
@@ -118,12 +118,12 @@ enum kt_code client_stream_run(struct kt_client *c, const struct client_request 
 	st->sent = rq->sent;
 	st->last_us = kt_mono_us();
 	kt_sse_init(&st->sse, EVENT_MAX_BYTES);
-	rc = client_do(c, rq, &hook, out, err);
+	rc = kt_client_do(c, rq, &hook, out, err);
 	kt_sse_release(&st->sse);
 	return rc;
 }
 
-bool client_pause(int64_t ms, bool (*poll_fn)(void *arg), void *arg, int watch_fd)
+bool kt_client_pause(int64_t ms, bool (*poll_fn)(void *arg), void *arg, int watch_fd)
 {
 	int64_t until = kt_mono_us() + ms * 1000;
 

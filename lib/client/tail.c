@@ -36,11 +36,11 @@ enum kt_code kt_client_call(struct kt_client *c, const char *method, const char 
 	kt_rand_id("cli_", key);
 	/* A DELETE once: a repetition of one that worked would say that there is no such thing. */
 	if (get || changes)
-		rc = client_call(c, &rq, &doc, err);
+		rc = kt_client_call_rq(c, &rq, &doc, err);
 	else
-		rc = client_call_once(c, &rq, &doc, &status, err);
+		rc = kt_client_call_once(c, &rq, &doc, &status, err);
 	if (!get && !changes)
-		client_suggest(c, rc, err);
+		kt_client_suggest(c, rc, err);
 	if (rc == KT_OK && out)
 		*out = doc;
 	else
@@ -74,14 +74,14 @@ enum kt_code kt_client_download(struct kt_client *c, const char *path, int fd, s
 	struct kt_http_reply r;
 	enum kt_code rc;
 
-	client_forget_problem(c);
-	rc = client_do(c, &rq, &hook, &r, err);
+	kt_client_forget_problem(c);
+	rc = kt_client_do(c, &rq, &hook, &r, err);
 	if (d.failed != KT_OK) {
 		rc = d.failed;
 		if (err)
 			*err = d.err;
 	} else if (rc == KT_OK && (r.status < 200 || r.status > 299)) {
-		rc = client_problem(c, &r, err);
+		rc = kt_client_take_problem(c, &r, err);
 	}
 	kt_http_reply_release(&r);
 	return rc;
@@ -94,7 +94,7 @@ struct tail {
 	bool done; /* event() said that this was all */
 };
 
-static bool on_event(void *arg, const struct kt_client_event *ev)
+static bool on_tail_event(void *arg, const struct kt_client_event *ev)
 {
 	struct tail *tl = arg;
 
@@ -102,22 +102,22 @@ static bool on_event(void *arg, const struct kt_client_event *ev)
 	return !tl->done;
 }
 
-static bool on_poll(void *arg)
+static bool on_tail_poll(void *arg)
 {
 	const struct kt_client_tail *t = ((struct tail *)arg)->t;
 
 	return !t->poll || t->poll(t->arg);
 }
 
-static void tell(const struct kt_client_tail *t, enum kt_client_state state)
+static void tell_tail_state(const struct kt_client_tail *t, enum kt_client_state state)
 {
 	if (t->state)
 		t->state(t->arg, state);
 }
 
-static void on_open(void *arg)
+static void on_tail_open(void *arg)
 {
-	tell(((struct tail *)arg)->t, KT_CLIENT_OPEN);
+	tell_tail_state(((struct tail *)arg)->t, KT_CLIENT_OPEN);
 }
 
 static char *tail_path(const struct kt_client_tail *t)
@@ -129,19 +129,19 @@ static char *tail_path(const struct kt_client_tail *t)
 }
 
 /* One connection: KT_OK it is over for good, KT_EUNAVAIL try again, others are final. */
-static enum kt_code connect_once(struct kt_client *c, struct tail *tl, struct kt_err *err)
+static enum kt_code tail_once(struct kt_client *c, struct tail *tl, struct kt_err *err)
 {
 	KT_AUTOFREE char *path = tail_path(tl->t);
 	const struct client_request rq = {
 		.method = "GET", .path = path, .accept = "text/event-stream", .total_ms = -1
 	};
 	struct client_stream st = { .cursor = &tl->t->cursor,
-		.event = on_event,
-		.poll = on_poll,
-		.open = on_open,
+		.event = on_tail_event,
+		.poll = on_tail_poll,
+		.open = on_tail_open,
 		.arg = tl };
 	struct kt_http_reply r;
-	enum kt_code rc = client_stream_run(c, &rq, &st, &r, err);
+	enum kt_code rc = kt_client_stream_run(c, &rq, &st, &r, err);
 	int status = rc == KT_OK ? r.status : 0;
 
 	tl->t->from_start_given = tl->t->from_start_given || st.placed;
@@ -153,9 +153,9 @@ static enum kt_code connect_once(struct kt_client *c, struct tail *tl, struct kt
 		rc = st.broken;
 		*err = st.err;
 	} else if (status && status != 200) {
-		rc = client_problem(c, &r, err);
-		client_suggest(c, rc, err);
-		if (client_may_retry(c, rc, status))
+		rc = kt_client_take_problem(c, &r, err);
+		kt_client_suggest(c, rc, err);
+		if (kt_client_may_retry(c, rc, status))
 			rc = KT_EUNAVAIL;
 		else if (rc == KT_EUNAVAIL)
 			rc = KT_ELIMIT; /* 429: trying again would make it worse */
@@ -175,11 +175,11 @@ enum kt_code kt_client_tail(struct kt_client *c, struct kt_client_tail *t, struc
 
 	if (!err)
 		err = &own;
-	client_forget_problem(c);
+	kt_client_forget_problem(c);
 	for (;;) {
 		int64_t began_us = kt_mono_us();
 		uint64_t before = t->cursor;
-		enum kt_code rc = connect_once(c, &tl, err);
+		enum kt_code rc = tail_once(c, &tl, err);
 
 		if (rc != KT_EUNAVAIL || !c->seen)
 			return rc;
@@ -191,10 +191,10 @@ enum kt_code kt_client_tail(struct kt_client *c, struct kt_client_tail *t, struc
 			continue;
 		}
 		if (fails == 2)
-			tell(t, KT_CLIENT_LOST);
+			tell_tail_state(t, KT_CLIENT_LOST);
 		if (t->give_up_ms && kt_mono_us() - lost_us > t->give_up_ms * 1000)
 			return kt_fail(err, KT_EUNAVAIL, 0, "lost the server at %s", c->base);
-		if (!client_pause(client_backoff_ms(fails - 1), t->poll, t->arg, 0))
+		if (!kt_client_pause(kt_client_backoff_ms(fails - 1), t->poll, t->arg, 0))
 			return kt_fail(err, KT_ECANCEL, 0, "interrupted");
 	}
 }

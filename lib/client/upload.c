@@ -20,14 +20,14 @@
 #define MEMORY_MAX_BYTES ((int64_t)256 * 1024) /* of files: one packet or a few */
 #define PIPE_BYTES (1024 * 1024)
 
-void client_upload_init(struct client_upload *u)
+void kt_client_upload_init(struct client_upload *u)
 {
 	memset(u, 0, sizeof(*u));
 	u->read_fd = u->write_fd = -1;
 	kt_buf_init(&u->memory, (size_t)4 * MEMORY_MAX_BYTES + 64 * JSON_MAX_BYTES);
 }
 
-void client_upload_release(struct client_upload *u)
+void kt_client_upload_release(struct client_upload *u)
 {
 	kt_assert(!u->running);
 	kt_buf_release(&u->memory);
@@ -69,7 +69,7 @@ static enum kt_code make_in_memory(struct client_upload *u, struct kt_err *err)
 	return rc;
 }
 
-static void *pack(void *arg)
+static void *pack_upload(void *arg)
 {
 	struct client_upload *u = arg;
 	int64_t bytes;
@@ -93,7 +93,7 @@ static enum kt_code start_packer(struct client_upload *u, struct kt_err *err)
 	u->write_fd = fds[1];
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&u->thread, NULL, pack, u);
+	e = pthread_create(&u->thread, NULL, pack_upload, u);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	u->running = e == 0;
 	if (u->running)
@@ -103,7 +103,7 @@ static enum kt_code start_packer(struct client_upload *u, struct kt_err *err)
 	return kt_fail(err, KT_EIO, e, "cannot start a thread");
 }
 
-enum kt_code client_upload_begin(
+enum kt_code kt_client_upload_begin(
 	struct client_upload *u, struct client_request *rq, struct kt_err *err)
 {
 	enum kt_code rc = KT_OK;
@@ -126,7 +126,7 @@ enum kt_code client_upload_begin(
 	return rc;
 }
 
-enum kt_code client_upload_end(struct client_upload *u, bool all, struct kt_err *err)
+enum kt_code kt_client_upload_end(struct client_upload *u, bool all, struct kt_err *err)
 {
 	if (!u->running)
 		return KT_OK;

@@ -58,7 +58,7 @@ static bool segment_after(const char *path, const char *prefix, char *out, size_
 	return *out;
 }
 
-void client_set_server(struct kt_client *c)
+void kt_client_set_server(struct kt_client *c)
 {
 	const char *at = NULL, *next = c->base;
 	char name[WORD_MAX_BYTES];
@@ -272,7 +272,7 @@ static enum kt_code say_taken(const struct kt_client *c, const char *text, struc
 		err, "'karta projects%s' lists them; --server URL means another server", c->at);
 }
 
-bool client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err)
+bool kt_client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err)
 {
 	const char *code = kt_json_str_or(c->problem, "code", "");
 
@@ -298,7 +298,7 @@ bool client_words(const struct kt_client *c, int status, const char *text, struc
 	return true;
 }
 
-void client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err)
+void kt_client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err)
 {
 	const struct kt_client_config cfg = { .url = c->server,
 		.api_key = c->auth ? c->auth + strlen(BEARER) : NULL,

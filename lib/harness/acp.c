@@ -93,7 +93,7 @@ void kt_acp_answer_permission(struct acp *a, const char *raw_id, const char *opt
  * We advertise neither files nor terminals; OpenCode sends fs/write_text_file all the same, and
  * writes the file itself. An answer it needs in any case.
  */
-static void refuse_request(struct acp *a, const cJSON *id)
+static void acp_refuse_request(struct acp *a, const cJSON *id)
 {
 	struct out o;
 
@@ -141,7 +141,7 @@ struct ending {
 };
 
 /* Close everything that is open and report; the sink may send the next prompt from within. */
-static void end_turn(struct acp *a, const struct ending *e)
+static void acp_end_turn(struct acp *a, const struct ending *e)
 {
 	struct kt_usage usage = e->usage;
 	const struct kt_usage last = e->usage;
@@ -192,14 +192,14 @@ static void end_with_error(struct acp *a, const char *code, bool retryable, cons
 		.usage = KT_USAGE_INIT,
 	};
 
-	end_turn(a, &e);
+	acp_end_turn(a, &e);
 }
 
 static void end_interrupted(struct acp *a)
 {
 	const struct ending e = { .stop_reason = "interrupted", .usage = KT_USAGE_INIT };
 
-	end_turn(a, &e);
+	acp_end_turn(a, &e);
 }
 
 /* --- starting ----------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ static void open_session(struct acp *a)
 	}
 }
 
-static void initialized(struct acp *a, const cJSON *result)
+static void on_initialized(struct acp *a, const cJSON *result)
 {
 	const cJSON *caps = kt_json_get(result, "agentCapabilities");
 	const char *name = kt_json_str(kt_json_get(result, "agentInfo"), "name");
@@ -268,7 +268,7 @@ static void initialized(struct acp *a, const cJSON *result)
 	open_session(a);
 }
 
-static void advance(struct acp *a);
+static void advance_turn(struct acp *a);
 
 static void session_open(struct acp *a, const cJSON *result, bool is_new)
 {
@@ -287,7 +287,7 @@ static void session_open(struct acp *a, const cJSON *result, bool is_new)
 	} else {
 		a->d.sink.session_id(a->d.sink.arg, a->session);
 	}
-	advance(a);
+	advance_turn(a);
 }
 
 /* The agent does not start: say so at each prompt, which tries again. */
@@ -509,11 +509,11 @@ void kt_acp_take_commands(struct acp *a, const cJSON *list)
 {
 	kt_acp_keep(a, &a->commands, list);
 	if (a->turn && !a->prompted)
-		advance(a);
+		advance_turn(a);
 }
 
 /* Do the next thing that the open turn needs. */
-static void advance(struct acp *a)
+static void advance_turn(struct acp *a)
 {
 	if (!a->turn || a->call != ACP_CALL_NONE)
 		return;
@@ -542,7 +542,7 @@ static void acp_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	kt_str_set(&a->agent, p->agent);
 	kt_str_set(&a->from, p->participant_name);
 	kt_str_set(&a->text, p->text);
-	advance(a);
+	advance_turn(a);
 }
 
 /* session/prompt was answered: the turn is over. */
@@ -567,7 +567,7 @@ static void prompt_done(struct acp *a, const cJSON *result)
 		e.code = "refused";
 		e.message = "the model refused to go on";
 	}
-	end_turn(a, &e);
+	acp_end_turn(a, &e);
 }
 
 /* --- what comes in -----------------------------------------------------------------------------
@@ -623,7 +623,7 @@ static void call_answered(struct acp *a, enum acp_call call, const cJSON *result
 	case ACP_CALL_NONE:
 		return;
 	case ACP_CALL_INITIALIZE:
-		initialized(a, result);
+		on_initialized(a, result);
 		return;
 	case ACP_CALL_NEW:
 		session_open(a, result, true);
@@ -635,12 +635,12 @@ static void call_answered(struct acp *a, enum acp_call call, const cJSON *result
 	case ACP_CALL_SET_AGENT:
 		kt_acp_take_options(a, result);
 		mode_set(a);
-		advance(a);
+		advance_turn(a);
 		return;
 	case ACP_CALL_SET_MODEL:
 	case ACP_CALL_SET_PERMISSION:
 		kt_acp_take_options(a, result);
-		advance(a);
+		advance_turn(a);
 		return;
 	case ACP_CALL_PROMPT:
 		prompt_done(a, result);
@@ -701,7 +701,7 @@ static void acp_line(struct kt_driver *d, char *line, size_t len)
 	} else if (!strcmp(method, "session/request_permission")) {
 		kt_acp_permission(a, id, params);
 	} else {
-		refuse_request(a, id);
+		acp_refuse_request(a, id);
 	}
 }
 
@@ -809,7 +809,7 @@ static void acp_timer(struct kt_driver *d)
 	}
 	a->commands_awaited = true;
 	if (a->turn)
-		advance(a);
+		advance_turn(a);
 }
 
 static bool acp_exits_on_eof(const struct kt_driver *d)

@@ -85,7 +85,7 @@ static const cJSON *find_option(const cJSON *config, const char *word)
 }
 
 /* Options may be grouped: then an entry holds options of its own. */
-static bool offers(const cJSON *options, const char *key, const char *value, int depth)
+static bool offers_value(const cJSON *options, const char *key, const char *value, int depth)
 {
 	const cJSON *v;
 
@@ -93,7 +93,7 @@ static bool offers(const cJSON *options, const char *key, const char *value, int
 		const cJSON *group = kt_json_arr(v, "options");
 
 		if (kt_str_eq(kt_json_str(v, key), value) ||
-			(group && depth < 2 && offers(group, key, value, depth + 1)))
+			(group && depth < 2 && offers_value(group, key, value, depth + 1)))
 			return true;
 	}
 	return false;
@@ -104,7 +104,7 @@ static bool option_choice(
 {
 	const cJSON *o = find_option(a->config, word);
 
-	if (!offers(kt_json_arr(o, "options"), "value", value, 0))
+	if (!offers_value(kt_json_arr(o, "options"), "value", value, 0))
 		return false;
 	out->config_id = kt_json_str(o, "id");
 	out->current = kt_json_str(o, "currentValue");
@@ -113,7 +113,7 @@ static bool option_choice(
 
 static bool mode_choice(const struct acp *a, const char *value, struct acp_choice *out)
 {
-	if (offers(kt_json_arr(a->modes, "availableModes"), "id", value, 0)) {
+	if (offers_value(kt_json_arr(a->modes, "availableModes"), "id", value, 0)) {
 		out->config_id = NULL;
 		out->current = kt_json_str(a->modes, "currentModeId");
 		return true;

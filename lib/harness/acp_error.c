@@ -160,7 +160,7 @@ static char *inner_message(const char *text)
 }
 
 /* The sentence for people: gemini puts a JSON document into the message, codex a vague one. */
-static char *sentence(const cJSON *error)
+static char *error_sentence(const cJSON *error)
 {
 	static const char prefix[] = "Internal error: ";
 	const cJSON *data = kt_json_get(error, "data");
@@ -189,7 +189,7 @@ void kt_acp_error(const cJSON *error, struct acp_error *out)
 	const cJSON *data = kt_json_get(error, "data");
 	int64_t code = kt_json_int(error, "code", 0);
 
-	*out = (struct acp_error){ .code = "internal_error", .message = sentence(error) };
+	*out = (struct acp_error){ .code = "internal_error", .message = error_sentence(error) };
 	if (by_kind(kt_json_str(data, "errorKind"), out) ||
 		by_kind(kt_json_str(data, "errorName"), out))
 		return;

@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-static bool same(const char *a, const char *b)
+static bool same_text(const char *a, const char *b)
 {
 	return a && b ? !strcmp(a, b) : !a && !b;
 }
@@ -46,7 +46,7 @@ void kt_acp_step(struct acp *a)
 	kt_str_set(&a->thought_id, NULL);
 }
 
-static void part_free(struct acp *a, struct acp_part *p)
+static void acp_part_free(struct acp *a, struct acp_part *p)
 {
 	a->d.kept -= p->text.len;
 	free(p->id);
@@ -59,7 +59,7 @@ void kt_acp_forget_parts(struct acp *a)
 {
 	kt_acp_end_part(a);
 	for (size_t i = 0; i < a->parts.len; i++)
-		part_free(a, a->parts.items[i]);
+		acp_part_free(a, a->parts.items[i]);
 	kt_vec_release(&a->parts);
 }
 
@@ -114,7 +114,7 @@ static struct acp_part *begin_part(struct acp *a, bool reasoning, const char *me
 	return p;
 }
 
-static void say(struct acp *a, struct acp_part *p, const char *text, size_t len)
+static void acp_say_text(struct acp *a, struct acp_part *p, const char *text, size_t len)
 {
 	if (len == 0 || (p->reasoning && !a->thinking))
 		return;
@@ -124,7 +124,7 @@ static void say(struct acp *a, struct acp_part *p, const char *text, size_t len)
 	kt_emit_text(&a->d, p->reasoning, p->id, text, len, false, NULL);
 }
 
-static void take_back(struct acp *a, struct acp_part *p)
+static void take_back_part(struct acp *a, struct acp_part *p)
 {
 	if (p->text.len == 0)
 		return;
@@ -138,7 +138,7 @@ void kt_acp_retract_error_text(struct acp *a, const char *message)
 	struct acp_part *p = a->part;
 
 	if (p && !p->reasoning && p->text.len && strstr(message, p->text.ptr))
-		take_back(a, p);
+		take_back_part(a, p);
 }
 
 /* --- chunks ------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ static bool keep_blank(struct acp *a, bool reasoning, const char *message_id, co
 {
 	if (text[strspn(text, " \t\r\n")])
 		return false;
-	if (a->blank_reasoning != reasoning || !same(a->blank_id, message_id))
+	if (a->blank_reasoning != reasoning || !same_text(a->blank_id, message_id))
 		kt_buf_clear(&a->blank);
 	a->blank_reasoning = reasoning;
 	kt_str_set(&a->blank_id, message_id);
@@ -206,7 +206,7 @@ void kt_acp_chunk(struct acp *a, const cJSON *update, bool reasoning)
 	}
 	if (!*text || (!reasoning && take_noise(a, update, text)))
 		return;
-	if (p && (p->reasoning != reasoning || !same(p->message_id, id)))
+	if (p && (p->reasoning != reasoning || !same_text(p->message_id, id)))
 		p = NULL;
 	if (!p && keep_blank(a, reasoning, id, text))
 		return;
@@ -217,18 +217,18 @@ void kt_acp_chunk(struct acp *a, const cJSON *update, bool reasoning)
 	find_step(a, reasoning, id);
 	/* A step may have ended it. */
 	if (p && a->part == p) {
-		say(a, p, text, strlen(text));
+		acp_say_text(a, p, text, strlen(text));
 		return;
 	}
 	p = begin_part(a, reasoning, id);
-	if (a->blank_reasoning == reasoning && same(a->blank_id, id))
-		say(a, p, a->blank.ptr, a->blank.len);
+	if (a->blank_reasoning == reasoning && same_text(a->blank_id, id))
+		acp_say_text(a, p, a->blank.ptr, a->blank.len);
 	kt_buf_clear(&a->blank);
-	say(a, p, text, strlen(text));
+	acp_say_text(a, p, text, strlen(text));
 }
 
 /* Append the words of a string, a content block, a list of blocks, or a message that holds one. */
-static void add_words(const cJSON *v, struct kt_buf *out, int depth)
+static void add_content_words(const cJSON *v, struct kt_buf *out, int depth)
 {
 	KT_AUTOFREE char *text = cJSON_IsObject(v) ? kt_acp_block_text(v) : NULL;
 	const cJSON *c;
@@ -238,11 +238,11 @@ static void add_words(const cJSON *v, struct kt_buf *out, int depth)
 	else if (text)
 		kt_buf_adds(out, text);
 	else if (cJSON_IsObject(v) && depth < 3)
-		add_words(kt_json_get(v, "content"), out, depth + 1);
+		add_content_words(kt_json_get(v, "content"), out, depth + 1);
 	if (!cJSON_IsArray(v) || depth >= 3)
 		return;
 	cJSON_ArrayForEach (c, v) {
-		add_words(c, out, depth + 1);
+		add_content_words(c, out, depth + 1);
 	}
 }
 
@@ -258,9 +258,9 @@ void kt_acp_answer_words(struct acp *a, const cJSON *result)
 			return;
 	}
 	for (size_t i = 0; i < KT_ARRAY_LEN(keys) && text.len == 0; i++)
-		add_words(kt_json_get(result, keys[i]), &text, 0);
+		add_content_words(kt_json_get(result, keys[i]), &text, 0);
 	if (text.len)
-		say(a, begin_part(a, false, NULL), text.ptr, text.len);
+		acp_say_text(a, begin_part(a, false, NULL), text.ptr, text.len);
 }
 
 /* --- a model call that is made again -----------------------------------------------------------
@@ -287,7 +287,7 @@ static bool log_is(const char *line, const char *key, const char *value)
  * The call whose words come in this step broke off and is made again: what it said is void. Its
  * tools stay: they ran, or OpenCode will say that they did not.
  */
-static void again(struct acp *a)
+static void void_message(struct acp *a)
 {
 	bool ours = a->message_id ? kt_str_eq(a->message_id, a->call_message)
 				  : a->steps > 0 && !a->step_over;
@@ -299,7 +299,7 @@ static void again(struct acp *a)
 		struct acp_part *p = a->parts.items[i];
 
 		if (p->step == a->steps)
-			take_back(a, p);
+			take_back_part(a, p);
 	}
 	a->step_over = false;
 }
@@ -323,7 +323,7 @@ bool kt_acp_log_line(struct acp *a, const char *line)
 	} else if (log_is(line, " message=", "stream") && log_is(line, " small=", "false")) {
 		/* ... and this is each try at it. */
 		if (a->call_message && a->call_tries++ > 0)
-			again(a);
+			void_message(a);
 	}
 	return true;
 }

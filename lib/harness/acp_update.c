@@ -29,7 +29,7 @@ static struct acp_tool *find_tool(const struct acp *a, const char *id)
 }
 
 /* Keep a copy of v (or nothing, NULL) in place of what is there. */
-static void keep(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
+static void keep_value(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
 {
 	cJSON_Delete(*slot);
 	*slot = v ? cJSON_Duplicate(v, true) : NULL;
@@ -41,8 +41,8 @@ static void keep(struct acp *a, cJSON **slot, size_t *bytes, const cJSON *v)
 
 static void forget_trees(struct acp *a, struct acp_tool *t)
 {
-	keep(a, &t->input, &t->input_bytes, NULL);
-	keep(a, &t->content, &t->content_bytes, NULL);
+	keep_value(a, &t->input, &t->input_bytes, NULL);
+	keep_value(a, &t->content, &t->content_bytes, NULL);
 }
 
 static void tool_free(struct acp *a, struct acp_tool *t)
@@ -73,11 +73,11 @@ static void learn_content(struct acp *a, struct acp_tool *t, const cJSON *conten
 {
 	if (is_empty(content) || (kt_acp_has_diff(t->content) && !kt_acp_has_diff(content)))
 		return;
-	keep(a, &t->content, &t->content_bytes, content);
+	keep_value(a, &t->content, &t->content_bytes, content);
 }
 
 /* Take what this report says about the tool; true when its input changed. */
-static bool learn(struct acp *a, struct acp_tool *t, const cJSON *call)
+static bool learn_tool(struct acp *a, struct acp_tool *t, const cJSON *call)
 {
 	const char *kind = kt_json_str(call, "kind");
 	const char *title = kt_json_str(call, "title");
@@ -96,7 +96,7 @@ static bool learn(struct acp *a, struct acp_tool *t, const cJSON *call)
 	learn_content(a, t, content);
 	if (is_empty(input) || (t->input && cJSON_Compare(t->input, input, true)))
 		return false;
-	keep(a, &t->input, &t->input_bytes, input);
+	keep_value(a, &t->input, &t->input_bytes, input);
 	return true;
 }
 
@@ -128,7 +128,7 @@ static struct acp_tool *new_tool(struct acp *a, const cJSON *call)
 	t->parent = kt_strdup_opt(parent);
 	t->open = true;
 	kt_vec_push(&a->tools, t);
-	(void)learn(a, t, call);
+	(void)learn_tool(a, t, call);
 	return t;
 }
 
@@ -249,7 +249,7 @@ static void tool_report(struct acp *a, const cJSON *update)
 	if (!id || (t && !t->open))
 		return;
 	if (t) {
-		changed = learn(a, t, update);
+		changed = learn_tool(a, t, update);
 	} else {
 		t = new_tool(a, update);
 		begun = true;
@@ -378,7 +378,7 @@ static char *ask_cwd(const struct acp *a, const cJSON *input)
 	return kt_path_join(a->cfg.cwd, named ? named->valuestring : "");
 }
 
-static char *ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
+static char *acp_ask_message(const struct acp_tool *t, const cJSON *call, bool plan)
 {
 	const char *title = kt_json_str(call, "title");
 
@@ -399,7 +399,7 @@ static void raise_ask(
 	KT_AUTO_JSON cJSON *input = ask_input(a, t, call, asked_kind, &partial);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_LINE_BYTES);
 	KT_AUTO_BUF struct kt_buf part = KT_BUF_INIT(0);
-	KT_AUTOFREE char *message = ask_message(t, call, plan);
+	KT_AUTOFREE char *message = acp_ask_message(t, call, plan);
 	KT_AUTOFREE char *cwd = ask_cwd(a, input);
 	struct kt_shared *shared;
 	size_t len;
@@ -474,7 +474,7 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 		emit_use(a, t, false);
 	} else {
 		/* OpenCode's request may come before the report that has the input. */
-		bool better = !t->running && learn(a, t, call);
+		bool better = !t->running && learn_tool(a, t, call);
 
 		learn_content(a, t, kt_json_arr(call, "content"));
 		if (better)

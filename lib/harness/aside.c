@@ -98,7 +98,7 @@ static void told_free(struct told *t)
 
 static void tell_line_refused(void *arg, const char *why);
 
-static struct told *tell(void *arg, enum tell what, const char *text)
+static struct told *tell_aside(void *arg, enum tell what, const char *text)
 {
 	struct kt_aside *a = arg;
 	struct told *t = kt_calloc(1, sizeof(*t));
@@ -130,22 +130,22 @@ static void set_bytes(struct told *t, const char *data, size_t len)
 
 static void tell_send(void *arg, const char *line, size_t len)
 {
-	set_bytes(tell(arg, TELL_SEND, NULL), line, len);
+	set_bytes(tell_aside(arg, TELL_SEND, NULL), line, len);
 }
 
 static void tell_ready(void *arg, const char *session)
 {
-	(void)tell(arg, TELL_READY, session);
+	(void)tell_aside(arg, TELL_READY, session);
 }
 
 static void tell_session(void *arg, const char *session)
 {
-	(void)tell(arg, TELL_SESSION, session);
+	(void)tell_aside(arg, TELL_SESSION, session);
 }
 
 static void tell_event(void *arg, const struct kt_event_draft *ev)
 {
-	struct told *t = tell(arg, TELL_EVENT, NULL);
+	struct told *t = tell_aside(arg, TELL_EVENT, NULL);
 
 	t->type = ev->type;
 	set_bytes(t, ev->data, ev->data_len);
@@ -158,12 +158,12 @@ static void tell_event(void *arg, const struct kt_event_draft *ev)
 
 static void tell_unsolicited(void *arg)
 {
-	(void)tell(arg, TELL_UNSOLICITED, NULL);
+	(void)tell_aside(arg, TELL_UNSOLICITED, NULL);
 }
 
 static void tell_ask(void *arg, const struct kt_ask *ask)
 {
-	struct told *t = tell(arg, TELL_ASK, NULL);
+	struct told *t = tell_aside(arg, TELL_ASK, NULL);
 
 	if (ask->shared)
 		t->input = kt_shared_ref(ask->shared);
@@ -187,12 +187,12 @@ static void tell_ask(void *arg, const struct kt_ask *ask)
 
 static void tell_withdrawn(void *arg, const char *ask_id)
 {
-	(void)tell(arg, TELL_WITHDRAWN, ask_id);
+	(void)tell_aside(arg, TELL_WITHDRAWN, ask_id);
 }
 
 static void tell_turn_end(void *arg, const struct kt_turn_result *r)
 {
-	struct told *t = tell(arg, TELL_TURN_END, r->text);
+	struct told *t = tell_aside(arg, TELL_TURN_END, r->text);
 
 	t->result = *r;
 	t->more[0] = told_copy(t, r->stop_reason);
@@ -202,17 +202,17 @@ static void tell_turn_end(void *arg, const struct kt_turn_result *r)
 
 static void tell_timer(void *arg, int64_t delay_ms)
 {
-	tell(arg, TELL_TIMER, NULL)->number = delay_ms;
+	tell_aside(arg, TELL_TIMER, NULL)->number = delay_ms;
 }
 
-static void tell_resume_failed(void *arg, const char *why)
+static void aside_resume_failed(void *arg, const char *why)
 {
-	(void)tell(arg, TELL_RESUME_FAILED, why);
+	(void)tell_aside(arg, TELL_RESUME_FAILED, why);
 }
 
 static void tell_line_refused(void *arg, const char *why)
 {
-	(void)tell(arg, TELL_LINE_REFUSED, why);
+	(void)tell_aside(arg, TELL_LINE_REFUSED, why);
 }
 
 static const struct kt_driver_sink recorder = {
@@ -225,13 +225,13 @@ static const struct kt_driver_sink recorder = {
 	.ask_withdrawn = tell_withdrawn,
 	.turn_end = tell_turn_end,
 	.set_timer = tell_timer,
-	.resume_failed = tell_resume_failed,
+	.resume_failed = aside_resume_failed,
 	.line_refused = tell_line_refused,
 };
 
 /* --- playing ----------------------------------------------------------------------------- */
 
-static void play_event(const struct kt_driver_sink *s, const struct told *t)
+static void play_told_event(const struct kt_driver_sink *s, const struct told *t)
 {
 	const struct kt_event_draft ev = {
 		.type = t->type,
@@ -245,7 +245,7 @@ static void play_event(const struct kt_driver_sink *s, const struct told *t)
 	s->event(s->arg, &ev);
 }
 
-static void play_ask(const struct kt_driver_sink *s, const struct told *t)
+static void play_told_ask(const struct kt_driver_sink *s, const struct told *t)
 {
 	struct kt_ask ask = {
 		.id = t->more[0],
@@ -280,7 +280,7 @@ static void play_turn_end(const struct kt_driver_sink *s, const struct told *t)
 	s->turn_end(s->arg, &r);
 }
 
-static void play(const struct kt_driver_sink *s, const struct told *t)
+static void play_told(const struct kt_driver_sink *s, const struct told *t)
 {
 	switch (t->what) {
 	case TELL_SEND:
@@ -293,13 +293,13 @@ static void play(const struct kt_driver_sink *s, const struct told *t)
 		s->session_id(s->arg, t->text);
 		break;
 	case TELL_EVENT:
-		play_event(s, t);
+		play_told_event(s, t);
 		break;
 	case TELL_UNSOLICITED:
 		s->unsolicited(s->arg);
 		break;
 	case TELL_ASK:
-		play_ask(s, t);
+		play_told_ask(s, t);
 		break;
 	case TELL_WITHDRAWN:
 		s->ask_withdrawn(s->arg, t->text);
@@ -347,7 +347,7 @@ static bool play_some(struct kt_aside *a, size_t max_bytes, size_t max_calls)
 
 		a->first = t->next;
 		bytes += t->bytes;
-		play(&a->sink, t);
+		play_told(&a->sink, t);
 		told_free(t);
 	}
 	a->playing = false;

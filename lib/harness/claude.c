@@ -312,7 +312,7 @@ static void claude_interrupt(struct kt_driver *d)
 
 /* --- the result line --------------------------------------------------------------------- */
 
-static void tell_resume_failed(struct kt_claude *c, const char *why)
+static void claude_resume_failed(struct kt_claude *c, const char *why)
 {
 	if (c->resume_failed_told)
 		return;
@@ -333,7 +333,7 @@ static void result_line(struct kt_claude *c, const cJSON *line)
 	const char *origin = kt_json_str(kt_json_obj(line, "origin"), "kind");
 
 	if (is_resume_failure(c, kt_claude_first_error(line))) {
-		tell_resume_failed(c, kt_claude_first_error(line));
+		claude_resume_failed(c, kt_claude_first_error(line));
 		return;
 	}
 	/* The end of a background turn that came between: our own is still to come. */
@@ -413,7 +413,7 @@ static void control_response(struct kt_claude *c, const cJSON *line)
 }
 
 /* A request that we never asked for must be answered, or the harness waits for ever. */
-static void refuse_request(struct kt_claude *c, const char *id, const char *subtype)
+static void claude_refuse_request(struct kt_claude *c, const char *id, const char *subtype)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 	KT_AUTOFREE char *text = kt_asprintf("unsupported request: %s", subtype);
@@ -446,7 +446,7 @@ static void control_request(struct kt_claude *c, const cJSON *line)
 	else if (!strcmp(subtype, "hook_callback"))
 		kt_claude_place(c, id, request);
 	else
-		refuse_request(c, id, subtype);
+		claude_refuse_request(c, id, subtype);
 }
 
 static void control_cancel(struct kt_claude *c, const cJSON *line)
@@ -611,7 +611,7 @@ static void claude_gone(
 	if (c->state == CLAUDE_DEAD)
 		return;
 	if (is_resume_failure(c, stderr_tail)) {
-		tell_resume_failed(c, last);
+		claude_resume_failed(c, last);
 		return;
 	}
 	if (c->state != CLAUDE_TURN) {

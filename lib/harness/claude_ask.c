@@ -117,7 +117,7 @@ void kt_claude_answer(struct kt_claude *c, const char *ask_id, enum kt_decision 
 }
 
 /* One sentence for a person. */
-static void ask_message(
+static void claude_ask_message(
 	const cJSON *request, const char *tool, const char *kind, struct kt_buf *out)
 {
 	const cJSON *input = kt_json_obj(request, "input");
@@ -233,7 +233,7 @@ void kt_claude_can_use_tool(struct kt_claude *c, const char *id, const cJSON *re
 
 	if (question)
 		questions = questions_text(input);
-	ask_message(request, tool, kind, &message);
+	claude_ask_message(request, tool, kind, &message);
 	struct kt_ask ask = {
 		.id = a->id,
 		.kind = kind,

@@ -37,7 +37,8 @@ static void denial_free(struct denial *d)
 	free(d);
 }
 
-static void deny(struct kt_claude *c, const char *tool_use_id, const char *tool, const char *reason)
+static void deny_tool(
+	struct kt_claude *c, const char *tool_use_id, const char *tool, const char *reason)
 {
 	struct denial *d = kt_calloc(1, sizeof(*d));
 
@@ -92,7 +93,7 @@ void kt_claude_hooks_clear(struct kt_claude *c)
 /* --- what a hook said -------------------------------------------------------------------- */
 
 /* s without the blanks around it, cut to what a person reads; the caller's to free. */
-static char *trimmed(const char *s, size_t len)
+static char *trimmed_reason(const char *s, size_t len)
 {
 	while (len && strchr(" \t\r\n", s[0])) {
 		s++;
@@ -147,7 +148,7 @@ static void read_answer(const cJSON *answer, struct verdict *v)
 	}
 }
 
-static void tell(
+static void tell_hook_outcome(
 	struct kt_claude *c, const char *event, const char *name, bool stops, const char *reason)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
@@ -182,15 +183,15 @@ void kt_claude_hook(struct kt_claude *c, const cJSON *line)
 	}
 	if (!v.stops && !v.blocks)
 		return;
-	KT_AUTOFREE char *reason = trimmed(v.reason, strlen(v.reason));
+	KT_AUTOFREE char *reason = trimmed_reason(v.reason, strlen(v.reason));
 
 	if (v.stops || !strcmp(event, "UserPromptSubmit")) {
 		free(c->hook_stop);
 		c->hook_stop = kt_strdup(reason);
 	} else if (tool && (!strcmp(event, "PreToolUse") || !strcmp(event, "PermissionRequest"))) {
-		deny(c, NULL, tool + 1, reason);
+		deny_tool(c, NULL, tool + 1, reason);
 	}
-	tell(c, event, name, v.stops, reason);
+	tell_hook_outcome(c, event, name, v.stops, reason);
 }
 
 void kt_claude_denied(struct kt_claude *c, const cJSON *line)
@@ -198,7 +199,7 @@ void kt_claude_denied(struct kt_claude *c, const cJSON *line)
 	const char *id = kt_json_str(line, "tool_use_id");
 
 	if (id)
-		deny(c, id, kt_json_str_or(line, "tool_name", ""), "");
+		deny_tool(c, id, kt_json_str_or(line, "tool_name", ""), "");
 }
 
 /* --- refused messages -------------------------------------------------------------------- */
@@ -216,7 +217,7 @@ static char *reason_of(const char *text)
 			text += strlen(refusal_heads[i]);
 	}
 	end = strstr(text, "\n\nOriginal prompt:");
-	return trimmed(text, end ? (size_t)(end - text) : strlen(text));
+	return trimmed_reason(text, end ? (size_t)(end - text) : strlen(text));
 }
 
 void kt_claude_informed(struct kt_claude *c, const cJSON *line)

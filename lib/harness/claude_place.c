@@ -49,7 +49,7 @@ static void place_free(struct place *p)
 	free(p);
 }
 
-static void remember(struct kt_claude *c, const char *tool_use_id, const char *cwd)
+static void remember_place(struct kt_claude *c, const char *tool_use_id, const char *cwd)
 {
 	struct place *p;
 
@@ -70,7 +70,7 @@ void kt_claude_place(struct kt_claude *c, const char *id, const cJSON *request)
 	const char *tool_use_id = kt_json_str(request, "tool_use_id");
 	struct kt_jw w;
 
-	remember(c, tool_use_id ? tool_use_id : kt_json_str(input, "tool_use_id"),
+	remember_place(c, tool_use_id ? tool_use_id : kt_json_str(input, "tool_use_id"),
 		kt_json_str(input, "cwd"));
 	kt_claude_reply_begin(&w, &b, id);
 	kt_claude_reply_end(c, &w);

@@ -17,7 +17,7 @@
 
 /* --- parts ------------------------------------------------------------------------------- */
 
-static void part_free(struct kt_claude *c, struct claude_part *p)
+static void claude_part_free(struct kt_claude *c, struct claude_part *p)
 {
 	c->d.kept -= p->text.len;
 	free(p->id);
@@ -48,13 +48,13 @@ static struct claude_part *part_at(const struct kt_claude *c, size_t i)
 }
 
 /* Reasoning is kept for the replace rules but shown only when it was asked for. */
-static bool shown(const struct kt_claude *c, const struct claude_part *p)
+static bool is_part_shown(const struct kt_claude *c, const struct claude_part *p)
 {
 	return p->kind == CLAUDE_PART_TEXT || (p->kind == CLAUDE_PART_REASONING && c->thinking);
 }
 
 /* What the harness leaves out: text of nothing but what JavaScript's trim() removes. */
-static bool is_blank(const char *text)
+static bool is_blank_text(const char *text)
 {
 	static const char *const wide[] = { "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002",
 		"\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200A",
@@ -111,7 +111,7 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 	c->d.kept -= p->text.len;
 	kt_seam_add(&p->text, text, len);
 	c->d.kept += p->text.len;
-	if (!shown(c, p) || len == 0)
+	if (!is_part_shown(c, p) || len == 0)
 		return;
 	/* Its whole text came first: there is news only where the two differ. */
 	if (!p->shown && told_early(c, p))
@@ -119,7 +119,7 @@ static void part_append(struct kt_claude *c, struct claude_part *p, const char *
 	/* A chunk goes as it is: half a character at its end finds its rest further on. */
 	if (p->shown)
 		part_show(c, p, text, len, false);
-	else if (!is_blank(p->text.ptr))
+	else if (!is_blank_text(p->text.ptr))
 		part_show(c, p, p->text.ptr, p->text.len, false);
 }
 
@@ -133,10 +133,10 @@ static void part_settle(struct kt_claude *c, struct claude_part *p, const char *
 	c->d.kept -= p->text.len;
 	kt_buf_clear(&p->text);
 	/* Blank is nothing, as long as nothing else was shown. */
-	if (!is_blank(text))
+	if (!is_blank_text(text))
 		kt_buf_add(&p->text, text, len);
 	c->d.kept += p->text.len;
-	if (!shown(c, p))
+	if (!is_part_shown(c, p))
 		return;
 	if (!goes_on || p->shown > p->text.len)
 		part_show(c, p, p->text.ptr, p->text.len, true);
@@ -147,7 +147,7 @@ static void part_settle(struct kt_claude *c, struct claude_part *p, const char *
 void kt_claude_turn_clear(struct kt_claude *c)
 {
 	for (size_t i = 0; i < c->parts.len; i++)
-		part_free(c, part_at(c, i));
+		claude_part_free(c, part_at(c, i));
 	kt_vec_release(&c->parts);
 	kt_vec_release(&c->told);
 	c->message_first = 0;
@@ -167,7 +167,7 @@ void kt_claude_turn_text(const struct kt_claude *c, struct kt_buf *out)
 	for (size_t i = 0; i < c->told.len; i++) {
 		const struct claude_part *p = c->told.items[i];
 
-		if (p->kind != CLAUDE_PART_TEXT || is_blank(p->text.ptr))
+		if (p->kind != CLAUDE_PART_TEXT || is_blank_text(p->text.ptr))
 			continue;
 		if (out->len)
 			kt_buf_adds(out, "\n\n");
@@ -393,7 +393,7 @@ static void message_start(struct kt_claude *c, const cJSON *event)
 }
 
 /* The block of the open message that streams under this index, or NULL. The last one counts. */
-static struct claude_part *streaming(const struct kt_claude *c, int64_t index)
+static struct claude_part *streaming_part(const struct kt_claude *c, int64_t index)
 {
 	for (size_t i = c->parts.len; c->message_open && i > c->message_first; i--) {
 		struct claude_part *p = part_at(c, i - 1);
@@ -447,7 +447,7 @@ static void block_start(struct kt_claude *c, const cJSON *event)
 
 static void block_delta(struct kt_claude *c, const cJSON *event)
 {
-	struct claude_part *p = streaming(c, kt_json_int(event, "index", 0));
+	struct claude_part *p = streaming_part(c, kt_json_int(event, "index", 0));
 	const cJSON *delta = kt_json_obj(event, "delta");
 	const char *type = kt_json_str_or(delta, "type", "");
 
@@ -461,13 +461,13 @@ static void block_delta(struct kt_claude *c, const cJSON *event)
 
 static void block_stop(struct kt_claude *c, const cJSON *event)
 {
-	struct claude_part *p = streaming(c, kt_json_int(event, "index", 0));
+	struct claude_part *p = streaming_part(c, kt_json_int(event, "index", 0));
 	struct claude_part *early;
 
 	if (!p)
 		return;
 	p->index = -1;
-	early = p->shown || is_blank(p->text.ptr) ? NULL : told_early(c, p);
+	early = p->shown || is_blank_text(p->text.ptr) ? NULL : told_early(c, p);
 	if (early)
 		early->whole = false;
 }
@@ -504,9 +504,9 @@ void kt_claude_stream_event(struct kt_claude *c, const cJSON *line)
  * is settled, but for one that has the very text already. Blank parts that ended are left out by
  * the harness: they never fit.
  */
-static int fits(const struct claude_part *p, const char *text, size_t len)
+static int part_fits(const struct claude_part *p, const char *text, size_t len)
 {
-	bool blank = is_blank(p->text.ptr);
+	bool blank = is_blank_text(p->text.ptr);
 
 	if (!blank && p->text.len == len && !memcmp(p->text.ptr, text, len))
 		return 5;
@@ -528,7 +528,7 @@ static struct claude_part *part_waiting(
 	for (size_t i = 0; i < c->parts.len; i++) {
 		struct claude_part *p = part_at(c, i);
 		int fit = p->kind == kind && !p->final && kt_str_eq(p->message_id, message_id)
-			? fits(p, text, len)
+			? part_fits(p, text, len)
 			: 0;
 
 		if (fit > best_fit) {
@@ -588,7 +588,7 @@ static void sub_block(
 		const char *text = kt_json_str_or(block, reasoning ? "thinking" : "text", "");
 		KT_AUTOFREE char *id = kt_asprintf("%s.s%u", message_id, c->sub_parts++);
 
-		if (!is_blank(text))
+		if (!is_blank_text(text))
 			kt_emit_text(&c->d, reasoning, id, text, strlen(text), false, parent);
 	} else if (kt_str_ends(type, "tool_use") && kt_json_str(block, "id")) {
 		kt_claude_tool_running(c, kt_json_str(block, "id"),
@@ -601,7 +601,7 @@ static void sub_block(
 }
 
 /* "<synthetic>": text of the program, not of the model. Returns true when it is not to be shown. */
-static bool synthetic(struct kt_claude *c, const cJSON *line, const cJSON *content)
+static bool take_synthetic(struct kt_claude *c, const cJSON *line, const cJSON *content)
 {
 	const char *kind = kt_json_str(line, "error");
 	const cJSON *first = content ? content->child : NULL;
@@ -663,7 +663,7 @@ void kt_claude_assistant(struct kt_claude *c, const cJSON *line)
 	if (seen_before(c, uuid))
 		return;
 	if (kt_str_eq(kt_json_str(message, "model"), "<synthetic>") && !parent) {
-		if (synthetic(c, line, content))
+		if (take_synthetic(c, line, content))
 			return;
 	}
 	if (parent && kt_json_str(line, "error")) {
@@ -712,13 +712,13 @@ static bool has_last_text(const struct kt_claude *c)
 
 		if (p->kind == CLAUDE_PART_TOOL)
 			return false;
-		if (p->kind == CLAUDE_PART_TEXT && !is_blank(p->text.ptr))
+		if (p->kind == CLAUDE_PART_TEXT && !is_blank_text(p->text.ptr))
 			return true;
 	}
 	return false;
 }
 
-static void say(struct kt_claude *c, const char *message_id, const char *text)
+static void claude_say_text(struct kt_claude *c, const char *message_id, const char *text)
 {
 	part_settle(c, part_add(c, CLAUDE_PART_TEXT, message_id, NULL), text);
 }
@@ -726,7 +726,7 @@ static void say(struct kt_claude *c, const char *message_id, const char *text)
 void kt_claude_local_output(struct kt_claude *c, const cJSON *line)
 {
 	if (c->state == CLAUDE_TURN && !seen_before(c, kt_json_str(line, "uuid")))
-		say(c, "command", kt_json_str_or(line, "content", ""));
+		claude_say_text(c, "command", kt_json_str_or(line, "content", ""));
 }
 
 /* Did the model say just this, in one block? */
@@ -745,6 +745,6 @@ void kt_claude_result_text(struct kt_claude *c, const cJSON *line)
 {
 	const char *text = kt_json_str_or(line, "result", "");
 
-	if (!is_blank(text) && !has_last_text(c) && !was_said(c, text))
-		say(c, "result", text);
+	if (!is_blank_text(text) && !has_last_text(c) && !was_said(c, text))
+		claude_say_text(c, "result", text);
 }

@@ -127,7 +127,7 @@ static void status_line(struct kt_claude *c, const cJSON *line)
 }
 
 /* Messages that are kept whole are told again after it. */
-static void compacted(struct kt_claude *c, const cJSON *line)
+static void on_compacted(struct kt_claude *c, const cJSON *line)
 {
 	static const char *const lists[] = { "uuids", "all_uuids" };
 	const cJSON *kept = kt_json_obj(
@@ -174,7 +174,7 @@ void kt_claude_system(struct kt_claude *c, const cJSON *line)
 	} else if (!strcmp(subtype, "api_retry")) {
 		api_retry(c, line);
 	} else if (!strcmp(subtype, "compact_boundary")) {
-		compacted(c, line);
+		on_compacted(c, line);
 		kt_claude_tell(c, subtype, line, compact);
 	} else if (kt_str_starts(subtype, "task_")) {
 		if (!strcmp(subtype, "task_started"))

@@ -23,7 +23,7 @@
 
 /* --- places ------------------------------------------------------------------------------ */
 
-static void add_place(struct kt_vec *out, char *path)
+static void add_trust_place(struct kt_vec *out, char *path)
 {
 	kt_vec_push(out, path);
 }
@@ -39,7 +39,7 @@ static void add_main_worktree(const char *git_file, struct kt_vec *out)
 		return;
 	end = strstr(text.ptr, tail);
 	if (end)
-		add_place(out,
+		add_trust_place(out,
 			kt_strndup(text.ptr + sizeof(head) - 1,
 				(size_t)(end - text.ptr) - (sizeof(head) - 1)));
 }
@@ -51,13 +51,13 @@ static void places_of(const char *dir, struct kt_vec *out)
 
 	if (kt_path_real(dir, &at, NULL) != KT_OK)
 		return;
-	add_place(out, kt_strdup(at));
+	add_trust_place(out, kt_strdup(at));
 	for (;;) {
 		KT_AUTOFREE char *git = kt_path_join(at, ".git");
 		char *up;
 
 		if (kt_fs_is_dir(git) || kt_fs_is_file(git)) {
-			add_place(out, kt_strdup(at));
+			add_trust_place(out, kt_strdup(at));
 			if (kt_fs_is_file(git))
 				add_main_worktree(git, out);
 			break;

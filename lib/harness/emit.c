@@ -180,7 +180,7 @@ struct held {
 	size_t len;
 };
 
-static void held_free(struct held *h)
+static void held_event_free(struct held *h)
 {
 	free(h->part_id);
 	free(h->parent);
@@ -229,7 +229,7 @@ static void end_parts(struct kt_driver *d, const char *parent, const struct held
 			continue;
 		(void)kt_vec_remove(&d->held, i - 1);
 		send_text(d, h, h->bytes, h->len, false);
-		held_free(h);
+		held_event_free(h);
 	}
 }
 
@@ -247,7 +247,7 @@ static struct held *held_take(struct kt_driver *d, bool reasoning, const char *p
 void kt_emit_release(struct kt_driver *d)
 {
 	while (d->held.len)
-		held_free(kt_vec_remove(&d->held, d->held.len - 1));
+		held_event_free(kt_vec_remove(&d->held, d->held.len - 1));
 	kt_vec_release(&d->held);
 }
 
@@ -270,7 +270,7 @@ void kt_emit_text(struct kt_driver *d, bool reasoning, const char *part_id, cons
 		open = kt_seam_open(text, len);
 	}
 	if (before)
-		held_free(before);
+		held_event_free(before);
 	if (len > open || replace)
 		send_text(d, &part, text, len - open, replace);
 	if (!open)

@@ -338,7 +338,7 @@ static const char *fresh_id(struct kt_arena *arena)
 }
 
 /* It is over: the owner hears of it, and h goes with the last one out. */
-static void finish(struct kt_harness *h)
+static void harness_finish(struct kt_harness *h)
 {
 	kt_harness_give_text(h);
 	if (h->in_turn) {
@@ -396,10 +396,10 @@ static void start_anew(struct kt_harness *h)
 	if (start_process(h, &err) == KT_OK)
 		return;
 	kt_harness_set_why(h, "harness_start_failed", kt_strdup(err.msg));
-	finish(h);
+	harness_finish(h);
 }
 
-static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
+static void on_harness_gone(void *arg, int exit_code, int term_signal, int start_error)
 {
 	struct kt_harness *h = arg;
 
@@ -432,16 +432,16 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	if (!h->dead && h->restart && h->stop == STOP_NOT)
 		start_afresh(h);
 	else if (!h->dead)
-		finish(h);
+		harness_finish(h);
 	kt_harness_leave(h);
 }
 
 static const struct kt_child_ops child_ops = {
-	.out = kt_harness_out, .err = kt_harness_err, .gone = on_gone
+	.out = kt_harness_out, .err = kt_harness_err, .gone = on_harness_gone
 };
 
 /* It is this harness's turn to start: on the next tick, as the other one still talks. */
-static void start_turn(void *who)
+static void harness_start_turn(void *who)
 {
 	struct kt_harness *h = who;
 
@@ -449,7 +449,7 @@ static void start_turn(void *who)
 }
 
 /* Start the process, unless it has to wait. */
-static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
+static enum kt_code harness_spawn(struct kt_harness *h, struct kt_err *err)
 {
 	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
 	const struct kt_harness_env_parts parts = {
@@ -467,7 +467,7 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 	KT_AUTOFREE char *file = h->ops->first_start_file ? h->ops->first_start_file(spec.envp)
 							  : NULL;
 
-	if (file && !kt_starts_begin(&h->env->starts, file, h, start_turn)) {
+	if (file && !kt_starts_begin(&h->env->starts, file, h, harness_start_turn)) {
 		h->waits = true;
 		rc = KT_OK;
 	} else {
@@ -477,10 +477,10 @@ static enum kt_code spawn(struct kt_harness *h, struct kt_err *err)
 }
 
 /* Start the process, if it has one and need not wait, and say hello. */
-static enum kt_code launch(struct kt_harness *h, struct kt_err *err)
+static enum kt_code harness_launch(struct kt_harness *h, struct kt_err *err)
 {
 	h->waits = false;
-	if (h->ops->has_process && spawn(h, err) != KT_OK) {
+	if (h->ops->has_process && harness_spawn(h, err) != KT_OK) {
 		kt_starts_end(&h->env->starts, h);
 		return kt_wrap(err, "cannot start the harness");
 	}
@@ -505,7 +505,7 @@ static enum kt_code start_process(struct kt_harness *h, struct kt_err *err)
 	kt_lines_init(&h->err, KT_STDERR_LINE_BYTES);
 	if (h->ops->prepare && h->ops->prepare(&h->cfg, err) != KT_OK)
 		return kt_wrap(err, "cannot start the harness");
-	return launch(h, err);
+	return harness_launch(h, err);
 }
 
 /*
@@ -519,16 +519,16 @@ static void on_later(void *arg)
 
 	kt_harness_enter(h);
 	if (h->stop == STOP_NOT && h->waits) {
-		if (launch(h, &err) != KT_OK) {
+		if (harness_launch(h, &err) != KT_OK) {
 			kt_harness_set_why(h, "harness_start_failed", kt_strdup(err.msg));
-			finish(h);
+			harness_finish(h);
 		}
 	} else if (h->stop == STOP_NOT) {
 		h->ops->start(h->driver);
 	} else {
 		h->ops->gone(h->driver, 0, 0, "");
 		if (!h->dead)
-			finish(h);
+			harness_finish(h);
 	}
 	kt_harness_leave(h);
 }

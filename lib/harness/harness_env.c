@@ -85,7 +85,7 @@ static bool is_of_home(const char *entry)
 	return false;
 }
 
-static void put_all(struct kt_vec *env, char *const *entries)
+static void put_all_env(struct kt_vec *env, char *const *entries)
 {
 	for (char *const *e = entries; e && *e; e++)
 		env_put(env, *e);
@@ -117,8 +117,8 @@ void kt_harness_env_build(
 				  : !is_withheld(*e))
 			env_put(env, parts->sealed ? without_password(arena, *e) : *e);
 	}
-	put_all(env, parts->shared);
-	put_all(env, parts->extra);
+	put_all_env(env, parts->shared);
+	put_all_env(env, parts->extra);
 	for (size_t i = 0; i < parts->of_driver->len; i++)
 		env_put(env, parts->of_driver->items[i]);
 	if (parts->home)

@@ -14,7 +14,7 @@
 /* --- how much is kept ---------------------------------------------------------------------- */
 
 /* As much as a line that a tick may take costs nothing: every harness has that. */
-static size_t kept(struct kt_harness *h)
+static size_t line_bytes_kept(struct kt_harness *h)
 {
 	size_t bytes = h->out.buf.len + h->lines.len;
 
@@ -32,7 +32,7 @@ static size_t kept(struct kt_harness *h)
 
 bool kt_harness_count(struct kt_harness *h, size_t more)
 {
-	enum kt_budget_limit limit = kt_hold_set(&h->hold, kept(h) + more);
+	enum kt_budget_limit limit = kt_hold_set(&h->hold, line_bytes_kept(h) + more);
 	bool own = limit == KT_BUDGET_ORG;
 	char *text;
 
@@ -73,7 +73,7 @@ void kt_harness_hold_answer(struct kt_harness *h, const char *ask_id, enum kt_de
 	kt_vec_push(&h->answers, held);
 }
 
-static void held_free(struct held_answer *held)
+static void held_answer_free(struct held_answer *held)
 {
 	free(held->ask_id);
 	free(held->answers);
@@ -88,7 +88,7 @@ static void give_held(struct kt_harness *h)
 		struct held_answer *held = kt_vec_remove(&h->answers, 0);
 
 		kt_harness_answer(h, held->ask_id, held->decision, held->answers, held->note);
-		held_free(held);
+		held_answer_free(held);
 	}
 	kt_harness_give_prompt(h);
 	if (h->interrupt_waits)
@@ -165,7 +165,7 @@ void kt_harness_read_drop(struct kt_harness *h)
 {
 	kt_aside_free(KT_STEAL(h->aside));
 	while (h->answers.len)
-		held_free(kt_vec_remove(&h->answers, h->answers.len - 1));
+		held_answer_free(kt_vec_remove(&h->answers, h->answers.len - 1));
 	kt_vec_release(&h->answers);
 	kt_buf_release(&h->lines);
 }

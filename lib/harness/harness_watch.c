@@ -71,7 +71,7 @@ void kt_harness_stop(struct kt_harness *h)
 /* --- watchdogs --------------------------------------------------------------------------- */
 
 /* Nothing comes: ask it to stop, and let the cancel watchdog do the rest. */
-static void unresponsive(struct kt_harness *h, int64_t ms, const char *what)
+static void harness_unresponsive(struct kt_harness *h, int64_t ms, const char *what)
 {
 	kt_dues_clear(&h->dues, DUE_FIRST);
 	kt_dues_clear(&h->dues, DUE_SILENCE);
@@ -93,11 +93,12 @@ static void due_act(struct kt_harness *h, enum due which)
 				(long long)((start_ms + 999) / 1000)));
 		break;
 	case DUE_FIRST:
-		unresponsive(h, kt_harness_limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS),
+		harness_unresponsive(h,
+			kt_harness_limit_ms(h->env->first_event_ms, KT_TURN_FIRST_EVENT_MS),
 			"no answer to the message");
 		break;
 	case DUE_SILENCE:
-		unresponsive(h, kt_harness_limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS),
+		harness_unresponsive(h, kt_harness_limit_ms(h->env->silence_ms, KT_TURN_SILENCE_MS),
 			"no sign of life");
 		break;
 	case DUE_CANCEL:

@@ -31,12 +31,12 @@ struct pool_slot {
 	struct kt_harness *harness;
 };
 
-static void refill(void *arg);
+static void refill_pool(void *arg);
 
 static void refill_in(struct kt_pool *p, int64_t delay_ms)
 {
 	if (!p->timer)
-		p->timer = kt_timer_new(p->env->loop, refill, p);
+		p->timer = kt_timer_new(p->env->loop, refill_pool, p);
 	if (!kt_timer_active(p->timer))
 		kt_timer_start(p->timer, delay_ms, 0);
 }
@@ -75,7 +75,7 @@ static const struct kt_harness_cbs slot_cbs = {
 	.gone = slot_gone,
 };
 
-static void refill(void *arg)
+static void refill_pool(void *arg)
 {
 	struct kt_pool *p = arg;
 
@@ -99,7 +99,7 @@ static void refill(void *arg)
 	}
 }
 
-static void empty(struct kt_pool *p)
+static void empty_pool(struct kt_pool *p)
 {
 	while (p->slots.len) {
 		struct pool_slot *slot = kt_vec_remove(&p->slots, p->slots.len - 1);
@@ -123,7 +123,7 @@ struct kt_pool *kt_pool_new(struct kt_harness_env *env, size_t size)
 void kt_pool_set(
 	struct kt_pool *p, const struct kt_app *app, const char *program, uint64_t fingerprint)
 {
-	empty(p);
+	empty_pool(p);
 	free(p->program);
 	p->program = kt_strdup_opt(program);
 	p->app = app;
@@ -163,7 +163,7 @@ void kt_pool_free(struct kt_pool *p)
 {
 	if (!p)
 		return;
-	empty(p);
+	empty_pool(p);
 	free(p->program);
 	kt_vec_release(&p->slots);
 	free(p);

@@ -58,7 +58,7 @@ void kt_record_free(struct kt_record *r)
 }
 
 /* A line is redacted as a whole: no credential holds a byte that JSON escapes. */
-static void add_line(struct kt_record *r, const struct kt_buf *line)
+static void add_record_line(struct kt_record *r, const struct kt_buf *line)
 {
 	if (!kt_buf_ok(line)) {
 		r->lines.overflow = true;
@@ -115,7 +115,7 @@ void kt_record_prompt(struct kt_record *r, const struct kt_prompt *p)
 	kt_jw_str(&w, "harness", r->harness);
 	kt_jw_str(&w, "recorded_at", now);
 	kt_jw_obj_end(&w);
-	add_line(r, &b);
+	add_record_line(r, &b);
 }
 
 /* Begin an entry: {"t":<ms since the prompt> */
@@ -138,7 +138,7 @@ void kt_record_event(struct kt_record *r, const struct kt_event_draft *ev)
 	kt_jw_str(&w, "parent", ev->parent_tool_use_id);
 	kt_jw_raw(&w, "data", ev->data, ev->data_len);
 	kt_jw_obj_end(&w);
-	add_line(r, &b);
+	add_record_line(r, &b);
 }
 
 void kt_record_ask(struct kt_record *r, const struct kt_ask *ask)
@@ -163,7 +163,7 @@ void kt_record_ask(struct kt_record *r, const struct kt_ask *ask)
 		kt_jw_null(&w, "questions");
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
-	add_line(r, &b);
+	add_record_line(r, &b);
 }
 
 void kt_record_answer(
@@ -182,7 +182,7 @@ void kt_record_answer(
 		kt_jw_raw(&w, "answers", answers, strlen(answers));
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
-	add_line(r, &b);
+	add_record_line(r, &b);
 }
 
 static enum kt_code write_file(const struct kt_record *r, struct kt_err *err)
@@ -225,7 +225,7 @@ void kt_record_end(struct kt_record *r, const struct kt_turn_result *result)
 	kt_usage_write(&w, "usage", &result->usage);
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
-	add_line(r, &b);
+	add_record_line(r, &b);
 	if (write_file(r, &err) != KT_OK)
 		kt_log(KT_LOG_WARN, "record", "the turn was not recorded: %s", err.msg);
 	record_reset(r);

@@ -111,7 +111,7 @@ static void forget_turn(struct rehearsal *r)
 }
 
 /* Close what is open and report. The sink may send the next prompt from within. */
-static void end_turn(struct rehearsal *r, struct kt_turn_result result)
+static void rehearsal_end_turn(struct rehearsal *r, struct kt_turn_result result)
 {
 	KT_AUTOFREE char *text = NULL;
 
@@ -154,7 +154,7 @@ static void no_rehearsal(struct rehearsal *r)
 		.usage = KT_USAGE_INIT,
 	};
 
-	end_turn(r, result);
+	rehearsal_end_turn(r, result);
 }
 
 static void read_usage(const cJSON *usage, struct kt_usage *u)
@@ -188,7 +188,7 @@ static void play_end(struct rehearsal *r, const cJSON *end)
 	result.stop_reason = kt_json_str_or(
 		end, "stop_reason", result.error_code ? "error" : "end_turn");
 	read_usage(kt_json_obj(end, "usage"), &result.usage);
-	end_turn(r, result);
+	rehearsal_end_turn(r, result);
 }
 
 /* --- branches ----------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ static bool was_answered(const struct rehearsal *r, const char *ask_id)
  * True when a line is to be played after what was decided: for each answered ask, "when" must name
  * the decision (or "any"); a line that does not name the ask belongs to the recorded decision.
  */
-static bool applies(const struct rehearsal *r, const cJSON *line)
+static bool line_applies(const struct rehearsal *r, const cJSON *line)
 {
 	const cJSON *when = kt_json_obj(line, "when");
 	const cJSON *w;
@@ -273,14 +273,14 @@ static bool goes_on(const struct rehearsal *r)
 	const struct kt_vec *lines = &r->found.turn->lines;
 
 	for (size_t i = r->at; i < lines->len; i++) {
-		if (!kt_json_get(lines->items[i], "answer") && applies(r, lines->items[i]))
+		if (!kt_json_get(lines->items[i], "answer") && line_applies(r, lines->items[i]))
 			return true;
 	}
 	return false;
 }
 
 /* The person decided what was never recorded: say so, and end the turn as a model would. */
-static void unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decision decision)
+static void end_unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decision decision)
 {
 	const char *id = kt_json_str(ask, "id");
 	const char *tool_id = kt_json_str(ask, "tool_use_id");
@@ -301,7 +301,7 @@ static void unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decision d
 	if (r->text.len > 0)
 		kt_buf_adds(&r->text, "\n\n");
 	kt_buf_adds(&r->text, why);
-	end_turn(r, result);
+	rehearsal_end_turn(r, result);
 }
 
 /* --- playing -----------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ static void keep_text(struct rehearsal *r, const cJSON *data)
 	kt_buf_adds(&r->text, text);
 }
 
-static void play_event(struct rehearsal *r, const cJSON *line)
+static void play_line_event(struct rehearsal *r, const cJSON *line)
 {
 	const char *name = kt_json_str(line, "type");
 	const char *parent = kt_json_str(line, "parent");
@@ -352,7 +352,7 @@ static void play_event(struct rehearsal *r, const cJSON *line)
 	kt_emit(&r->d, type, b.ptr, b.len, parent);
 }
 
-static void play_ask(struct rehearsal *r, const cJSON *ask)
+static void play_line_ask(struct rehearsal *r, const cJSON *ask)
 {
 	const cJSON *input = kt_json_get(ask, "input"), *questions = kt_json_arr(ask, "questions");
 	const char *tool = kt_json_str_or(ask, "tool", "tool");
@@ -399,7 +399,7 @@ static const cJSON *next_line(struct rehearsal *r)
 	for (; r->at < lines->len; r->at++) {
 		const cJSON *line = lines->items[r->at];
 
-		if (!applies(r, line))
+		if (!line_applies(r, line))
 			continue;
 		if (!kt_json_get(line, "answer"))
 			return line;
@@ -426,7 +426,7 @@ static int64_t delay_before(struct rehearsal *r, const cJSON *line)
 }
 
 /* Wait for the next line, or end the turn when a branch has no end of its own. */
-static void schedule(struct rehearsal *r)
+static void schedule_line(struct rehearsal *r)
 {
 	const cJSON *line = next_line(r);
 	const struct kt_turn_result plain = { .stop_reason = "end_turn", .usage = KT_USAGE_INIT };
@@ -434,7 +434,7 @@ static void schedule(struct rehearsal *r)
 	if (line)
 		set_timer(r, delay_before(r, line));
 	else
-		end_turn(r, plain);
+		rehearsal_end_turn(r, plain);
 }
 
 /* Tell of malformed files, once a turn. */
@@ -480,10 +480,10 @@ static void rehearsal_timer(struct kt_driver *d)
 			return;
 		}
 		if (ask) {
-			play_ask(r, ask);
+			play_line_ask(r, ask);
 			return;
 		}
-		play_event(r, line);
+		play_line_event(r, line);
 		line = next_line(r);
 		int64_t delay_ms = line ? delay_before(r, line) : 0;
 
@@ -492,7 +492,7 @@ static void rehearsal_timer(struct kt_driver *d)
 			return;
 		}
 	}
-	schedule(r);
+	schedule_line(r);
 }
 
 /* --- the other operations ----------------------------------------------------------------------
@@ -576,9 +576,9 @@ static void rehearsal_answer(struct kt_driver *d, const char *ask_id, enum kt_de
 	r->ask_id = NULL;
 	r->ask = NULL;
 	if (goes_on(r))
-		schedule(r);
+		schedule_line(r);
 	else
-		unrecorded(r, ask, decision);
+		end_unrecorded(r, ask, decision);
 }
 
 static void rehearsal_interrupt(struct kt_driver *d)
@@ -591,7 +591,7 @@ static void rehearsal_interrupt(struct kt_driver *d)
 		return;
 	if (r->ask_id)
 		r->d.sink.ask_withdrawn(r->d.sink.arg, r->ask_id);
-	end_turn(r, result);
+	rehearsal_end_turn(r, result);
 }
 
 static void rehearsal_gone(

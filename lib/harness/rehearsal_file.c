@@ -59,7 +59,7 @@ char *kt_rehearsal_file_for(const char *text)
  */
 
 /* Trimmed, ASCII letters in lower case, runs of blanks as one space. The caller's. */
-static char *fold(const char *s)
+static char *fold_text(const char *s)
 {
 	char *out = kt_malloc(strlen(s) + 1);
 	size_t n = 0;
@@ -82,7 +82,8 @@ static char *fold(const char *s)
  * How well a turn fits: 0 not at all; the exact text before a part of it, that before "*", and
  * within each the right position before none given before another one.
  */
-static int fitness(const struct rehearsal_turn *t, const char *folded, const struct kt_prompt *p)
+static int turn_fitness(
+	const struct rehearsal_turn *t, const char *folded, const struct kt_prompt *p)
 {
 	const cJSON *match = kt_json_get(t->head, "match");
 	const char *text = kt_json_str(match, "text");
@@ -96,12 +97,12 @@ static int fitness(const struct rehearsal_turn *t, const char *folded, const str
 	if (text && !strcmp(text, "*")) {
 		score = 10;
 	} else if (text) {
-		KT_AUTOFREE char *want = fold(text);
+		KT_AUTOFREE char *want = fold_text(text);
 
 		score = strcmp(want, folded) ? 0 : 30;
 	}
 	if (!score && contains) {
-		KT_AUTOFREE char *part = fold(contains);
+		KT_AUTOFREE char *part = fold_text(contains);
 
 		score = *part && strstr(folded, part) ? 20 : 0;
 	}
@@ -128,7 +129,7 @@ struct reader {
 	bool bad; /* the turn being read has a malformed line */
 };
 
-static void problem(struct reader *r, int line, const char *what)
+static void add_problem(struct reader *r, int line, const char *what)
 {
 	kt_buf_addf(&r->found->problems, "%s:%d: %s\n", r->file, line, what);
 	r->bad = true;
@@ -143,8 +144,8 @@ static void turn_read(struct reader *r)
 	if (!t)
 		return;
 	if (!r->bad && !kt_json_obj(last, "end"))
-		problem(r, t->line, "the turn that begins here has no \"end\" line");
-	int score = r->bad ? 0 : fitness(t, r->folded, r->prompt);
+		add_problem(r, t->line, "the turn that begins here has no \"end\" line");
+	int score = r->bad ? 0 : turn_fitness(t, r->folded, r->prompt);
 
 	r->turn = NULL;
 	if (score > r->best) {
@@ -169,9 +170,9 @@ static void begin_turn(struct reader *r, cJSON *head, int line)
 	r->turn->head = head;
 	r->turn_bytes = r->values = 0;
 	if (kt_json_int(head, "karta_rehearsal", 0) != 1)
-		problem(r, line, "\"karta_rehearsal\" is not 1: written by a newer karta?");
+		add_problem(r, line, "\"karta_rehearsal\" is not 1: written by a newer karta?");
 	else if (!kt_json_str(match, "text") && !kt_json_str(match, "contains"))
-		problem(r, line, "\"match\" needs \"text\" or \"contains\"");
+		add_problem(r, line, "\"match\" needs \"text\" or \"contains\"");
 }
 
 /* What is wrong with a line of a turn, or NULL. */
@@ -212,13 +213,13 @@ static size_t values_of(const cJSON *doc)
 	return n;
 }
 
-static void take_line(struct reader *r, const char *s, size_t len, int line)
+static void take_rehearsal_line(struct reader *r, const char *s, size_t len, int line)
 {
 	cJSON *doc = NULL;
 	struct kt_err err = KT_ERR_INIT;
 
 	if (kt_json_parse(s, len, KT_JSON_LENIENT, &doc, &err) != KT_OK) {
-		problem(r, line, err.msg);
+		add_problem(r, line, err.msg);
 		return;
 	}
 	if (kt_json_get(doc, "karta_rehearsal")) {
@@ -238,7 +239,7 @@ static void take_line(struct reader *r, const char *s, size_t len, int line)
 		what = "the first line of a turn must have \"karta_rehearsal\"";
 	if (what || !r->turn) {
 		if (what)
-			problem(r, line, what);
+			add_problem(r, line, what);
 		cJSON_Delete(doc);
 		return;
 	}
@@ -253,7 +254,7 @@ static void read_file(struct reader *r, const char *path)
 
 	r->bad = false;
 	if (kt_fs_read(path, &text, &err) != KT_OK) {
-		problem(r, 1, err.msg);
+		add_problem(r, 1, err.msg);
 		return;
 	}
 	r->total += text.len;
@@ -266,7 +267,7 @@ static void read_file(struct reader *r, const char *path)
 		while (blank < n && strchr(" \t\r", p[blank]))
 			blank++;
 		if (blank < n)
-			take_line(r, p, n, line);
+			take_rehearsal_line(r, p, n, line);
 		p += n + 1;
 	}
 	turn_read(r);
@@ -277,7 +278,7 @@ void kt_rehearsal_find(
 {
 	struct reader r = { .found = out, .prompt = p, .max_values = max_values };
 	KT_AUTOFREE char *folder = kt_path_join(dir, "rehearsals");
-	KT_AUTOFREE char *folded = fold(p->text);
+	KT_AUTOFREE char *folded = fold_text(p->text);
 	char **names = NULL;
 	size_t n = 0;
 

@@ -14,7 +14,7 @@ struct start {
 	void (*go)(void *who); /* NULL: it is on the way; else it waits */
 };
 
-static struct start *find(const struct kt_starts *s, const char *file)
+static struct start *find_start_of(const struct kt_starts *s, const char *file)
 {
 	for (size_t i = 0; i < s->list.len; i++) {
 		struct start *one = s->list.items[i];
@@ -27,7 +27,7 @@ static struct start *find(const struct kt_starts *s, const char *file)
 
 bool kt_starts_begin(struct kt_starts *s, const char *file, void *who, void (*go)(void *who))
 {
-	bool wait = find(s, file) != NULL;
+	bool wait = find_start_of(s, file) != NULL;
 	struct start *one;
 
 	if (!wait && kt_fs_is_file(file))
@@ -41,7 +41,7 @@ bool kt_starts_begin(struct kt_starts *s, const char *file, void *who, void (*go
 }
 
 /* All that wait for file may try: the first of them holds the others up, if need be. */
-static void wake(struct kt_starts *s, const char *file)
+static void wake_starts(struct kt_starts *s, const char *file)
 {
 	for (size_t i = 0; i < s->list.len;) {
 		struct start *one = s->list.items[i];
@@ -66,7 +66,7 @@ void kt_starts_end(struct kt_starts *s, void *who)
 			continue;
 		(void)kt_vec_remove(&s->list, i);
 		if (!one->go)
-			wake(s, one->file);
+			wake_starts(s, one->file);
 		free(one->file);
 		free(one);
 		break;

@@ -14,7 +14,7 @@
 #define FREE_QUEUE_BYTES 2048
 
 /* Bytes kept for the request; a connection between two of them has its small buffers at most. */
-static size_t footprint(const struct kt_conn *c)
+static size_t conn_footprint(const struct kt_conn *c)
 {
 	const struct kt_conn_io *io = c->io;
 
@@ -23,7 +23,7 @@ static size_t footprint(const struct kt_conn *c)
 	return c->queued + sizeof(*io) + io->in.cap + io->held.cap + io->body.cap + io->extra.cap;
 }
 
-static void refuse(struct kt_conn *c, enum kt_budget_limit limit)
+static void refuse_conn(struct kt_conn *c, enum kt_budget_limit limit)
 {
 	struct kt_budget_refusal r;
 	char retry[48];
@@ -42,7 +42,7 @@ static bool is_partial(const struct kt_conn *c)
  * Newer strangers need the room. What came of a request goes now and its answer at the end of the
  * tick; who does not take an answer has had its time.
  */
-static void evict(void *arg)
+static void evict_conn(void *arg)
 {
 	struct kt_conn *c = arg;
 
@@ -71,12 +71,12 @@ void kt_conn_settle(struct kt_conn *c)
 
 	if (c->doomed || c->evicted || !c->hold.budget)
 		return;
-	kt_hold_evictable(&c->hold, is_partial(c) || c->writing ? evict : NULL, c);
-	limit = kt_hold_set(&c->hold, footprint(c));
+	kt_hold_evictable(&c->hold, is_partial(c) || c->writing ? evict_conn : NULL, c);
+	limit = kt_hold_set(&c->hold, conn_footprint(c));
 	if (limit == KT_BUDGET_FITS)
 		return;
 	if (is_partial(c))
-		refuse(c, limit);
+		refuse_conn(c, limit);
 	else if (c->queued > FREE_QUEUE_BYTES || (c->io && c->io->held.cap))
 		kt_conn_doom(c); /* it takes too little of what it asks for */
 }

@@ -17,7 +17,7 @@ enum {
 	AT_END_LF, /* LF of the last line -> done */
 };
 
-static int digit(char c)
+static int chunk_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -33,7 +33,7 @@ static bool frame_byte(struct kt_chunked *c, char b)
 {
 	switch (c->state) {
 	case AT_SIZE: {
-		int v = digit(b);
+		int v = chunk_digit(b);
 		if (v >= 0) {
 			/* 8 digits: 4 GiB is far beyond any body limit, and cannot overflow. */
 			if (c->digits == 8)

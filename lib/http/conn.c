@@ -25,8 +25,8 @@
 #define KEEP_BYTES 16384 /* most that a buffer is kept with for the next request */
 #define SHED_MS 1000 /* an idle connection gives its buffers back after this long */
 
-static void compact(struct kt_conn *c);
-static void process(struct kt_conn *c);
+static void compact_input(struct kt_conn *c);
+static void process_input(struct kt_conn *c);
 static void start_reading(struct kt_conn *c);
 
 static int64_t now_of(const struct kt_conn *c)
@@ -89,7 +89,7 @@ void kt_conn_shed(struct kt_conn *c)
 	kt_server_later(c->server, c);
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_conn_closed(uv_handle_t *h)
 {
 	struct kt_conn *c = kt_container_of(h, struct kt_conn, tcp);
 
@@ -124,7 +124,7 @@ void kt_conn_close(struct kt_conn *c)
 	io_free(c);
 	free(KT_STEAL(c->unsent));
 	kt_hold_release(&c->hold);
-	uv_close((uv_handle_t *)&c->tcp, on_closed);
+	uv_close((uv_handle_t *)&c->tcp, on_conn_closed);
 }
 
 static void stop_reading(struct kt_conn *c)
@@ -181,7 +181,7 @@ void kt_conn_answered(struct kt_conn *c)
 }
 
 /* Between two requests nothing large is kept; a handler may have looked at it until now. */
-static void trim(struct kt_conn *c)
+static void trim_conn(struct kt_conn *c)
 {
 	struct kt_conn_io *io = c->io;
 
@@ -190,7 +190,7 @@ static void trim(struct kt_conn *c)
 		return;
 	clear_request(&c->ex.rq);
 	kt_buf_release(&io->body);
-	compact(c);
+	compact_input(c);
 	if (io->in.len == 0)
 		kt_buf_release(&io->in);
 }
@@ -212,7 +212,7 @@ void kt_conn_late(struct kt_conn *c)
 	if (c->evicted && !c->doomed)
 		kt_conn_evicted(c);
 	if (c->trim && !c->doomed)
-		trim(c);
+		trim_conn(c);
 	if (c->yielded && !c->doomed)
 		read_on(c);
 	if (c->unsent && !c->doomed)
@@ -222,7 +222,7 @@ void kt_conn_late(struct kt_conn *c)
 		if (c->phase == KT_CONN_STREAM)
 			kt_stream_pump(c);
 		else
-			process(c);
+			process_input(c);
 	}
 	if (c->phase == KT_CONN_LINGER && c->ex.ops)
 		end_stream(c);
@@ -281,7 +281,7 @@ void kt_conn_refuse(struct kt_conn *c, int status, const char *code, const char 
 	kt_conn_refuse_with(c, status, code, detail, "");
 }
 
-static void refuse_long(struct kt_conn *c, size_t max_bytes)
+static void refuse_long_body(struct kt_conn *c, size_t max_bytes)
 {
 	bool mib = max_bytes % (1024 * 1024) == 0, kib = max_bytes % 1024 == 0;
 	char detail[120];
@@ -298,7 +298,7 @@ static void refuse_long(struct kt_conn *c, size_t max_bytes)
 	kt_conn_refuse(c, 413, "too_large", detail);
 }
 
-static void handle(struct kt_conn *c)
+static void handle_request(struct kt_conn *c)
 {
 	struct kt_http_server *s = c->server;
 	struct kt_request *rq = &c->ex.rq;
@@ -337,7 +337,7 @@ static size_t take_body(struct kt_conn *c, char *p, size_t len)
 	} else {
 		kt_buf_add(&io->body, p, body);
 		if (!kt_buf_ok(&io->body)) {
-			refuse_long(c, io->body.max);
+			refuse_long_body(c, io->body.max);
 			return len;
 		}
 	}
@@ -345,7 +345,7 @@ static size_t take_body(struct kt_conn *c, char *p, size_t len)
 	if (c->phase != KT_CONN_BODY)
 		return len;
 	if (done)
-		handle(c);
+		handle_request(c);
 	return used;
 }
 
@@ -371,7 +371,7 @@ static bool place_body(struct kt_conn *c)
 	if (answer == KT_SPOOL_FILE)
 		return kt_spool_begin(c, &spool);
 	if (!c->io->head.chunked && c->io->head.content_length > spool.max_bytes) {
-		refuse_long(c, (size_t)spool.max_bytes);
+		refuse_long_body(c, (size_t)spool.max_bytes);
 		return false;
 	}
 	kt_buf_release(&c->io->body); /* its memory may be more than this one may have */
@@ -404,7 +404,7 @@ static void begin_request(struct kt_conn *c)
 	kt_respond_id(s, rq->id);
 	c->keep_alive = h->keep_alive;
 	if (!h->chunked && h->content_length <= 0) {
-		handle(c);
+		handle_request(c);
 		return;
 	}
 	if (!place_body(c))
@@ -423,7 +423,7 @@ static void begin_request(struct kt_conn *c)
 }
 
 /* Close the gap of spent bytes and append what came while an exchange ran. */
-static void compact(struct kt_conn *c)
+static void compact_input(struct kt_conn *c)
 {
 	struct kt_conn_io *io = c->io;
 
@@ -445,7 +445,7 @@ static bool step_head(struct kt_conn *c)
 	struct kt_conn_io *io = c->io;
 	int status;
 
-	compact(c);
+	compact_input(c);
 	size_t have = io->in.len - io->used;
 	if (c->doomed || have == 0) {
 		if (c->eof)
@@ -506,7 +506,7 @@ static bool step_body(struct kt_conn *c)
 	return false;
 }
 
-static void process(struct kt_conn *c)
+static void process_input(struct kt_conn *c)
 {
 	bool more = true;
 
@@ -559,9 +559,9 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 	case KT_CONN_IDLE:
 	case KT_CONN_HEAD:
 		(void)io_get(c);
-		compact(c);
+		compact_input(c);
 		kt_buf_add(&c->io->in, buf->base, len);
-		process(c);
+		process_input(c);
 		return;
 	case KT_CONN_BODY:
 		c->processing = true;
@@ -577,7 +577,7 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
 		return;
 	kt_buf_add(&c->io->held, buf->base + used, len - used);
 	if (c->phase == KT_CONN_IDLE)
-		process(c);
+		process_input(c);
 	else if (c->io->held.len > HELD_BYTES)
 		stop_reading(c);
 }
@@ -586,14 +586,14 @@ static void take_input(struct kt_conn *c, const uv_buf_t *buf, size_t len)
  * There is more, but the others come first: libuv would read up to 32 times from one connection
  * before it looks at the next.
  */
-static void yield(struct kt_conn *c)
+static void yield_conn(struct kt_conn *c)
 {
 	stop_reading(c);
 	c->yielded = true;
 	kt_server_later(c->server, c);
 }
 
-static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+static void on_conn_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
 	struct kt_conn *c = tcp->data;
 
@@ -607,7 +607,7 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 			io_free(c);
 		}
 		if ((size_t)n == buf->len && c->reading)
-			yield(c);
+			yield_conn(c);
 		return;
 	}
 	stop_reading(c);
@@ -630,7 +630,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 
 static void start_reading(struct kt_conn *c)
 {
-	if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) {
+	if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_conn_read) != 0) {
 		kt_conn_doom(c);
 		return;
 	}

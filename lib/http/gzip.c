@@ -23,7 +23,7 @@ static struct {
 static pthread_once_t load_once = PTHREAD_ONCE_INIT;
 static struct kt_err load_error; /* of the one attempt; guarded by load_once */
 
-static void load(void)
+static void load_zlib(void)
 {
 	static const char *const sonames[] = { KT_SO_Z, NULL };
 	static const struct kt_dl_symbol symbols[] = {
@@ -41,7 +41,7 @@ enum kt_code kt_gunzip(const void *data, size_t len, void *out, size_t out_len, 
 	z_stream s = { .next_in = (Bytef *)(uintptr_t)data, .next_out = out };
 	int got;
 
-	(void)pthread_once(&load_once, load);
+	(void)pthread_once(&load_once, load_zlib);
 	if (load_error.code != KT_OK) {
 		if (err)
 			*err = load_error;
@@ -68,7 +68,7 @@ static const char *blanks(const char *p)
 }
 
 /* "gzip;q=0.5": what stands behind the name lets it be. What is no weight does not. */
-static bool weighs(const char *p)
+static bool is_weight(const char *p)
 {
 	p = blanks(p);
 	if (*p == ',' || *p == '\0')
@@ -101,9 +101,9 @@ bool kt_request_takes_gzip(const struct kt_request *rq)
 			size_t n = strcspn(p, " \t;,");
 
 			if (n == 4 && strncasecmp(p, "gzip", n) == 0)
-				gzip = weighs(p + n);
+				gzip = is_weight(p + n);
 			else if (n == 1 && *p == '*')
-				any = weighs(p + n);
+				any = is_weight(p + n);
 			p += strcspn(p, ",");
 		}
 	}

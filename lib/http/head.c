@@ -53,7 +53,7 @@ static int hex_value(char c)
 	return -1;
 }
 
-static char lower(char c)
+static char lower_char(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
@@ -69,7 +69,7 @@ static bool span_is(struct span s, const char *lower_text)
 	if (s.len != strlen(lower_text))
 		return false;
 	for (size_t i = 0; i < s.len; i++)
-		if (lower(s.ptr[i]) != lower_text[i])
+		if (lower_char(s.ptr[i]) != lower_text[i])
 			return false;
 	return true;
 }
@@ -86,7 +86,7 @@ struct parse {
 	int status; /* 0 = fine so far */
 };
 
-static bool refuse(struct parse *p, int status)
+static bool refuse_head(struct parse *p, int status)
 {
 	p->status = status;
 	return false;
@@ -110,8 +110,8 @@ static bool parse_authority(struct span s, struct span *out_host, int *out_port)
 	} else {
 		while (n < s.len && s.ptr[n] != ':') {
 			char c = s.ptr[n++];
-			if (!is_digit(c) && !(lower(c) >= 'a' && lower(c) <= 'z') && c != '-' &&
-				c != '.' && c != '_' && c != '~')
+			if (!is_digit(c) && !(lower_char(c) >= 'a' && lower_char(c) <= 'z') &&
+				c != '-' && c != '.' && c != '_' && c != '~')
 				return false;
 		}
 	}
@@ -142,7 +142,7 @@ static bool parse_target(struct parse *p)
 	for (size_t i = 0; i < t.len; i++) {
 		unsigned char c = (unsigned char)t.ptr[i];
 		if (c <= ' ' || c >= 0x7f || strchr("\"<>\\#", c))
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 	}
 	if (t.len == 1 && t.ptr[0] == '*' && p->h->method == KT_OPTIONS) {
 		p->path = t;
@@ -155,12 +155,12 @@ static bool parse_target(struct parse *p)
 		else if (t.len > 8 && span_is((struct span){ t.ptr, 8 }, "https://"))
 			skip = 8;
 		else
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		struct span a = { t.ptr + skip, 0 };
 		while (skip + a.len < t.len && a.ptr[a.len] != '/' && a.ptr[a.len] != '?')
 			a.len++;
 		if (!parse_authority(a, &p->host, &p->h->port))
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		p->absolute = true;
 		t = (struct span){ a.ptr + a.len, t.len - skip - a.len };
 	}
@@ -194,7 +194,7 @@ static bool method_bytes(struct parse *p, struct span line, size_t *out_len)
 	while (n < line.len && line.ptr[n] != ' ') {
 		char c = line.ptr[n++];
 		if (!((c >= 'A' && c <= 'Z') || (c == '-' && n > 1)) || n > 24)
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 	}
 	*out_len = n;
 	return true;
@@ -207,22 +207,22 @@ static bool parse_request_line(struct parse *p, struct span line)
 	if (!method_bytes(p, line, &m))
 		return false;
 	if (m == 0 || m == line.len)
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	struct span t = { line.ptr + m + 1, 0 };
 	while (m + 1 + t.len < line.len && t.ptr[t.len] != ' ')
 		t.len++;
 	struct span v = { t.ptr + t.len, line.len - m - 1 - t.len };
 	if (t.len == 0 || v.len != 9 || memcmp(v.ptr, " HTTP/", 6) != 0 || !is_digit(v.ptr[6]) ||
 		v.ptr[7] != '.' || !is_digit(v.ptr[8]))
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	if (v.ptr[6] != '1' || (v.ptr[8] != '1' && v.ptr[8] != '0'))
-		return refuse(p, 505);
+		return refuse_head(p, 505);
 	p->h->http10 = v.ptr[8] == '0';
 	p->h->method = method_of((struct span){ line.ptr, m });
 	if (p->h->method == 0)
-		return refuse(p, 501);
+		return refuse_head(p, 501);
 	if (t.len > KT_MAX_HTTP_TARGET_BYTES)
-		return refuse(p, 414);
+		return refuse_head(p, 414);
 	p->target = t;
 	return parse_target(p);
 }
@@ -250,14 +250,14 @@ static bool parse_length(struct parse *p, struct span v)
 	int64_t n = 0;
 
 	if (v.len == 0 || v.len > 18)
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	for (size_t i = 0; i < v.len; i++) {
 		if (!is_digit(v.ptr[i]))
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		n = n * 10 + (v.ptr[i] - '0');
 	}
 	if (p->n_lengths++ > 0)
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	p->h->content_length = n;
 	return true;
 }
@@ -270,11 +270,11 @@ static bool parse_known(struct parse *p, struct span name, struct span v)
 		if (!span_is(name, "host"))
 			return true;
 		if (p->n_hosts++ > 0)
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		struct span host;
 		int port;
 		if (!parse_authority(v, &host, &port))
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		/* RFC 9112 3.2.2: the authority of an absolute-form target replaces Host. */
 		if (!p->absolute) {
 			p->host = host;
@@ -285,7 +285,7 @@ static bool parse_known(struct parse *p, struct span name, struct span v)
 		if (!span_is(name, "expect"))
 			return true;
 		if (!span_is(v, "100-continue"))
-			return refuse(p, 417);
+			return refuse_head(p, 417);
 		p->h->expect_continue = true;
 		return true;
 	case 10:
@@ -312,9 +312,9 @@ static bool parse_field(struct parse *p, struct span line)
 		n++;
 	/* Catches obs-fold (a blank first), a blank before the colon and an empty name. */
 	if (n == 0 || n == line.len || line.ptr[n] != ':')
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	if (h->n_headers == KT_MAX_HTTP_HEADERS)
-		return refuse(p, 431);
+		return refuse_head(p, 431);
 	struct span v = { line.ptr + n + 1, line.len - n - 1 };
 	while (v.len > 0 && (v.ptr[0] == ' ' || v.ptr[0] == '\t')) {
 		v.ptr++;
@@ -335,13 +335,13 @@ static bool check_whole(struct parse *p)
 	struct kt_head *h = p->h;
 
 	if (p->n_hosts == 0 && !h->http10)
-		return refuse(p, 400);
+		return refuse_head(p, 400);
 	if (p->n_transfers > 0) {
 		if (!span_is(p->transfer, "chunked"))
-			return refuse(p, 501);
+			return refuse_head(p, 501);
 		/* Either alone frames the body; both, or any in HTTP/1.0, is an attack (6.1). */
 		if (p->n_transfers > 1 || p->n_lengths > 0 || h->http10)
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		h->chunked = true;
 	}
 	h->keep_alive = h->http10 ? p->alive && !p->close : !p->close;
@@ -387,7 +387,7 @@ static bool decode_path(struct span path, char *out)
 		return true;
 	}
 	for (const char *s = path.ptr; s + 2 < end; s++)
-		if (s[0] == '%' && s[1] == '2' && lower(s[2]) == 'f')
+		if (s[0] == '%' && s[1] == '2' && lower_char(s[2]) == 'f')
 			return false;
 	if (!kt_percent_decode(path.ptr, path.len, false, out, path.len + 1))
 		return false;
@@ -423,7 +423,7 @@ static bool place_strings(struct parse *p)
 	if (need > sizeof(h->small)) {
 		mem = h->mem = kt_try_malloc(need);
 		if (!mem)
-			return refuse(p, 503);
+			return refuse_head(p, 503);
 	}
 	if (plain) {
 		h->path = p->path.ptr;
@@ -431,18 +431,18 @@ static bool place_strings(struct parse *p)
 		h->path = mem;
 		if (!decode_path(p->path, mem)) {
 			kt_head_release(h);
-			return refuse(p, 400);
+			return refuse_head(p, 400);
 		}
 	}
 	h->host = mem + path_size;
 	for (size_t i = 0; i < p->host.len; i++)
-		h->host[i] = lower(p->host.ptr[i]);
+		h->host[i] = lower_char(p->host.ptr[i]);
 	h->host[p->host.len] = '\0';
 	return true;
 }
 
 /* The head is good: write the NULs. Each falls on a delimiter, never on kept text. */
-static void terminate(struct parse *p)
+static void terminate_head(struct parse *p)
 {
 	static char empty[1] = "";
 	struct kt_head *h = p->h;
@@ -455,7 +455,7 @@ static void terminate(struct parse *p)
 		/* The names lie in the buffer, which is ours to change; const is for readers. */
 		name.ptr = (char *)(uintptr_t)h->headers[i].name;
 		for (size_t k = 0; k < name.len; k++)
-			name.ptr[k] = lower(name.ptr[k]);
+			name.ptr[k] = lower_char(name.ptr[k]);
 		name.ptr[name.len] = '\0';
 		p->value[i].ptr[p->value[i].len] = '\0';
 		h->headers[i].value = p->value[i].ptr;
@@ -498,7 +498,7 @@ void kt_head_release(struct kt_head *h)
 	h->mem = NULL;
 }
 
-static enum kt_head_result bad(int status, int *out_status)
+static enum kt_head_result bad_head(int status, int *out_status)
 {
 	*out_status = status;
 	return KT_HEAD_BAD;
@@ -526,27 +526,28 @@ enum kt_head_result kt_head_parse(char *buf, size_t len, struct kt_head *out, in
 		struct span line;
 		int r = next_line(buf + at, have - at, &line);
 		if (r < 0)
-			return bad(400, out_status);
+			return bad_head(400, out_status);
 		size_t m;
 		if (r == 0) {
 			if (at == skipped && !method_bytes(&p, line, &m))
-				return bad(p.status, out_status);
-			return have == KT_MAX_HTTP_HEAD_BYTES ? bad(431, out_status) : KT_HEAD_MORE;
+				return bad_head(p.status, out_status);
+			return have == KT_MAX_HTTP_HEAD_BYTES ? bad_head(431, out_status)
+							      : KT_HEAD_MORE;
 		}
 		bool first = at == skipped;
 		at += line.len + 2;
 		if (first) {
 			if (!parse_request_line(&p, line))
-				return bad(p.status, out_status);
+				return bad_head(p.status, out_status);
 		} else if (line.len == 0) {
 			break;
 		} else if (!parse_field(&p, line)) {
-			return bad(p.status, out_status);
+			return bad_head(p.status, out_status);
 		}
 	}
 	if (!check_whole(&p) || !place_strings(&p))
-		return bad(p.status, out_status);
-	terminate(&p);
+		return bad_head(p.status, out_status);
+	terminate_head(&p);
 	out->head_len = at;
 	return KT_HEAD_OK;
 }

@@ -181,7 +181,7 @@ struct body {
 	bool fixed;
 };
 
-static void respond(struct kt_exchange *ex, int status, const char *type, struct body body)
+static void respond_body(struct kt_exchange *ex, int status, const char *type, struct body body)
 {
 	struct kt_conn *c = kt_conn_of(ex);
 	struct kt_buf *b = &c->server->out;
@@ -225,7 +225,7 @@ static void respond(struct kt_exchange *ex, int status, const char *type, struct
 void kt_respond(
 	struct kt_exchange *ex, int status, const char *content_type, const void *body, size_t len)
 {
-	respond(ex, status, content_type, (struct body){ .rest = body, .len = len });
+	respond_body(ex, status, content_type, (struct body){ .rest = body, .len = len });
 }
 
 void kt_respond_static(
@@ -237,7 +237,7 @@ void kt_respond_static(
 void kt_respond_static_after(struct kt_exchange *ex, int status, const char *content_type,
 	const void *first, size_t first_len, const void *rest, size_t len)
 {
-	respond(ex, status, content_type, (struct body){ first, first_len, rest, len, true });
+	respond_body(ex, status, content_type, (struct body){ first, first_len, rest, len, true });
 }
 
 void kt_respond_json(struct kt_exchange *ex, int status, const struct kt_buf *b)

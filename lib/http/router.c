@@ -72,7 +72,7 @@ static bool is_param(const struct walk *w)
  * Match a path. *out_rank orders matches: for each segment a bit, set when it was literal, the
  * first segment highest, so that literals win from the left.
  */
-static bool match(const char *pattern, const char *path, uint64_t *out_rank)
+static bool match_path(const char *pattern, const char *path, uint64_t *out_rank)
 {
 	struct walk w = { .pattern = pattern, .path = path };
 	uint64_t rank = 0, bit = (uint64_t)1 << 63;
@@ -135,7 +135,7 @@ const struct kt_route *kt_route_find(const struct kt_route *routes, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		unsigned methods = routes[i].methods;
 		/* An escaped slash was refused, so the decoded path has the right segments. */
-		if (!match(routes[i].pattern, rq->path, &rank))
+		if (!match_path(routes[i].pattern, rq->path, &rank))
 			continue;
 		if (methods & KT_GET)
 			methods |= KT_HEAD;

@@ -75,7 +75,7 @@ ssize_t kt_conn_try(struct kt_conn *c, uv_buf_t *bufs, unsigned n)
 }
 
 /* To the socket, and what it does not take to libuv's queue. TAKES w. */
-static bool give(struct kt_conn *c, struct conn_write *w)
+static bool give_write(struct kt_conn *c, struct conn_write *w)
 {
 	if (uv_write(&w->req, (uv_stream_t *)&c->tcp, w->bufs, w->n, on_written) != 0) {
 		c->queued -= w->size;
@@ -125,12 +125,12 @@ void kt_conn_queue(struct kt_conn *c, uv_buf_t *bufs, unsigned n, size_t sent, b
 		c->unsent = w;
 		kt_server_later(c->server, c);
 	} else {
-		if (c->unsent && !give(c, KT_STEAL(c->unsent))) {
+		if (c->unsent && !give_write(c, KT_STEAL(c->unsent))) {
 			c->queued -= w->size;
 			free(w);
 			return;
 		}
-		if (!give(c, w))
+		if (!give_write(c, w))
 			return;
 	}
 	c->writing = true;
@@ -147,5 +147,5 @@ void kt_conn_send(struct kt_conn *c, uv_buf_t *bufs, unsigned n, bool last_fixed
 
 void kt_conn_send_late(struct kt_conn *c)
 {
-	(void)give(c, KT_STEAL(c->unsent));
+	(void)give_write(c, KT_STEAL(c->unsent));
 }

@@ -147,7 +147,7 @@ static bool has_fallen(size_t *most, size_t now, size_t least)
  * The heap does not shrink by itself when a crowd of readers or a flood of bodies has gone: a small
  * piece at its end holds the rest. Whenever half of it has gone, and once more when all is quiet.
  */
-static void trim_after_crowd(struct kt_http_server *s)
+static void trim_after_conns(struct kt_http_server *s)
 {
 	size_t bytes = s->cfg.budget ? kt_budget_bytes(s->cfg.budget) : 0;
 	size_t peak = s->cfg.budget ? kt_budget_peak(s->cfg.budget) : 0;
@@ -161,7 +161,7 @@ static void trim_after_crowd(struct kt_http_server *s)
 	s->trimmed = fallen || (s->trimmed && !quiet);
 }
 
-static void sweep(void *arg)
+static void sweep_conns(void *arg)
 {
 	struct kt_http_server *s = arg;
 	int64_t now_ms = kt_loop_now_ms(s->loop);
@@ -174,7 +174,7 @@ static void sweep(void *arg)
 		else
 			kt_conn_sweep(c, now_ms);
 	}
-	trim_after_crowd(s);
+	trim_after_conns(s);
 }
 
 enum kt_code kt_http_server_new(struct kt_loop *loop, const struct kt_http_config *cfg,
@@ -201,7 +201,7 @@ enum kt_code kt_http_server_new(struct kt_loop *loop, const struct kt_http_confi
 	kt_rand_bytes(&s->id_seed, sizeof(s->id_seed));
 	kt_buf_init(&s->out, MAX_ANSWER_BYTES);
 	kt_buf_init(&s->common, 16384);
-	s->sweep = kt_timer_new(loop, sweep, s);
+	s->sweep = kt_timer_new(loop, sweep_conns, s);
 	*out = s;
 	return KT_OK;
 }
@@ -271,7 +271,7 @@ static void pause_accepting(struct kt_http_server *s, int error)
 	kt_timer_start(s->pause, PAUSE_MS, 0);
 }
 
-static void admit(struct kt_http_server *s, int fd, const union address *a)
+static void admit_conn(struct kt_http_server *s, int fd, const union address *a)
 {
 	char peer[64];
 	const char *busy = s->n_conns >= s->cfg.max_conns
@@ -303,7 +303,7 @@ static void on_acceptable(uv_poll_t *h, int status, int events)
 		memset(&a, 0, sizeof(a.in6));
 		int fd = accept4(l->fd, &a.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			admit(s, fd, &a);
+			admit_conn(s, fd, &a);
 			continue;
 		}
 		if (errno == EAGAIN)
@@ -366,7 +366,7 @@ static enum kt_code bind_error(struct kt_err *err, int error, const char *host, 
 }
 
 /* A listening socket on a; *out_port is its port. */
-static enum kt_code listen_at(union address *a, const char *host, int port, int *out_fd,
+static enum kt_code listen_at_address(union address *a, const char *host, int port, int *out_fd,
 	int *out_port, struct kt_err *err)
 {
 	bool six = a->sa.sa_family == AF_INET6;
@@ -416,12 +416,12 @@ static enum kt_code bind_localhost(int port, struct kt_http_sockets *out, struct
 		int got, got6;
 
 		kt_assert(parse_address("127.0.0.1", &a));
-		enum kt_code rc = listen_at(&a, "127.0.0.1", port, &fd4, &got, err);
+		enum kt_code rc = listen_at_address(&a, "127.0.0.1", port, &fd4, &got, err);
 		if (rc != KT_OK)
 			return rc;
 		struct kt_err err6 = KT_ERR_INIT;
 		kt_assert(parse_address("::1", &a));
-		rc = listen_at(&a, "::1", got, &fd6, &got6, &err6);
+		rc = listen_at_address(&a, "::1", got, &fd6, &got6, &err6);
 		/* A picked port may be taken on the other address only: pick again. */
 		if (rc == KT_ECONFLICT && port == 0 && attempt < 16)
 			continue;
@@ -452,7 +452,7 @@ enum kt_code kt_http_bind(
 	if (!parse_address(host, &a))
 		return kt_fail(
 			err, KT_EINVAL, 0, "'%s' is neither a numeric address nor localhost", host);
-	rc = listen_at(&a, host, port, &one.fds[0], &one.port, err);
+	rc = listen_at_address(&a, host, port, &one.fds[0], &one.port, err);
 	if (rc == KT_OK)
 		*out = one;
 	return rc;

@@ -31,7 +31,7 @@ static void refuse_disk(struct kt_conn *c, const char *what, int error)
 	kt_conn_refuse(c, 507, "storage_full", "the server has no room for this upload now");
 }
 
-static void refuse_long(struct kt_conn *c, int64_t max_bytes)
+static void refuse_long_spool(struct kt_conn *c, int64_t max_bytes)
 {
 	char detail[200];
 
@@ -48,7 +48,7 @@ bool kt_spool_begin(struct kt_conn *c, const struct kt_spool *out)
 
 	kt_assert(!c->spool && out->dir);
 	if (!h->chunked && h->content_length > out->max_bytes) {
-		refuse_long(c, out->max_bytes);
+		refuse_long_spool(c, out->max_bytes);
 		return false;
 	}
 	KT_AUTOFREE char *path = kt_path_join(out->dir, "upload-XXXXXX");
@@ -70,7 +70,7 @@ bool kt_spool_add(struct kt_conn *c, const char *p, size_t len)
 	struct kt_err err = KT_ERR_INIT;
 
 	if (len > (uint64_t)(sp->max_bytes - sp->len)) {
-		refuse_long(c, sp->max_bytes);
+		refuse_long_spool(c, sp->max_bytes);
 		return false;
 	}
 	if (kt_fs_write_all(sp->fd, p, len, &err) != KT_OK) {

@@ -65,14 +65,14 @@ static size_t send_chunk(struct kt_conn *c, const char *p, size_t n)
 }
 
 /* The last byte is with the kernel: `closed` is called at the end of the tick. */
-static void over(struct kt_conn *c)
+static void stream_over(struct kt_conn *c)
 {
 	if (!c->doomed)
 		kt_conn_linger(c);
 }
 
 /* Nothing more comes from the source. */
-static void finish(struct kt_conn *c)
+static void stream_finish(struct kt_conn *c)
 {
 	static char last[] = "0\r\n\r\n";
 	bool framed = c->chunked && c->ex.rq.method != KT_HEAD;
@@ -83,10 +83,10 @@ static void finish(struct kt_conn *c)
 		kt_conn_send(c, &b, 1, true);
 	}
 	if (!c->writing)
-		over(c);
+		stream_over(c);
 }
 
-static bool boundary(struct kt_conn *c)
+static bool stream_at_boundary(struct kt_conn *c)
 {
 	return !c->ex.ops->at_boundary || c->ex.ops->at_boundary(c->ex.arg);
 }
@@ -99,8 +99,8 @@ static void pump_round(struct kt_conn *c)
 
 	while (!c->doomed && !c->writing && c->phase == KT_CONN_STREAM) {
 		const char *p = NULL;
-		if (c->server->draining && boundary(c)) {
-			finish(c);
+		if (c->server->draining && stream_at_boundary(c)) {
+			stream_finish(c);
 			return;
 		}
 		/* A fast reader of a full source must not hold up the others. */
@@ -112,7 +112,7 @@ static void pump_round(struct kt_conn *c)
 		size_t n = ops->peek(c->ex.arg, &p, CHUNK_BYTES);
 		if (n == 0) {
 			if (c->ending)
-				finish(c);
+				stream_finish(c);
 			return;
 		}
 		kt_assert(n <= CHUNK_BYTES);
@@ -140,7 +140,7 @@ void kt_stream_pump(struct kt_conn *c)
 void kt_stream_written(struct kt_conn *c)
 {
 	if (c->phase == KT_CONN_STREAM_END)
-		over(c);
+		stream_over(c);
 	else
 		kt_stream_pump(c);
 }
@@ -151,7 +151,8 @@ void kt_stream_sweep(struct kt_conn *c, int64_t now_ms)
 
 	bool due = now_ms - c->last_ms >= c->server->cfg.heartbeat_ms;
 
-	if (!c->event_stream || !(due || (c->eof && !c->probed)) || c->writing || !boundary(c))
+	if (!c->event_stream || !(due || (c->eof && !c->probed)) || c->writing ||
+		!stream_at_boundary(c))
 		return;
 	c->probed = c->eof;
 	(void)send_chunk(c, ping, sizeof(ping) - 1);
@@ -217,7 +218,7 @@ void kt_stream_start(struct kt_exchange *ex, int status, const char *content_typ
 	kt_conn_send(c, &head, 1, false);
 	kt_conn_shed(c);
 	if (head_only)
-		finish(c);
+		stream_finish(c);
 	else
 		kt_stream_pump(c);
 }

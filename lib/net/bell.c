@@ -59,7 +59,7 @@ static enum kt_code address_of(const char *dir, const char *name, int *out_dir,
 
 /* --- the server's side ------------------------------------------------------------------- */
 
-static void tell(struct ringers *r, bool done)
+static void tell_ringers(struct ringers *r, bool done)
 {
 	while (r->n) {
 		int fd = r->fds[--r->n];
@@ -70,7 +70,7 @@ static void tell(struct ringers *r, bool done)
 	}
 }
 
-static void look(void *arg)
+static void look_at_bell(void *arg)
 {
 	struct kt_bell *b = arg;
 
@@ -84,7 +84,7 @@ static void look(void *arg)
 
 void kt_bell_answer(struct kt_bell *b, bool done)
 {
-	tell(&b->asked, done);
+	tell_ringers(&b->asked, done);
 	b->looking = false;
 	if (b->since.n)
 		kt_loop_defer(b->loop, &b->again);
@@ -116,7 +116,7 @@ static void on_ring(uv_poll_t *poll, int status, int events)
 		(void)uv_poll_stop(&b->poll);
 		kt_timer_start(b->rest, REST_MS, 0);
 	}
-	look(b);
+	look_at_bell(b);
 }
 
 static void on_rested(void *arg)
@@ -126,7 +126,7 @@ static void on_rested(void *arg)
 	(void)uv_poll_start(&b->poll, UV_READABLE, on_ring);
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_bell_closed(uv_handle_t *h)
 {
 	struct kt_bell *b = (struct kt_bell *)h;
 
@@ -140,15 +140,15 @@ void kt_bell_free(struct kt_bell *b)
 		return;
 	kt_loop_undefer(b->loop, &b->again);
 	kt_timer_free(b->rest);
-	tell(&b->asked, false);
-	tell(&b->since, false);
+	tell_ringers(&b->asked, false);
+	tell_ringers(&b->since, false);
 	(void)unlink(b->path);
 	(void)uv_poll_stop(&b->poll);
 	close(b->fd);
-	uv_close((uv_handle_t *)&b->poll, on_closed);
+	uv_close((uv_handle_t *)&b->poll, on_bell_closed);
 }
 
-static enum kt_code listen_at(
+static enum kt_code listen_at_bell(
 	const char *dir, const char *name, const char *path, int *out, struct kt_err *err)
 {
 	KT_AUTOFD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -173,7 +173,7 @@ enum kt_code kt_bell_new(struct kt_loop *loop, const char *dir, const char *name
 	KT_AUTOFREE char *path = kt_path_join(dir, name);
 	struct kt_bell *b;
 	int fd = -1;
-	enum kt_code rc = listen_at(dir, name, path, &fd, err);
+	enum kt_code rc = listen_at_bell(dir, name, path, &fd, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -184,7 +184,7 @@ enum kt_code kt_bell_new(struct kt_loop *loop, const char *dir, const char *name
 		return kt_fail(err, KT_EIO, 0, "cannot watch the socket '%s'", path);
 	}
 	b->loop = loop;
-	b->again = (struct kt_defer){ .fn = look, .arg = b };
+	b->again = (struct kt_defer){ .fn = look_at_bell, .arg = b };
 	b->fn = fn;
 	b->arg = arg;
 	b->fd = fd;

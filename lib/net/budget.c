@@ -116,7 +116,7 @@ static struct kt_account *address_get(struct kt_budget *b, const char *address)
 	return account_get(b, 'a', name);
 }
 
-static void put_all(struct kt_hold *h)
+static void put_accounts(struct kt_hold *h)
 {
 	account_put(h->budget, h->org);
 	account_put(h->budget, h->key);
@@ -126,32 +126,32 @@ static void put_all(struct kt_hold *h)
 
 /* --- counting ---------------------------------------------------------------------------- */
 
-static bool passes(size_t have, size_t more, size_t most)
+static bool passes_limit(size_t have, size_t more, size_t most)
 {
 	return more > most || have > most - more;
 }
 
 /* Would `bytes` more of what counts like h be too many? */
-static enum kt_budget_limit look(const struct kt_hold *h, size_t bytes)
+static enum kt_budget_limit look_at_budget(const struct kt_hold *h, size_t bytes)
 {
 	const struct kt_budget *b = h->budget;
 
 	if (bytes == 0)
 		return KT_BUDGET_FITS;
 	if (h->stranger) {
-		if (h->address && passes(h->address->stranger_bytes, bytes, b->cfg.stranger))
+		if (h->address && passes_limit(h->address->stranger_bytes, bytes, b->cfg.stranger))
 			return KT_BUDGET_STRANGER;
-		if (passes(b->stranger_bytes, bytes, b->cfg.strangers))
+		if (passes_limit(b->stranger_bytes, bytes, b->cfg.strangers))
 			return KT_BUDGET_STRANGERS;
 	} else {
-		if (h->key && passes(h->key->bytes, bytes, b->cfg.key))
+		if (h->key && passes_limit(h->key->bytes, bytes, b->cfg.key))
 			return KT_BUDGET_KEY;
-		if (h->org && passes(h->org->bytes, bytes, b->cfg.org))
+		if (h->org && passes_limit(h->org->bytes, bytes, b->cfg.org))
 			return KT_BUDGET_ORG;
-		if (h->address && passes(h->address->bytes, bytes, b->cfg.address))
+		if (h->address && passes_limit(h->address->bytes, bytes, b->cfg.address))
 			return KT_BUDGET_ADDRESS;
 	}
-	return passes(b->bytes, bytes, b->cfg.server) ? KT_BUDGET_SERVER : KT_BUDGET_FITS;
+	return passes_limit(b->bytes, bytes, b->cfg.server) ? KT_BUDGET_SERVER : KT_BUDGET_FITS;
 }
 
 static void count_in(struct kt_hold *h, size_t bytes)
@@ -194,7 +194,7 @@ static void count_out(struct kt_hold *h, size_t bytes)
 
 /* --- strangers that may be evicted ------------------------------------------------------- */
 
-static bool queued(const struct kt_hold *h)
+static bool is_hold_queued(const struct kt_hold *h)
 {
 	return h->older || h->newer || h->budget->oldest == h;
 }
@@ -219,7 +219,7 @@ static void queue_remove(struct kt_hold *h)
 	struct kt_budget *b = h->budget;
 	struct kt_account *a = h->address;
 
-	if (!queued(h))
+	if (!is_hold_queued(h))
 		return;
 	*(h->older ? &h->older->newer : &b->oldest) = h->newer;
 	*(h->newer ? &h->newer->older : &b->newest) = h->older;
@@ -236,14 +236,14 @@ static void queue_look(struct kt_hold *h)
 {
 	bool wanted = h->stranger && h->evict && h->bytes > 0;
 
-	if (wanted && !queued(h))
+	if (wanted && !is_hold_queued(h))
 		queue_add(h);
 	else if (!wanted)
 		queue_remove(h);
 }
 
 /* Evict the oldest but h; false when there is none. */
-static bool make_room(struct kt_hold *h, enum kt_budget_limit limit)
+static bool make_budget_room(struct kt_hold *h, enum kt_budget_limit limit)
 {
 	struct kt_hold *old = NULL;
 
@@ -315,9 +315,9 @@ enum kt_budget_limit kt_hold_admit(struct kt_hold *h, struct kt_budget *b, const
 		queue_remove(h);
 		count_out(h, bytes);
 	}
-	limit = look(&next, bytes);
+	limit = look_at_budget(&next, bytes);
 	if (limit != KT_BUDGET_FITS) {
-		put_all(&next);
+		put_accounts(&next);
 		if (h->budget) {
 			count_in(h, bytes);
 			queue_look(h);
@@ -356,8 +356,8 @@ enum kt_budget_limit kt_hold_more(struct kt_hold *h, size_t bytes)
 		h->bytes += bytes;
 		return KT_BUDGET_FITS;
 	}
-	while ((limit = look(h, bytes)) != KT_BUDGET_FITS) {
-		if (!make_room(h, limit))
+	while ((limit = look_at_budget(h, bytes)) != KT_BUDGET_FITS) {
+		if (!make_budget_room(h, limit))
 			return limit;
 	}
 	count_in(h, bytes);
@@ -397,7 +397,7 @@ void kt_hold_release(struct kt_hold *h)
 	if (h->budget) {
 		queue_remove(h);
 		count_out(h, h->bytes);
-		put_all(h);
+		put_accounts(h);
 	}
 	h->budget = NULL;
 	h->bytes = 0;

@@ -192,7 +192,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 }
 
 /* Give libcurl more of body_fd. */
-static size_t on_read(char *buf, size_t size, size_t n, void *arg)
+static size_t on_curl_read(char *buf, size_t size, size_t n, void *arg)
 {
 	struct work *w = arg;
 	struct kt_http_sent *sent = w->call->sent;
@@ -293,7 +293,7 @@ static void set_options(struct work *w, const struct kt_url *url)
 	SET(w, CURLOPT_HTTPHEADER, w->headers);
 	if (call->body_fd > 0) {
 		SET(w, CURLOPT_UPLOAD, 1L);
-		SET(w, CURLOPT_READFUNCTION, on_read);
+		SET(w, CURLOPT_READFUNCTION, on_curl_read);
 		SET(w, CURLOPT_READDATA, w);
 		SET(w, CURLOPT_SEEKFUNCTION, on_seek);
 		SET(w, CURLOPT_SEEKDATA, w);
@@ -326,7 +326,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 }
 
 /* An operator who allows a host by its name has it reached directly, not through the proxy. */
-static void guard(struct work *w)
+static void guard_transfer(struct work *w)
 {
 	SET(w, CURLOPT_OPENSOCKETFUNCTION, on_socket);
 	SET(w, CURLOPT_OPENSOCKETDATA, w);
@@ -335,7 +335,7 @@ static void guard(struct work *w)
 }
 
 /* Turn a CURLcode into our error. */
-static enum kt_code failed(
+static enum kt_code curl_failed(
 	struct work *w, const struct kt_url *url, CURLcode status, struct kt_err *err)
 {
 	const char *why = w->text[0] != '\0' ? w->text : api.strerror(status);
@@ -415,7 +415,7 @@ static CURLMcode wait_for_more(struct work *w)
 }
 
 /* Run to the end. KT_OK leaves the transfer's result in *out_rc. */
-static enum kt_code run(struct work *w, CURLcode *out_rc, struct kt_err *err)
+static enum kt_code run_transfer(struct work *w, CURLcode *out_rc, struct kt_err *err)
 {
 	const struct kt_http_call *call = w->call;
 	if (api.multi_add(w->multi, w->easy) != CURLM_OK)
@@ -459,7 +459,7 @@ static enum kt_code open_body(struct work *w, struct kt_err *err)
 	return KT_OK;
 }
 
-static enum kt_code perform(
+static enum kt_code perform_transfer(
 	struct work *w, const struct kt_url *url, struct kt_http_reply *out, struct kt_err *err)
 {
 	CURLcode result = CURLE_OK;
@@ -471,8 +471,8 @@ static enum kt_code perform(
 		return rc;
 	set_options(w, url);
 	if (w->reach != NULL)
-		guard(w);
-	rc = run(w, &result, err);
+		guard_transfer(w);
+	rc = run_transfer(w, &result, err);
 	if (rc != KT_OK)
 		return rc;
 	if (w->stopped)
@@ -483,7 +483,7 @@ static enum kt_code perform(
 		return kt_fail(
 			err, KT_ELIMIT, 0, "%s:%d: the answer is too large", url->host, url->port);
 	if (result != CURLE_OK)
-		return failed(w, url, result, err);
+		return curl_failed(w, url, result, err);
 	(void)api.getinfo(w->easy, CURLINFO_RESPONSE_CODE, &status);
 	*out = w->reply;
 	out->status = (int)status;
@@ -523,7 +523,7 @@ static enum kt_code do_call(const struct kt_http_call *call, const struct kt_rea
 	if (w.easy == NULL || w.multi == NULL)
 		rc = kt_fail(err, KT_EINTERNAL, 0, "libcurl does not start");
 	else
-		rc = perform(&w, &url, out, err);
+		rc = perform_transfer(&w, &url, out, err);
 	end_work(&w);
 	kt_proxy_free(w.proxy);
 	kt_url_release(&url);

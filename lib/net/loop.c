@@ -359,7 +359,7 @@ void kt_timer_free(struct kt_timer *t)
 	uv_close((uv_handle_t *)&t->uv, on_handle_closed);
 }
 
-static void on_signal(uv_signal_t *h, int signum)
+static void on_loop_signal(uv_signal_t *h, int signum)
 {
 	struct kt_signal *s = kt_container_of(h, struct kt_signal, uv);
 	s->fn(s->arg, signum);
@@ -377,7 +377,7 @@ enum kt_code kt_signal_new(struct kt_loop *loop, int signum, void (*fn)(void *ar
 	s->uv.data = (void *)(intptr_t)HANDLE_SIGNAL;
 	s->fn = fn;
 	s->arg = arg;
-	rc = uv_signal_start(&s->uv, on_signal, signum);
+	rc = uv_signal_start(&s->uv, on_loop_signal, signum);
 	if (rc < 0) {
 		uv_close((uv_handle_t *)&s->uv, on_handle_closed);
 		return kt_fail(err, KT_EIO, -rc, "cannot watch signal %d", signum);

@@ -89,7 +89,8 @@ static enum kt_code add_name(struct kt_reach *r, const char *text, size_t len, s
 	return KT_OK;
 }
 
-static enum kt_code add_item(struct kt_reach *r, const char *text, size_t len, struct kt_err *err)
+static enum kt_code add_reach_item(
+	struct kt_reach *r, const char *text, size_t len, struct kt_err *err)
 {
 	struct kt_network n;
 
@@ -112,7 +113,7 @@ enum kt_code kt_reach_new(const char *list, struct kt_reach **out, struct kt_err
 		p += strspn(p, ", \t");
 		len = strcspn(p, ", \t");
 		if (len > 0)
-			rc = add_item(r, p, len, err);
+			rc = add_reach_item(r, p, len, err);
 		p += len;
 	}
 	if (rc == KT_OK)

@@ -50,7 +50,8 @@ bool kt_network_has(const struct kt_network *n, const unsigned char *address, bo
 	return rest == 0 || ((address[whole] ^ n->bytes[whole]) >> (8 - rest)) == 0;
 }
 
-static enum kt_code add_item(struct kt_trust *t, const char *text, size_t len, struct kt_err *err)
+static enum kt_code add_trust_item(
+	struct kt_trust *t, const char *text, size_t len, struct kt_err *err)
 {
 	if (len == 4 && memcmp(text, "unix", 4) == 0) {
 		t->unix_too = true;
@@ -79,7 +80,7 @@ enum kt_code kt_trust_new(const char *list, struct kt_trust **out, struct kt_err
 		p += strspn(p, ", \t");
 		len = strcspn(p, ", \t");
 		if (len > 0)
-			rc = add_item(t, p, len, err);
+			rc = add_trust_item(t, p, len, err);
 		p += len;
 	}
 	/* A list of nothing would trust nobody, which is said by leaving it out. */

@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-static enum kt_code bad(struct kt_err *err, const char *what)
+static enum kt_code bad_url(struct kt_err *err, const char *what)
 {
 	(void)kt_fail(err, KT_EINVAL, 0, "not an address of a server: %s", what);
 	return kt_hint(err, "write it as https://example.com or http://127.0.0.1:8080");
@@ -64,7 +64,7 @@ static enum kt_code set_path(struct kt_url *u, const char *s, struct kt_err *err
 	size_t len = strcspn(s, "#");
 	for (size_t i = 0; i < len; i++)
 		if (s[i] <= ' ' || s[i] >= 0x7f || strchr("\\\"<>", s[i]) != NULL)
-			return bad(err, "a blank or a character that must be percent-encoded");
+			return bad_url(err, "a blank or a character that must be percent-encoded");
 	KT_AUTOFREE char *text = kt_strndup(s, len);
 	u->path = kt_asprintf("%s%s", text[0] == '/' ? "" : "/", text);
 	return KT_OK;
@@ -75,25 +75,25 @@ enum kt_code kt_url_parse(const char *text, struct kt_url *out, struct kt_err *e
 	struct kt_url u = { .https = false };
 	const char *p = text;
 	if (strlen(text) > KT_MAX_HTTP_TARGET_BYTES)
-		return bad(err, "it is too long");
+		return bad_url(err, "it is too long");
 	if (strncasecmp(p, "https://", 8) == 0) {
 		u.https = true;
 		p += 8;
 	} else if (strncasecmp(p, "http://", 7) == 0) {
 		p += 7;
 	} else {
-		return bad(err, "it must start with http:// or https://");
+		return bad_url(err, "it must start with http:// or https://");
 	}
 	size_t len = strcspn(p, "/?#");
 	if (memchr(p, '@', len) != NULL)
-		return bad(err, "user names and passwords do not belong in it");
+		return bad_url(err, "user names and passwords do not belong in it");
 	const char *end = p + len;
 	const char *colon = NULL;
 	bool ok = false;
 	if (*p == '[') {
 		const char *close = memchr(p, ']', len);
 		if (close == NULL || (close + 1 != end && close[1] != ':'))
-			return bad(err, "wrong brackets");
+			return bad_url(err, "wrong brackets");
 		ok = set_ipv6(&u, p + 1, (size_t)(close - p) - 1);
 		colon = close + 1 != end ? close + 1 : NULL;
 	} else {
@@ -101,10 +101,10 @@ enum kt_code kt_url_parse(const char *text, struct kt_url *out, struct kt_err *e
 		ok = set_name(&u, p, (size_t)((colon != NULL ? colon : end) - p));
 	}
 	if (!ok)
-		return bad(err, "wrong host name");
+		return bad_url(err, "wrong host name");
 	int64_t port = u.https ? 443 : 80;
 	if (colon != NULL && !kt_str_int64n(colon + 1, (size_t)(end - colon) - 1, 1, 65535, &port))
-		return bad(err, "wrong port");
+		return bad_url(err, "wrong port");
 	u.port = (int)port;
 	enum kt_code rc = set_path(&u, end, err);
 	if (rc == KT_OK)

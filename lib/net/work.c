@@ -155,7 +155,7 @@ static void leave_ring(struct kt_works_of_loop *all, struct kt_work_tenant *t, e
 }
 
 /* The job is over for its organization, which goes with its last one. */
-static void leave(struct kt_works_of_loop *all, struct kt_work *w)
+static void leave_work(struct kt_works_of_loop *all, struct kt_work *w)
 {
 	struct kt_work_tenant *t = w->tenant;
 
@@ -171,8 +171,8 @@ static void leave(struct kt_works_of_loop *all, struct kt_work *w)
 	free(t);
 }
 
-static void dispatch(struct kt_works_of_loop *all, enum kt_work_kind k);
-static void enter(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum kt_work_kind k,
+static void dispatch_work(struct kt_works_of_loop *all, enum kt_work_kind k);
+static void enter_work(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum kt_work_kind k,
 	struct kt_work *w);
 
 static void run_trim(struct kt_work *w)
@@ -181,7 +181,7 @@ static void run_trim(struct kt_work *w)
 	(void)malloc_trim(0);
 }
 
-static void trimmed(struct kt_work *w)
+static void on_trimmed(struct kt_work *w)
 {
 	(void)w;
 }
@@ -190,7 +190,7 @@ static void trimmed(struct kt_work *w)
  * What threads made and the loop freed stays in the heaps of the threads. A moment after a crowd of
  * large jobs is over, when its requests are answered, it is given back, by a thread.
  */
-static void trim_after_crowd(struct kt_works_of_loop *all)
+static void trim_after_works(struct kt_works_of_loop *all)
 {
 	if (all->jobs > 0 || all->passed < TRIM_BYTES || !all->trim_timer)
 		return;
@@ -208,11 +208,11 @@ static void start_trim(void *arg)
 	if (all->trim_again)
 		kt_timer_start(all->trim_timer, TRIM_AGAIN_MS, 0);
 	all->trim_again = false;
-	all->trim = (struct kt_work){ .run = run_trim, .done = trimmed };
-	enter(all, tenant_of(all, ""), KT_WORK_SHORT, &all->trim);
+	all->trim = (struct kt_work){ .run = run_trim, .done = on_trimmed };
+	enter_work(all, tenant_of(all, ""), KT_WORK_SHORT, &all->trim);
 }
 
-static void on_work(uv_work_t *uv)
+static void on_uv_work(uv_work_t *uv)
 {
 	struct kt_work_slot *slot = kt_container_of(uv, struct kt_work_slot, uv);
 
@@ -234,11 +234,11 @@ static void give_back(struct kt_works_of_loop *all, struct kt_work *w)
 	t->of[k].running--;
 	take_turn(all, t, k);
 	w->slot = NULL;
-	leave(all, w);
-	dispatch(all, k);
+	leave_work(all, w);
+	dispatch_work(all, k);
 }
 
-static void on_worked(uv_work_t *uv, int status)
+static void on_uv_worked(uv_work_t *uv, int status)
 {
 	struct kt_work_slot *slot = kt_container_of(uv, struct kt_work_slot, uv);
 	struct kt_work *w = slot->w;
@@ -247,12 +247,12 @@ static void on_worked(uv_work_t *uv, int status)
 	if (w) {
 		give_back(slot->all, w);
 		w->done(w);
-		trim_after_crowd(slot->all);
+		trim_after_works(slot->all);
 	}
 	free(slot);
 }
 
-static void dispatch(struct kt_works_of_loop *all, enum kt_work_kind k)
+static void dispatch_work(struct kt_works_of_loop *all, enum kt_work_kind k)
 {
 	while (all->ring[k].running < threads[k] && all->ring[k].head) {
 		struct kt_work_tenant *t = all->ring[k].head;
@@ -272,13 +272,13 @@ static void dispatch(struct kt_works_of_loop *all, enum kt_work_kind k)
 		w->slot = slot;
 		take_turn(all, t, k);
 		/* Fails for a missing callback only. */
-		kt_assert(uv_queue_work(all->uv, &slot->uv, on_work, on_worked) == 0);
+		kt_assert(uv_queue_work(all->uv, &slot->uv, on_uv_work, on_uv_worked) == 0);
 	}
 }
 
 /* --- for callers ------------------------------------------------------------------------- */
 
-static void enter(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum kt_work_kind k,
+static void enter_work(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum kt_work_kind k,
 	struct kt_work *w)
 {
 	w->kind = k;
@@ -293,7 +293,7 @@ static void enter(struct kt_works_of_loop *all, struct kt_work_tenant *t, enum k
 	all->jobs++;
 	all->bytes += w->bytes;
 	take_turn(all, t, k);
-	dispatch(all, k);
+	dispatch_work(all, k);
 }
 
 enum kt_code kt_work_room(struct kt_loop *loop, const char *org, size_t bytes, struct kt_err *err)
@@ -319,7 +319,7 @@ enum kt_code kt_work_start(struct kt_loop *loop, enum kt_work_kind kind, const c
 	enum kt_code rc = kt_work_room(loop, org, w->bytes, err);
 
 	if (rc == KT_OK)
-		enter(all, tenant_of(all, org), kind, w);
+		enter_work(all, tenant_of(all, org), kind, w);
 	return rc;
 }
 
@@ -327,7 +327,7 @@ void kt_work_add(struct kt_loop *loop, enum kt_work_kind kind, const char *org, 
 {
 	struct kt_works_of_loop *all = works_of(loop);
 
-	enter(all, tenant_of(all, org), kind, w);
+	enter_work(all, tenant_of(all, org), kind, w);
 }
 
 bool kt_work_cancel(struct kt_loop *loop, struct kt_work *w)
@@ -348,7 +348,7 @@ bool kt_work_cancel(struct kt_loop *loop, struct kt_work *w)
 		f->tail = at;
 	if (!f->head)
 		leave_ring(all, t, w->kind);
-	leave(all, w);
+	leave_work(all, w);
 	return true;
 }
 

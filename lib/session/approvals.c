@@ -196,7 +196,7 @@ static void add_input(struct kt_buf *b, const struct kt_ask *ask)
 }
 
 /* " in sub/", "" in the session's folder itself. */
-static void add_place(struct kt_buf *b, const struct kt_inside *in, const struct kt_ask *ask)
+static void add_ask_place(struct kt_buf *b, const struct kt_inside *in, const struct kt_ask *ask)
 {
 	size_t n = strlen(in->root);
 
@@ -208,7 +208,7 @@ static void add_place(struct kt_buf *b, const struct kt_inside *in, const struct
 
 /* --- offers ------------------------------------------------------------------------------ */
 
-static void offer(struct kt_vec *out, const struct kt_session *s, const struct kt_ask *ask,
+static void add_offer(struct kt_vec *out, const struct kt_session *s, const struct kt_ask *ask,
 	enum kt_decision decision, char *key, const struct kt_buf *words)
 {
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(2 * WORDS_MAX_BYTES);
@@ -243,7 +243,8 @@ static void offer_command(struct kt_vec *out, const struct kt_session *s, const 
 			  "too"
 			: "no content of hidden files, and nothing outside of the session's "
 			  "folder");
-	offer(out, s, ask, KT_APPROVE_COMMAND, kt_asprintf("%s\x1f%s", in->root, name.ptr), &words);
+	add_offer(out, s, ask, KT_APPROVE_COMMAND, kt_asprintf("%s\x1f%s", in->root, name.ptr),
+		&words);
 }
 
 /* Is word the file rel of the session's folder? */
@@ -293,14 +294,14 @@ static void offer_edits(struct kt_vec *out, const struct kt_session *s, const st
 	kt_buf_addf(&words, "every edit of the file %s", rel.ptr);
 	if (!kt_buf_ok(&words))
 		return;
-	offer(out, s, ask, KT_APPROVE_FILE, kt_asprintf("%s/%s", in->root, rel.ptr), &words);
+	add_offer(out, s, ask, KT_APPROVE_FILE, kt_asprintf("%s/%s", in->root, rel.ptr), &words);
 	slash = strrchr(rel.ptr, '/');
 	n = slash ? (size_t)(slash - rel.ptr) : 0;
 	kt_buf_clear(&words);
 	kt_buf_addf(&words, "every edit of a file that is directly in %.*s%s, ", n ? (int)n : 0,
 		rel.ptr, n ? "/" : "the session's folder");
 	kt_buf_adds(&words, "but not of hidden files, links and settings of the agent");
-	offer(out, s, ask, KT_APPROVE_FOLDER, kt_asprintf("%s/%.*s", in->root, (int)n, rel.ptr),
+	add_offer(out, s, ask, KT_APPROVE_FOLDER, kt_asprintf("%s/%.*s", in->root, (int)n, rel.ptr),
 		&words);
 }
 
@@ -340,9 +341,9 @@ void kt_approvals_offer(const struct kt_session *s, const struct kt_ask *ask, st
 	key = exact_key(ask);
 	if (key) {
 		kt_buf_addf(&words, "this exact call of %.200s", ask->tool);
-		add_place(&words, &in, ask);
+		add_ask_place(&words, &in, ask);
 		add_input(&words, ask);
-		offer(out, s, ask, KT_APPROVE_SESSION, key, &words);
+		add_offer(out, s, ask, KT_APPROVE_SESSION, key, &words);
 	}
 	if (!in.cwd || ask->partial || !kt_str_eq(ask->kind, "tool_use"))
 		return;

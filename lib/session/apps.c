@@ -363,7 +363,7 @@ static struct kt_app_ref *find_ref(struct kt_sessions *reg, const struct kt_targ
 }
 
 /* Let w wait for the release of t, and begin to open it unless that is on its way. TAKES w. */
-static void wait_for(struct kt_sessions *reg, const struct kt_target *t, struct waiter *w)
+static void wait_for_release(struct kt_sessions *reg, const struct kt_target *t, struct waiter *w)
 {
 	struct opening *o;
 	char key[KT_RELEASE_KEY_MAX];
@@ -398,7 +398,7 @@ void kt_sessions_prepare(
 	w = kt_calloc(1, sizeof(*w));
 	w->fn = fn;
 	w->arg = arg;
-	wait_for(reg, t, w);
+	wait_for_release(reg, t, w);
 }
 
 void kt_session_prepare(struct kt_session *s)
@@ -406,7 +406,7 @@ void kt_session_prepare(struct kt_session *s)
 	struct waiter *w = kt_calloc(1, sizeof(*w));
 
 	memcpy(w->session_id, s->id, sizeof(w->session_id));
-	wait_for(s->reg, &s->pin->target, w);
+	wait_for_release(s->reg, &s->pin->target, w);
 }
 
 const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t)

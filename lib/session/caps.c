@@ -20,7 +20,8 @@ bool kt_session_is_full(struct kt_session *s)
 		kt_evlog_bytes(log) >= KT_MAX_SESSION_BYTES;
 }
 
-static void fail(struct kt_session *s, const char *code, const char *what, const char *next)
+static void fail_capped_turn(
+	struct kt_session *s, const char *code, const char *what, const char *next)
 {
 	char text[240];
 
@@ -45,13 +46,13 @@ bool kt_session_may_log(struct kt_session *s, enum kt_event_type type, size_t le
 	if (t && (t->events > KT_MAX_TURN_EVENTS || t->bytes > KT_MAX_TURN_BYTES)) {
 		(void)snprintf(what, sizeof(what), "the turn has more than %d events or %d MiB",
 			KT_MAX_TURN_EVENTS, KT_MAX_TURN_BYTES / (1024 * 1024));
-		fail(s, "turn_too_large", what, "Let the agent do less in one turn");
+		fail_capped_turn(s, "turn_too_large", what, "Let the agent do less in one turn");
 		return false;
 	}
 	if (kt_session_is_full(s)) {
 		(void)snprintf(what, sizeof(what), "the events of the session have %d MiB",
 			KT_MAX_SESSION_BYTES / (1024 * 1024));
-		fail(s, "session_too_large", what, "Go on in a new session");
+		fail_capped_turn(s, "session_too_large", what, "Go on in a new session");
 		return false;
 	}
 	return true;

@@ -24,7 +24,7 @@
 #define PIECE_BYTES (256 * 1024) /* of lines, between two looks at the loop */
 #define COPY_LINES_BYTES (64 * 1024 * 1024)
 
-static int create(const char *path, struct kt_err *err)
+static int create_copy(const char *path, struct kt_err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -56,7 +56,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 	struct kt_session *at = reg->oldest;
 	struct kt_group *gone_at = reg->gone_first;
 	struct kt_idem_entry *idem_at = reg->idem_first;
-	KT_AUTOFD int fd = create(beside, err);
+	KT_AUTOFD int fd = create_copy(beside, err);
 	enum kt_code rc = fd < 0 ? KT_EIO : KT_OK;
 	int64_t size = 0;
 
@@ -107,7 +107,7 @@ static void give_up(struct kt_sessions *reg, const char *why)
 		kt_copy_drop(reg);
 }
 
-static void run_sync(struct kt_job *job)
+static void run_copy_sync(struct kt_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 
@@ -115,7 +115,7 @@ static void run_sync(struct kt_job *job)
 		sync->error = errno;
 }
 
-static void on_synced(struct kt_job *job)
+static void on_copy_synced(struct kt_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 	struct kt_sessions *reg = job->reg;
@@ -133,7 +133,7 @@ static void on_synced(struct kt_job *job)
 }
 
 /* All of it is written: the slow way to the disk, of hundreds of megabytes perhaps. */
-static void whole(struct kt_sessions *reg)
+static void sync_copy(struct kt_sessions *reg)
 {
 	struct sync_job *sync = kt_calloc(1, sizeof(*sync));
 
@@ -144,12 +144,12 @@ static void whole(struct kt_sessions *reg)
 		give_up(reg, strerror(errno));
 		return;
 	}
-	sync->job.run = run_sync;
-	sync->job.done = on_synced;
+	sync->job.run = run_copy_sync;
+	sync->job.done = on_copy_synced;
 	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
-static void walk(void *arg)
+static void walk_journal(void *arg)
 {
 	struct kt_sessions *reg = arg;
 	struct kt_copy *copy = reg->copy;
@@ -173,7 +173,7 @@ static void walk(void *arg)
 	if (n)
 		kt_timer_start(copy->timer, 1, 0);
 	else
-		whole(reg);
+		sync_copy(reg);
 }
 
 void kt_copy_begin(struct kt_sessions *reg)
@@ -186,11 +186,11 @@ void kt_copy_begin(struct kt_sessions *reg)
 	copy = kt_calloc(1, sizeof(*copy));
 	KT_AUTOFREE char *path = kt_journal_path(reg);
 	copy->path = kt_asprintf("%s.new", path);
-	copy->fd = create(copy->path, &err);
+	copy->fd = create_copy(copy->path, &err);
 	copy->at = reg->oldest;
 	kt_buf_init(&copy->lines, COPY_LINES_BYTES);
 	kt_journal_write_damaged(&copy->lines, reg);
-	copy->timer = kt_timer_new(reg->loop, walk, reg);
+	copy->timer = kt_timer_new(reg->loop, walk_journal, reg);
 	reg->copy = copy;
 	reg->copies++;
 	if (copy->fd < 0)

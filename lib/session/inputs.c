@@ -61,7 +61,7 @@ static void keep_answer(
 }
 
 /* Take an input off the open list, answer the harness, tell the readers. Frees in. */
-static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision decision,
+static void resolve_input(struct kt_session *s, struct kt_input *in, enum kt_decision decision,
 	const char *answers, const char *by, const struct kt_origin *from)
 {
 	const char *note = kt_str_eq(by, "expired") ? "Nobody answered in time."
@@ -85,7 +85,7 @@ static void resolve(struct kt_session *s, struct kt_input *in, enum kt_decision 
 	input_free(in);
 }
 
-static void expired(void *arg)
+static void on_input_expired(void *arg)
 {
 	struct kt_input *in = arg;
 	struct kt_session *s = in->session;
@@ -95,7 +95,7 @@ static void expired(void *arg)
 	kt_log(KT_LOG_WARN, "session",
 		"%s: nobody answered %s in time (runtime.approval_timeout_seconds)", s->id,
 		in->request_id);
-	resolve(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired", NULL);
+	resolve_input(s, in, approve ? KT_APPROVE_ONCE : KT_DENY, NULL, "expired", NULL);
 }
 
 static bool policy_decides(const struct kt_session *s, const struct kt_ask *ask,
@@ -157,7 +157,7 @@ static void emit_input(struct kt_session *s, const struct kt_input *in, const st
 }
 
 /* True when nobody has to be asked. */
-static bool decided(
+static bool is_decided_ask(
 	struct kt_session *s, const struct kt_ask *ask, const struct kt_approval *allowed)
 {
 	enum kt_decision decision;
@@ -187,7 +187,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	if (!kt_session_may_log(s, KT_EV_INPUT_REQUIRED, ask->input_len))
 		return;
 	kt_approvals_offer(s, ask, &offers);
-	if (decided(s, ask, kt_approvals_match(s, &offers))) {
+	if (is_decided_ask(s, ask, kt_approvals_match(s, &offers))) {
 		kt_approvals_release(&offers);
 		return;
 	}
@@ -207,7 +207,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 		auto_answer(s, ask, KT_DENY, "limit", NULL, why);
 		return;
 	}
-	in->expiry = kt_timer_new(s->reg->loop, expired, in);
+	in->expiry = kt_timer_new(s->reg->loop, on_input_expired, in);
 	kt_timer_start(in->expiry, wait_ms, 0);
 	kt_vec_push(&s->inputs, in);
 	emit_input(s, in, ask);
@@ -292,7 +292,7 @@ enum kt_code kt_session_answer(struct kt_session *s, const char *request_id,
 			request_id, kt_decision_name(decision),
 			from && from->who ? from->who : "somebody",
 			from && from->address ? from->address : "this machine");
-		resolve(s, in, decision, answers, "user", from);
+		resolve_input(s, in, decision, answers, "user", from);
 		return KT_OK;
 	}
 	return already_answered(s, request_id, out_first, err);

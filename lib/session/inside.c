@@ -56,7 +56,7 @@ static const char *skip_nothing(const char *p)
 }
 
 /* One component into name; false when it may lead elsewhere, or is none that a person can read. */
-static bool take_name(const char **p, char name[NAME_MAX + 1])
+static bool take_component(const char **p, char name[NAME_MAX + 1])
 {
 	size_t n = strcspn(*p, "/");
 
@@ -104,7 +104,7 @@ bool kt_inside(const struct kt_inside *in, const char *path, bool write, struct 
 		p = skip_nothing(p);
 		if (!*p)
 			return !write && kt_buf_ok(out_rel);
-		if (!take_name(&p, name))
+		if (!take_component(&p, name))
 			return false;
 		if (out_rel->len > from)
 			kt_buf_addc(out_rel, '/');

@@ -18,7 +18,7 @@ void kt_memory_log_forget(struct kt_session *s)
 	(void)kt_vec_remove_ptr(&reg->in_memory, s);
 }
 
-static bool is_over(const struct kt_sessions *reg)
+static bool is_memory_over(const struct kt_sessions *reg)
 {
 	return reg->in_memory_bytes > KT_MAX_MEMORY_LOGS_BYTES ||
 		reg->in_memory.len > KT_MAX_MEMORY_LOGS;
@@ -35,7 +35,7 @@ void kt_memory_log_count(struct kt_session *s)
 	s->in_memory = kt_evlog_memory(s->log);
 	reg->in_memory_bytes += s->in_memory;
 	kt_vec_push(&reg->in_memory, s);
-	for (size_t i = 0; is_over(reg) && i < reg->in_memory.len;) {
+	for (size_t i = 0; is_memory_over(reg) && i < reg->in_memory.len;) {
 		struct kt_session *old = reg->in_memory.items[i];
 
 		if (old->turn) {

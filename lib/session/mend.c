@@ -21,10 +21,10 @@
 
 #define FIRST_MS 250
 
-static void arm(struct kt_sessions *reg, int64_t ms);
+static void arm_mend(struct kt_sessions *reg, int64_t ms);
 
 /* A local server's journal is small. */
-static void rewrite(struct kt_sessions *reg)
+static void rewrite_journal(struct kt_sessions *reg)
 {
 	if (reg->control)
 		kt_copy_begin(reg);
@@ -37,15 +37,15 @@ static void try_again(void *arg)
 	struct kt_sessions *reg = arg;
 
 	if (reg->journal_broken && !reg->copy)
-		rewrite(reg);
+		rewrite_journal(reg);
 	/* Also what is due, but for which no descriptor was left. */
 	if (reg->trouble.code != KT_OK) {
 		kt_loop_defer(reg->loop, &reg->tick);
-		arm(reg, KT_MIN(reg->mend_ms * 2, (int64_t)KT_MEND_MS));
+		arm_mend(reg, KT_MIN(reg->mend_ms * 2, (int64_t)KT_MEND_MS));
 	}
 }
 
-static void arm(struct kt_sessions *reg, int64_t ms)
+static void arm_mend(struct kt_sessions *reg, int64_t ms)
 {
 	if (!reg->mend)
 		reg->mend = kt_timer_new(reg->loop, try_again, reg);
@@ -64,7 +64,7 @@ void kt_journal_trouble(struct kt_sessions *reg, bool broken, int error, const c
 	kt_log(KT_LOG_ERROR, "session", "%s; %s until it can, which is tried again and again",
 		reg->trouble.msg,
 		reg->control ? "sessions and messages are refused" : "sessions are in memory only");
-	arm(reg, FIRST_MS);
+	arm_mend(reg, FIRST_MS);
 }
 
 void kt_journal_mended(struct kt_sessions *reg)

@@ -42,7 +42,7 @@ static void take_resolved(struct search *x, const cJSON *data)
 	}
 }
 
-static void look(struct search *x, const struct kt_evframe *f)
+static void look_at_event(struct search *x, const struct kt_evframe *f)
 {
 	KT_AUTO_JSON cJSON *ev = NULL;
 	const cJSON *data;
@@ -70,11 +70,11 @@ static void look(struct search *x, const struct kt_evframe *f)
 	}
 }
 
-static bool look_on(void *arg, const struct kt_evframe *f)
+static bool outcome_look_on(void *arg, const struct kt_evframe *f)
 {
 	struct search *x = arg;
 
-	look(x, f);
+	look_at_event(x, f);
 	return !x->resolved && !x->ended;
 }
 
@@ -92,7 +92,7 @@ static void run_search(struct kt_job *job)
 {
 	struct search *x = kt_container_of(job, struct search, job);
 
-	x->rc = kt_evscan_run(&x->log, &job->work.canceled, look_on, x, &x->err);
+	x->rc = kt_evscan_run(&x->log, &job->work.canceled, outcome_look_on, x, &x->err);
 	if (x->rc == KT_OK)
 		x->rc = outcome_of(x);
 }

@@ -27,7 +27,7 @@ void kt_session_prepared(struct kt_session *s, enum kt_code rc, const struct kt_
 		go_on(s, rc, "release_unavailable", err);
 }
 
-static void copied(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
+static void on_folder_copied(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
 {
 	s->has_workspace = rc == KT_OK;
 	go_on(s, rc, "harness_start_failed", err);
@@ -78,7 +78,7 @@ bool kt_session_is_ready(struct kt_session *s)
 	s->turn->held = true;
 	/* Each may be over, with the turn, when it returns. */
 	if (copy)
-		kt_workspace_make(s, ref, copied);
+		kt_workspace_make(s, ref, on_folder_copied);
 	else if (setup)
 		kt_setup_run(s, ref);
 	else if (recall)

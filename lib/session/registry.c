@@ -390,7 +390,7 @@ static void sweep_some(void *arg)
 	kt_timer_start(reg->sweep, reg->sweep_at ? 1 : SWEEP_MS, 0);
 }
 
-static void sweep(void *arg)
+static void sweep_sessions(void *arg)
 {
 	struct kt_sessions *reg = arg;
 
@@ -513,7 +513,7 @@ enum kt_code kt_sessions_open(
 	take_up(reg);
 	if (reg->control)
 		kt_trash_empty(reg);
-	reg->sweep = kt_timer_new(reg->loop, sweep, reg);
+	reg->sweep = kt_timer_new(reg->loop, sweep_sessions, reg);
 	kt_timer_start(reg->sweep, SWEEP_MS, 0);
 	*out = reg;
 	return KT_OK;

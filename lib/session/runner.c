@@ -26,7 +26,7 @@ static void on_ready(void *arg, const char *harness_session)
 	kt_journal_session(s->reg, s);
 }
 
-static void on_event(void *arg, const struct kt_event_draft *draft)
+static void on_runner_event(void *arg, const struct kt_event_draft *draft)
 {
 	struct kt_session *s = arg;
 	struct kt_event_draft ev = *draft;
@@ -105,7 +105,7 @@ static void on_resume_failed(void *arg, const char *why)
 	kt_session_status(s, s->turn, "resume_failed", "detail", kt_session_plain(s, why, &plain));
 }
 
-static void on_gone(void *arg)
+static void on_runner_gone(void *arg)
 {
 	struct kt_session *s = arg;
 
@@ -122,14 +122,14 @@ static void on_gone(void *arg)
 const struct kt_harness_cbs kt_session_harness_cbs = {
 	.ready = on_ready,
 	.session_id = on_ready,
-	.event = on_event,
+	.event = on_runner_event,
 	.unsolicited = on_unsolicited,
 	.ask = on_ask,
 	.ask_withdrawn = on_ask_withdrawn,
 	.turn_end = on_turn_end,
 	.stderr_line = on_stderr,
 	.resume_failed = on_resume_failed,
-	.gone = on_gone,
+	.gone = on_runner_gone,
 };
 
 /* A program of the release itself is run from the session's copy, beside which it may write. */

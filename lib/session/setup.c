@@ -125,7 +125,7 @@ static const struct kt_session *pinned(const struct kt_setup *u)
 	return s && s->pin ? s : NULL;
 }
 
-static void tell(const struct kt_setup *u, const char *level, const char *text)
+static void tell_setup(const struct kt_setup *u, const char *level, const char *text)
 {
 	const struct kt_session *s = pinned(u);
 
@@ -145,7 +145,7 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = set_mark(u->mark, err);
 	/* Its last line is in the project's log already, before anything was done to it. */
-	tell(u, rc == KT_OK ? "info" : "error",
+	tell_setup(u, rc == KT_OK ? "info" : "error",
 		rc == KT_OK         ? "done"
 			: pinned(u) ? "failed"
 				    : err->msg);
@@ -165,7 +165,7 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 
 /* --- while it runs ----------------------------------------------------------------------- */
 
-static void end_line(struct kt_setup *u)
+static void end_setup_line(struct kt_setup *u)
 {
 	static const char too_long[] = "a line of over 64 KiB, which is left out (fixed)";
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(2 * LINE_MAX_BYTES);
@@ -186,9 +186,9 @@ static void end_line(struct kt_setup *u)
 	if (!kt_str_copy(u->last, sizeof(u->last), shown.ptr) && pinned(u))
 		(void)kt_str_copy(u->last, sizeof(u->last), "a long line, in the project's log");
 	if (u->n_lines < KT_MAX_SETUP_LINES)
-		tell(u, "info", pinned(u) ? u->line.ptr : shown.ptr);
+		tell_setup(u, "info", pinned(u) ? u->line.ptr : shown.ptr);
 	else if (u->n_lines == KT_MAX_SETUP_LINES)
-		tell(u, "warn", "it writes more lines than are kept (fixed)");
+		tell_setup(u, "warn", "it writes more lines than are kept (fixed)");
 	u->n_lines++;
 	kt_buf_clear(&u->line);
 }
@@ -212,7 +212,7 @@ static void on_output(void *arg, const char *data, size_t len)
 
 	for (size_t i = skip_lines(u, data, len); i < len; i++) {
 		if (data[i] == '\n')
-			end_line(u);
+			end_setup_line(u);
 		else if (u->line.len == LINE_MAX_BYTES)
 			u->skips = true;
 		else if (data[i] != '\r')
@@ -220,7 +220,7 @@ static void on_output(void *arg, const char *data, size_t len)
 	}
 }
 
-static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
+static void on_setup_gone(void *arg, int exit_code, int term_signal, int start_error)
 {
 	struct kt_setup *u = arg;
 	struct kt_err err = KT_ERR_INIT;
@@ -228,7 +228,7 @@ static void on_gone(void *arg, int exit_code, int term_signal, int start_error)
 	enum kt_code rc = KT_OK;
 
 	u->child = NULL;
-	end_line(u);
+	end_setup_line(u);
 	colon = u->last[0] ? ": " : "";
 	if (start_error)
 		rc = kt_fail(&err, KT_EIO, start_error, "setup '%s' cannot be started", u->script);
@@ -254,12 +254,12 @@ static void on_time(void *arg)
 }
 
 static const struct kt_child_ops setup_ops = {
-	.out = on_output, .err = on_output, .gone = on_gone
+	.out = on_output, .err = on_output, .gone = on_setup_gone
 };
 
 /* --- its start --------------------------------------------------------------------------- */
 
-static enum kt_code spawn(
+static enum kt_code spawn_setup(
 	struct kt_setup *u, const struct kt_session *s, struct kt_app_ref *ref, struct kt_err *err)
 {
 	static char sh[] = "/bin/sh";
@@ -319,8 +319,8 @@ void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref)
 	kt_buf_init(&u->line, 2 * LINE_MAX_BYTES);
 	kt_vec_push(&u->waiting, kt_strdup(s->id));
 	(void)kt_map_set(&s->reg->setups, u->mark, u);
-	tell(u, "info", "runs once, before the first turn");
-	if (spawn(u, s, ref, &err) != KT_OK) {
+	tell_setup(u, "info", "runs once, before the first turn");
+	if (spawn_setup(u, s, ref, &err) != KT_OK) {
 		setup_over(u, err.code, &err);
 		return;
 	}

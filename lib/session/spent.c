@@ -20,7 +20,7 @@
 #define MOST_OF_SESSION (INT64_C(1) << 43) /* as many as there may be have a sum */
 _Static_assert(KT_MAX_SESSIONS <= INT64_MAX / MOST_OF_SESSION, "the sum of all sessions overflows");
 
-static int64_t bounded(int64_t n)
+static int64_t bounded_spent(int64_t n)
 {
 	return KT_MIN(KT_MAX(n, 0), MOST);
 }
@@ -54,20 +54,20 @@ void kt_spent_add(struct kt_session *s, const struct kt_usage *usage)
 	struct kt_spent now = s->spent;
 
 	/* What a harness does not say is -1. */
-	now.input_tokens += bounded(usage->input_tokens) + bounded(usage->cache_read_tokens) +
-		bounded(usage->cache_write_tokens);
-	now.output_tokens += bounded(usage->output_tokens);
-	now.cost_microusd += bounded(usage->cost_microusd);
+	now.input_tokens += bounded_spent(usage->input_tokens) +
+		bounded_spent(usage->cache_read_tokens) + bounded_spent(usage->cache_write_tokens);
+	now.output_tokens += bounded_spent(usage->output_tokens);
+	now.cost_microusd += bounded_spent(usage->cost_microusd);
 	kt_spent_set(s, now);
 }
 
 /* --- of sessions that were deleted -------------------------------------------------------- */
 
-static struct kt_spent sum(const struct kt_spent *a, const struct kt_spent *b)
+static struct kt_spent sum_spent(const struct kt_spent *a, const struct kt_spent *b)
 {
-	return (struct kt_spent){ bounded(a->input_tokens + b->input_tokens),
-		bounded(a->output_tokens + b->output_tokens),
-		bounded(a->cost_microusd + b->cost_microusd) };
+	return (struct kt_spent){ bounded_spent(a->input_tokens + b->input_tokens),
+		bounded_spent(a->output_tokens + b->output_tokens),
+		bounded_spent(a->cost_microusd + b->cost_microusd) };
 }
 
 static bool is_nothing(const struct kt_spent *s)
@@ -113,7 +113,7 @@ void kt_gone_add(struct kt_session *s)
 	struct kt_group *g = s->pin ? s->pin->group : NULL;
 
 	if (g && !is_nothing(&s->spent))
-		set_gone(s->reg, g, sum(&g->gone, &s->spent));
+		set_gone(s->reg, g, sum_spent(&g->gone, &s->spent));
 }
 
 void kt_gone_drop(struct kt_sessions *reg, const char *project_id)
@@ -157,9 +157,9 @@ void kt_gone_load(struct kt_sessions *reg, const cJSON *gone)
 		strlen(org) >= KT_ID_MAX)
 		return;
 	set_gone(reg, kt_group_get(reg, org, project),
-		(struct kt_spent){ bounded(kt_json_int(gone, "spent_in", 0)),
-			bounded(kt_json_int(gone, "spent_out", 0)),
-			bounded(kt_json_int(gone, "spent_microusd", 0)) });
+		(struct kt_spent){ bounded_spent(kt_json_int(gone, "spent_in", 0)),
+			bounded_spent(kt_json_int(gone, "spent_out", 0)),
+			bounded_spent(kt_json_int(gone, "spent_microusd", 0)) });
 }
 
 size_t kt_journal_write_gone(struct kt_buf *b, struct kt_group **at)
@@ -194,7 +194,7 @@ bool kt_sessions_spent(const struct kt_sessions *reg, size_t *pos, struct kt_pro
 	*out = (struct kt_project_spent){ .org_id = g->org_id,
 		.project_id = g->project_id,
 		.sessions = g->n,
-		.spent = sum(&g->spent, &g->gone) };
+		.spent = sum_spent(&g->spent, &g->gone) };
 	return true;
 }
 

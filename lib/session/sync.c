@@ -31,14 +31,14 @@ struct sync_job {
 
 /* --- jobs -------------------------------------------------------------------------------- */
 
-static void on_work(struct kt_work *work)
+static void on_sync_work(struct kt_work *work)
 {
 	struct kt_job *job = kt_container_of(work, struct kt_job, work);
 
 	job->run(job);
 }
 
-static void on_worked(struct kt_work *work)
+static void on_sync_worked(struct kt_work *work)
 {
 	struct kt_job *job = kt_container_of(work, struct kt_job, work);
 
@@ -54,8 +54,8 @@ void kt_job_start(
 	if (job->next)
 		job->next->prev = job;
 	reg->jobs = job;
-	job->work.run = on_work;
-	job->work.done = on_worked;
+	job->work.run = on_sync_work;
+	job->work.done = on_sync_worked;
 	kt_work_add(reg->loop, kind, org, &job->work);
 }
 
@@ -80,7 +80,7 @@ void kt_job_end(struct kt_job *job)
 
 /* --- syncing ----------------------------------------------------------------------------- */
 
-static void tell(struct kt_vec *waiters, enum kt_code rc, const struct kt_err *err)
+static void tell_waiters(struct kt_vec *waiters, enum kt_code rc, const struct kt_err *err)
 {
 	for (size_t i = 0; i < waiters->len; i++) {
 		struct sync_waiter *w = waiters->items[i];
@@ -98,7 +98,7 @@ static void fail_all(struct kt_vec *waiters, const struct kt_err *why)
 	struct kt_err err = *why;
 
 	*waiters = (struct kt_vec)KT_VEC_INIT;
-	tell(&all, err.code, &err);
+	tell_waiters(&all, err.code, &err);
 }
 
 /* A rename is on disk when its folder is. */
@@ -112,7 +112,7 @@ static int put_in_place(struct sync_job *sync)
 	return fsync(folder) != 0 ? errno : 0;
 }
 
-static void run_sync(struct kt_job *job)
+static void run_sync_job(struct kt_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 
@@ -134,7 +134,7 @@ static void job_free(struct sync_job *sync)
 	free(sync);
 }
 
-static void settle(struct kt_sessions *reg, const struct sync_job *sync)
+static void settle_sync(struct kt_sessions *reg, const struct sync_job *sync)
 {
 	bool whole = true;
 
@@ -153,7 +153,7 @@ static void settle(struct kt_sessions *reg, const struct sync_job *sync)
 		kt_journal_mended(reg);
 }
 
-static void on_synced(struct kt_job *job)
+static void on_sync_done(struct kt_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 	struct kt_sessions *reg = job->reg;
@@ -168,12 +168,12 @@ static void on_synced(struct kt_job *job)
 	sync->waiters = (struct kt_vec)KT_VEC_INIT;
 	reg->syncing = false;
 	reg->placing = false;
-	settle(reg, sync);
+	settle_sync(reg, sync);
 	kt_loop_defer(reg->loop, &reg->tick);
 	if (sync->error)
 		fail_all(&waiters, &reg->trouble);
 	else
-		tell(&waiters, KT_OK, &no_error);
+		tell_waiters(&waiters, KT_OK, &no_error);
 	job_free(sync);
 }
 
@@ -199,8 +199,8 @@ static void start_sync(struct kt_sessions *reg)
 	sync->waiters = reg->waiting;
 	reg->waiting = (struct kt_vec)KT_VEC_INIT;
 	sync->written = reg->written;
-	sync->job.run = run_sync;
-	sync->job.done = on_synced;
+	sync->job.run = run_sync_job;
+	sync->job.done = on_sync_done;
 	reg->syncing = true;
 	reg->placing = place;
 	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);

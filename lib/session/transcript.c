@@ -25,7 +25,7 @@ struct recall {
 };
 
 /* One line of the transcript from an event's envelope. */
-static void add_line(struct recall *r, const char *json, size_t len)
+static void add_transcript_line(struct recall *r, const char *json, size_t len)
 {
 	struct kt_buf *b = &r->text;
 	KT_AUTO_JSON cJSON *ev = NULL;
@@ -51,13 +51,13 @@ static void add_line(struct recall *r, const char *json, size_t len)
 	}
 }
 
-static bool look_on(void *arg, const struct kt_evframe *f)
+static bool transcript_look_on(void *arg, const struct kt_evframe *f)
 {
 	static const char word[] = "\"role\":";
 
 	if ((f->type == KT_EV_STATUS || f->type == KT_EV_DONE) &&
 		memmem(f->json, f->json_len, word, sizeof(word) - 1))
-		add_line(arg, f->json, f->json_len);
+		add_transcript_line(arg, f->json, f->json_len);
 	return true;
 }
 
@@ -65,7 +65,7 @@ static void run_recall(struct kt_job *job)
 {
 	struct recall *r = kt_container_of(job, struct recall, job);
 
-	r->rc = kt_evscan_run(&r->log, &job->work.canceled, look_on, r, &r->err);
+	r->rc = kt_evscan_run(&r->log, &job->work.canceled, transcript_look_on, r, &r->err);
 }
 
 static void recall_free(struct recall *r)

@@ -303,7 +303,7 @@ static void run_turn(struct kt_session *s)
 	kt_harness_prompt(s->harness, &p);
 }
 
-static void start_turn(struct kt_session *s, struct kt_turn *t)
+static void start_session_turn(struct kt_session *s, struct kt_turn *t)
 {
 	s->turn = t;
 	s->noise = 0;
@@ -334,7 +334,7 @@ void kt_session_pump(void *arg)
 	if (s->turn && s->turn->held && !s->harness)
 		run_turn(s);
 	else if (!s->turn && s->queue.len)
-		start_turn(s, kt_vec_remove(&s->queue, 0));
+		start_session_turn(s, kt_vec_remove(&s->queue, 0));
 }
 
 /* Whom a message may be for: "default" and the agents that the harness lets answer. */
@@ -420,7 +420,7 @@ enum kt_code kt_session_send(
 	s->reg->running++;
 	kt_used_begin(&used, s, &m->key, t->id, out->after_seq);
 	if (!busy) {
-		start_turn(s, t);
+		start_session_turn(s, t);
 		kt_used_end(&used);
 		return KT_OK;
 	}

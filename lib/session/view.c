@@ -32,7 +32,7 @@ void kt_session_write_pending(struct kt_jw *w, const char *key, const struct kt_
 		kt_jw_null(w, key);
 }
 
-static void write_turn(struct kt_jw *w, const struct kt_session *s)
+static void write_view_turn(struct kt_jw *w, const struct kt_session *s)
 {
 	/* Between two turns the next one is still in the queue: the session is not idle. */
 	const struct kt_turn *t = s->turn ? s->turn : s->queue.len ? s->queue.items[0] : NULL;
@@ -74,7 +74,7 @@ void kt_session_write(struct kt_jw *w, const struct kt_session *s)
 	}
 	kt_jw_arr_end(w);
 	kt_jw_str(w, "title", s->title);
-	write_turn(w, s);
+	write_view_turn(w, s);
 	kt_jw_int(w, "turns", s->turns);
 	kt_spent_write(w, "usage", &s->spent);
 	kt_jw_int(w, "last_seq", (int64_t)kt_session_last_seq(s));
