@@ -28,19 +28,22 @@ struct kt_api_config {
 	const struct kt_asset *pages; /* path, type, bytes; ends with a NULL path. BORROWS */
 	const char *version; /* of karta */
 	struct kt_budget *budget; /* that of the HTTP server, or NULL. BORROWS */
-	bool by_socket; /* served on a socket of this machine that only its user opens: no address
-			 */
+	/* served on a socket of this machine that only its user opens: no address */
+	bool by_socket;
 	bool any_host; /* take any Host header; false: loopback names only (DNS rebinding) */
 
 	/* A hosting server; everything below counts only then. Strings are BORROWED. */
 	struct kt_control *control; /* or NULL */
-	const char
-		*public_url; /* "https://karta.example/base", or NULL: from each request's Host */
-	const char *host_suffix; /* another name below which projects have hosts, or NULL; those of
-				    public_url and "localhost" count by themselves */
+	/* "https://karta.example/base", or NULL: from each request's Host */
+	const char *public_url;
+	/*
+	 * another name below which projects have hosts, or NULL; those of public_url and
+	 * "localhost" count by themselves
+	 */
+	const char *host_suffix;
 	const char *path_prefix; /* "/base" or NULL: taken off the paths that begin with it */
-	const struct kt_trust *trust; /* whose X-Forwarded-For, -Proto and -Host are believed, or
-					 NULL. BORROWS */
+	/* whose X-Forwarded-For, -Proto and -Host are believed, or NULL. BORROWS */
+	const struct kt_trust *trust;
 	const char *upload_dir; /* folder for received archives */
 	int64_t max_archive_bytes; /* 0 = KT_MAX_ARCHIVE_BYTES */
 	const char *harness_program; /* as kt_control_config: every harness runs by it, or NULL */

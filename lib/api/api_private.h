@@ -44,7 +44,8 @@ struct kt_caller {
 	bool proxied; /* somebody in between forwarded it */
 	bool told; /* peer is who a trusted proxy names */
 	char base_url[400]; /* how this caller reaches the server */
-	/* As its browser has them: the name asked for, its port (0 = none named), a proxy's https.
+	/*
+	 * As its browser has them: the name asked for, its port (0 = none named), a proxy's https.
 	 */
 	char host[300];
 	int port;
@@ -187,7 +188,8 @@ struct kt_later {
 KT_MUST_CHECK struct kt_later *kt_api_later(
 	struct kt_call *c, void *data, void (*free_data)(void *data));
 void kt_api_later_free(struct kt_later *l);
-/* A kt_result_fn: give the result to the client, if it is still there, and free arg (a kt_later).
+/*
+ * A kt_result_fn: give the result to the client, if it is still there, and free arg (a kt_later).
  */
 void kt_api_answered(void *arg, const struct kt_result *r);
 /*
@@ -365,8 +367,10 @@ void kt_api_openapi(struct kt_call *c, const struct kt_params *p);
 void kt_api_healthz(struct kt_call *c, const struct kt_params *p);
 void kt_api_readyz(struct kt_call *c, const struct kt_params *p);
 void kt_api_harnesses(struct kt_call *c, const struct kt_params *p);
-/* projects.c, releases.c, publish.c, deploys.c, config.c, keys.c, audit.c, device.c, webhooks.c,
- * logs.c: handlers of a hosting server */
+/*
+ * projects.c, releases.c, publish.c, deploys.c, config.c, keys.c, audit.c, device.c, webhooks.c,
+ * logs.c: handlers of a hosting server
+ */
 void kt_api_projects_list(struct kt_call *c, const struct kt_params *p);
 void kt_api_projects_create(struct kt_call *c, const struct kt_params *p);
 void kt_api_projects_get(struct kt_call *c, const struct kt_params *p);

@@ -103,7 +103,8 @@ bool kt_api_authorize(struct kt_call *c, unsigned scopes)
 	explicit_bzero(web, sizeof(web));
 	if (rc == KT_EAUTH)
 		return send_unauthorized(c);
-	/* What a key in Authorization gets no cache keeps for others; of a cookie they do not know.
+	/*
+	 * What a key in Authorization gets no cache keeps for others; of a cookie they do not know.
 	 */
 	if (c->by->who.web[0])
 		kt_exchange_header(c->ex, "Cache-Control", "no-store");

@@ -129,7 +129,8 @@ bool kt_api_admit_keyless(struct kt_call *c)
 	const char *header = kt_api_forwarded_by(rq);
 	char detail[200];
 
-	/* What nginx speaks to those behind it unless it is told otherwise, and it adds no header.
+	/*
+	 * What nginx speaks to those behind it unless it is told otherwise, and it adds no header.
 	 */
 	if (!header && c->api->cfg.keyless && rq->http10)
 		header = "HTTP/1.0";

@@ -48,7 +48,8 @@ void kt_api_fail(
 		detail = kt_buf_ok(&plain) && plain.len ? plain.ptr : "";
 	}
 	p.detail = detail;
-	/* Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members.
+	/*
+	 * Both older body styles ("error" with "reason", and "detail") besides RFC 9457's members.
 	 */
 	kt_buf_adds(&b, "\"error\":");
 	kt_json_add_str(&b, code, strlen(code));

@@ -214,7 +214,8 @@ void kt_api_sessions_create(struct kt_call *c, const struct kt_params *p)
 		!kt_api_key(c, scope, &key))
 		return;
 	if (key.seen || resume) {
-		/* An unknown id is not made up: resuming a session that is not there is an error.
+		/*
+		 * An unknown id is not made up: resuming a session that is not there is an error.
 		 */
 		s = kt_api_session(c, key.seen ? key.seen->session_id : resume);
 		if (s)

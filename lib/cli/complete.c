@@ -57,8 +57,7 @@ static const struct kt_opt *find_opt(const struct kt_opt *opts, const char *name
 	return NULL;
 }
 
-/* --- bash --------------------------------------------------------------------------------------
- */
+/* --- bash ------------------------------------------------------------------------------------- */
 
 /* The word that tells the script how to complete a value. */
 static void bash_kind(struct gen *g, const struct kt_opt *o)
@@ -233,8 +232,7 @@ static void bash_script(struct gen *g)
 	add_template(g, bash_code);
 }
 
-/* --- zsh ---------------------------------------------------------------------------------------
- */
+/* --- zsh -------------------------------------------------------------------------------------- */
 
 /* Text inside [...] or before a colon of an _arguments specification, in single quotes. */
 static void zsh_text(struct kt_buf *b, const char *s)
@@ -404,8 +402,7 @@ static void zsh_script(struct gen *g)
 		"\tcompdef _@ @\nfi\n");
 }
 
-/* --- fish --------------------------------------------------------------------------------------
- */
+/* --- fish ------------------------------------------------------------------------------------- */
 
 static void fish_text(struct kt_buf *b, const char *s)
 {

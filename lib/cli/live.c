@@ -261,8 +261,10 @@ static void write_rows(
 		const struct row *r = &rows[i];
 		bool full = r->columns >= l->columns, on = i && rows[i - 1].end == END_SOFT;
 
-		/* A TAB leaves what was there; and behind a full row the cursor still is in its
-		 * last column. */
+		/*
+		 * A TAB leaves what was there; and behind a full row the cursor still is in its
+		 * last column.
+		 */
 		if (i < old && !on && (full || strchr(r->text, '\t')))
 			kt_buf_adds(b, "\033[K");
 		/* A style is repeated where it is not known already. */

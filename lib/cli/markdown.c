@@ -63,8 +63,7 @@ struct draw {
 	size_t n_aligns;
 };
 
-/* --- lines -------------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static size_t boxes_drawn(const struct draw *d)
 {
@@ -161,8 +160,7 @@ static void block_end(struct draw *d)
 	d->need_blank = !in_tight_item(d);
 }
 
-/* --- inline text -------------------------------------------------------------------------------
- */
+/* --- inline text ------------------------------------------------------------------------------ */
 
 static void add_style_mark(struct draw *d)
 {
@@ -447,8 +445,7 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *s, MD_SIZE len, void *arg)
 	return 0;
 }
 
-/* --- blocks ------------------------------------------------------------------------------------
- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static struct box *push_box(struct draw *d)
 {
@@ -563,8 +560,7 @@ static void begin_heading(struct draw *d, unsigned level)
 	kt_buf_addc(&d->text, ' ');
 }
 
-/* --- tables ------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /* Widths of the columns: natural, or the widest made narrower until the table fits. */
 static void fit_columns(const struct draw *d, size_t *widths)
@@ -702,8 +698,7 @@ static void end_cell(struct draw *d)
 	kt_vec_push(&d->cells, kt_buf_take(&d->text));
 }
 
-/* --- md4c's callbacks --------------------------------------------------------------------------
- */
+/* --- md4c's callbacks ------------------------------------------------------------------------- */
 
 static int on_enter_block(MD_BLOCKTYPE type, void *detail, void *arg)
 {

@@ -314,8 +314,10 @@ static enum kt_code parse_long(struct parser *p, char *word)
 		return kt_fail(p->err, KT_EINVAL, 0, "option '--%.*s' is ambiguous: %s", (int)len,
 			name, m.names);
 	if (!kt_opt_takes_value(m.opt)) {
-		/* Left empty, by a script whose variable is unset, it must not mean the option
-		 * alone. */
+		/*
+		 * Left empty, by a script whose variable is unset, it must not mean the option
+		 * alone.
+		 */
 		if (eq && !eq[1] && (m.opt->flags & KT_OPT_BARE))
 			return need_value(p, m.opt);
 		if (eq && (m.opt->flags & KT_OPT_BARE))

@@ -63,8 +63,10 @@ static void on_prompt_signal(int signum)
 	caught = signum;
 }
 
-/* What a terminal cuts silently, or hands over as a line and the rest, is not the value that was
- * meant. */
+/*
+ * What a terminal cuts silently, or hands over as a line and the rest, is not the value that was
+ * meant.
+ */
 static enum kt_code whole_line(int fd, const struct kt_buf *line, struct kt_err *err)
 {
 	struct pollfd more = { fd, POLLIN, 0 };
@@ -104,7 +106,8 @@ static enum kt_code ask_unseen(int in_fd, int out_fd, const struct kt_buf *quest
 		rc = read_line(in_fd, out, err);
 	if (rc == KT_OK && !caught)
 		rc = whole_line(in_fd, out, err);
-	/* Drops what was pasted behind the line: it is a secret, too, and no command of the shell.
+	/*
+	 * Drops what was pasted behind the line: it is a secret, too, and no command of the shell.
 	 */
 	(void)tcsetattr(in_fd, TCSAFLUSH, &shown);
 	for (size_t i = 0; i < KT_ARRAY_LEN(ends); i++)

@@ -97,8 +97,10 @@ static void add_row(struct kt_buf *b, const struct kt_term *t, const struct kt_t
 	end_table_line(b, t, &line, row == 0);
 }
 
-/* A row as lines of its own, for which the terminal is too narrow: the first cell, then "HEAD
- * cell". */
+/*
+ * A row as lines of its own, for which the terminal is too narrow: the first cell, then "HEAD
+ * cell".
+ */
 static void add_record(
 	struct kt_buf *b, const struct kt_term *t, const struct kt_table *tb, size_t row)
 {

@@ -121,7 +121,8 @@ void kt_term_add_text(struct kt_buf *b, const struct kt_term *t, enum kt_style s
 	add_styled(b, t, style, s, false);
 }
 
-/* Bytes of the style at s as this module and Markdown make them (none hides text); 0 = it is none.
+/*
+ * Bytes of the style at s as this module and Markdown make them (none hides text); 0 = it is none.
  */
 static size_t style_len(const char *s, size_t len)
 {

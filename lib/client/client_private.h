@@ -57,7 +57,8 @@ enum kt_code kt_client_take_problem(
  * type next; text is the sentence of its document, or NULL. False: it has no words of its own.
  */
 bool kt_client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
-/* When what failed names a project that is not there: asks for those that are, and says the near.
+/*
+ * When what failed names a project that is not there: asks for those that are, and says the near.
  */
 void kt_client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err);
 /* Find server and project in the base. */

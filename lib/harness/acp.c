@@ -27,8 +27,7 @@ static struct acp *acp_of(struct kt_driver *d)
 	return (struct acp *)(void *)d;
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* One message to the agent: writer and its buffer. */
 struct out {
@@ -118,8 +117,7 @@ void kt_acp_system(struct acp *a, const char *subtype, const char *key, const cJ
 	kt_emit_system(&a->d, data, NULL);
 }
 
-/* --- the end of a turn -------------------------------------------------------------------------
- */
+/* --- the end of a turn ------------------------------------------------------------------------ */
 
 static void withdraw_asks(struct acp *a, bool tell_agent)
 {
@@ -202,8 +200,7 @@ static void end_interrupted(struct acp *a)
 	acp_end_turn(a, &e);
 }
 
-/* --- starting ----------------------------------------------------------------------------------
- */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static void send_initialize(struct acp *a)
 {
@@ -311,8 +308,7 @@ static void resume_failed(struct acp *a, const struct acp_error *e)
 	open_session(a);
 }
 
-/* --- a turn ------------------------------------------------------------------------------------
- */
+/* --- a turn ----------------------------------------------------------------------------------- */
 
 static void send_choice(
 	struct acp *a, enum acp_call call, const struct acp_choice *c, const char *value)
@@ -404,8 +400,10 @@ static bool set_agent(struct acp *a)
 	struct acp_choice c = { NULL, NULL };
 	const char *want = a->agent;
 
-	/* "default" is karta's word for no agent in particular, unless the harness has one so
-	 * named. */
+	/*
+	 * "default" is karta's word for no agent in particular, unless the harness has one so
+	 * named.
+	 */
 	if (!want || (!strcmp(want, "default") && !kt_acp_agent_choice(a, want, &c)))
 		want = a->default_agent;
 	if (a->permission_set && kt_acp_modes_are_agents(a) && !kt_str_eq(want, a->default_agent)) {
@@ -470,7 +468,8 @@ static void send_prompt(struct acp *a)
 
 	call_begin(a, &o, ACP_CALL_PROMPT, "session/prompt");
 	kt_jw_arr(&o.w, "prompt");
-	/* A command must be the only block: what else there is to say comes with the next message.
+	/*
+	 * A command must be the only block: what else there is to say comes with the next message.
 	 */
 	if (slash == ACP_SLASH_COMMAND) {
 		const char *alias = kt_acp_alias(a, a->text);
@@ -570,8 +569,7 @@ static void prompt_done(struct acp *a, const cJSON *result)
 	acp_end_turn(a, &e);
 }
 
-/* --- what comes in -----------------------------------------------------------------------------
- */
+/* --- what comes in ---------------------------------------------------------------------------- */
 
 static void call_failed(struct acp *a, enum acp_call call, const struct acp_error *e)
 {
@@ -669,7 +667,8 @@ static void on_answer(struct acp *a, const cJSON *msg)
 
 static void on_update(struct acp *a, const cJSON *params)
 {
-	/* One process may hold other sessions (a fork): they are not ours. The replay is not news.
+	/*
+	 * One process may hold other sessions (a fork): they are not ours. The replay is not news.
 	 */
 	if (a->call == ACP_CALL_LOAD ||
 		(a->session && !kt_str_eq(kt_json_str(params, "sessionId"), a->session)))
@@ -705,8 +704,7 @@ static void acp_line(struct kt_driver *d, char *line, size_t len)
 	}
 }
 
-/* --- the other operations ----------------------------------------------------------------------
- */
+/* --- the other operations --------------------------------------------------------------------- */
 
 static struct kt_driver *acp_open(
 	const struct kt_driver_config *cfg, const struct kt_driver_sink *sink)

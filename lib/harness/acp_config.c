@@ -18,8 +18,7 @@
 
 #include <string.h>
 
-/* --- what is known about agents ----------------------------------------------------------------
- */
+/* --- what is known about agents --------------------------------------------------------------- */
 
 unsigned kt_acp_quirks(const char *name)
 {
@@ -43,8 +42,7 @@ unsigned kt_acp_quirks(const char *name)
 	return 0;
 }
 
-/* --- choices -----------------------------------------------------------------------------------
- */
+/* --- choices ---------------------------------------------------------------------------------- */
 
 void kt_acp_keep(struct acp *a, cJSON **slot, const cJSON *value)
 {
@@ -235,8 +233,7 @@ bool kt_acp_model_choice(const struct acp *a, struct acp_choice *out)
 	return kt_json_arr(a->models, "availableModels") != NULL;
 }
 
-/* --- starting OpenCode -------------------------------------------------------------------------
- */
+/* --- starting OpenCode ------------------------------------------------------------------------ */
 
 static cJSON *child_object(cJSON *obj, const char *key)
 {
@@ -510,8 +507,7 @@ void kt_acp_command(const struct kt_driver_config *cfg, struct kt_arena *arena, 
 		kt_vec_push(argv, kt_arena_strdup(arena, command[i]));
 }
 
-/* --- OpenCode's database -----------------------------------------------------------------------
- */
+/* --- OpenCode's database ---------------------------------------------------------------------- */
 
 static const char *env_value(char *const *env, const char *name)
 {

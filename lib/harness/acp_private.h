@@ -68,8 +68,8 @@ struct acp_ask {
 	char *tool_use_id;
 	char *allow; /* optionId, or NULL when there is none of that kind */
 	char *reject;
-	cJSON *held; /* the request's call, while the report with its input is waited for; or NULL
-		      */
+	/* the request's call, while the report with its input is waited for; or NULL */
+	cJSON *held;
 };
 
 struct acp {
@@ -139,8 +139,10 @@ char *kt_acp_first_start_file(char *const *env);
 bool kt_acp_passing_failure(const char *stderr_tail);
 /* Quirks of the agent called name (agentInfo.name or a path); 0 when unknown. */
 unsigned kt_acp_quirks(const char *name);
-/* *slot, one of the four that the session has for good, becomes a copy of value, unless that is
- * null. */
+/*
+ * *slot, one of the four that the session has for good, becomes a copy of value, unless that is
+ * null.
+ */
 void kt_acp_keep(struct acp *a, cJSON **slot, const cJSON *value);
 /* Take configOptions, modes and models out of a session's answer. */
 void kt_acp_take_options(struct acp *a, const cJSON *result);

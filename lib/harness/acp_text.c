@@ -23,8 +23,7 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : !a && !b;
 }
 
-/* --- steps and parts ---------------------------------------------------------------------------
- */
+/* --- steps and parts -------------------------------------------------------------------------- */
 
 void kt_acp_end_part(struct acp *a)
 {
@@ -141,8 +140,7 @@ void kt_acp_retract_error_text(struct acp *a, const char *message)
 		take_back_part(a, p);
 }
 
-/* --- chunks ------------------------------------------------------------------------------------
- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 /* Chunks that are no words of the model; true when the chunk was one. */
 static bool take_noise(struct acp *a, const cJSON *update, const char *text)
@@ -263,8 +261,7 @@ void kt_acp_answer_words(struct acp *a, const cJSON *result)
 		acp_say_text(a, begin_part(a, false, NULL), text.ptr, text.len);
 }
 
-/* --- a model call that is made again -----------------------------------------------------------
- */
+/* --- a model call that is made again ---------------------------------------------------------- */
 
 /* The value of key (" session.id=") in a line of OpenCode's log; its length, 0 when not there. */
 static size_t log_value(const char *line, const char *key, const char **out)

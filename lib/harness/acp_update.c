@@ -14,8 +14,7 @@
 /* A report that a request overtook is in the same pipe already. */
 #define EARLY_MS 1000
 
-/* --- tools -------------------------------------------------------------------------------------
- */
+/* --- tools ------------------------------------------------------------------------------------ */
 
 static struct acp_tool *find_tool(const struct acp *a, const char *id)
 {
@@ -275,8 +274,7 @@ static void tool_report(struct acp *a, const cJSON *update)
 	finish_tool(a, t, output, failed, status);
 }
 
-/* --- permissions -------------------------------------------------------------------------------
- */
+/* --- permissions ------------------------------------------------------------------------------ */
 
 void kt_acp_ask_free(struct acp_ask *ask)
 {
@@ -496,8 +494,7 @@ void kt_acp_permission(struct acp *a, const cJSON *id, const cJSON *params)
 	raise_ask(a, ask, t, call);
 }
 
-/* --- the rest ----------------------------------------------------------------------------------
- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static void plan_update(struct acp *a, const cJSON *update)
 {

@@ -208,8 +208,10 @@ void kt_claude_hooks_clear(struct kt_claude *c);
 void kt_claude_place_hooks(struct kt_jw *w);
 /* A `hook_callback` request with this request id: takes it and answers. */
 void kt_claude_place(struct kt_claude *c, const char *id, const cJSON *request);
-/* The folder that a call will run in, NULL when the harness did not tell. BORROWS until the next
- * line. */
+/*
+ * The folder that a call will run in, NULL when the harness did not tell. BORROWS until the next
+ * line.
+ */
 const char *kt_claude_cwd(const struct kt_claude *c, const char *tool, const char *tool_use_id);
 void kt_claude_places_clear(struct kt_claude *c);
 

@@ -164,7 +164,8 @@ static enum kt_code config_write(int dir_fd, const cJSON *config, struct kt_err 
 	return KT_OK;
 }
 
-/* The folder is the session's own, but what runs in it may have put links there: none is followed.
+/*
+ * The folder is the session's own, but what runs in it may have put links there: none is followed.
  */
 enum kt_code kt_claude_prepare(const struct kt_driver_config *cfg, struct kt_err *err)
 {
@@ -205,7 +206,8 @@ enum kt_code kt_claude_prepare(const struct kt_driver_config *cfg, struct kt_err
 
 /* --- what a folder's settings allow ------------------------------------------------------ */
 
-/* "/x" in a rule for files is below the folder of its settings file: on a command line it is not.
+/*
+ * "/x" in a rule for files is below the folder of its settings file: on a command line it is not.
  */
 static char *rule_anywhere(const char *rule, const char *dir)
 {

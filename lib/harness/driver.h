@@ -32,11 +32,11 @@ struct kt_driver_config {
 	const struct kt_app *app;
 	const char *program; /* path of the harness program; NULL for rehearsal */
 	const char *cwd; /* where it runs */
-	const char
-		*resume_id; /* the harness's own session id to resume, or NULL for a new session */
+	/* the harness's own session id to resume, or NULL for a new session */
+	const char *resume_id;
 	const char *new_id; /* UUID to use for a new session where the harness lets us choose */
-	const char
-		*transcript; /* the conversation so far, told when it cannot be resumed; or NULL */
+	/* the conversation so far, told when it cannot be resumed; or NULL */
+	const char *transcript;
 	const char *permission_mode; /* the harness's own word, or NULL */
 	const char *model; /* or NULL */
 	int64_t thinking_budget_tokens; /* 0 = not set */
@@ -72,8 +72,10 @@ struct kt_ask {
 	const char *cwd; /* folder it would run in, absolute; NULL = the harness does not tell */
 	const char *command; /* of a shell, when the rest of the input changes nothing; or NULL */
 	const char *path; /* the one file it would write, and nothing else; or NULL */
-	const char *questions; /* kind question: [{question, header, options:[{label,description}],
-				  multi}] JSON, or NULL */
+	/*
+	 * kind question: [{question, header, options:[{label,description}], multi}] JSON, or NULL
+	 */
+	const char *questions;
 };
 
 enum kt_decision {
@@ -101,13 +103,14 @@ struct kt_usage {
 	}
 
 struct kt_turn_result {
-	const char
-		*stop_reason; /* "end_turn", "interrupted", "error", "max_turns", "refusal", ... */
-	const char
-		*error_code; /* NULL = no error; else stable: auth_failed, rate_limited, overloaded,
-				model_not_found, invalid_request, connection_failed,
-				harness_crashed, harness_start_failed, budget_exceeded, refused,
-				unresponsive, internal_error, no_rehearsal ... (docs/errors.md) */
+	/* "end_turn", "interrupted", "error", "max_turns", "refusal", ... */
+	const char *stop_reason;
+	/*
+	 * NULL = no error; else stable: auth_failed, rate_limited, overloaded, model_not_found,
+	 * invalid_request, connection_failed, harness_crashed, harness_start_failed,
+	 * budget_exceeded, refused, unresponsive, internal_error, no_rehearsal ... (docs/errors.md)
+	 */
+	const char *error_code;
 	const char *error_message;
 	bool retryable;
 	const char *text; /* the assistant's text of the turn, all steps joined by blank lines */
@@ -119,8 +122,10 @@ struct kt_driver_sink {
 	void *arg;
 	/* Send one native line (with its LF) to the harness. */
 	void (*send)(void *arg, const char *line, size_t len);
-	/* The harness is ready for a prompt. harness_session = its own id (resume_id later), or
-	 * NULL. */
+	/*
+	 * The harness is ready for a prompt. harness_session = its own id (resume_id later), or
+	 * NULL.
+	 */
 	void (*ready)(void *arg, const char *harness_session);
 	/* The harness told its session id, or changed it. */
 	void (*session_id)(void *arg, const char *harness_session);
@@ -213,8 +218,10 @@ struct kt_driver_ops {
 	bool (*err_line)(struct kt_driver *d, const char *line);
 	/* Only when ready and no turn runs. */
 	void (*prompt)(struct kt_driver *d, const struct kt_prompt *p);
-	/* Answer an ask. Of approvals only ONCE is passed on: what is remembered is karta's.
-	 * answers: JSON object question -> answer for KT_ANSWER, else NULL. note: why, for deny. */
+	/*
+	 * Answer an ask. Of approvals only ONCE is passed on: what is remembered is karta's.
+	 * answers: JSON object question -> answer for KT_ANSWER, else NULL. note: why, for deny.
+	 */
 	void (*answer)(struct kt_driver *d, const char *ask_id, enum kt_decision decision,
 		const char *answers, const char *note);
 	/* Stop the running turn; turn_end comes later. */

@@ -45,8 +45,10 @@ struct kt_harness_cbs {
 	void (*stderr_line)(void *arg, const char *line, const char *raw);
 	/* resume did not work; a fresh conversation was begun instead. */
 	void (*resume_failed)(void *arg, const char *why);
-	/* The process is gone (crash, stop or exit); h is freed after this call. An open turn was
-	 * ended. */
+	/*
+	 * The process is gone (crash, stop or exit); h is freed after this call. An open turn was
+	 * ended.
+	 */
 	void (*gone)(void *arg);
 };
 
@@ -58,13 +60,14 @@ struct kt_harness_start {
 	 * of the server.
 	 */
 	struct kt_driver_config driver;
-	const char *session_id; /* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in
-				   the pool */
+	/* ours, given to the harness as KARTA_SESSION_ID; copied; NULL in the pool */
+	const char *session_id;
 	const char *org; /* whose budget and turn it is; NULL: the server's own; copied */
 	const char *project; /* KARTA_PROJECT; NULL = the application's name; copied */
 };
 
-/* Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started.
+/*
+ * Start one. *out is the module's until cbs->gone. Returns KT_EUNAVAIL when nothing can be started.
  */
 KT_MUST_CHECK enum kt_code kt_harness_start(struct kt_harness_env *env,
 	const struct kt_harness_start *start, const struct kt_harness_cbs *cbs, void *arg,
@@ -104,8 +107,10 @@ void kt_harness_kill(struct kt_harness *h);
  * NULL; the pool starts another a moment later.
  */
 KT_MUST_CHECK struct kt_pool *kt_pool_new(struct kt_harness_env *env, size_t size);
-/* Tell what to start ahead (a new load of the folder); NULL app empties the pool. BORROWS app until
- * the next call. */
+/*
+ * Tell what to start ahead (a new load of the folder); NULL app empties the pool. BORROWS app until
+ * the next call.
+ */
 void kt_pool_set(
 	struct kt_pool *p, const struct kt_app *app, const char *program, uint64_t fingerprint);
 struct kt_harness *kt_pool_take(

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The watchdogs of a running harness, and how it is stopped politely: each step harder than the
- * last. */
+/*
+ * The watchdogs of a running harness, and how it is stopped politely: each step harder than the
+ * last.
+ */
 #include "harness/harness_private.h"
 
 #include "base/limits.h"

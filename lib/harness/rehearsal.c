@@ -61,8 +61,7 @@ static void set_timer(struct rehearsal *r, int64_t delay_ms)
 	r->d.sink.set_timer(r->d.sink.arg, delay_ms);
 }
 
-/* --- the end of a turn -------------------------------------------------------------------------
- */
+/* --- the end of a turn ------------------------------------------------------------------------ */
 
 static void forget_tool(struct rehearsal *r, const char *id)
 {
@@ -191,8 +190,7 @@ static void play_end(struct rehearsal *r, const cJSON *end)
 	rehearsal_end_turn(r, result);
 }
 
-/* --- branches ----------------------------------------------------------------------------------
- */
+/* --- branches --------------------------------------------------------------------------------- */
 
 /* Decisions that lead to the same lines: 'a' approved, 'd' denied, 'q' a question's answer. */
 static char group_of(const char *word)
@@ -304,8 +302,7 @@ static void end_unrecorded(struct rehearsal *r, const cJSON *ask, enum kt_decisi
 	rehearsal_end_turn(r, result);
 }
 
-/* --- playing -----------------------------------------------------------------------------------
- */
+/* --- playing ---------------------------------------------------------------------------------- */
 
 /* Keep the text of the turn for its result: parts joined by blank lines, replacements obeyed. */
 static void keep_text(struct rehearsal *r, const cJSON *data)
@@ -495,8 +492,7 @@ static void rehearsal_timer(struct kt_driver *d)
 	schedule_line(r);
 }
 
-/* --- the other operations ----------------------------------------------------------------------
- */
+/* --- the other operations --------------------------------------------------------------------- */
 
 static void rehearsal_command(const struct kt_driver_config *cfg, struct kt_arena *arena,
 	struct kt_vec *argv, struct kt_vec *env)

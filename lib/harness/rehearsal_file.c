@@ -55,8 +55,7 @@ char *kt_rehearsal_file_for(const char *text)
 	return kt_asprintf("rehearsals/%s.jsonl", slug);
 }
 
-/* --- matching ----------------------------------------------------------------------------------
- */
+/* --- matching --------------------------------------------------------------------------------- */
 
 /* Trimmed, ASCII letters in lower case, runs of blanks as one space. The caller's. */
 static char *fold_text(const char *s)
@@ -113,8 +112,7 @@ static int turn_fitness(
 	return position == p->position ? score + 2 : score;
 }
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 struct reader {
 	struct rehearsal_found *found;

@@ -358,7 +358,8 @@ static bool place_body(struct kt_conn *c)
 	bool keep_alive = c->keep_alive;
 
 	if (s->cfg.spool) {
-		/* An answer that is given now ends the connection: the body is not taken from it.
+		/*
+		 * An answer that is given now ends the connection: the body is not taken from it.
 		 */
 		c->keep_alive = false;
 		c->phase = KT_CONN_HANDLE;

@@ -5,7 +5,8 @@
 
 #include "http/http.h"
 
-/* Whether Accept-Encoding lets the answer be gzip (RFC 9110 12.5.3); without the header it may not.
+/*
+ * Whether Accept-Encoding lets the answer be gzip (RFC 9110 12.5.3); without the header it may not.
  */
 KT_MUST_CHECK bool kt_request_takes_gzip(const struct kt_request *rq);
 

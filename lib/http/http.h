@@ -87,17 +87,23 @@ struct kt_http_config {
 	struct kt_budget *budget; /* what connections keep is counted here, or NULL. BORROWS */
 	size_t max_body_bytes; /* KT_MAX_HTTP_BODY_BYTES; of a route: struct kt_spool */
 	size_t max_conns; /* KT_MAX_HTTP_CONNS */
-	/* Per IPv4 address or IPv6 /64, half of max_conns at most; 0 = no limit of its own. Of a
-	 * proxy that is trusted its clients are counted, each by the requests that run for it. */
+	/*
+	 * Per IPv4 address or IPv6 /64, half of max_conns at most; 0 = no limit of its own. Of a
+	 * proxy that is trusted its clients are counted, each by the requests that run for it.
+	 */
 	size_t max_conns_per_ip;
 	const struct kt_trust *trust; /* the proxies, or NULL. BORROWS */
 	int64_t head_ms, body_ms, idle_ms, stall_ms, drain_ms;
-	/* A body that goes to a file has no deadline; in each upload_grace_ms it has to bring
-	 * upload_grace_ms x upload_bytes_per_s, or it is refused with 408. */
+	/*
+	 * A body that goes to a file has no deadline; in each upload_grace_ms it has to bring
+	 * upload_grace_ms x upload_bytes_per_s, or it is refused with 408.
+	 */
 	int64_t upload_grace_ms, upload_bytes_per_s;
 	int64_t heartbeat_ms; /* comment on silent event streams */
-	/* A client that has shut its side and waits is sent an interim answer after this: one that
-	 * is gone answers with a reset. */
+	/*
+	 * A client that has shut its side and waits is sent an interim answer after this: one that
+	 * is gone answers with a reset.
+	 */
 	int64_t probe_ms;
 	const char *server_headers; /* lines added to every answer ("X: y\r\n"), or NULL */
 };

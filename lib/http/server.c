@@ -30,9 +30,8 @@
 #define ACCEPT_BURST 256 /* then let others run */
 #define SPARE_FDS 384 /* logs, database, uploads, three pipes for each of some dozen harnesses */
 #define BUSY_EXTRA 64 /* connections over the cap that still get an answer */
-#define SEND_BUF_BYTES                                                                             \
-	131072 /* the kernel would keep megabytes for who takes nothing, uncounted                 \
-		*/
+/* the kernel would keep megabytes for who takes nothing, uncounted */
+#define SEND_BUF_BYTES 131072
 #define BACKLOG 4096
 #define USER_TIMEOUT_MS 30000
 #define MAX_ANSWER_BYTES (256 * 1024) /* a head and what is joined to it */
@@ -331,8 +330,10 @@ enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *
 
 	if (s->n_listeners == KT_ARRAY_LEN(s->listeners))
 		return kt_fail(err, KT_ELIMIT, 0, "too many listening sockets");
-	/* Accepted sockets inherit all of it, which spares calls for each; AF_UNIX has little of
-	 * it. */
+	/*
+	 * Accepted sockets inherit all of it, which spares calls for each; AF_UNIX has little of
+	 * it.
+	 */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 #ifdef TCP_USER_TIMEOUT

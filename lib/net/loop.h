@@ -41,7 +41,8 @@ struct kt_defer {
 	struct kt_defer *next;
 	bool queued;
 };
-/* d lives in the caller's object and is queued at most once; kt_loop_undefer() before freeing it.
+/*
+ * d lives in the caller's object and is queued at most once; kt_loop_undefer() before freeing it.
  */
 void kt_loop_defer(struct kt_loop *loop, struct kt_defer *d);
 void kt_loop_undefer(struct kt_loop *loop, struct kt_defer *d);

@@ -195,8 +195,10 @@ static char **copy_env(char *const *env)
 	return copy;
 }
 
-/* Of the application's own .env what it declares, then what the project's configuration binds, then
- * what tells the harness where it is. */
+/*
+ * Of the application's own .env what it declares, then what the project's configuration binds, then
+ * what tells the harness where it is.
+ */
 static char **release_env(const struct kt_app *app, char *const *bound, const struct kt_target *t)
 {
 	size_t n_bound = 0, n = 0;

@@ -193,8 +193,10 @@ static bool write_lines(struct kt_sessions *reg, struct kt_err *err)
 	return true;
 }
 
-/* A file that only lacked room has all that it had: the lines wait. A local server has one line,
- * and writes everything anew. */
+/*
+ * A file that only lacked room has all that it had: the lines wait. A local server has one line,
+ * and writes everything anew.
+ */
 static bool may_wait(const struct kt_sessions *reg, int error)
 {
 	return reg->control && !reg->journal_torn && kt_errno_full(error);

@@ -416,8 +416,10 @@ static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 	return KT_OK;
 }
 
-/* Turns that a crash cut off get their end now; opening a session's log writes it. And each session
- * holds its release, but for those whose project was deleted shortly before the server ended. */
+/*
+ * Turns that a crash cut off get their end now; opening a session's log writes it. And each session
+ * holds its release, but for those whose project was deleted shortly before the server ended.
+ */
 static void take_up(struct kt_sessions *reg)
 {
 	struct kt_session *next;

@@ -211,7 +211,8 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 			return KT_OK;
 		}
 	}
-	/* Even a harness that resumes may have lost it: Claude Code writes its file with a delay.
+	/*
+	 * Even a harness that resumes may have lost it: Claude Code writes its file with a delay.
 	 */
 	start.driver.transcript = past;
 	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);

@@ -114,8 +114,11 @@ struct kt_input {
 struct kt_answered {
 	char request_id[KT_ID_MAX];
 	enum kt_decision decision;
-	const char *by; /* "user", "policy", "expired", "withdrawn"; "interrupted": the server
-			ended while it was open */
+	/*
+	 * "user", "policy", "expired", "withdrawn"; "interrupted": the server ended while it was
+	 * open
+	 */
+	const char *by;
 };
 
 enum kt_note {
@@ -143,8 +146,8 @@ struct kt_spent {
 struct kt_session {
 	struct kt_sessions *reg;
 	char id[KT_ID_MAX];
-	struct kt_pin
-		*pin; /* release it runs, shared with other sessions; NULL on a local server */
+	/* release it runs, shared with other sessions; NULL on a local server */
+	struct kt_pin *pin;
 	char *metadata; /* JSON object */
 	char *title; /* given by somebody, or the first words of the first message, or NULL */
 	char *current_agent;
@@ -206,8 +209,10 @@ void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn don
 bool kt_sessions_draining(const struct kt_sessions *reg);
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 
-/* The application of a local server as it is on disk now (reloaded when its files changed); NULL
- * with control. BORROWS until the next tick. */
+/*
+ * The application of a local server as it is on disk now (reloaded when its files changed); NULL
+ * with control. BORROWS until the next tick.
+ */
 const struct kt_app *kt_sessions_app(struct kt_sessions *reg);
 /* The program of its harness; path "" when it is not installed. Of a local server. */
 const struct kt_program *kt_sessions_program(const struct kt_sessions *reg);
@@ -224,13 +229,16 @@ const char *kt_sessions_problem(const struct kt_sessions *reg);
 typedef void (*kt_prepared_fn)(void *arg, enum kt_code rc, const struct kt_err *err);
 void kt_sessions_prepare(
 	struct kt_sessions *reg, const struct kt_target *t, kt_prepared_fn fn, void *arg);
-/* The application of a prepared release; NULL when it is not prepared. BORROWS until the next tick.
+/*
+ * The application of a prepared release; NULL when it is not prepared. BORROWS until the next tick.
  */
 const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t);
 /* Why the harness of that release cannot run here, "" when it can. */
 const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t);
-/* The variable with its model's credential that nothing gives it; NULL: none is known to be
- * missing. */
+/*
+ * The variable with its model's credential that nothing gives it; NULL: none is known to be
+ * missing.
+ */
 const char *kt_sessions_lacks_of(struct kt_sessions *reg, const struct kt_target *t);
 /* The release a session runs; NULL on a local server. */
 const struct kt_target *kt_session_target(const struct kt_session *s);

@@ -18,8 +18,8 @@ struct kt_app_ref {
 	uint64_t fingerprint;
 	struct kt_program program;
 	char problem[512]; /* why no harness can be started, or "" */
-	const char *lacks; /* the variable with its model's credential, static; NULL: nothing is
-			      known to be missing */
+	/* the variable with its model's credential, static; NULL: nothing is known to be missing */
+	const char *lacks;
 	/* With control: of one release, or of a folder project as it was at checked_ms. */
 	struct kt_control *control; /* has `hold`; NULL on a local server */
 	uint64_t hold;
@@ -170,8 +170,10 @@ void kt_journal_session(struct kt_sessions *reg, struct kt_session *s);
 void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s);
 /* Write what waits; tells mend.c when that fails. */
 void kt_journal_flush(struct kt_sessions *reg);
-/* Write to b: the line of a session (used: what its request's key was used for, or NULL); those of
- * all keys; those that were damaged. */
+/*
+ * Write to b: the line of a session (used: what its request's key was used for, or NULL); those of
+ * all keys; those that were damaged.
+ */
 void kt_journal_write_session(
 	struct kt_buf *b, const struct kt_session *s, const struct kt_used *used);
 /* From *at on, in pieces: returns how many, 0 at the end. */
@@ -199,8 +201,10 @@ void kt_copy_drop(struct kt_sessions *reg);
 void kt_copy_forget(struct kt_sessions *reg, const struct kt_session *s);
 
 /* mend.c */
-/* The journal could not be written or synced (error: errno). broken: the file is not known any
- * more. */
+/*
+ * The journal could not be written or synced (error: errno). broken: the file is not known any
+ * more.
+ */
 void kt_journal_trouble(struct kt_sessions *reg, bool broken, int error, const char *doing);
 /* It is written again. */
 void kt_journal_mended(struct kt_sessions *reg);
@@ -286,8 +290,10 @@ struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t);
 /* Put s among the sessions of its pin's project. TAKES the reference to pin. */
 void kt_pin_set(struct kt_session *s, struct kt_pin *pin);
 void kt_pin_clear(struct kt_session *s);
-/* pins.c: the sessions of a project, made when it has none; kt_group_put() when pins or has_gone
- * ended: frees it when both did. */
+/*
+ * pins.c: the sessions of a project, made when it has none; kt_group_put() when pins or has_gone
+ * ended: frees it when both did.
+ */
 struct kt_group *kt_group_get(struct kt_sessions *reg, const char *org_id, const char *project_id);
 void kt_group_put(struct kt_sessions *reg, struct kt_group *g);
 /* spent.c: the session is deleted: what it took stays its project's. */

@@ -507,7 +507,8 @@ static void emit_done(struct kt_session *s, const struct kt_turn *t, const struc
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
 
 	render_done(&b, s, t, r, SIZE_MAX);
-	/* Too long for one event: its end must come all the same. The text events have all of it.
+	/*
+	 * Too long for one event: its end must come all the same. The text events have all of it.
 	 */
 	if (!kt_buf_ok(&b)) {
 		kt_buf_clear(&b);

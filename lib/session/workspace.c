@@ -395,8 +395,10 @@ void kt_trash_empty(struct kt_sessions *reg)
 	(void)rename(trash, old);
 	if (kt_fs_is_dir(old))
 		remove_later(reg, KT_STEAL(old));
-	/* Whose session is deleted, but was not in the trash yet. A damaged line may be a session
-	 * that somebody wants back. */
+	/*
+	 * Whose session is deleted, but was not in the trash yet. A damaged line may be a session
+	 * that somebody wants back.
+	 */
 	if (reg->journal_damaged)
 		return;
 	look = kt_calloc(1, sizeof(*look));
