@@ -91,7 +91,8 @@ static const struct kt_file **index_files(const struct kt_manifest *m, size_t *o
 	return list;
 }
 
-static const struct kt_file *find(const struct kt_file *const *list, size_t n, const char *digest)
+static const struct kt_file *find_wanted_file(
+	const struct kt_file *const *list, size_t n, const char *digest)
 {
 	const struct kt_file *const *f = bsearch(digest, list, n, sizeof(*list), compare_key);
 
@@ -122,13 +123,13 @@ static void want_new(struct publish *pb)
 	int64_t bytes = 0;
 
 	for (size_t i = 0; i < pb->n_digests; i++) {
-		if (!find(old, n_old, pb->by_digest[i]->digest))
+		if (!find_wanted_file(old, n_old, pb->by_digest[i]->digest))
 			bytes += pb->by_digest[i]->size;
 	}
 	if (bytes > HOPE_MAX_BYTES)
 		return;
 	for (size_t i = 0; i < pb->n_digests; i++) {
-		if (!find(old, n_old, pb->by_digest[i]->digest))
+		if (!find_wanted_file(old, n_old, pb->by_digest[i]->digest))
 			(void)want_file(pb, pb->by_digest[i]);
 	}
 }
@@ -141,7 +142,7 @@ static enum kt_code want_missing(struct publish *pb, struct kt_err *err)
 	want_none(pb);
 	cJSON_ArrayForEach (item, list) {
 		const struct kt_file *f = cJSON_IsString(item)
-			? find(pb->by_digest, pb->n_digests, item->valuestring)
+			? find_wanted_file(pb->by_digest, pb->n_digests, item->valuestring)
 			: NULL;
 
 		if (!f)

@@ -51,7 +51,7 @@ static void deny_tool(
 }
 
 /* The text of a tool result: a string, or its first text block. */
-static const char *content_text(const cJSON *content)
+static const char *hook_content_text(const cJSON *content)
 {
 	const cJSON *block;
 
@@ -71,7 +71,7 @@ bool kt_claude_was_denied(
 		struct denial *d = c->denials.items[i];
 		bool same = d->tool_use_id
 			? !strcmp(d->tool_use_id, tool_use_id)
-			: kt_str_eq(d->tool, tool) && strstr(content_text(content), d->reason);
+			: kt_str_eq(d->tool, tool) && strstr(hook_content_text(content), d->reason);
 
 		if (!same)
 			continue;

@@ -389,7 +389,7 @@ static void play_line_ask(struct rehearsal *r, const cJSON *ask)
 }
 
 /* The next line to play, NULL at the end. Answers only set the clock. */
-static const cJSON *next_line(struct rehearsal *r)
+static const cJSON *next_rehearsal_line(struct rehearsal *r)
 {
 	const struct kt_vec *lines = &r->found.turn->lines;
 
@@ -425,7 +425,7 @@ static int64_t delay_before(struct rehearsal *r, const cJSON *line)
 /* Wait for the next line, or end the turn when a branch has no end of its own. */
 static void schedule_line(struct rehearsal *r)
 {
-	const cJSON *line = next_line(r);
+	const cJSON *line = next_rehearsal_line(r);
 	const struct kt_turn_result plain = { .stop_reason = "end_turn", .usage = KT_USAGE_INIT };
 
 	if (line)
@@ -467,7 +467,7 @@ static void rehearsal_timer(struct kt_driver *d)
 		no_rehearsal(r);
 		return;
 	}
-	line = next_line(r);
+	line = next_rehearsal_line(r);
 	for (int n = 0; line; n++) {
 		const cJSON *ask = kt_json_obj(line, "ask"), *end = kt_json_obj(line, "end");
 
@@ -481,7 +481,7 @@ static void rehearsal_timer(struct kt_driver *d)
 			return;
 		}
 		play_line_event(r, line);
-		line = next_line(r);
+		line = next_rehearsal_line(r);
 		int64_t delay_ms = line ? delay_before(r, line) : 0;
 
 		if (line && (delay_ms > 0 || n + 1 >= BURST)) {
@@ -551,7 +551,7 @@ static void rehearsal_prompt(struct kt_driver *d, const struct kt_prompt *p)
 	kt_buf_init(&r->text, KT_MAX_LINE_BYTES);
 	kt_rehearsal_find(r->dir, &asked, r->max_values, &r->found);
 	r->d.kept = r->found.bytes;
-	first = r->found.turn ? next_line(r) : NULL;
+	first = r->found.turn ? next_rehearsal_line(r) : NULL;
 	set_timer(r, first ? delay_before(r, first) : 0);
 }
 

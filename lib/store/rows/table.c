@@ -134,7 +134,7 @@ void kt_q_select(struct kt_q *q, struct kt_tx *tx, const struct kt_table *t, con
 
 /* --- reading and copying ----------------------------------------------------------------- */
 
-static void read_word(
+static void read_col_word(
 	struct kt_q *q, int col, const struct kt_table *t, const struct kt_col *c, int *out)
 {
 	const char *word = kt_q_peek(q, col);
@@ -173,7 +173,7 @@ void kt_q_read(struct kt_q *q, const struct kt_table *t, struct kt_arena *arena,
 			*(bool *)at = kt_q_num(q, col) != 0;
 			break;
 		case KT_COL_IS_WORD:
-			read_word(q, col, t, c, at);
+			read_col_word(q, col, t, c, at);
 			break;
 		case KT_COL_IS_BLOB:
 			*(const void **)at = kt_q_bytes(q, arena, col, &len);
