@@ -341,7 +341,7 @@ enum kt_code kt_dest_server(
 	return KT_OK;
 }
 
-const char *kt_dest_server_from(const struct kt_dest *d)
+static const char *dest_server_from(const struct kt_dest *d)
 {
 	static const char *const words[] = {
 		[KT_FROM_NOTHING] = "nothing",
@@ -494,7 +494,7 @@ char *kt_dest_why(const struct kt_dest *d)
 
 	return is_obvious(d)
 		? NULL
-		: kt_asprintf("server from %s%s", kt_dest_server_from(d), words[d->project_from]);
+		: kt_asprintf("server from %s%s", dest_server_from(d), words[d->project_from]);
 }
 
 bool kt_dest_elsewhere(const struct kt_dest *d)

@@ -56,8 +56,6 @@ KT_MUST_CHECK enum kt_code kt_dest_server(
  */
 KT_MUST_CHECK enum kt_code kt_dest_project(
 	const struct kt_ctx *ctx, const char *given, struct kt_dest *d, struct kt_err *err);
-/* The words for what named the server: "KARTA_SERVER", "the git remote karta". */
-const char *kt_dest_server_from(const struct kt_dest *d);
 /* Server and project of a git remote of this folder; the caller's. KT_EINVAL: there is none. */
 KT_MUST_CHECK enum kt_code kt_dest_remote(
 	const char *name, char **out_server, char **out_project, struct kt_err *err);

@@ -519,7 +519,7 @@ static enum kt_code parse_command(
 		again = false;
 		if (cmd && cmd->defaults)
 			cmd->defaults(args);
-		rc = kt_opt_parse_bad(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, help, &bad, err);
+		rc = kt_opt_parse(sets, KT_ARRAY_LEN(sets), r->argc, r->argv, help, &bad, err);
 		r->usage_error = rc != KT_OK;
 		if (rc == KT_OK || bad.at < 0)
 			break;

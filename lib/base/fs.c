@@ -544,11 +544,6 @@ char *kt_dir_state(void)
 	return user_folder(NULL, "XDG_STATE_HOME", ".local/state");
 }
 
-char *kt_dir_cache(void)
-{
-	return user_folder(NULL, "XDG_CACHE_HOME", ".cache");
-}
-
 char *kt_dir_data(void)
 {
 	return user_folder("KARTA_DATA", "XDG_DATA_HOME", ".local/share");

@@ -73,7 +73,6 @@ size_t kt_fd_raise_limit(void);
 /* XDG places, each made by nobody yet: "$XDG_..._HOME/karta" or its default under $HOME. */
 KT_MUST_CHECK char *kt_dir_config(void); /* KARTA_CONFIG_DIR first */
 KT_MUST_CHECK char *kt_dir_state(void);
-KT_MUST_CHECK char *kt_dir_cache(void);
 KT_MUST_CHECK char *kt_dir_data(void); /* KARTA_DATA first */
 
 #endif

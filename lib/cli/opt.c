@@ -407,7 +407,7 @@ static enum kt_code check_required(struct parser *p)
 	return KT_OK;
 }
 
-enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
+enum kt_code kt_opt_parse(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
 	bool *out_help, struct kt_opt_bad *out_bad, struct kt_err *err)
 {
 	bool only_args = false;
@@ -434,22 +434,6 @@ enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc,
 			return rc;
 	}
 	return check_required(&p);
-}
-
-enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv,
-	bool *out_help, struct kt_err *err)
-{
-	struct kt_opt_bad bad;
-
-	return kt_opt_parse_bad(sets, n, argc, argv, out_help, &bad, err);
-}
-
-enum kt_code kt_opt_parse(const struct kt_opt *opts, int argc, char *const *argv, void *args,
-	bool *out_help, struct kt_err *err)
-{
-	struct kt_opt_set set = { opts, args };
-
-	return kt_opt_parse_sets(&set, 1, argc, argv, out_help, err);
 }
 
 /* True when the option word takes the following word as its value. */

@@ -115,38 +115,30 @@ struct kt_cmd {
 	bool hidden;
 };
 
-/*
- * Parse argv[0..argc) (without the command's name) by opts into args. Options and positionals mix;
- * "--" ends options; long names may be shortened while unique; --name=value and --name value,
- * -p8000 and -p 8000, bundled flags; "-" alone is a positional. --help / -h anywhere sets
- * *out_help and stops. An unknown option is KT_EINVAL with the nearest name as hint.
- */
-KT_MUST_CHECK enum kt_code kt_opt_parse(const struct kt_opt *opts, int argc, char *const *argv,
-	void *args, bool *out_help, struct kt_err *err);
-
 /* One option table and the struct that it fills. */
 struct kt_opt_set {
 	const struct kt_opt *opts;
 	void *args;
 };
-/*
- * As kt_opt_parse() with several tables: a name is looked up in the first table first, so a
- * command's own option wins over a global one. Positionals come from sets[0] alone.
- */
-KT_MUST_CHECK enum kt_code kt_opt_parse_sets(const struct kt_opt_set *sets, size_t n, int argc,
-	char *const *argv, bool *out_help, struct kt_err *err);
 /* The option that parsing stopped at. */
 struct kt_opt_bad {
 	int at; /* its word in argv; -1: it was something else */
 	bool known; /* it is one, and the line ends where its value should be */
 };
-/* As kt_opt_parse_sets(), and says which option it was. */
-KT_MUST_CHECK enum kt_code kt_opt_parse_bad(const struct kt_opt_set *sets, size_t n, int argc,
+/*
+ * Parse argv[0..argc) (without the command's name) by several tables: a name is looked up in the
+ * first table first, so a command's own option wins over a global one; positionals come from
+ * sets[0] alone. Options and positionals mix; "--" ends options; long names may be shortened while
+ * unique; --name=value and --name value, -p8000 and -p 8000, bundled flags; "-" alone is a
+ * positional. --help / -h anywhere sets *out_help and stops. An unknown option is KT_EINVAL with
+ * the nearest name as hint; *out_bad says which one it was.
+ */
+KT_MUST_CHECK enum kt_code kt_opt_parse(const struct kt_opt_set *sets, size_t n, int argc,
 	char *const *argv, bool *out_help, struct kt_opt_bad *out_bad, struct kt_err *err);
 /*
  * Index of the first word of argv[0..argc) that is neither an option of these tables nor the value
  * of one; argc when there is none, or when "--" comes first. Reports no errors: an unknown option
- * counts as a flag, kt_opt_parse_sets() will name it. The args members are not used.
+ * counts as a flag, kt_opt_parse() will name it. The args members are not used.
  */
 int kt_opt_first_positional(const struct kt_opt_set *sets, size_t n, int argc, char *const *argv);
 /* True for types that take a value ("--name VALUE"); false for flags, counts and positionals. */

@@ -396,7 +396,7 @@ static void on_spawner_gone(struct kt_spawner *sp)
 	sp->fd = -1;
 	for (struct kt_child *c = sp->children; c != NULL; c = c->next) {
 		/* Orphans are not ours, so their numbers may be reused: the marker must agree. */
-		if (c->pid > 0 && !c->exited && kt_tree_marker(c->pid) == c->id)
+		if (c->pid > 0 && !c->exited && kt_proctree_marker(c->pid) == c->id)
 			(void)kill(-c->pid, SIGKILL);
 	}
 	while (sp->children != NULL) {

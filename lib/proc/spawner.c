@@ -44,8 +44,8 @@ struct spawner {
 	struct slot *slots; /* direct children that were not reaped yet */
 	size_t n;
 	size_t cap;
-	struct kt_tree tree;
-	struct kt_tree last; /* targets of the round before */
+	struct kt_proctree tree;
+	struct kt_proctree last; /* targets of the round before */
 };
 
 static struct slot *slot_by_pid(struct spawner *s, pid_t pid)
@@ -67,11 +67,11 @@ static struct slot *slot_by_id(struct spawner *s, uint64_t id)
 /* --- killing ----------------------------------------------------------------------------- */
 
 /* Which processes kill_rounds() is after: one child's, or (id 0) everyone's. */
-static bool is_target(struct spawner *s, struct kt_tree_proc *p, uint64_t id)
+static bool is_target(struct spawner *s, struct kt_proctree_proc *p, uint64_t id)
 {
 	if (!p->alive || p->pid == s->self)
 		return false;
-	struct kt_tree_proc *branch = kt_tree_branch(&s->tree, p, s->self);
+	struct kt_proctree_proc *branch = kt_proctree_branch(&s->tree, p, s->self);
 	if (branch == NULL)
 		return false;
 	if (id == 0)
@@ -83,9 +83,9 @@ static bool is_target(struct spawner *s, struct kt_tree_proc *p, uint64_t id)
 	 * An orphan. Its own marker counts, then that of the branch it hangs on. Without any, or
 	 * with that of a child that is no more, nobody else will ever clean it up.
 	 */
-	uint64_t marker = kt_tree_marker(p->pid);
+	uint64_t marker = kt_proctree_marker(p->pid);
 	if (marker == 0 && branch != p)
-		marker = kt_tree_marker(branch->pid);
+		marker = kt_proctree_marker(branch->pid);
 	return marker == id || marker == 0 || slot_by_id(s, marker) == NULL;
 }
 
@@ -95,15 +95,15 @@ static size_t find_targets(struct spawner *s, uint64_t id, size_t *out_new)
 	size_t n = 0;
 	*out_new = 0;
 	for (size_t i = 0; i < s->tree.n; i++) {
-		struct kt_tree_proc *p = &s->tree.procs[i];
+		struct kt_proctree_proc *p = &s->tree.procs[i];
 		if (!is_target(s, p, id))
 			continue;
 		p->target = true;
 		n++;
-		const struct kt_tree_proc *was = kt_tree_find(&s->last, p->pid);
+		const struct kt_proctree_proc *was = kt_proctree_find(&s->last, p->pid);
 		if (was == NULL || was->start != p->start || !was->target) {
 			/* Stopped, it cannot fork away from under the walk. */
-			kt_tree_signal(p, SIGSTOP);
+			kt_proctree_signal(p, SIGSTOP);
 			(*out_new)++;
 		}
 	}
@@ -118,16 +118,16 @@ static void kill_rounds(struct spawner *s, uint64_t id, int64_t limit_us)
 	s->last.n = 0;
 	while (kt_mono_us() < deadline) {
 		size_t fresh = 0;
-		if (!kt_tree_scan(&s->tree) || find_targets(s, id, &fresh) == 0)
+		if (!kt_proctree_scan(&s->tree) || find_targets(s, id, &fresh) == 0)
 			return;
 		if (fresh == 0 || ++stops > STOP_ROUNDS) {
 			for (size_t i = 0; i < s->tree.n; i++)
 				if (s->tree.procs[i].target)
-					kt_tree_signal(&s->tree.procs[i], SIGKILL);
+					kt_proctree_signal(&s->tree.procs[i], SIGKILL);
 			stops = 0;
 			(void)usleep(1000);
 		}
-		struct kt_tree swap = s->last;
+		struct kt_proctree swap = s->last;
 		s->last = s->tree;
 		s->tree = swap;
 	}

@@ -35,7 +35,7 @@ struct kt_wire_head {
 KT_NORETURN void kt_spawner_main(int fd);
 
 /* One process of a walk through /proc. */
-struct kt_tree_proc {
+struct kt_proctree_proc {
 	pid_t pid;
 	pid_t ppid;
 	uint64_t start; /* clock ticks since boot; with pid it names a process for good */
@@ -44,22 +44,22 @@ struct kt_tree_proc {
 };
 
 /* All processes, sorted by pid. */
-struct kt_tree {
-	struct kt_tree_proc *procs;
+struct kt_proctree {
+	struct kt_proctree_proc *procs;
 	size_t n;
 	size_t cap;
 };
 
 /* Read /proc; false when it cannot be read. */
-KT_MUST_CHECK bool kt_tree_scan(struct kt_tree *t);
+KT_MUST_CHECK bool kt_proctree_scan(struct kt_proctree *t);
 /* The process with this pid, or NULL. */
-struct kt_tree_proc *kt_tree_find(const struct kt_tree *t, pid_t pid);
+struct kt_proctree_proc *kt_proctree_find(const struct kt_proctree *t, pid_t pid);
 /* Topmost ancestor of p (or p) whose parent is `top`; NULL when p does not descend from `top`. */
-struct kt_tree_proc *kt_tree_branch(const struct kt_tree *t, struct kt_tree_proc *p, pid_t top);
+struct kt_proctree_proc *kt_proctree_branch(
+	const struct kt_proctree *t, struct kt_proctree_proc *p, pid_t top);
 /* Signal p unless its pid means another process by now. */
-void kt_tree_signal(const struct kt_tree_proc *p, int signum);
+void kt_proctree_signal(const struct kt_proctree_proc *p, int signum);
 /* The id in the marker of a process's environment; 0 when it has none or cannot be read. */
-uint64_t kt_tree_marker(pid_t pid);
-void kt_tree_release(struct kt_tree *t);
+uint64_t kt_proctree_marker(pid_t pid);
 
 #endif

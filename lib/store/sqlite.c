@@ -37,7 +37,7 @@ static void sqlite_load(void)
 	}
 }
 
-enum kt_code kt_sqlite_load(struct kt_err *err)
+static enum kt_code load_sqlite(struct kt_err *err)
 {
 	(void)pthread_once(&load_once, sqlite_load);
 	if (load_code != KT_OK && err)
@@ -161,7 +161,7 @@ static enum kt_code sqlite_configure(struct kt_db *db, struct kt_err *err)
 
 enum kt_code kt_db_open(const char *path, bool read_only, struct kt_db **out, struct kt_err *err)
 {
-	enum kt_code rc = kt_sqlite_load(err);
+	enum kt_code rc = load_sqlite(err);
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE;
 	struct kt_db *db;
 	int status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SQLite, loaded on first use (base/dl.h): the table of its functions that this module calls.
- * Written once, under pthread_once, by kt_sqlite_load().
+ * Written once, under pthread_once, by the first kt_db_open().
  */
 #ifndef KT_STORE_SQLITE_DL_PRIVATE_H
 #define KT_STORE_SQLITE_DL_PRIVATE_H
@@ -27,8 +27,5 @@ struct kt_sqlite_api {
 #undef KT_SQLITE_MEMBER
 
 extern struct kt_sqlite_api kt_sqlite;
-
-/* Load it. Thread-safe. Returns KT_OK or KT_EIO (not installed, or too old). */
-KT_MUST_CHECK enum kt_code kt_sqlite_load(struct kt_err *err);
 
 #endif

@@ -197,9 +197,8 @@ enum kt_release_state {
 	KT_REL_PREVIEW, /* built, at a URL of its own */
 	KT_REL_EXPIRED, /* a preview that is over */
 };
-/* "queued", ... as stored and shown; parse returns false when unknown. */
+/* "queued", ... as stored and shown. */
 const char *kt_release_state_name(enum kt_release_state s);
-KT_MUST_CHECK bool kt_release_state_parse(const char *s, enum kt_release_state *out);
 
 struct kt_release_row {
 	const char *id; /* "rel_..." */
@@ -327,13 +326,6 @@ KT_MUST_CHECK enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena,
  */
 KT_MUST_CHECK enum kt_code kt_tx_audit_verify(
 	struct kt_tx *tx, int64_t *out_n, int64_t *out_bad, char *out_head, struct kt_err *err);
-/*
- * The hash of one entry (65 bytes), to compare with a head that was written down earlier: a chain
- * that was forged as a whole verifies, but does not pass through it. Returns KT_ENOTFOUND.
- */
-KT_MUST_CHECK enum kt_code kt_tx_audit_hash(
-	struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err);
-
 /* --- deliveries of webhooks -------------------------------------------------------------- */
 
 /* Bodies that were worked on, or are; of each project the last KT_MAX_DELIVERIES. */

@@ -3,7 +3,7 @@
  * The audit log: every row holds the hash of the row before it, so that a change anywhere breaks
  * all that follows; the table audit_head holds the end of the chain, so that a cut at the end shows
  * too. Who writes both can forge a whole new chain: that is seen by comparing with a head that was
- * written down elsewhere (kt_tx_audit_hash()).
+ * written down elsewhere.
  */
 #include "store/rows/table_private.h"
 
@@ -119,24 +119,6 @@ enum kt_code kt_tx_audit(struct kt_tx *tx, struct kt_arena *arena, const char *o
 	kt_q_int(&q, 2, before > 0 ? before : INT64_MAX);
 	kt_q_int(&q, 3, (int64_t)KT_MIN(limit, (size_t)KT_STORE_MAX_ROWS));
 	return kt_q_all(&q, &audit, arena, (void **)out, out_n);
-}
-
-enum kt_code kt_tx_audit_hash(struct kt_tx *tx, int64_t seq, char *out_hash, struct kt_err *err)
-{
-	char hash[KT_DIGEST_MAX] = "";
-	struct kt_q q;
-	enum kt_code rc;
-
-	kt_q_open(&q, tx, "SELECT hash FROM audit WHERE seq = $1", err);
-	kt_q_int(&q, 1, seq);
-	if (kt_q_row(&q) && strlen(kt_q_peek(&q, 0)) < sizeof(hash))
-		memcpy(hash, kt_q_peek(&q, 0), strlen(kt_q_peek(&q, 0)) + 1);
-	rc = kt_q_end(&q);
-	if (rc == KT_OK && hash[0] == '\0')
-		rc = kt_fail(err, KT_ENOTFOUND, 0, "the audit log has no such entry");
-	if (rc == KT_OK)
-		memcpy(out_hash, hash, sizeof(hash));
-	return rc;
 }
 
 struct chain {

@@ -29,17 +29,6 @@ const char *kt_release_state_name(enum kt_release_state s)
 	return state_names[s];
 }
 
-bool kt_release_state_parse(const char *s, enum kt_release_state *out)
-{
-	for (size_t i = 0; i < N_STATES; i++) {
-		if (strcmp(s, state_names[i]) == 0) {
-			*out = (enum kt_release_state)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static const struct kt_col release_cols[] = {
 	KT_COL_TEXT(struct kt_release_row, id, KT_COL_KEY),
 	KT_COL_TEXT(struct kt_release_row, org_id, 0),

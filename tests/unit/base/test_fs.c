@@ -370,14 +370,13 @@ static void check_dir(char *(*fn)(void), const char *want)
 static void test_dirs(void **state)
 {
 	static const char *const names[] = { "KARTA_CONFIG_DIR", "KARTA_DATA", "XDG_CONFIG_HOME",
-		"XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME" };
+		"XDG_STATE_HOME", "XDG_DATA_HOME" };
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++)
 		unsetenv(names[i]);
 	setenv("HOME", "/home/u", 1);
 	check_dir(kt_dir_config, "/home/u/.config/karta");
 	check_dir(kt_dir_state, "/home/u/.local/state/karta");
-	check_dir(kt_dir_cache, "/home/u/.cache/karta");
 	check_dir(kt_dir_data, "/home/u/.local/share/karta");
 	setenv("XDG_CONFIG_HOME", "relative", 1);
 	check_dir(kt_dir_config, "/home/u/.config/karta");

@@ -88,7 +88,9 @@ static enum kt_code parse(const char *line)
 		p = last ? end : end + 1;
 	}
 	argv[argc] = NULL;
-	return kt_opt_parse_sets(sets, 2, argc, argv, &help, &err);
+	struct kt_opt_bad bad;
+
+	return kt_opt_parse(sets, 2, argc, argv, &help, &bad, &err);
 }
 
 static void ok(const char *line)
@@ -220,10 +222,12 @@ static void test_surplus(void **state)
 	static const struct kt_opt none[] = { KT_OPT_END };
 	char word[] = "x";
 	char *argv[] = { word, NULL };
+	const struct kt_opt_set set = { none, NULL };
+	struct kt_opt_bad bad;
 
-	assert_int_equal(kt_opt_parse(none, 1, argv, NULL, &help, &err), KT_EINVAL);
+	assert_int_equal(kt_opt_parse(&set, 1, 1, argv, &help, &bad, &err), KT_EINVAL);
 	assert_string_equal(err.msg, "unexpected argument 'x'");
-	assert_int_equal(kt_opt_parse(none, 0, argv, NULL, &help, NULL), KT_OK);
+	assert_int_equal(kt_opt_parse(&set, 1, 0, argv, &help, &bad, NULL), KT_OK);
 }
 
 static void test_help(void **state)

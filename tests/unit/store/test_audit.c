@@ -88,12 +88,18 @@ static struct verdict verify(void)
 static enum kt_code passes_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	const struct verdict *old = arg;
-	char hash[KT_DIGEST_MAX];
-	enum kt_code code = kt_tx_audit_hash(tx, old->n, hash, err);
+	struct kt_audit_row *rows = NULL;
+	size_t n = 0;
 
-	if (code == KT_OK && strcmp(hash, old->head) != 0)
-		code = KT_ECONFLICT;
-	return code;
+	for (const char *org = "org_1"; org; org = strcmp(org, "org_1") == 0 ? "org_2" : NULL) {
+		enum kt_code code = kt_tx_audit(tx, arena, org, old->n + 1, 1, &rows, &n, err);
+
+		if (code != KT_OK)
+			return code;
+		if (n == 1 && rows[0].seq == old->n)
+			return strcmp(rows[0].hash, old->head) == 0 ? KT_OK : KT_ECONFLICT;
+	}
+	return KT_ENOTFOUND;
 }
 
 /* Does the chain of now pass through the head of then? KT_OK, KT_ECONFLICT or KT_ENOTFOUND. */

@@ -310,20 +310,6 @@ static void project_delete(void **state)
 
 /* --- releases ---------------------------------------------------------------------------------- */
 
-static void state_names(void **state)
-{
-	enum kt_release_state s = KT_REL_QUEUED;
-
-	(void)state;
-	for (int i = 0; i <= KT_REL_EXPIRED; i++) {
-		assert_true(kt_release_state_parse(kt_release_state_name((enum kt_release_state)i), &s));
-		assert_int_equal(s, i);
-	}
-	assert_string_equal(kt_release_state_name(KT_REL_SUPERSEDED), "superseded");
-	assert_false(kt_release_state_parse("Ready", &s));
-	assert_false(kt_release_state_parse("", &s));
-}
-
 static enum kt_code release_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_release_row r = { .id = "rel_1", .org_id = "org_1", .project_id = "proj_1",
@@ -830,7 +816,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(webs, setup, teardown),
 		cmocka_unit_test_setup_teardown(projects, setup, teardown),
 		cmocka_unit_test_setup_teardown(project_delete, setup, teardown),
-		cmocka_unit_test(state_names),
 		cmocka_unit_test_setup_teardown(release_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(commits, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists, setup, teardown),

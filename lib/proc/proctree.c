@@ -43,7 +43,7 @@ static bool number_at(const char *s, int index, uint64_t *out)
 	}
 }
 
-static bool read_stat(pid_t pid, struct kt_tree_proc *out)
+static bool read_stat(pid_t pid, struct kt_proctree_proc *out)
 {
 	char path[40];
 	char text[1024];
@@ -78,12 +78,12 @@ static bool read_stat(pid_t pid, struct kt_tree_proc *out)
 
 static int by_pid(const void *a, const void *b)
 {
-	const struct kt_tree_proc *x = a;
-	const struct kt_tree_proc *y = b;
+	const struct kt_proctree_proc *x = a;
+	const struct kt_proctree_proc *y = b;
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-bool kt_tree_scan(struct kt_tree *t)
+bool kt_proctree_scan(struct kt_proctree *t)
 {
 	t->n = 0;
 	DIR *d = opendir("/proc");
@@ -108,23 +108,24 @@ bool kt_tree_scan(struct kt_tree *t)
 	return t->n > 0;
 }
 
-struct kt_tree_proc *kt_tree_find(const struct kt_tree *t, pid_t pid)
+struct kt_proctree_proc *kt_proctree_find(const struct kt_proctree *t, pid_t pid)
 {
-	struct kt_tree_proc key = { .pid = pid };
+	struct kt_proctree_proc key = { .pid = pid };
 	return t->n == 0 ? NULL : bsearch(&key, t->procs, t->n, sizeof(key), by_pid);
 }
 
-struct kt_tree_proc *kt_tree_branch(const struct kt_tree *t, struct kt_tree_proc *p, pid_t top)
+struct kt_proctree_proc *kt_proctree_branch(
+	const struct kt_proctree *t, struct kt_proctree_proc *p, pid_t top)
 {
 	for (int depth = 0; p != NULL && depth < MAX_DEPTH; depth++) {
 		if (p->ppid == top)
 			return p;
-		p = p->ppid > 0 ? kt_tree_find(t, p->ppid) : NULL;
+		p = p->ppid > 0 ? kt_proctree_find(t, p->ppid) : NULL;
 	}
 	return NULL;
 }
 
-void kt_tree_signal(const struct kt_tree_proc *p, int signum)
+void kt_proctree_signal(const struct kt_proctree_proc *p, int signum)
 {
 	/*
 	 * A pidfd holds the process; if its start time is still the one seen, it is the same
@@ -133,7 +134,7 @@ void kt_tree_signal(const struct kt_tree_proc *p, int signum)
 	KT_AUTOFD int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
 	if (fd < 0 && errno != ENOSYS)
 		return;
-	struct kt_tree_proc now;
+	struct kt_proctree_proc now;
 	if (!read_stat(p->pid, &now) || now.start != p->start)
 		return;
 	if (fd >= 0)
@@ -157,7 +158,7 @@ static uint64_t marker_of(const char *text, size_t len)
 	return 0;
 }
 
-uint64_t kt_tree_marker(pid_t pid)
+uint64_t kt_proctree_marker(pid_t pid)
 {
 	char path[40];
 	(void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
@@ -179,10 +180,4 @@ uint64_t kt_tree_marker(pid_t pid)
 		(void)usleep(500);
 	}
 	return 0;
-}
-
-void kt_tree_release(struct kt_tree *t)
-{
-	free(t->procs);
-	*t = (struct kt_tree){ NULL, 0, 0 };
 }
