@@ -31,8 +31,8 @@
 #define READ_BYTES (1024 * 1024)
 #define LINE_MAX_BYTES (4 * 1024 * 1024) /* metadata, approvals, participants */
 #define LINES_MAX_BYTES (64 * 1024 * 1024) /* of one tick, or kept while the disk is full */
-#define LINES_KEEP_BYTES                                                                           \
-	(64 * 1024) /* memory that stays for the next tick; local: for the next line */
+/* memory that stays for the next tick; local: for the next line */
+#define LINES_KEEP_BYTES (64 * 1024)
 #define DAMAGED_BYTES (4 * 1024 * 1024) /* of damaged lines that are kept */
 #define COMPACT_LINES 1000 /* at start: rewrite when this many lines are out of date */
 #define COMPACT_LINES_RUNNING 20000 /* while serving */
