@@ -89,4 +89,16 @@ test_expect_success 'a page that mandoc dislikes is found' '
 	broken "^mandoc: "
 '
 
+test_expect_success 'a static function whose name is in two files is found, a constant one too (scripts/check-style)' '
+	rm -rf style && mkdir -p style/scripts style/lib style/cmd && cp "$TEST_ROOT/scripts/check-style" style/scripts/ &&
+	printf "/* SPDX-License-Identifier: MIT */\nstatic int run(int a);\n\nstatic int run(int a)\n{\n\treturn a;\n}\n" >style/lib/a.c &&
+	printf "/* SPDX-License-Identifier: MIT */\nstatic const char *\nword_of(int a)\n{\n\treturn 0;\n}\n" >style/lib/b.c &&
+	style/scripts/check-style >out &&
+	printf "/* SPDX-License-Identifier: MIT */\nstatic const char *word_of(int a)\n{\n\treturn 0;\n}\n" >style/lib/c.c &&
+	printf "/* SPDX-License-Identifier: MIT */\nstatic void run(\n\tint a)\n{\n}\n" >style/cmd/d.c &&
+	test_must_exit 1 style/scripts/check-style >out && test_grep ", 2 problems$" out &&
+	test_grep "^lib/c.c:2: a static function called word_of is in lib/b.c too: give it its noun$" out &&
+	test_grep "^cmd/d.c:2: a static function called run is in lib/a.c too: give it its noun$" out
+'
+
 test_done
