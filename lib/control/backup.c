@@ -17,6 +17,7 @@
 #include "control/backup_private.h"
 #include "control/control.h"
 #include "control/fsck_private.h"
+#include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -151,7 +152,7 @@ static enum kt_code add_release(struct backup *b, const struct kt_release_row *r
 
 	if (kt_map_get(&b->added, key))
 		return KT_OK;
-	rc = kt_fsck_manifest(b->blobs, r->org_id, r->digest, &m, b->err);
+	rc = kt_layout_read_manifest(b->blobs, r->org_id, r->digest, &m, b->err);
 	for (size_t i = 0; rc == KT_OK && i < m->n_files; i++)
 		rc = add_blob(b, r->org_id, m->files[i].digest);
 	if (rc == KT_OK)

@@ -12,7 +12,6 @@
  */
 #include "control/work_private.h"
 
-#include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -26,26 +25,6 @@
 
 static void build_run_next(struct kt_project_mem *p);
 
-struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row)
-{
-	struct kt_release_row *r = kt_arena_alloc(arena, sizeof(*r));
-	const char **strings[] = { &r->id, &r->org_id, &r->project_id, &r->digest, &r->kind,
-		&r->image_ref, &r->harness, &r->commit_sha, &r->ref, &r->message, &r->source,
-		&r->env, &r->preview, &r->error_code, &r->error, &r->created_by };
-
-	*r = *row;
-	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
-		if (*strings[i])
-			*strings[i] = kt_arena_strdup(arena, *strings[i]);
-	}
-	return r;
-}
-
-const char *kt_version_text(struct kt_arena *arena, int64_t version)
-{
-	return kt_arena_printf(arena, "v%lld", (long long)version);
-}
-
 bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p)
 {
 	size_t n = p->builds.len + p->publishing;
@@ -57,37 +36,15 @@ bool kt_builds_full(struct kt_op *op, const struct kt_project_mem *p)
 	return true;
 }
 
-/* --- the note beside the row ------------------------------------------------------------- */
-
-static char *note_path(const struct kt_control *ctl, const char *release_id)
+bool kt_preview_building(const struct kt_project_mem *p, const char *label)
 {
-	return kt_asprintf("%s/builds/%s.json", ctl->data_dir, release_id);
-}
+	for (size_t i = 0; i < p->builds.len; i++) {
+		const struct kt_build *b = p->builds.items[i];
 
-enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
-	const struct kt_build_aim *aim, struct kt_err *err)
-{
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
-	struct kt_jw w;
-
-	if (aim->activate && !aim->unpin && !aim->expected)
-		return KT_OK;
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_bool(&w, "activate", aim->activate);
-	kt_jw_bool(&w, "unpin", aim->unpin);
-	if (aim->expected)
-		kt_jw_str(&w, "expected", aim->expected);
-	kt_jw_obj_end(&w);
-	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, true, err);
-}
-
-void kt_build_unnote(struct kt_control *ctl, const char *release_id)
-{
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
-
-	(void)unlink(path);
+		if (kt_str_eq(b->row->preview, label))
+			return true;
+	}
+	return false;
 }
 
 /* --- the last transaction ---------------------------------------------------------------- */
@@ -698,120 +655,4 @@ void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p)
 		kt_build_unnote(ctl, b->release_id);
 		kt_build_over(b);
 	}
-}
-
-/* --- start and end of the server --------------------------------------------------------- */
-
-struct left {
-	struct kt_arena *arena;
-	struct kt_release_row *rows;
-	size_t n;
-};
-
-static enum kt_code read_left(struct kt_tx *tx, void *arg, struct kt_err *err)
-{
-	struct left *l = arg;
-
-	return kt_tx_releases_in(
-		tx, l->arena, 1U << KT_REL_QUEUED | 1U << KT_REL_BUILDING, &l->rows, &l->n, err);
-}
-
-/* What the note says, when there is one. expected in arena. */
-static void read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
-	struct kt_build_aim *out)
-{
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
-	KT_AUTO_JSON cJSON *doc = NULL;
-	const char *expected;
-
-	*out = (struct kt_build_aim){ .activate = true };
-	if (kt_fs_read(path, &text, NULL) != KT_OK ||
-		kt_json_parse(text.ptr, text.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
-		return;
-	out->activate = kt_json_bool(doc, "activate", true);
-	out->unpin = kt_json_bool(doc, "unpin", false);
-	expected = kt_json_str(doc, "expected");
-	out->expected = expected ? kt_arena_strdup(arena, expected) : NULL;
-}
-
-/* Trees that never got their name. */
-static void remove_half_made(struct kt_control *ctl)
-{
-	KT_AUTOFREE char *root = kt_path_join(ctl->data_dir, "releases");
-	char **orgs, **names;
-	size_t n_orgs, n;
-
-	if (kt_fs_list(root, &orgs, &n_orgs, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n_orgs; i++) {
-		KT_AUTOFREE char *dir = kt_path_join(root, orgs[i]);
-
-		if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
-			continue;
-		for (size_t k = 0; k < n; k++) {
-			KT_AUTOFREE char *path = kt_path_join(dir, names[k]);
-			struct kt_err err = KT_ERR_INIT;
-
-			if (kt_str_starts(names[k], ".tmp-") &&
-				kt_fs_remove_tree(path, &err) != KT_OK)
-				kt_log(KT_LOG_WARN, "control", "%s", err.msg);
-		}
-		kt_fs_names_free(names, n);
-	}
-	kt_fs_names_free(orgs, n_orgs);
-}
-
-/* Notes of builds that are not taken up: their transaction was never committed, or is done. */
-static void remove_notes(struct kt_control *ctl)
-{
-	KT_AUTOFREE char *dir = kt_path_join(ctl->data_dir, "builds");
-	char **names;
-	size_t n;
-
-	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
-		char id[KT_ID_MAX];
-		size_t len = strlen(names[i]);
-
-		/* One that was being written. */
-		if (kt_str_starts(names[i], ".karta-tmp-"))
-			(void)unlink(path);
-		if (!kt_str_ends(names[i], ".json") || len - 5 >= sizeof(id))
-			continue;
-		memcpy(id, names[i], len - 5);
-		id[len - 5] = '\0';
-		if (!kt_map_get(&ctl->builds, id))
-			(void)unlink(path);
-	}
-	kt_fs_names_free(names, n);
-}
-
-enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err)
-{
-	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
-	struct left l = { .arena = arena };
-	enum kt_code rc = kt_store_do(ctl->store, false, read_left, &l, err);
-
-	if (rc != KT_OK)
-		return rc;
-	remove_half_made(ctl);
-	/* Everything a build needs was there before its row: it begins anew, in order of age. */
-	for (size_t i = 0; i < l.n; i++) {
-		struct kt_project_mem *p = kt_map_get(&ctl->projects, l.rows[i].project_id);
-		struct kt_build_aim aim;
-
-		if (!p)
-			continue;
-		read_note(ctl, arena, l.rows[i].id, &aim);
-		kt_log(KT_LOG_INFO, "control",
-			"%s v%lld: the build was interrupted and begins anew", p->slug,
-			(long long)l.rows[i].version);
-		kt_build_begin(ctl, p, &l.rows[i], &aim, NULL, -1);
-	}
-	remove_notes(ctl);
-	kt_releases_sweep(ctl);
-	return KT_OK;
 }

@@ -15,12 +15,6 @@
 
 #define MESSAGE_NAMES_BYTES 200 /* of the names in a release's message */
 
-const char *kt_config_context(
-	struct kt_arena *arena, const char *org_id, const char *project_id, const char *name)
-{
-	return kt_arena_printf(arena, "config/%s/%s/%s", org_id, project_id, name);
-}
-
 /* --- show -------------------------------------------------------------------------------- */
 
 static enum kt_code write_vars(struct kt_tx *tx, struct kt_op *op, struct kt_jw *w,

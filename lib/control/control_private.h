@@ -127,6 +127,18 @@ struct kt_control {
 	int lock_fd;
 	struct kt_bell *bell; /* bell.c */
 	bool draining, closing;
+	/*
+	 * What happens below is told above; set at once by who opens the plane (direct.c). On the
+	 * loop.
+	 */
+	struct {
+		/* Something of the server's own failed, perhaps because of the disk. */
+		void (*failed)(struct kt_control *ctl, const struct kt_err *err);
+		/* The rows of p are gone; it is about to leave the index. */
+		void (*project_deleted)(struct kt_control *ctl, struct kt_project_mem *p);
+		/* Nothing refers to p any more: it is freed next. */
+		void (*project_freed)(struct kt_control *ctl, struct kt_project_mem *p);
+	} on;
 	/* index.c */
 	struct kt_map orgs, orgs_by_slug; /* id / slug -> struct kt_org_mem */
 	struct kt_map keys; /* prefix -> struct kt_key_mem, chained */
@@ -134,7 +146,6 @@ struct kt_control {
 	struct kt_map projects; /* id -> struct kt_project_mem */
 	struct kt_map projects_by_slug; /* "ORG_ID/SLUG" */
 	struct kt_map labels; /* label -> struct kt_label_mem */
-	/* web.c */
 	struct kt_map webs; /* hash -> struct kt_web_mem */
 	/* device.c */
 	struct kt_map devices; /* device code -> struct kt_device */
@@ -202,6 +213,9 @@ void kt_index_preview_drop(struct kt_control *ctl, struct kt_project_mem *p, con
 void kt_index_key_put(struct kt_control *ctl, const struct kt_key_row *row);
 struct kt_key_mem *kt_index_key(struct kt_control *ctl, const char *key_id);
 void kt_index_org_put(struct kt_control *ctl, const struct kt_org_row *row);
+/* A browser signed in, or is no longer. */
+void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row);
+void kt_web_drop(struct kt_control *ctl, const char *hash);
 /* Free the deleted projects that nothing refers to any more. */
 void kt_index_sweep(struct kt_control *ctl);
 
@@ -310,11 +324,15 @@ const char *kt_project_url(struct kt_op *op, const char *slug, const char *label
 bool kt_label_reserved(const char *label);
 /* RFC 3339 with milliseconds, or null for 0. */
 void kt_write_time(struct kt_jw *w, const char *key, int64_t us);
-/* pin.c: the members pinned, pin_reason, pinned_by, pinned_at; reason NULL = not pinned. */
+/* The members pinned, pin_reason, pinned_by, pinned_at; reason NULL = not pinned. */
 void kt_write_pin(struct kt_jw *w, const char *reason, const char *by, int64_t since_us);
 /* {"action detail"} helper: a JSON object of string pairs, NULL-terminated list; in arena. */
 const char *kt_json_pairs(struct kt_arena *arena, ...);
 
+/* "project/SLUG", the object of audit rows. */
+const char *kt_object_project(struct kt_arena *arena, const char *slug);
+/* "v7" in the arena. */
+const char *kt_version_text(struct kt_arena *arena, int64_t version);
 /* Slug of a name: lower-case letters, digits, inner hyphens, 1 to 63. */
 bool kt_slug_ok(const char *s);
 
@@ -340,12 +358,8 @@ KT_MUST_CHECK enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op,
 	const struct kt_project_row *row, struct kt_project_mem **out, struct kt_err *err);
 /* Make op's answer the project, with its ETag. */
 void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p);
-/* Answer op with a project and the credentials that it lacks. */
-void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p);
 /* Look at the folders among these projects (struct kt_project_mem *), then call then(op). */
 void kt_op_look(struct kt_op *op, const struct kt_vec *projects, void (*then)(struct kt_op *op));
-/* "project/SLUG", the object of audit rows. */
-const char *kt_object_project(struct kt_arena *arena, const char *slug);
 /* Context under which a project's "repo_token" or "webhook_secret" is sealed. In arena. */
 const char *kt_project_context(
 	struct kt_arena *arena, const char *what, const char *org_id, const char *project_id);
@@ -477,8 +491,8 @@ void kt_preview_label(const char *slug, const char *ref, int64_t pr, char *out);
 /* log.c */
 /* A value that must not get into p's log: config vars, env of a release. Short ones are ignored. */
 void kt_log_secret(struct kt_project_mem *p, const char *value);
-/* Forget log and secrets of a project; with remove, its file goes too. */
-void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove);
+/* Forget log and secrets of a project; of a deleted one its file goes too. */
+void kt_log_drop(struct kt_control *ctl, struct kt_project_mem *p);
 /* The server ends: what waits is written while the store is there. */
 void kt_logs_settle(struct kt_control *ctl);
 void kt_logs_free(struct kt_control *ctl);
@@ -488,8 +502,6 @@ void kt_sweep_start(struct kt_control *ctl);
 /* principal.c: the key is used now */
 void kt_key_note_use(struct kt_control *ctl, struct kt_key_mem *k, int64_t now_us);
 /* web.c */
-void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row);
-void kt_webs_free(struct kt_control *ctl);
 /* Forget sessions that are over, here and in the database. */
 void kt_webs_sweep(struct kt_control *ctl);
 /* device.c */

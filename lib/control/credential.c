@@ -9,17 +9,6 @@
 
 #include <string.h>
 
-bool kt_release_names(struct kt_map *names, const char *env)
-{
-	KT_AUTO_JSON cJSON *doc = NULL;
-
-	if (env && kt_json_parse(env, strlen(env), KT_JSON_STRICT, &doc, NULL) != KT_OK)
-		return false;
-	for (const cJSON *v = doc ? doc->child : NULL; v; v = v->next)
-		(void)kt_map_set(names, v->string, names);
-	return true;
-}
-
 /* --- GET /agent_projects/{ref} ------------------------------------------------------------- */
 
 struct shown {
@@ -68,7 +57,7 @@ static enum kt_code credential_show_work(struct kt_tx *tx, void *arg, struct kt_
 	return KT_OK;
 }
 
-void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
+static void show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
 {
 	struct shown *s = kt_arena_alloc(op->arena, sizeof(*s));
 
@@ -89,4 +78,27 @@ void kt_op_show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
 	s->config_version = p->config_version;
 	op->data = s;
 	kt_op_read(op, credential_show_work);
+}
+
+static void show_found_project(struct kt_op *op)
+{
+	struct kt_project_mem *p = kt_op_project(op, op->data);
+
+	if (p)
+		show_whole_project(op, p);
+}
+
+void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
+	kt_result_fn fn, void *arg)
+{
+	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
+	struct kt_project_mem *p = kt_op_project(op, ref);
+	struct kt_vec one = KT_VEC_INIT;
+
+	if (!p)
+		return;
+	op->data = kt_arena_strdup(op->arena, ref);
+	kt_vec_push(&one, p);
+	kt_op_look(op, &one, show_found_project);
+	kt_vec_release(&one);
 }

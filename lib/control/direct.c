@@ -3,7 +3,7 @@
  * The control plane in this process: opening and closing a data folder, in the order that makes a
  * crash at any point harmless; draining; the sweep; the first start.
  */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -224,6 +224,9 @@ static struct kt_control *control_new(const struct kt_control_config *cfg)
 	else
 		kt_pack_limits_init(&ctl->limits);
 	ctl->cfg.limits = &ctl->limits;
+	ctl->on.failed = kt_disk_note;
+	ctl->on.project_deleted = kt_builds_cancel;
+	ctl->on.project_freed = kt_log_drop;
 	ctl->loop = cfg->loop;
 	ctl->lock_fd = -1;
 	ctl->next_hold = 1;
@@ -481,11 +484,6 @@ enum kt_code kt_control_bootstrap(struct kt_control *ctl, char *out_key, struct 
 enum kt_code kt_control_bootstrap_local(struct kt_control *ctl, struct kt_err *err)
 {
 	return bootstrap_org(ctl, NULL, err);
-}
-
-bool kt_control_has_keys(const struct kt_control *ctl)
-{
-	return ctl->keys_by_id.len > 0;
 }
 
 enum kt_code kt_control_local(struct kt_control *ctl, struct kt_principal *out, struct kt_err *err)

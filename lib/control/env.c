@@ -128,3 +128,14 @@ enum kt_code kt_env_unseal(const struct kt_master *master, const char *org_id, c
 	}
 	return rc;
 }
+
+bool kt_release_names(struct kt_map *names, const char *env)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (env && kt_json_parse(env, strlen(env), KT_JSON_STRICT, &doc, NULL) != KT_OK)
+		return false;
+	for (const cJSON *v = doc ? doc->child : NULL; v; v = v->next)
+		(void)kt_map_set(names, v->string, names);
+	return true;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fsck: blobs, laid-out trees, staging. */
 #include "control/fsck_private.h"
+#include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -20,7 +21,7 @@
 
 static char good, bad; /* values of f->seen */
 
-static const char *key_of(char out[KEY_MAX], const char *org_id, const char *digest)
+static const char *blob_key_of(char out[KEY_MAX], const char *org_id, const char *digest)
 {
 	(void)snprintf(out, KEY_MAX, "%s/%s", org_id, digest);
 	return out;
@@ -29,32 +30,6 @@ static const char *key_of(char out[KEY_MAX], const char *org_id, const char *dig
 bool kt_fsck_usable(const struct kt_release_row *r)
 {
 	return r->state != KT_REL_FAILED && r->state != KT_REL_EXPIRED;
-}
-
-enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id, const char *digest,
-	struct kt_manifest **out, struct kt_err *err)
-{
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(KT_MAX_MANIFEST_BYTES);
-	struct kt_pack_limits any;
-	struct kt_manifest *m = NULL;
-	enum kt_code rc = kt_blobs_read(blobs, org_id, digest, &text, err);
-
-	if (rc != KT_OK)
-		return rc;
-	/* It was within the limits of its day; those of today do not take it away. */
-	kt_pack_limits_init(&any);
-	any.max_files = INT64_MAX;
-	any.max_bytes = INT64_MAX;
-	any.max_file_bytes = INT64_MAX;
-	rc = kt_manifest_take(&text, &any, &m, err);
-	if (rc != KT_OK)
-		return rc == KT_ENOMEM ? rc : kt_fail(err, KT_EPROTO, 0, "its manifest is damaged");
-	if (strcmp(m->digest, digest) != 0) {
-		kt_manifest_free(m);
-		return kt_fail(err, KT_EPROTO, 0, "its manifest has another digest than its name");
-	}
-	*out = m;
-	return KT_OK;
 }
 
 /* --- blobs ------------------------------------------------------------------------------- */
@@ -75,7 +50,7 @@ static void check_release_file(struct kt_fsck *f, const struct kt_release_row *r
 	const struct kt_file *file, size_t *n_missing)
 {
 	char key[KEY_MAX];
-	const void *known = kt_map_get(&f->seen, key_of(key, r->org_id, file->digest));
+	const void *known = kt_map_get(&f->seen, blob_key_of(key, r->org_id, file->digest));
 	int64_t size;
 
 	if (known) {
@@ -101,9 +76,10 @@ static void check_release(struct kt_fsck *f, const struct kt_release_row *r)
 	const char *object = kt_arena_printf(f->arena, "release/%s", r->id);
 	size_t missing = 0;
 
-	if (kt_map_get(&f->manifests, key_of(key, r->org_id, r->digest)))
+	if (kt_map_get(&f->manifests, blob_key_of(key, r->org_id, r->digest)))
 		return;
-	if (!f->blobs || kt_fsck_manifest(f->blobs, r->org_id, r->digest, &m, &why) != KT_OK) {
+	if (!f->blobs ||
+		kt_layout_read_manifest(f->blobs, r->org_id, r->digest, &m, &why) != KT_OK) {
 		kt_fsck_say(f, "I3", object, "v%lld: %s", (long long)r->version,
 			f->blobs ? why.msg : "there are no blobs");
 		return;
@@ -158,7 +134,7 @@ static enum kt_code check_blob_bytes(struct kt_fsck *f, struct kt_err *err)
 		case KT_ENOTFOUND: /* a server has deleted it meanwhile */
 			break;
 		default:
-			kt_fsck_say(f, "I3", key_of(key, b->org_id, b->digest), "%s", why.msg);
+			kt_fsck_say(f, "I3", blob_key_of(key, b->org_id, b->digest), "%s", why.msg);
 			break;
 		}
 	}
@@ -293,9 +269,11 @@ static enum kt_code check_release_tree(
 	enum kt_code rc;
 
 	t.object = kt_arena_printf(f->arena, "releases/%s/%s", org_id, digest);
-	t.m = kt_map_get(&f->manifests, key_of(key, org_id, digest));
+	t.m = kt_map_get(&f->manifests, blob_key_of(key, org_id, digest));
 	/* Of a release that is over: its blobs may be gone, and the tree is next. */
-	if (!t.m && (!f->blobs || kt_fsck_manifest(f->blobs, org_id, digest, &own, NULL) != KT_OK))
+	if (!t.m &&
+		(!f->blobs ||
+			kt_layout_read_manifest(f->blobs, org_id, digest, &own, NULL) != KT_OK))
 		return KT_OK;
 	if (own)
 		t.m = own;

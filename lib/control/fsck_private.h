@@ -51,9 +51,6 @@ KT_MUST_CHECK enum kt_code kt_fsck_trees(struct kt_fsck *f, struct kt_err *err);
 KT_MUST_CHECK enum kt_code kt_fsck_staging(struct kt_fsck *f, struct kt_err *err);
 /* May this release be used again: by a rollback, a redeploy, a session? */
 bool kt_fsck_usable(const struct kt_release_row *r);
-/* Read and parse the manifest of a release: KT_ENOTFOUND, KT_EPROTO, KT_EIO. kt_manifest_free(). */
-KT_MUST_CHECK enum kt_code kt_fsck_manifest(struct kt_blobs *blobs, const char *org_id,
-	const char *digest, struct kt_manifest **out, struct kt_err *err);
 
 /* --- fsck_sealed.c ----------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
  */
 #include "control/work_private.h"
 
-#include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "net/url.h"
@@ -23,7 +22,6 @@
 #define MAX_HASH_BYTES ((size_t)64 * 1024 * 1024)
 #define MAX_MATCHES 32
 #define NO_COMMIT "0000000000000000000000000000000000000000"
-#define MAX_SECRET_BYTES 4096
 
 /* A project whose secret signed the delivery. */
 struct match {
@@ -62,23 +60,6 @@ struct hook {
 };
 
 /* --- signature --------------------------------------------------------------------------- */
-
-enum kt_code kt_project_unseal(struct kt_op *op, const struct kt_project_row *p, const char *what,
-	const void *sealed, size_t len, char **out, struct kt_err *err)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(MAX_SECRET_BYTES);
-	enum kt_code rc = KT_OK;
-
-	if (len > 0)
-		rc = kt_unseal(op->ctl->master,
-			kt_project_context(op->arena, what, p->org_id, p->id), sealed, len, &b,
-			err);
-	if (rc == KT_OK)
-		*out = kt_arena_strndup(op->arena, b.ptr, b.len);
-	if (b.len)
-		kt_secret_wipe(b.ptr, b.len);
-	return rc;
-}
 
 static enum kt_code add_match(
 	struct kt_op *op, struct hook *h, const struct kt_project_row *p, struct kt_err *err)

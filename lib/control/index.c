@@ -161,7 +161,7 @@ struct kt_project_mem *kt_index_project_put(
 
 static void project_free(struct kt_control *ctl, struct kt_project_mem *p)
 {
-	kt_log_close(ctl, p, p->deleted);
+	ctl->on.project_freed(ctl, p);
 	release_free(p->current);
 	for (size_t i = 0; i < p->previews.len; i++)
 		release_free(p->previews.items[i]);
@@ -292,6 +292,68 @@ void kt_index_key_put(struct kt_control *ctl, const struct kt_key_row *row)
 	k->revoked_us = row->revoked_us;
 }
 
+/* --- browsers that are signed in -------------------------------------------------------- */
+
+/* Out of its key's list, which is short whatever strangers do. */
+static void web_unlink(struct kt_control *ctl, const struct kt_web_mem *w)
+{
+	struct kt_key_mem *k = kt_index_key(ctl, w->key_id);
+	struct kt_web_mem **at = k ? &k->webs : NULL;
+
+	while (at && *at && *at != w)
+		at = &(*at)->older;
+	if (at && *at)
+		*at = w->older;
+}
+
+void kt_web_drop(struct kt_control *ctl, const char *hash)
+{
+	struct kt_web_mem *w = kt_map_del(&ctl->webs, hash);
+
+	if (!w)
+		return;
+	web_unlink(ctl, w);
+	free(w);
+}
+
+/* The order in which the database drops them: a clock may have been put back. */
+static bool goes_first(const struct kt_web_mem *a, const struct kt_web_mem *b)
+{
+	return a->created_us != b->created_us ? a->created_us < b->created_us
+					      : strcmp(a->hash, b->hash) > 0;
+}
+
+void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row)
+{
+	struct kt_key_mem *k = kt_index_key(ctl, row->key_id);
+	struct kt_web_mem *w, **at;
+
+	kt_web_drop(ctl, row->hash);
+	if (!k)
+		return; /* it would open nothing */
+	w = kt_calloc(1, sizeof(*w));
+	(void)kt_str_copy(w->hash, sizeof(w->hash), row->hash);
+	(void)kt_str_copy(w->key_id, sizeof(w->key_id), row->key_id);
+	w->created_us = row->created_us;
+	w->expires_us = row->expires_us;
+	for (at = &k->webs; *at && goes_first(w, *at);)
+		at = &(*at)->older;
+	w->older = *at;
+	*at = w;
+	(void)kt_map_set(&ctl->webs, w->hash, w);
+}
+
+static void webs_free(struct kt_control *ctl)
+{
+	size_t pos = 0;
+	const char *key;
+	void *value;
+
+	while (kt_map_next(&ctl->webs, &pos, &key, &value))
+		free(value);
+	kt_map_release(&ctl->webs);
+}
+
 /* --- start and end ----------------------------------------------------------------------- */
 
 struct load {
@@ -398,7 +460,7 @@ void kt_index_free(struct kt_control *ctl)
 		project_free(ctl, ctl->dropped.items[i]);
 	kt_vec_release(&ctl->dropped);
 	drop_values(&ctl->labels);
-	kt_webs_free(ctl);
+	webs_free(ctl);
 	kt_map_release(&ctl->keys);
 	drop_values(&ctl->keys_by_id);
 	pos = 0;

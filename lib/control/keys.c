@@ -13,6 +13,11 @@
 #define MAX_KEY_NAME_BYTES 100
 #define MAX_EXPIRY_S (10 * 366 * (int64_t)86400)
 
+bool kt_control_has_keys(const struct kt_control *ctl)
+{
+	return ctl->keys_by_id.len > 0;
+}
+
 void kt_control_on_revoke(
 	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg)
 {
@@ -313,7 +318,7 @@ struct revoke {
 };
 
 /* The key of an id, or the only valid one of a prefix. */
-static const struct kt_key_row *find(
+static const struct kt_key_row *find_key(
 	const struct kt_key_row *keys, size_t n, const char *word, bool *out_several)
 {
 	const struct kt_key_row *found = NULL;
@@ -359,7 +364,7 @@ static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 
 	if (rc != KT_OK)
 		return rc;
-	k = find(keys, n, r->word, &several);
+	k = find_key(keys, n, r->word, &several);
 	if (!k)
 		return kt_op_code(op, kt_fail(err, KT_ENOTFOUND, 0, "there is no such key"), 404,
 			"not_found");

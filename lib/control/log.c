@@ -202,7 +202,7 @@ static void drop_waiting(struct kt_project_mem *p)
 	p->log_lost = 0;
 }
 
-void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
+static void project_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
 {
 	KT_AUTOFREE char *path = project_log_path(ctl, p->id);
 
@@ -216,6 +216,11 @@ void kt_log_close(struct kt_control *ctl, struct kt_project_mem *p, bool remove)
 		kt_log(KT_LOG_WARN, "control", "cannot remove %s", path);
 }
 
+void kt_log_drop(struct kt_control *ctl, struct kt_project_mem *p)
+{
+	project_log_close(ctl, p, p->deleted);
+}
+
 void kt_logs_free(struct kt_control *ctl)
 {
 	size_t pos = 0;
@@ -225,7 +230,7 @@ void kt_logs_free(struct kt_control *ctl)
 	kt_timer_free(KT_STEAL(ctl->logs.timer));
 	files_free(KT_STEAL(ctl->logs.files));
 	while (kt_map_next(&ctl->projects, &pos, &key, &value))
-		kt_log_close(ctl, value, false);
+		project_log_close(ctl, value, false);
 }
 
 /* --- lines ------------------------------------------------------------------------------- */

@@ -113,7 +113,7 @@ static void disk_failed(struct kt_op *op, const struct kt_err *err)
 {
 	if (err->code != KT_EIO || !kt_errno_disk(err->sys) || op->status)
 		return;
-	kt_disk_note(op->ctl, err);
+	op->ctl->on.failed(op->ctl, err);
 	(void)(kt_errno_full(err->sys) ? kt_op_code(op, KT_EIO, 507, "storage_full")
 				       : kt_op_code(op, KT_EIO, 503, "storage_failed"));
 }

@@ -359,56 +359,19 @@ bool kt_release_used(const struct kt_control *ctl, const char *release_id)
 		(b && !b->over);
 }
 
-static void free_all(struct kt_map *m, void (*fn)(void *value))
+void kt_opened_free(struct kt_control *ctl)
 {
 	size_t pos;
 	const char *key;
 	void *value;
 
-	while (pos = 0, kt_map_next(m, &pos, &key, &value)) {
+	while (pos = 0, kt_map_next(&ctl->opened, &pos, &key, &value))
+		free_open(value); /* out of the map, too */
+	kt_map_release(&ctl->opened);
+	while (pos = 0, kt_map_next(&ctl->sessions, &pos, &key, &value)) {
 		/* The key goes with its entry. */
-		(void)kt_map_del(m, key);
-		fn(value);
+		(void)kt_map_del(&ctl->sessions, key);
+		free(value);
 	}
-	kt_map_release(m);
-}
-
-static void free_opened(void *value)
-{
-	free_open(value);
-}
-
-static void free_build(void *value)
-{
-	struct kt_build *b = value;
-	struct kt_op *op;
-
-	while (b->waiters.len > 0) {
-		op = kt_vec_remove(&b->waiters, 0);
-		kt_op_fail(op, KT_EUNAVAIL, 503, "shutting_down", NULL,
-			"the server is shutting down; the build goes on when it is back");
-	}
-	if (b->op)
-		kt_op_end(b->op, KT_OK, NULL);
-	kt_build_free(b);
-}
-
-void kt_builds_free(struct kt_control *ctl)
-{
-	size_t pos = 0;
-	const char *key;
-	void *value;
-
-	while (kt_map_next(&ctl->projects, &pos, &key, &value))
-		kt_vec_release(&((struct kt_project_mem *)value)->builds);
-	for (size_t i = 0; i < ctl->dropped.len; i++)
-		kt_vec_release(&((struct kt_project_mem *)ctl->dropped.items[i])->builds);
-	free_all(&ctl->builds, free_build);
-	free_all(&ctl->opened, free_opened);
-	free_all(&ctl->sessions, free);
-	if (ctl->works) {
-		kt_works_forget(&ctl->works->arrived);
-	}
-	free(ctl->works);
-	ctl->works = NULL;
+	kt_map_release(&ctl->sessions);
 }

@@ -11,14 +11,6 @@
 
 #define MAX_REASON_BYTES 200
 
-void kt_write_pin(struct kt_jw *w, const char *reason, const char *by, int64_t since_us)
-{
-	kt_jw_bool(w, "pinned", reason != NULL);
-	kt_jw_str(w, "pin_reason", reason);
-	kt_jw_str(w, "pinned_by", reason ? by : NULL);
-	kt_write_time(w, "pinned_at", reason ? since_us : 0);
-}
-
 void kt_control_write_pin(struct kt_control *ctl, const char *project_id, struct kt_jw *w)
 {
 	const struct kt_project_mem *p = kt_map_get(&ctl->projects, project_id);

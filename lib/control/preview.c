@@ -105,17 +105,6 @@ enum kt_code kt_preview_end(struct kt_tx *tx, struct kt_op *op, const char *proj
 	return rc;
 }
 
-bool kt_preview_building(const struct kt_project_mem *p, const char *label)
-{
-	for (size_t i = 0; i < p->builds.len; i++) {
-		const struct kt_build *b = p->builds.items[i];
-
-		if (kt_str_eq(b->row->preview, label))
-			return true;
-	}
-	return false;
-}
-
 void kt_preview_coming(const struct kt_project_mem *p, const char *ref, int64_t pr, char *out)
 {
 	kt_preview_label(p->label, ref, pr, out);

@@ -3,7 +3,7 @@
  * Projects: list, make, change, delete, and what was pushed into them (refs). Names are claimed by
  * one INSERT; everything else is read again inside the transaction that changes it.
  */
-#include "control/control_private.h"
+#include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -18,25 +18,6 @@
 
 #define MAX_REF_BYTES 255
 #define MAX_SECRET_BYTES 4096
-
-/* Host names the server or its operator may want for something else; projects may be called so. */
-static const char *const reserved[] = { "www", "api", "admin", "karta", "app", "console",
-	"dashboard", "device", "docs", "git", "hooks", "localhost", "login", "mail", "static",
-	"status", "webhooks", NULL };
-
-bool kt_label_reserved(const char *label)
-{
-	for (size_t i = 0; reserved[i]; i++) {
-		if (strcmp(reserved[i], label) == 0)
-			return true;
-	}
-	return false;
-}
-
-const char *kt_object_project(struct kt_arena *arena, const char *slug)
-{
-	return kt_arena_printf(arena, "project/%s", slug);
-}
 
 /* --- reading ----------------------------------------------------------------------------- */
 
@@ -107,27 +88,15 @@ void kt_op_show_project(struct kt_op *op, const struct kt_project_mem *p)
 	kt_op_etag(op, p->current ? p->current->id : NULL);
 }
 
-static void show_found_project(struct kt_op *op)
+enum kt_code kt_project_find(struct kt_tx *tx, struct kt_op *op, const char *ref,
+	struct kt_project_row *out, struct kt_err *err)
 {
-	struct kt_project_mem *p = kt_op_project(op, op->data);
+	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, ref, out, err);
 
-	if (p)
-		kt_op_show_whole_project(op, p);
-}
-
-void kt_control_project(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	kt_result_fn fn, void *arg)
-{
-	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
-	struct kt_project_mem *p = kt_op_project(op, ref);
-	struct kt_vec one = KT_VEC_INIT;
-
-	if (!p)
-		return;
-	op->data = kt_arena_strdup(op->arena, ref);
-	kt_vec_push(&one, p);
-	kt_op_look(op, &one, show_found_project);
-	kt_vec_release(&one);
+	if (rc == KT_ENOTFOUND)
+		return kt_op_code(op, kt_fail(err, rc, 0, "there is no such project"), 404,
+			"project_not_found");
+	return rc;
 }
 
 enum kt_code kt_project_temp(struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *row,
@@ -402,12 +371,6 @@ struct change {
 	char default_project[KT_ID_MAX]; /* of the organization, afterwards */
 	struct kt_project_row row;
 };
-
-const char *kt_project_context(
-	struct kt_arena *arena, const char *what, const char *org_id, const char *project_id)
-{
-	return kt_arena_printf(arena, "%s/%s/%s", what, org_id, project_id);
-}
 
 static enum kt_code change_slug(
 	struct kt_tx *tx, struct kt_op *op, struct change *c, struct kt_err *err)
@@ -694,7 +657,7 @@ static void project_delete_after(struct kt_op *op)
 
 	if (!p)
 		return;
-	kt_builds_cancel(op->ctl, p);
+	op->ctl->on.project_deleted(op->ctl, p);
 	kt_index_project_drop(op->ctl, p);
 }
 

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Releases for who reads them: listings, manifests, archives, the answer of a build. And the
- * releases that sessions run: their files laid out and their variables opened, kept while somebody
- * holds them.
+ * Releases for who reads them: listings, manifests, archives, the answer of a build.
  */
 #include "control/work_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
-#include "base/time.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,56 +15,6 @@
 #include <unistd.h>
 
 #define MAX_PAGE 200
-
-/* --- finding ----------------------------------------------------------------------------- */
-
-enum kt_code kt_project_find(struct kt_tx *tx, struct kt_op *op, const char *ref,
-	struct kt_project_row *out, struct kt_err *err)
-{
-	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, ref, out, err);
-
-	if (rc == KT_ENOTFOUND)
-		return kt_op_code(op, kt_fail(err, rc, 0, "there is no such project"), 404,
-			"project_not_found");
-	return rc;
-}
-
-static enum kt_code find_word(struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *p,
-	const char *word, struct kt_release_row *out, struct kt_err *err)
-{
-	int64_t version;
-	enum kt_code rc;
-
-	if (!strcmp(word, "current"))
-		word = p->current_release_id ? p->current_release_id : "";
-	if (kt_str_int64(word + (*word == 'v'), 1, INT64_MAX, &version))
-		return kt_tx_release_version(tx, op->arena, p->id, version, out, err);
-	rc = kt_tx_release(tx, op->arena, p->org_id, word, out, err);
-	if (rc == KT_OK && strcmp(out->project_id, p->id) != 0)
-		rc = KT_ENOTFOUND;
-	return rc;
-}
-
-enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op, const struct kt_project_row *p,
-	const char *word, struct kt_release_row *out, struct kt_err *err)
-{
-	struct kt_release_row row;
-	enum kt_code rc = find_word(tx, op, p, word, &row, err);
-
-	if (rc == KT_ENOTFOUND && p->dir)
-		op->extra = "{\"kind\":\"folder\"}";
-	if (rc == KT_ENOTFOUND)
-		return kt_op_code(op,
-			kt_fail(err, rc, 0,
-				p->dir ? "there is no release '%.40s' of %s, which is served from "
-					 "a folder"
-				       : "there is no release '%.40s' of %s",
-				word, p->slug),
-			404, "release_not_found");
-	if (rc == KT_OK)
-		*out = row;
-	return rc;
-}
 
 /* --- showing ----------------------------------------------------------------------------- */
 

@@ -26,6 +26,35 @@ void kt_write_time(struct kt_jw *w, const char *key, int64_t us)
 	kt_jw_str(w, key, iso);
 }
 
+void kt_write_pin(struct kt_jw *w, const char *reason, const char *by, int64_t since_us)
+{
+	kt_jw_bool(w, "pinned", reason != NULL);
+	kt_jw_str(w, "pin_reason", reason);
+	kt_jw_str(w, "pinned_by", reason ? by : NULL);
+	kt_write_time(w, "pinned_at", reason ? since_us : 0);
+}
+
+const char *kt_version_text(struct kt_arena *arena, int64_t version)
+{
+	return kt_arena_printf(arena, "v%lld", (long long)version);
+}
+
+/* --- names and addresses ---------------------------------------------------------------- */
+
+/* Host names the server or its operator may want for something else; projects may be called so. */
+static const char *const reserved_labels[] = { "www", "api", "admin", "karta", "app", "console",
+	"dashboard", "device", "docs", "git", "hooks", "localhost", "login", "mail", "static",
+	"status", "webhooks", NULL };
+
+bool kt_label_reserved(const char *label)
+{
+	for (size_t i = 0; reserved_labels[i]; i++) {
+		if (strcmp(reserved_labels[i], label) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool is_address(const struct kt_url *u)
 {
 	return u->ipv6 || strspn(u->host, "0123456789.") == strlen(u->host);
@@ -253,4 +282,9 @@ const char *kt_json_pairs(struct kt_arena *arena, ...)
 bool kt_slug_ok(const char *s)
 {
 	return s && kt_str_is_slug(s);
+}
+
+const char *kt_object_project(struct kt_arena *arena, const char *slug)
+{
+	return kt_arena_printf(arena, "project/%s", slug);
 }

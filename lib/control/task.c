@@ -67,7 +67,7 @@ static void run_task(struct kt_work *job)
 
 static void end_task(struct kt_task *t)
 {
-	kt_disk_note(t->works->ctl, &t->err);
+	t->works->ctl->on.failed(t->works->ctl, &t->err);
 	unlink_task(t);
 	t->done(t->arg, t->rc, &t->err);
 	free(t);
@@ -124,14 +124,10 @@ static void stop_task(struct kt_control *ctl, struct kt_task *t)
 	end_task(t);
 }
 
-void kt_builds_stop(struct kt_control *ctl)
+void kt_tasks_stop(struct kt_works *w)
 {
-	struct kt_works *w = kt_works_get(ctl);
-
-	w->stopped = true;
-	kt_unpacks_stop(w);
 	while (w->tasks)
-		stop_task(ctl, w->tasks);
+		stop_task(w->ctl, w->tasks);
 }
 
 /* --- operations with more than one step -------------------------------------------------- */

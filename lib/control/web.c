@@ -59,68 +59,9 @@ static const char *split_id(const char *text, char id[ID_LEN + 1])
 
 /* --- what there is ------------------------------------------------------------------------ */
 
-/* Out of its key's list, which is short whatever strangers do. */
-static void web_unlink(struct kt_control *ctl, const struct kt_web_mem *w)
-{
-	struct kt_key_mem *k = kt_index_key(ctl, w->key_id);
-	struct kt_web_mem **at = k ? &k->webs : NULL;
-
-	while (at && *at && *at != w)
-		at = &(*at)->older;
-	if (at && *at)
-		*at = w->older;
-}
-
-static void web_drop(struct kt_control *ctl, const char *hash)
-{
-	struct kt_web_mem *w = kt_map_del(&ctl->webs, hash);
-
-	if (!w)
-		return;
-	web_unlink(ctl, w);
-	free(w);
-}
-
-/* The order in which the database drops them: a clock may have been put back. */
-static bool goes_first(const struct kt_web_mem *a, const struct kt_web_mem *b)
-{
-	return a->created_us != b->created_us ? a->created_us < b->created_us
-					      : strcmp(a->hash, b->hash) > 0;
-}
-
-void kt_web_put(struct kt_control *ctl, const struct kt_web_row *row)
-{
-	struct kt_key_mem *k = kt_index_key(ctl, row->key_id);
-	struct kt_web_mem *w, **at;
-
-	web_drop(ctl, row->hash);
-	if (!k)
-		return; /* it would open nothing */
-	w = kt_calloc(1, sizeof(*w));
-	(void)kt_str_copy(w->hash, sizeof(w->hash), row->hash);
-	(void)kt_str_copy(w->key_id, sizeof(w->key_id), row->key_id);
-	w->created_us = row->created_us;
-	w->expires_us = row->expires_us;
-	for (at = &k->webs; *at && goes_first(w, *at);)
-		at = &(*at)->older;
-	w->older = *at;
-	*at = w;
-	(void)kt_map_set(&ctl->webs, w->hash, w);
-}
-
-void kt_webs_free(struct kt_control *ctl)
-{
-	size_t pos = 0;
-	const char *key;
-	void *value;
-
-	while (kt_map_next(&ctl->webs, &pos, &key, &value))
-		free(value);
-	kt_map_release(&ctl->webs);
-}
-
 /* The key of a session that is good now, or NULL. */
-static struct kt_key_mem *key_of(struct kt_control *ctl, const struct kt_web_mem *w, int64_t now)
+static struct kt_key_mem *web_key_of(
+	struct kt_control *ctl, const struct kt_web_mem *w, int64_t now)
 {
 	struct kt_key_mem *k = w && w->expires_us > now ? kt_index_key(ctl, w->key_id) : NULL;
 
@@ -150,9 +91,9 @@ void kt_webs_sweep(struct kt_control *ctl)
 	while (kt_map_next(&ctl->webs, &pos, &key, &value)) {
 		struct kt_web_mem *w = value;
 
-		if (key_of(ctl, w, now))
+		if (web_key_of(ctl, w, now))
 			continue;
-		web_drop(ctl, w->hash);
+		kt_web_drop(ctl, w->hash);
 		n++;
 	}
 	if (n > 0)
@@ -174,7 +115,7 @@ enum kt_code kt_control_web_again(
 
 	if (!ctl->loaded || ctl->closing || !ctl->master)
 		return kt_fail(err, KT_EUNAVAIL, 0, "keys cannot be checked now");
-	k = key_of(ctl, w, kt_time_us());
+	k = web_key_of(ctl, w, kt_time_us());
 	if (!k)
 		return not_signed_in(err);
 	kt_key_note_use(ctl, k, kt_time_us());
@@ -239,7 +180,7 @@ static void web_make_room(struct kt_control *ctl, const struct kt_key_mem *k)
 		w = w->older;
 	for (; w; w = next) {
 		next = w->older;
-		web_drop(ctl, w->hash);
+		kt_web_drop(ctl, w->hash);
 	}
 }
 
@@ -248,7 +189,7 @@ static void begin_after(struct kt_op *op)
 	const struct begin *b = op->data;
 
 	if (op->who.web[0])
-		web_drop(op->ctl, op->who.web);
+		kt_web_drop(op->ctl, op->who.web);
 	web_make_room(op->ctl, kt_index_key(op->ctl, op->who.key_id));
 	kt_web_put(op->ctl, &b->row);
 }
@@ -339,7 +280,7 @@ static enum kt_code web_end_work(struct kt_tx *tx, void *arg, struct kt_err *err
 
 static void web_end_after(struct kt_op *op)
 {
-	web_drop(op->ctl, op->who.web);
+	kt_web_drop(op->ctl, op->who.web);
 	if (op->ctl->on_revoke)
 		op->ctl->on_revoke(op->ctl->revoke_arg, op->who.key_id);
 }
@@ -408,7 +349,7 @@ enum kt_code kt_control_web_redeem(struct kt_control *ctl, const char *code, con
 		good = slot->until_ms > kt_loop_now_ms(ctl->loop);
 		memset(slot, 0, sizeof(*slot));
 	}
-	if (!good || !key_of(ctl, w, now))
+	if (!good || !web_key_of(ctl, w, now))
 		return not_signed_in(err);
 	web_token(ctl, id, host, out_token);
 	*out_age_s = (w->expires_us - now) / 1000000;

@@ -47,6 +47,9 @@ struct kt_task_for {
 void kt_task_run(struct kt_control *ctl, const struct kt_task_for *who, kt_task_fn work,
 	kt_task_done_fn done, void *arg);
 
+/* Drop the tasks that have not begun, and wait for the others; w->stopped is set. */
+void kt_tasks_stop(struct kt_works *w);
+
 /* disk.c: something of the server's own failed, perhaps because of the disk. */
 void kt_disk_note(struct kt_control *ctl, const struct kt_err *err);
 
@@ -107,6 +110,9 @@ KT_MUST_CHECK enum kt_code kt_layout_make(
  */
 void kt_layout_drop(
 	const struct kt_control *ctl, const char *org_id, const char *digest, char **out_path);
+/* Read and parse a manifest: KT_ENOTFOUND, KT_EPROTO, KT_EIO. kt_manifest_free(). Blocking. */
+KT_MUST_CHECK enum kt_code kt_layout_read_manifest(struct kt_blobs *blobs, const char *org_id,
+	const char *digest, struct kt_manifest **out, struct kt_err *err);
 /* The manifest of a digest. As kt_layout_make(). */
 KT_MUST_CHECK enum kt_code kt_layout_manifest(const struct kt_control *ctl, const char *org_id,
 	const char *digest, struct kt_manifest **out, struct kt_err *err);
@@ -157,6 +163,12 @@ void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
 KT_MUST_CHECK enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
 	const struct kt_build_aim *aim, struct kt_err *err);
 void kt_build_unnote(struct kt_control *ctl, const char *release_id);
+/* What the note says, else what is so without one; expected in arena. Blocking. */
+void kt_build_read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
+	struct kt_build_aim *out);
+/* Notes of builds that are not taken up: their transaction was never committed, or is done.
+ * Blocking. */
+void kt_build_drop_notes(struct kt_control *ctl);
 /* Worker: look at the laid-out application; lines and problem are in b's work. */
 KT_MUST_CHECK enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err);
 /* A line that a worker found. */
@@ -170,6 +182,8 @@ KT_MUST_CHECK enum kt_code kt_build_open_log(struct kt_build *b, struct kt_err *
 void kt_previews_sweep(struct kt_control *ctl);
 /* sweep.c: collect trees (or blobs) now, unless something is being collected. For tests. */
 void kt_releases_collect(struct kt_control *ctl, bool blobs);
+/* Give back what is open, and forget how many sessions there are. */
+void kt_opened_free(struct kt_control *ctl);
 /* Sessions run on it, somebody holds it, or it is being built. On the loop. */
 bool kt_release_used(const struct kt_control *ctl, const char *release_id);
 /* Copy of a row with all its strings. */
@@ -195,8 +209,6 @@ KT_MUST_CHECK enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
 KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
 	struct kt_project_row *p, const struct kt_release_row *from, const char *source,
 	const char *message, struct kt_release_row *out, struct kt_err *err);
-/* "v7" in the arena. */
-const char *kt_version_text(struct kt_arena *arena, int64_t version);
 
 /* --- the pin (pin.c) --------------------------------------------------------------------- */
 
