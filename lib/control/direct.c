@@ -3,7 +3,9 @@
  * The control plane in this process: opening and closing a data folder, in the order that makes a
  * crash at any point harmless; draining; the sweep; the first start.
  */
-#include "control/work_private.h"
+#include "control/access/access_private.h"
+#include "control/control_private.h"
+#include "control/github/github_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

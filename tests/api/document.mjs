@@ -13,7 +13,7 @@ const Ajv = require('ajv/dist/2020').default;
 const addFormats = require('ajv-formats').default;
 export const read = (name) => readFileSync(path.join(ROOT, name), 'utf8');
 /** All C of a folder, however it is folded: one blank wherever there is any space, none inside of brackets. */
-export const sources = (dir) => readdirSync(path.join(ROOT, dir)).filter((f) => f.endsWith('.c')).map((f) => read(`${dir}/${f}`)).join('\n')
+export const sources = (dir) => readdirSync(path.join(ROOT, dir), { recursive: true }).filter((f) => f.endsWith('.c')).map((f) => read(`${dir}/${f}`)).join('\n')
   .replace(/\s+/g, ' ').replace(/\( /g, '(');
 export const doc = JSON.parse(read('lib/api/openapi.json'));
 const METHODS = ['get', 'post', 'put', 'delete', 'patch'];

@@ -6,7 +6,8 @@
 #ifndef TEST_CONTROL_RIG_H
 #define TEST_CONTROL_RIG_H
 
-#include "control/control_private.h"
+#include "control/access/access_private.h"
+#include "control/project/project_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

@@ -5,7 +5,7 @@
 
 #include "rig.h"
 
-#include "control/work_private.h"
+#include "control/release/release_private.h"
 
 struct file {
 	const char *path, *content;

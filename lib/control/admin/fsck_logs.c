@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fsck: the journal of sessions, and event logs. Lines and frames have a check of themselves; those
+ * that were written before there was one can only be parsed. A log begins with a comment that says
+ * which numbers are forgotten; then come frames, numbered without a gap. A torn frame at the end is
+ * none of our business: a crash may leave one, and who opens the log next cuts it off.
+ */
+#include "control/admin/fsck_private.h"
+
+#include "base/fs.h"
+#include "base/limits.h"
+#include "base/str.h"
+#include "event/event.h"
+#include "text/json.h"
+#include "text/linesum.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER ": karta-log base_seq="
+#define HEADER_MAX 64
+#define FRAME_MAX (2 * KT_MAX_EVENT_BYTES + 16384) /* data, raw and what is around them */
+#define PIECE_BYTES (256 * 1024)
+#define JOURNAL "sessions.jsonl"
+#define JOURNAL_LINE_MAX (4 * 1024 * 1024)
+#define TURN_KEY "\"turn_id\":\""
+#define MAX_TURN_ID 520 /* of a file; ours have 27 bytes */
+
+static char running, done; /* values of a turn */
+
+struct log {
+	struct kt_fsck *f;
+	const char *object;
+	bool turns; /* a session's */
+	bool begun; /* the header was read */
+	bool stop; /* a finding was made that leaves nothing to compare with */
+	bool checked; /* a frame had a check: all that follow have one */
+	int64_t seq; /* of the frame before */
+	struct kt_map turn; /* id -> running, done */
+};
+
+/* The number of the header line, which buf begins with; 0 used = not whole yet. */
+static void take_log_header(struct log *l, const struct kt_buf *buf, size_t *used)
+{
+	const char *end = memmem(buf->ptr, buf->len, "\n\n", 2);
+	size_t n = strlen(HEADER);
+
+	*used = 0;
+	/* Its bytes were not on the disk when the power went; logs are not waited for. */
+	if (buf->ptr[0] == '\0') {
+		l->stop = true;
+		return;
+	}
+	if (!end && buf->len < HEADER_MAX)
+		return;
+	if (!end || (size_t)(end - buf->ptr) < n || memcmp(buf->ptr, HEADER, n) != 0 ||
+		!kt_str_int64n(buf->ptr + n, (size_t)(end - buf->ptr) - n, 0, INT64_MAX, &l->seq)) {
+		kt_fsck_say(l->f, "I12", l->object, "it does not begin as an event log does");
+		l->stop = true;
+		return;
+	}
+	l->begun = true;
+	*used = (size_t)(end - buf->ptr) + 2;
+}
+
+/* The id of the turn of an event, from its envelope, which has it before the data; "" = none. */
+static void turn_of(const struct kt_evframe *fr, char out[MAX_TURN_ID])
+{
+	const char *data = memmem(fr->json, fr->json_len, "\"data\":", 7);
+	size_t n = data ? (size_t)(data - fr->json) : fr->json_len;
+	const char *at = memmem(fr->json, n, TURN_KEY, strlen(TURN_KEY));
+	const char *end;
+
+	out[0] = '\0';
+	if (!at)
+		return;
+	at += strlen(TURN_KEY);
+	end = memchr(at, '"', n - (size_t)(at - fr->json));
+	if (!end || end == at || end - at >= MAX_TURN_ID)
+		return;
+	memcpy(out, at, (size_t)(end - at));
+	out[end - at] = '\0';
+}
+
+/* A turn has one `done`, and nothing after it. */
+static void check_turn(struct log *l, const struct kt_evframe *fr)
+{
+	char id[MAX_TURN_ID];
+	const void *was;
+
+	turn_of(fr, id);
+	if (id[0] == '\0')
+		return;
+	was = kt_map_get(&l->turn, id);
+	if (was == &done)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu belongs to turn %s, which is done",
+			(unsigned long long)fr->seq, id);
+	(void)kt_map_set(&l->turn, id, fr->type == KT_EV_DONE || was == &done ? &done : &running);
+}
+
+/* Its bytes are what was written, as far as it can be told. */
+static void check_frame_bytes(struct log *l, const struct kt_evframe *fr)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	if (fr->sum == KT_LINESUM_BAD)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu has other bytes than were written",
+			(unsigned long long)fr->seq);
+	else if (fr->sum == KT_LINESUM_NONE && l->checked)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu has lost its check",
+			(unsigned long long)fr->seq);
+	else if (fr->sum == KT_LINESUM_NONE &&
+		kt_json_parse(fr->json, fr->json_len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu is no JSON",
+			(unsigned long long)fr->seq);
+	l->checked = l->checked || fr->sum != KT_LINESUM_NONE;
+}
+
+/* Every whole frame of buf. Returns the bytes that are done with. */
+static size_t take_log_frames(struct log *l, const struct kt_buf *buf)
+{
+	size_t at = 0;
+
+	while (!l->stop) {
+		struct kt_evframe fr;
+		size_t used = 0;
+		int rc = kt_evframe_next(buf->ptr + at, buf->len - at, &fr, &used);
+
+		if (rc == 0)
+			break;
+		if (rc < 0) {
+			kt_fsck_say(l->f, "I12", l->object, "what follows event %lld is no event",
+				(long long)l->seq);
+			l->stop = true;
+			break;
+		}
+		if (fr.seq != (uint64_t)l->seq + 1)
+			kt_fsck_say(l->f, "I12", l->object, "event %llu follows event %lld",
+				(unsigned long long)fr.seq, (long long)l->seq);
+		check_frame_bytes(l, &fr);
+		if (l->turns)
+			check_turn(l, &fr);
+		l->seq = (int64_t)fr.seq;
+		at += used;
+	}
+	return at;
+}
+
+static enum kt_code read_log(struct log *l, int fd, struct kt_err *err)
+{
+	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(FRAME_MAX + PIECE_BYTES);
+
+	while (!l->stop) {
+		char *at = kt_buf_reserve(&buf, PIECE_BYTES);
+		size_t used = 0;
+		ssize_t n;
+
+		if (!at) {
+			kt_fsck_say(l->f, "I12", l->object, "what follows event %lld is no event",
+				(long long)l->seq);
+			return KT_OK;
+		}
+		n = read(fd, at, PIECE_BYTES);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return kt_fail(err, KT_EIO, errno, "cannot read '%s'", l->object);
+		if (n == 0)
+			return KT_OK;
+		kt_buf_commit(&buf, (size_t)n);
+		if (!l->begun)
+			take_log_header(l, &buf, &used);
+		kt_buf_drop(&buf, used);
+		if (l->begun)
+			kt_buf_drop(&buf, take_log_frames(l, &buf));
+	}
+	return KT_OK;
+}
+
+/* One log, if it is there. object is its path below the data folder. */
+static enum kt_code check_log(struct kt_fsck *f, const char *object, bool turns, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_path_join(f->data_dir, object);
+	/* Sessions' folders are not ours alone: no link, no pipe. */
+	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct log l = { .f = f, .object = object, .turns = turns };
+	struct stat st;
+	enum kt_code rc;
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return KT_OK;
+	if (fd < 0) {
+		kt_fsck_say(f, "I12", object, "it cannot be opened: %s", strerror(errno));
+		return KT_OK;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		kt_fsck_say(f, "I12", object, "it is no file");
+		return KT_OK;
+	}
+	rc = read_log(&l, fd, err);
+	kt_map_release(&l.turn);
+	return rc;
+}
+
+/* The logs of a folder: files that end in .log, or (sessions) events.log in each of its folders. */
+static enum kt_code check_log_folder(
+	struct kt_fsck *f, const char *folder, bool sessions, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_path_join(f->data_dir, folder);
+	char **names = NULL;
+	size_t n = 0;
+	enum kt_code rc = kt_fs_list(path, &names, &n, err);
+
+	for (size_t i = 0; rc == KT_OK && i < n; i++) {
+		KT_AUTOFREE char *object = kt_asprintf(
+			"%s/%s%s", folder, names[i], sessions ? "/events.log" : "");
+
+		if (sessions || kt_str_ends(names[i], ".log"))
+			rc = check_log(f, object, sessions, err);
+	}
+	if (names)
+		kt_fs_names_free(names, n);
+	return rc == KT_ENOTFOUND ? KT_OK : rc;
+}
+
+/* --- the journal ------------------------------------------------------------------------- */
+
+struct journal {
+	struct kt_fsck *f;
+	size_t n; /* lines */
+	bool checked; /* a line had a check: all that follow have one */
+};
+
+static void check_line(struct journal *j, const char *line, size_t len)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_linesum sum = kt_linesum_check(line, len);
+
+	j->n++;
+	/* A power cut left its length, but not its bytes; nobody was told of it. */
+	if (len == 0 || line[0] == '\0')
+		return;
+	if (sum == KT_LINESUM_BAD)
+		kt_fsck_say(
+			j->f, "I12", JOURNAL, "line %zu has other bytes than were written", j->n);
+	else if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
+		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu is no JSON", j->n);
+	else if (sum == KT_LINESUM_NONE && j->checked)
+		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu has lost its check", j->n);
+	j->checked = j->checked || sum != KT_LINESUM_NONE;
+}
+
+static enum kt_code check_journal(struct kt_fsck *f, struct kt_err *err)
+{
+	KT_AUTOFREE char *path = kt_path_join(f->data_dir, JOURNAL);
+	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(JOURNAL_LINE_MAX + PIECE_BYTES);
+	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct journal j = { .f = f };
+
+	if (fd < 0 && errno == ENOENT)
+		return KT_OK;
+	for (;;) {
+		char *at = kt_buf_reserve(&buf, PIECE_BYTES);
+		ssize_t n = at && fd >= 0 ? read(fd, at, PIECE_BYTES) : -1;
+		size_t used = 0;
+
+		if (n < 0 && at && errno == EINTR)
+			continue;
+		if (!at) {
+			kt_fsck_say(f, "I12", JOURNAL, "line %zu is too long", j.n + 1);
+			return KT_OK;
+		}
+		if (n < 0)
+			return kt_fail(err, KT_EIO, errno, "cannot read '%s'", path);
+		/* What is left without a LF was cut off, and will be when it is opened. */
+		if (n == 0)
+			return KT_OK;
+		kt_buf_commit(&buf, (size_t)n);
+		for (const char *lf; (lf = memchr(buf.ptr + used, '\n', buf.len - used)) != NULL;
+			used = (size_t)(lf - buf.ptr) + 1)
+			check_line(&j, buf.ptr + used, (size_t)(lf - buf.ptr) - used);
+		kt_buf_drop(&buf, used);
+	}
+}
+
+enum kt_code kt_fsck_logs(struct kt_fsck *f, struct kt_err *err)
+{
+	enum kt_code rc = check_journal(f, err);
+
+	if (rc == KT_OK)
+		rc = check_log_folder(f, "builds", false, err);
+
+	if (rc == KT_OK)
+		rc = check_log_folder(f, "logs", false, err);
+	if (rc == KT_OK)
+		rc = check_log_folder(f, "sessions", true, err);
+	return rc;
+}
