@@ -13,15 +13,8 @@
 struct kt_release_row *kt_release_copy(struct kt_arena *arena, const struct kt_release_row *row)
 {
 	struct kt_release_row *r = kt_arena_alloc(arena, sizeof(*r));
-	const char **strings[] = { &r->id, &r->org_id, &r->project_id, &r->digest, &r->kind,
-		&r->image_ref, &r->harness, &r->commit_sha, &r->ref, &r->message, &r->source,
-		&r->env, &r->preview, &r->error_code, &r->error, &r->created_by };
 
-	*r = *row;
-	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
-		if (*strings[i])
-			*strings[i] = kt_arena_strdup(arena, *strings[i]);
-	}
+	kt_release_row_copy(arena, row, r);
 	return r;
 }
 
