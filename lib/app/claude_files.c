@@ -272,7 +272,7 @@ static bool waits_for_paths(const cJSON *front)
 static bool is_offered_skill(struct kt_discovery *d, const char *path,
 	const struct kt_frontmatter *front, bool described)
 {
-	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+	KT_AUTOFREE char *shown = kt_discover_shown(d, path);
 
 	if (front->state == KT_FRONT_UNREAD) {
 		kt_discover_warn(d, path, &front->why, "put the value in quotes",

@@ -24,6 +24,24 @@ struct kt_discovery {
 	struct kt_map seen; /* files and folders that links reach twice, by device and inode */
 };
 
+/* --- found.c ----------------------------------------------------------------------------- */
+
+/* The path relative to the folder when it is in there, else as it is. The caller's. */
+KT_MUST_CHECK char *kt_discover_shown(const struct kt_discovery *d, const char *path);
+/* A warning about a file (absolute path), with the place of why when that is not NULL. */
+void kt_discover_warn(struct kt_discovery *d, const char *path, const struct kt_err *why,
+	const char *fix, const char *fmt, ...) KT_PRINTF(5, 6);
+/*
+ * The agent of this name, made when there is none: an agent of a later file replaces it. NULL when
+ * there are too many.
+ */
+struct kt_agent *kt_discover_agent(struct kt_discovery *d, const char *name, const char *path);
+/* As kt_discover_agent() for skills and commands, of which the first counts: NULL for others. */
+struct kt_skill *kt_discover_skill(struct kt_discovery *d, const char *name, const char *path);
+struct kt_command *kt_discover_command(struct kt_discovery *d, const char *name, const char *path);
+/* A text of the front matter in the arena; NULL when it is none or empty. */
+const char *kt_discover_text(struct kt_discovery *d, const cJSON *obj, const char *key);
+
 /* --- walk.c ------------------------------------------------------------------------------ */
 
 /* One Markdown file; below is its path under the folder that is walked. */
@@ -46,8 +64,6 @@ void kt_walk_markdown(struct kt_discovery *d, const char *dir, const struct kt_w
 bool kt_walk_list(struct kt_discovery *d, const char *dir, char ***out, size_t *n);
 /* True when the file or folder was not seen yet, through whatever link; marks it as seen. */
 bool kt_walk_first(struct kt_discovery *d, const char *path);
-/* The path relative to the folder when it is in there, else as it is. The caller's. */
-KT_MUST_CHECK char *kt_walk_shown(const struct kt_discovery *d, const char *path);
 /*
  * Read the front matter of a file of at most max_bytes (0: any size, as far as it is looked at).
  * False with a finding when it cannot be read.
@@ -63,22 +79,6 @@ KT_MUST_CHECK cJSON *kt_walk_json(const struct kt_discovery *d, const char *path
  * show what is on the server.
  */
 bool kt_walk_inside(const struct kt_discovery *d, const char *path);
-
-/* --- discover.c -------------------------------------------------------------------------- */
-
-/* A warning about a file (absolute path), with the place of why when that is not NULL. */
-void kt_discover_warn(struct kt_discovery *d, const char *path, const struct kt_err *why,
-	const char *fix, const char *fmt, ...) KT_PRINTF(5, 6);
-/*
- * The agent of this name, made when there is none: an agent of a later file replaces it. NULL when
- * there are too many.
- */
-struct kt_agent *kt_discover_agent(struct kt_discovery *d, const char *name, const char *path);
-/* As kt_discover_agent() for skills and commands, of which the first counts: NULL for others. */
-struct kt_skill *kt_discover_skill(struct kt_discovery *d, const char *name, const char *path);
-struct kt_command *kt_discover_command(struct kt_discovery *d, const char *name, const char *path);
-/* A text of the front matter in the arena; NULL when it is none or empty. */
-const char *kt_discover_text(struct kt_discovery *d, const cJSON *obj, const char *key);
 
 /* --- one file a harness ------------------------------------------------------------------ */
 

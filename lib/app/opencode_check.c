@@ -185,7 +185,7 @@ static void locate_key(const char *path, const char *key, int *line, int *col)
 
 static void refuse_key(struct kt_discovery *d, const char *path, const char *key, const char *what)
 {
-	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+	KT_AUTOFREE char *shown = kt_discover_shown(d, path);
 	int line, col;
 
 	locate_key(path, key, &line, &col);
@@ -287,7 +287,7 @@ static bool check_servers(struct kt_discovery *d, const char *path, const cJSON 
 
 bool kt_opencode_check_config(struct kt_discovery *d, const char *path, const cJSON *config)
 {
-	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+	KT_AUTOFREE char *shown = kt_discover_shown(d, path);
 	bool fine;
 
 	if (!cJSON_IsObject(config)) {

@@ -117,7 +117,7 @@ static bool put_in(
 			value = d->ld->hosted ? NULL : any_env(name);
 			kt_buf_adds(out, value ? value : "");
 		} else if (!add_opencode_file(d, out, path, name)) {
-			KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+			KT_AUTOFREE char *shown = kt_discover_shown(d, path);
 
 			kt_load_note(d->ld, KT_ERROR, shown, 0, 0, "add the file",
 				"OpenCode does not start with this: {file:%s} does not exist",
@@ -134,7 +134,7 @@ static cJSON *read_opencode_config(struct kt_discovery *d, const char *path)
 	KT_AUTO_BUF struct kt_buf raw = KT_BUF_INIT(KT_MAX_AGENT_FILE_BYTES);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(8 * KT_MAX_AGENT_FILE_BYTES);
 	KT_AUTO_BUF struct kt_buf valid = KT_BUF_INIT(24 * KT_MAX_AGENT_FILE_BYTES);
-	KT_AUTOFREE char *shown = kt_walk_shown(d, path);
+	KT_AUTOFREE char *shown = kt_discover_shown(d, path);
 	struct kt_err err = KT_ERR_INIT;
 	cJSON *doc = NULL;
 	enum kt_code rc = kt_walk_inside(d, path) ? kt_fs_read(path, &raw, &err) : KT_ENOTFOUND;

@@ -25,7 +25,7 @@ static bool walk_is_full(struct kt_discovery *d, const char *dir)
 	if (d->visits++ < KT_APP_MAX_VISITS)
 		return false;
 	if (!d->full) {
-		shown = kt_walk_shown(d, dir);
+		shown = kt_discover_shown(d, dir);
 		kt_load_note(d->ld, KT_WARNING, shown, 0, 0, NULL,
 			"more than %d files and folders to look at: the rest is not read",
 			KT_APP_MAX_VISITS);
@@ -62,16 +62,6 @@ bool kt_walk_list(struct kt_discovery *d, const char *dir, char ***out, size_t *
 {
 	return !walk_is_full(d, dir) && kt_walk_inside(d, dir) &&
 		kt_fs_list(dir, out, n, NULL) == KT_OK;
-}
-
-char *kt_walk_shown(const struct kt_discovery *d, const char *path)
-{
-	const char *dir = d->ld->app->dir;
-	size_t n = strlen(dir);
-
-	if (!strncmp(path, dir, n) && path[n] == '/')
-		return kt_strdup(path + n + 1);
-	return kt_strdup(path);
 }
 
 static bool is_wanted_name(const struct kt_walk *how, const char *name)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #define BEARER "Authorization: Bearer "
+#define CLIENT_TRIES 6 /* with backoff 3 s: a restart of a local server takes less */
 #define CLIENT_BODY_BYTES ((size_t)8 * 1024 * 1024) /* a request: text of 512 KiB, escaped */
 
 struct kt_client {
@@ -57,10 +58,11 @@ enum kt_code kt_client_take_problem(
  * type next; text is the sentence of its document, or NULL. False: it has no words of its own.
  */
 bool kt_client_words(const struct kt_client *c, int status, const char *text, struct kt_err *err);
-/*
- * When what failed names a project that is not there: asks for those that are, and says the near.
+/* When what failed names a project that is not there: asks for those that are, and says the near.
  */
 void kt_client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err);
+/* The project that the last request was about, new memory; NULL: about none. */
+char *kt_client_tried_project(const struct kt_client *c);
 /* Find server and project in the base. */
 void kt_client_set_server(struct kt_client *c);
 /* Forget the document of the last failure. */

@@ -7,13 +7,10 @@
 #include "client/client_private.h"
 
 #include "base/str.h"
-#include "base/vec.h"
-#include "net/url.h"
 
 #include <string.h>
 
 #define OWN "/v1/projects/"
-#define SUGGEST_MS 3000 /* for a hint nobody waits long */
 #define WORD_MAX_BYTES 100 /* of a name, so that server and reason fit behind it */
 
 /* What the failed request was about; empty where it was about none. */
@@ -100,6 +97,14 @@ static void read_tried(const struct kt_client *c, struct tried *t)
 			sizeof(t->approval));
 	}
 	(void)segment_after(path, "/v1/keys/", t->key, sizeof(t->key));
+}
+
+char *kt_client_tried_project(const struct kt_client *c)
+{
+	struct tried t;
+
+	read_tried(c, &t);
+	return t.project[0] ? kt_strdup(t.project) : NULL;
 }
 
 /* --- keys -------------------------------------------------------------------------------- */
@@ -296,35 +301,4 @@ bool kt_client_words(const struct kt_client *c, int status, const char *text, st
 	else
 		return false;
 	return true;
-}
-
-void kt_client_suggest(struct kt_client *c, enum kt_code rc, struct kt_err *err)
-{
-	const struct kt_client_config cfg = { .url = c->server,
-		.api_key = c->auth ? c->auth + strlen(BEARER) : NULL,
-		.timeout_ms = SUGGEST_MS };
-	KT_AUTO_CLIENT struct kt_client *other = NULL;
-	KT_AUTO_JSON cJSON *doc = NULL;
-	struct kt_vec names = KT_VEC_INIT;
-	const char *near, *name;
-	const cJSON *p;
-	struct tried t;
-
-	if (rc != KT_ENOTFOUND || c->socket || !err || c->absent_is_fine ||
-		!kt_str_eq(kt_json_str(c->problem, "code"), "project_not_found"))
-		return;
-	read_tried(c, &t);
-	if (!t.project[0] || kt_client_new(&cfg, &other, NULL) != KT_OK ||
-		kt_client_call(other, "GET", "/agent_projects", NULL, &doc, NULL) != KT_OK)
-		return;
-	cJSON_ArrayForEach (p, kt_json_arr(doc, "data")) {
-		name = kt_json_str(p, "slug");
-		if (name)
-			kt_vec_push(&names, (void *)(uintptr_t)name);
-	}
-	kt_vec_push(&names, NULL);
-	near = kt_str_nearest(t.project, (const char *const *)names.items);
-	if (near)
-		(void)kt_hint(err, "did you mean '%s'? 'karta projects%s' lists all", near, c->at);
-	kt_vec_release(&names);
 }

@@ -151,19 +151,24 @@ size_t kt_evfile_view(struct kt_evlog *log, uint64_t off, const char **out);
 /* Offset of the frame with number seq, which is in the file. */
 KT_MUST_CHECK bool kt_evfile_find(struct kt_evlog *log, uint64_t seq, uint64_t *out);
 
-/* --- reader.c ---------------------------------------------------------------------------- */
+/* --- view.c ------------------------------------------------------------------------------ */
 
 /* Point *out at the bytes at offset off, from memory or the file; 0 when there are none. */
 size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out);
 /* Copy up to size bytes from offset off on, across segments and buffers; returns how many. */
 size_t kt_evlog_copy(struct kt_evlog *log, uint64_t off, char *out, size_t size);
+/* Offset of the frame with number seq; false when it is not to be had. */
+KT_MUST_CHECK bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out);
+
+/* --- readers.c --------------------------------------------------------------------------- */
+
 /*
  * The bytes from offset `from` to `before` are about to go: readers there keep the rest of the
  * frame they are in, and get a gap next.
  */
 void kt_evreaders_lose(struct kt_evlog *log, uint64_t from, uint64_t before);
-/* Offset of the frame with number seq; false when it is not to be had. */
-KT_MUST_CHECK bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out);
+/* End a frame whose rest cannot be had; what came of it is no JSON, and parsers say so. */
+void kt_evreader_cut(struct kt_evreader *r);
 /* Wake all that have something to read. */
 void kt_evreaders_wake(struct kt_evlog *log);
 

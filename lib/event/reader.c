@@ -12,127 +12,6 @@
 
 #include <string.h>
 
-size_t kt_evlog_view(struct kt_evlog *log, uint64_t off, const char **out)
-{
-	if (off >= log->end)
-		return 0;
-	if (off < kt_evlog_mem_off(log))
-		return log->can_read && off >= log->file_start && off < log->saved_off
-			? kt_evfile_view(log, off, out)
-			: 0;
-	/* Most readers are in the newest segment. */
-	struct kt_evseg *seg = log->tail->off <= off ? log->tail : log->head;
-	while (off >= seg->off + seg->len)
-		seg = seg->next;
-	*out = seg->data + (off - seg->off);
-	return seg->len - (size_t)(off - seg->off);
-}
-
-/* --- finding ----------------------------------------------------------------------------- */
-
-static bool find_in_memory(const struct kt_evlog *log, uint64_t seq, uint64_t *out)
-{
-	const struct kt_evseg *seg = log->head;
-	while (seg != NULL && seg->next != NULL && seg->next->first_seq <= seq)
-		seg = seg->next;
-	if (seg == NULL || seq < seg->first_seq)
-		return false;
-	const char *p = seg->data;
-	const char *end = p + seg->len;
-	for (uint64_t at = seg->first_seq; at < seq; at++) {
-		p = memmem(p, (size_t)(end - p), "\n\n", 2);
-		kt_assert(p != NULL);
-		p += 2;
-	}
-	*out = seg->off + (uint64_t)(p - seg->data);
-	return true;
-}
-
-bool kt_evlog_find(struct kt_evlog *log, uint64_t seq, uint64_t *out)
-{
-	if (find_in_memory(log, seq, out))
-		return true;
-	return log->can_read && seq <= log->saved_seq && kt_evfile_find(log, seq, out);
-}
-
-size_t kt_evlog_copy(struct kt_evlog *log, uint64_t off, char *out, size_t size)
-{
-	size_t n = 0;
-	while (n < size) {
-		const char *p = NULL;
-		size_t len = kt_evlog_view(log, off + n, &p);
-		if (len == 0)
-			break;
-		len = KT_MIN(len, size - n);
-		memcpy(out + n, p, len);
-		n += len;
-	}
-	return n;
-}
-
-/* The number of the frame that starts at off; 0 when it cannot be read. */
-static uint64_t seq_at(struct kt_evlog *log, uint64_t off)
-{
-	char text[32]; /* "id: " and at most 20 digits */
-	size_t n = kt_evlog_copy(log, off, text, sizeof(text));
-	if (n < 5 || memcmp(text, "id: ", 4) != 0)
-		return 0;
-	uint64_t seq = 0;
-	for (size_t i = 4; i < n && text[i] >= '0' && text[i] <= '9'; i++)
-		seq = seq * 10 + (uint64_t)(text[i] - '0');
-	return seq;
-}
-
-/* --- losing ------------------------------------------------------------------------------ */
-
-/* Copy the rest of the frame that r is in, so that it can be finished without the log. */
-static bool carry_frame(struct kt_evreader *r)
-{
-	struct kt_evlog *log = r->log;
-	char last = r->last_byte;
-	for (;;) {
-		const char *p = NULL;
-		size_t len = kt_evlog_view(log, r->off, &p);
-		if (len == 0)
-			return false;
-		size_t n = 0;
-		bool end = false;
-		while (n < len && !end) {
-			end = last == '\n' && p[n] == '\n';
-			last = p[n++];
-		}
-		kt_buf_add(&r->pending, p, n);
-		r->off += n;
-		if (end)
-			return kt_buf_ok(&r->pending);
-	}
-}
-
-/* End a frame whose rest cannot be had; what came of it is no JSON, and parsers say so. */
-static void cut_frame(struct kt_evreader *r)
-{
-	kt_buf_clear(&r->pending);
-	kt_buf_adds(&r->pending, "\n\n");
-}
-
-void kt_evreaders_lose(struct kt_evlog *log, uint64_t from, uint64_t before)
-{
-	for (struct kt_evreader *r = log->readers; r != NULL; r = r->next) {
-		if (r->lost_from != 0 || r->off < from || r->off >= before)
-			continue;
-		if (r->pending_at == r->pending.len) {
-			kt_buf_clear(&r->pending);
-			r->pending_at = 0;
-			if (!r->boundary && !carry_frame(r))
-				cut_frame(r);
-		}
-		if (r->off >= before)
-			continue;
-		uint64_t seq = seq_at(log, r->off);
-		r->lost_from = seq != 0 ? seq : r->after_seq + 1;
-	}
-}
-
 /* Render the gap frame and go to the first number that is to be had. */
 static void make_gap(struct kt_evreader *r)
 {
@@ -227,7 +106,7 @@ size_t kt_evreader_peek(struct kt_evreader *r, const char **out, size_t max)
 			 * failed, or the file cannot be read.
 			 */
 			if (len == 0 && !r->boundary)
-				cut_frame(r);
+				kt_evreader_cut(r);
 			if (len == 0)
 				r->lost_from = r->off == log->saved_off ? log->saved_seq + 1
 									: r->after_seq + 1;
@@ -312,19 +191,6 @@ void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq)
 bool kt_evreader_done(const struct kt_evreader *r)
 {
 	return r->lost_from == 0 && r->pending_at == r->pending.len && r->off >= r->stop_off;
-}
-
-void kt_evreaders_wake(struct kt_evlog *log)
-{
-	/* A callback may free its reader and others; kt_evreader_free() moves wake_next on. */
-	for (struct kt_evreader *r = log->readers; r != NULL; r = log->wake_next) {
-		log->wake_next = r->next;
-		bool news = r->off < log->end || r->lost_from != 0 ||
-			r->pending_at < r->pending.len;
-		if (r->wake != NULL && news)
-			r->wake(r->arg);
-	}
-	log->wake_next = NULL;
 }
 
 /* --- paging ------------------------------------------------------------------------------ */

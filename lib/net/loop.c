@@ -31,7 +31,7 @@ struct kt_loop {
 	struct kt_slice **slices_tail;
 	struct kt_defer slice_round; /* queued while there are slices */
 	uint64_t round; /* grows each time that input was read */
-	struct kt_works_of_loop *works; /* work.c */
+	struct kt_loop_works *works; /* of work.c, which knows their shape */
 	uv_work_t first_work;
 };
 
@@ -158,7 +158,7 @@ static void start_threads(struct kt_loop *loop)
 		if (kt_str_starts(*e, "UV_THREADPOOL_SIZE="))
 			given = kt_strdup(*e + sizeof(name));
 	}
-	(void)snprintf(n, sizeof(n), "%zu", kt_work_threads());
+	(void)snprintf(n, sizeof(n), "%d", KT_LOOP_THREADS);
 	if (setenv(name, n, 1) != 0)
 		return; /* fewer threads, and more waiting */
 	/* Fails for a missing callback only. */
@@ -195,7 +195,7 @@ enum kt_code kt_loop_new(struct kt_loop **out, struct kt_err *err)
 	return KT_OK;
 }
 
-struct kt_works_of_loop **kt_loop_works(struct kt_loop *loop)
+struct kt_loop_works **kt_loop_works(struct kt_loop *loop)
 {
 	return &loop->works;
 }
@@ -220,12 +220,14 @@ void kt_loop_free(struct kt_loop *loop)
 {
 	if (loop == NULL)
 		return;
-	kt_works_of_loop_close(loop->works);
+	if (loop->works)
+		loop->works->on_loop_closing(loop->works);
 	uv_walk(&loop->uv, close_left, NULL);
 	/* Close callbacks are left to run, and jobs; closed streams' requests end, canceled. */
 	(void)uv_run(&loop->uv, UV_RUN_DEFAULT);
 	kt_assert(uv_loop_close(&loop->uv) == 0);
-	kt_works_of_loop_free(loop->works);
+	if (loop->works)
+		loop->works->on_loop_closed(loop->works);
 	free(loop);
 }
 

@@ -3,17 +3,19 @@
 #ifndef KT_NET_LOOP_PRIVATE_H
 #define KT_NET_LOOP_PRIVATE_H
 
+#include "base/limits.h"
 #include "net/loop.h"
 
-struct kt_works_of_loop;
+/* Threads beside the loop: as many as the kinds of work have together, which work.c asserts. */
+#define KT_LOOP_THREADS (11 + KT_MAX_FETCHES)
+
+/* The jobs of a loop, as far as the loop sees them. */
+struct kt_loop_works {
+	void (*on_loop_closing)(struct kt_loop_works *works); /* jobs may still run */
+	void (*on_loop_closed)(struct kt_loop_works *works); /* all jobs are over: free it */
+};
 
 /* Where work.c keeps the jobs of this loop; NULL in it until there is one. */
-struct kt_works_of_loop **kt_loop_works(struct kt_loop *loop);
-/* work.c: the loop ends; jobs may still run. NULL is fine. */
-void kt_works_of_loop_close(struct kt_works_of_loop *all);
-/* work.c: free it, when all jobs are over; NULL is fine. */
-void kt_works_of_loop_free(struct kt_works_of_loop *all);
-/* work.c: how many threads the kinds of work have together. */
-size_t kt_work_threads(void);
+struct kt_loop_works **kt_loop_works(struct kt_loop *loop);
 
 #endif

@@ -21,14 +21,24 @@
 #define TRIM_AGAIN_MS 3000 /* what slow clients held is free by then */
 #define MAX_NAME_BYTES 64 /* of an organization; ids are shorter */
 
-/* Their sum is the size of libuv's pool. */
+#define DISK_THREADS 2 /* the journal's sync, and that of its rewrite */
+#define SHORT_THREADS 2
+#define LONG_THREADS 3
+#define PACK_THREADS 3
+#define STRANGER_THREADS 1
+#define WAIT_THREADS KT_MAX_FETCHES
+_Static_assert(DISK_THREADS + SHORT_THREADS + LONG_THREADS + PACK_THREADS + STRANGER_THREADS +
+			WAIT_THREADS ==
+		KT_LOOP_THREADS,
+	"the loop has as many threads as the kinds of work");
+
 static const size_t threads[KT_WORK_KINDS] = {
-	[KT_WORK_DISK] = 2, /* the journal's sync, and that of its rewrite */
-	[KT_WORK_SHORT] = 2,
-	[KT_WORK_LONG] = 3,
-	[KT_WORK_PACK] = 3,
-	[KT_WORK_STRANGER] = 1,
-	[KT_WORK_WAIT] = KT_MAX_FETCHES,
+	[KT_WORK_DISK] = DISK_THREADS,
+	[KT_WORK_SHORT] = SHORT_THREADS,
+	[KT_WORK_LONG] = LONG_THREADS,
+	[KT_WORK_PACK] = PACK_THREADS,
+	[KT_WORK_STRANGER] = STRANGER_THREADS,
+	[KT_WORK_WAIT] = WAIT_THREADS,
 };
 /* Of those, by one organization: another finds one free when there is more than one. */
 static const size_t threads_each[KT_WORK_KINDS] = {
@@ -62,6 +72,7 @@ struct kt_work_slot {
 };
 
 struct kt_works_of_loop {
+	struct kt_loop_works at_loop;
 	uv_loop_t *uv;
 	struct kt_map tenants; /* struct kt_work_tenant */
 	struct {
@@ -78,37 +89,47 @@ struct kt_works_of_loop {
 static pthread_mutex_t slot_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t slot_cond = PTHREAD_COND_INITIALIZER;
 
-size_t kt_work_threads(void)
-{
-	size_t n = 0;
+static void start_trim(void *arg);
 
-	for (int k = 0; k < KT_WORK_KINDS; k++)
-		n += threads[k];
-	return n;
+static void close_works(struct kt_loop_works *at)
+{
+	struct kt_works_of_loop *all = kt_container_of(at, struct kt_works_of_loop, at_loop);
+
+	kt_timer_free(KT_STEAL(all->trim_timer));
 }
 
-static void start_trim(void *arg);
+static void free_works(struct kt_loop_works *at)
+{
+	struct kt_works_of_loop *all = kt_container_of(at, struct kt_works_of_loop, at_loop);
+
+	kt_assert(all->jobs == 0);
+	kt_map_release(&all->tenants);
+	free(all);
+}
 
 static struct kt_works_of_loop *works_of(struct kt_loop *loop)
 {
-	struct kt_works_of_loop **at = kt_loop_works(loop);
+	struct kt_loop_works **at = kt_loop_works(loop);
+	struct kt_works_of_loop *all;
 
-	if (!*at) {
-		*at = kt_calloc(1, sizeof(**at));
-		(*at)->uv = kt_loop_uv(loop);
-		(*at)->trim_timer = kt_timer_new(loop, start_trim, *at);
-		/*
-		 * Else each large buffer that is freed raises what the end of a thread's heap
-		 * keeps, and the nodes of a tree that was freed are put aside, which no end is cut
-		 * for.
-		 */
-		(void)mallopt(M_MMAP_THRESHOLD, HEAP_PIECE_BYTES);
-		(void)mallopt(M_TRIM_THRESHOLD, HEAP_PIECE_BYTES);
-		(void)mallopt(M_MXFAST, 0);
-		for (int k = 0; k < KT_WORK_KINDS; k++)
-			(*at)->ring[k].tail = &(*at)->ring[k].head;
-	}
-	return *at;
+	if (*at)
+		return kt_container_of(*at, struct kt_works_of_loop, at_loop);
+	all = kt_calloc(1, sizeof(*all));
+	all->at_loop.on_loop_closing = close_works;
+	all->at_loop.on_loop_closed = free_works;
+	all->uv = kt_loop_uv(loop);
+	all->trim_timer = kt_timer_new(loop, start_trim, all);
+	/*
+	 * Else each large buffer that is freed raises what the end of a thread's heap keeps, and the
+	 * nodes of a tree that was freed are put aside, which no end is cut for.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, HEAP_PIECE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_PIECE_BYTES);
+	(void)mallopt(M_MXFAST, 0);
+	for (int k = 0; k < KT_WORK_KINDS; k++)
+		all->ring[k].tail = &all->ring[k].head;
+	*at = &all->at_loop;
+	return all;
 }
 
 static struct kt_work_tenant *tenant_of(struct kt_works_of_loop *all, const char *name)
@@ -377,19 +398,4 @@ size_t kt_work_count(struct kt_loop *loop)
 size_t kt_work_bytes(struct kt_loop *loop)
 {
 	return works_of(loop)->bytes;
-}
-
-void kt_works_of_loop_close(struct kt_works_of_loop *all)
-{
-	if (all)
-		kt_timer_free(KT_STEAL(all->trim_timer));
-}
-
-void kt_works_of_loop_free(struct kt_works_of_loop *all)
-{
-	if (!all)
-		return;
-	kt_assert(all->jobs == 0);
-	kt_map_release(&all->tenants);
-	free(all);
 }
