@@ -110,7 +110,7 @@ const char *kt_client_url(const struct kt_client *c)
 
 /* --- one request ------------------------------------------------------------------------- */
 
-static enum kt_code unreachable(const struct kt_client *c, struct kt_err *err)
+static enum kt_code server_unreachable(const struct kt_client *c, struct kt_err *err)
 {
 	(void)kt_fail(err, KT_EUNAVAIL, 0, "no karta server answers at %s", c->server);
 	if (!c->local)
@@ -159,7 +159,7 @@ enum kt_code kt_client_do(struct kt_client *c, const struct client_request *rq,
 	if (rc == KT_OK)
 		c->seen = true;
 	else if (rc == KT_EUNAVAIL && !c->seen && err->sys == COULD_NOT_CONNECT)
-		return unreachable(c, err);
+		return server_unreachable(c, err);
 	return rc;
 }
 
