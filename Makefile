@@ -91,7 +91,9 @@ else
 $(error VARIANT is release, asan, tsan or fuzz, not $(VARIANT))
 endif
 CFLAGS_ALL = $(BASE_CFLAGS) $(HARDEN) $(SIZE) $(CFLAGS)
-LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
+# What libgit2 is to find in the program instead of in a library: see git_tls.c.
+LDEXPORT := -Wl,--export-dynamic-symbol=mbedtls_x509_crt_parse_file -Wl,--export-dynamic-symbol=mbedtls_x509_crt_parse_path
+LDFLAGS_ALL := $(LDHARDEN) $(LDEXPORT) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -ldl -lpthread -lm
 
 src_of = $(wildcard lib/$(1)/*.c lib/$(1)/*/*.c)

@@ -103,7 +103,7 @@ test('docs/errors.md has every code, with its status, and no others', () => {
     /emit_error\(s, &?t, "(\w+)"/g, /(?:end_with_error|set_why|kill_because)\(\w+, "(\w+)"/g,
     /end_with_error\(a, strcmp[^"]*"(\w+)"\) \? e->code : "(\w+)"/g, /turn_abort\(h, "error",[^?;"]*\? "(\w+)" : "(\w+)"/g,
     /kt_session_fail_turn\(\w+,[^;"]*"(\w+)"(?: : "(\w+)")?/g, /\.code = "(\w+)"/g, /\{ (?:NULL|"\w+"), \d+, \d+, (?:NULL|"[^"]*"), "(\w+)", (?:true|false) \}/g,
-    /\{ "[^"]+", "(\w+)", (?:true|false) \}/g, /\{ \d{3}, "(\w+)", (?:true|false) \}/g, /out->code = "(\w+)"/g, /go_on\(s, rc, "(\w+)"/g, /\bfail\(s, "(\w+)"/g));
+    /\{ "[^"]+", "(\w+)", (?:true|false) \}/g, /\{ \d{3}, "(\w+)", (?:true|false) \}/g, /out->code = "(\w+)"/g, /go_on\(s, rc, "(\w+)"/g, /\bfail\w*\(s, "(\w+)"/g));
   const problems = new Set(literals(api + sources('lib/http'), /kt_api_fail\(&?c, \w+, "(\w+)"/g, /\{ KT_E\w+, \d+, "(\w+)" \}/g,
     /kt_conn_refuse\(c, \d+, "(\w+)"/g, /status == \d+ \? "(\w+)"/g, /status == 431 \? "\w+" : "(\w+)"/g));
   for (const c of literals(sources('lib/http'), /\.code = "(\w+)"/g)) problems.add(c);
