@@ -31,7 +31,7 @@ O := $(BUILD)/$(VARIANT)
 Q := $(if $(V),,@)
 note = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
 # In the order of the import ladder: lowest first (scripts/check-imports reads this list).
-MODULES := base text crypto cli net http proc event app pack store client harness control session api
+MODULES := base text crypto cli net http proc event app pack store git client harness control session api
 
 PKGS := libuv libcjson md4c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -168,9 +168,11 @@ BELOW_crypto := base
 BELOW_app := base text
 BELOW_pack := base text crypto
 BELOW_store := base text crypto net
-BELOW_client := base text crypto net pack
+BELOW_git := base text crypto pack
+BELOW_client := base text crypto net pack git
 BELOW_harness := base text crypto net proc event app
-BELOW_control := base text crypto net proc event app pack store
+# (with git, of whose folders its tests make bundles)
+BELOW_control := base text crypto net proc event app pack store git
 BELOW_session := $(BELOW_control) harness
 BELOW_api := $(BELOW_session) control http session
 UV := $(if $(UNIT_VARIANT),$(UNIT_VARIANT),asan)
@@ -195,7 +197,7 @@ $(O)/tests/unit/%.run: $(O)/tests/unit/%
 # --- fuzzing: tests/fuzz/fuzz_NAME.c with tests/fuzz/corpus/NAME ---------------------------------
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_MODULES := base text crypto net http pack
+FUZZ_MODULES := base text crypto net http pack git
 FUZZ_OBJS := $(foreach m,$(FUZZ_MODULES),$(call obj_of,$(m)))
 fuzz-build:
 	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build

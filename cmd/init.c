@@ -13,8 +13,8 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "cmd/remote.h"
+#include "git/git.h"
 #include "http/gzip.h"
-#include "pack/pack.h"
 #include "text/json.h"
 #include "text/toml.h"
 

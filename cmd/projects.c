@@ -9,7 +9,7 @@
 #include "cmd/projectdefault.h"
 #include "cmd/releases.h"
 #include "cmd/remote.h"
-#include "pack/pack.h"
+#include "git/git.h"
 
 #include <errno.h>
 #include <string.h>

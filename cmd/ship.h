@@ -7,7 +7,7 @@
 #define KT_CMD_SHIP_H
 
 #include "cmd/cmd.h"
-#include "pack/pack.h"
+#include "git/git.h"
 #include "text/json.h"
 
 /* An application that ships. */

@@ -17,8 +17,8 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "git/git.h"
 #include "net/url.h"
-#include "pack/pack.h"
 
 #include <string.h>
 

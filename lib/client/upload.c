@@ -6,7 +6,7 @@
 #include "client/client_private.h"
 
 #include "base/fs.h"
-#include "pack/pack.h"
+#include "git/git.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static enum kt_code make_in_memory(struct client_upload *u, struct kt_err *err)
 
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make the bundle");
-	rc = kt_bundle_write(u->tree, u->doc, u->digests, u->n_digests, fd, &bytes, err);
+	rc = kt_tree_bundle(u->tree, u->doc, u->digests, u->n_digests, fd, &bytes, err);
 	if (rc == KT_OK)
 		rc = read_back(fd, &u->memory, err);
 	u->made = rc == KT_OK;
@@ -74,7 +74,7 @@ static void *pack_upload(void *arg)
 	struct client_upload *u = arg;
 	int64_t bytes;
 
-	u->packed = kt_bundle_write(
+	u->packed = kt_tree_bundle(
 		u->tree, u->doc, u->digests, u->n_digests, u->write_fd, &bytes, &u->err);
 	(void)close(u->write_fd);
 	return NULL;

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bundles. A second thread reads ahead what the first one compresses: it inflates git's blobs or
- * reads and hashes files, in order, some megabytes before.
+ * Bundles. A second thread reads ahead what the first one compresses: it asks the source for the
+ * files, in order, some megabytes before.
  */
 #include "pack/archive_write_private.h"
-#include "pack/tree_private.h"
 
 #include "base/map.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
 #define AHEAD_FILES 64
 #define AHEAD_BYTES (16 * 1024 * 1024)
 #define MIN_FILES 4 /* fewer are not worth a thread */
-#define READ_BYTES ((size_t)256 * 1024)
 
 struct slot {
 	struct kt_content content;
@@ -24,7 +21,8 @@ struct slot {
 };
 
 struct ahead {
-	struct kt_tree *t;
+	const struct kt_manifest *m;
+	const struct kt_bundle_source *source;
 	const size_t *items; /* indexes of files of the manifest */
 	size_t n;
 	struct slot slots[AHEAD_FILES]; /* of item k: k % AHEAD_FILES */
@@ -35,10 +33,16 @@ struct ahead {
 	bool stop; /* guarded by lock */
 };
 
-/* Large files of a folder are read in pieces by who writes them. */
-static bool is_streamed(const struct kt_tree *t, const struct kt_file *f)
+void kt_content_release(struct kt_content *c)
 {
-	return kt_tree_on_disk(t, f) && f->mode != KT_MODE_LINK && f->size >= KT_STREAM_BYTES;
+	if (c->free_owner != NULL)
+		c->free_owner(c->owner);
+	*c = (struct kt_content){ 0 };
+}
+
+static bool is_streamed(const struct kt_bundle_source *source, size_t i)
+{
+	return source->in_pieces != NULL && source->in_pieces(source->arg, i);
 }
 
 static void *read_ahead(void *arg)
@@ -46,7 +50,7 @@ static void *read_ahead(void *arg)
 	struct ahead *a = arg;
 	bool stop = false;
 	for (size_t k = 0; k < a->n && !stop; k++) {
-		const struct kt_file *f = &a->t->m->files[a->items[k]];
+		const struct kt_file *f = &a->m->files[a->items[k]];
 		struct slot *s = &a->slots[k % AHEAD_FILES];
 		(void)pthread_mutex_lock(&a->lock);
 		/* One file is always read, however large. */
@@ -59,8 +63,9 @@ static void *read_ahead(void *arg)
 		if (stop)
 			break;
 		*s = (struct slot){ .code = KT_OK };
-		if (!is_streamed(a->t, f))
-			s->code = kt_tree_content(a->t, a->items[k], &s->content, &s->err);
+		if (!is_streamed(a->source, a->items[k]))
+			s->code = a->source->read(
+				a->source->arg, a->items[k], &s->content, &s->err);
 		stop = s->code != KT_OK;
 		(void)pthread_mutex_lock(&a->lock);
 		a->n_read++;
@@ -91,69 +96,45 @@ static enum kt_code take_content_ahead(
 	return rc;
 }
 
-static enum kt_code stream_file(
-	struct kt_tree *t, const struct kt_file *f, struct kt_tar *tar, struct kt_err *err)
+static enum kt_code add_piece(void *arg, const void *data, size_t len, struct kt_err *err)
 {
-	char digest[KT_DIGEST_MAX];
-	KT_AUTOFD int fd = -1;
-	enum kt_code rc = kt_tree_open(t, f, &fd, err);
-	if (rc != KT_OK)
-		return rc;
-	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
-	struct kt_sha256 *sha = kt_sha256_new();
-	int64_t left = f->size;
-	while (rc == KT_OK && left > 0) {
-		ssize_t n = read(fd, buf, READ_BYTES);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0 || n > left) {
-			rc = kt_tree_changed(f, err);
-			break;
-		}
-		kt_sha256_update(sha, buf, (size_t)n);
-		rc = kt_tar_data(tar, buf, (size_t)n, err);
-		left -= n;
-	}
-	kt_sha256_hex(sha, digest);
-	kt_sha256_free(sha);
-	if (rc == KT_OK && strcmp(digest, f->digest) != 0)
-		rc = kt_tree_differs(t, f, err);
-	return rc;
+	return kt_tar_data(arg, data, len, err);
 }
 
-static enum kt_code write_blob(struct kt_tree *t, size_t i, const struct kt_content *c,
+static enum kt_code write_blob(const struct ahead *a, size_t i, const struct kt_content *c,
 	struct kt_tar *tar, struct kt_err *err)
 {
-	const struct kt_file *f = &t->m->files[i];
+	const struct kt_file *f = &a->m->files[i];
 	char name[sizeof("blobs/") + KT_DIGEST_MAX];
 	(void)snprintf(name, sizeof(name), "blobs/%s", f->digest);
 	enum kt_code rc = kt_tar_member(tar, name, KT_MODE_FILE, f->size, NULL, err);
 	if (rc != KT_OK)
 		return rc;
-	return is_streamed(t, f) ? stream_file(t, f, tar, err)
-				 : kt_tar_data(tar, c->data, c->len, err);
+	return is_streamed(a->source, i) ? a->source->pieces(a->source->arg, i, add_piece, tar, err)
+					 : kt_tar_data(tar, c->data, c->len, err);
 }
 
-static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n, bool threaded,
-	struct kt_tar *tar, struct kt_err *err)
+static enum kt_code write_blobs(const struct kt_manifest *m, const struct kt_bundle_source *source,
+	const size_t *items, size_t n, struct kt_tar *tar, struct kt_err *err)
 {
 	KT_AUTOFREE struct ahead *a = kt_calloc(1, sizeof(*a));
 	pthread_t thread;
 	enum kt_code rc = KT_OK;
-	a->t = t;
+	a->m = m;
+	a->source = source;
 	a->items = items;
 	a->n = n;
 	(void)pthread_mutex_init(&a->lock, NULL);
 	(void)pthread_cond_init(&a->changed, NULL);
-	threaded = threaded && pthread_create(&thread, NULL, read_ahead, a) == 0;
+	bool threaded = n >= MIN_FILES && pthread_create(&thread, NULL, read_ahead, a) == 0;
 	for (size_t k = 0; k < n && rc == KT_OK; k++) {
 		struct kt_content c = { 0 };
 		if (threaded)
 			rc = take_content_ahead(a, k, &c, err);
-		else if (!is_streamed(t, &t->m->files[items[k]]))
-			rc = kt_tree_content(t, items[k], &c, err);
+		else if (!is_streamed(source, items[k]))
+			rc = source->read(source->arg, items[k], &c, err);
 		if (rc == KT_OK)
-			rc = write_blob(t, items[k], &c, tar, err);
+			rc = write_blob(a, items[k], &c, tar, err);
 		kt_content_release(&c);
 	}
 	if (threaded) {
@@ -171,7 +152,7 @@ static enum kt_code write_blobs(struct kt_tree *t, const size_t *items, size_t n
 }
 
 /* Indexes of the files that have the wanted digests, each digest once, in the manifest's order. */
-static enum kt_code choose_files(struct kt_tree *t, const char *const *digests, size_t n,
+static enum kt_code choose_files(const struct kt_manifest *m, const char *const *digests, size_t n,
 	size_t *items, size_t *out_n, struct kt_err *err)
 {
 	static char wanted[] = "wanted"; /* only its address counts */
@@ -180,8 +161,8 @@ static enum kt_code choose_files(struct kt_tree *t, const char *const *digests, 
 	enum kt_code rc = KT_OK;
 	for (size_t i = 0; i < n; i++)
 		(void)kt_map_set(&map, digests[i], wanted);
-	for (size_t i = 0; i < t->m->n_files && map.len > 0; i++)
-		if (kt_map_del(&map, t->m->files[i].digest) != NULL)
+	for (size_t i = 0; i < m->n_files && map.len > 0; i++)
+		if (kt_map_del(&map, m->files[i].digest) != NULL)
 			items[found++] = i;
 	if (map.len > 0) {
 		size_t pos = 0;
@@ -196,17 +177,18 @@ static enum kt_code choose_files(struct kt_tree *t, const char *const *digests, 
 	return rc;
 }
 
-enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
-	const char *const *digests, size_t n, int fd, int64_t *out_bytes, struct kt_err *err)
+enum kt_code kt_bundle_write(const struct kt_manifest *m, const struct kt_bundle_source *source,
+	const char *publish_json, const char *const *digests, size_t n, int fd, int64_t *out_bytes,
+	struct kt_err *err)
 {
-	KT_AUTOFREE size_t *items = kt_calloc(t->m->n_files + 1, sizeof(*items));
+	KT_AUTOFREE size_t *items = kt_calloc(m->n_files + 1, sizeof(*items));
 	struct kt_tar *tar = NULL;
 	size_t n_items = 0;
 	size_t len = strlen(publish_json);
 	int64_t bytes = 0;
-	enum kt_code rc = choose_files(t, digests, n, items, &n_items, err);
+	enum kt_code rc = choose_files(m, digests, n, items, &n_items, err);
 	for (size_t k = 0; k < n_items; k++)
-		bytes += t->m->files[items[k]].size;
+		bytes += m->files[items[k]].size;
 	if (rc == KT_OK)
 		rc = kt_tar_open("tar.zst", bytes, fd, &tar, err);
 	if (rc != KT_OK)
@@ -215,6 +197,6 @@ enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
 	if (rc == KT_OK)
 		rc = kt_tar_data(tar, publish_json, len, err);
 	if (rc == KT_OK)
-		rc = write_blobs(t, items, n_items, n_items >= MIN_FILES, tar, err);
+		rc = write_blobs(m, source, items, n_items, tar, err);
 	return kt_tar_close(tar, rc, out_bytes, err);
 }

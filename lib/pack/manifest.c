@@ -3,7 +3,7 @@
  * Manifests: the text and its strict reader, the checks that concern several files at once, and
  * differences. A manifest that exists has passed all checks of the limits it was made with.
  */
-#include "pack/manifest_private.h"
+#include "pack/pack.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Packing: a commit or a folder becomes a manifest of content-addressed files and one archive of
- * what the other side lacks; an archive becomes files again, guarded.
+ * Packing: a manifest of content-addressed files, and one archive of what the other side lacks of
+ * them; an archive becomes files again, guarded. Where files come from (commits, folders) is
+ * git/git.h.
  *
  * The manifest is text: one line a file, sorted by the bytes of the path, each
  *     MODE SP SIZE SP SHA256 SP PATH LF
@@ -11,8 +12,8 @@
  * A bundle is a tar archive compressed with zstd (RFC 8878): first `karta-publish.json`, then
  * `blobs/SHA256` for each file that is sent.
  *
- * Blocking; one object one thread. libgit2 (git.c) and libarchive (archive.c) are loaded on first
- * use. Sources: git's gitattributes(5), gitignore(5); POSIX.1-2017 pax; Git LFS pointer format v1.
+ * Blocking; one object one thread. libarchive (archive_dl.c) is loaded on first use. Sources:
+ * gitignore(5) for patterns; POSIX.1-2017 pax.
  */
 #ifndef KT_PACK_PACK_H
 #define KT_PACK_PACK_H
@@ -44,6 +45,8 @@ struct kt_pack_limits {
 };
 /* The defaults, from base/limits.h. */
 void kt_pack_limits_init(struct kt_pack_limits *l);
+/* Limits that nothing reaches: for text that was checked when it was made. */
+extern const struct kt_pack_limits kt_pack_no_limits;
 
 struct kt_manifest {
 	struct kt_arena *arena; /* owns everything below */
@@ -72,6 +75,21 @@ KT_MUST_CHECK enum kt_code kt_manifest_parse(const char *text, size_t len,
 /* The same without a copy: TAKES what text holds, which is empty afterwards. */
 KT_MUST_CHECK enum kt_code kt_manifest_take(struct kt_buf *text, const struct kt_pack_limits *l,
 	struct kt_manifest **out, struct kt_err *err);
+/*
+ * An array of files that grows, its paths in an arena: what a manifest is made from.
+ * Zero-initialize, end with kt_files_release().
+ */
+struct kt_files {
+	struct kt_arena *arena;
+	struct kt_file *items;
+	size_t len, cap;
+};
+
+/* Append a file and return it; path is copied, digest is "". */
+struct kt_file *kt_files_add(
+	struct kt_files *f, const char *path, size_t len, enum kt_file_mode mode, int64_t size);
+/* Free everything; empty and usable again. */
+void kt_files_release(struct kt_files *f);
 /* Sort, check as above and make a manifest of n files (copied). */
 KT_MUST_CHECK enum kt_code kt_manifest_make(const struct kt_file *files, size_t n,
 	const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
@@ -89,58 +107,12 @@ void kt_manifest_delta(
 KT_MUST_CHECK enum kt_code kt_manifest_apply(const struct kt_manifest *base, const char *delta,
 	size_t len, const struct kt_pack_limits *l, struct kt_manifest **out, struct kt_err *err);
 
-/* --- trees: where the contents come from (the client's side) ----------------------------- */
-
-struct kt_tree; /* a manifest with the means to read its files */
-
-struct kt_tree_options {
-	const char *sub; /* the application's folder in the repository, "" or NULL = its root */
-	/*
-	 * Of a folder: files and folders, from its root on, that are taken although git ignores
-	 * them or they look like secrets; NULL-terminated, or NULL.
-	 */
-	const char *const *include;
-	/* Of a commit: set when it is refused for a file whose content is not in git; or NULL. */
-	bool *elsewhere;
-	struct kt_pack_limits limits;
-	/* Called now and then with how far it is; or NULL. */
-	void (*progress)(void *arg, size_t done, size_t total);
-	void *arg;
-};
-/*
- * A commit (any revision git takes) of the repository that holds dir (GIT_DIR respected). Files
- * that `.kartaignore` (gitignore syntax, in the tree) or the attribute export-ignore name are left
- * out. Digests of git blobs are remembered in GIT_DIR/karta/, so that only new blobs are read.
- * Returns KT_OK, KT_ENOTFOUND (repository, revision), KT_EINVAL (submodule, LFS pointer, bad path,
- * link that leaves the tree: names it), KT_ELIMIT, KT_EIO.
- */
-KT_MUST_CHECK enum kt_code kt_tree_commit(const char *dir, const char *rev,
-	const struct kt_tree_options *opts, struct kt_tree **out, struct kt_err *err);
-/*
- * A folder as it is on disk, with or without git: `.git`, `.kartaignore`d files, what git ignores
- * (without a repository: what the folder's .gitignore files say) and `node_modules` are left out,
- * unless git has them. A file that looks like a secret is refused.
- * Returns as kt_tree_commit(); KT_EINVAL also for secrets, for a submodule that is not checked out
- * and for something to include that is not there.
- */
-KT_MUST_CHECK enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
-	struct kt_tree **out, struct kt_err *err);
-void kt_tree_free(struct kt_tree *t);
-/* What was left out of a folder: files and folders that git ignores, folders of packages. */
-struct kt_left_out {
-	size_t n_ignored, n_modules;
-};
-/* BORROWS from t. */
-const struct kt_left_out *kt_tree_left_out(const struct kt_tree *t);
 /* The path looks like that of a secret, by its name; templates (.env.example) do not. */
 bool kt_pack_secret(const char *path);
-/* BORROWS from t. */
-const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t);
-/* First line of the commit's message, "" for a folder. BORROWS. */
-const char *kt_tree_subject(const struct kt_tree *t);
-/* Append a file's content. */
-KT_MUST_CHECK enum kt_code kt_tree_read(
-	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
+/* A pattern with *, ?, [] and **, of gitignore(5), matched against a whole path. */
+bool kt_pack_glob(const char *pattern, const char *path);
+
+/* --- archives ---------------------------------------------------------------------------- */
 
 /*
  * Begin to load libarchive (3 ms) in a thread of its own and return at once, for callers that have
@@ -148,66 +120,40 @@ KT_MUST_CHECK enum kt_code kt_tree_read(
  */
 void kt_archive_warm(void);
 
-/* What git knows of the place of dir: for `karta deploy` and the remote helper. */
-struct kt_git_info {
-	char git_dir[4096];
-	char work_dir[4096]; /* "" when bare */
-	char head_sha[80]; /* "" when there is no commit yet */
-	char branch[256]; /* short name, "" when detached */
-	bool dirty; /* tracked files differ from HEAD, or untracked ones are there */
-	char dirty_path[256]; /* one of them, cut */
-	bool shallow;
-	char object_format[16]; /* "sha1" or "sha256" */
+/* A file's content in memory; end with kt_content_release(). */
+struct kt_content {
+	const void *data;
+	size_t len;
+	void *owner; /* what data is in, for free_owner; or NULL */
+	void (*free_owner)(void *owner);
 };
-/* with_status: compute dirty (reads the whole work tree). KT_ENOTFOUND: no repository. */
-KT_MUST_CHECK enum kt_code kt_git_info(
-	const char *dir, bool with_status, struct kt_git_info *out, struct kt_err *err);
-/* The commit that rev names, peeled (tags too): full id into out (80 bytes). */
-KT_MUST_CHECK enum kt_code kt_git_resolve(
-	const char *dir, const char *rev, char *out, struct kt_err *err);
-/*
- * Is `commit` a descendant of `ancestor` (not the same)? Both as kt_git_resolve() takes them.
- * Returns KT_OK, KT_ENOTFOUND or KT_EIO (a shallow clone may not know).
- */
-KT_MUST_CHECK enum kt_code kt_git_descends(
-	const char *dir, const char *commit, const char *ancestor, bool *out, struct kt_err *err);
-/* Set or change a remote's URL. *out_old is its URL before, or NULL; the caller's. */
-KT_MUST_CHECK enum kt_code kt_git_remote_set(
-	const char *dir, const char *name, const char *url, char **out_old, struct kt_err *err);
-/*
- * Tell git-lfs that what it keeps needs to go nowhere for pushes to the remote `name`: its
- * lfspushurl becomes the repository itself, unless somebody has set another one. *out_set: it is
- * new. Returns KT_OK, KT_ENOTFOUND, KT_EDENIED (the configuration is a link) or KT_EIO.
- */
-KT_MUST_CHECK enum kt_code kt_git_lfs_push_here(
-	const char *dir, const char *name, bool *out_set, struct kt_err *err);
-/* URL of a remote. KT_ENOTFOUND. *out is the caller's. */
-KT_MUST_CHECK enum kt_code kt_git_remote_url(
-	const char *dir, const char *name, char **out, struct kt_err *err);
-/*
- * Folders of a commit (rev) or, with rev NULL, of the work tree that hold a karta.toml, relative
- * ("" = the root), sorted; *out is an array of n strings, free with kt_fs_names_free().
- */
-KT_MUST_CHECK enum kt_code kt_git_apps(
-	const char *dir, const char *rev, char ***out, size_t *out_n, struct kt_err *err);
+void kt_content_release(struct kt_content *c); /* zeroed is fine */
+
+/* Takes the next bytes of a file; what it returns but KT_OK ends the file. */
+typedef enum kt_code (*kt_piece_fn)(void *arg, const void *data, size_t len, struct kt_err *err);
 
 /*
-
- * Remember the manifest of a digest next to the repository (GIT_DIR/karta/manifests), and find it.
-
+ * Where the contents of a bundle's files come from: of file number i of its manifest. Two threads
+ * call these at once.
  */
-void kt_manifest_cache_put(const char *git_dir, const struct kt_manifest *m);
-KT_MUST_CHECK enum kt_code kt_manifest_cache_get(
-	const char *git_dir, const char *digest, struct kt_manifest **out, struct kt_err *err);
-
-/* --- archives ---------------------------------------------------------------------------- */
-
+struct kt_bundle_source {
+	/* The whole content, as long as the manifest says. */
+	enum kt_code (*read)(void *arg, size_t i, struct kt_content *out, struct kt_err *err);
+	/* A file that is given in pieces when it is written and not read before; NULL: none is. */
+	bool (*in_pieces)(void *arg, size_t i);
+	/* Give such a file to piece(to, ..), as much as the manifest says. */
+	enum kt_code (*pieces)(
+		void *arg, size_t i, kt_piece_fn piece, void *to, struct kt_err *err);
+	void *arg;
+};
 /*
- * Write a bundle to fd: publish_json, then the contents of those files of t whose digest is in
- * `digests` (n strings; each once). *out_bytes is what was written.
+ * Write a bundle to fd: publish_json, then the contents of those files of m whose digest is in
+ * `digests` (n strings; each once). *out_bytes is what was written. Returns KT_OK, KT_EINVAL (no
+ * file has such a digest), KT_EIO or what the source failed with.
  */
-KT_MUST_CHECK enum kt_code kt_bundle_write(struct kt_tree *t, const char *publish_json,
-	const char *const *digests, size_t n, int fd, int64_t *out_bytes, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_bundle_write(const struct kt_manifest *m,
+	const struct kt_bundle_source *source, const char *publish_json, const char *const *digests,
+	size_t n, int fd, int64_t *out_bytes, struct kt_err *err);
 /*
  * Write the whole tree as an archive to fd: format "tar.zst", "tar.gz" or "tar". Deterministic: no
  * owner, time 0, sorted. read(arg, file, buf, err) appends a file's content.

@@ -6,7 +6,6 @@
 #include "pack/pack.h"
 
 #include "base/str.h"
-#include "pack/ignore_private.h"
 
 #include <string.h>
 
@@ -86,7 +85,7 @@ static bool list_names_path(const char *const *list, size_t n, const char *path)
 	const char *name = slash ? slash + 1 : path;
 
 	for (size_t i = 0; i < n; i++) {
-		if (kt_ignore_glob(list[i], strchr(list[i], '/') ? path : name))
+		if (kt_pack_glob(list[i], strchr(list[i], '/') ? path : name))
 			return true;
 	}
 	return false;

@@ -5,7 +5,7 @@
  * whoever measures removes it (.git/karta).
  */
 #include "base/base.h"
-#include "pack/pack.h"
+#include "git/git.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static enum kt_code pack(const char *dir, int fd, struct kt_err *err)
 	digests = kt_calloc(m->n_files, sizeof(*digests));
 	for (size_t i = 0; i < m->n_files; i++)
 		digests[i] = m->files[i].digest;
-	rc = kt_bundle_write(tree, "{}", digests, m->n_files, fd, &bytes, err);
+	rc = kt_tree_bundle(tree, "{}", digests, m->n_files, fd, &bytes, err);
 	free(digests);
 	kt_tree_free(tree);
 	return rc;

@@ -29,11 +29,12 @@ median = statistics.median
 
 
 def objects(karta, *modules):
-    """What karta was made of, of these modules."""
+    """What karta was made of, of these modules, without what is left of files that moved."""
     build = os.path.join(os.path.dirname(karta), "lib")
     found = sorted(os.path.join(folder, n) for m in modules
                    for folder, _, names in os.walk(os.path.join(build, m))
-                   for n in names if n.endswith(".o"))
+                   for n in names if n.endswith(".o") and os.path.exists(os.path.join(
+                       ROOT, "lib", m, os.path.relpath(folder, os.path.join(build, m)), n[:-1] + "c")))
     if not found:
         raise SystemExit("bench: the objects of karta are not beside it: make bench builds them")
     return found
@@ -47,7 +48,7 @@ def compile_tools(out, karta):
     headers = [os.path.join(HERE, "bench.h")]
     modules = {"fan": ["base"], "runstat": ["base"], "stub": ["base"],
                "spawn": ["base", "text", "crypto", "net", "proc"],
-               "bundle": ["base", "text", "crypto", "net", "proc", "pack"]}
+               "bundle": ["base", "text", "crypto", "net", "proc", "pack", "git"]}
     jobs = []
     for name, of in modules.items():
         target = os.path.join(out, name)

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "crypto/crypto.h"
-#include "pack/pack.h"
+#include "git/git.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -5,6 +5,8 @@
  */
 #include "work.h"
 
+#include "git/git.h"
+
 #include <fcntl.h>
 #include <signal.h>
 
@@ -228,7 +230,7 @@ static void test_bundle(void **state)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
-	if (kt_bundle_write(t, doc, digests, 2, fd, &bytes, &err) != KT_OK)
+	if (kt_tree_bundle(t, doc, digests, 2, fd, &bytes, &err) != KT_OK)
 		fail_msg("%s", err.msg);
 	(void)close(fd);
 	/* One is not in it: the others are kept. */
@@ -240,7 +242,7 @@ static void test_bundle(void **state)
 	assert_int_equal(n_staged(r), 0);
 	fd = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
 	digests[0] = m->files[2].digest;
-	assert_int_equal(kt_bundle_write(t, doc, digests, 1, fd, &bytes, &err), KT_OK);
+	assert_int_equal(kt_tree_bundle(t, doc, digests, 1, fd, &bytes, &err), KT_OK);
 	(void)close(fd);
 	send_file(r, &a, "beans", NULL, path);
 	ASSERT_STATUS(&a, 202);
@@ -317,7 +319,7 @@ static void send_bundle(struct rig *r, struct answer *a, const char *content)
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
-	assert_int_equal(kt_bundle_write(t, doc, digests, 2, fd, &bytes, NULL), KT_OK);
+	assert_int_equal(kt_tree_bundle(t, doc, digests, 2, fd, &bytes, NULL), KT_OK);
 	(void)close(fd);
 	send_file(r, a, "beans", NULL, path);
 	ASSERT_STATUS(a, 202);

@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "pack/ignore_private.h"
 #include "pack/unicode_private.h"
 #include "tests/unit/patience.h"
 
@@ -458,7 +457,7 @@ static void test_glob(void **state)
 	};
 
 	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
-		bool match = kt_ignore_glob(cases[i].pattern, cases[i].path);
+		bool match = kt_pack_glob(cases[i].pattern, cases[i].path);
 		if (match != cases[i].match)
 			print_message("%s %s\n", cases[i].pattern, cases[i].path);
 		assert_int_equal(match, cases[i].match);

@@ -4,7 +4,7 @@
  * store under its SHA-256, when it was added or fetched here. That is enough to pack it; the
  * program git-lfs is not needed.
  */
-#include "pack/lfs_private.h"
+#include "git/lfs_private.h"
 
 #include "base/fs.h"
 #include "base/str.h"

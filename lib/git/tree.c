@@ -3,14 +3,14 @@
  * Trees: a manifest with the means to read its files. The digests of what is not remembered are
  * computed by all processors.
  */
-#include "pack/tree_private.h"
+#include "git/tree_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "pack/cache_private.h"
-#include "pack/lfs_private.h"
+#include "git/cache_private.h"
+#include "git/lfs_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +21,7 @@
 
 #define MAX_THREADS 4
 #define FILES_PER_THREAD 32 /* fewer are not worth a thread */
-#define READ_BYTES ((size_t)256 * 1024)
 #define PROGRESS_FILES 64
-
-void kt_content_release(struct kt_content *c)
-{
-	if (c->object != NULL)
-		kt_git->odb_object_free(c->object);
-	free(c->memory);
-	*c = (struct kt_content){ 0 };
-}
 
 void kt_tree_free(struct kt_tree *t)
 {
@@ -62,11 +53,6 @@ const struct kt_manifest *kt_tree_manifest(const struct kt_tree *t)
 const char *kt_tree_subject(const struct kt_tree *t)
 {
 	return t->subject != NULL ? t->subject : "";
-}
-
-enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err)
-{
-	return kt_fail(err, KT_ECONFLICT, 0, "'%s' changed while it was packed", f->path);
 }
 
 /* --- digests ----------------------------------------------------------------------------- */
@@ -151,15 +137,6 @@ static enum kt_code hash_link(struct hashing *h, const char *full, const struct 
 	return rc;
 }
 
-static ssize_t read_file_some(int fd, void *buf, size_t len)
-{
-	ssize_t n;
-	do {
-		n = read(fd, buf, len);
-	} while (n < 0 && errno == EINTR);
-	return n;
-}
-
 static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i,
 	struct kt_blob_note *out, struct kt_err *err)
 {
@@ -175,9 +152,9 @@ static enum kt_code hash_file(struct hashing *h, struct kt_sha256 *sha, size_t i
 		rc = kt_tree_open(h->t, f, &fd, err);
 	if (rc != KT_OK)
 		return rc;
-	KT_AUTOFREE char *buf = kt_malloc(READ_BYTES);
+	KT_AUTOFREE char *buf = kt_malloc(KT_TREE_READ_BYTES);
 	ssize_t n;
-	while ((n = read_file_some(fd, buf, READ_BYTES)) > 0 && out->size <= f->size) {
+	while ((n = kt_tree_read_some(fd, buf, KT_TREE_READ_BYTES)) > 0 && out->size <= f->size) {
 		if (out->size == 0)
 			out->lfs = kt_lfs_is_pointer(buf, (size_t)n);
 		out->size += n;
@@ -507,130 +484,6 @@ enum kt_code kt_tree_folder(const char *dir, const struct kt_tree_options *opts,
 	else
 		kt_tree_free(t);
 	return rc;
-}
-
-/* Where git-lfs keeps a file, NULL of others. */
-static const char *lfs_of(const struct kt_tree *t, const struct kt_file *f)
-{
-	const struct kt_file *own = t->lfs != NULL ? kt_manifest_find(t->m, f->path) : NULL;
-	return own != NULL ? t->lfs[own - t->m->files] : NULL;
-}
-
-bool kt_tree_on_disk(const struct kt_tree *t, const struct kt_file *f)
-{
-	return t->odb == NULL || lfs_of(t, f) != NULL;
-}
-
-enum kt_code kt_tree_open(
-	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err)
-{
-	struct stat st;
-	const char *lfs = lfs_of(t, f);
-	KT_AUTOFREE char *path = lfs != NULL ? kt_strdup(lfs) : kt_path_join(t->root, f->path);
-	/* Without O_NONBLOCK a pipe that took the file's place would hold us. */
-	KT_AUTOFD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
-		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", path);
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != f->size)
-		return kt_tree_changed(f, err);
-	*out_fd = KT_STEAL_FD(fd);
-	return KT_OK;
-}
-
-enum kt_code kt_tree_differs(const struct kt_tree *t, const struct kt_file *f, struct kt_err *err)
-{
-	if (lfs_of(t, f) == NULL)
-		return kt_tree_changed(f, err);
-	(void)kt_fail(err, KT_EIO, 0, "what git-lfs keeps of '%s' is damaged", f->path);
-	return kt_hint(err, "run: git lfs fsck, then git lfs pull");
-}
-
-/* Read exactly the file's size and no more; false when it has another one. */
-static bool read_exactly(int fd, char *to, size_t size)
-{
-	char more;
-	size_t at = 0;
-	while (at < size) {
-		ssize_t n = read_file_some(fd, to + at, size - at);
-		if (n <= 0)
-			return false;
-		at += (size_t)n;
-	}
-	return read_file_some(fd, &more, 1) == 0;
-}
-
-static enum kt_code folder_content(
-	struct kt_tree *t, const struct kt_file *f, struct kt_content *out, struct kt_err *err)
-{
-	char digest[KT_DIGEST_MAX];
-	size_t size = (size_t)f->size;
-	bool whole;
-	KT_AUTOFREE char *data = kt_try_malloc(size + 1);
-	if (data == NULL)
-		return kt_fail(err, KT_ENOMEM, 0, "no memory to read '%s'", f->path);
-	if (f->mode == KT_MODE_LINK) {
-		KT_AUTOFREE char *path = kt_path_join(t->root, f->path);
-		whole = readlink(path, data, size + 1) == (ssize_t)size;
-	} else {
-		KT_AUTOFD int fd = -1;
-		enum kt_code rc = kt_tree_open(t, f, &fd, err);
-		if (rc != KT_OK)
-			return rc;
-		whole = read_exactly(fd, data, size);
-	}
-	if (!whole)
-		return kt_tree_changed(f, err);
-	kt_sha256_of(data, size, digest);
-	if (strcmp(digest, f->digest) != 0)
-		return kt_tree_differs(t, f, err);
-	out->len = size;
-	out->data = data;
-	out->memory = KT_STEAL(data);
-	return KT_OK;
-}
-
-enum kt_code kt_tree_content(
-	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err)
-{
-	const struct kt_file *f = &t->m->files[i];
-	struct kt_content c = { 0 };
-	if (kt_tree_on_disk(t, f))
-		return folder_content(t, f, out, err);
-	enum kt_code rc = KT_OK;
-	if (i < t->n_kept && t->kept[i] != NULL) {
-		if (kt_git->odb_object_dup(&c.object, t->kept[i]) < 0)
-			return kt_git_fail(err, KT_ENOMEM, "cannot read '%s'", f->path);
-	} else {
-		rc = kt_git_blob(t->odb, &t->oids[i], f->path, &c.object, err);
-	}
-	if (rc != KT_OK)
-		return rc;
-	c.data = kt_git->odb_object_data(c.object);
-	c.len = kt_git->odb_object_size(c.object);
-	if ((int64_t)c.len != f->size) {
-		kt_content_release(&c);
-		return kt_tree_changed(f, err);
-	}
-	*out = c;
-	return KT_OK;
-}
-
-enum kt_code kt_tree_read(
-	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err)
-{
-	struct kt_content c = { 0 };
-	const struct kt_file *own = kt_manifest_find(t->m, f->path);
-	if (own == NULL)
-		return kt_fail(err, KT_ENOTFOUND, 0, "there is no file '%s'", f->path);
-	enum kt_code rc = kt_tree_content(t, (size_t)(own - t->m->files), &c, err);
-	if (rc != KT_OK)
-		return rc;
-	kt_buf_add(out, c.data, c.len);
-	kt_content_release(&c);
-	if (!kt_buf_ok(out))
-		return kt_fail(
-			err, KT_ELIMIT, 0, "file '%s' is larger than %zu bytes", f->path, out->max);
-	return KT_OK;
 }
 
 /* --- applications ------------------------------------------------------------------------ */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tests of trees and repositories share: a place of their own and git itself. */
-#ifndef KT_TESTS_UNIT_PACK_REPO_TEST_H
-#define KT_TESTS_UNIT_PACK_REPO_TEST_H
+#ifndef KT_TESTS_UNIT_GIT_REPO_TEST_H
+#define KT_TESTS_UNIT_GIT_REPO_TEST_H
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "pack/pack.h"
+#include "git/git.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

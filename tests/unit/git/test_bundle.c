@@ -28,7 +28,7 @@ static enum kt_code bundle(struct kt_tree *t, const char *const *digests, size_t
 	int64_t bytes = -1;
 
 	assert_true(fd >= 0);
-	enum kt_code code = kt_bundle_write(
+	enum kt_code code = kt_tree_bundle(
 		t, "{\"ref\":\"refs/heads/main\"}", digests, n, fd, &bytes, err);
 	if (code == KT_OK)
 		assert_int_equal(bytes, lseek(fd, 0, SEEK_CUR));
@@ -233,9 +233,9 @@ static void test_failures(void **state)
 	assert_int_equal(archive(t, "tar.gz", "a1", read_short, &err), KT_EPROTO);
 	assert_int_equal(archive(t, "tar.zst", "a1", read_fails, &err), KT_ENOTFOUND);
 	assert_string_equal(err.msg, "no blob for 'a'");
-	assert_int_equal(kt_bundle_write(t, "{}", digests, n, full, &bytes, &err), KT_EIO);
+	assert_int_equal(kt_tree_bundle(t, "{}", digests, n, full, &bytes, &err), KT_EIO);
 	assert_non_null(strstr(err.msg, "No space left"));
-	assert_int_equal(kt_bundle_write(t, "{}", digests, 1, full, &bytes, &err), KT_EIO);
+	assert_int_equal(kt_tree_bundle(t, "{}", digests, 1, full, &bytes, &err), KT_EIO);
 	assert_int_equal(
 		kt_archive_write(kt_tree_manifest(t), "tar", read_tree, t, full, &err), KT_EIO);
 	kt_tree_free(t);

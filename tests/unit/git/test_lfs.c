@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pointers of Git LFS: what they say, and what is none or would lead elsewhere. */
-#include "pack/lfs_private.h"
+#include "git/lfs_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Files of a commit that git-lfs keeps: of this module only. */
-#ifndef KT_PACK_LFS_PRIVATE_H
-#define KT_PACK_LFS_PRIVATE_H
+#ifndef KT_GIT_LFS_PRIVATE_H
+#define KT_GIT_LFS_PRIVATE_H
 
-#include "pack/git_private.h"
+#include "git/git_private.h"
 
 /* What a pointer says of the file that it stands for. */
 struct kt_lfs {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What tree.c needs of repositories: of this module only. */
-#ifndef KT_PACK_GIT_PRIVATE_H
-#define KT_PACK_GIT_PRIVATE_H
+#ifndef KT_GIT_GIT_PRIVATE_H
+#define KT_GIT_GIT_PRIVATE_H
 
-#include "pack/git_dl_private.h"
-#include "pack/manifest_private.h"
+#include "git/git.h"
+#include "git/git_dl_private.h"
 
 /*
  * Open the repository that holds dir. env: GIT_DIR of the environment is respected. *out is the

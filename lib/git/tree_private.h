@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Trees from the inside: of this module only. */
-#ifndef KT_PACK_TREE_PRIVATE_H
-#define KT_PACK_TREE_PRIVATE_H
+#ifndef KT_GIT_TREE_PRIVATE_H
+#define KT_GIT_TREE_PRIVATE_H
 
-#include "pack/git_private.h"
+#include "git/git_private.h"
 
 /* Contents that are kept of a commit; a repository of text and pictures fits. */
 #define KT_KEEP_BYTES ((int64_t)64 * 1024 * 1024)
-/* Files of a folder from this size on are read in pieces. */
-#define KT_STREAM_BYTES ((int64_t)4 * 1024 * 1024)
+#define KT_TREE_READ_BYTES ((size_t)256 * 1024) /* of a file at a time */
 
 struct kt_tree {
 	struct kt_manifest *m;
@@ -34,30 +33,11 @@ struct kt_tree {
 	char *subject;
 };
 
-/* A file's content in memory; end with kt_content_release(). */
-struct kt_content {
-	const void *data;
-	size_t len;
-	git_odb_object *object; /* owns data, or */
-	void *memory; /* owns data */
-};
-void kt_content_release(struct kt_content *c); /* zeroed is fine */
-
-/*
- * Content of file number i of the manifest, checked against its digest when it comes from a folder.
- * Returns KT_OK, KT_ECONFLICT (it changed), KT_ENOTFOUND, KT_EIO. Thread-safe.
- */
-KT_MUST_CHECK enum kt_code kt_tree_content(
-	struct kt_tree *t, size_t i, struct kt_content *out, struct kt_err *err);
-/*
- * Is the content of a file of the manifest a file on disk? Of a commit only what git-lfs keeps is.
- */
-bool kt_tree_on_disk(const struct kt_tree *t, const struct kt_file *f);
 /* Open a regular file that is on disk; *out_fd is the caller's. Returns KT_OK, KT_ECONFLICT. */
 KT_MUST_CHECK enum kt_code kt_tree_open(
 	struct kt_tree *t, const struct kt_file *f, int *out_fd, struct kt_err *err);
-/* The error for a file on disk whose content has another digest than the manifest says. */
-enum kt_code kt_tree_differs(const struct kt_tree *t, const struct kt_file *f, struct kt_err *err);
+/* read(), again when a signal came. */
+ssize_t kt_tree_read_some(int fd, void *buf, size_t len);
 /* The one error for a file that is not what it was when the manifest was made. */
 enum kt_code kt_tree_changed(const struct kt_file *f, struct kt_err *err);
 

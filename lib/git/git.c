@@ -3,7 +3,7 @@
  * Repositories: opening one, what is known of it, commits and remotes. Walking a commit's files is
  * in git_walk.c.
  */
-#include "pack/git_private.h"
+#include "git/git_private.h"
 
 #include "base/env.h"
 #include "base/fs.h"

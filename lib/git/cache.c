@@ -7,12 +7,12 @@
  * The checksum makes damage a miss. Both are replaced at once and not synced: a power cut costs
  * reading again.
  */
-#include "pack/cache_private.h"
+#include "git/cache_private.h"
 
 #include "base/fs.h"
 #include "base/inside.h"
 #include "base/limits.h"
-#include "pack/manifest_private.h"
+#include "git/git.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * libgit2's functions, loaded on first use (base/dl.h): of this module only. A function is called
  * as `kt_git->tree_lookup()`: its name without "git_". libgit2 1.5 to 1.9.
  */
-#ifndef KT_PACK_GIT_DL_PRIVATE_H
-#define KT_PACK_GIT_DL_PRIVATE_H
+#ifndef KT_GIT_GIT_DL_PRIVATE_H
+#define KT_GIT_GIT_DL_PRIVATE_H
 
 #include "base/err.h"
 

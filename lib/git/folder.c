@@ -6,13 +6,13 @@
  * well, and a file that looks like a secret stops the walk's caller. What is named (`include`) is
  * taken all the same.
  */
-#include "pack/tree_private.h"
+#include "git/tree_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "pack/ignore_private.h"
+#include "git/ignore_private.h"
 
 #include <errno.h>
 #include <fcntl.h>

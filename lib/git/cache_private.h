@@ -3,8 +3,8 @@
  * What is remembered of git's blobs in GIT_DIR/karta/digests: SHA-256, size, whether it is an LFS
  * pointer. A cache: damaged or unwritable, it is as if it were not there.
  */
-#ifndef KT_PACK_CACHE_PRIVATE_H
-#define KT_PACK_CACHE_PRIVATE_H
+#ifndef KT_GIT_CACHE_PRIVATE_H
+#define KT_GIT_CACHE_PRIVATE_H
 
 #include "pack/pack.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The only file that knows libgit2's soname, its symbols and its settings. */
-#include "pack/git_dl_private.h"
+#include "git/git_dl_private.h"
 
 #include "base/buf.h"
 #include "base/dl.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The files of a commit, from its trees: nothing is checked out, and no content is read. */
-#include "pack/git_private.h"
+#include "git/git_private.h"
 
 #include "base/limits.h"
-#include "pack/ignore_private.h"
+#include "git/ignore_private.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Patterns of gitignore(5), and the one attribute of gitattributes(5) that decides what is packed.
- * Two differences to git: a pattern that needs more than MAX_STEPS steps matches nothing (hostile
- * ones are exponential), and $GIT_DIR/info/attributes does not count.
+ * One difference to git besides that of kt_pack_glob(): $GIT_DIR/info/attributes does not count.
  */
-#include "pack/ignore_private.h"
+#include "git/ignore_private.h"
 
 #include "base/str.h"
 #include "base/vec.h"
+#include "pack/pack.h"
 
-#include <ctype.h>
 #include <string.h>
 
-#define MAX_STEPS 20000
 #define ATTRIBUTE "export-ignore"
 
 enum state { UNNAMED = 0, SET, NOT_SET };
@@ -76,129 +74,12 @@ void kt_ignore_pop(struct kt_ignore *ig, size_t mark)
 
 /* --- matching ---------------------------------------------------------------------------- */
 
-static bool in_class(const char *name, size_t len, unsigned char c)
-{
-	static const struct {
-		const char *name;
-		int (*is)(int);
-	} classes[] = {
-		{ "alnum", isalnum },
-		{ "alpha", isalpha },
-		{ "blank", isblank },
-		{ "cntrl", iscntrl },
-		{ "digit", isdigit },
-		{ "graph", isgraph },
-		{ "lower", islower },
-		{ "print", isprint },
-		{ "punct", ispunct },
-		{ "space", isspace },
-		{ "upper", isupper },
-		{ "xdigit", isxdigit },
-	};
-	for (size_t i = 0; i < KT_ARRAY_LEN(classes); i++)
-		if (strlen(classes[i].name) == len && memcmp(classes[i].name, name, len) == 0)
-			return classes[i].is(c) != 0;
-	return false;
-}
-
-/*
-
- * Match c against the bracket expression at p ("[...]"); *end is behind it, NULL if it has no end.
-
- */
-static bool match_bracket(const char *p, unsigned char c, const char **end)
-{
-	bool negate = p[1] == '!' || p[1] == '^';
-	bool found = false;
-	const char *first = p + 1 + negate;
-	*end = NULL;
-	for (p = first; *p != '\0' && (*p != ']' || p == first); p++) {
-		const char *close = p[0] == '[' && p[1] == ':' ? strstr(p + 2, ":]") : NULL;
-		if (close != NULL) {
-			found = found || in_class(p + 2, (size_t)(close - p - 2), c);
-			p = close + 1;
-			continue;
-		}
-		if (*p == '\\' && *++p == '\0')
-			return false;
-		unsigned char low = (unsigned char)*p;
-		unsigned char high = low;
-		if (p[1] == '-' && p[2] != ']' && p[2] != '\0') {
-			p += 2;
-			if (*p == '\\' && *++p == '\0')
-				return false;
-			high = (unsigned char)*p;
-		}
-		found = found || (c >= low && c <= high);
-	}
-	if (*p == '\0')
-		return false;
-	*end = p + 1;
-	return found != negate && c != '/';
-}
-
-/* Stars at p, the whole pattern beginning at start: how many, and may they match slashes. */
-static bool crosses_folders(const char *start, const char *p, const char *after)
-{
-	return after - p == 2 && (p == start || p[-1] == '/') && (*after == '/' || *after == '\0');
-}
-
-static bool match_glob(const char *start, const char *p, const char *s, unsigned *steps)
-{
-	for (; *p != '\0'; p++, s++) {
-		const char *end;
-		if (++*steps > MAX_STEPS)
-			return false;
-		switch (*p) {
-		case '*':
-			end = p + strspn(p, "*");
-			bool cross = crosses_folders(start, p, end);
-			/* Also no folder at all lies between the slashes of "a", "**", "b". */
-			if (cross && *end == '/' && match_glob(start, end + 1, s, steps))
-				return true;
-			if (cross && *end == '\0')
-				return *s != '\0';
-			for (;; s++) {
-				if (match_glob(start, end, s, steps))
-					return true;
-				if (*s == '\0' || (*s == '/' && !cross) || *steps > MAX_STEPS)
-					return false;
-			}
-		case '?':
-			if (*s == '\0' || *s == '/')
-				return false;
-			break;
-		case '[':
-			if (*s == '\0' || !match_bracket(p, (unsigned char)*s, &end))
-				return false;
-			p = end - 1;
-			break;
-		case '\\':
-			p += p[1] != '\0';
-			if (*p != *s)
-				return false;
-			break;
-		default:
-			if (*p != *s)
-				return false;
-			break;
-		}
-	}
-	return *s == '\0';
-}
-
-bool kt_ignore_glob(const char *pattern, const char *path)
-{
-	unsigned steps = 0;
-	return match_glob(pattern, pattern, path, &steps) && steps <= MAX_STEPS;
-}
-
 static bool rule_matches(const struct rule *r, const char *path, const char *name, bool is_dir)
 {
 	if (r->dir_only && !is_dir)
 		return false;
 	const char *subject = r->whole ? path + r->base_len : name;
-	return r->literal ? strcmp(r->pattern, subject) == 0 : kt_ignore_glob(r->pattern, subject);
+	return r->literal ? strcmp(r->pattern, subject) == 0 : kt_pack_glob(r->pattern, subject);
 }
 
 bool kt_ignore_match(const struct kt_ignore *ig, const char *path, bool is_dir)

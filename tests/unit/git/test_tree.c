@@ -2,7 +2,7 @@
 /* Commits and folders as trees: what is in them, what is refused, and that both are the same. */
 #include "repo_test.h"
 
-#include "pack/cache_private.h"
+#include "git/cache_private.h"
 
 #include <fcntl.h>
 

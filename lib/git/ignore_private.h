@@ -5,8 +5,8 @@
  * popped when it is left. Read here and not by libgit2, so that a folder and a commit, on every
  * machine, leave out the same files: only what is in the tree itself counts.
  */
-#ifndef KT_PACK_IGNORE_PRIVATE_H
-#define KT_PACK_IGNORE_PRIVATE_H
+#ifndef KT_GIT_IGNORE_PRIVATE_H
+#define KT_GIT_IGNORE_PRIVATE_H
 
 #include "base/base.h"
 
@@ -26,7 +26,5 @@ void kt_ignore_push_attributes(
 void kt_ignore_pop(struct kt_ignore *ig, size_t mark);
 /* True when path (from the root, '/' between) is to be left out; a folder with all in it. */
 bool kt_ignore_match(const struct kt_ignore *ig, const char *path, bool is_dir);
-/* A pattern with *, ?, [] and **, matched against a whole path. Public for its tests. */
-bool kt_ignore_glob(const char *pattern, const char *path);
 
 #endif
