@@ -35,7 +35,7 @@ static const char *lfs_of(const struct kt_tree *t, const struct kt_file *f)
 }
 
 /* Is the content of a file of the manifest a file on disk? Of a commit only what git-lfs keeps is. */
-static bool is_on_disk(const struct kt_tree *t, const struct kt_file *f)
+static bool is_tree_file_on_disk(const struct kt_tree *t, const struct kt_file *f)
 {
 	return t->odb == NULL || lfs_of(t, f) != NULL;
 }
@@ -126,7 +126,7 @@ static enum kt_code tree_content(
 	const struct kt_file *f = &t->m->files[i];
 	git_odb_object *object = NULL;
 	enum kt_code rc = KT_OK;
-	if (is_on_disk(t, f))
+	if (is_tree_file_on_disk(t, f))
 		return folder_content(t, f, out, err);
 	if (i < t->n_kept && t->kept[i] != NULL) {
 		if (kt_git->odb_object_dup(&object, t->kept[i]) < 0)
@@ -178,7 +178,7 @@ static bool is_in_pieces(void *arg, size_t i)
 {
 	const struct kt_tree *t = arg;
 	const struct kt_file *f = &t->m->files[i];
-	return f->size >= STREAM_BYTES && f->mode != KT_MODE_LINK && is_on_disk(t, f);
+	return f->size >= STREAM_BYTES && f->mode != KT_MODE_LINK && is_tree_file_on_disk(t, f);
 }
 
 static enum kt_code give_pieces(

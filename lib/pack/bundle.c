@@ -96,7 +96,7 @@ static enum kt_code take_content_ahead(
 	return rc;
 }
 
-static enum kt_code add_piece(void *arg, const void *data, size_t len, struct kt_err *err)
+static enum kt_code add_blob_piece(void *arg, const void *data, size_t len, struct kt_err *err)
 {
 	return kt_tar_data(arg, data, len, err);
 }
@@ -110,8 +110,9 @@ static enum kt_code write_blob(const struct ahead *a, size_t i, const struct kt_
 	enum kt_code rc = kt_tar_member(tar, name, KT_MODE_FILE, f->size, NULL, err);
 	if (rc != KT_OK)
 		return rc;
-	return is_streamed(a->source, i) ? a->source->pieces(a->source->arg, i, add_piece, tar, err)
-					 : kt_tar_data(tar, c->data, c->len, err);
+	return is_streamed(a->source, i)
+		? a->source->pieces(a->source->arg, i, add_blob_piece, tar, err)
+		: kt_tar_data(tar, c->data, c->len, err);
 }
 
 static enum kt_code write_blobs(const struct kt_manifest *m, const struct kt_bundle_source *source,
