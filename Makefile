@@ -135,6 +135,12 @@ $(BUILD)/gen/store/schema.h: scripts/embed-schema $(wildcard lib/store/schema/*.
 	@mkdir -p $(@D)
 	$(Q)scripts/embed-schema $@ $(filter %.sql,$^)
 $(call obj_of,store): $(BUILD)/gen/store/schema.h
+# Tables of Unicode's data, which Debian's package unicode-data has: see scripts/embed-unicode.
+UNICODE_DATA ?= /usr/share/unicode
+$(BUILD)/gen/text/unicode_tables.h: scripts/embed-unicode $(wildcard $(UNICODE_DATA)/UnicodeData.txt)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-unicode $@ $(UNICODE_DATA)
+$(O)/lib/text/unicode.o: $(BUILD)/gen/text/unicode_tables.h
 
 $(ASSETS): $(BUILD)/gen/assets.S
 	@mkdir -p $(@D)
@@ -159,7 +165,7 @@ $(O)/karta-credential-secretservice: cmd/credential/secretservice.c
 # A module's tests link the module and what stands below it, so that they do not wait for the rest.
 BELOW_base :=
 BELOW_text := base
-BELOW_cli := base
+BELOW_cli := base text
 BELOW_net := base text
 BELOW_http := base text net
 BELOW_proc := base text net
@@ -183,7 +189,7 @@ unit-$(1):
 run-unit-$(1): $$(patsubst tests/unit/$(1)/%.c,$(O)/tests/unit/$(1)/%.run,$$(wildcard tests/unit/$(1)/test_*.c))
 $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(foreach m,$(1) $(BELOW_$(1)),$(call obj_of,$(m))) $(if $(filter api,$(1)),$(ASSETS))
 	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(LIBS) -lcmocka
-lint-$(1):$(if $(filter store,$(1)), $(BUILD)/gen/store/schema.h)
+lint-$(1):$(if $(filter store,$(1)), $(BUILD)/gen/store/schema.h)$(if $(filter text,$(1)), $(BUILD)/gen/text/unicode_tables.h)
 	@for f in $(call src_of,$(1)); do clang -fsyntax-only $$(filter-out -MMD -MP -Werror=%,$$(BASE_CFLAGS)) -Werror $$$$f || exit 1; done
 .PHONY: unit-$(1) run-unit-$(1) lint-$(1)
 endef
@@ -213,7 +219,7 @@ unit-build: $(foreach n,$(UNIT_NAMES),$(O)/tests/unit/$(n))
 # Where threads or processes meet.
 TSAN_NAMES := $(filter net/% proc/% http/% store/%,$(UNIT_NAMES))
 unit-build-tsan: $(TSAN_NAMES:%=$(O)/tests/unit/%)
-print-base-cflags: $(BUILD)/gen/store/schema.h
+print-base-cflags: $(BUILD)/gen/store/schema.h $(BUILD)/gen/text/unicode_tables.h
 	@echo $(filter-out -MMD -MP -Werror%,$(BASE_CFLAGS))
 # What clang has compiled with all warnings once these are built.
 print-clang-saw:

@@ -2,9 +2,9 @@
 /* karta audit: who changed what, and whether the record of it is whole. */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 
 #include <string.h>
 

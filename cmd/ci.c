@@ -3,12 +3,12 @@
 #include "cmd/ci.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/rand.h"
 #include "base/str.h"
 #include "cmd/cmd.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <errno.h>

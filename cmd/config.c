@@ -2,7 +2,6 @@
 /* karta config: a project's config vars. A change makes a new release of the live code. */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -11,6 +10,7 @@
 #include "cmd/config.h"
 #include "cmd/remote.h"
 #include "cmd/ship.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,6 @@
  */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -14,6 +13,7 @@
 #include "cmd/ci.h"
 #include "cmd/remote.h"
 #include "cmd/ship.h"
+#include "text/clean.h"
 
 #include <signal.h>
 #include <string.h>

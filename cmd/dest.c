@@ -2,7 +2,6 @@
 /* The one resolution of server, key and project, and the client of them. */
 #include "cmd/dest.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -10,6 +9,7 @@
 #include "base/time.h"
 #include "cmd/devdir.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 #include "text/toml.h"
 
 #include <stdio.h>

@@ -2,9 +2,9 @@
 /* The log of `karta dev`. One per process, as kt_log() has one sink. */
 #include "cmd/devlog.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

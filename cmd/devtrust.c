@@ -6,11 +6,11 @@
  */
 #include "cmd/devtrust.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "harness/driver.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <unistd.h>

@@ -7,13 +7,13 @@
 
 #include "app/app.h"
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "base/vec.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <arpa/inet.h>

@@ -2,10 +2,10 @@
 /* karta fsck: checks a data folder; says what is wrong and changes nothing. */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "cmd/serveconf.h"
 #include "control/control.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <stdlib.h>

@@ -6,7 +6,6 @@
  */
 #include "cmd/git_remote.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -14,6 +13,7 @@
 #include "cmd/remote.h"
 #include "net/curl.h"
 #include "net/url.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <stdio.h>

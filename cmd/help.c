@@ -6,12 +6,12 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/help.h"
 #include "cmd/foreign.h"
+#include "text/clean.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 
 #include "app/app.h"
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/inside.h"
 #include "base/limits.h"
@@ -15,6 +14,7 @@
 #include "cmd/remote.h"
 #include "git/git.h"
 #include "http/gzip.h"
+#include "text/clean.h"
 #include "text/json.h"
 #include "text/toml.h"
 

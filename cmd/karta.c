@@ -6,7 +6,6 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -15,6 +14,7 @@
 #include "cmd/foreign.h"
 #include "cmd/git_remote.h"
 #include "pack/pack.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <errno.h>

@@ -2,11 +2,11 @@
 /* karta keys: API keys of the organization. */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/keys.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 
 #include <string.h>
 

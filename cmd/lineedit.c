@@ -5,10 +5,11 @@
  */
 #include "cmd/lineedit.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "text/clean.h"
+#include "text/unicode.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,7 +208,7 @@ static bool is_combining(const struct kt_lineedit *e, size_t at)
 
 	return at < e->text.len && (unsigned char)e->text.ptr[at] >= 0x80 &&
 		kt_utf8_decode(e->text.ptr + at, e->text.len - at, &cp) && cp >= 0x300 &&
-		kt_utf8_width(cp) == 0;
+		kt_unicode_width(cp) == 0;
 }
 
 static size_t left_of(const struct kt_lineedit *e, size_t at)
@@ -576,7 +577,7 @@ static void put_char(struct layout *l, const char *s, size_t len)
 	}
 	kt_clean_add(&clean, s, len, true);
 	if (clean.len == len && kt_utf8_decode(s, len, &cp) == len)
-		put_layout(l, s, len, (size_t)kt_utf8_width(cp));
+		put_layout(l, s, len, (size_t)kt_unicode_width(cp));
 	else
 		put_layout(l, clean.ptr, clean.len, clean.len);
 }

@@ -5,7 +5,6 @@
  */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -13,6 +12,7 @@
 #include "cmd/browser.h"
 #include "cmd/profile.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,10 +5,10 @@
  */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 
 #include <string.h>
 

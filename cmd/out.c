@@ -8,7 +8,7 @@
 #include "cmd/cmd.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <errno.h>

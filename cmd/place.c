@@ -2,8 +2,8 @@
 /* See place.h. */
 #include "cmd/place.h"
 
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
 
 char *kt_place_reason(const cJSON *dev, const cJSON *session)
 {

@@ -3,9 +3,9 @@
  */
 #include "cmd/question.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "cmd/toolview.h"
+#include "text/clean.h"
 
 #include <stdio.h>
 #include <string.h>

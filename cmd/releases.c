@@ -2,7 +2,6 @@
 /* karta releases, rollback, activate: what was shipped, and which of it is live. */
 #include "cmd/releases.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/rand.h"
@@ -10,6 +9,7 @@
 #include "cmd/remote.h"
 #include "cmd/ship.h"
 #include "pack/pack.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 /* What commands print of a server's answers; confirmations; Ctrl-C as a counter. */
 #include "cmd/remote.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "text/clean.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -6,12 +6,12 @@
  */
 #include "cmd/render.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/question.h"
 #include "cmd/toolview.h"
 #include "event/event.h"
+#include "text/clean.h"
 
 #include <string.h>
 

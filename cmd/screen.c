@@ -7,7 +7,6 @@
  */
 #include "cmd/screen.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -15,6 +14,7 @@
 #include "cli/live.h"
 #include "cmd/lineedit.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,6 @@
  */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
@@ -16,6 +15,7 @@
 #include "cmd/render.h"
 #include "cmd/screen.h"
 #include "event/assembly.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

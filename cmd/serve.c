@@ -6,7 +6,6 @@
 #include "cmd/cmd.h"
 
 #include "api/api.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -24,6 +23,7 @@
 #include "net/url.h"
 #include "pack/pack.h"
 #include "session/session.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <arpa/inet.h>

@@ -3,7 +3,6 @@
 #include "cmd/serveconf.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/limits.h"
@@ -11,6 +10,7 @@
 #include "base/str.h"
 #include "cmd/cmd.h"
 #include "net/trust.h"
+#include "text/clean.h"
 #include "text/json.h"
 #include "text/toml.h"
 

@@ -3,9 +3,9 @@
 #include "cmd/servelog.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/time.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <unistd.h>

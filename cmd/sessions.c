@@ -3,12 +3,12 @@
  * without asking is in approvals.c. */
 #include "cmd/cmd.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "cmd/remote.h"
 #include "cmd/render.h"
 #include "cmd/toolview.h"
 #include "event/assembly.h"
+#include "text/clean.h"
 
 #include <string.h>
 #include <unistd.h>

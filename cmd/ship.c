@@ -3,13 +3,13 @@
 #include "cmd/ship.h"
 
 #include "app/app.h"
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/ci.h"
 #include "cmd/remote.h"
+#include "text/clean.h"
 #include "text/toml.h"
 
 #include <signal.h>

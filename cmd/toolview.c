@@ -2,8 +2,9 @@
 /* Tools for people, see toolview.h. */
 #include "cmd/toolview.h"
 
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -50,7 +51,7 @@ static void add_path(struct kt_buf *b, const char *path, size_t max)
 		uint32_t cp;
 		size_t n = kt_utf8_decode(p, (size_t)(end - p), &cp);
 
-		width -= n ? (size_t)kt_utf8_width(cp) : 1;
+		width -= n ? (size_t)kt_unicode_width(cp) : 1;
 		p += n ? n : 1;
 	}
 	kt_buf_adds(b, "...");

@@ -4,10 +4,10 @@
  * provider of one's own) counts as there.
  */
 #include "app/app.h"
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "text/clean.h"
 
 #include <string.h>
 

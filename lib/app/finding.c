@@ -3,8 +3,8 @@
 #include "app/app_private.h"
 
 #include "base/buf.h"
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <stdarg.h>

@@ -5,7 +5,6 @@
  */
 #include "base/log.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -44,7 +43,7 @@ static void escape_log_text(char *out, size_t size, const char *text, size_t len
 		unsigned char c = (unsigned char)text[i];
 		char code[8];
 
-		if (used && cp >= 0x20 && cp != 0x7f && !kt_clean_is_unsafe(cp)) {
+		if (used && cp >= 0x20 && cp != 0x7f && !kt_utf8_is_unsafe(cp)) {
 			if (n + used >= size)
 				break;
 			memcpy(out + n, text + i, used);

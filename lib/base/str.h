@@ -49,8 +49,12 @@ size_t kt_utf8_decode(const char *s, size_t len, uint32_t *out_cp);
 size_t kt_utf8_cut(const char *s, size_t len, size_t max);
 /* Append code point cp as UTF-8. */
 void kt_utf8_add(struct kt_buf *b, uint32_t cp);
-/* Terminal columns of cp (0 combining, 1, or 2 wide); control characters are 0. */
-int kt_utf8_width(uint32_t cp);
+/*
+ * A character that a terminal or an editor obeys instead of showing it: C1, those that reorder
+ * text, line separators, and those that take no room at all. Joiners (U+200C, U+200D) are none:
+ * writing systems and emoji need them.
+ */
+bool kt_utf8_is_unsafe(uint32_t cp);
 /* Append lower-case hexadecimal. */
 void kt_hex_add(struct kt_buf *b, const void *data, size_t len);
 /* Append standard base64 with padding. */

@@ -6,8 +6,8 @@
  */
 #include "cli/diff.h"
 
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
 
 #include <string.h>
 

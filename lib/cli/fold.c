@@ -3,6 +3,7 @@
 #include "cli/fold_private.h"
 
 #include "base/str.h"
+#include "text/unicode.h"
 
 #define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024) /* a code line of a whole message at most */
 
@@ -22,7 +23,7 @@ static size_t glyph_len(const char *s, size_t len, size_t *out_width)
 	uint32_t cp;
 	size_t n = kt_utf8_decode(s, len, &cp);
 
-	*out_width = n ? (size_t)kt_utf8_width(cp) : 1;
+	*out_width = n ? (size_t)kt_unicode_width(cp) : 1;
 	return n ? n : 1;
 }
 

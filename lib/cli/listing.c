@@ -5,8 +5,8 @@
  */
 #include "cli/listing_private.h"
 
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
 
 #include <string.h>
 

@@ -10,6 +10,7 @@
 #include "cli/live.h"
 
 #include "base/str.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -134,7 +135,7 @@ static void split_line(struct splitter *s, const char *p, size_t len)
 			continue;
 		}
 		n = kt_utf8_decode(p + i, len - i, &cp);
-		w = n ? (size_t)kt_utf8_width(cp) : 1;
+		w = n ? (size_t)kt_unicode_width(cp) : 1;
 		n = n ? n : 1;
 		if (p[i] == '\t')
 			/* It stops in the last column. */

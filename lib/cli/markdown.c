@@ -7,12 +7,12 @@
  */
 #include "cli/markdown.h"
 
-#include "base/clean.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "cli/fold_private.h"
 #include "cli/listing_private.h"
 #include "cli/markdown_private.h"
+#include "text/clean.h"
 
 #include <md4c.h>
 

@@ -3,12 +3,13 @@
  * One line of progress, redrawn in place. Drawn by the caller's updates only: no thread, no timer,
  * so nothing is left behind when the caller is killed. Write errors are ignored: progress is talk.
  */
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "cli/term.h"
+#include "text/clean.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -51,7 +52,7 @@ static size_t fit_text(const char *s, size_t width)
 		uint32_t cp;
 		size_t n = kt_utf8_decode(s + i, len - i, &cp);
 
-		used += n ? (size_t)kt_utf8_width(cp) : 1;
+		used += n ? (size_t)kt_unicode_width(cp) : 1;
 		if (used > width)
 			break;
 		i += n ? n : 1;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Questions on a terminal. Asks only where somebody can answer; never guesses an answer. */
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "cli/term.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -5,9 +5,10 @@
  * little each row is a few lines. Cells come from anywhere (file names, model output), so each is
  * cleaned when it is added.
  */
-#include "base/clean.h"
 #include "base/str.h"
 #include "cli/term.h"
+#include "text/clean.h"
+#include "text/unicode.h"
 
 #include <string.h>
 
@@ -55,7 +56,7 @@ static void add_cut(struct kt_buf *b, const struct kt_term *t, const char *text,
 	while (i < len) {
 		uint32_t cp;
 		size_t n = kt_utf8_decode(text + i, len - i, &cp);
-		size_t w = n ? (size_t)kt_utf8_width(cp) : 1;
+		size_t w = n ? (size_t)kt_unicode_width(cp) : 1;
 
 		if (used + w + dots_width > width)
 			break;

@@ -5,9 +5,10 @@
  */
 #include "cli/term.h"
 
-#include "base/clean.h"
 #include "base/env.h"
 #include "base/str.h"
+#include "text/clean.h"
+#include "text/unicode.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -178,7 +179,7 @@ void kt_term_pass(struct kt_buf *b, const char *s, size_t len, bool styles)
 			n = kt_utf8_decode(s + i, len - i, &cp);
 			if (!n)
 				cp = 0xfffd;
-			else if (kt_clean_is_unsafe(cp))
+			else if (kt_utf8_is_unsafe(cp))
 				from = i + n, n = 0;
 		}
 		if (n) {
@@ -218,7 +219,7 @@ size_t kt_term_width(const char *s)
 		}
 		n = kt_utf8_decode(s + i, len - i, &cp);
 		if (n)
-			width += (size_t)kt_utf8_width(cp);
+			width += (size_t)kt_unicode_width(cp);
 		else
 			width++;
 		i += n ? n : 1;
@@ -235,7 +236,7 @@ static size_t wrap_len(const char *s, size_t len, size_t width)
 		uint32_t cp;
 		size_t n = kt_utf8_decode(s + i, len - i, &cp);
 
-		columns += n ? (size_t)kt_utf8_width(cp) : 1;
+		columns += n ? (size_t)kt_unicode_width(cp) : 1;
 		if (s[i] == ' ' && i && s[i - 1] != ' ')
 			blank = i;
 		if (columns > width && blank)
@@ -292,7 +293,7 @@ void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
 	while (at < clean.len) {
 		uint32_t cp;
 		size_t n = kt_utf8_decode(clean.ptr + at, clean.len - at, &cp);
-		size_t w = n ? (size_t)kt_utf8_width(cp) : 1;
+		size_t w = n ? (size_t)kt_unicode_width(cp) : 1;
 
 		if (columns + w > max)
 			break;
@@ -311,8 +312,9 @@ void kt_term_cut(struct kt_buf *b, const char *s, size_t len, size_t max)
 		at--;
 		while (at && ((unsigned char)clean.ptr[at] & 0xc0) == 0x80)
 			at--;
-		columns -= kt_utf8_decode(clean.ptr + at, end - at, &cp) ? (size_t)kt_utf8_width(cp)
-									 : 1;
+		columns -= kt_utf8_decode(clean.ptr + at, end - at, &cp)
+			? (size_t)kt_unicode_width(cp)
+			: 1;
 	}
 	kt_buf_add(b, clean.ptr, at);
 	kt_buf_adds(b, "...");

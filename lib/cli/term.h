@@ -41,7 +41,7 @@ enum kt_style {
 	KT_STYLE_ITALIC,
 	KT_STYLE_UNDERLINE,
 };
-/* Append s, cleaned as one line (base/clean.h), in a style; plain without color. */
+/* Append s, cleaned as one line (text/clean.h), in a style; plain without color. */
 void kt_term_add(struct kt_buf *b, const struct kt_term *t, enum kt_style style, const char *s);
 /* As kt_term_add(), with LF and TAB as they are. */
 void kt_term_add_text(

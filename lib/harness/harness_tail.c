@@ -2,8 +2,8 @@
 /* The last lines of stderr; see harness_tail.h. */
 #include "harness/harness_tail_private.h"
 
-#include "base/clean.h"
 #include "base/limits.h"
+#include "text/clean.h"
 #include "text/redact.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "pack/unicode_private.h"
+#include "text/unicode.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "pack/pack.h"
 
 #include "base/str.h"
-#include "pack/unicode_private.h"
+#include "text/unicode.h"
 
 #include <string.h>
 

@@ -6,12 +6,12 @@
  */
 #include "pack/unpack_private.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "text/clean.h"
 
 #include <errno.h>
 #include <fcntl.h>

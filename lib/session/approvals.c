@@ -11,13 +11,13 @@
  */
 #include "session/approvals_private.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "crypto/crypto.h"
 #include "session/session_private.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <stdio.h>

@@ -13,7 +13,6 @@
  */
 #include "session/session_private.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -22,6 +21,7 @@
 #include "crypto/masks.h"
 #include "harness/harness_env.h"
 #include "proc/proc.h"
+#include "text/clean.h"
 #include "text/redact.h"
 
 #include <fcntl.h>

@@ -6,10 +6,10 @@
  */
 #include "text/json_check_private.h"
 
-#include "base/clean.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "text/clean.h"
 #include "text/json.h"
 
 #include <stdio.h>

@@ -5,9 +5,9 @@
  */
 #include "text/toml_parse_private.h"
 
-#include "base/clean.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "text/clean.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * and without those that reorder or hide text, and cleaning it again changes nothing. Redacted text
  * never grows by more than its marks and redacting does not crash.
  */
-#include "base/clean.h"
 #include "base/str.h"
+#include "text/clean.h"
 #include "text/redact.h"
 
 #include <stdlib.h>

@@ -2,11 +2,11 @@
 /* API keys: who am I, list, make, revoke. The key itself is in one answer and nowhere else. */
 #include "control/access/access_private.h"
 
-#include "base/clean.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "text/clean.h"
 
 #include <string.h>
 

@@ -6,12 +6,12 @@
  */
 #include "control/project/project_private.h"
 
-#include "base/clean.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "text/clean.h"
 #include "text/redact.h"
 
 #include <errno.h>

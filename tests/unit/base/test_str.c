@@ -298,28 +298,6 @@ static void test_utf8_round_trip(void **state)
 	assert_string_equal(b.ptr, "\xef\xbf\xbd");
 }
 
-static void test_width(void **state)
-{
-	static const struct {
-		uint32_t cp;
-		int want;
-	} cases[] = {
-		{ 0, 0 }, { '\n', 0 }, { 0x1b, 0 }, { ' ', 1 }, { 'a', 1 }, { 0x7f, 0 },
-		{ 0x9f, 0 }, { 0xa0, 1 }, { 0xad, 1 }, { 0xe4, 1 }, { 0x300, 0 }, { 0x36f, 0 },
-		{ 0x370, 1 }, { 0x200b, 0 }, { 0x200d, 0 }, { 0x1100, 2 }, { 0x1161, 0 },
-		{ 0x3042, 2 }, { 0x4e00, 2 }, { 0x9fff, 2 }, { 0xac00, 2 }, { 0xd7a3, 2 },
-		{ 0xfe0f, 0 }, { 0xff01, 2 }, { 0xff61, 1 }, { 0x1f600, 2 }, { 0x20000, 2 },
-		{ 0x2500, 1 }, { 0x20ac, 1 }, { 0x302a, 0 }, { 0xe0100, 0 },
-	};
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
-		int got = kt_utf8_width(cases[i].cp);
-
-		if (got != cases[i].want)
-			fail_msg("U+%04X has width %d", (unsigned)cases[i].cp, got);
-	}
-}
-
 static void test_hex_base64(void **state)
 {
 	/* RFC 4648 section 10. */
@@ -350,7 +328,7 @@ int main(void)
 		cmocka_unit_test(test_duration), cmocka_unit_test(test_size),   cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_nearest),    cmocka_unit_test(test_slug),
 		cmocka_unit_test(test_utf8_valid), cmocka_unit_test(test_utf8_round_trip),
-		cmocka_unit_test(test_width),      cmocka_unit_test(test_hex_base64),
+		cmocka_unit_test(test_hex_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #define KT_TEST_VT_H
 
 #include "base/str.h"
+#include "text/unicode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +82,7 @@ static inline void vt_erase(struct vt *v, size_t row, size_t from)
 
 static inline void vt_put(struct vt *v, uint32_t cp)
 {
-	size_t w = (size_t)kt_utf8_width(cp);
+	size_t w = (size_t)kt_unicode_width(cp);
 	struct vt_row *r;
 
 	if (w == 0)

@@ -4,7 +4,6 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "pack/unicode_private.h"
 #include "tests/unit/patience.h"
 
 #include <setjmp.h>
@@ -99,48 +98,6 @@ static void test_path_limits(void **state)
 	assert_int_equal(kt_pack_path_check(path, 63, &limits, NULL), KT_OK);
 	assert_int_equal(kt_pack_path_check(path, 65, &limits, &err), KT_ELIMIT);
 	assert_non_null(strstr(err.msg, "max_depth"));
-}
-
-static void test_nfc(void **state)
-{
-	static const struct {
-		const char *text;
-		bool nfc;
-	} cases[] = {
-		{ "plain", true },
-		{ "\xc3\xa9", true }, /* e acute */
-		{ "e\xcc\x81", false },
-		{ "x\xcc\x81", true }, /* x has no composite */
-		{ "\xc3\xa9\xcc\xa3",
-			false }, /* e acute, dot below: e with dot below comes first */
-		{ "\xe1\xba\xb9\xcc\x81", true },
-		{ "x\xcc\xa3\xcc\x81", true }, /* classes 220, 230 */
-		{ "x\xcc\x81\xcc\xa3", false }, /* 230, 220 */
-		{ "\xe1\x84\x80\xe1\x85\xa1", false }, /* Hangul in parts */
-		{ "\xea\xb0\x80", true },
-		{ "\xea\xb0\x80\xe1\x86\xa8", false },
-		{ "\xe0\xa5\x98", false }, /* a composition exclusion */
-		{ "\xe0\xa4\x95\xe0\xa4\xbc", true },
-		{ "\xd0\xb8\xcc\x86", false }, /* Cyrillic short i in parts */
-		{ "\xce\xb1\xcd\x82", false }, /* alpha with perispomeni in parts */
-		{ "\xcc\x81"
-		  "a",
-			true },
-	};
-	char marks[64] = "a";
-
-	for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
-		if (kt_unicode_is_nfc(cases[i].text, strlen(cases[i].text)) != cases[i].nfc)
-			print_message("case %zu\n", i);
-		assert_int_equal(
-			kt_unicode_is_nfc(cases[i].text, strlen(cases[i].text)), cases[i].nfc);
-	}
-	for (size_t i = 0; i < 31; i++) {
-		marks[1 + 2 * i] = '\xcc';
-		marks[2 + 2 * i] = '\x96'; /* grave below: no composite with a */
-	}
-	assert_true(kt_unicode_is_nfc(marks, 61));
-	assert_false(kt_unicode_is_nfc(marks, 63));
 }
 
 static enum kt_code parse(const char *text, struct kt_err *err)
@@ -475,7 +432,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_path_limits),
-		cmocka_unit_test(test_nfc),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_refuses),
 		cmocka_unit_test(test_make_refuses),

@@ -3,19 +3,13 @@
  * Text of unknown origin made safe to print: C0 but LF and TAB, DEL, C1, characters that reorder
  * or hide text, and invalid UTF-8 become visible escapes ("\x1b", "\u202e"). Idempotent.
  */
-#ifndef KT_BASE_CLEAN_H
-#define KT_BASE_CLEAN_H
+#ifndef KT_TEXT_CLEAN_H
+#define KT_TEXT_CLEAN_H
 
 #include "base/buf.h"
 
 /*
- * A character that a terminal or an editor obeys instead of showing it: C1, those that reorder
- * text, line separators, and those that take no room at all. Joiners (U+200C, U+200D) are none:
- * writing systems and emoji need them.
- */
-bool kt_clean_is_unsafe(uint32_t cp);
-/*
- * As kt_clean_is_unsafe(), for a name that a person compares with another one: also joiners,
+ * As kt_utf8_is_unsafe(), for a name that a person compares with another one: also joiners,
  * variation selectors, soft hyphens, fillers, and blanks that are none to the eye.
  */
 bool kt_clean_is_hidden(uint32_t cp);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Terminal sanitizer; see clean.h. Pure. */
-#include "base/clean.h"
+#include "text/clean.h"
 
 #include "base/str.h"
+#include "text/unicode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,22 +22,6 @@ static bool in_clean_ranges(const struct range *r, size_t n, uint32_t cp)
 			return true;
 	}
 	return false;
-}
-
-bool kt_clean_is_unsafe(uint32_t cp)
-{
-	static const struct range ranges[] = {
-		{ 0x80, 0x9f }, /* C1 */
-		{ 0x061c, 0x061c }, /* this and the next marks reorder text (Unicode TR 36) */
-		{ 0x180e, 0x180e }, { 0x200b, 0x200b }, /* zero width */
-		{ 0x200e, 0x200f },
-		{ 0x2028, 0x202e }, /* line separators, embeddings and overrides */
-		{ 0x2060, 0x206f }, /* word joiner, invisible operators, isolates */
-		{ 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, /* interlinear annotation */
-		{ 0xe0000, 0xe007f }, /* tags */
-	};
-
-	return cp >= 0x80 && in_clean_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
 }
 
 bool kt_clean_is_hidden(uint32_t cp)
@@ -60,7 +45,7 @@ bool kt_clean_is_hidden(uint32_t cp)
 		{ 0xe0100, 0xe01ef },
 	};
 
-	return kt_clean_is_unsafe(cp) || in_clean_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
+	return kt_utf8_is_unsafe(cp) || in_clean_ranges(ranges, KT_ARRAY_LEN(ranges), cp);
 }
 
 static bool is_plain_ascii(unsigned char c)
@@ -91,7 +76,7 @@ void kt_clean_add(struct kt_buf *b, const char *s, size_t len, bool one_line)
 			kt_buf_addc(b, (char)c);
 		else if (c < 0x80 || n == 0)
 			kt_buf_addf(b, "\\x%02x", c);
-		else if (kt_clean_is_unsafe(cp))
+		else if (kt_utf8_is_unsafe(cp))
 			kt_buf_addf(b, "\\u%04x", (unsigned)cp);
 		else
 			kt_buf_add(b, s, n);
@@ -166,7 +151,7 @@ static void add_string(struct kt_buf *b, const struct conversion *c, const char 
 		uint32_t cp = 0;
 		size_t n = kt_utf8_decode(clean.ptr + i, clean.len - i, &cp);
 
-		columns += n ? (size_t)kt_utf8_width(cp) : 1;
+		columns += n ? (size_t)kt_unicode_width(cp) : 1;
 		i += n ? n : 1;
 	}
 	pad = c->width > 0 && (size_t)c->width > columns ? (size_t)c->width - columns : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The terminal sanitizer. */
-#include "base/clean.h"
+#include "text/clean.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

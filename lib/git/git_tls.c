@@ -5,7 +5,7 @@
  * functions before the library's own, because the program exports them (Makefile), and while it
  * starts they have nothing to parse. A connection of libgit2's would then trust nobody.
  */
-#include "pack/git_dl_private.h"
+#include "git/git_dl_private.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
