@@ -101,4 +101,15 @@ test_expect_success 'a static function whose name is in two files is found, a co
 	test_grep "^cmd/d.c:2: a static function called run is in lib/a.c too: give it its noun$" out
 '
 
+test_expect_success 'two files of a module that need each other are found (scripts/check-circles)' '
+	rm -rf ring && mkdir -p ring/scripts ring/lib/m/low ring/o/m/low && sed "/^EXCEPT = \[/,/^\]/c EXCEPT = []" "$TEST_ROOT/scripts/check-circles" >ring/scripts/check-circles &&
+	chmod +x ring/scripts/check-circles &&
+	echo "int b(void); int a(void) { return b(); } int deep(void) { return 1; }" >ring/lib/m/a.c &&
+	echo "int c(void); int b(void) { return c(); }" >ring/lib/m/b.c && echo "int c(void) { return 1; }" >ring/lib/m/low/c.c &&
+	made() { (cd ring && for f in a b low/c; do gcc -c -o "o/m/$f.o" "lib/m/$f.c" || return 1; done); } &&
+	made && ring/scripts/check-circles "$PWD/ring/o" >out && test_grep "1 modules, 0 circles" out &&
+	echo "int deep(void); int c(void) { return deep(); }" >ring/lib/m/low/c.c && made &&
+	test_must_exit 1 ring/scripts/check-circles "$PWD/ring/o" >out && test_grep "^lib/m: 3 files in a circle:$" out && test_grep "low/c needs a: deep" out
+'
+
 test_done
