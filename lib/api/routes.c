@@ -4,7 +4,10 @@
  * not reach it by rebinding its name) and the Origin (nor post to it). On a hosting server: Host
  * and Origin, then the key and its scopes, then the project. On both: the media type of bodies.
  */
-#include "api/api_private.h"
+#include "api/core/caller_private.h"
+#include "api/hosting/hosting_private.h"
+#include "api/sessions/sessions_private.h"
+#include "api/web/web_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -459,7 +462,8 @@ static bool find_way(struct kt_call *c, struct way *way)
 		(kt_api_authorize(c, way->scope) && kt_api_resolve(c, &way->place));
 }
 
-bool kt_api_is_publish(const struct kt_route *r)
+/* True when this request's body is an archive or a document of its own size. */
+static bool is_publish(const struct kt_route *r)
 {
 	return r->fn == route_releases_publish;
 }
@@ -507,7 +511,7 @@ enum kt_spool_answer kt_api_spool(
 	if (!find_way(&c, &way))
 		return KT_SPOOL_ANSWERED;
 	out->max_bytes = way.max_body;
-	if (kt_api_is_publish(way.route))
+	if (is_publish(way.route))
 		return spool_publish(&c, out);
 	/* A chunked body may turn out to be none, which needs no type. */
 	if (kt_request_header(rq, "transfer-encoding") || admit_type(&c))
@@ -515,7 +519,8 @@ enum kt_spool_answer kt_api_spool(
 	return KT_SPOOL_ANSWERED;
 }
 
-void kt_api_handle_parsed(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
+/* A kt_parsed_fn, and with NULL the first handling of a request. */
+static void handle_call(struct kt_api *api, struct kt_exchange *ex, struct kt_parse *parsed)
 {
 	const struct kt_request *rq = kt_exchange_request(ex);
 	struct kt_call c = { api, ex, rq, false, NULL, parsed };
@@ -523,14 +528,14 @@ void kt_api_handle_parsed(struct kt_api *api, struct kt_exchange *ex, struct kt_
 
 	if (!find_way(&c, &way))
 		return;
-	if (rq->body_len && !kt_api_is_publish(way.route) && !admit_type(&c))
+	if (rq->body_len && !is_publish(way.route) && !admit_type(&c))
 		return;
-	if (!reads_json(way.route) || !kt_api_parse_ahead(&c))
+	if (!reads_json(way.route) || !kt_api_parse_ahead(&c, handle_call))
 		way.route->fn(&c, ex, rq, &way.params);
 }
 
 void kt_api_handle(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
 {
 	(void)rq;
-	kt_api_handle_parsed(arg, ex, NULL);
+	handle_call(arg, ex, NULL);
 }

@@ -120,7 +120,7 @@ test('docs/errors.md has every code, with its status, and no others', () => {
   const status = Object.fromEntries(literals(api, /\{ ("\w+", \d{3}) \}/g).map((x) => JSON.parse(`[${x}]`)));
   assert.deepEqual(rows('Turns').map(([c]) => c).sort(), [...turn].sort());
   for (const [c, s] of rows('Turns')) assert.equal(Number(s), status[c] ?? 502, `docs/errors.md: HTTP status of ${c}`);
-  for (const c of Object.keys(status)) assert.ok(turn.has(c), `lib/api/reply.c has a status for ${c}, which no driver gives`);
+  for (const c of Object.keys(status)) assert.ok(turn.has(c), `lib/api/sessions/reply.c has a status for ${c}, which no driver gives`);
   assert.deepEqual(rows('Problems').map(([c]) => c).sort(), [...problems].sort());
   const builds = new Set(literals(control, /problem\(b, "(\w+)"/g));
   const told = [...text.split(/^## /m).find((x) => x.startsWith('Builds')).matchAll(/^\| `(\w+)` \|/gm)].map((m) => m[1]);

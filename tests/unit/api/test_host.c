@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a call to a hosting server goes: names, paths, prefixes, and what a proxy says. */
-#include "api/api_private.h"
+#include "api/core/caller_private.h"
 
 #include "base/str.h"
 #include "net/trust.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which servers ask for keys, and what those that do not ask for one take. */
-#include "api/api_private.h"
+#include "api/core/caller_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Event streams of sessions: a log's bytes, until a turn ends or none runs any more. */
+#include "api/sessions/sessions_private.h"
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "text/json.h"
+
+#include <string.h>
+
+struct stream {
+	struct kt_evpipe pipe;
+	struct kt_watch watch;
+	char turn_id[KT_ID_MAX]; /* "" = any */
+	bool until_idle;
+};
+
+static void on_stream_closed(void *arg)
+{
+	struct stream *st = arg;
+
+	kt_watch_remove(&st->watch);
+	free(st);
+}
+
+static void on_stream_note(void *arg, enum kt_note what, const char *turn_id)
+{
+	struct stream *st = arg;
+	const struct kt_session *s = st->watch.session;
+
+	switch (what) {
+	case KT_NOTE_GONE:
+		kt_watch_remove(&st->watch);
+		kt_evpipe_drop(&st->pipe);
+		return;
+	case KT_NOTE_TURN_END:
+		if ((st->turn_id[0] && kt_str_eq(st->turn_id, turn_id)) ||
+			(st->until_idle && !s->queue.len))
+			kt_evpipe_stop_here(&st->pipe);
+		return;
+	case KT_NOTE_PAUSED:
+		return;
+	}
+}
+
+struct find_end {
+	const char *turn_id;
+	uint64_t seq;
+	size_t bytes; /* looked at */
+};
+
+static bool find_walk(void *arg, const struct kt_evframe *f)
+{
+	struct find_end *fe = arg;
+	KT_AUTO_JSON cJSON *ev = NULL;
+
+	if (f->type == KT_EV_DONE &&
+		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK &&
+		kt_str_eq(kt_json_str(ev, "turn_id"), fe->turn_id))
+		fe->seq = f->seq;
+	fe->bytes += f->json_len;
+	return !fe->seq && fe->bytes < KT_MAX_EVENT_BYTES;
+}
+
+/*
+ * Number of the turn's done event; 0 when it is not in the log, or so far behind that a replayed
+ * stream of it ends with the log instead.
+ */
+static uint64_t end_of_turn(struct kt_evlog *log, const char *turn_id, uint64_t after_seq)
+{
+	struct find_end fe = { turn_id, 0, 0 };
+
+	kt_evlog_each(log, after_seq, find_walk, &fe);
+	return fe.seq;
+}
+
+void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stream_start *start)
+{
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_evlog *log;
+	struct stream *st;
+
+	if (kt_session_log(s, &log, &err) != KT_OK) {
+		kt_api_fail_err(c, &err);
+		return;
+	}
+	st = kt_calloc(1, sizeof(*st));
+	st->until_idle = start->until_idle;
+	if (start->turn_id)
+		kt_str_copy(st->turn_id, sizeof(st->turn_id), start->turn_id);
+	st->watch.note = on_stream_note;
+	st->watch.arg = st;
+	kt_watch_add(s, &st->watch);
+	kt_evpipe_open(&st->pipe, c, log, start->after_seq, on_stream_closed, st);
+	kt_exchange_header(c->ex, "Karta-Session-Id", s->id);
+	if (start->turn_id)
+		kt_exchange_header(c->ex, "Karta-Turn-Id", start->turn_id);
+	/* The turn is over already (a replayed request, or one that ended at once). */
+	bool over = st->turn_id[0] && !kt_api_turn_open(s, st->turn_id);
+	uint64_t end = over ? end_of_turn(log, st->turn_id, start->after_seq) : 0;
+	if (end)
+		kt_evpipe_stop_after(&st->pipe, end);
+	else if (over || (st->until_idle && !s->turn && !s->queue.len))
+		kt_evreader_stop_here(st->pipe.reader);
+	kt_evpipe_begin(&st->pipe);
+}
