@@ -22,7 +22,7 @@ $(PORTABLE)/absent.o: scripts/dist/absent.c
 	$(Q)$(CC) $(filter-out -MMD -MP,$(CFLAGS_ALL)) -c -o $@ $<
 $(PORTABLE)/karta: $(CMD_OBJS) $(LIB_OBJS) $(ASSETS) $(PORTABLE)/builtins.o $(PORTABLE)/absent.o
 	$(call note,LD $@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--enable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib/karta' -o $@ $^ \
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--wrap=mbedtls_x509_crt_parse_file -Wl,--wrap=mbedtls_x509_crt_parse_path -Wl,--enable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib/karta' -o $@ $^ \
 		-lcjson -lmd4c -Wl,-Bstatic $(PORTABLE_STATIC) -Wl,-Bdynamic -ldl -lpthread -lm
 
 # Who made a package, as the .deb names them.
