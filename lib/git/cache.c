@@ -12,7 +12,6 @@
 #include "base/fs.h"
 #include "base/inside.h"
 #include "base/limits.h"
-#include "git/git.h"
 
 #include <fcntl.h>
 #include <stdio.h>

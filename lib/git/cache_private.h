@@ -6,7 +6,7 @@
 #ifndef KT_GIT_CACHE_PRIVATE_H
 #define KT_GIT_CACHE_PRIVATE_H
 
-#include "pack/pack.h"
+#include "git/git.h"
 
 #define KT_BLOB_ID_BYTES 20
 

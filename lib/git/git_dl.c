@@ -4,7 +4,6 @@
 
 #include "base/buf.h"
 #include "base/dl.h"
-#include "pack/pack.h"
 
 #include <pthread.h>
 #include <stdarg.h>

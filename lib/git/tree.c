@@ -13,11 +13,10 @@
 #include "git/lfs_private.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_THREADS 4
 #define FILES_PER_THREAD 32 /* fewer are not worth a thread */
