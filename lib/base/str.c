@@ -282,30 +282,3 @@ void kt_hex_add(struct kt_buf *b, const void *data, size_t len)
 	}
 	kt_buf_commit(b, len * 2);
 }
-
-void kt_base64_add(struct kt_buf *b, const void *data, size_t len)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = data;
-	size_t groups = len / 3 + (len % 3 != 0);
-	char *at;
-
-	at = kt_buf_reserve(b, groups > SIZE_MAX / 4 ? SIZE_MAX : groups * 4);
-	if (!at)
-		return;
-	for (size_t i = 0; i < len; i += 3, at += 4) {
-		size_t left = len - i;
-		uint32_t w = (uint32_t)p[i] << 16;
-
-		if (left > 1)
-			w |= (uint32_t)p[i + 1] << 8;
-		if (left > 2)
-			w |= p[i + 2];
-		at[0] = digits[w >> 18];
-		at[1] = digits[w >> 12 & 63];
-		at[2] = left > 1 ? digits[w >> 6 & 63] : '=';
-		at[3] = left > 2 ? digits[w & 63] : '=';
-	}
-	kt_buf_commit(b, groups * 4);
-}

@@ -57,7 +57,5 @@ void kt_utf8_add(struct kt_buf *b, uint32_t cp);
 bool kt_utf8_is_unsafe(uint32_t cp);
 /* Append lower-case hexadecimal. */
 void kt_hex_add(struct kt_buf *b, const void *data, size_t len);
-/* Append standard base64 with padding. */
-void kt_base64_add(struct kt_buf *b, const void *data, size_t len);
 
 #endif

@@ -96,10 +96,7 @@ static void load_libgit2(void)
 	};
 	if (kt_dl_load(sonames, symbols, KT_ARRAY_LEN(symbols), "libgit2", &load_error) != KT_OK)
 		return;
-	kt_git_no_certificates(true);
-	int started = table.libgit2_init();
-	kt_git_no_certificates(false);
-	if (started < 0) {
+	if (table.libgit2_init() < 0) {
 		(void)kt_git_fail(&load_error, KT_EIO, "cannot start libgit2");
 		return;
 	}

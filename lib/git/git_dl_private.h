@@ -93,8 +93,6 @@ extern const struct kt_git_dl *const kt_git;
 /* Load and start libgit2. Thread-safe, cheap after the first call. Returns KT_OK or KT_EIO. */
 KT_MUST_CHECK enum kt_code kt_git_load(struct kt_err *err);
 
-/* Whether libgit2 starts just now, and finds no certificates to read. */
-void kt_git_no_certificates(bool on);
 /* Fill err with `fmt` and what libgit2 says of its last error in this thread; returns rc. */
 enum kt_code kt_git_fail(struct kt_err *err, enum kt_code rc, const char *fmt, ...) KT_PRINTF(3, 4);
 

@@ -26,7 +26,7 @@ static struct kt_claude *claude_of(struct kt_driver *d)
 
 /* --- lines to the harness ---------------------------------------------------------------- */
 
-void kt_claude_send(struct kt_claude *c, struct kt_buf *b)
+static void send_claude_line(struct kt_claude *c, struct kt_buf *b)
 {
 	kt_buf_addc(b, '\n');
 	if (kt_buf_ok(b))
@@ -49,7 +49,7 @@ void kt_claude_reply_end(struct kt_claude *c, struct kt_jw *w)
 	kt_jw_obj_end(w);
 	kt_jw_obj_end(w);
 	kt_jw_obj_end(w);
-	kt_claude_send(c, w->b);
+	send_claude_line(c, w->b);
 }
 
 /* Begin a control request; its id is written to id. End with request_end(). */
@@ -71,7 +71,7 @@ static void request_end(struct kt_claude *c, struct kt_jw *w)
 {
 	kt_jw_obj_end(w);
 	kt_jw_obj_end(w);
-	kt_claude_send(c, w->b);
+	send_claude_line(c, w->b);
 }
 
 void kt_claude_send_interrupt(struct kt_claude *c)
@@ -182,7 +182,7 @@ static void send_user(struct kt_claude *c, const char *line)
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(strlen(line) + 1);
 
 	kt_buf_adds(&b, line);
-	kt_claude_send(c, &b);
+	send_claude_line(c, &b);
 }
 
 /* --- turns ------------------------------------------------------------------------------- */
@@ -428,7 +428,7 @@ static void claude_refuse_request(struct kt_claude *c, const char *id, const cha
 	kt_jw_str(&w, "error", text);
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
-	kt_claude_send(c, &b);
+	send_claude_line(c, &b);
 }
 
 static void control_request(struct kt_claude *c, const cJSON *line)

@@ -246,8 +246,6 @@ void kt_claude_name_result(struct kt_claude *c, const cJSON *line, struct kt_tur
 
 /* claude.c */
 
-/* Send one line; b gets its LF. */
-void kt_claude_send(struct kt_claude *c, struct kt_buf *b);
 /*
  * Begin the answer to the harness's request `id` in b: what is written to w until
  * kt_claude_reply_end(), which sends it, are its members.

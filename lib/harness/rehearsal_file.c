@@ -20,7 +20,7 @@ enum {
 	SLUG_BYTES = 40,
 };
 
-void kt_rehearsal_turn_free(struct rehearsal_turn *t)
+static void rehearsal_turn_free(struct rehearsal_turn *t)
 {
 	if (!t)
 		return;
@@ -34,7 +34,7 @@ void kt_rehearsal_turn_free(struct rehearsal_turn *t)
 
 void kt_rehearsal_found_release(struct rehearsal_found *f)
 {
-	kt_rehearsal_turn_free(f->turn);
+	rehearsal_turn_free(f->turn);
 	f->turn = NULL;
 	kt_buf_release(&f->problems);
 	kt_buf_release(&f->files);
@@ -149,10 +149,10 @@ static void turn_read(struct reader *r)
 	if (score > r->best) {
 		r->best = score;
 		r->found->bytes = r->turn_bytes;
-		kt_rehearsal_turn_free(r->found->turn);
+		rehearsal_turn_free(r->found->turn);
 		r->found->turn = t;
 	} else {
-		kt_rehearsal_turn_free(t);
+		rehearsal_turn_free(t);
 	}
 }
 

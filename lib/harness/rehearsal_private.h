@@ -35,8 +35,6 @@ struct rehearsal_found {
 void kt_rehearsal_find(
 	const char *dir, const struct kt_prompt *p, size_t max_values, struct rehearsal_found *out);
 void kt_rehearsal_found_release(struct rehearsal_found *f);
-/* NULL is fine. */
-void kt_rehearsal_turn_free(struct rehearsal_turn *t);
 /* The file that would answer this text: "rehearsals/where-is-my-order.jsonl". The caller's. */
 char *kt_rehearsal_file_for(const char *text);
 

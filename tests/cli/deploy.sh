@@ -246,4 +246,9 @@ test_expect_success 'in a linked repository the remote names the project, as for
 	test_grep "^Released v1 of linked" err && git remote remove karta
 '
 
+test_expect_success 'the repository is read without the certificates of the system' '
+	cd shop && ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -f -o ../trace -e trace=openat "$KARTA" deploy --dry-run >out 2>err &&
+	test_grep "libgit2" ../trace && test_grep "/objects/" ../trace && test_must_exit 1 grep -E "ssl/certs|ca-cert" ../trace
+'
+
 test_done
