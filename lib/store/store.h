@@ -56,7 +56,10 @@ typedef void (*kt_tx_done_fn)(void *arg, enum kt_code rc, const struct kt_err *e
  * done was called.
  */
 void kt_store_write(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
-/* Queue a read, in the same way. It sees what is committed when it begins. */
+/*
+ * Queue a read, in the same way. It sees what is committed when it begins, and the done of every
+ * write that it saw is called before its own.
+ */
 void kt_store_read(struct kt_store *st, kt_tx_fn fn, kt_tx_done_fn done, void *arg);
 /*
  * Whether the last commit reached the disk. While it did not, an entry is written and removed every

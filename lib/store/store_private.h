@@ -169,6 +169,12 @@ struct kt_store {
 	pthread_mutex_t mutex; /* guards all below */
 	pthread_cond_t write_cond, read_cond;
 	struct kt_jobs writes, reads, finished;
+	/*
+	 * A commit can be seen before the loop has heard of it: reads that end meanwhile wait in
+	 * held, so that no answer is older than one that was given before it.
+	 */
+	bool committing;
+	struct kt_jobs held;
 	bool stop;
 	uint64_t n_commits; /* of the writer's groups; for tests */
 	struct kt_err trouble; /* of the last commit; code KT_OK: it is on disk */

@@ -101,6 +101,13 @@ static void note_commit(struct kt_store *st, const struct kt_err *err)
 		kt_log(KT_LOG_INFO, "store", "the database is written again");
 }
 
+static void set_committing(struct kt_store *st)
+{
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	st->committing = true;
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+}
+
 /*
  * Run jobs in one transaction; returns the first that was not reached, NULL when all were. When the
  * transaction is lost on the way (full disk), all that were in it have failed, and the rest goes
@@ -126,6 +133,7 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 		break;
 	}
 	if (rc == KT_OK) {
+		set_committing(st);
 		rc = kt_db_commit(db, &err);
 		if (rc == KT_OK) {
 			__atomic_add_fetch(&st->n_commits, 1, __ATOMIC_RELAXED);
@@ -153,17 +161,36 @@ static void run_read(struct kt_db *db, struct kt_job *j)
 		job_fail(j, rc, &err);
 }
 
-static void store_finish(struct kt_store *st, struct kt_job *list)
+static void jobs_push_all(struct kt_jobs *q, struct kt_job *list)
 {
-	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
 	while (list) {
 		struct kt_job *j = list;
 
 		list = list->next;
-		jobs_push(&st->finished, j);
+		jobs_push(q, j);
 	}
+}
+
+static void finish_writes(struct kt_store *st, struct kt_job *list)
+{
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	st->committing = false;
+	jobs_push_all(&st->finished, list);
+	jobs_push_all(&st->finished, jobs_take(&st->held, SIZE_MAX));
 	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
 	(void)uv_async_send(st->async);
+}
+
+static void finish_read(struct kt_store *st, struct kt_job *job)
+{
+	bool held;
+
+	kt_assert(pthread_mutex_lock(&st->mutex) == 0);
+	held = st->committing;
+	jobs_push(held ? &st->held : &st->finished, job);
+	kt_assert(pthread_mutex_unlock(&st->mutex) == 0);
+	if (!held)
+		(void)uv_async_send(st->async);
 }
 
 /* Wait for jobs of q; NULL when the store stops and none is left. */
@@ -192,7 +219,7 @@ static void *write_thread(void *arg)
 		while (rest)
 			rest = run_transaction(st, rest);
 		kt_assert(pthread_mutex_unlock(&st->write_mutex) == 0);
-		store_finish(st, list);
+		finish_writes(st, list);
 	}
 	return NULL;
 }
@@ -212,7 +239,7 @@ static void *read_thread(void *arg)
 	free(start);
 	while ((job = next_jobs(st, &st->reads, &st->read_cond, 1)) != NULL) {
 		run_read(db, job);
-		store_finish(st, job);
+		finish_read(st, job);
 	}
 	return NULL;
 }
@@ -370,6 +397,7 @@ enum kt_code kt_store_start(struct kt_store *st, struct kt_err *err)
 	jobs_init(&st->writes);
 	jobs_init(&st->reads);
 	jobs_init(&st->finished);
+	jobs_init(&st->held);
 	st->async = kt_calloc(1, sizeof(*st->async));
 	status = uv_async_init(kt_loop_uv(st->loop), st->async, on_async);
 	if (status != 0) {

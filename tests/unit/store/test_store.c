@@ -298,6 +298,74 @@ static void read_your_writes(void **state)
 	kt_store_close(r.st);
 }
 
+#define N_TOLD 400
+
+struct telling {
+	struct kt_store *st;
+	struct job writes[N_TOLD];
+	int begun, ahead; /* reads that saw more than was told */
+};
+
+struct told_read {
+	struct telling *t;
+	struct job count;
+};
+
+static enum kt_code told_count(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	return read_count(tx, &((struct told_read *)arg)->count, err);
+}
+
+static void told_write(void *arg, enum kt_code rc, const struct kt_err *err);
+
+static void tell_next(struct telling *t)
+{
+	t->writes[t->begun].number = t->begun;
+	kt_store_write(t->st, add_org, t->begun + 1 < N_TOLD ? told_write : on_done,
+		&t->writes[t->begun]);
+	t->begun++;
+}
+
+static struct telling *telling;
+
+static void told_write(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	on_done(arg, rc, err);
+	tell_next(telling);
+}
+
+static void on_told_read(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	struct told_read *r = arg;
+
+	(void)err;
+	assert_int_equal(rc, KT_OK);
+	if (r->count.number > n_done)
+		r->t->ahead++;
+	r->count = (struct job){ 0 };
+	if (n_done < N_TOLD)
+		kt_store_read(r->t->st, told_count, on_told_read, r);
+}
+
+/* What the loop keeps in memory follows a write's done: no read may be told before it what it saw. */
+static void never_ahead(void **state)
+{
+	struct telling *t = telling = kt_calloc(1, sizeof(*t));
+	struct told_read reads[2] = { { .t = t }, { .t = t } };
+
+	(void)state;
+	t->st = open_store(loop);
+	n_done = 0;
+	tell_next(t);
+	for (int i = 0; i < 2; i++)
+		kt_store_read(t->st, told_count, on_told_read, &reads[i]);
+	kt_loop_run(loop);
+	assert_int_equal(n_done, N_TOLD);
+	assert_int_equal(t->ahead, 0);
+	kt_store_close(t->st);
+	free(t);
+}
+
 static void late(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct round *r = arg;
@@ -708,6 +776,7 @@ int main(void)
 		LOOP_TEST(message_of_a_silent_failure),
 		LOOP_TEST(failing_commit),
 		LOOP_TEST(read_your_writes),
+		LOOP_TEST(never_ahead),
 		LOOP_TEST(close_finishes),
 		LOOP_TEST(queue_limit),
 		LOOP_TEST(threads),
