@@ -99,7 +99,7 @@ LIBS := $(PKG_LIBS) -ldl -lpthread -lm
 src_of = $(wildcard lib/$(1)/*.c lib/$(1)/*/*.c)
 obj_of = $(patsubst %.c,$(O)/%.o,$(call src_of,$(1)))
 LIB_OBJS := $(foreach m,$(MODULES),$(call obj_of,$(m)))
-CMD_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard cmd/*.c))
+CMD_OBJS := $(patsubst %.c,$(O)/%.o,$(filter-out cmd/credential/%,$(wildcard cmd/*.c cmd/*/*.c)))
 ASSETS := $(O)/gen/assets.o
 KARTA := $(O)/karta
 

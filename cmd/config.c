@@ -8,8 +8,8 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "cmd/config.h"
+#include "cmd/git/ship.h"
 #include "cmd/remote.h"
-#include "cmd/ship.h"
 #include "text/clean.h"
 
 #include <errno.h>

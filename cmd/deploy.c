@@ -10,9 +10,9 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "cmd/ci.h"
+#include "cmd/git/ci.h"
+#include "cmd/git/ship.h"
 #include "cmd/remote.h"
-#include "cmd/ship.h"
 #include "text/clean.h"
 
 #include <signal.h>

@@ -3,7 +3,7 @@
 #include "cmd/cmd.h"
 
 #include "base/fs.h"
-#include "cmd/serveconf.h"
+#include "cmd/serve/serveconf.h"
 #include "control/control.h"
 #include "text/clean.h"
 #include "text/json.h"

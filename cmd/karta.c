@@ -12,7 +12,7 @@
 #include "cli/help.h"
 #include "cmd/dest.h"
 #include "cmd/foreign.h"
-#include "cmd/git_remote.h"
+#include "cmd/git/git_remote.h"
 #include "pack/pack.h"
 #include "text/clean.h"
 #include "text/json.h"

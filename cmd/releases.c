@@ -6,8 +6,8 @@
 #include "base/limits.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "cmd/git/ship.h"
 #include "cmd/remote.h"
-#include "cmd/ship.h"
 #include "pack/pack.h"
 #include "text/clean.h"
 

@@ -4,9 +4,9 @@
 #include "cmd/cmd.h"
 
 #include "base/str.h"
+#include "cmd/chat/render.h"
+#include "cmd/chat/toolview.h"
 #include "cmd/remote.h"
-#include "cmd/render.h"
-#include "cmd/toolview.h"
 #include "event/assembly.h"
 #include "text/clean.h"
 

@@ -12,7 +12,7 @@
  * To add an event type:
  *  1. a line in enum kt_event_type and in the table in event.c;
  *  2. its data in docs/events.md and in lib/api/openapi.json  (tests/api/openapi fails without);
- *  3. the page's reducer lib/api/web/src/state.js and the terminal's cmd/render.c
+ *  3. the page's reducer lib/api/web/src/state.js and the terminal's cmd/chat/render.c
  *     (tests/unit/event/test_event.c and tests/web/state.test.mjs walk the table).
  */
 #ifndef KT_EVENT_EVENT_H
