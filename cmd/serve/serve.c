@@ -108,6 +108,7 @@ struct server {
 	struct kt_trust *trust; /* or NULL */
 	size_t max_fds, max_conns;
 	struct kt_loop *loop;
+	struct kt_bus *bus;
 	struct kt_control *control;
 	struct kt_sessions *sessions;
 	struct kt_api *api;
@@ -205,6 +206,7 @@ static struct kt_control_config control_config(struct server *s)
 	s->limits.max_file_bytes = s->conf->max_file_bytes;
 	return (struct kt_control_config){
 		.loop = s->loop,
+		.bus = s->bus,
 		.spawner = s->spawner,
 		.data_dir = s->conf->data,
 		.public_url = s->conf->public_url,
@@ -437,6 +439,7 @@ static enum kt_code start_api(struct server *s, struct kt_err *err)
 		.pages = kt_pages,
 		.version = KT_VERSION,
 		.control = s->control,
+		.bus = s->bus,
 		.public_url = s->conf->public_url,
 		.path_prefix = path_prefix(s),
 		.trust = s->trust,
@@ -608,6 +611,7 @@ static enum kt_code serve_start(struct server *s, struct kt_err *err)
 		rc = check_key_file(s->args->key_file, err);
 	if (rc == KT_OK)
 		rc = kt_loop_new(&s->loop, err);
+	s->bus = kt_bus_new();
 	if (rc == KT_OK)
 		rc = kt_spawner_attach(s->spawner, s->loop, err);
 	if (rc == KT_OK)
@@ -644,6 +648,7 @@ static void serve_finish(struct server *s)
 	kt_control_free(s->control);
 	/* Answers that never came are let go of when nobody can give them any more. */
 	kt_api_free(s->api);
+	kt_bus_free(s->bus);
 	kt_budget_free(s->budget);
 	kt_trust_free(s->trust);
 	for (size_t i = 0; i < KT_ARRAY_LEN(s->signals); i++)

@@ -34,6 +34,7 @@ struct kt_api_config {
 
 	/* A hosting server; everything below counts only then. Strings are BORROWED. */
 	struct kt_control *control; /* or NULL */
+	struct kt_bus *bus; /* the control's: with a key its streams end. Or NULL */
 	/* "https://karta.example/base", or NULL: from each request's Host */
 	const char *public_url;
 	/*

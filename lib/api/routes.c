@@ -211,7 +211,7 @@ static void table_release(struct kt_table *t)
 	free(t->max_body);
 }
 
-static void on_revoke(void *arg, const char *key_id)
+static void on_keys_changed(void *arg, enum kt_topic topic, uint64_t number)
 {
 	kt_api_guards_look(arg);
 }
@@ -228,7 +228,7 @@ struct kt_api *kt_api_new(const struct kt_api_config *cfg)
 	make_table(&api->named, HOST_PROJECT | HOST_NAME);
 	if (cfg->control) {
 		kt_api_host_init(api);
-		kt_control_on_revoke(cfg->control, on_revoke, api);
+		kt_bus_listen(cfg->bus, &api->keys, KT_TOPIC_KEYS, on_keys_changed, api);
 	}
 	return api;
 }
@@ -241,6 +241,7 @@ void kt_api_free(struct kt_api *api)
 	kt_api_replies_end(api);
 	while (api->laters)
 		kt_api_later_free(api->laters);
+	kt_bus_leave(&api->keys);
 	kt_timer_free(api->guard_timer);
 	kt_api_host_release(api);
 	table_release(&api->own);

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/rand.h"
+#include "event/bus.h"
 #include "event/event.h"
 #include "net/loop.h"
 
@@ -31,6 +32,7 @@ enum kt_scope { KT_SCOPE_READ = 1, KT_SCOPE_WRITE = 2, KT_SCOPE_ADMIN = 4 };
 
 struct kt_control_config {
 	struct kt_loop *loop;
+	struct kt_bus *bus; /* told when a key ends, at most a minute after it expired; or NULL */
 	struct kt_spawner *spawner; /* starts the unpack worker */
 	const char *data_dir; /* karta.db, master.key, blobs/, releases/, builds/, logs/, tmp/ */
 	/* "https://karta.example/base", or NULL: made from each request's Host. */
@@ -155,14 +157,6 @@ KT_MUST_CHECK enum kt_code kt_control_web_redeem(struct kt_control *ctl, const c
  */
 KT_MUST_CHECK enum kt_code kt_control_local(
 	struct kt_control *ctl, struct kt_principal *out, struct kt_err *err);
-
-/*
- * Call fn(arg, key_id) on the loop whenever a key was revoked, when that is committed, and within a
- * minute after it expired: end what it still holds open, such as streams. One listener; fn NULL
- * takes it away.
- */
-void kt_control_on_revoke(
-	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg);
 
 /* Who does something, for the audit log. */
 struct kt_actor {

@@ -32,6 +32,7 @@ struct kt_api {
 	struct reply *replies; /* of sessions/reply.c: those that a thread reads */
 	struct kt_creation *creations; /* sessions on their way, with their idempotency keys */
 	struct kt_guard *guards;
+	struct kt_listener keys;
 	struct kt_timer *guard_timer;
 	char **unpacked; /* of assets.c: what was asked for; by its place in cfg.pages */
 };

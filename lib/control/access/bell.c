@@ -25,7 +25,6 @@ static enum kt_code reread_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 static void take_key(struct kt_control *ctl, const struct kt_key_row *row)
 {
 	const struct kt_key_mem *k = kt_index_key(ctl, row->id);
-	bool was_valid = k && k->revoked_us == 0;
 
 	if (!kt_map_get(&ctl->orgs, row->org_id))
 		return;
@@ -33,8 +32,6 @@ static void take_key(struct kt_control *ctl, const struct kt_key_row *row)
 		kt_log(KT_LOG_INFO, "control", "key %s (%s) was made in the data folder", row->id,
 			row->name);
 	kt_index_key_put(ctl, row);
-	if (was_valid && row->revoked_us > 0 && ctl->on_revoke)
-		ctl->on_revoke(ctl->revoke_arg, row->id);
 }
 
 static void reread_done(void *arg, enum kt_code rc, const struct kt_err *err)
@@ -44,7 +41,9 @@ static void reread_done(void *arg, enum kt_code rc, const struct kt_err *err)
 
 	for (size_t i = 0; rc == KT_OK && !ctl->closing && i < r->n; i++)
 		take_key(ctl, &r->keys[i]);
-	if (rc != KT_OK)
+	if (rc == KT_OK)
+		kt_bus_tell(ctl->cfg.bus, KT_TOPIC_KEYS);
+	else
 		kt_log(KT_LOG_WARN, "control", "the keys could not be read again: %s", err->msg);
 	if (ctl->bell)
 		kt_bell_answer(ctl->bell, rc == KT_OK);

@@ -18,28 +18,23 @@ bool kt_control_has_keys(const struct kt_control *ctl)
 	return ctl->keys_by_id.len > 0;
 }
 
-void kt_control_on_revoke(
-	struct kt_control *ctl, void (*fn)(void *arg, const char *key_id), void *arg)
-{
-	ctl->on_revoke = fn;
-	ctl->revoke_arg = arg;
-}
-
 void kt_keys_sweep(struct kt_control *ctl)
 {
 	int64_t now = kt_time_us();
 	size_t pos = 0;
 	const char *id;
 	void *value;
+	bool ended = false;
 
-	while (ctl->on_revoke && kt_map_next(&ctl->keys_by_id, &pos, &id, &value)) {
+	while (kt_map_next(&ctl->keys_by_id, &pos, &id, &value)) {
 		struct kt_key_mem *k = value;
 
 		if (k->ended || k->expires_us == 0 || k->expires_us > now)
 			continue;
-		k->ended = true;
-		ctl->on_revoke(ctl->revoke_arg, k->who.key_id);
+		k->ended = ended = true;
 	}
+	if (ended)
+		kt_bus_tell(ctl->cfg.bus, KT_TOPIC_KEYS);
 }
 
 void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
@@ -397,8 +392,7 @@ static void revoke_after(struct kt_op *op)
 	if (!k)
 		return;
 	k->revoked_us = r->at_us;
-	if (op->ctl->on_revoke)
-		op->ctl->on_revoke(op->ctl->revoke_arg, k->who.key_id);
+	kt_bus_tell(op->ctl->cfg.bus, KT_TOPIC_KEYS);
 }
 
 void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, const char *id,

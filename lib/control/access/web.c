@@ -281,8 +281,7 @@ static enum kt_code web_end_work(struct kt_tx *tx, void *arg, struct kt_err *err
 static void web_end_after(struct kt_op *op)
 {
 	kt_web_drop(op->ctl, op->who.web);
-	if (op->ctl->on_revoke)
-		op->ctl->on_revoke(op->ctl->revoke_arg, op->who.key_id);
+	kt_bus_tell(op->ctl->cfg.bus, KT_TOPIC_KEYS);
 }
 
 void kt_control_web_end(

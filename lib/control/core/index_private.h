@@ -168,8 +168,6 @@ struct kt_control {
 	bool loaded;
 	struct kt_vec dropped; /* struct kt_project_mem * that were deleted */
 	/* keys.c */
-	void (*on_revoke)(void *arg, const char *key_id);
-	void *revoke_arg;
 	/* log.c */
 	struct {
 		struct kt_timer *timer; /* goes on with the sweep */

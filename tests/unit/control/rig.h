@@ -29,6 +29,7 @@
 struct rig {
 	char dir[64];
 	struct kt_loop *loop;
+	struct kt_bus *bus;
 	struct kt_control *ctl;
 	char admin_key[KT_API_KEY_LEN + 1];
 	struct kt_principal admin; /* of the organization "default" */
@@ -146,6 +147,7 @@ static enum kt_code rig_try_open(struct rig *r, struct kt_err *err)
 {
 	struct kt_control_config cfg = {
 		.loop = r->loop,
+		.bus = r->bus,
 		.data_dir = r->dir,
 		.public_url = "http://localhost:8000",
 		.self = "/nonexistent/karta",
@@ -174,6 +176,7 @@ KT_UNUSED static int rig_setup(void **state)
 
 	*state = r;
 	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/kt-control-XXXXXX");
+	r->bus = kt_bus_new();
 	if (!mkdtemp(r->dir) || kt_loop_new(&r->loop, &err) != KT_OK)
 		return -1;
 	if (rig_try_open(r, &err) != KT_OK ||
@@ -205,6 +208,7 @@ KT_UNUSED static int rig_teardown(void **state)
 	struct kt_err err = KT_ERR_INIT;
 
 	kt_control_free(r->ctl);
+	kt_bus_free(r->bus);
 	kt_loop_free(r->loop);
 	if (kt_fs_remove_tree(r->dir, &err) != KT_OK)
 		return -1;
