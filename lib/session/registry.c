@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The registry: all sessions, retention, draining. */
-#include "session/approvals_private.h"
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -18,94 +17,16 @@
 
 #define SWEEP_MS (10 * 60 * 1000)
 #define SWEEP_SESSIONS 500 /* looked at in one go */
-#define RETENTION_MS (24 * 3600 * 1000) /* while the release's own setting is not known */
 
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg)
 {
 	return reg->loop;
 }
 
-bool kt_sessions_draining(const struct kt_sessions *reg)
-{
-	return reg->draining;
-}
-
-size_t kt_sessions_count(const struct kt_sessions *reg)
-{
-	return reg->n_sessions;
-}
-
 /* --- sessions ---------------------------------------------------------------------------- */
 
-struct kt_session *kt_session_alloc(struct kt_sessions *reg, const char *id)
-{
-	struct kt_session *s = kt_calloc(1, sizeof(*s));
-
-	s->reg = reg;
-	kt_str_copy(s->id, sizeof(s->id), id);
-	s->metadata = kt_strdup("{}");
-	s->current_agent = kt_strdup("default");
-	s->pump.fn = kt_session_pump;
-	s->pump.arg = s;
-	s->older = reg->newest;
-	if (reg->newest)
-		reg->newest->newer = s;
-	else
-		reg->oldest = s;
-	reg->newest = s;
-	reg->n_sessions++;
-	kt_map_set(&reg->by_id, s->id, s);
-	return s;
-}
-
-static void free_strings(struct kt_vec *v)
-{
-	for (size_t i = 0; i < v->len; i++)
-		free(v->items[i]);
-	kt_vec_release(v);
-}
-
-void kt_session_clear(struct kt_session *s)
-{
-	char **strings[] = { &s->metadata, &s->title, &s->current_agent, &s->parent_id,
-		&s->permission_mode, &s->harness_session };
-
-	for (size_t i = 0; i < s->participants.len; i++) {
-		struct kt_participant *p = s->participants.items[i];
-
-		free(p->name);
-		free(p->type);
-	}
-	free_strings(&s->participants);
-	kt_approvals_release(&s->approvals);
-	free_strings(&s->interrupted);
-	for (size_t i = 0; i < KT_ARRAY_LEN(strings); i++) {
-		free(*strings[i]);
-		*strings[i] = NULL;
-	}
-}
-
-static void unlink_session(struct kt_session *s)
-{
-	struct kt_sessions *reg = s->reg;
-
-	kt_copy_forget(reg, s);
-	if (reg->sweep_at == s)
-		reg->sweep_at = s->newer;
-	if (s->older)
-		s->older->newer = s->newer;
-	else
-		reg->oldest = s->newer;
-	if (s->newer)
-		s->newer->older = s->older;
-	else
-		reg->newest = s->older;
-	reg->n_sessions--;
-	kt_map_del(&reg->by_id, s->id);
-	kt_pin_clear(s);
-}
-
-void kt_session_free(struct kt_session *s)
+/* End what runs of it, close what is open, and forget it. */
+static void session_free(struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;
 
@@ -118,16 +39,14 @@ void kt_session_free(struct kt_session *s)
 	kt_timer_free(s->idle);
 	kt_evlog_free(s->log);
 	kt_app_unref(s->app);
-	unlink_session(s);
 	kt_turn_free(s->turn);
 	for (size_t i = 0; i < s->queue.len; i++)
 		kt_turn_free(s->queue.items[i]);
 	kt_vec_release(&s->queue);
 	kt_vec_release(&s->inputs);
-	kt_session_clear(s);
 	kt_transcript_drop(s);
 	free(s->answered);
-	free(s);
+	kt_session_forget(s);
 }
 
 /* Metadata of a new session: the caller's, with user_id of --user when it names none. */
@@ -227,16 +146,6 @@ enum kt_code kt_session_create(struct kt_sessions *reg, const struct kt_session_
 	return KT_OK;
 }
 
-struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id)
-{
-	return kt_map_get(&reg->by_id, id);
-}
-
-struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct kt_session *after)
-{
-	return after ? after->older : reg->newest;
-}
-
 void kt_session_delete(struct kt_session *s)
 {
 	struct kt_sessions *reg = s->reg;
@@ -257,7 +166,7 @@ void kt_session_delete(struct kt_session *s)
 		if (s->pin->target.release_id[0])
 			kt_control_session_count(reg->control, s->pin->target.release_id, -1);
 	}
-	kt_session_free(s);
+	session_free(s);
 	while (turns--)
 		kt_sessions_turn_done(reg);
 }
@@ -271,90 +180,7 @@ void kt_sessions_delete_of(struct kt_sessions *reg, const char *project_id)
 	kt_gone_drop(reg, project_id);
 }
 
-/* How long events are kept after the last turn; 0 = not at all. */
-static int64_t retention_ms(struct kt_session *s)
-{
-	const struct kt_app_ref *ref = s->app ? s->app : NULL;
-
-	if (!ref && s->pin)
-		ref = kt_app_ref_of(s);
-	else if (!ref)
-		ref = s->reg->app;
-	return ref ? ref->app->event_retention_ms : RETENTION_MS;
-}
-
-enum kt_code kt_session_log(struct kt_session *s, struct kt_evlog **out, struct kt_err *err)
-{
-	KT_AUTOFREE char *path = NULL;
-	KT_AUTOFREE char *dir = NULL;
-	struct kt_evlog_config cfg = { 0 };
-	uint64_t journaled = s->last_seq;
-	enum kt_code rc;
-
-	if (s->log) {
-		*out = s->log;
-		return KT_OK;
-	}
-	cfg.session_id = s->id;
-	cfg.max_memory_bytes = KT_MAX_LOG_MEMORY_BYTES;
-	s->log_in_memory = retention_ms(s) == 0;
-	if (!s->log_in_memory) {
-		dir = kt_session_dir(s);
-		rc = kt_fs_mkdirs(dir, 0700, err);
-		if (rc != KT_OK)
-			return rc;
-		path = kt_session_log_path(s);
-		cfg.path = path;
-	}
-	rc = kt_evlog_open(s->reg->loop, &cfg, &s->log, err);
-	/* The journal is on disk before the log is: it may know of events that a power cut took. */
-	if (rc == KT_OK)
-		rc = kt_evlog_skip_to(s->log, journaled, err);
-	if (rc != KT_OK) {
-		kt_evlog_free(KT_STEAL(s->log));
-		return rc;
-	}
-	s->last_seq = kt_evlog_last_seq(s->log);
-	kt_session_end_interrupted(s, journaled);
-	*out = s->log;
-	return KT_OK;
-}
-
-uint64_t kt_session_last_seq(const struct kt_session *s)
-{
-	return s->log ? kt_evlog_last_seq(s->log) : s->last_seq;
-}
-
 /* --- life -------------------------------------------------------------------------------- */
-
-void kt_sessions_turn_done(struct kt_sessions *reg)
-{
-	if (reg->running)
-		reg->running--;
-	if (reg->draining && !reg->running && reg->drained) {
-		kt_loop_fn fn = reg->drained;
-
-		reg->drained = NULL;
-		fn(reg->drained_arg);
-	}
-}
-
-static void drain_over(void *arg)
-{
-	struct kt_sessions *reg = arg;
-
-	reg->running = 0;
-	kt_sessions_turn_done(reg);
-}
-
-void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn done, void *arg)
-{
-	reg->draining = true;
-	reg->drained = done;
-	reg->drained_arg = arg;
-	reg->drain_timer = kt_timer_new(reg->loop, drain_over, reg);
-	kt_timer_start(reg->drain_timer, reg->running ? limit_ms : 0, 0);
-}
 
 /* Forget the events of a session whose last turn is older than the retention. */
 static void sweep_session(struct kt_session *s)
@@ -364,7 +190,7 @@ static void sweep_session(struct kt_session *s)
 	struct kt_evlog *log;
 
 	if (s->turn || s->forgotten || (!s->last_seq && !s->log) ||
-		kt_time_us() - s->updated_us < retention_ms(s) * 1000)
+		kt_time_us() - s->updated_us < kt_session_retention_ms(s) * 1000)
 		return;
 	path = kt_session_log_path(s);
 	s->forgotten = true;
@@ -446,6 +272,15 @@ static void take_up(struct kt_sessions *reg)
 		kt_gone_sweep(reg, is_project_deleted);
 }
 
+static const struct kt_sessions_on what_happens = {
+	.turn_due = kt_session_pump,
+	.log_opened = kt_session_end_interrupted,
+	.unready = kt_session_fail_turn,
+	.turn_ended = kt_session_turn_ended,
+	.asked = kt_turn_asked,
+	.ask_withdrawn = kt_session_ask_withdrawn,
+};
+
 static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *cfg)
 {
 	const struct kt_budget_config kept = {
@@ -474,6 +309,7 @@ static struct kt_sessions *new_registry(const struct kt_sessions_config *cfg)
 	kt_assert(!cfg->dir == (cfg->control != NULL));
 	reg->journal_fd = -1;
 	reg->lock_fd = -1;
+	reg->on = &what_happens;
 	reg->loop = cfg->loop;
 	reg->control = cfg->control;
 	reg->own_env = !cfg->control || cfg->own_env;
@@ -537,7 +373,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 		struct kt_session *s = reg->newest;
 
 		kt_session_notify(s, KT_NOTE_GONE, NULL);
-		kt_session_free(s);
+		session_free(s);
 	}
 	kt_pool_free(reg->pool);
 	kt_budget_free(reg->env.budget);

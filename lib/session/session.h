@@ -206,7 +206,6 @@ void kt_sessions_free(struct kt_sessions *reg);
  * limit_ms (then they are cut off).
  */
 void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn done, void *arg);
-bool kt_sessions_draining(const struct kt_sessions *reg);
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 
 /*

@@ -3,8 +3,8 @@
  * What an approval covers: pairs of a call that was approved and a later one, each through a turn
  * of its own with the rehearsal driver, the session's memory and its journal.
  */
-#include "session/approvals_private.h"
-#include "session/session_private.h"
+#include "session/talk/approvals_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/buf.h"
 #include "base/fs.h"

@@ -2,7 +2,7 @@
 /* Idempotency keys: what is promised for a day is kept, whatever other organizations do. */
 #include "hosting.h"
 
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 /* Keys of the largest size under scope until no more are taken. Returns how many. */
 static size_t fill(struct kt_sessions *reg, const char *scope)

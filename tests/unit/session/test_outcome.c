@@ -4,7 +4,7 @@
  * may ask at once, and what happens when the session goes meanwhile; the transcript for a harness
  * that starts again.
  */
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"

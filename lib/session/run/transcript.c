@@ -3,7 +3,7 @@
  * The conversation so far as text, for a harness that starts in a session with turns: it may be
  * that it cannot resume. Read from the whole log, on a thread; the turn waits for it (ready.c).
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -14,12 +14,15 @@
 
 #define TRANSCRIPT_BYTES (64 * 1024) /* enough to recall; far below any context window */
 
+static const struct kt_err no_error = KT_ERR_INIT;
+
 /* Of the thread while it runs. */
 struct recall {
-	struct kt_job job;
+	struct kt_session_job job;
 	struct kt_evscan log;
 	char session_id[KT_ID_MAX], turn_id[KT_ID_MAX]; /* the turn that is beginning is left out */
 	struct kt_buf text;
+	kt_ready_fn on_recalled;
 	enum kt_code rc;
 	struct kt_err err;
 };
@@ -61,7 +64,7 @@ static bool transcript_look_on(void *arg, const struct kt_evframe *f)
 	return true;
 }
 
-static void run_recall(struct kt_job *job)
+static void run_recall(struct kt_session_job *job)
 {
 	struct recall *r = kt_container_of(job, struct recall, job);
 
@@ -75,12 +78,12 @@ static void recall_free(struct recall *r)
 	free(r);
 }
 
-static void on_recalled(struct kt_job *job)
+static void recall_over(struct kt_session_job *job)
 {
 	struct recall *r = kt_container_of(job, struct recall, job);
 	struct kt_session *s = job->reg ? kt_session_get(job->reg, r->session_id) : NULL;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	if (!s) {
 		recall_free(r);
 		return;
@@ -96,7 +99,7 @@ static void on_recalled(struct kt_job *job)
 			s->past = kt_asprintf(
 				"The conversation so far, for your memory:\n\n%s", r->text.ptr);
 	}
-	kt_session_recalled(s);
+	r->on_recalled(s, KT_OK, &no_error);
 	recall_free(r);
 }
 
@@ -105,12 +108,13 @@ bool kt_transcript_needed(const struct kt_session *s)
 	return s->prompted && s->turns && !s->recalled;
 }
 
-void kt_transcript_read(struct kt_session *s)
+void kt_transcript_read(struct kt_session *s, kt_ready_fn on_recalled)
 {
 	struct recall *r = kt_calloc(1, sizeof(*r));
 	struct kt_evlog *log;
 
 	r->log = KT_EVSCAN_INIT;
+	r->on_recalled = on_recalled;
 	kt_buf_init(&r->text, (size_t)2 * TRANSCRIPT_BYTES);
 	kt_str_copy(r->session_id, sizeof(r->session_id), s->id);
 	kt_str_copy(r->turn_id, sizeof(r->turn_id), s->turn->id);
@@ -122,13 +126,14 @@ void kt_transcript_read(struct kt_session *s)
 			r->err.msg);
 		s->recalled = true;
 		recall_free(r);
-		kt_session_recalled(s);
+		on_recalled(s, KT_OK, &no_error);
 		return;
 	}
 	r->job.run = run_recall;
-	r->job.done = on_recalled;
+	r->job.done = recall_over;
 	r->job.work.bytes = r->log.rest.len;
-	kt_job_start(s->reg, kt_scan_kind(&r->log), s->pin ? s->pin->target.org_id : "", &r->job);
+	kt_session_job_start(
+		s->reg, kt_scan_kind(&r->log), s->pin ? s->pin->target.org_id : "", &r->job);
 }
 
 void kt_transcript_drop(struct kt_session *s)

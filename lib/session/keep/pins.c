@@ -4,7 +4,7 @@
  * name meant when they were created; the sessions of a project are a list of their own, so that
  * listing one project does not walk over those of the others.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -43,27 +43,6 @@ static char *target_json(const struct kt_target *t, size_t *out_len)
 	kt_jw_obj_end(&w);
 	*out_len = b.len;
 	return kt_buf_take(&b);
-}
-
-struct kt_group *kt_group_get(struct kt_sessions *reg, const char *org_id, const char *project_id)
-{
-	struct kt_group *g = kt_map_get(&reg->groups, project_id);
-
-	if (!g) {
-		g = kt_calloc(1, sizeof(*g));
-		kt_str_copy(g->project_id, sizeof(g->project_id), project_id);
-		kt_str_copy(g->org_id, sizeof(g->org_id), org_id);
-		(void)kt_map_set(&reg->groups, project_id, g);
-	}
-	return g;
-}
-
-void kt_group_put(struct kt_sessions *reg, struct kt_group *g)
-{
-	if (g->pins > 0 || g->has_gone)
-		return;
-	(void)kt_map_del(&reg->groups, g->project_id);
-	free(g);
 }
 
 struct kt_pin *kt_pin_get(struct kt_sessions *reg, const struct kt_target *t)
@@ -161,35 +140,4 @@ size_t kt_sessions_count_of(const struct kt_sessions *reg, const char *project_i
 	const struct kt_group *g = kt_map_get(&reg->groups, project_id);
 
 	return g ? g->n : 0;
-}
-
-const char *kt_session_plain(const struct kt_session *s, const char *text, struct kt_buf *buf)
-{
-	if (!s->pin)
-		return text;
-	kt_redact_local_add(buf, text, strlen(text));
-	return kt_buf_ok(buf) && buf->len ? buf->ptr : "";
-}
-
-void kt_session_tell(
-	const struct kt_session *s, const char *level, const char *source, const char *fmt, ...)
-{
-	/* Whole: a secret is not found any more in what was cut. The log cuts, afterwards. */
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT((size_t)2 * KT_MAX_EVENT_BYTES);
-	va_list ap;
-
-	if (!s->pin)
-		return;
-	va_start(ap, fmt);
-	kt_buf_vaddf(&text, fmt, ap);
-	va_end(ap);
-	const struct kt_log_line line = {
-		.project_id = s->pin->target.project_id,
-		.level = level,
-		.source = source,
-		.version = s->pin->target.version,
-		.session_id = s->id,
-		.text = kt_buf_ok(&text) ? text.ptr : "a line that is too long to be kept",
-	};
-	kt_control_log(s->reg->control, &line);
 }

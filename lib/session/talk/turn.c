@@ -3,7 +3,7 @@
  * Turns: sending, queueing, ending. A message is an event in the log before anything runs, so that
  * every reader sees the same conversation whoever wrote it.
  */
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -42,44 +42,6 @@ void kt_turn_free(struct kt_turn *t)
 	free(t);
 }
 
-void kt_session_emit(struct kt_session *s, enum kt_event_type type, const struct kt_turn *t,
-	const struct kt_buf *data)
-{
-	struct kt_evlog *log;
-	struct kt_event_draft ev = {
-		.type = type,
-		.turn_id = t ? t->id : NULL,
-		.data = data->ptr,
-		.data_len = data->len,
-	};
-	struct kt_err err = KT_ERR_INIT;
-
-	if (!kt_buf_ok(data)) {
-		ev.data = "{\"truncated\":true}";
-		ev.data_len = strlen(ev.data);
-	}
-	if (kt_session_log(s, &log, &err) != KT_OK) {
-		kt_log(KT_LOG_ERROR, "session", "%s: cannot log an event: %s", s->id, err.msg);
-		return;
-	}
-	s->last_seq = kt_evlog_append(log, &ev);
-}
-
-void kt_session_status(struct kt_session *s, const struct kt_turn *t, const char *state,
-	const char *key, const char *value)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_MAX_EVENT_BYTES);
-	struct kt_jw w;
-
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_str(&w, "state", state);
-	if (key)
-		kt_jw_str(&w, key, value);
-	kt_jw_obj_end(&w);
-	kt_session_emit(s, KT_EV_STATUS, t, &b);
-}
-
 /* The harness that answers in a session, NULL while that is not known. */
 static const char *harness_of(struct kt_session *s)
 {
@@ -112,39 +74,6 @@ static void emit_message(
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	kt_session_emit(s, KT_EV_STATUS, t, &b);
-}
-
-void kt_session_notify(struct kt_session *s, enum kt_note note, const char *turn_id)
-{
-	struct kt_watch *next;
-
-	for (struct kt_watch *w = s->watches; w; w = next) {
-		next = w->next;
-		w->note(w->arg, note, turn_id);
-	}
-}
-
-void kt_watch_add(struct kt_session *s, struct kt_watch *w)
-{
-	w->session = s;
-	w->prev = NULL;
-	w->next = s->watches;
-	if (s->watches)
-		s->watches->prev = w;
-	s->watches = w;
-}
-
-void kt_watch_remove(struct kt_watch *w)
-{
-	if (!w->session)
-		return;
-	if (w->prev)
-		w->prev->next = w->next;
-	else
-		w->session->watches = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-	w->session = NULL;
 }
 
 static void add_participant(struct kt_session *s, const char *name, const char *type)
@@ -455,6 +384,12 @@ bool kt_session_interrupt(struct kt_session *s)
 		}
 	}
 	return true;
+}
+
+void kt_turn_asked(struct kt_session *s, const struct kt_ask *ask)
+{
+	if (kt_session_asked(s, ask))
+		kt_session_interrupt(s);
 }
 
 static void emit_error(struct kt_session *s, const struct kt_turn *t, const char *code,

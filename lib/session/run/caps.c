@@ -3,7 +3,7 @@
  * How much one turn and one session may write: events and bytes of the log. A harness that passes
  * it is killed and its turn ends with an error that says so; what was written stays to be read.
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/limits.h"
 

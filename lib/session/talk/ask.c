@@ -4,7 +4,7 @@
  * event is shown in part, with its size and digest; the whole of it stays here until it is
  * answered, for whoever wants to see it before deciding.
  */
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

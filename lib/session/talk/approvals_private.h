@@ -49,9 +49,5 @@ const struct kt_approval *kt_approvals_match(
  */
 const struct kt_approval *kt_approvals_add(
 	struct kt_session *s, struct kt_vec *offers, struct kt_approval *offer);
-void kt_approvals_release(struct kt_vec *list);
-/* In a line of the journal, and out of it. */
-void kt_approvals_save(struct kt_jw *w, const struct kt_session *s);
-void kt_approvals_load(struct kt_session *s, const cJSON *doc);
 
 #endif

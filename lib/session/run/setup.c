@@ -11,7 +11,7 @@
  * A release's workspace is one session's. A folder that is served from disk is that of all its
  * sessions: there it runs once for each text of the script, and who comes meanwhile waits as well.
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -36,13 +36,19 @@ struct kt_setup {
 	char *script; /* as karta.toml has it */
 	struct kt_child *child; /* NULL when it is gone */
 	struct kt_timer *timer;
-	struct kt_vec waiting; /* char *: ids of sessions */
+	struct kt_vec waiting; /* struct setup_waiter */
 	struct kt_buf line; /* of its output, not yet whole */
 	struct kt_masks hidden; /* values of its variables: not in what is shown of it */
 	char last[200]; /* line that was not empty, safe to show */
 	size_t n_lines; /* that were told */
 	bool skips; /* to the end of a line that is longer */
 	bool too_long;
+};
+
+/* A session whose turn waits for it. */
+struct setup_waiter {
+	char session_id[KT_ID_MAX];
+	kt_ready_fn on_set_up;
 };
 
 /* --- the mark ---------------------------------------------------------------------------- */
@@ -119,8 +125,8 @@ static void renew_pool(struct kt_sessions *reg)
 /* For whose log it is told; NULL: for the server's. */
 static const struct kt_session *pinned(const struct kt_setup *u)
 {
-	const struct kt_session *s = u->waiting.len ? kt_session_get(u->reg, u->waiting.items[0])
-						    : NULL;
+	const struct setup_waiter *w = u->waiting.len ? u->waiting.items[0] : NULL;
+	const struct kt_session *s = w ? kt_session_get(u->reg, w->session_id) : NULL;
 
 	return s && s->pin ? s : NULL;
 }
@@ -154,11 +160,12 @@ static void setup_over(struct kt_setup *u, enum kt_code rc, struct kt_err *err)
 	if (rc == KT_OK && !reg->control)
 		renew_pool(reg);
 	for (size_t i = 0; i < waiting.len; i++) {
-		struct kt_session *s = kt_session_get(reg, waiting.items[i]);
+		struct setup_waiter *w = waiting.items[i];
+		struct kt_session *s = kt_session_get(reg, w->session_id);
 
 		if (s)
-			kt_session_set_up(s, rc, err);
-		free(waiting.items[i]);
+			w->on_set_up(s, rc, err);
+		free(w);
 	}
 	kt_vec_release(&waiting);
 }
@@ -297,7 +304,16 @@ static enum kt_code spawn_setup(
 	return rc;
 }
 
-void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref)
+static void wait_for_setup(struct kt_setup *u, const struct kt_session *s, kt_ready_fn on_set_up)
+{
+	struct setup_waiter *w = kt_calloc(1, sizeof(*w));
+
+	memcpy(w->session_id, s->id, sizeof(w->session_id));
+	w->on_set_up = on_set_up;
+	kt_vec_push(&u->waiting, w);
+}
+
+void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref, kt_ready_fn on_set_up)
 {
 	KT_AUTOFREE char *mark = mark_of(s, ref);
 	struct kt_setup *u = mark ? kt_map_get(&s->reg->setups, mark) : NULL;
@@ -305,11 +321,11 @@ void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref)
 
 	if (!mark) {
 		(void)kt_fail(&err, KT_ENOTFOUND, 0, "setup '%s' cannot be read", ref->app->setup);
-		kt_session_set_up(s, KT_ENOTFOUND, &err);
+		on_set_up(s, KT_ENOTFOUND, &err);
 		return;
 	}
 	if (u) {
-		kt_vec_push(&u->waiting, kt_strdup(s->id));
+		wait_for_setup(u, s, on_set_up);
 		return;
 	}
 	u = kt_calloc(1, sizeof(*u));
@@ -317,7 +333,7 @@ void kt_setup_run(struct kt_session *s, struct kt_app_ref *ref)
 	u->mark = KT_STEAL(mark);
 	u->script = kt_strdup(ref->app->setup);
 	kt_buf_init(&u->line, 2 * LINE_MAX_BYTES);
-	kt_vec_push(&u->waiting, kt_strdup(s->id));
+	wait_for_setup(u, s, on_set_up);
 	(void)kt_map_set(&s->reg->setups, u->mark, u);
 	tell_setup(u, "info", "runs once, before the first turn");
 	if (spawn_setup(u, s, ref, &err) != KT_OK) {

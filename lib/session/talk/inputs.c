@@ -4,8 +4,8 @@
  * memory (approvals.c); the harness only ever hears "once", because what harnesses do with "always"
  * ranges from one pattern to switching every question off.
  */
-#include "session/approvals_private.h"
-#include "session/session_private.h"
+#include "session/talk/approvals_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -156,13 +156,14 @@ static void emit_input(struct kt_session *s, const struct kt_input *in, const st
 		s->last_seq = kt_evlog_append(log, &ev);
 }
 
-/* True when nobody has to be asked. */
-static bool is_decided_ask(
-	struct kt_session *s, const struct kt_ask *ask, const struct kt_approval *allowed)
+/* True when nobody has to be asked; out_fails: and the turn has to end. */
+static bool is_decided_ask(struct kt_session *s, const struct kt_ask *ask,
+	const struct kt_approval *allowed, bool *out_fails)
 {
 	enum kt_decision decision;
 	const char *by;
 
+	*out_fails = false;
 	if (allowed) {
 		auto_answer(s, ask, KT_APPROVE_ONCE, "session", allowed, NULL);
 		return true;
@@ -170,26 +171,26 @@ static bool is_decided_ask(
 	if (!policy_decides(s, ask, &decision, &by))
 		return false;
 	auto_answer(s, ask, decision, by, NULL, NULL);
-	if (s->app->app->input_policy == KT_INPUT_ERROR && s->turn) {
+	*out_fails = s->app->app->input_policy == KT_INPUT_ERROR && s->turn;
+	if (*out_fails)
 		s->turn->stop_code = "input_required";
-		kt_session_interrupt(s);
-	}
 	return true;
 }
 
-void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
+bool kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 {
 	int64_t wait_ms = s->app ? s->app->app->approval_timeout_ms : KT_APPROVAL_MS;
 	struct kt_vec offers = KT_VEC_INIT;
 	struct kt_input *in;
 	const char *why;
+	bool fails;
 
 	if (!kt_session_may_log(s, KT_EV_INPUT_REQUIRED, ask->input_len))
-		return;
+		return false;
 	kt_approvals_offer(s, ask, &offers);
-	if (is_decided_ask(s, ask, kt_approvals_match(s, &offers))) {
+	if (is_decided_ask(s, ask, kt_approvals_match(s, &offers), &fails)) {
 		kt_approvals_release(&offers);
-		return;
+		return fails;
 	}
 	/* What would not be kept is not offered. */
 	if (s->approvals.len >= KT_MAX_REMEMBERED)
@@ -205,7 +206,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	if (!kt_input_render(in, ask, &why)) {
 		input_free(in);
 		auto_answer(s, ask, KT_DENY, "limit", NULL, why);
-		return;
+		return false;
 	}
 	in->expiry = kt_timer_new(s->reg->loop, on_input_expired, in);
 	kt_timer_start(in->expiry, wait_ms, 0);
@@ -214,6 +215,7 @@ void kt_session_asked(struct kt_session *s, const struct kt_ask *ask)
 	if (s->turn)
 		s->turn->state = KT_TURN_WAITING;
 	kt_session_notify(s, KT_NOTE_PAUSED, s->turn ? s->turn->id : NULL);
+	return false;
 }
 
 void kt_session_ask_withdrawn(struct kt_session *s, const char *ask_id)

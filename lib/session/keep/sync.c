@@ -3,7 +3,7 @@
  * On disk: one fdatasync at a time, on a thread, serves all who waited when it began.
  * Also the jobs for threads.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@ struct sync_waiter {
 };
 
 struct sync_job {
-	struct kt_job job;
+	struct kt_session_job job;
 	int fd; /* its own */
 	struct kt_vec waiters;
 	uint64_t written; /* what will be on disk then */
@@ -30,53 +30,6 @@ struct sync_job {
 };
 
 /* --- jobs -------------------------------------------------------------------------------- */
-
-static void on_sync_work(struct kt_work *work)
-{
-	struct kt_job *job = kt_container_of(work, struct kt_job, work);
-
-	job->run(job);
-}
-
-static void on_sync_worked(struct kt_work *work)
-{
-	struct kt_job *job = kt_container_of(work, struct kt_job, work);
-
-	job->done(job);
-}
-
-void kt_job_start(
-	struct kt_sessions *reg, enum kt_work_kind kind, const char *org, struct kt_job *job)
-{
-	job->reg = reg;
-	job->prev = NULL;
-	job->next = reg->jobs;
-	if (job->next)
-		job->next->prev = job;
-	reg->jobs = job;
-	job->work.run = on_sync_work;
-	job->work.done = on_sync_worked;
-	kt_work_add(reg->loop, kind, org, &job->work);
-}
-
-enum kt_work_kind kt_scan_kind(const struct kt_evscan *scan)
-{
-	return kt_evscan_bytes(scan) <= SHORT_SCAN_BYTES ? KT_WORK_SHORT : KT_WORK_LONG;
-}
-
-void kt_job_end(struct kt_job *job)
-{
-	if (!job->reg)
-		return;
-	if (job->prev)
-		job->prev->next = job->next;
-	else
-		job->reg->jobs = job->next;
-	if (job->next)
-		job->next->prev = job->prev;
-	job->prev = job->next = NULL;
-	job->reg = NULL;
-}
 
 /* --- syncing ----------------------------------------------------------------------------- */
 
@@ -112,7 +65,7 @@ static int put_in_place(struct sync_job *sync)
 	return fsync(folder) != 0 ? errno : 0;
 }
 
-static void run_sync_job(struct kt_job *job)
+static void run_sync_job(struct kt_session_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 
@@ -153,13 +106,13 @@ static void settle_sync(struct kt_sessions *reg, const struct sync_job *sync)
 		kt_journal_mended(reg);
 }
 
-static void on_sync_done(struct kt_job *job)
+static void on_sync_done(struct kt_session_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 	struct kt_sessions *reg = job->reg;
 	struct kt_vec waiters;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	if (!reg) {
 		job_free(sync);
 		return;
@@ -203,7 +156,7 @@ static void start_sync(struct kt_sessions *reg)
 	sync->job.done = on_sync_done;
 	reg->syncing = true;
 	reg->placing = place;
-	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
+	kt_session_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
 void kt_sessions_tick(void *arg)
@@ -240,11 +193,11 @@ void kt_sync_release(struct kt_sessions *reg)
 		free(reg->waiting.items[i]);
 	kt_vec_release(&reg->waiting);
 	while (reg->jobs) {
-		struct kt_job *job = reg->jobs;
+		struct kt_session_job *job = reg->jobs;
 
 		atomic_store(&job->work.canceled, true);
 		if (job->orphaned)
 			job->orphaned(job);
-		kt_job_end(job);
+		kt_session_job_end(job);
 	}
 }

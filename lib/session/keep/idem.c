@@ -4,7 +4,7 @@
  * has them in the order in which they go. An organization's keys are bounded in bytes: when it has
  * that many, new ones are refused (by the API), because what was promised for a day is kept.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -105,31 +105,6 @@ void kt_idem_put(
 	else
 		reg->idem_first = e;
 	reg->idem_last = e;
-}
-
-void kt_used_begin(struct kt_used *used, struct kt_session *s, const struct kt_request_key *key,
-	const char *turn_id, uint64_t after_seq)
-{
-	*used = (struct kt_used){ .session = s, .key = key };
-	if (!key || !key->key || !key->key[0])
-		return;
-	used->what.after_seq = after_seq;
-	used->what.fingerprint = key->fingerprint;
-	used->what.at_us = kt_time_us();
-	memcpy(used->what.session_id, s->id, sizeof(used->what.session_id));
-	if (turn_id)
-		kt_str_copy(used->what.turn_id, sizeof(used->what.turn_id), turn_id);
-	kt_idem_put(s->reg, key->scope, key->key, &used->what);
-	s->reg->used = used;
-}
-
-void kt_used_end(struct kt_used *used)
-{
-	struct kt_sessions *reg = used->session->reg;
-
-	if (reg->used == used)
-		kt_journal_session(reg, used->session);
-	reg->used = NULL;
 }
 
 void kt_idem_release(struct kt_sessions *reg)

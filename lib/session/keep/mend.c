@@ -12,7 +12,7 @@
  * nobody knows what the disk has (the kernel may have dropped the pages, and the next sync says
  * nothing of them), so only a new file counts.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"

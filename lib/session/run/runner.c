@@ -4,7 +4,7 @@
  * of the session's log, stopped when the session has been idle for long enough. A session whose
  * harness is gone goes on at the next message with the conversation resumed.
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -66,17 +66,23 @@ static void on_unsolicited(void *arg)
 
 static void on_ask(void *arg, const struct kt_ask *ask)
 {
-	kt_session_asked(arg, ask);
+	struct kt_session *s = arg;
+
+	s->reg->on->asked(s, ask);
 }
 
 static void on_ask_withdrawn(void *arg, const char *ask_id)
 {
-	kt_session_ask_withdrawn(arg, ask_id);
+	struct kt_session *s = arg;
+
+	s->reg->on->ask_withdrawn(s, ask_id);
 }
 
 static void on_turn_end(void *arg, const struct kt_turn_result *r)
 {
-	kt_session_turn_ended(arg, r);
+	struct kt_session *s = arg;
+
+	s->reg->on->turn_ended(s, r);
 }
 
 static void on_stderr(void *arg, const char *line, const char *raw)
@@ -119,7 +125,7 @@ static void on_runner_gone(void *arg)
 		kt_loop_defer(s->reg->loop, &s->pump);
 }
 
-const struct kt_harness_cbs kt_session_harness_cbs = {
+static const struct kt_harness_cbs session_harness_cbs = {
 	.ready = on_ready,
 	.session_id = on_ready,
 	.event = on_runner_event,
@@ -204,7 +210,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	if (s->turns && s->harness_session) {
 		start.driver.resume_id = s->harness_session;
 	} else if (!s->permission_mode && reg->pool) {
-		s->harness = kt_pool_take(reg->pool, ref->fingerprint, &kt_session_harness_cbs, s);
+		s->harness = kt_pool_take(reg->pool, ref->fingerprint, &session_harness_cbs, s);
 		if (s->harness) {
 			kt_vec_push(&reg->live, s);
 			on_ready(s, kt_harness_session(s->harness));
@@ -215,7 +221,7 @@ enum kt_code kt_session_need_harness(struct kt_session *s, struct kt_err *err)
 	 * Even a harness that resumes may have lost it: Claude Code writes its file with a delay.
 	 */
 	start.driver.transcript = past;
-	rc = kt_harness_start(&reg->env, &start, &kt_session_harness_cbs, s, &s->harness, err);
+	rc = kt_harness_start(&reg->env, &start, &session_harness_cbs, s, &s->harness, err);
 	if (rc != KT_OK) {
 		s->harness = NULL;
 		kt_app_unref(KT_STEAL(s->app));

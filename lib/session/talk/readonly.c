@@ -4,7 +4,7 @@
  * they have of those that are listed here. Not on the list means no: an option that nobody thought
  * of asks a person.
  */
-#include "session/approvals_private.h"
+#include "session/talk/approvals_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -4,7 +4,7 @@
  * server's sessions run. A release is opened once for all who need it; its application stays while
  * a harness runs with it, and for a while after.
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/log.h"
 #include "base/str.h"
@@ -17,33 +17,6 @@
 #define MAX_IDLE_APPS 256 /* unused ones that are kept; each takes about 50 KiB */
 
 static const struct kt_err no_error = KT_ERR_INIT;
-
-void kt_free_env(char **env)
-{
-	for (size_t i = 0; env && env[i]; i++)
-		free(env[i]);
-	free(env);
-}
-
-/* Values that the project bound are secrets as a rule. */
-static void wipe_env(char **env)
-{
-	for (size_t i = 0; env && env[i]; i++)
-		explicit_bzero(env[i], strlen(env[i]));
-	kt_free_env(env);
-}
-
-void kt_app_unref(struct kt_app_ref *ref)
-{
-	if (!ref || --ref->refs)
-		return;
-	if (ref->control)
-		kt_control_release_close(ref->control, ref->hold);
-	kt_app_free(ref->app);
-	wipe_env(ref->env);
-	free(ref->dir);
-	free(ref);
-}
 
 /* Of the harness: the one that is given, or what the application's folder and PATH have. */
 static void find_program(const char *given, struct kt_app_ref *ref)
@@ -107,7 +80,7 @@ enum kt_code kt_app_load_local(struct kt_sessions *reg, struct kt_err *err)
 	return KT_OK;
 }
 
-struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg)
+static struct kt_app_ref *current_app_ref(struct kt_sessions *reg)
 {
 	struct kt_err err = KT_ERR_INIT;
 	int64_t now = kt_loop_now_ms(reg->loop);
@@ -127,7 +100,7 @@ struct kt_app_ref *kt_app_ref_current(struct kt_sessions *reg)
 
 const struct kt_app *kt_sessions_app(struct kt_sessions *reg)
 {
-	return reg->control ? NULL : kt_app_ref_current(reg)->app;
+	return reg->control ? NULL : current_app_ref(reg)->app;
 }
 
 const struct kt_program *kt_sessions_program(const struct kt_sessions *reg)
@@ -154,7 +127,7 @@ struct opening {
 	struct kt_target target;
 	char key[KT_RELEASE_KEY_MAX];
 	struct kt_vec waiters; /* struct waiter */
-	struct kt_job job;
+	struct kt_session_job job;
 	struct kt_app_ref *ref; /* what the thread makes; none but it looks meanwhile */
 	char *harness, *config, *program; /* as the server's; the thread's own */
 	char **env; /* what the project bound */
@@ -169,6 +142,7 @@ struct opening {
 struct waiter {
 	kt_prepared_fn fn;
 	void *arg;
+	kt_ready_fn on_prepared; /* of the session, when it is still there */
 	char session_id[KT_ID_MAX];
 };
 
@@ -234,7 +208,7 @@ static const char *lacking(const struct kt_app *app, char *const *env)
 	return lacks;
 }
 
-static void run_load(struct kt_job *job)
+static void run_load(struct kt_session_job *job)
 {
 	struct opening *o = kt_container_of(job, struct opening, job);
 	struct kt_app_ref *ref = o->ref;
@@ -275,11 +249,20 @@ static void free_opening(struct opening *o)
 	if (o->held)
 		kt_control_release_close(o->control, o->hold);
 	kt_app_unref(o->ref);
-	wipe_env(o->env);
+	kt_wipe_env(o->env);
 	free(o->harness);
 	free(o->config);
 	free(o->program);
 	free(o);
+}
+
+static void tell_waiting_session(
+	struct kt_sessions *reg, const struct waiter *w, enum kt_code rc, const struct kt_err *err)
+{
+	struct kt_session *s = kt_session_get(reg, w->session_id);
+
+	if (s)
+		w->on_prepared(s, rc, err);
 }
 
 /* Tell all who wait. FREES o. */
@@ -293,25 +276,25 @@ static void opening_ends(struct opening *o, enum kt_code rc, const struct kt_err
 		if (o->reg && w->fn)
 			w->fn(w->arg, rc, err);
 		else if (o->reg)
-			kt_session_prepared(kt_session_get(o->reg, w->session_id), rc, err);
+			tell_waiting_session(o->reg, w, rc, err);
 		free(w);
 	}
 	kt_vec_release(&o->waiters);
 	free_opening(o);
 }
 
-static void on_loaded(struct kt_job *job)
+static void on_loaded(struct kt_session_job *job)
 {
 	struct opening *o = kt_container_of(job, struct opening, job);
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	if (o->reg && o->rc == KT_OK)
 		take_loaded(o);
 	opening_ends(o, o->rc, &o->err);
 }
 
 /* The control plane may be gone before the thread is done. */
-static void load_orphaned(struct kt_job *job)
+static void load_orphaned(struct kt_session_job *job)
 {
 	struct opening *o = kt_container_of(job, struct opening, job);
 
@@ -345,22 +328,17 @@ static void on_opened(
 	o->job.run = run_load;
 	o->job.done = on_loaded;
 	o->job.orphaned = load_orphaned;
-	kt_job_start(reg, KT_WORK_LONG, o->target.org_id, &o->job);
+	kt_session_job_start(reg, KT_WORK_LONG, o->target.org_id, &o->job);
 }
 
-static struct kt_app_ref *find_ref(struct kt_sessions *reg, const struct kt_target *t, bool fresh)
+/* A folder may be edited, a program installed: look again. */
+static struct kt_app_ref *fresh_ref(struct kt_sessions *reg, const struct kt_target *t)
 {
-	char key[KT_RELEASE_KEY_MAX];
-	int64_t now = kt_loop_now_ms(reg->loop);
+	struct kt_app_ref *ref = kt_app_ref_find(reg, t);
 
-	kt_release_key(t, key);
-	struct kt_app_ref *ref = kt_map_get(&reg->apps, key);
-	if (!ref)
+	if (ref && (ref->folder || ref->problem[0]) &&
+		kt_loop_now_ms(reg->loop) - ref->checked_ms >= APP_CHECK_MS)
 		return NULL;
-	/* A folder may be edited, a program installed: look again. */
-	if (fresh && (ref->folder || ref->problem[0]) && now - ref->checked_ms >= APP_CHECK_MS)
-		return NULL;
-	ref->used_ms = now;
 	return ref;
 }
 
@@ -393,7 +371,7 @@ void kt_sessions_prepare(
 	struct waiter *w;
 
 	kt_assert(reg->control);
-	if (find_ref(reg, t, true)) {
+	if (fresh_ref(reg, t)) {
 		fn(arg, KT_OK, &no_error);
 		return;
 	}
@@ -403,43 +381,44 @@ void kt_sessions_prepare(
 	wait_for_release(reg, t, w);
 }
 
-void kt_session_prepare(struct kt_session *s)
+void kt_session_prepare(struct kt_session *s, kt_ready_fn on_prepared)
 {
 	struct waiter *w = kt_calloc(1, sizeof(*w));
 
+	w->on_prepared = on_prepared;
 	memcpy(w->session_id, s->id, sizeof(w->session_id));
 	wait_for_release(s->reg, &s->pin->target, w);
 }
 
 const struct kt_app *kt_sessions_app_of(struct kt_sessions *reg, const struct kt_target *t)
 {
-	struct kt_app_ref *ref = find_ref(reg, t, false);
+	struct kt_app_ref *ref = kt_app_ref_find(reg, t);
 
 	return ref ? ref->app : NULL;
 }
 
 const char *kt_sessions_problem_of(struct kt_sessions *reg, const struct kt_target *t)
 {
-	const struct kt_app_ref *ref = find_ref(reg, t, false);
+	const struct kt_app_ref *ref = kt_app_ref_find(reg, t);
 
 	return ref ? ref->problem : "";
 }
 
 const char *kt_sessions_lacks_of(struct kt_sessions *reg, const struct kt_target *t)
 {
-	const struct kt_app_ref *ref = find_ref(reg, t, false);
+	const struct kt_app_ref *ref = kt_app_ref_find(reg, t);
 
 	return ref ? ref->lacks : NULL;
 }
 
 struct kt_app_ref *kt_app_ref_of(struct kt_session *s)
 {
-	return s->pin ? find_ref(s->reg, &s->pin->target, false) : kt_app_ref_current(s->reg);
+	return s->pin ? kt_app_ref_find(s->reg, &s->pin->target) : current_app_ref(s->reg);
 }
 
 struct kt_app_ref *kt_app_ref_fresh(struct kt_session *s)
 {
-	return s->pin ? find_ref(s->reg, &s->pin->target, true) : kt_app_ref_current(s->reg);
+	return s->pin ? fresh_ref(s->reg, &s->pin->target) : current_app_ref(s->reg);
 }
 
 void kt_apps_sweep(struct kt_sessions *reg)

@@ -9,7 +9,7 @@
  * While walking, a line of a session that the second file has already goes to both files, one of a
  * session that it has not yet only to the first: the walk will write what is true then.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
@@ -89,7 +89,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 /* --- while the server goes on ------------------------------------------------------------ */
 
 struct sync_job {
-	struct kt_job job;
+	struct kt_session_job job;
 	int fd; /* its own */
 	int error;
 };
@@ -107,7 +107,7 @@ static void give_up(struct kt_sessions *reg, const char *why)
 		kt_copy_drop(reg);
 }
 
-static void run_copy_sync(struct kt_job *job)
+static void run_copy_sync(struct kt_session_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 
@@ -115,12 +115,12 @@ static void run_copy_sync(struct kt_job *job)
 		sync->error = errno;
 }
 
-static void on_copy_synced(struct kt_job *job)
+static void on_copy_synced(struct kt_session_job *job)
 {
 	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
 	struct kt_sessions *reg = job->reg;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	if (reg && reg->copy && sync->error) {
 		give_up(reg, strerror(sync->error));
 	} else if (reg && reg->copy) {
@@ -146,7 +146,7 @@ static void sync_copy(struct kt_sessions *reg)
 	}
 	sync->job.run = run_copy_sync;
 	sync->job.done = on_copy_synced;
-	kt_job_start(reg, KT_WORK_DISK, "", &sync->job);
+	kt_session_job_start(reg, KT_WORK_DISK, "", &sync->job);
 }
 
 static void walk_journal(void *arg)
@@ -262,10 +262,4 @@ void kt_copy_drop(struct kt_sessions *reg)
 	kt_buf_release(&copy->lines);
 	free(copy->path);
 	free(copy);
-}
-
-void kt_copy_forget(struct kt_sessions *reg, const struct kt_session *s)
-{
-	if (reg->copy && reg->copy->at == s)
-		reg->copy->at = s->newer;
 }

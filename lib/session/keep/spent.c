@@ -4,7 +4,7 @@
  * there and over those that were deleted, so that asking costs nothing. The second sum is in the
  * journal with each deletion; the last line of a project counts.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -28,13 +28,6 @@ static int64_t bounded_spent(int64_t n)
 static int64_t of_session(int64_t n)
 {
 	return KT_MIN(KT_MAX(n, 0), MOST_OF_SESSION);
-}
-
-void kt_spent_group(struct kt_group *g, const struct kt_spent *spent, int sign)
-{
-	g->spent.input_tokens += sign * spent->input_tokens;
-	g->spent.output_tokens += sign * spent->output_tokens;
-	g->spent.cost_microusd += sign * spent->cost_microusd;
 }
 
 void kt_spent_set(struct kt_session *s, struct kt_spent now)

@@ -4,7 +4,7 @@
  * component by component, no link is followed. Hidden names count as outside: settings, hooks and
  * secrets of programs are hidden.
  */
-#include "session/approvals_private.h"
+#include "session/talk/approvals_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The session object of the API. */
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/time.h"
 #include "text/json.h"

@@ -4,7 +4,7 @@
  * opened, and its own copy of the release's tree; then what the application's setup makes
  * (setup.c); then, in a session with turns, its transcript. The turn waits for all (`held`).
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/fs.h"
 
@@ -17,14 +17,13 @@ static void go_on(struct kt_session *s, enum kt_code rc, const char *code, const
 	if (rc == KT_OK)
 		kt_loop_defer(s->reg->loop, &s->pump);
 	else
-		kt_session_fail_turn(s, code, err->msg);
+		s->reg->on->unready(s, code, err->msg);
 }
 
-void kt_session_prepared(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
+static void on_prepared(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
 {
 	/* Never on another release: what it said and did belongs to this one. */
-	if (s)
-		go_on(s, rc, "release_unavailable", err);
+	go_on(s, rc, "release_unavailable", err);
 }
 
 static void on_folder_copied(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
@@ -45,16 +44,15 @@ static bool needs_workspace(struct kt_session *s, const struct kt_app_ref *ref)
 	return !s->has_workspace;
 }
 
-void kt_session_set_up(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
+static void on_set_up(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
 {
 	go_on(s, rc, "setup_failed", err);
 }
 
-void kt_session_recalled(struct kt_session *s)
+/* Its transcript is read, as far as that could be. */
+static void on_recalled(struct kt_session *s, enum kt_code rc, const struct kt_err *err)
 {
-	static const struct kt_err none = KT_ERR_INIT;
-
-	go_on(s, KT_OK, NULL, &none);
+	go_on(s, rc, NULL, err);
 }
 
 bool kt_session_is_ready(struct kt_session *s)
@@ -80,10 +78,10 @@ bool kt_session_is_ready(struct kt_session *s)
 	if (copy)
 		kt_workspace_make(s, ref, on_folder_copied);
 	else if (setup)
-		kt_setup_run(s, ref);
+		kt_setup_run(s, ref, on_set_up);
 	else if (recall)
-		kt_transcript_read(s);
+		kt_transcript_read(s, on_recalled);
 	else
-		kt_session_prepare(s);
+		kt_session_prepare(s, on_prepared);
 	return false;
 }

@@ -4,7 +4,7 @@
  * together have one. The session whose last turn is longest ago gives its events up first; those of
  * running turns stay.
  */
-#include "session/session_private.h"
+#include "session/keep/keep_private.h"
 
 #include "base/limits.h"
 #include "base/log.h"

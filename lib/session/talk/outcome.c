@@ -5,7 +5,7 @@
  * late, and few are; an id that was never given is told apart by its form, or by reading to the
  * end.
  */
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 
 #include "base/limits.h"
 #include "base/str.h"
@@ -15,7 +15,7 @@
 
 /* Of the thread while it runs. */
 struct search {
-	struct kt_job job;
+	struct kt_session_job job;
 	struct kt_evscan log;
 	char session_id[KT_ID_MAX], request_id[KT_ID_MAX], turn_id[KT_ID_MAX], org[KT_ID_MAX];
 	bool asked, ended, interrupted, resolved;
@@ -88,7 +88,7 @@ static enum kt_code outcome_of(struct search *x)
 	return kt_answered_fail(&x->found, &x->err);
 }
 
-static void run_search(struct kt_job *job)
+static void run_search(struct kt_session_job *job)
 {
 	struct search *x = kt_container_of(job, struct search, job);
 
@@ -103,12 +103,12 @@ static void search_free(struct search *x)
 	free(x);
 }
 
-static void on_searched(struct kt_job *job)
+static void on_searched(struct kt_session_job *job)
 {
 	struct search *x = kt_container_of(job, struct search, job);
 	struct kt_sessions *reg = job->reg;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	if (reg) {
 		(void)kt_vec_remove_ptr(&reg->searches, x);
 		x->fn(x->arg, x->rc, &x->found, &x->err);
@@ -172,7 +172,7 @@ enum kt_code kt_session_outcome(struct kt_session *s, const char *request_id, kt
 		return rc;
 	}
 	kt_vec_push(&s->reg->searches, x);
-	kt_job_start(s->reg, kt_scan_kind(&x->log), x->org, &x->job);
+	kt_session_job_start(s->reg, kt_scan_kind(&x->log), x->org, &x->job);
 	return KT_OK;
 }
 

@@ -5,7 +5,7 @@
  * links: a write through one would change the release for everybody. Copying and removing are done
  * on a thread of libuv's.
  */
-#include "session/session_private.h"
+#include "session/run/run_private.h"
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -181,11 +181,11 @@ static enum kt_code copy_tree(
 /* --- the job ----------------------------------------------------------------------------- */
 
 struct copy_job {
-	struct kt_job job;
+	struct kt_session_job job;
 	char id[KT_ID_MAX];
 	struct kt_app_ref *ref; /* keeps the tree; not for the thread */
 	char *from, *to, *home;
-	void (*done)(struct kt_session *s, enum kt_code rc, const struct kt_err *err);
+	kt_ready_fn on_copied;
 	enum kt_code rc;
 	struct kt_err err;
 };
@@ -215,23 +215,23 @@ static enum kt_code make_workspace(struct copy_job *copy)
 	return rename(part, copy->to) == 0 ? KT_OK : fail_at(err, copy->to);
 }
 
-static void run_copy(struct kt_job *job)
+static void run_copy(struct kt_session_job *job)
 {
 	struct copy_job *copy = kt_container_of(job, struct copy_job, job);
 
 	copy->rc = make_workspace(copy);
 }
 
-static void on_copied(struct kt_job *job)
+static void copy_over(struct kt_session_job *job)
 {
 	struct copy_job *copy = kt_container_of(job, struct copy_job, job);
 	struct kt_sessions *reg = job->reg;
 	struct kt_session *s = reg ? kt_session_get(reg, copy->id) : NULL;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	kt_app_unref(copy->ref);
 	if (s)
-		copy->done(s, copy->rc, &copy->err);
+		copy->on_copied(s, copy->rc, &copy->err);
 	free(copy->from);
 	free(copy->to);
 	free(copy->home);
@@ -239,15 +239,14 @@ static void on_copied(struct kt_job *job)
 }
 
 /* The control plane may be gone before the thread is done. */
-static void copy_orphaned(struct kt_job *job)
+static void copy_orphaned(struct kt_session_job *job)
 {
 	struct copy_job *copy = kt_container_of(job, struct copy_job, job);
 
 	kt_app_unref(KT_STEAL(copy->ref));
 }
 
-void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref,
-	void (*done)(struct kt_session *s, enum kt_code rc, const struct kt_err *err))
+void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref, kt_ready_fn on_copied)
 {
 	struct copy_job *copy = kt_calloc(1, sizeof(*copy));
 
@@ -257,34 +256,34 @@ void kt_workspace_make(struct kt_session *s, struct kt_app_ref *ref,
 	copy->from = kt_strdup(ref->dir);
 	copy->to = kt_session_workspace(s);
 	copy->home = kt_session_home(s);
-	copy->done = done;
+	copy->on_copied = on_copied;
 	copy->job.run = run_copy;
-	copy->job.done = on_copied;
+	copy->job.done = copy_over;
 	copy->job.orphaned = copy_orphaned;
-	kt_job_start(s->reg, KT_WORK_LONG, s->pin ? s->pin->target.org_id : "", &copy->job);
+	kt_session_job_start(s->reg, KT_WORK_LONG, s->pin ? s->pin->target.org_id : "", &copy->job);
 }
 
 /* --- removing ---------------------------------------------------------------------------- */
 
 struct remove_job {
-	struct kt_job job;
+	struct kt_session_job job;
 	char *path;
 	struct kt_err err;
 	enum kt_code rc;
 };
 
-static void run_remove(struct kt_job *job)
+static void run_remove(struct kt_session_job *job)
 {
 	struct remove_job *rm = kt_container_of(job, struct remove_job, job);
 
 	rm->rc = kt_fs_remove_tree(rm->path, &rm->err);
 }
 
-static void on_removed(struct kt_job *job)
+static void on_removed(struct kt_session_job *job)
 {
 	struct remove_job *rm = kt_container_of(job, struct remove_job, job);
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	/* The next start tries again. */
 	if (rm->rc != KT_OK)
 		kt_log(KT_LOG_WARN, "session", "%s", rm->err.msg);
@@ -300,7 +299,7 @@ static void remove_later(struct kt_sessions *reg, char *path)
 	rm->path = path;
 	rm->job.run = run_remove;
 	rm->job.done = on_removed;
-	kt_job_start(reg, KT_WORK_LONG, "", &rm->job);
+	kt_session_job_start(reg, KT_WORK_LONG, "", &rm->job);
 }
 
 /* Put the folder of a session that is no more into the trash, and empty that on a thread. */
@@ -356,13 +355,13 @@ void kt_doomed_release(struct kt_sessions *reg)
 /* --- what was left ----------------------------------------------------------------------- */
 
 struct look_job {
-	struct kt_job job;
+	struct kt_session_job job;
 	char *path;
 	char **names;
 	size_t n;
 };
 
-static void run_look(struct kt_job *job)
+static void run_look(struct kt_session_job *job)
 {
 	struct look_job *look = kt_container_of(job, struct look_job, job);
 
@@ -370,12 +369,12 @@ static void run_look(struct kt_job *job)
 		look->n = 0;
 }
 
-static void on_looked(struct kt_job *job)
+static void on_looked(struct kt_session_job *job)
 {
 	struct look_job *look = kt_container_of(job, struct look_job, job);
 	struct kt_sessions *reg = job->reg;
 
-	kt_job_end(job);
+	kt_session_job_end(job);
 	for (size_t i = 0; reg && i < look->n; i++)
 		if (kt_str_starts(look->names[i], "sess_") && !kt_session_get(reg, look->names[i]))
 			to_trash(reg, look->names[i]);
@@ -405,5 +404,5 @@ void kt_trash_empty(struct kt_sessions *reg)
 	look->path = kt_path_join(reg->data_dir, "sessions");
 	look->job.run = run_look;
 	look->job.done = on_looked;
-	kt_job_start(reg, KT_WORK_LONG, "", &look->job);
+	kt_session_job_start(reg, KT_WORK_LONG, "", &look->job);
 }

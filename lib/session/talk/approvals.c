@@ -9,14 +9,14 @@
  * the same way whether a person is to choose among them or one of them was chosen before: nothing
  * can be covered that was not offered in just these words.
  */
-#include "session/approvals_private.h"
+#include "session/talk/approvals_private.h"
 
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "crypto/crypto.h"
-#include "session/session_private.h"
+#include "session/talk/talk_private.h"
 #include "text/clean.h"
 #include "text/json.h"
 
@@ -31,22 +31,6 @@ enum {
 	KEPT_WORDS_BYTES = 1024,
 	KEPT_KEY_BYTES = 2048,
 };
-
-static void approval_free(struct kt_approval *a)
-{
-	free(a->key);
-	free(a->tool);
-	free(a->words);
-	free(a->by);
-	free(a);
-}
-
-void kt_approvals_release(struct kt_vec *list)
-{
-	for (size_t i = 0; i < list->len; i++)
-		approval_free(list->items[i]);
-	kt_vec_release(list);
-}
 
 /* --- keys -------------------------------------------------------------------------------- */
 
@@ -446,7 +430,7 @@ size_t kt_session_revoke(struct kt_session *s, const char *id, const struct kt_o
 		(void)kt_vec_remove(&s->approvals, i);
 		tell_revoked(s, a);
 		kt_origin_audit(s, from, NULL, NULL, a);
-		approval_free(a);
+		kt_approval_free(a);
 		n++;
 	}
 	if (n)
@@ -455,48 +439,3 @@ size_t kt_session_revoke(struct kt_session *s, const char *id, const struct kt_o
 }
 
 /* --- the journal ------------------------------------------------------------------------- */
-
-void kt_approvals_save(struct kt_jw *w, const struct kt_session *s)
-{
-	kt_jw_arr(w, "approvals");
-	for (size_t i = 0; i < s->approvals.len; i++) {
-		const struct kt_approval *a = s->approvals.items[i];
-
-		kt_jw_obj(w, NULL);
-		kt_jw_str(w, "id", a->id);
-		kt_jw_str(w, "decision", kt_decision_name(a->decision));
-		kt_jw_str(w, "key", a->key);
-		kt_jw_str(w, "tool", a->tool);
-		kt_jw_str(w, "words", a->words);
-		kt_jw_str(w, "by", a->by);
-		kt_jw_int(w, "at_us", a->at_us);
-		kt_jw_obj_end(w);
-	}
-	kt_jw_arr_end(w);
-}
-
-/* What versions before kept ("remembered") covered more than was shown: it is asked for again. */
-void kt_approvals_load(struct kt_session *s, const cJSON *doc)
-{
-	const cJSON *it;
-
-	cJSON_ArrayForEach (it, kt_json_arr(doc, "approvals")) {
-		const char *id = kt_json_str(it, "id"), *key = kt_json_str(it, "key");
-		const char *by = kt_json_str(it, "by");
-		enum kt_decision decision;
-		struct kt_approval *a;
-
-		if (!id || !key || strlen(id) >= KT_ID_MAX ||
-			!kt_decision_parse(kt_json_str(it, "decision"), &decision))
-			continue;
-		a = kt_calloc(1, sizeof(*a));
-		kt_str_copy(a->id, sizeof(a->id), id);
-		a->decision = decision;
-		a->key = kt_strdup(key);
-		a->tool = kt_strdup(kt_json_str_or(it, "tool", ""));
-		a->words = kt_strdup(kt_json_str_or(it, "words", ""));
-		a->by = kt_strdup_opt(by);
-		a->at_us = kt_json_int(it, "at_us", 0);
-		kt_vec_push(&s->approvals, a);
-	}
-}
