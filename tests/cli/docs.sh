@@ -101,6 +101,20 @@ test_expect_success 'a static function whose name is in two files is found, a co
 	test_grep "^cmd/d.c:2: a static function called run is in lib/a.c too: give it its noun$" out
 '
 
+test_expect_success 'a second writer of the pointer is found, however it is written (scripts/check-style)' '
+	rm -rf style && mkdir -p style/scripts style/lib/control/release style/lib/control/core && cp "$TEST_ROOT/scripts/check-style" style/scripts/ &&
+	writes() { printf "%s\n" "/* SPDX-License-Identifier: MIT */" "$@"; } &&
+	writes "void f(void) { to->state = KT_REL_ACTIVE; p->current_release_id = to->id; kt_index_current(ctl, p, to); }" >style/lib/control/release/pointer.c &&
+	cp style/lib/control/release/pointer.c style/lib/control/core/index.c &&
+	writes "/* a->state = KT_REL_ACTIVE */ bool g(void) { return a->state == KT_REL_ACTIVE || a.current_release_id == b; }" \
+		"unsigned h(void) { a->state = KT_REL_READY; return 1U << KT_REL_ACTIVE; }" >style/lib/control/release/reads.c &&
+	style/scripts/check-style >out &&
+	writes "void i(void) { a->state = b == c ? KT_REL_READY :" "	KT_REL_SUPERSEDED; }" "struct row r = { .id = x, .state = KT_REL_ACTIVE };" \
+		"void j(void) { p.current_release_id = NULL; }" "void k(void) { kt_index_current(ctl, p, NULL); }" >style/lib/control/release/writes.c &&
+	test_must_exit 1 style/scripts/check-style >out && test_grep ", 4 problems$" out &&
+	for line in 2 4 5 6; do test_grep "^lib/control/release/writes.c:$line: writes what kt_pointer_move" out || return 1; done
+'
+
 test_expect_success 'two files of a module that need each other are found (scripts/check-circles)' '
 	rm -rf ring && mkdir -p ring/scripts ring/lib/m/low ring/o/m/low && sed "/^EXCEPT = \[/,/^\]/c EXCEPT = []" "$TEST_ROOT/scripts/check-circles" >ring/scripts/check-circles &&
 	chmod +x ring/scripts/check-circles &&

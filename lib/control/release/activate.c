@@ -19,7 +19,7 @@ struct move {
 	bool pin; /* a rollback */
 	struct kt_project_row project;
 	struct kt_release_row target, old;
-	bool changed, flipped;
+	bool changed, moved;
 };
 
 static bool was_built(const struct kt_release_row *r)
@@ -113,28 +113,6 @@ static enum kt_code move_layout_work(void *arg, struct kt_err *err)
 
 /* --- the transaction --------------------------------------------------------------------- */
 
-static enum kt_code pointer_flip(
-	struct kt_tx *tx, struct kt_op *op, struct move *m, struct kt_err *err)
-{
-	struct kt_project_row *p = &m->project;
-	enum kt_code rc = KT_OK;
-
-	if (p->current_release_id) {
-		rc = kt_tx_release(tx, op->arena, p->org_id, p->current_release_id, &m->old, err);
-		if (rc != KT_OK)
-			return rc;
-		m->old.state = KT_REL_SUPERSEDED;
-		rc = kt_tx_release_put(tx, &m->old, err);
-	}
-	m->target.state = KT_REL_ACTIVE;
-	m->target.activated_us = kt_time_us();
-	p->current_release_id = m->target.id;
-	m->flipped = true;
-	if (rc == KT_OK)
-		rc = kt_tx_release_put(tx, &m->target, err);
-	return rc;
-}
-
 static enum kt_code audit_move(
 	struct kt_tx *tx, struct kt_op *op, struct move *m, int64_t config, struct kt_err *err)
 {
@@ -173,7 +151,10 @@ static enum kt_code move_pointer(
 	if (!m->changed)
 		return KT_OK;
 	if (!there)
-		rc = pointer_flip(tx, op, m, err);
+		rc = kt_pointer_move(tx, op->arena, p, &m->target, kt_time_us(), &m->old, err);
+	m->moved = !there;
+	if (rc == KT_OK && m->moved)
+		rc = kt_tx_release_put(tx, &m->target, err);
 	if (m->pin)
 		kt_pinned_set(op, p,
 			m->reason ? m->reason
@@ -254,13 +235,10 @@ static void log_move(struct kt_op *op, const struct move *m)
 static void move_done(struct kt_op *op)
 {
 	struct move *m = op->data;
-	struct kt_project_mem *p;
 
 	if (!m->changed)
 		return;
-	p = kt_index_project_put(op->ctl, &m->project);
-	if (m->flipped)
-		kt_index_current(op->ctl, p, &m->target);
+	(void)kt_pointer_moved(op->ctl, &m->project, m->moved ? &m->target : NULL);
 	log_move(op, m);
 }
 

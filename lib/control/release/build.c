@@ -83,31 +83,6 @@ static enum kt_code fail_row(struct kt_tx *tx, void *arg, struct kt_err *err)
 	return rc;
 }
 
-/* The pointer comes here; what it led to is superseded. */
-static enum kt_code build_flip(
-	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
-{
-	struct kt_build_work *w = b->work;
-	struct kt_release_row old;
-	enum kt_code rc;
-
-	if (w->project.current_release_id) {
-		rc = kt_tx_release(
-			tx, b->op->arena, row->org_id, w->project.current_release_id, &old, err);
-		if (rc != KT_OK)
-			return rc;
-		old.state = KT_REL_SUPERSEDED;
-		rc = kt_tx_release_put(tx, &old, err);
-		if (rc != KT_OK)
-			return rc;
-	}
-	row->state = KT_REL_ACTIVE;
-	row->activated_us = row->built_us;
-	w->project.current_release_id = b->release_id;
-	w->activated = true;
-	return KT_OK;
-}
-
 /* A newer push to the same preview takes its name. */
 static enum kt_code replace_preview(
 	struct kt_tx *tx, struct kt_build *b, struct kt_release_row *row, struct kt_err *err)
@@ -253,7 +228,7 @@ static enum kt_code build_settle(struct kt_tx *tx, void *arg, struct kt_err *err
 {
 	struct kt_build *b = arg;
 	struct kt_build_work *w = b->work;
-	struct kt_release_row row = *b->row;
+	struct kt_release_row row = *b->row, old;
 	const char *action = "release.ready";
 	bool late = false;
 	enum kt_code rc = kt_tx_project(
@@ -288,7 +263,8 @@ static enum kt_code build_settle(struct kt_tx *tx, void *arg, struct kt_err *err
 		row.state = KT_REL_READY;
 	} else {
 		action = "release.activate";
-		rc = build_flip(tx, b, &row, err);
+		rc = kt_pointer_move(tx, b->op->arena, &w->project, &row, row.built_us, &old, err);
+		w->activated = true;
 	}
 	w->project.harness = w->harness;
 	if (rc == KT_OK)
@@ -419,11 +395,10 @@ static void build_finish(struct kt_build *b)
 	struct kt_control *ctl = b->ctl;
 
 	if (!w->canceled) {
-		struct kt_project_mem *p = kt_index_project_put(ctl, &w->project);
+		struct kt_project_mem *p = kt_pointer_moved(
+			ctl, &w->project, w->activated ? b->row : NULL);
 
-		if (b->row->state == KT_REL_ACTIVE)
-			kt_index_current(ctl, p, b->row);
-		else if (b->row->state == KT_REL_PREVIEW)
+		if (b->row->state == KT_REL_PREVIEW)
 			kt_index_preview_put(ctl, p, b->row);
 		if (w->moved.id)
 			hand_over(b, p);

@@ -182,6 +182,17 @@ KT_MUST_CHECK enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
 KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
 	struct kt_project_row *p, const struct kt_release_row *from, const char *source,
 	const char *message, struct kt_release_row *out, struct kt_err *err);
+/*
+ * pointer.c: in a transaction, the pointer of p goes to `to`, a release of p that is not live; what
+ * it led to before is superseded and in *out_old (strings in arena), whose id is NULL when that was
+ * nothing. *p and *to are changed; to write them is the caller's, with what else changes.
+ */
+KT_MUST_CHECK enum kt_code kt_pointer_move(struct kt_tx *tx, struct kt_arena *arena,
+	struct kt_project_row *p, struct kt_release_row *to, int64_t now_us,
+	struct kt_release_row *out_old, struct kt_err *err);
+/* After COMMIT, on the loop: the index takes the project, and what is live now (NULL: as before). */
+struct kt_project_mem *kt_pointer_moved(
+	struct kt_control *ctl, const struct kt_project_row *p, const struct kt_release_row *to);
 /* Give back what is open, and forget how many sessions there are. */
 void kt_opened_free(struct kt_control *ctl);
 /* Sessions run on it, somebody holds it, or it is being built. On the loop. */
