@@ -200,6 +200,12 @@ enum kt_release_state {
 	KT_REL_PREVIEW, /* built, at a URL of its own */
 	KT_REL_EXPIRED, /* a preview that is over */
 };
+/* What a release is to become when it is built; a preview is one whatever this says. */
+enum kt_release_aim {
+	KT_AIM_LIVE, /* active */
+	KT_AIM_UNPIN, /* active, and the pin that was there when it was published ends */
+	KT_AIM_READY, /* ready */
+};
 /* "queued", ... as stored and shown. */
 const char *kt_release_state_name(enum kt_release_state s);
 
@@ -229,6 +235,8 @@ struct kt_release_row {
 	const char *error; /* one line */
 	const char *created_by; /* name of the key */
 	int64_t created_us, built_us, activated_us; /* 0 = not yet */
+	enum kt_release_aim aim;
+	const char *expected_commit; /* that the ref has to have, "" = none, NULL = any */
 };
 /* A copy of the row with all that it points to, in the arena. */
 void kt_release_row_copy(
@@ -238,7 +246,8 @@ KT_MUST_CHECK enum kt_code kt_tx_release_add(
 	struct kt_tx *tx, const struct kt_release_row *row, struct kt_err *err);
 /*
  * Change what may change after creation: state, kind, image_ref, harness, expires_us, error_code,
- * error, built_us, activated_us. Returns KT_ENOTFOUND.
+ * error, built_us, activated_us; aim and expected_commit (of what an older version began).
+ * Returns KT_ENOTFOUND.
  */
 KT_MUST_CHECK enum kt_code kt_tx_release_put(
 	struct kt_tx *tx, const struct kt_release_row *row, struct kt_err *err);

@@ -14,7 +14,7 @@
 struct redeploy {
 	char *ref;
 	const char *commit_sha, *message;
-	struct kt_build_aim aim;
+	bool activate, unpin;
 	bool fetch; /* the commit is not here, but may be in the bound repository */
 	char *token; /* of that */
 	struct kt_project_row project;
@@ -66,17 +66,16 @@ static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *er
 	rc = kt_project_find(tx, op, r->ref, &r->project, err);
 	if (rc == KT_OK)
 		rc = kt_op_if_match(op, &r->project, err);
-	if (rc == KT_OK && r->aim.unpin)
+	if (rc == KT_OK && r->unpin)
 		rc = kt_pinned_may_end(op, err);
-	else if (rc == KT_OK && r->aim.activate)
+	else if (rc == KT_OK && r->activate)
 		rc = kt_pinned_check(tx, op, &r->project, err);
 	if (rc == KT_OK)
 		rc = find_commit(tx, op, r, err);
 	if (rc == KT_OK)
-		rc = kt_release_again(
-			tx, op, &r->project, &r->from, "redeploy", r->message, &r->row, err);
-	if (rc == KT_OK)
-		rc = kt_build_note(op->ctl, r->row.id, &r->aim, err);
+		rc = kt_release_again(tx, op, &r->project, &r->from,
+			kt_release_aim(r->activate, r->unpin), "redeploy", r->message, &r->row,
+			err);
 	if (rc == KT_OK)
 		rc = kt_deploy_answer(tx, op, &r->project, &r->row, err);
 	if (rc == KT_OK)
@@ -109,8 +108,8 @@ static void redeploy_start_fetch(struct kt_op *op)
 		.commit_sha = r->commit_sha,
 		.message = r->message,
 		.source = "redeploy",
-		.no_activate = !r->aim.activate,
-		.unpin = r->aim.unpin,
+		.no_activate = !r->activate,
+		.unpin = r->unpin,
 		.as_deploy = true,
 	};
 	const struct kt_fetch_from from = {
@@ -145,7 +144,7 @@ static void redeploy_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	} else {
 		if (rc == KT_OK && !op->replayed)
 			kt_build_begin(op->ctl, kt_index_project_put(op->ctl, &r->project), &r->row,
-				&r->aim, op, 0);
+				op, 0);
 		kt_op_end(op, rc, err);
 	}
 	if (r->token)
@@ -181,8 +180,8 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 		(void)kt_str_copy(text, sizeof(text), s);
 		r->message = kt_arena_strdup(op->arena, text);
 	}
-	r->aim.activate = kt_json_bool(root, "activate", true);
-	r->aim.unpin = kt_json_bool(root, "unpin", false);
+	r->activate = kt_json_bool(root, "activate", true);
+	r->unpin = kt_json_bool(root, "unpin", false);
 	if (ctl->draining) {
 		kt_op_fail(
 			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");

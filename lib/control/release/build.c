@@ -130,7 +130,7 @@ static enum kt_code set_ref(
 
 	if (!moves_ref(row) || (row->preview && !strcmp(row->ref, w->project.production_ref)))
 		return KT_OK;
-	rc = kt_tx_ref_set(tx, &ref, w->expected, err);
+	rc = kt_tx_ref_set(tx, &ref, row->expected_commit, err);
 	if (rc == KT_ECONFLICT)
 		(void)kt_op_code(b->op, rc, 409, "ref_moved");
 	else if (rc == KT_ELIMIT)
@@ -160,7 +160,7 @@ static enum kt_code follow_live(struct kt_tx *tx, struct kt_build *b,
 	w->replaced_by = live.id;
 	if (live.config_version >= row->config_version)
 		return KT_OK;
-	rc = kt_release_again(tx, b->op, &w->project, &live, "config",
+	rc = kt_release_again(tx, b->op, &w->project, &live, KT_AIM_LIVE, "config",
 		kt_arena_printf(
 			b->op->arena, "config: version %lld", (long long)w->project.config_version),
 		&w->moved, err);
@@ -189,7 +189,7 @@ static enum kt_code look_at_pin(
 		return KT_OK;
 	if (row->version >= p->pin_next && !strcmp(row->source, "config"))
 		return KT_OK;
-	if (row->version >= p->pin_next && b->unpin && b->activate) {
+	if (row->version >= p->pin_next && row->aim == KT_AIM_UNPIN) {
 		w->unpinned = true;
 		return kt_pinned_end(tx, b->op, p, err);
 	}
@@ -259,7 +259,7 @@ static enum kt_code build_settle(struct kt_tx *tx, void *arg, struct kt_err *err
 	} else if (row.preview) {
 		action = "preview.create";
 		rc = replace_preview(tx, b, &row, err);
-	} else if (w->held || late || !b->activate) {
+	} else if (w->held || late || row.aim == KT_AIM_READY) {
 		row.state = KT_REL_READY;
 	} else {
 		action = "release.activate";
@@ -383,7 +383,7 @@ static void hand_over(struct kt_build *b, struct kt_project_mem *p)
 
 	kt_build_say(b, "info", "-----> v%lld takes its place: newer code went live meanwhile",
 		(long long)w->moved.version);
-	kt_build_start(b->ctl, p, &w->moved, true, b->op);
+	kt_build_begin(b->ctl, p, &w->moved, b->op, -1);
 	next = kt_map_get(&b->ctl->builds, w->moved.id);
 	while (b->waiters.len > 0)
 		kt_vec_push(&next->waiters, kt_vec_remove(&b->waiters, 0));
@@ -404,7 +404,6 @@ static void build_finish(struct kt_build *b)
 			hand_over(b, p);
 		tell_end(b);
 	}
-	kt_build_unnote(ctl, b->release_id);
 	build_leave(b);
 }
 
@@ -586,17 +585,13 @@ static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem 
 }
 
 void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, const struct kt_build_aim *aim, const struct kt_op *by,
-	int64_t n_new)
+	const struct kt_release_row *row, const struct kt_op *by, int64_t n_new)
 {
 	struct kt_build *b = new_build(ctl, p, row, by);
 	struct kt_build_work *w = b->work;
 	struct kt_err err = KT_ERR_INIT;
 
-	b->activate = aim->activate;
-	b->unpin = aim->unpin;
 	w->n_new = n_new;
-	w->expected = aim->expected ? kt_arena_strdup(b->arena, aim->expected) : NULL;
 	if (kt_build_open_log(b, &err) != KT_OK)
 		kt_log(KT_LOG_ERROR, "control", "the log of release %s: %s", b->release_id,
 			err.msg);
@@ -606,14 +601,6 @@ void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
 		kt_build_say(b, "info", "-----> Waiting for %zu build%s before this one",
 			p->builds.len - 1, p->builds.len == 2 ? "" : "s");
 	build_run_next(p);
-}
-
-void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, bool activate, const struct kt_op *by)
-{
-	const struct kt_build_aim aim = { .activate = activate };
-
-	kt_build_begin(ctl, p, row, &aim, by, -1);
 }
 
 void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p)
@@ -627,7 +614,6 @@ void kt_builds_cancel(struct kt_control *ctl, struct kt_project_mem *p)
 		if (w->pending > 0)
 			continue;
 		(void)kt_vec_remove(&p->builds, i - 1);
-		kt_build_unnote(ctl, b->release_id);
 		kt_build_over(b);
 	}
 }

@@ -279,7 +279,8 @@ static enum kt_code release_live(struct kt_tx *tx, struct kt_op *op, struct kt_e
 			op->arena, live.env, config_is_named, c, &live.env, &hidden, err);
 	if (rc != KT_OK || (!c->any && !hidden && live.config_version == p->config_version))
 		return rc;
-	return kt_release_again(tx, op, p, &live, "config", message_of(op, c), &c->release, err);
+	return kt_release_again(
+		tx, op, p, &live, KT_AIM_LIVE, "config", message_of(op, c), &c->release, err);
 }
 
 static enum kt_code change_answer(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
@@ -346,7 +347,7 @@ static void config_change_after(struct kt_op *op)
 			kt_log_secret(p, c->vars[i].value);
 	}
 	if (c->release.id)
-		kt_build_start(op->ctl, p, &c->release, true, op);
+		kt_build_begin(op->ctl, p, &c->release, op, -1);
 }
 
 /* --- the request ------------------------------------------------------------------------- */

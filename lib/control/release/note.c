@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The note beside the row of a release, builds/REL_ID.json: what its build is to come to, for one
- * that a crash interrupts.
+ * Notes: what a build is to come to was in builds/REL_ID.json until it had columns in the row of its
+ * release. Builds that such a version did not end begin anew with what their notes say.
  */
 #include "control/release/release_private.h"
 
@@ -11,77 +11,83 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *note_path(const struct kt_control *ctl, const char *release_id)
+#define SUFFIX ".json"
+
+struct adoption {
+	struct kt_release_row **rows; /* in the arena */
+	size_t n;
+};
+
+static enum kt_code put_noted(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
-	return kt_asprintf("%s/builds/%s.json", ctl->data_dir, release_id);
+	const struct adoption *a = arg;
+	enum kt_code rc = KT_OK;
+
+	for (size_t i = 0; rc == KT_OK && i < a->n; i++)
+		rc = kt_tx_release_put(tx, a->rows[i], err);
+	return rc;
 }
 
-enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
-	const struct kt_build_aim *aim, struct kt_err *err)
+/* The row of which this is the note, or NULL: it was never committed, or its build has ended. */
+static struct kt_release_row *noted_row(struct kt_release_row *rows, size_t n, const char *name)
 {
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
-	struct kt_jw w;
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(rows[i].id);
 
-	if (aim->activate && !aim->unpin && !aim->expected)
-		return KT_OK;
-	kt_jw_init(&w, &b);
-	kt_jw_obj(&w, NULL);
-	kt_jw_bool(&w, "activate", aim->activate);
-	kt_jw_bool(&w, "unpin", aim->unpin);
-	if (aim->expected)
-		kt_jw_str(&w, "expected", aim->expected);
-	kt_jw_obj_end(&w);
-	return kt_fs_write_atomic(path, b.ptr, b.len, 0600, true, err);
+		if (!strncmp(name, rows[i].id, len) && !strcmp(name + len, SUFFIX))
+			return &rows[i];
+	}
+	return NULL;
 }
 
-void kt_build_unnote(struct kt_control *ctl, const char *release_id)
+static bool read_note(struct kt_arena *arena, const char *path, struct kt_release_row *row)
 {
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
-
-	(void)unlink(path);
-}
-
-void kt_build_read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
-	struct kt_build_aim *out)
-{
-	KT_AUTOFREE char *path = note_path(ctl, release_id);
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	const char *expected;
 
-	*out = (struct kt_build_aim){ .activate = true };
 	if (kt_fs_read(path, &text, NULL) != KT_OK ||
 		kt_json_parse(text.ptr, text.len, KT_JSON_STRICT, &doc, NULL) != KT_OK)
-		return;
-	out->activate = kt_json_bool(doc, "activate", true);
-	out->unpin = kt_json_bool(doc, "unpin", false);
+		return false;
+	row->aim = kt_release_aim(
+		kt_json_bool(doc, "activate", true), kt_json_bool(doc, "unpin", false));
 	expected = kt_json_str(doc, "expected");
-	out->expected = expected ? kt_arena_strdup(arena, expected) : NULL;
+	row->expected_commit = expected ? kt_arena_strdup(arena, expected) : NULL;
+	return true;
 }
 
-void kt_build_drop_notes(struct kt_control *ctl)
+/* A note, or one that was being written. */
+static bool is_note(const char *name)
+{
+	return kt_str_ends(name, SUFFIX) || kt_str_starts(name, ".karta-tmp-");
+}
+
+enum kt_code kt_notes_adopt(struct kt_control *ctl, struct kt_arena *arena,
+	struct kt_release_row *rows, size_t n, struct kt_err *err)
 {
 	KT_AUTOFREE char *dir = kt_path_join(ctl->data_dir, "builds");
+	struct adoption a = { .rows = kt_arena_alloc(arena, (n + 1) * sizeof(*a.rows)) };
+	enum kt_code rc = KT_OK;
 	char **names;
-	size_t n;
+	size_t n_names;
 
-	if (kt_fs_list(dir, &names, &n, NULL) != KT_OK)
-		return;
-	for (size_t i = 0; i < n; i++) {
+	if (kt_fs_list(dir, &names, &n_names, NULL) != KT_OK)
+		return KT_OK;
+	for (size_t i = 0; i < n_names; i++) {
 		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
-		char id[KT_ID_MAX];
-		size_t len = strlen(names[i]);
+		struct kt_release_row *row = noted_row(rows, n, names[i]);
 
-		/* One that was being written. */
-		if (kt_str_starts(names[i], ".karta-tmp-"))
-			(void)unlink(path);
-		if (!kt_str_ends(names[i], ".json") || len - 5 >= sizeof(id))
-			continue;
-		memcpy(id, names[i], len - 5);
-		id[len - 5] = '\0';
-		if (!kt_map_get(&ctl->builds, id))
+		if (row && read_note(arena, path, row))
+			a.rows[a.n++] = row;
+	}
+	if (a.n > 0)
+		rc = kt_store_do(ctl->store, true, put_noted, &a, err);
+	for (size_t i = 0; rc == KT_OK && i < n_names; i++) {
+		KT_AUTOFREE char *path = kt_path_join(dir, names[i]);
+
+		if (is_note(names[i]))
 			(void)unlink(path);
 	}
-	kt_fs_names_free(names, n);
+	kt_fs_names_free(names, n_names);
+	return rc;
 }

@@ -139,7 +139,7 @@ bool kt_publish_for_production(const struct publish *p, const char *production_r
  */
 bool kt_publish_is_held(const struct publish *p, const char *production_ref)
 {
-	return p->aim.activate && !p->aim.unpin && kt_publish_for_production(p, production_ref) &&
+	return p->activate && !p->unpin && kt_publish_for_production(p, production_ref) &&
 		strcmp(p->source, "webhook") != 0;
 }
 
@@ -169,11 +169,11 @@ static enum kt_code read_meta(
 		return refuse_publish(op, 422, "validation_failed", err, "'pr' is out of range");
 	p->fork = kt_json_bool(doc, "fork", false);
 	p->preview = kt_json_bool(doc, "preview", false);
-	p->aim.activate = kt_json_bool(doc, "activate", true);
-	p->aim.unpin = kt_json_bool(doc, "unpin", false);
+	p->activate = kt_json_bool(doc, "activate", true);
+	p->unpin = kt_json_bool(doc, "unpin", false);
 	s = kt_json_str(doc, "expected_commit");
 	if (s && !kt_json_bool(doc, "force", false))
-		p->aim.expected = kt_arena_strdup(op->arena, s);
+		p->expected = kt_arena_strdup(op->arena, s);
 	if (env && !cJSON_IsObject(env) && !cJSON_IsNull(env))
 		return refuse_publish(op, 422, "validation_failed", err, "'env' must be an object");
 	rc = kt_env_seal(op->ctl, op->arena, op->who.org_id, env, &p->env, err);
@@ -504,8 +504,6 @@ static enum kt_code prepare_steps(struct kt_op *op, struct publish *p, struct kt
 		rc = check_blobs(op, p, err);
 	if (rc == KT_OK)
 		rc = store_manifest(op, p, err);
-	if (rc == KT_OK)
-		rc = kt_build_note(op->ctl, p->release_id, &p->aim, err);
 	return rc;
 }
 

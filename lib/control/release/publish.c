@@ -59,14 +59,14 @@ static enum kt_code check_expected(
 	size_t n;
 	enum kt_code rc;
 
-	if (!p->aim.expected || !p->git_ref)
+	if (!p->expected || !p->git_ref)
 		return KT_OK;
 	rc = kt_tx_refs(tx, op->arena, p->project.id, &refs, &n, err);
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
 		if (!strcmp(refs[i].name, p->git_ref))
 			now = refs[i].commit_sha;
 	}
-	if (rc != KT_OK || !strcmp(now, p->aim.expected))
+	if (rc != KT_OK || !strcmp(now, p->expected))
 		return rc;
 	op->extra = kt_json_pairs(op->arena, "commit_sha", now, NULL);
 	return kt_op_code(op,
@@ -102,6 +102,8 @@ static void fill_row(struct kt_op *op, struct publish *p)
 		.n_bytes = p->n_bytes,
 		.created_by = op->who.key_name[0] ? op->who.key_name : "system",
 		.created_us = kt_time_us(),
+		.aim = kt_release_aim(p->activate, p->unpin),
+		.expected_commit = p->expected,
 	};
 }
 
@@ -140,7 +142,7 @@ static void set_fingerprint(struct kt_op *op, const struct publish *p)
 	text = kt_arena_printf(op->arena, "%s\n%s\n%s\n%s\n%s\n%lld %d %d %d%s", p->digest,
 		p->commit_sha ? p->commit_sha : "", p->git_ref ? p->git_ref : "",
 		p->message ? p->message : "", p->env_mac ? p->env_mac : "", (long long)p->pr,
-		p->fork, p->preview, p->aim.activate, p->aim.unpin ? " unpin" : "");
+		p->fork, p->preview, p->activate, p->unpin ? " unpin" : "");
 	digest = kt_arena_alloc(op->arena, KT_DIGEST_MAX);
 	kt_sha256_of(text, strlen(text), digest);
 	op->pre.fingerprint = digest;
@@ -160,7 +162,7 @@ static enum kt_code publish_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	rc = find_or_add(tx, op, p, err);
 	if (rc == KT_OK && kt_publish_is_held(p, p->project.production_ref))
 		rc = kt_pinned_check(tx, op, &p->project, err);
-	if (rc == KT_OK && p->aim.unpin)
+	if (rc == KT_OK && p->unpin)
 		rc = kt_pinned_may_end(op, err);
 	if (rc == KT_OK)
 		rc = check_expected(tx, op, p, err);
@@ -196,9 +198,7 @@ static void publish_done(void *arg, enum kt_code rc, const struct kt_err *err)
 		mem->publishing--;
 	if (rc == KT_OK && !op->replayed) {
 		mem = kt_index_project_put(op->ctl, &p->project);
-		kt_build_begin(op->ctl, mem, &p->row, &p->aim, op, (int64_t)p->n_new);
-	} else {
-		kt_build_unnote(op->ctl, p->release_id);
+		kt_build_begin(op->ctl, mem, &p->row, op, (int64_t)p->n_new);
 	}
 	kt_op_end(op, rc, err);
 }
@@ -291,12 +291,9 @@ static void publish_prepared(void *arg, enum kt_code rc, const struct kt_err *er
 		return;
 	}
 	/* Many may have begun when there was room for one. */
-	if (mem && kt_builds_full(op, mem)) {
-		kt_build_unnote(op->ctl, p->release_id);
+	if (mem && kt_builds_full(op, mem))
 		return;
-	}
 	if (label_taken(op, p)) {
-		kt_build_unnote(op->ctl, p->release_id);
 		kt_op_fail(op, KT_ECONFLICT, 409, "label_taken", NULL,
 			"a project has the host name that this preview would get");
 		return;

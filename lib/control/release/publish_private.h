@@ -29,7 +29,8 @@ struct publish {
 	int64_t pr;
 	bool fork, preview;
 	bool as_deploy; /* answered as a deploy */
-	struct kt_build_aim aim;
+	bool activate, unpin;
+	const char *expected; /* commit that the ref has to have, "" = none, NULL = any */
 	/* What came of it. */
 	struct kt_manifest *manifest; /* NULL again before the transaction */
 	struct kt_manifest *base;

@@ -58,20 +58,20 @@ enum kt_code kt_builds_recover(struct kt_control *ctl, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	remove_half_made(ctl);
+	rc = kt_notes_adopt(ctl, arena, l.rows, l.n, err);
+	if (rc != KT_OK)
+		return rc;
 	/* Everything a build needs was there before its row: it begins anew, in order of age. */
 	for (size_t i = 0; i < l.n; i++) {
 		struct kt_project_mem *p = kt_map_get(&ctl->projects, l.rows[i].project_id);
-		struct kt_build_aim aim;
 
 		if (!p)
 			continue;
-		kt_build_read_note(ctl, arena, l.rows[i].id, &aim);
 		kt_log(KT_LOG_INFO, "control",
 			"%s v%lld: the build was interrupted and begins anew", p->slug,
 			(long long)l.rows[i].version);
-		kt_build_begin(ctl, p, &l.rows[i], &aim, NULL, -1);
+		kt_build_begin(ctl, p, &l.rows[i], NULL, -1);
 	}
-	kt_build_drop_notes(ctl);
 	kt_releases_sweep(ctl);
 	return KT_OK;
 }

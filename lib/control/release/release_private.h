@@ -46,7 +46,6 @@ struct kt_build_line {
 /* What one build finds out; in its arena. */
 struct kt_build_work {
 	int64_t n_new; /* files that came with the publish; -1 = not known */
-	const char *expected; /* commit that the ref has to have, "" = none, NULL = any */
 	bool started;
 	size_t pending; /* steps on their way */
 	bool canceled; /* its project is gone */
@@ -67,13 +66,6 @@ struct kt_build_work {
 	const char *replaced_by; /* that one, or one that has its configuration; NULL = none */
 };
 
-/* What is to become of a build; what its row does not hold. */
-struct kt_build_aim {
-	bool activate; /* else ready */
-	bool unpin; /* when it becomes active */
-	const char *expected; /* commit that the ref has to have, "" = none, NULL = any */
-};
-
 /*
  * A release on its way through queue, layout, check and activation. The row is in the database
  * (queued) when a build exists; its log is builds/REL_ID.log.
@@ -86,8 +78,6 @@ struct kt_build {
 	struct kt_arena *arena;
 	struct kt_release_row *row; /* in arena */
 	struct kt_op *op; /* who asked (copied actor), for the audit row; own copy */
-	bool activate; /* else ready */
-	bool unpin; /* when it becomes active */
 	bool over;
 	int64_t started_ms;
 	struct kt_evlog *log;
@@ -95,25 +85,20 @@ struct kt_build {
 	struct kt_vec waiters; /* struct kt_op * of kt_control_release_wait() */
 	void *work; /* build.c's */
 };
-/* Start (or queue) the build of a release whose row was just committed. */
-void kt_build_start(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, bool activate, const struct kt_op *by);
 /* A line of a build's log (also into the project's log). level "info", "warn", "error". */
 void kt_build_say(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
-/* As kt_build_start() with what a publish knows besides. n_new: of its files, -1 = not known. */
+/*
+ * Start (or queue) the build of a release whose row is committed; by: who asked, or NULL. n_new: of
+ * its files, -1 = not known.
+ */
 void kt_build_begin(struct kt_control *ctl, struct kt_project_mem *p,
-	const struct kt_release_row *row, const struct kt_build_aim *aim, const struct kt_op *by,
-	int64_t n_new);
-/* Remember what the row does not hold, for a build that a crash interrupts. Blocking. */
-KT_MUST_CHECK enum kt_code kt_build_note(struct kt_control *ctl, const char *release_id,
-	const struct kt_build_aim *aim, struct kt_err *err);
-void kt_build_unnote(struct kt_control *ctl, const char *release_id);
-/* What the note says, else what is so without one; expected in arena. Blocking. */
-void kt_build_read_note(struct kt_control *ctl, struct kt_arena *arena, const char *release_id,
-	struct kt_build_aim *out);
-/* Notes of builds that are not taken up: their transaction was never committed, or is done.
- * Blocking. */
-void kt_build_drop_notes(struct kt_control *ctl);
+	const struct kt_release_row *row, const struct kt_op *by, int64_t n_new);
+/*
+ * note.c: what an older version wrote beside the rows of builds that it did not end: into those
+ * rows and the database; then its files go. Blocking, at start-up.
+ */
+KT_MUST_CHECK enum kt_code kt_notes_adopt(struct kt_control *ctl, struct kt_arena *arena,
+	struct kt_release_row *rows, size_t n, struct kt_err *err);
 /* Worker: look at the laid-out application; lines and problem are in b's work. */
 KT_MUST_CHECK enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err);
 /* A line that a worker found. */
@@ -178,10 +163,12 @@ KT_MUST_CHECK enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op,
 /* Make op's answer that of POST .../deploys, with its status and ETag. */
 KT_MUST_CHECK enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
 	const struct kt_project_row *project, const struct kt_release_row *row, struct kt_err *err);
+/* What a release becomes of which this was asked. */
+enum kt_release_aim kt_release_aim(bool activate, bool unpin);
 /* Next version of project p as a release of the code of `from`; adds row and audit entry. */
 KT_MUST_CHECK enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op,
-	struct kt_project_row *p, const struct kt_release_row *from, const char *source,
-	const char *message, struct kt_release_row *out, struct kt_err *err);
+	struct kt_project_row *p, const struct kt_release_row *from, enum kt_release_aim aim,
+	const char *source, const char *message, struct kt_release_row *out, struct kt_err *err);
 /*
  * pointer.c: in a transaction, the pointer of p goes to `to`, a release of p that is not live; what
  * it led to before is superseded and in *out_old (strings in arena), whose id is NULL when that was

@@ -55,9 +55,16 @@ enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op, const struct kt
 	return rc;
 }
 
+enum kt_release_aim kt_release_aim(bool activate, bool unpin)
+{
+	if (!activate)
+		return KT_AIM_READY;
+	return unpin ? KT_AIM_UNPIN : KT_AIM_LIVE;
+}
+
 enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op, struct kt_project_row *p,
-	const struct kt_release_row *from, const char *source, const char *message,
-	struct kt_release_row *out, struct kt_err *err)
+	const struct kt_release_row *from, enum kt_release_aim aim, const char *source,
+	const char *message, struct kt_release_row *out, struct kt_err *err)
 {
 	char *id = kt_arena_alloc(op->arena, KT_ID_MAX);
 	struct kt_release_row row;
@@ -82,6 +89,7 @@ enum kt_code kt_release_again(struct kt_tx *tx, struct kt_op *op, struct kt_proj
 		.n_bytes = from->n_bytes,
 		.created_by = op->who.key_name[0] ? op->who.key_name : "system",
 		.created_us = kt_time_us(),
+		.aim = aim,
 	};
 	p->next_version++;
 	rc = kt_tx_project_put(tx, p, err);

@@ -23,6 +23,12 @@ static const char *const state_names[N_STATES] = {
 	[KT_REL_EXPIRED] = "expired",
 };
 
+static const char *const aim_names[] = {
+	[KT_AIM_LIVE] = "live",
+	[KT_AIM_UNPIN] = "unpin",
+	[KT_AIM_READY] = "ready",
+};
+
 const char *kt_release_state_name(enum kt_release_state s)
 {
 	kt_assert((unsigned)s < N_STATES);
@@ -57,6 +63,8 @@ static const struct kt_col release_cols[] = {
 	KT_COL_INT(struct kt_release_row, created_us, 0),
 	KT_COL_INT(struct kt_release_row, built_us, KT_COL_PUT),
 	KT_COL_INT(struct kt_release_row, activated_us, KT_COL_PUT),
+	KT_COL_WORD(struct kt_release_row, aim, KT_COL_PUT, aim_names),
+	KT_COL_TEXT(struct kt_release_row, expected_commit, KT_COL_PUT),
 };
 static const struct kt_table releases = KT_TABLE("releases", struct kt_release_row, release_cols);
 

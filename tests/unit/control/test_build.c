@@ -344,6 +344,8 @@ struct left {
 	const char *project, *id, *digest, *source;
 	int64_t config_version;
 	struct kt_release_row row; /* out */
+	enum kt_release_aim aim;
+	const char *expected, *ref;
 };
 
 static enum kt_code add_left(struct kt_tx *tx, void *arg, struct kt_err *err)
@@ -361,6 +363,10 @@ static enum kt_code add_left(struct kt_tx *tx, void *arg, struct kt_err *err)
 		.config_version = l->config_version,
 		.created_by = "admin",
 		.created_us = 7,
+		.aim = l->aim,
+		.expected_commit = l->expected,
+		.ref = l->ref,
+		.commit_sha = l->ref ? "2222222222222222222222222222222222222222" : NULL,
 	};
 	enum kt_code rc = kt_tx_project(tx, arena, l->r->admin.org_id, l->project, &p, err);
 
@@ -388,11 +394,12 @@ static void test_config_comes_late(void **state)
 	(void)kt_str_copy(one, sizeof(one), text_of(&a, "digest"));
 	deploy_text(r, &a, "beans", "two", "");
 	(void)kt_str_copy(two, sizeof(two), text_of(&a, "digest"));
-	struct left l = { r, KT_REL_QUEUED, "beans", "rel_late", one, "config", 1, { 0 } };
+	struct left l = { .r = r, .project = "beans", .id = "rel_late", .digest = one,
+		.source = "config", .config_version = 1 };
 	assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l, NULL), KT_OK);
 	p = project_mem(r, "beans");
 	l.row.project_id = p->id;
-	kt_build_start(r->ctl, p, &l.row, true, NULL);
+	kt_build_begin(r->ctl, p, &l.row, NULL, -1);
 	/* Who waits gets what took its place. */
 	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v3", on_answer, &a));
 	ASSERT_STATUS(&a, 201);
@@ -411,30 +418,142 @@ static void test_recovery(void **state)
 	struct rig *r = *state;
 	struct answer a = { 0 };
 	char digest[KT_DIGEST_MAX];
-	KT_AUTOFREE char *half = NULL, *stale = NULL;
+	KT_AUTOFREE char *half = NULL;
 
 	deploy_text(r, &a, "beans", "one", "");
 	(void)kt_str_copy(digest, sizeof(digest), text_of(&a, "digest"));
 	struct left l[] = {
-		{ r, KT_REL_BUILDING, "beans", "rel_building", digest, NULL, 0, { 0 } },
-		{ r, KT_REL_QUEUED, "beans", "rel_queued", digest, NULL, 0, { 0 } } };
+		{ .r = r, .state = KT_REL_BUILDING, .project = "beans", .id = "rel_building",
+			.digest = digest },
+		{ .r = r, .project = "beans", .id = "rel_queued", .digest = digest,
+			.aim = KT_AIM_READY } };
 	assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l[0], NULL), KT_OK);
 	assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l[1], NULL), KT_OK);
-	const struct kt_build_aim aim = { .activate = false };
-
-	assert_int_equal(kt_build_note(r->ctl, "rel_queued", &aim, NULL), KT_OK);
-	assert_int_equal(kt_build_note(r->ctl, "rel_never", &aim, NULL), KT_OK);
 	half = kt_asprintf("%s/releases/%s/.tmp-x", r->dir, r->admin.org_id);
-	stale = kt_asprintf("%s/builds/rel_never.json", r->dir);
 	assert_int_equal(kt_fs_mkdirs(half, 0700, NULL), KT_OK);
 	rig_restart(r);
 	assert_false(kt_fs_is_dir(half));
-	assert_false(kt_fs_is_file(stale));
 	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v3", on_answer, &a));
 	ASSERT_STATUS(&a, 201);
 	assert_text(&a, "state", "ready");
 	show(r, &a, "beans", "v2");
 	assert_text(&a, "state", "active");
+	answer_clear(&a);
+}
+
+static struct kt_project_mem *pin_beans(struct rig *r, struct answer *a)
+{
+	RUN(r, a, kt_control_pin(r->ctl, &r->actor, "beans", "why", on_answer, a));
+	ASSERT_STATUS(a, 200);
+	return project_mem(r, "beans");
+}
+
+/* What an interrupted build is to come to is in its row: it ends a pin, and its ref has to be there. */
+static void test_recovery_keeps_the_aim(void **state)
+{
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char digest[KT_DIGEST_MAX];
+
+	deploy_text(r, &a, "beans", "one", "");
+	(void)kt_str_copy(digest, sizeof(digest), text_of(&a, "digest"));
+	(void)pin_beans(r, &a);
+	struct left l[] = {
+		{ .r = r, .project = "beans", .id = "rel_held", .digest = digest },
+		{ .r = r, .project = "beans", .id = "rel_unpin", .digest = digest, .aim = KT_AIM_UNPIN },
+		{ .r = r, .project = "beans", .id = "rel_ready", .digest = digest, .aim = KT_AIM_READY },
+		{ .r = r, .project = "beans", .id = "rel_moved", .digest = digest,
+			.ref = "refs/heads/main", .expected = "1111111111111111111111111111111111111111" },
+		{ .r = r, .project = "beans", .id = "rel_first", .digest = digest,
+			.ref = "refs/heads/main", .expected = "" } };
+	for (size_t i = 0; i < KT_ARRAY_LEN(l); i++)
+		assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l[i], NULL), KT_OK);
+	rig_restart(r);
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v6", on_answer, &a));
+	static const char *const states[] = { "ready", "superseded", "ready", "failed", "active" };
+	for (size_t i = 0; i < KT_ARRAY_LEN(l); i++) {
+		show(r, &a, "beans", l[i].id);
+		assert_text(&a, "state", states[i]);
+	}
+	assert_null(project_mem(r, "beans")->pin_reason);
+	answer_clear(&a);
+}
+
+struct noted {
+	struct rig *r;
+	const char *id;
+	struct kt_release_row row;
+	struct kt_arena *arena;
+};
+
+static enum kt_code find_noted(struct kt_tx *tx, void *arg, struct kt_err *err)
+{
+	struct noted *n = arg;
+
+	return kt_tx_release(tx, n->arena, n->r->admin.org_id, n->id, &n->row, err);
+}
+
+static void write_note(struct rig *r, const char *name, const char *text)
+{
+	KT_AUTOFREE char *path = kt_asprintf("%s/builds/%s", r->dir, name);
+
+	assert_int_equal(kt_fs_write_new(path, text, strlen(text), 0600, NULL), KT_OK);
+}
+
+/* An older version was killed while it built: it kept in files what has columns now. */
+static void test_notes_of_an_older_version(void **state)
+{
+	static const char *const names[] = { "rel_noted_ready.json", "rel_noted_unpin.json",
+		"rel_noted_moved.json", "rel_noted_torn.json", "rel_noted_never.json",
+		".karta-tmp-x" };
+	static const struct {
+		const char *id, *note, *state;
+		enum kt_release_aim aim;
+		const char *expected;
+	} want[] = {
+		{ "rel_noted_ready", "{\"activate\":false,\"unpin\":true}", "ready", KT_AIM_READY, NULL },
+		{ "rel_noted_unpin", "{\"activate\":true,\"unpin\":true,\"expected\":\"\"}",
+			"superseded", KT_AIM_UNPIN, "" },
+		{ "rel_noted_moved", "{\"activate\":true,\"unpin\":false,\"expected\":\"abc\"}",
+			"failed", KT_AIM_LIVE, "abc" },
+		{ "rel_noted_torn", "{\"activ", "active", KT_AIM_LIVE, NULL },
+		{ "rel_noted_none", NULL, "active", KT_AIM_LIVE, NULL },
+	};
+	struct rig *r = *state;
+	struct answer a = { 0 };
+	char digest[KT_DIGEST_MAX];
+	KT_AUTO_ARENA struct kt_arena *arena = kt_arena_new();
+
+	deploy_text(r, &a, "beans", "one", "");
+	(void)kt_str_copy(digest, sizeof(digest), text_of(&a, "digest"));
+	deploy_text(r, &a, "rice", "one", "");
+	(void)pin_beans(r, &a);
+	for (size_t i = 0; i < KT_ARRAY_LEN(want); i++) {
+		struct left l = { .r = r, .project = want[i].note ? "beans" : "rice", .id = want[i].id,
+			.digest = digest, .ref = want[i].expected ? "refs/heads/main" : NULL };
+
+		assert_int_equal(kt_store_do(r->ctl->store, true, add_left, &l, NULL), KT_OK);
+		if (want[i].note)
+			write_note(r, names[i], want[i].note);
+	}
+	write_note(r, names[4], "{\"activate\":false}");
+	write_note(r, names[5], "{\"activ");
+	rig_restart(r);
+	for (size_t i = 0; i < KT_ARRAY_LEN(names); i++) {
+		KT_AUTOFREE char *path = kt_asprintf("%s/builds/%s", r->dir, names[i]);
+
+		assert_false(kt_fs_is_file(path));
+	}
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "rice", "v2", on_answer, &a));
+	RUN(r, &a, kt_control_release_wait(r->ctl, &r->actor, "beans", "v5", on_answer, &a));
+	for (size_t i = 0; i < KT_ARRAY_LEN(want); i++) {
+		struct noted n = { r, want[i].id, { 0 }, arena };
+
+		assert_int_equal(kt_store_do(r->ctl->store, false, find_noted, &n, NULL), KT_OK);
+		assert_string_equal(kt_release_state_name(n.row.state), want[i].state);
+		assert_int_equal(n.row.aim, want[i].aim);
+		assert_true(kt_str_eq(n.row.expected_commit, want[i].expected));
+	}
 	answer_clear(&a);
 }
 
@@ -520,6 +639,8 @@ int main(void)
 		T(test_config_follows_live),
 		T(test_config_comes_late),
 		T(test_recovery),
+		T(test_recovery_keeps_the_aim),
+		T(test_notes_of_an_older_version),
 		T(test_end_in_the_middle),
 		T(test_stale_tree_is_replaced),
 		T(test_project_deleted_meanwhile),

@@ -147,6 +147,25 @@ static void migration(void **state)
 	kt_db_close(db);
 }
 
+/* A release of a database from before it was in its row what a build is to come to. */
+static void build_aim(void **state)
+{
+	struct kt_err err = KT_ERR_INIT;
+
+	(void)state;
+	assert_ok(kt_fs_write_new(path, "", 0, 0600, &err), err);
+	assert_ok(migrate_with(kt_migrations, 6, &err), err);
+	raw("INSERT INTO orgs (id, slug, name, created_us) VALUES ('org_1', 'default', 'Default', 1);"
+	    "INSERT INTO projects (id, org_id, slug, label, production_ref, next_version, config_version, "
+	    "created_us) VALUES ('proj_1', 'org_1', 'a', 'a', 'refs/heads/main', 2, 0, 1);"
+	    "INSERT INTO releases (id, org_id, project_id, version, state, digest, kind, source, "
+	    "created_by, created_us) VALUES ('rel_1', 'org_1', 'proj_1', 1, 'queued', 'd', 'file_copy', "
+	    "'cli', 'x', 1)");
+	assert_ok(migrate_with(kt_migrations, kt_n_migrations, &err), err);
+	assert_int_equal(raw_number("SELECT count(*) FROM releases WHERE aim = 'live' "
+				    "AND expected_commit IS NULL"), 1);
+}
+
 /* --- damage ------------------------------------------------------------------------------------ */
 
 static void overwrite(off_t at, size_t len)
@@ -224,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(newer, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(migration, setup, teardown),
+		cmocka_unit_test_setup_teardown(build_aim, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(check_finds, setup, teardown),
 	};

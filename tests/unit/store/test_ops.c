@@ -318,7 +318,8 @@ static enum kt_code release_work(struct kt_tx *tx, void *arg, struct kt_err *err
 		.message = "m", .source = "git", .env = "{}", .preview = "bot-pr-7", .pr = 7,
 		.fork = true, .expires_us = 11, .config_version = 12, .n_files = 13, .n_bytes = 14,
 		.error_code = "e", .error = "why", .created_by = "ci", .created_us = 15,
-		.built_us = 16, .activated_us = 17 };
+		.built_us = 16, .activated_us = 17, .aim = KT_AIM_UNPIN,
+		.expected_commit = "fedcba9876543210" };
 	struct kt_release_row got = { 0 };
 
 	(void)arg;
@@ -357,6 +358,8 @@ static enum kt_code release_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	assert_int_equal(got.created_us, 15);
 	assert_int_equal(got.built_us, 16);
 	assert_int_equal(got.activated_us, 17);
+	assert_int_equal(got.aim, KT_AIM_UNPIN);
+	assert_string_equal(got.expected_commit, "fedcba9876543210");
 	assert_int_equal(kt_tx_release(tx, arena, "org_2", "rel_1", &got, err), KT_ENOTFOUND);
 	assert_int_equal(kt_tx_release(tx, arena, "org_1", "rel_2", &got, err), KT_ENOTFOUND);
 
@@ -366,7 +369,7 @@ static enum kt_code release_work(struct kt_tx *tx, void *arg, struct kt_err *err
 
 	r = (struct kt_release_row){ .id = "rel_1", .state = KT_REL_ACTIVE, .kind = "dockerfile",
 		.version = 99, .digest = "changed", .expires_us = 1, .built_us = 2,
-		.activated_us = 3 };
+		.activated_us = 3, .aim = KT_AIM_READY, .expected_commit = "" };
 	OK(kt_tx_release_put(tx, &r, err));
 	OK(kt_tx_release_version(tx, arena, "proj_1", 4, &got, err));
 	assert_int_equal(got.state, KT_REL_ACTIVE);
@@ -377,6 +380,8 @@ static enum kt_code release_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	assert_int_equal(got.expires_us, 1);
 	assert_int_equal(got.built_us, 2);
 	assert_int_equal(got.activated_us, 3);
+	assert_int_equal(got.aim, KT_AIM_READY);
+	assert_string_equal(got.expected_commit, "");
 	assert_string_equal(got.digest, "dd"); /* what may not change did not */
 	assert_string_equal(got.env, "{}");
 	assert_int_equal(kt_tx_release_version(tx, arena, "proj_1", 5, &got, err), KT_ENOTFOUND);
