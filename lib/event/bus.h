@@ -29,6 +29,7 @@ struct kt_listener {
 	struct kt_listener *next, **at;
 };
 
+/* A new one; the caller's, kt_bus_free(). */
 KT_MUST_CHECK struct kt_bus *kt_bus_new(void);
 /* Listeners that are left hear nothing any more. NULL is fine. */
 void kt_bus_free(struct kt_bus *bus);
