@@ -101,9 +101,11 @@ static void changed_by_a_listener(void **state)
 	EARS();
 
 	b.tells = 2;
+	kt_bus_listen(bus, &c.l, KT_TOPIC_KEYS, hear, &c);
 	kt_bus_tell(bus, KT_TOPIC_KEYS);
 	HEARD(a, 3, 3);
 	HEARD(b, 3, 3);
+	HEARD(c, 3, 3);
 	kt_bus_free(bus);
 }
 
