@@ -236,6 +236,7 @@ struct kt_result {
 	size_t json_len;
 	const char *etag; /* of the project's pointer, or NULL */
 	const char *token; /* of a browser's session that began, or NULL */
+	const char *release; /* id of the one that was made, also of a repeat; or NULL */
 	int64_t max_age_s;
 };
 

@@ -150,18 +150,16 @@ static void on_release_taken(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 	struct publish *pb = l->data;
-	KT_AUTO_JSON cJSON *rel = NULL;
 
 	if (pb->path) {
 		(void)unlink(pb->path);
 		free(KT_STEAL(pb->path));
 	}
-	if (!l->c.ex || r->rc != KT_OK || !r->json ||
-		kt_json_parse(r->json, r->json_len, KT_JSON_LENIENT, &rel, NULL) != KT_OK) {
+	if (!l->c.ex || r->rc != KT_OK || !r->release) {
 		kt_api_answered(arg, r);
 		return;
 	}
-	kt_str_copy(pb->release, sizeof(pb->release), kt_json_str_or(rel, "id", ""));
+	(void)kt_str_copy(pb->release, sizeof(pb->release), r->release);
 	if (!pb->async && !pb->stream) {
 		kt_control_release_wait(l->c.api->cfg.control, &l->actor, pb->ref, pb->release,
 			on_release_built, l);

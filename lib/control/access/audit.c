@@ -16,9 +16,8 @@ struct page {
 	size_t limit;
 };
 
-static enum kt_code audit_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code audit_list_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct page *p = op->data;
 	struct kt_audit_row *rows;
 	struct kt_jw w;
@@ -52,12 +51,11 @@ void kt_control_audit(struct kt_control *ctl, const struct kt_actor *a, int64_t 
 	p->before = before;
 	p->limit = limit == 0 ? DEFAULT_PAGE : KT_MIN(limit, MAX_PAGE);
 	op->data = p;
-	kt_op_read(op, audit_list_work);
+	kt_op_last(op, KT_STEP_READ, audit_list_work, NULL);
 }
 
-static enum kt_code verify_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code verify_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	char head[65] = "";
 	int64_t n, bad;
 	struct kt_jw w;
@@ -79,16 +77,15 @@ static enum kt_code verify_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 void kt_control_audit_verify(
 	struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
 {
-	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), verify_work);
+	kt_op_last(kt_op_new(ctl, a, NULL, fn, arg), KT_STEP_READ, verify_work, NULL);
 }
 
 struct decision {
 	const char *action, *object, *detail;
 };
 
-static enum kt_code decision_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code decision_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct decision *d = op->data;
 
 	return kt_op_audit(tx, op, d->action, d->object, d->detail, err);
@@ -138,5 +135,5 @@ void kt_control_audit_decision(struct kt_control *ctl, const struct kt_actor *a,
 	d->detail = more ? kt_arena_printf(op->arena, "{\"left_out\":%lld}", (long long)more)
 			 : kt_arena_strdup(op->arena, detail);
 	op->data = d;
-	kt_op_write(op, decision_work, NULL);
+	kt_op_last(op, KT_STEP_WRITE, decision_work, NULL);
 }

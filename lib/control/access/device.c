@@ -154,13 +154,13 @@ static const char *shown_code(struct kt_op *op, const struct kt_device *d)
 
 static void render_begin(struct kt_op *op, const struct kt_device *d)
 {
-	size_t len = strlen(op->base_url);
+	size_t len = strlen(op->by.base_url);
 	const char *base, *uri, *code;
 	struct kt_jw w;
 
-	while (len > 0 && op->base_url[len - 1] == '/')
+	while (len > 0 && op->by.base_url[len - 1] == '/')
 		len--;
-	base = kt_arena_strndup(op->arena, op->base_url, len);
+	base = kt_arena_strndup(op->arena, op->by.base_url, len);
 	code = shown_code(op, d);
 	uri = kt_arena_printf(op->arena, "%s/device", base);
 	kt_jw_init(&w, &op->json);
@@ -286,7 +286,7 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 			"a list of read, write and admin");
 		return;
 	}
-	kt_budget_address(op->remote_ip, home);
+	kt_budget_address(op->by.remote_ip, home);
 	if (!device_make_room(ctl, home)) {
 		kt_op_fail(op, KT_ELIMIT, 429, "limit_reached", NULL,
 			"too many approved logins wait for their machines (fixed); try again "
@@ -296,7 +296,7 @@ void kt_control_device_begin(struct kt_control *ctl, const struct kt_actor *a, c
 	d = kt_calloc(1, sizeof(*d));
 	(void)kt_str_copy(d->home, sizeof(d->home), home);
 	d->client_name = kt_strdup(kt_json_str(root, "client_name"));
-	(void)kt_str_copy(d->peer, sizeof(d->peer), op->remote_ip);
+	(void)kt_str_copy(d->peer, sizeof(d->peer), op->by.remote_ip);
 	d->scopes = scopes;
 	d->created_us = kt_time_us();
 	d->expires_ms = kt_loop_now_ms(ctl->loop) + KT_DEVICE_CODE_MS;
@@ -315,17 +315,15 @@ struct mint {
 	struct kt_new_key *key;
 };
 
-static enum kt_code mint_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code mint_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct mint *m = op->data;
 
 	return kt_key_add(tx, op, m->key, err);
 }
 
-static void mint_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void mint_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct mint *m = op->data;
 	struct kt_device *d = kt_map_get(&op->ctl->devices, m->code);
 	struct kt_jw w;
@@ -374,7 +372,7 @@ static void device_mint(struct kt_op *op, struct kt_device *d)
 		.expires_us = kt_time_us() + KT_LOGIN_KEY_S * (int64_t)1000000 };
 	m->key = kt_key_new(op->arena, op->ctl->master, op->who.org_id, &wish, "login");
 	op->data = m;
-	kt_op_store(op, true, mint_work, mint_done);
+	kt_op_step(op, KT_STEP_WRITE, mint_work, mint_done);
 }
 
 static void poll_answer(struct kt_op *op, const char *code, const char *text)
@@ -465,21 +463,19 @@ struct decision {
 	bool approve;
 };
 
-static enum kt_code decide_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code decide_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct decision *x = op->data;
 
-	op->status = 204;
+	op->answer.status = 204;
 	return kt_op_audit(tx, op, x->approve ? "login.approve" : "login.deny", "login",
 		kt_json_pairs(
 			op->arena, "client_name", x->client_name, "address", x->address, NULL),
 		err);
 }
 
-static void device_decided(void *arg, enum kt_code rc, const struct kt_err *err)
+static void device_decided(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct decision *x = op->data;
 	struct kt_device *d = by_user_code(op->ctl, x->user_code);
 
@@ -510,5 +506,5 @@ void kt_control_device_decide(struct kt_control *ctl, const struct kt_actor *a,
 	op->data = x;
 	/* Whoever is first decides; for others nothing waits any more. */
 	d->state = DEVICE_DECIDING;
-	kt_op_store(op, true, decide_work, device_decided);
+	kt_op_step(op, KT_STEP_WRITE, decide_work, device_decided);
 }

@@ -76,9 +76,8 @@ void kt_control_whoami(struct kt_control *ctl, const struct kt_actor *a, kt_resu
 
 /* --- list -------------------------------------------------------------------------------- */
 
-static enum kt_code keys_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code keys_list_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct kt_key_row *keys;
 	struct kt_jw w;
 	size_t n;
@@ -101,7 +100,7 @@ static enum kt_code keys_list_work(struct kt_tx *tx, void *arg, struct kt_err *e
 
 void kt_control_keys(struct kt_control *ctl, const struct kt_actor *a, kt_result_fn fn, void *arg)
 {
-	kt_op_read(kt_op_new(ctl, a, NULL, fn, arg), keys_list_work);
+	kt_op_last(kt_op_new(ctl, a, NULL, fn, arg), KT_STEP_READ, keys_list_work, NULL);
 }
 
 /* --- make -------------------------------------------------------------------------------- */
@@ -232,9 +231,8 @@ void kt_key_render(struct kt_buf *b, const struct kt_new_key *k, bool with_text)
 	kt_jw_obj_end(&w);
 }
 
-static enum kt_code key_create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code key_create_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct kt_new_key *k = op->data;
 	bool replay;
 	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
@@ -244,7 +242,7 @@ static enum kt_code key_create_work(struct kt_tx *tx, void *arg, struct kt_err *
 	rc = kt_key_add(tx, op, k, err);
 	if (rc != KT_OK)
 		return rc;
-	op->status = 201;
+	op->answer.status = 201;
 	/* What is kept to answer a repeated request must not hold the key. */
 	kt_key_render(&op->json, k, false);
 	return kt_op_idem_end(tx, op, 201, NULL, err);
@@ -301,7 +299,7 @@ void kt_control_key_create(struct kt_control *ctl, const struct kt_actor *a, con
 		return;
 	}
 	op->data = kt_key_new(op->arena, ctl->master, op->who.org_id, &wish, op->who.key_name);
-	kt_op_write(op, key_create_work, key_create_after);
+	kt_op_last(op, KT_STEP_WRITE, key_create_work, key_create_after);
 }
 
 /* --- revoke ------------------------------------------------------------------------------ */
@@ -347,9 +345,8 @@ static bool last_admin(
 	return true;
 }
 
-static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code revoke_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct revoke *r = op->data;
 	const struct kt_key_row *k;
 	struct kt_key_row *keys;
@@ -368,7 +365,7 @@ static enum kt_code revoke_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 			kt_fail(err, KT_ECONFLICT, 0, "several keys begin with '%s': name the id",
 				r->word),
 			409, "ambiguous");
-	op->status = 204;
+	op->answer.status = 204;
 	if (k->revoked_us > 0)
 		return KT_OK;
 	if (key_opens(k, r->at_us) && last_admin(keys, n, k, r->at_us))
@@ -410,5 +407,5 @@ void kt_control_key_revoke(struct kt_control *ctl, const struct kt_actor *a, con
 	r->word = kt_arena_strdup(op->arena, id ? id : "");
 	r->at_us = kt_time_us();
 	op->data = r;
-	kt_op_write(op, revoke_work, revoke_after);
+	kt_op_last(op, KT_STEP_WRITE, revoke_work, revoke_after);
 }

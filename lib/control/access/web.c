@@ -151,9 +151,8 @@ struct begin {
 	char hash[KT_DIGEST_MAX];
 };
 
-static enum kt_code begin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code begin_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct begin *b = op->data;
 	enum kt_code rc = KT_OK;
 
@@ -167,7 +166,7 @@ static enum kt_code begin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = kt_op_audit(tx, op, "web.sign_in",
 			kt_arena_printf(op->arena, "key/%s", op->who.key_id), NULL, err);
-	op->status = 201;
+	op->answer.status = 201;
 	return rc;
 }
 
@@ -259,17 +258,16 @@ void kt_control_web_begin(struct kt_control *ctl, const struct kt_actor *a, cons
 		.expires_us = end,
 	};
 	op->data = b;
-	op->token = token;
-	op->max_age_s = (end - now) / 1000000;
+	op->answer.token = token;
+	op->answer.max_age_s = (end - now) / 1000000;
 	render_session(op, k, end);
-	kt_op_write(op, begin_work, begin_after);
+	kt_op_last(op, KT_STEP_WRITE, begin_work, begin_after);
 }
 
 /* --- sign out ----------------------------------------------------------------------------- */
 
-static enum kt_code web_end_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code web_end_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	enum kt_code rc = kt_tx_web_delete(tx, op->who.web, err);
 
 	if (rc == KT_OK)
@@ -289,9 +287,9 @@ void kt_control_web_end(
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 
-	op->status = 204;
+	op->answer.status = 204;
 	if (op->who.web[0])
-		kt_op_write(op, web_end_work, web_end_after);
+		kt_op_last(op, KT_STEP_WRITE, web_end_work, web_end_after);
 	else
 		kt_op_end(op, KT_OK, NULL);
 }

@@ -35,17 +35,18 @@ struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
 	op->fn = fn;
 	op->arg = arg;
 	kt_buf_init(&op->json, MAX_ANSWER_BYTES);
+	op->by.who = &op->who;
 	if (a && a->who)
 		op->who = *a->who;
-	if (a && a->request_id)
-		(void)kt_str_copy(op->request_id, sizeof(op->request_id), a->request_id);
-	if (a && a->remote_ip)
-		(void)kt_str_copy(op->remote_ip, sizeof(op->remote_ip), a->remote_ip);
+	if (a) {
+		op->by.request_id = kt_arena_strdup_opt(op->arena, a->request_id);
+		op->by.remote_ip = kt_arena_strdup_opt(op->arena, a->remote_ip);
+	}
 	if (!base && a)
 		base = a->base_url;
 	if (!base)
 		base = ctl->cfg.own_url;
-	op->base_url = kt_arena_strdup(op->arena, base ? base : "http://localhost");
+	op->by.base_url = kt_arena_strdup(op->arena, base ? base : "http://localhost");
 	if (pre)
 		kt_precond_copy(op->arena, &op->pre, pre);
 	ctl->ops++;
@@ -65,26 +66,22 @@ static void op_free(struct kt_op *op)
 
 static void op_answer(struct kt_op *op)
 {
-	struct kt_result r = {
-		.rc = op->rc,
-		.status = op->status,
-		.etag = op->etag,
-	};
+	struct kt_result *r = &op->answer;
 
-	if (op->rc == KT_OK) {
-		r.json = op->json.ptr;
-		r.json_len = op->json.len;
-		r.token = op->token;
-		r.max_age_s = op->max_age_s;
+	if (r->rc == KT_OK) {
+		r->json = op->json.ptr;
+		r->json_len = op->json.len;
+		r->code = r->message = r->extra = NULL;
 	} else {
-		r.code = op->code ? op->code : kt_code_name(op->rc);
-		r.message = op->message;
-		r.extra = op->extra;
+		if (!r->code)
+			r->code = kt_code_name(r->rc);
+		r->token = NULL;
+		r->max_age_s = 0;
 	}
-	if (r.status == 0)
-		r.status = kt_code_http(op->rc);
+	if (r->status == 0)
+		r->status = kt_code_http(r->rc);
 	if (op->fn)
-		op->fn(op->arg, &r);
+		op->fn(op->arg, r);
 	op_free(op);
 }
 
@@ -111,7 +108,7 @@ void kt_ops_flush(struct kt_control *ctl)
 /* What the disk did is told as such, whatever was being done. */
 static void disk_failed(struct kt_op *op, const struct kt_err *err)
 {
-	if (err->code != KT_EIO || !kt_errno_disk(err->sys) || op->status)
+	if (err->code != KT_EIO || !kt_errno_disk(err->sys) || op->answer.status)
 		return;
 	op->ctl->on.failed(op->ctl, err);
 	(void)(kt_errno_full(err->sys) ? kt_op_code(op, KT_EIO, 507, "storage_full")
@@ -127,14 +124,15 @@ void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 
 	if (rc == KT_OK && !kt_buf_ok(&op->json)) {
 		rc = KT_ELIMIT;
-		op->code = "answer_too_large";
-		op->status = 500;
-		op->message = "the answer is larger than the server makes them, which is fixed";
-	} else if (rc != KT_OK && !op->message) {
-		op->message = kt_arena_strdup(
+		op->answer.code = "answer_too_large";
+		op->answer.status = 500;
+		op->answer.message =
+			"the answer is larger than the server makes them, which is fixed";
+	} else if (rc != KT_OK && !op->answer.message) {
+		op->answer.message = kt_arena_strdup(
 			op->arena, err && err->msg[0] ? err->msg : kt_code_name(rc));
 	}
-	op->rc = rc;
+	op->answer.rc = rc;
 	kt_vec_push(&ctl->ended, op);
 	ctl->answer.fn = answer_ended;
 	ctl->answer.arg = ctl;
@@ -147,9 +145,9 @@ void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
 	struct kt_err err = KT_ERR_INIT;
 	va_list ap;
 
-	op->status = status;
-	op->code = code;
-	op->extra = extra;
+	op->answer.status = status;
+	op->answer.code = code;
+	op->answer.extra = extra;
 	va_start(ap, fmt);
 	(void)vsnprintf(err.msg, sizeof(err.msg), fmt, ap);
 	va_end(ap);
@@ -158,54 +156,70 @@ void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
 
 enum kt_code kt_op_code(struct kt_op *op, enum kt_code rc, int status, const char *code)
 {
-	op->status = status;
-	op->code = code;
+	op->answer.status = status;
+	op->answer.code = code;
 	return rc;
 }
 
-/* --- transactions ------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------- */
 
-static enum kt_code run_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code step_in_tx(struct kt_tx *tx, void *arg, struct kt_err *err)
 {
 	struct kt_op *op = arg;
 
 	return op->work(tx, op, err);
 }
 
-static void work_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static enum kt_code step_on_thread(void *arg, struct kt_err *err)
+{
+	return step_in_tx(NULL, arg, err);
+}
+
+static void step_done(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_op *op = arg;
 
+	/* What was set for success does not describe a failed COMMIT. */
+	if (rc != KT_OK && !op->answer.code)
+		op->answer.status = 0;
+	if (rc == KT_ECANCEL)
+		rc = kt_op_code(op, KT_EUNAVAIL, 503, "shutting_down");
+	op->next(op, rc, err);
+}
+
+void kt_op_step(struct kt_op *op, const struct kt_step *where, kt_step_fn work, kt_next_fn next)
+{
+	struct kt_control *ctl = op->ctl;
+	struct kt_task_for pool = where->pool;
+	struct kt_err err = KT_ERR_INIT;
+
+	op->work = work;
+	op->next = next;
+	if (where->in == KT_IN_POOL) {
+		pool.org_id = pool.org_id ? pool.org_id : op->who.org_id;
+		kt_task_run(ctl, &pool, step_on_thread, step_done, op);
+	} else if (ctl->closing || kt_works_get(ctl)->stopped) {
+		(void)kt_fail(&err, KT_ECANCEL, 0, "the server is shutting down");
+		step_done(op, KT_ECANCEL, &err);
+	} else if (where->in == KT_IN_WRITE) {
+		kt_store_write(ctl->store, step_in_tx, step_done, op);
+	} else {
+		kt_store_read(ctl->store, step_in_tx, step_done, op);
+	}
+}
+
+static void last_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
+{
 	if (rc == KT_OK && op->after && !op->replayed)
 		op->after(op);
-	/* What was set for success does not describe a failed COMMIT. */
-	if (rc != KT_OK && !op->code)
-		op->status = 0;
 	kt_op_end(op, rc, err);
 }
 
-void kt_op_write(struct kt_op *op, kt_tx_fn work, void (*after)(struct kt_op *op))
+void kt_op_last(struct kt_op *op, const struct kt_step *where, kt_step_fn work,
+	void (*after)(struct kt_op *op))
 {
-	op->work = work;
 	op->after = after;
-	if (op->ctl->closing) {
-		kt_op_fail(
-			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
-		return;
-	}
-	kt_store_write(op->ctl->store, run_work, work_done, op);
-}
-
-void kt_op_read(struct kt_op *op, kt_tx_fn work)
-{
-	op->work = work;
-	op->after = NULL;
-	if (op->ctl->closing) {
-		kt_op_fail(
-			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
-		return;
-	}
-	kt_store_read(op->ctl->store, run_work, work_done, op);
+	kt_op_step(op, where, work, last_done);
 }
 
 /* --- what changes share ------------------------------------------------------------------ */
@@ -222,18 +236,8 @@ struct kt_project_mem *kt_op_project(struct kt_op *op, const char *ref)
 
 void kt_op_etag(struct kt_op *op, const char *release_id)
 {
-	op->etag = kt_arena_printf(
+	op->answer.etag = kt_arena_printf(
 		op->arena, "\"%s\"", release_id && *release_id ? release_id : "none");
-}
-
-void kt_op_actor(const struct kt_op *op, struct kt_actor *out)
-{
-	*out = (struct kt_actor){
-		.who = op->who.org_id[0] ? &op->who : NULL,
-		.request_id = op->request_id[0] ? op->request_id : NULL,
-		.remote_ip = op->remote_ip[0] ? op->remote_ip : NULL,
-		.base_url = op->base_url,
-	};
 }
 
 enum kt_code kt_op_audit(struct kt_tx *tx, struct kt_op *op, const char *action, const char *object,
@@ -247,8 +251,8 @@ enum kt_code kt_op_audit(struct kt_tx *tx, struct kt_op *op, const char *action,
 		.action = action,
 		.object = object,
 		.detail = detail,
-		.request_id = op->request_id[0] ? op->request_id : NULL,
-		.remote_ip = op->remote_ip[0] ? op->remote_ip : NULL,
+		.request_id = op->by.request_id,
+		.remote_ip = op->by.remote_ip,
 	};
 
 	return kt_tx_audit_add(tx, &row, err);
@@ -372,12 +376,12 @@ enum kt_code kt_op_idem_begin(
 			kt_fail(err, KT_ECONFLICT, 0,
 				"this Idempotency-Key was used with another request"),
 			422, "idempotency_mismatch");
-	op->replay_release = seen.release_id;
+	op->answer.release = seen.release_id;
 	if (seen.status == 0)
 		return kt_op_code(op,
 			kt_fail(err, KT_ECONFLICT, 0, "the first request with this key still runs"),
 			409, "idempotent_request_running");
-	op->status = seen.status;
+	op->answer.status = seen.status;
 	kt_buf_clear(&op->json);
 	kt_buf_adds(&op->json, seen.body ? seen.body : "");
 	op->replayed = true;
@@ -390,6 +394,7 @@ enum kt_code kt_op_idem_end(
 {
 	struct kt_idem_row row;
 
+	op->answer.release = release_id;
 	if (!op->pre.idem_key)
 		return KT_OK;
 	idem_row(op, &row);

@@ -4,50 +4,67 @@
 #define KT_CONTROL_OP_PRIVATE_H
 
 #include "control/core/index_private.h"
+#include "control/core/task_private.h"
 
 /* --- operations (op.c) ------------------------------------------------------------------- */
 
+struct kt_op;
+/* A step of an operation: in a transaction, or (tx NULL) on a thread of the pool. */
+typedef enum kt_code (*kt_step_fn)(struct kt_tx *tx, struct kt_op *op, struct kt_err *err);
+/* What follows it, on the loop. err is empty when rc is KT_OK. */
+typedef void (*kt_next_fn)(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
+
 /*
- * One operation: filled on the loop, worked on in a transaction or worker, answered on the loop.
+ * One operation: filled on the loop, worked on in steps beside it, answered on the loop.
  * Everything it needs on the way is in its arena or in `data`.
  */
 struct kt_op {
 	struct kt_control *ctl;
 	struct kt_arena *arena;
-	struct kt_principal who; /* org_id "" = the system */
-	char request_id[KT_ID_MAX], remote_ip[64];
-	char *base_url; /* public_url, or that of the request; in arena */
+	/* The caller: org_id "" = the system; strings in arena, base_url is public_url or that of
+	 * the request. */
+	struct kt_principal who;
+	struct kt_actor by;
+	struct kt_precond pre; /* strings in arena */
 	kt_result_fn fn; /* NULL: nobody waits */
 	void *arg;
-	struct kt_precond pre; /* strings in arena */
 	void *data; /* the operation's own; in arena */
-	kt_tx_fn work;
-	/* On the loop when committed, before the answer; or NULL. */
+	/* Its step. */
+	kt_step_fn work;
+	kt_next_fn next;
+	/* On the loop when the last one was committed, before the answer; or NULL. */
 	void (*after)(struct kt_op *op);
-	/* The answer. */
-	int status; /* 0: by rc */
-	const char *code; /* of a problem; NULL: kt_code_name() */
-	const char *extra;
-	const char *etag;
-	const char *token; /* of web.c; in arena, wiped with it */
-	int64_t max_age_s;
+	/*
+	 * The answer: status 0 is by rc, code NULL of a problem kt_code_name(), the token is wiped
+	 * with the arena, json is put together in the buffer.
+	 */
+	struct kt_result answer;
 	struct kt_buf json;
-	enum kt_code rc;
-	const char *message;
 	/* Set by kt_op_idem_begin() when the answer comes from an earlier request: `after` is
 	 * skipped. */
 	bool replayed;
-	/* What the earlier request made (also when it still runs), or NULL. */
-	const char *replay_release;
 };
 /* The strings of *to are copies in arena. */
 void kt_precond_copy(struct kt_arena *arena, struct kt_precond *to, const struct kt_precond *from);
 /* New operation for a caller (a NULL: the system). */
 KT_MUST_CHECK struct kt_op *kt_op_new(struct kt_control *ctl, const struct kt_actor *a,
 	const struct kt_precond *pre, kt_result_fn fn, void *arg);
-/* Run op->work as a write (or read) transaction, then op->after, then answer and free. */
-void kt_op_write(struct kt_op *op, kt_tx_fn work, void (*after)(struct kt_op *op));
-void kt_op_read(struct kt_op *op, kt_tx_fn work);
+/* Where a step is done: a transaction that reads or writes, or the pool. */
+struct kt_step {
+	enum { KT_IN_READ, KT_IN_WRITE, KT_IN_POOL } in;
+	struct kt_task_for pool; /* org_id NULL: the caller's */
+};
+#define KT_STEP_READ (&(const struct kt_step){ .in = KT_IN_READ })
+#define KT_STEP_WRITE (&(const struct kt_step){ .in = KT_IN_WRITE })
+#define KT_STEP_POOL(...) (&(const struct kt_step){ .in = KT_IN_POOL, .pool = { __VA_ARGS__ } })
+/*
+ * Do the next step of op, then next(op, ...). At the server's end that is called with KT_EUNAVAIL
+ * (503 `shutting_down` is set), perhaps before this returns and without the step.
+ */
+void kt_op_step(struct kt_op *op, const struct kt_step *where, kt_step_fn work, kt_next_fn next);
+/* The last step: then after (or NULL) unless it failed or is a repeat, then answer and free. */
+void kt_op_last(struct kt_op *op, const struct kt_step *where, kt_step_fn work,
+	void (*after)(struct kt_op *op));
 /* Answer (on the loop, in a later tick when called from within the API's call) and free. */
 void kt_op_end(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
 /* Answer a problem: code is the stable word. extra in the arena, or NULL. */
@@ -60,8 +77,6 @@ void kt_op_fail(struct kt_op *op, enum kt_code rc, int status, const char *code,
 struct kt_project_mem *kt_op_project(struct kt_op *op, const char *ref);
 /* Set the answer's ETag to that of a pointer that leads to this release (NULL: to none). */
 void kt_op_etag(struct kt_op *op, const char *release_id);
-/* Who op acts for, to start another operation; out points into op. */
-void kt_op_actor(const struct kt_op *op, struct kt_actor *out);
 /*
  * The JSON object of a request, on the loop: strict, with no other members than `members`
  * (NULL-terminated). False when it is not that: op is then answered (400 `bad_json`, 422
@@ -91,8 +106,6 @@ KT_MUST_CHECK enum kt_code kt_op_idem_begin(
 	struct kt_tx *tx, struct kt_op *op, bool *out_replay, struct kt_err *err);
 KT_MUST_CHECK enum kt_code kt_op_idem_end(
 	struct kt_tx *tx, struct kt_op *op, int status, const char *release_id, struct kt_err *err);
-/* Run work as a write (or read) of the store with op as its argument; then done(op, ...). (task.c) */
-void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done);
 
 /* --- JSON of things (render.c): members inside an open object ---------------------------- */
 

@@ -70,7 +70,7 @@ static const char *make_url(struct kt_op *op, const char *name, bool by_path)
 	const char *out;
 	size_t path;
 
-	if (kt_url_parse(op->base_url, &u, NULL) != KT_OK)
+	if (kt_url_parse(op->by.base_url, &u, NULL) != KT_OK)
 		return kt_arena_printf(op->arena,
 			by_path ? "http://localhost/v1/projects/%s" : "http://%s.localhost", name);
 	path = strcspn(u.path, "?#");

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Work beside the loop: tasks on threads (net/work.h), and operations whose transaction is followed
- * by more.
+ * Work beside the loop: tasks on threads (net/work.h).
  *
  * At the end of the server the tasks that have not begun are dropped, and the ones that run are
  * waited for, so that nothing looks at the store or the blobs afterwards.
  */
-#include "control/core/op_private.h"
 #include "control/core/task_private.h"
 
 struct kt_task {
@@ -129,49 +127,4 @@ void kt_tasks_stop(struct kt_works *w)
 {
 	while (w->tasks)
 		stop_task(w->ctl, w->tasks);
-}
-
-/* --- operations with more than one step -------------------------------------------------- */
-
-struct step {
-	struct kt_op *op;
-	kt_tx_fn work;
-	kt_tx_done_fn done;
-};
-
-static enum kt_code step_work(struct kt_tx *tx, void *arg, struct kt_err *err)
-{
-	struct step *s = arg;
-
-	return s->work(tx, s->op, err);
-}
-
-static void step_done(void *arg, enum kt_code rc, const struct kt_err *err)
-{
-	struct step s = *(struct step *)arg;
-
-	free(arg);
-	/* What was set for success does not describe a failed COMMIT. */
-	if (rc != KT_OK && !s.op->code)
-		s.op->status = 0;
-	s.done(s.op, rc, err);
-}
-
-void kt_op_store(struct kt_op *op, bool write, kt_tx_fn work, kt_tx_done_fn done)
-{
-	struct kt_control *ctl = op->ctl;
-	struct kt_err err = KT_ERR_INIT;
-	struct step *s;
-
-	if (ctl->closing || kt_works_get(ctl)->stopped) {
-		(void)kt_fail(&err, KT_EUNAVAIL, 0, "the server is shutting down");
-		done(op, kt_op_code(op, KT_EUNAVAIL, 503, "shutting_down"), &err);
-		return;
-	}
-	s = kt_calloc(1, sizeof(*s));
-	*s = (struct step){ .op = op, .work = work, .done = done };
-	if (write)
-		kt_store_write(ctl->store, step_work, step_done, s);
-	else
-		kt_store_read(ctl->store, step_work, step_done, s);
 }

@@ -79,9 +79,8 @@ static enum kt_code add_match(
 }
 
 /* On a reader's thread: the candidates' secrets, sealed. */
-static enum kt_code hook_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code hook_find_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 
 	for (size_t i = 0; i < h->n_candidates; i++) {
@@ -98,9 +97,8 @@ static enum kt_code hook_find_work(struct kt_tx *tx, void *arg, struct kt_err *e
 }
 
 /* On a thread: whose secret has signed it, and what it says. */
-static enum kt_code hook_check_work(void *arg, struct kt_err *err)
+static enum kt_code hook_check_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 	size_t hashed = 0;
 	enum kt_code rc = KT_OK;
@@ -140,19 +138,18 @@ static bool no_room(const struct kt_op *op, const struct hook *h)
 	return false;
 }
 
-static void hook_checked(void *arg, enum kt_code rc, const struct kt_err *err);
+static void hook_checked(struct kt_op *op, enum kt_code rc, const struct kt_err *err);
 
-static void hook_found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void hook_found(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 
 	if (rc != KT_OK)
 		kt_op_end(op, rc, err);
 	else
-		kt_task_run(op->ctl,
-			&(struct kt_task_for){ h->turn, KT_WORK_STRANGER, h->len, false },
-			hook_check_work, hook_checked, op);
+		kt_op_step(op,
+			KT_STEP_POOL(.org_id = h->turn, .kind = KT_WORK_STRANGER, .bytes = h->len),
+			hook_check_work, hook_checked);
 }
 
 static void add_candidate(struct hook *h, const struct kt_project_mem *p)
@@ -427,9 +424,8 @@ static enum kt_code end_previews(
 	return rc == KT_ENOTFOUND ? KT_OK : rc;
 }
 
-static enum kt_code act_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code act_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 	enum kt_code rc = KT_OK;
 
@@ -487,9 +483,11 @@ bool kt_github_fetch(struct kt_op *op, const struct kt_fetch_from *from)
 		f->who = *from->who;
 	else
 		webhook_principal(op->ctl, from->org_id, &f->who);
-	memcpy(f->request_id, op->request_id, sizeof(f->request_id));
-	memcpy(f->remote_ip, op->remote_ip, sizeof(f->remote_ip));
-	f->base_url = kt_arena_strdup(arena, op->base_url);
+	(void)kt_str_copy(
+		f->request_id, sizeof(f->request_id), op->by.request_id ? op->by.request_id : "");
+	(void)kt_str_copy(
+		f->remote_ip, sizeof(f->remote_ip), op->by.remote_ip ? op->by.remote_ip : "");
+	f->base_url = kt_arena_strdup(arena, op->by.base_url);
 	f->project_id = kt_arena_strdup(arena, from->project_id);
 	f->url = url;
 	f->token = kt_arena_strdup(arena, from->token);
@@ -541,7 +539,7 @@ static void hook_answer(
 	kt_jw_init(&w, &op->json);
 	kt_jw_obj(&w, NULL);
 	if (accepted) {
-		op->status = 202;
+		op->answer.status = 202;
 		kt_jw_bool(&w, "accepted", true);
 		kt_jw_str(&w, "project", accepted->slug);
 		if (h->meta.commit_sha)
@@ -551,7 +549,7 @@ static void hook_answer(
 		if (pin.reason)
 			kt_jw_str(&w, "held", kt_pinned_text(op->arena, &pin));
 	} else {
-		op->status = 200;
+		op->answer.status = 200;
 		kt_jw_str(&w, "ignored", ignored);
 	}
 	kt_jw_obj_end(&w);
@@ -573,7 +571,7 @@ static void tell_ignored(struct kt_op *op, const struct hook *h, const struct ma
 		.project_id = m->project_id,
 		.level = "warn",
 		.source = "build",
-		.request_id = op->request_id[0] ? op->request_id : NULL,
+		.request_id = op->by.request_id,
 		.text = text,
 	};
 
@@ -581,9 +579,8 @@ static void tell_ignored(struct kt_op *op, const struct hook *h, const struct ma
 		kt_control_log(op->ctl, &line);
 }
 
-static void act_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void act_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 	const struct match *accepted = NULL;
 	const char *ignored = h->end_preview ? "there is no preview" : "nothing was pushed";
@@ -644,14 +641,13 @@ static void take_labels(struct kt_op *op, struct hook *h)
 	}
 }
 
-static void hook_checked(void *arg, enum kt_code rc, const struct kt_err *err)
+static void hook_checked(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct hook *h = op->data;
 	KT_AUTO_JSON cJSON *doc = KT_STEAL(h->doc);
 
 	if (rc != KT_OK) {
-		kt_op_end(op, rc == KT_ECANCEL ? KT_EUNAVAIL : rc, err);
+		kt_op_end(op, rc, err);
 		return;
 	}
 	if (h->n == 0) {
@@ -685,7 +681,7 @@ static void hook_checked(void *arg, enum kt_code rc, const struct kt_err *err)
 	}
 	if (h->end_preview)
 		take_labels(op, h);
-	kt_op_store(op, true, act_work, act_done);
+	kt_op_step(op, KT_STEP_WRITE, act_work, act_done);
 }
 
 void kt_control_github(struct kt_control *ctl, const struct kt_actor *a,
@@ -711,5 +707,5 @@ void kt_control_github(struct kt_control *ctl, const struct kt_actor *a,
 	h->body = kt_arena_strndup(op->arena, d->body, d->len);
 	h->len = d->len;
 	find_candidates(op, h, d->project);
-	kt_op_store(op, false, hook_find_work, hook_found);
+	kt_op_step(op, KT_STEP_READ, hook_find_work, hook_found);
 }

@@ -54,9 +54,8 @@ static enum kt_code find_commit(
 	return KT_OK;
 }
 
-static enum kt_code redeploy_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code redeploy_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct redeploy *r = op->data;
 	bool replay;
 	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
@@ -96,8 +95,8 @@ static void redeploy_fetched(void *arg, const struct kt_result *result)
 	}
 	kt_buf_clear(&op->json);
 	kt_buf_add(&op->json, result->json, result->json_len);
-	op->status = result->status;
-	op->etag = result->etag ? kt_arena_strdup(op->arena, result->etag) : NULL;
+	op->answer.status = result->status;
+	op->answer.etag = result->etag ? kt_arena_strdup(op->arena, result->etag) : NULL;
 	kt_op_end(op, KT_OK, NULL);
 }
 
@@ -134,9 +133,8 @@ static void redeploy_start_fetch(struct kt_op *op)
 			r->project.repo_url);
 }
 
-static void redeploy_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void redeploy_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct redeploy *r = op->data;
 
 	if (rc == KT_ENOTFOUND && r->fetch) {
@@ -188,5 +186,5 @@ void kt_control_redeploy(struct kt_control *ctl, const struct kt_actor *a, const
 		return;
 	}
 	if (!kt_builds_full(op, p))
-		kt_op_store(op, true, redeploy_work, redeploy_done);
+		kt_op_step(op, KT_STEP_WRITE, redeploy_work, redeploy_done);
 }

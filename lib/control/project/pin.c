@@ -64,7 +64,7 @@ enum kt_code kt_pinned_refuse(struct kt_op *op, const struct kt_pinned *pin, str
 	kt_jw_str(&w, "version", kt_version_text(op->arena, pin->version));
 	kt_write_pin(&w, pin->reason, pin->by, pin->since_us);
 	kt_jw_obj_end(&w);
-	op->extra = kt_arena_strndup(op->arena, extra.ptr, extra.len);
+	op->answer.extra = kt_arena_strndup(op->arena, extra.ptr, extra.len);
 	return kt_op_code(op,
 		kt_fail(err, KT_ECONFLICT, 0, "the project is pinned, %s",
 			kt_pinned_text(op->arena, pin)),
@@ -105,7 +105,7 @@ enum kt_code kt_pinned_may_end(struct kt_op *op, struct kt_err *err)
 	if (op->who.scopes & KT_SCOPE_ADMIN)
 		return KT_OK;
 	(void)kt_fail(err, KT_EDENIED, 0, "'unpin' needs a key with the scope admin");
-	op->extra = "\"scope\":\"admin\"";
+	op->answer.extra = "\"scope\":\"admin\"";
 	return kt_op_code(op, KT_EDENIED, 403, "forbidden");
 }
 
@@ -161,9 +161,8 @@ enum kt_code kt_pinned_end(
 		kt_json_pairs(op->arena, "pin_reason", reason, NULL), err);
 }
 
-static enum kt_code pin_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code pin_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct pin *x = op->data;
 	enum kt_code rc = kt_project_find(tx, op, x->project_id, &x->project, err);
 
@@ -177,7 +176,7 @@ static void pin_after(struct kt_op *op)
 	const struct pin *x = op->data;
 
 	kt_op_show_project(op, kt_index_project_put(op->ctl, &x->project));
-	op->status = 200;
+	op->answer.status = 200;
 }
 
 static void pin_begin(struct kt_control *ctl, const struct kt_actor *a, const char *ref, bool unpin,
@@ -193,7 +192,7 @@ static void pin_begin(struct kt_control *ctl, const struct kt_actor *a, const ch
 	x->project_id = kt_arena_strdup(op->arena, p->id);
 	x->reason = kt_pinned_reason(op, reason);
 	x->unpin = unpin;
-	kt_op_write(op, pin_work, pin_after);
+	kt_op_last(op, KT_STEP_WRITE, pin_work, pin_after);
 }
 
 void kt_control_pin(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

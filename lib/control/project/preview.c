@@ -122,9 +122,8 @@ struct closing {
 	char label[64];
 };
 
-static enum kt_code close_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code close_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct closing *c = op->data;
 	enum kt_code rc = kt_preview_end(tx, op, c->project_id, c->label, true, err);
 
@@ -149,7 +148,7 @@ void kt_preview_close(struct kt_control *ctl, const struct kt_project_mem *p, co
 	(void)kt_str_copy(c->project_id, sizeof(c->project_id), p->id);
 	(void)kt_str_copy(c->label, sizeof(c->label), label);
 	op->data = c;
-	kt_op_write(op, close_work, close_after);
+	kt_op_last(op, KT_STEP_WRITE, close_work, close_after);
 }
 
 /* --- expiry ------------------------------------------------------------------------------ */
@@ -163,9 +162,8 @@ struct expiry {
 };
 
 /* A push may have come between the look at the index and this transaction: its release lives on. */
-static enum kt_code preview_expire_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code preview_expire_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct expiry *e = op->data;
 	struct kt_release_row row;
 	enum kt_code rc = kt_tx_release(tx, op->arena, op->who.org_id, e->release_id, &row, err);
@@ -209,7 +207,7 @@ static void preview_expire(
 	(void)kt_str_copy(e->release_id, sizeof(e->release_id), r->id);
 	e->version = r->version;
 	op->data = e;
-	kt_op_write(op, preview_expire_work, preview_expired);
+	kt_op_last(op, KT_STEP_WRITE, preview_expire_work, preview_expired);
 }
 
 void kt_previews_sweep(struct kt_control *ctl)

@@ -293,9 +293,8 @@ struct create {
 	struct kt_project_row row;
 };
 
-static enum kt_code project_create_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_create_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct create *c = op->data;
 	struct kt_project_mem *p = NULL;
 	bool replay;
@@ -308,7 +307,7 @@ static enum kt_code project_create_work(struct kt_tx *tx, void *arg, struct kt_e
 		rc = kt_project_temp(tx, op, &c->row, &p, err);
 	if (rc != KT_OK)
 		return rc;
-	op->status = 201;
+	op->answer.status = 201;
 	kt_op_show_project(op, p);
 	return kt_op_idem_end(tx, op, 201, NULL, err);
 }
@@ -356,7 +355,7 @@ void kt_control_project_create(struct kt_control *ctl, const struct kt_actor *a,
 	c->slug = kt_arena_strdup(op->arena, p->slug);
 	if (p->dir && !check_dir(op, p->dir, &c->dir))
 		return;
-	kt_op_write(op, project_create_work, project_create_after);
+	kt_op_last(op, KT_STEP_WRITE, project_create_work, project_create_after);
 }
 
 /* --- changing ---------------------------------------------------------------------------- */
@@ -462,9 +461,8 @@ static enum kt_code change_default(
 	return rc;
 }
 
-static enum kt_code project_change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_change_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct change *c = op->data;
 	struct kt_project_mem *p = NULL;
 	const char *old;
@@ -600,7 +598,7 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 	op->data = c;
 	if (!mem && op->pre.idem_key) {
 		/* A rename that is repeated: this name is gone, but the key knows the answer. */
-		kt_op_write(op, project_change_work, project_change_after);
+		kt_op_last(op, KT_STEP_WRITE, project_change_work, project_change_after);
 		return;
 	}
 	if (!kt_op_project(op, ref))
@@ -627,14 +625,13 @@ void kt_control_project_change(struct kt_control *ctl, const struct kt_actor *a,
 			!take_secret(op, "webhook_secret", "webhook_secret", p->webhook_secret,
 				mem->id, &c->secret)))
 		return;
-	kt_op_write(op, project_change_work, project_change_after);
+	kt_op_last(op, KT_STEP_WRITE, project_change_work, project_change_after);
 }
 
 /* --- deleting ---------------------------------------------------------------------------- */
 
-static enum kt_code project_delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code project_delete_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const char *id = op->data;
 	struct kt_project_row row;
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, id, &row, err);
@@ -647,7 +644,7 @@ static enum kt_code project_delete_work(struct kt_tx *tx, void *arg, struct kt_e
 		rc = kt_op_audit(tx, op, "project.delete", kt_object_project(op->arena, row.slug),
 			kt_json_pairs(op->arena, "id", id, NULL), err);
 	if (rc == KT_OK)
-		op->status = 204;
+		op->answer.status = 204;
 	return rc;
 }
 
@@ -670,5 +667,5 @@ void kt_control_project_delete(struct kt_control *ctl, const struct kt_actor *a,
 	if (!p)
 		return;
 	op->data = kt_arena_strdup(op->arena, p->id);
-	kt_op_write(op, project_delete_work, project_delete_after);
+	kt_op_last(op, KT_STEP_WRITE, project_delete_work, project_delete_after);
 }

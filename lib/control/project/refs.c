@@ -41,9 +41,8 @@ struct refs {
 	struct kt_pack_limits limits; /* a copy: a reload may change them meanwhile */
 };
 
-static enum kt_code refs_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code refs_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct refs *x = op->data;
 	struct kt_project_row p;
 	struct kt_ref_row *refs;
@@ -91,7 +90,7 @@ void kt_control_refs(struct kt_control *ctl, const struct kt_actor *a, const cha
 	/* This is how a push begins. */
 	if (op->who.scopes & KT_SCOPE_WRITE)
 		kt_unpack_ahead(ctl);
-	kt_op_read(op, refs_work);
+	kt_op_last(op, KT_STEP_READ, refs_work, NULL);
 }
 
 struct ref_delete {
@@ -116,9 +115,8 @@ static int64_t ref_pull_request(const char *name)
 	return !strcmp(rest, "/head") || !strcmp(rest, "/merge") ? pr : 0;
 }
 
-static enum kt_code ref_delete_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code ref_delete_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct ref_delete *d = op->data;
 	struct kt_project_row p;
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, d->project_id, &p, err);
@@ -140,7 +138,7 @@ static enum kt_code ref_delete_work(struct kt_tx *tx, void *arg, struct kt_err *
 			kt_json_pairs(op->arena, "ref", d->name, "preview", d->labels[0], NULL),
 			err);
 	if (rc == KT_OK)
-		op->status = 204;
+		op->answer.status = 204;
 	return rc;
 }
 
@@ -183,5 +181,5 @@ void kt_control_ref_delete(struct kt_control *ctl, const struct kt_actor *a, con
 	}
 	kt_preview_coming(p, name, pr, d->building);
 	op->data = d;
-	kt_op_write(op, ref_delete_work, ref_delete_after);
+	kt_op_last(op, KT_STEP_WRITE, ref_delete_work, ref_delete_after);
 }

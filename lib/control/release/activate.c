@@ -90,16 +90,13 @@ static enum kt_code find_target(
 	return rc;
 }
 
-static enum kt_code move_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code move_find_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
-
 	return find_target(tx, op, op->data, err);
 }
 
-static enum kt_code move_layout_work(void *arg, struct kt_err *err)
+static enum kt_code move_layout_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct move *m = op->data;
 	enum kt_code rc = kt_layout_make(op->ctl, m->project.org_id, m->target.digest, err);
 
@@ -186,13 +183,12 @@ static enum kt_code answer_move(
 			m->old.id ? kt_version_text(op->arena, m->old.version) : NULL);
 	kt_jw_obj_end(&w);
 	kt_op_etag(op, m->project.current_release_id);
-	op->status = 200;
+	op->answer.status = 200;
 	return KT_OK;
 }
 
-static enum kt_code move_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code move_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct move *m = op->data;
 	bool replay;
 	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
@@ -219,7 +215,7 @@ static void log_move(struct kt_op *op, const struct move *m)
 		.level = "info",
 		.source = "release",
 		.version = m->target.version,
-		.request_id = op->request_id[0] ? op->request_id : NULL,
+		.request_id = op->by.request_id,
 	};
 
 	kt_buf_addf(&text, m->pin ? "rolled back to v%lld" : "v%lld is active",
@@ -242,37 +238,29 @@ static void move_done(struct kt_op *op)
 	log_move(op, m);
 }
 
-static void laid_out(void *arg, enum kt_code rc, const struct kt_err *err)
+static void laid_out(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
-
-	if (rc == KT_ECANCEL)
-		kt_op_fail(
-			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
-	else if (rc != KT_OK)
+	if (rc != KT_OK)
 		kt_op_end(op, rc, err);
 	else
-		kt_op_write(op, move_work, move_done);
+		kt_op_last(op, KT_STEP_WRITE, move_work, move_done);
 }
 
-static void move_found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void move_found(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct move *m = op->data;
 
 	if (rc != KT_OK && op->pre.idem_key) {
 		/* It may be a repeat of what succeeded when it was possible: the record decides. */
-		op->status = 0;
-		op->code = NULL;
-		kt_op_write(op, move_work, move_done);
+		op->answer.status = 0;
+		op->answer.code = NULL;
+		kt_op_last(op, KT_STEP_WRITE, move_work, move_done);
 	} else if (rc != KT_OK) {
 		kt_op_end(op, rc, err);
 	} else if (kt_layout_ready(op->ctl, m->project.org_id, m->target.digest)) {
-		kt_op_write(op, move_work, move_done);
+		kt_op_last(op, KT_STEP_WRITE, move_work, move_done);
 	} else {
-		kt_task_run(op->ctl,
-			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
-			move_layout_work, laid_out, op);
+		kt_op_step(op, KT_STEP_POOL(.kind = KT_WORK_LONG), move_layout_work, laid_out);
 	}
 }
 
@@ -295,7 +283,7 @@ static void begin_move(struct kt_control *ctl, const struct kt_actor *a, const c
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "'version' is needed");
 		return;
 	}
-	kt_op_store(op, false, move_find_work, move_found);
+	kt_op_step(op, KT_STEP_READ, move_find_work, move_found);
 }
 
 void kt_control_rollback(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

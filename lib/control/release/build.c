@@ -461,7 +461,7 @@ static void build_settled(void *arg, enum kt_code rc, const struct kt_err *err)
 	if (rc == KT_OK || w->canceled)
 		build_finish(b);
 	else
-		fail_build(b, b->op->code ? b->op->code : kt_code_name(rc), err->msg);
+		fail_build(b, b->op->answer.code ? b->op->answer.code : kt_code_name(rc), err->msg);
 }
 
 static void next_step(struct kt_build *b)
@@ -562,7 +562,6 @@ static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem 
 {
 	struct kt_build *b = kt_calloc(1, sizeof(*b));
 	struct kt_build_work *w;
-	struct kt_actor actor = { 0 };
 
 	b->ctl = ctl;
 	b->project = p;
@@ -571,9 +570,7 @@ static struct kt_build *new_build(struct kt_control *ctl, struct kt_project_mem 
 	b->version = row->version;
 	b->started_ms = kt_loop_now_ms(ctl->loop);
 	(void)kt_str_copy(b->release_id, sizeof(b->release_id), row->id);
-	if (by)
-		kt_op_actor(by, &actor);
-	b->op = kt_op_new(ctl, &actor, NULL, NULL, NULL);
+	b->op = kt_op_new(ctl, by ? &by->by : NULL, NULL, NULL, NULL);
 	/* The system acts for the organization whose release it is. */
 	(void)kt_str_copy(b->op->who.org_id, sizeof(b->op->who.org_id), row->org_id);
 	(void)kt_str_copy(b->op->who.org_slug, sizeof(b->op->who.org_slug), p->org->slug);

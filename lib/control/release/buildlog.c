@@ -199,7 +199,7 @@ void kt_release_answer(struct kt_op *op, const struct kt_project_mem *p,
 	kt_write_release(&w, op, p, row, row->state == KT_REL_ACTIVE);
 	write_outcome(&w, row, b);
 	kt_jw_obj_end(&w);
-	op->status = 201;
+	op->answer.status = 201;
 	kt_op_end(op, KT_OK, NULL);
 }
 
@@ -247,9 +247,8 @@ struct find {
 	struct kt_release_row row;
 };
 
-static enum kt_code find_release(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code find_release(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct find *f = op->data;
 	enum kt_code rc = kt_project_find(tx, op, f->project_id, &f->project, err);
 
@@ -313,9 +312,8 @@ static enum kt_code open_old(struct kt_control *ctl, const struct kt_release_row
 	return KT_OK;
 }
 
-static void release_found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void release_found(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct find *f = op->data;
 	struct kt_err why = *err;
 	struct kt_build *b;
@@ -341,7 +339,7 @@ void kt_control_build_find(struct kt_control *ctl, const struct kt_actor *a, con
 	f->project_id = kt_arena_strdup(op->arena, p->id);
 	f->word = kt_arena_strdup(op->arena, release);
 	op->data = f;
-	kt_op_store(op, false, find_release, release_found);
+	kt_op_step(op, KT_STEP_READ, find_release, release_found);
 }
 
 enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

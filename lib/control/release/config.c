@@ -45,9 +45,8 @@ static enum kt_code write_vars(struct kt_tx *tx, struct kt_op *op, struct kt_jw 
 	return rc;
 }
 
-static enum kt_code config_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code config_show_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct kt_project_row p;
 	struct kt_jw w;
 	enum kt_code rc = kt_tx_project(tx, op->arena, op->who.org_id, op->data, &p, err);
@@ -75,7 +74,7 @@ void kt_control_config(struct kt_control *ctl, const struct kt_actor *a, const c
 	if (!p)
 		return;
 	op->data = kt_arena_strdup(op->arena, p->id);
-	kt_op_read(op, config_show_work);
+	kt_op_last(op, KT_STEP_READ, config_show_work, NULL);
 }
 
 /* --- change ------------------------------------------------------------------------------ */
@@ -307,9 +306,8 @@ static enum kt_code change_answer(struct kt_tx *tx, struct kt_op *op, struct kt_
 	return rc;
 }
 
-static enum kt_code config_change_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code config_change_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct change *c = op->data;
 	bool replay;
 	enum kt_code rc = kt_op_idem_begin(tx, op, &replay, err);
@@ -434,5 +432,5 @@ void kt_control_config_change(struct kt_control *ctl, const struct kt_actor *a, 
 	}
 	if (!take_vars(op, c, set, unset) || (p->current && kt_builds_full(op, p)))
 		return;
-	kt_op_write(op, config_change_work, config_change_after);
+	kt_op_last(op, KT_STEP_WRITE, config_change_work, config_change_after);
 }

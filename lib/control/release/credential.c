@@ -39,9 +39,8 @@ static enum kt_code read_missing(struct kt_tx *tx, struct kt_op *op, const struc
 	return rc;
 }
 
-static enum kt_code credential_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code credential_show_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct shown *s = op->data;
 	const char *missing = NULL;
 	enum kt_code rc = read_missing(tx, op, s, &missing, err);
@@ -77,7 +76,7 @@ static void show_whole_project(struct kt_op *op, const struct kt_project_mem *p)
 	s->harness = kt_arena_strdup(op->arena, p->harness);
 	s->config_version = p->config_version;
 	op->data = s;
-	kt_op_read(op, credential_show_work);
+	kt_op_last(op, KT_STEP_READ, credential_show_work, NULL);
 }
 
 static void show_found_project(struct kt_op *op)

@@ -209,10 +209,8 @@ static void answer_all(struct kt_open_release *o, enum kt_code rc, const struct 
 }
 
 /* Use of a damaged release is refused, and that is worth a row. */
-static enum kt_code audit_damage(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code audit_damage(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
-
 	return kt_op_audit(tx, op, "release.damaged",
 		kt_arena_printf(op->arena, "release/%s", (const char *)op->data), NULL, err);
 }
@@ -223,7 +221,7 @@ static void tell_damage(const struct kt_open_release *o)
 
 	(void)kt_str_copy(op->who.org_id, sizeof(op->who.org_id), o->target.org_id);
 	op->data = kt_arena_strdup(op->arena, o->target.release_id);
-	kt_op_write(op, audit_damage, NULL);
+	kt_op_last(op, KT_STEP_WRITE, audit_damage, NULL);
 }
 
 static void release_opened(void *arg, enum kt_code rc, const struct kt_err *err)

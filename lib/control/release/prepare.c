@@ -252,7 +252,7 @@ static enum kt_code answer_missing(struct kt_op *op, const struct kt_vec *list, 
 	kt_jw_arr_end(&w);
 	kt_jw_int(&w, "missing_total", (int64_t)list->len);
 	kt_jw_obj_end(&w);
-	op->extra = kt_arena_strndup(op->arena, b.ptr, b.len);
+	op->answer.extra = kt_arena_strndup(op->arena, b.ptr, b.len);
 	return kt_op_code(op,
 		kt_fail(err, KT_ECONFLICT, 0, "the server lacks %zu file%s", list->len,
 			list->len == 1 ? "" : "s"),
@@ -518,9 +518,8 @@ void kt_publish_remove_staging(struct kt_op *op)
 	p->staging = NULL;
 }
 
-enum kt_code kt_publish_prepare(void *arg, struct kt_err *err)
+enum kt_code kt_publish_prepare(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct publish *p = op->data;
 	enum kt_code rc;
 

@@ -68,7 +68,7 @@ static enum kt_code check_expected(
 	}
 	if (rc != KT_OK || !strcmp(now, p->expected))
 		return rc;
-	op->extra = kt_json_pairs(op->arena, "commit_sha", now, NULL);
+	op->answer.extra = kt_json_pairs(op->arena, "commit_sha", now, NULL);
 	return kt_op_code(op,
 		kt_fail(err, KT_ECONFLICT, 0, "'%s' moved meanwhile, to %.12s", p->git_ref, now),
 		409, "ref_moved");
@@ -124,7 +124,7 @@ static enum kt_code answer_row(
 	kt_write_release(&w, op, mem, &p->row, false);
 	kt_jw_obj_end(&w);
 	kt_op_etag(op, p->project.current_release_id);
-	op->status = 202;
+	op->answer.status = 202;
 	return KT_OK;
 }
 
@@ -148,9 +148,8 @@ static void set_fingerprint(struct kt_op *op, const struct publish *p)
 	op->pre.fingerprint = digest;
 }
 
-static enum kt_code publish_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code publish_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct publish *p = op->data;
 	bool replay;
 	enum kt_code rc;
@@ -188,9 +187,8 @@ static enum kt_code publish_work(struct kt_tx *tx, void *arg, struct kt_err *err
 	return rc;
 }
 
-static void publish_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct publish *p = op->data;
 	struct kt_project_mem *mem = kt_map_get(&op->ctl->projects, p->counted);
 
@@ -206,25 +204,21 @@ static void publish_done(void *arg, enum kt_code rc, const struct kt_err *err)
 /* --- the way through --------------------------------------------------------------------- */
 
 /* A task: thousands of files perhaps. At the end of the server they stay for its next start. */
-static enum kt_code publish_clean(void *arg, struct kt_err *err)
+static enum kt_code publish_clean(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
+	(void)tx;
 	(void)err;
-	kt_publish_remove_staging(arg);
+	kt_publish_remove_staging(op);
 	return KT_OK;
 }
 
-static void publish_cleaned(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_cleaned(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct publish *p = op->data;
 
 	(void)rc;
 	(void)err;
-	if (p->rc == KT_ECANCEL)
-		kt_op_fail(
-			op, KT_EUNAVAIL, 503, "shutting_down", NULL, "the server is shutting down");
-	else
-		kt_op_end(op, p->rc, &p->err);
+	kt_op_end(op, p->rc, &p->err);
 }
 
 static void end_publish(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
@@ -235,8 +229,8 @@ static void end_publish(struct kt_op *op, enum kt_code rc, const struct kt_err *
 	p->err = *err;
 	/* The worker did it unless it was never called. */
 	if (p->staging)
-		kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, true },
-			publish_clean, publish_cleaned, op);
+		kt_op_step(op, KT_STEP_POOL(.kind = KT_WORK_LONG, .admitted = true), publish_clean,
+			publish_cleaned);
 	else
 		publish_cleaned(op, KT_OK, NULL);
 }
@@ -279,9 +273,8 @@ static void count_new(struct kt_op *op, struct publish *p, bool whole)
 	}
 }
 
-static void publish_prepared(void *arg, enum kt_code rc, const struct kt_err *err)
+static void publish_prepared(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct publish *p = op->data;
 	struct kt_project_mem *mem = kt_index_project(op->ctl, op->who.org_id, p->ref);
 
@@ -303,7 +296,7 @@ static void publish_prepared(void *arg, enum kt_code rc, const struct kt_err *er
 		mem->publishing++;
 		memcpy(p->counted, mem->id, sizeof(p->counted));
 	}
-	kt_op_store(op, true, publish_work, publish_done);
+	kt_op_step(op, KT_STEP_WRITE, publish_work, publish_done);
 }
 
 static void on_unpacked(
@@ -314,15 +307,15 @@ static void on_unpacked(
 
 	if (rc == KT_OK) {
 		p->unpacked = *u;
-		kt_task_run(op->ctl,
-			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, 0, false },
-			kt_publish_prepare, publish_prepared, op);
+		kt_op_step(op, KT_STEP_POOL(.kind = KT_WORK_LONG), kt_publish_prepare,
+			publish_prepared);
 		return;
 	}
-	if (rc == KT_EIO || rc == KT_EUNAVAIL || rc == KT_ECANCEL)
-		end_publish(op, rc, err);
-	else
-		end_publish(op, kt_op_code(op, rc, 422, "archive_refused"), err);
+	if (rc == KT_ECANCEL)
+		rc = kt_op_code(op, KT_EUNAVAIL, 503, "shutting_down");
+	else if (rc != KT_EIO && rc != KT_EUNAVAIL)
+		rc = kt_op_code(op, rc, 422, "archive_refused");
+	end_publish(op, rc, err);
 }
 
 static void publish_unpack(struct kt_op *op)
@@ -392,9 +385,8 @@ static void publish_begin(
 		p->body_path = kt_arena_strdup(op->arena, sent->body_path);
 		publish_unpack(op);
 	} else if (sent->doc || sent->doc_path) {
-		kt_task_run(ctl,
-			&(struct kt_task_for){ op->who.org_id, KT_WORK_LONG, p->doc_len, false },
-			kt_publish_prepare, publish_prepared, op);
+		kt_op_step(op, KT_STEP_POOL(.kind = KT_WORK_LONG, .bytes = p->doc_len),
+			kt_publish_prepare, publish_prepared);
 	} else {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL, "nothing was sent");
 	}

@@ -48,9 +48,10 @@ struct publish {
 
 /*
  * Worker: read what was sent, put its files and its manifest among the blobs, and find out whether
- * everything is here. arg is the op.
+ * everything is here.
  */
-KT_MUST_CHECK enum kt_code kt_publish_prepare(void *arg, struct kt_err *err);
+KT_MUST_CHECK enum kt_code kt_publish_prepare(
+	struct kt_tx *tx, struct kt_op *op, struct kt_err *err);
 /* Its staging folder, which the worker removes unless it was never called. */
 void kt_publish_remove_staging(struct kt_op *op);
 /* It is for production, of a project with this production ref. */

@@ -43,9 +43,8 @@ static enum kt_code release_show_project(
 	return rc;
 }
 
-static enum kt_code releases_list_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code releases_list_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct show *s = op->data;
 	struct kt_release_row *rows;
 	struct kt_jw w;
@@ -82,12 +81,11 @@ void kt_control_releases(struct kt_control *ctl, const struct kt_actor *a, const
 	s->before = before;
 	s->limit = limit == 0 || limit > MAX_PAGE ? MAX_PAGE : limit;
 	op->data = s;
-	kt_op_read(op, releases_list_work);
+	kt_op_last(op, KT_STEP_READ, releases_list_work, NULL);
 }
 
-static enum kt_code release_show_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code release_show_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct show *s = op->data;
 	struct kt_jw w;
 	enum kt_code rc = release_show_project(tx, op, s, err);
@@ -120,14 +118,13 @@ void kt_control_release(struct kt_control *ctl, const struct kt_actor *a, const 
 	s->word = kt_arena_strdup(op->arena, release);
 	s->manifest = manifest;
 	op->data = s;
-	kt_op_read(op, release_show_work);
+	kt_op_last(op, KT_STEP_READ, release_show_work, NULL);
 }
 
 /* --- waiting for the end of a build ------------------------------------------------------ */
 
-static enum kt_code release_find_work(struct kt_tx *tx, void *arg, struct kt_err *err)
+static enum kt_code release_find_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct show *s = op->data;
 	enum kt_code rc = release_show_project(tx, op, s, err);
 
@@ -136,10 +133,10 @@ static enum kt_code release_find_work(struct kt_tx *tx, void *arg, struct kt_err
 	return rc;
 }
 
-static void wait_found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void wait_found(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct show *s = op->data;
+	struct kt_project_mem *now;
 	struct kt_build *b;
 
 	if (rc != KT_OK) {
@@ -147,14 +144,15 @@ static void wait_found(void *arg, enum kt_code rc, const struct kt_err *err)
 		return;
 	}
 	b = kt_map_get(&op->ctl->builds, s->row.id);
+	now = kt_map_get(&op->ctl->projects, s->project.id);
 	if (b && !b->over)
 		kt_vec_push(&b->waiters, op);
 	else if (s->row.state != KT_REL_QUEUED && s->row.state != KT_REL_BUILDING)
 		kt_release_answer(op, s->p, &s->row, NULL);
 	else if (b && b->row->state != KT_REL_QUEUED && b->row->state != KT_REL_BUILDING)
 		/* It ended while the row was read, or its end could not be written. */
-		kt_release_answer(op, s->p, b->row, NULL);
-	else if (!kt_map_get(&op->ctl->projects, s->project.id))
+		kt_release_answer(op, now ? now : s->p, b->row, NULL);
+	else if (!now)
 		kt_op_fail(op, KT_ENOTFOUND, 404, "project_not_found", NULL,
 			"there is no such project");
 	else
@@ -171,7 +169,7 @@ void kt_control_release_wait(struct kt_control *ctl, const struct kt_actor *a, c
 	s->ref = kt_arena_strdup(op->arena, ref);
 	s->word = kt_arena_strdup(op->arena, release);
 	op->data = s;
-	kt_op_store(op, false, release_find_work, wait_found);
+	kt_op_step(op, KT_STEP_READ, release_find_work, wait_found);
 }
 
 /* --- archives ---------------------------------------------------------------------------- */
@@ -185,9 +183,8 @@ static enum kt_code read_blob(
 	return kt_blobs_read(op->ctl->blobs, s->row.org_id, f->digest, out, err);
 }
 
-static enum kt_code archive_work(void *arg, struct kt_err *err)
+static enum kt_code archive_work(struct kt_tx *tx, struct kt_op *op, struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct show *s = op->data;
 	struct kt_manifest *m = NULL;
 	KT_AUTOFD int fd = -1;
@@ -210,9 +207,8 @@ static enum kt_code archive_work(void *arg, struct kt_err *err)
 	return rc;
 }
 
-static void archive_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void archive_done(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	const struct show *s = op->data;
 	struct kt_org_mem *org = kt_map_get(&op->ctl->orgs, op->who.org_id);
 
@@ -223,9 +219,8 @@ static void archive_done(void *arg, enum kt_code rc, const struct kt_err *err)
 	kt_op_end(op, rc, err);
 }
 
-static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
+static void archive_found(struct kt_op *op, enum kt_code rc, const struct kt_err *err)
 {
-	struct kt_op *op = arg;
 	struct kt_org_mem *org = kt_map_get(&op->ctl->orgs, op->who.org_id);
 
 	if (rc != KT_OK) {
@@ -241,8 +236,7 @@ static void archive_found(void *arg, enum kt_code rc, const struct kt_err *err)
 	}
 	if (org)
 		org->archives++;
-	kt_task_run(op->ctl, &(struct kt_task_for){ op->who.org_id, KT_WORK_PACK, 0, false },
-		archive_work, archive_done, op);
+	kt_op_step(op, KT_STEP_POOL(.kind = KT_WORK_PACK), archive_work, archive_done);
 }
 
 void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
@@ -261,5 +255,5 @@ void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a
 	s->format = kt_arena_strdup(op->arena, format);
 	s->path = kt_arena_printf(op->arena, "%s/tmp/archive-XXXXXX", ctl->data_dir);
 	op->data = s;
-	kt_op_store(op, false, release_find_work, archive_found);
+	kt_op_step(op, KT_STEP_READ, release_find_work, archive_found);
 }

@@ -41,7 +41,7 @@ enum kt_code kt_release_find(struct kt_tx *tx, struct kt_op *op, const struct kt
 	enum kt_code rc = find_word(tx, op, p, word, &row, err);
 
 	if (rc == KT_ENOTFOUND && p->dir)
-		op->extra = "{\"kind\":\"folder\"}";
+		op->answer.extra = "{\"kind\":\"folder\"}";
 	if (rc == KT_ENOTFOUND)
 		return kt_op_code(op,
 			kt_fail(err, rc, 0,
@@ -130,6 +130,6 @@ enum kt_code kt_deploy_answer(struct kt_tx *tx, struct kt_op *op,
 	kt_jw_obj_end(&w);
 	kt_jw_obj_end(&w);
 	kt_op_etag(op, project->current_release_id);
-	op->status = 202;
+	op->answer.status = 202;
 	return KT_OK;
 }
