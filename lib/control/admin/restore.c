@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Restoring a backup: unpacked beside the data folder, compared member by member with the backup's
- * list of digests, checked as a data folder is, and only then put in place.
+ * list of digests, its database brought up to date, checked as a data folder is, and only then put
+ * in place.
  */
 #include "control/admin/backup_private.h"
 #include "control/control.h"
@@ -11,6 +12,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "pack/pack.h"
+#include "store/store.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -168,11 +170,32 @@ static void on_finding(struct restore *r, const char *line, size_t len)
 	restore_tell(r, "object", object, kt_json_str_or(doc, "message", "?"));
 }
 
+/*
+ * The database of an older version is brought up to date, as a server that starts would, since a
+ * check reads that of its own version only. What else is wrong with it is what the check finds.
+ */
+static enum kt_code restore_migrate(const struct restore *r)
+{
+	KT_AUTOFREE char *path = kt_path_join(r->temp, "karta.db");
+	struct kt_store_config cfg = { .path = path, .read_only = true };
+	struct kt_store *st = NULL;
+	enum kt_code rc = kt_store_open(&cfg, &st, r->err);
+
+	if (rc == KT_EPROTO) {
+		cfg.read_only = false;
+		rc = kt_store_open(&cfg, &st, r->err);
+	}
+	kt_store_close(st);
+	return rc == KT_EPROTO || rc == KT_ENOTFOUND ? KT_OK : rc;
+}
+
 static enum kt_code restore_check_folder(struct restore *r)
 {
 	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(MAX_FINDINGS_BYTES);
-	enum kt_code rc = kt_control_fsck(r->temp, true, &out, &r->n_findings, r->err);
+	enum kt_code rc = restore_migrate(r);
 
+	if (rc == KT_OK)
+		rc = kt_control_fsck(r->temp, true, &out, &r->n_findings, r->err);
 	if (rc != KT_OK || r->n_findings == 0)
 		return rc;
 	for (const char *at = out.ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1)

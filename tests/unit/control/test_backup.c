@@ -202,6 +202,61 @@ static void restore_refuses(void **state)
 	kt_fs_names_free(names, n);
 }
 
+static void add_member(struct kt_tarball *t, const char *from, const char *name)
+{
+	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(1 << 24);
+	struct kt_err err = KT_ERR_INIT;
+
+	assert_ok(kt_fs_read(from, &text, &err), err);
+	assert_ok(kt_tarball_bytes(t, name, 0600, text.ptr, text.len, &err), err);
+}
+
+/* A backup whose database an older version made: it is brought up to date, and then checked. */
+static void older_schema(void **state)
+{
+	static const char mark[] = "{\"format\":1}";
+	struct kt_err err = KT_ERR_INIT;
+	KT_AUTOFREE char *to = kt_path_join(top, "to");
+	KT_AUTOFREE char *db = in_dir("karta.db");
+	KT_AUTOFREE char *key = in_dir("master.key");
+	KT_AUTOFREE char *note = kt_path_join(to, "builds/rel_1.json");
+	KT_AUTOFREE char *restored = kt_path_join(to, "karta.db");
+	struct kt_tarball *t = NULL;
+	struct kt_db *old = NULL;
+	int64_t n = 0;
+
+	(void)state;
+	assert_int_equal(unlink(db), 0);
+	assert_ok(kt_fs_write_new(db, "", 0, 0600, &err), err);
+	assert_ok(kt_db_open(db, false, &old, &err), err);
+	assert_ok(kt_db_migrate(old, db, kt_migrations, 6, &err), err);
+	kt_db_close(old);
+	raw("INSERT INTO orgs (id, slug, name, created_us) VALUES ('org_1', 'a', 'A', 1);"
+	    "INSERT INTO projects (id, org_id, slug, label, production_ref, next_version, "
+	    "config_version, created_us) VALUES ('proj_1', 'org_1', 'bot', 'bot', 'r', 2, 0, 1);"
+	    "INSERT INTO releases (id, org_id, project_id, version, state, digest, kind, source, "
+	    "created_by, created_us) VALUES ('rel_1', 'org_1', 'proj_1', 1, 'failed', 'd', "
+	    "'file_copy', 'cli', 'x', 1)");
+	int fd = open(backup_file, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_ok(kt_tarball_new(fd, &t, &err), err);
+	assert_ok(kt_tarball_bytes(t, "karta-backup.json", 0600, mark, strlen(mark), &err), err);
+	add_member(t, key, "master.key");
+	assert_ok(kt_tarball_bytes(t, "builds/rel_1.json", 0600, "{}", 2, &err), err);
+	add_member(t, db, "karta.db");
+	assert_ok(kt_tarball_end(t, KT_OK, &err), err);
+	(void)close(fd);
+
+	assert_ok(restore_to(to, backup_file, false, &err), err);
+	assert_ok(kt_db_open(restored, true, &old, &err), err);
+	assert_ok(kt_db_number(old, "PRAGMA user_version", &n, &err), err);
+	assert_int_equal(n, kt_n_migrations);
+	assert_ok(kt_db_number(old, "SELECT count(*) FROM releases WHERE aim = 'live'", &n, &err), err);
+	assert_int_equal(n, 1);
+	kt_db_close(old);
+	/* The next start takes it over. */
+	assert_true(kt_fs_is_file(note));
+}
+
 static void backup_refuses(void **state)
 {
 	struct kt_err err = KT_ERR_INIT;
@@ -364,6 +419,7 @@ int main(void)
 		T(round_trip),
 		T(restore_place),
 		T(restore_refuses),
+		T(older_schema),
 		T(backup_refuses),
 		T(hostile_archives),
 		T(under_load),
