@@ -50,7 +50,7 @@ async function publishFiles(c, project, files, more = {}, headers = {}) {
   const { doc, blobs } = pack(files, more);
   const first = await c.call('POST', `${P}/releases`, [project], { body: doc, headers });
   if (first.body?.code !== 'files_missing') return first;
-  return c.call('POST', `${P}/releases`, [project], { raw: bundle(doc, blobs.filter(([d]) => first.body.missing.includes(d))),
+  return c.call('POST', `${P}/releases`, [project], { raw: bundle(doc, [...new Map(blobs)].filter(([d]) => first.body.missing.includes(d))),
     headers: { 'content-type': 'application/vnd.karta.bundle', ...headers } });
 }
 function bundle(doc, blobs) {
@@ -301,6 +301,41 @@ test('If-Match, and requests that come again', seconds(90), async (t) => {
   assert.ok(end > start);
   assert.equal(await next.stop(), 0);
   await clean(next.data);
+});
+
+test('kill -9 between the row and the end of a build: what it is to come to stays', seconds(90), async (t) => {
+  let karta = await startServe(t);
+  let c = new Client(karta, karta.key);
+  const { home, key } = karta;
+  // What takes long to lay out, of contents that are there; another tree each time.
+  const many = { ...fakeFiles(), ...Object.fromEntries(Array.from({ length: 4000 }, (_, i) => [`many/${i}`, `${i % 10}`])) };
+  const first = await publishFiles(c, 'bot', many);
+  assert.equal(first.status, 201, first.text);
+  let trees = 0;
+  const begin = (files, more) => c.call('POST', `${P}/releases`, ['bot'], { body: pack({ ...files, [`tree-${trees++}`]: '1' }, more).doc, headers: ASYNC });
+  const small = { ...fakeFiles(), one: '1' };
+  const ref = 'refs/heads/main';
+  for (let round = 0, cut = false; !cut; round++) {
+    assert.ok(round < 8, 'no build was ever interrupted');
+    await ok(200, c, 'PUT', `${P}/pin`, ['bot'], { body: { reason: 'held' } });
+    const pushed = { ref, commit_sha: sha(`${round}`).slice(0, 40), expected_commit: (await ok(200, c, 'GET', `${P}/refs`, ['bot'])).refs[ref] ?? '', unpin: true };
+    for (const r of await Promise.all(Array.from({ length: 4 * (round + 1) }, () => begin(many, { activate: false })))) assert.equal(r.status, 202, r.text);
+    const four = [];
+    for (const more of [{ unpin: true }, { activate: false }, pushed, pushed]) four.push(await begin(small, more));
+    await karta.stop('SIGKILL');
+    karta = await startServe(t, { data: home });
+    c = new Client(karta, key);
+    await settled(c, 'bot');
+    const all = await releasesOf(c, 'bot');
+    // The last comes too late when the one before it was built in time.
+    const made = four.filter((r) => r.status !== 409 || r.body.code !== 'ref_moved').map((r) => all.find((x) => x.id === (r.body.release ?? r.body).id));
+    assert.deepEqual(made.map((r) => r.state), ['superseded', 'ready', 'active', 'failed'].slice(0, made.length));
+    const p = await ok(200, c, 'GET', P, ['bot']);
+    assert.deepEqual([p.pinned, p.current.release], [false, made[2].id]);
+    cut = made.length === 4 && made.every((r) => karta.err.includes(`${r.version}: the build was interrupted and begins anew`));
+  }
+  assert.equal(await karta.stop(), 0);
+  await clean(karta.data);
 });
 
 test('flippers and rollbacks against fifty readers', seconds(60), async (t) => {

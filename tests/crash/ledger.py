@@ -560,6 +560,18 @@ def op_bundle(slug, files, message, commit, parent):
     return Op("deploy bundle", send, effect)
 
 
+def op_unpinning(slug, files, message):
+    """Acknowledged when the row is there; the build that follows ends the pin."""
+    op = op_archive(slug, files, message, "async", "&unpin=true")
+    publish = op.effect
+
+    def effect(ledger, doc):
+        ledger.projects[slug]["pinned"] = False
+        publish(ledger, doc)
+    op.effect = effect
+    return op
+
+
 def op_preview(slug, branch, files, message):
     def effect(ledger, doc):
         p = ledger.projects[slug]
@@ -727,6 +739,11 @@ class Maker:
     def do_deploy_inactive(self):
         return [], lambda: op_archive(
             self.app, self.new_files(), self.word("m"), query="&activate=false")
+
+    def do_deploy_unpin(self):
+        pinned = self.ledger.projects[self.app]["pinned"]
+        return [] if pinned else [op_rollback(self.app)], lambda: op_unpinning(
+            self.app, self.new_files(), self.word("m"))
 
     def do_deploy_bundle(self):
         commit = f"{self.rng.getrandbits(160):040x}"
