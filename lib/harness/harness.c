@@ -639,11 +639,6 @@ const struct kt_hold *kt_harness_hold(const struct kt_harness *h)
 	return &h->hold;
 }
 
-bool kt_harness_in_turn(const struct kt_harness *h)
-{
-	return h->in_turn;
-}
-
 const char *kt_harness_session(const struct kt_harness *h)
 {
 	return h->harness_session;

@@ -75,7 +75,6 @@ KT_MUST_CHECK enum kt_code kt_harness_start(struct kt_harness_env *env,
 /* Change the owner (taken from the pool). */
 void kt_harness_adopt(struct kt_harness *h, const struct kt_harness_cbs *cbs, void *arg);
 bool kt_harness_is_ready(const struct kt_harness *h);
-bool kt_harness_in_turn(const struct kt_harness *h);
 /* What it is counted in, for kt_hold_like(). BORROWS until it is gone. */
 const struct kt_hold *kt_harness_hold(const struct kt_harness *h);
 /* Its own session id, NULL when not known yet. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The registry: all sessions, retention, draining. */
+/*
+ * The registry: opening it with what the journal has, sessions that are made and deleted, retention,
+ * and the end of all.
+ */
 #include "session/talk/talk_private.h"
 
 #include "base/fs.h"

@@ -88,7 +88,7 @@ enum kt_code kt_journal_compact(struct kt_sessions *reg, struct kt_err *err)
 
 /* --- while the server goes on ------------------------------------------------------------ */
 
-struct sync_job {
+struct copy_sync {
 	struct kt_session_job job;
 	int fd; /* its own */
 	int error;
@@ -109,7 +109,7 @@ static void give_up(struct kt_sessions *reg, const char *why)
 
 static void run_copy_sync(struct kt_session_job *job)
 {
-	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
+	struct copy_sync *sync = kt_container_of(job, struct copy_sync, job);
 
 	if (fdatasync(sync->fd) != 0)
 		sync->error = errno;
@@ -117,7 +117,7 @@ static void run_copy_sync(struct kt_session_job *job)
 
 static void on_copy_synced(struct kt_session_job *job)
 {
-	struct sync_job *sync = kt_container_of(job, struct sync_job, job);
+	struct copy_sync *sync = kt_container_of(job, struct copy_sync, job);
 	struct kt_sessions *reg = job->reg;
 
 	kt_session_job_end(job);
@@ -135,7 +135,7 @@ static void on_copy_synced(struct kt_session_job *job)
 /* All of it is written: the slow way to the disk, of hundreds of megabytes perhaps. */
 static void sync_copy(struct kt_sessions *reg)
 {
-	struct sync_job *sync = kt_calloc(1, sizeof(*sync));
+	struct copy_sync *sync = kt_calloc(1, sizeof(*sync));
 
 	reg->copy->whole = true;
 	sync->fd = fcntl(reg->copy->fd, F_DUPFD_CLOEXEC, 0);

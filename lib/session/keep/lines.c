@@ -3,7 +3,6 @@
 #include "session/keep/keep_private.h"
 
 #include "base/fs.h"
-#include "base/str.h"
 #include "text/json.h"
 #include "text/linesum.h"
 

@@ -4,7 +4,6 @@
 
 #include "base/fs.h"
 #include "base/limits.h"
-#include "base/str.h"
 
 #define RETENTION_MS (24 * 3600 * 1000) /* while the release's own setting is not known */
 

@@ -17,8 +17,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-#include <errno.h>
-
 #define FIRST_MS 250
 
 static void arm_mend(struct kt_sessions *reg, int64_t ms);

@@ -6,10 +6,8 @@
  */
 #include "session/keep/keep_private.h"
 
-#include "base/limits.h"
 #include "base/str.h"
 #include "text/json.h"
-#include "text/redact.h"
 
 #include <string.h>
 

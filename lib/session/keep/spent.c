@@ -7,7 +7,6 @@
 #include "session/keep/keep_private.h"
 
 #include "base/limits.h"
-#include "base/str.h"
 #include "text/json.h"
 #include "text/linesum.h"
 

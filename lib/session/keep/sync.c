@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #define SHORT_SCAN_BYTES (4 * 1024 * 1024) /* of a log, read on the threads for what is short */

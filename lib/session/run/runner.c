@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
-#include "text/json.h"
 
 #include <string.h>
 

@@ -5,7 +5,6 @@
  */
 #include "session/run/run_private.h"
 
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "text/json.h"

@@ -6,7 +6,6 @@
  */
 #include "session/talk/approvals_private.h"
 
-#include "base/limits.h"
 #include "base/str.h"
 
 #include <errno.h>

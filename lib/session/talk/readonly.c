@@ -7,7 +7,6 @@
 #include "session/talk/approvals_private.h"
 
 #include "base/limits.h"
-#include "base/str.h"
 #include "text/shell.h"
 
 #include <string.h>

@@ -15,7 +15,6 @@ static void test_turns(void **state)
 	world_init(&w, "normal");
 	world_start(&w, NULL);
 	world_prompt(&w, "hello"); /* before it is ready */
-	assert_true(kt_harness_in_turn(w.o.h));
 	assert_false(kt_harness_is_ready(w.o.h));
 	run_until(&w.o, &w.o.ends, 1);
 	assert_string_equal(w.o.text.ptr, "hello");
