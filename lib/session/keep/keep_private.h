@@ -208,6 +208,7 @@ void kt_memory_log_count(struct kt_session *s);
 void kt_memory_log_forget(struct kt_session *s);
 
 /* grants.c */
+/* It is on no list. */
 void kt_approval_free(struct kt_approval *a);
 /* Free a list of them. */
 void kt_approvals_release(struct kt_vec *list);
@@ -309,6 +310,7 @@ bool kt_copy_has(const struct kt_sessions *reg, const struct kt_session *s);
 bool kt_copy_is_due(const struct kt_sessions *reg);
 /* It is in its place now. False: what came meanwhile could not be written into it. */
 KT_MUST_CHECK bool kt_copy_swap(struct kt_sessions *reg);
+/* Give it up, if there is one. */
 void kt_copy_drop(struct kt_sessions *reg);
 
 /* mend.c */
@@ -336,6 +338,7 @@ void kt_idem_release(struct kt_sessions *reg);
 KT_MUST_CHECK enum kt_code kt_journal_load(struct kt_sessions *reg, struct kt_err *err);
 /* The state of a session; with what kt_used_begin() said, when that is of this session. */
 void kt_journal_session(struct kt_sessions *reg, struct kt_session *s);
+/* It is deleted, with what its project took till now. */
 void kt_journal_deleted(struct kt_sessions *reg, const struct kt_session *s);
 /* Write what waits; tells mend.c when that fails. */
 void kt_journal_flush(struct kt_sessions *reg);

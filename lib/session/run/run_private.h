@@ -9,11 +9,13 @@
 typedef void (*kt_ready_fn)(struct kt_session *s, enum kt_code rc, const struct kt_err *err);
 
 /* drain.c */
+/* No turn is taken any more. */
 bool kt_sessions_draining(const struct kt_sessions *reg);
 /* A turn that reg->running counted has ended. */
 void kt_sessions_turn_done(struct kt_sessions *reg);
 
 /* apps.c */
+/* Read the folder of a local server. KT_OK, or as kt_app_load(): then it stays as it was. */
 KT_MUST_CHECK enum kt_code kt_app_load_local(struct kt_sessions *reg, struct kt_err *err);
 /* The application of a session's release, NULL while it is not prepared. Local: the current one. */
 struct kt_app_ref *kt_app_ref_of(struct kt_session *s);

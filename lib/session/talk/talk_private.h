@@ -45,10 +45,14 @@ void kt_session_drop_inputs(struct kt_session *s, const char *by);
 void kt_session_pump(void *arg);
 /* A harness asks. */
 void kt_turn_asked(struct kt_session *s, const struct kt_ask *ask);
+/* The running turn is over: close its inputs, say so in the log, let the next one start. */
 void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r);
 /* End the running turn with an error of ours. */
 void kt_session_fail_turn(struct kt_session *s, const char *code, const char *message);
-/* after_seq: what the journal knew of, when it said that turns were running. */
+/*
+ * Turns that a crash cut off get their end in the log. after_seq: what the journal knew of, when it
+ * said that they ran.
+ */
 void kt_session_end_interrupted(struct kt_session *s, uint64_t after_seq);
 /* NULL is fine. */
 void kt_turn_free(struct kt_turn *t);
