@@ -172,10 +172,10 @@ BELOW_proc := base text net
 BELOW_event := base text net
 BELOW_crypto := base
 BELOW_app := base text
-BELOW_pack := base text crypto
+BELOW_pack := base text crypto net proc
 BELOW_store := base text crypto net
-BELOW_git := base text crypto pack
-BELOW_client := base text crypto net pack git
+BELOW_git := base text crypto net proc pack
+BELOW_client := base text crypto net proc pack git
 BELOW_harness := base text crypto net proc event app
 # (with git, of whose folders its tests make bundles)
 BELOW_control := base text crypto net proc event app pack store git
@@ -203,7 +203,7 @@ $(O)/tests/unit/%.run: $(O)/tests/unit/%
 # --- fuzzing: tests/fuzz/fuzz_NAME.c with tests/fuzz/corpus/NAME ---------------------------------
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_MODULES := base text crypto net http pack git
+FUZZ_MODULES := base text crypto net http proc pack git
 FUZZ_OBJS := $(foreach m,$(FUZZ_MODULES),$(call obj_of,$(m)))
 fuzz-build:
 	@$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz-build

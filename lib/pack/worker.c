@@ -8,7 +8,7 @@
 
 #include "base/fs.h"
 #include "pack/archive_dl_private.h"
-#include "pack/walls_private.h"
+#include "proc/walls.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -18,6 +18,12 @@
 
 #define MAX_LINE_BYTES 4096
 #define MAX_LIMITS_BYTES ((size_t)16384) /* with two paths */
+/* Program, libraries, a zstd window, names of all members: about 150 MiB at the worst. */
+#define MAX_ADDRESS_BYTES ((int64_t)1024 * 1024 * 1024)
+#define MAX_WORKER_FILES 64
+#define SPARE_FILE_BYTES                                                                           \
+	(64 * 1024 * 1024) /* publish.json and manifest may be larger than a file */
+#define SPARE_CPU_S 5
 
 /* Take the members of text that are there; the names are those of struct kt_pack_limits. */
 static enum kt_code take_limits(const cJSON *doc, struct kt_pack_limits *l, struct kt_err *err)
@@ -84,7 +90,9 @@ static enum kt_code work_on_archive(const char *archive, const char *staging, co
 	struct kt_unpacked *out, struct kt_err *err)
 {
 	struct kt_pack_limits limits;
+	struct kt_walls walls;
 	KT_AUTOFD int fd = -1;
+	KT_AUTOFD int folder = -1;
 	enum kt_code rc = take_limits(doc, &limits, err);
 
 	if (rc != KT_OK)
@@ -92,7 +100,15 @@ static enum kt_code work_on_archive(const char *archive, const char *staging, co
 	fd = open(archive, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot open '%s'", archive);
-	rc = kt_walls_raise(staging, &limits, err);
+	folder = open(staging, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0)
+		return kt_fail(err, KT_EIO, errno, "cannot open the staging folder");
+	walls = (struct kt_walls){ .folder_fd = folder,
+		.max_address_bytes = MAX_ADDRESS_BYTES,
+		.max_file_bytes = limits.max_file_bytes + SPARE_FILE_BYTES,
+		.max_cpu_s = limits.max_ms / 1000 + SPARE_CPU_S,
+		.max_open_files = MAX_WORKER_FILES };
+	rc = kt_walls_raise(&walls, err);
 	return rc == KT_OK ? kt_unpack(fd, staging, &limits, out, err) : rc;
 }
 

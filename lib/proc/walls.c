@@ -3,7 +3,9 @@
  * Resource limits, Landlock and seccomp, by the kernel's own interfaces. Sources: landlock(7),
  * seccomp(2), the kernel's Documentation/userspace-api.
  */
-#include "pack/walls_private.h"
+#include "proc/walls.h"
+
+#include "base/base.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,16 +21,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Program, libraries, a zstd window, names of all members: about 150 MiB at the worst. */
-#define MAX_ADDRESS_BYTES ((rlim_t)1024 * 1024 * 1024)
-#define MAX_OPEN_FILES 64
-#define SPARE_FILE_BYTES                                                                           \
-	(64 * 1024 * 1024) /* publish.json and manifest may be larger than a file */
-#define SPARE_CPU_S 5
-
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__ 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
 #endif
 #endif
 #ifdef __SANITIZE_ADDRESS__
@@ -58,19 +56,20 @@ static enum kt_code limit_resource(int what, rlim_t max, const char *name, struc
 	return KT_OK;
 }
 
-static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *err)
+static enum kt_code set_limits(const struct kt_walls *w, struct kt_err *err)
 {
 	const struct {
 		int what;
 		rlim_t max;
 		const char *name;
 	} limits[] = {
-#ifndef __SANITIZE_ADDRESS__ /* which reserves 16 TiB of addresses */
-		{ RLIMIT_AS, MAX_ADDRESS_BYTES, "of memory" },
+/* These reserve 16 TiB of addresses. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		{ RLIMIT_AS, (rlim_t)w->max_address_bytes, "of memory" },
 #endif
-		{ RLIMIT_FSIZE, (rlim_t)l->max_file_bytes + SPARE_FILE_BYTES, "of file sizes" },
-		{ RLIMIT_NOFILE, MAX_OPEN_FILES, "of open files" },
-		{ RLIMIT_CPU, (rlim_t)l->max_ms / 1000 + SPARE_CPU_S, "of CPU time" },
+		{ RLIMIT_FSIZE, (rlim_t)w->max_file_bytes, "of file sizes" },
+		{ RLIMIT_NOFILE, (rlim_t)w->max_open_files, "of open files" },
+		{ RLIMIT_CPU, (rlim_t)w->max_cpu_s, "of CPU time" },
 		{ RLIMIT_CORE, 0, "of core files" },
 	};
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -98,7 +97,7 @@ static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *er
 		LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |                       \
 		LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                     \
 		LANDLOCK_ACCESS_FS_MAKE_SYM)
-#define FS_STAGING                                                                                 \
+#define FS_INSIDE                                                                                  \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE |                            \
 		LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR |                      \
 		LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |                     \
@@ -107,13 +106,13 @@ static enum kt_code set_limits(const struct kt_pack_limits *l, struct kt_err *er
 #define FS_REFER (UINT64_C(1) << 13)
 #define FS_TRUNCATE (UINT64_C(1) << 14)
 
-/* Only what is below staging can be opened from now on; what is open stays open. */
-static enum kt_code raise_landlock(const char *staging, struct kt_err *err)
+/* Only what is below the folder can be opened from now on; what is open stays open. */
+static enum kt_code raise_landlock(int folder_fd, struct kt_err *err)
 {
 	struct landlock_ruleset_attr attr = { .handled_access_fs = FS_ALL_V1 };
-	struct landlock_path_beneath_attr rule = { .allowed_access = FS_STAGING };
+	struct landlock_path_beneath_attr rule = { .allowed_access = FS_INSIDE,
+		.parent_fd = folder_fd };
 	KT_AUTOFD int set = -1;
-	KT_AUTOFD int dir = -1;
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	if (abi < 1) /* not built in, or switched off */
@@ -124,12 +123,11 @@ static enum kt_code raise_landlock(const char *staging, struct kt_err *err)
 		attr.handled_access_fs |= FS_TRUNCATE;
 		rule.allowed_access |= FS_TRUNCATE;
 	}
-	dir = open(staging, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot open the staging folder");
 	set = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-	rule.parent_fd = dir;
-	if (set < 0 || syscall(SYS_landlock_add_rule, set, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) ||
+	if (set < 0 ||
+		(folder_fd >= 0 &&
+			syscall(SYS_landlock_add_rule, set, LANDLOCK_RULE_PATH_BENEATH, &rule,
+				0)) ||
 		syscall(SYS_landlock_restrict_self, set, 0))
 		return kt_fail(err, KT_EIO, errno, "cannot set up Landlock");
 	return KT_OK;
@@ -138,7 +136,7 @@ static enum kt_code raise_landlock(const char *staging, struct kt_err *err)
 /* --- seccomp --------------------------------------------------------------------------------- */
 
 #ifdef ARCH
-/* All that reading an archive, writing files and the C library's memory need. */
+/* All that reading and writing files and the C library's memory need. */
 static const int allowed[] = {
 	SYS_read,
 	SYS_write,
@@ -220,11 +218,7 @@ static const int fcntls[] = { F_GETFD, F_SETFD, F_GETFL };
 
 #define MAX_FILTER 200
 
-/*
-
- * Write the filter; returns its length. Every block falls through to the next when it is not meant.
-
- */
+/* Write the filter; returns its length. A block that is not meant falls through to the next. */
 static size_t build_filter(struct sock_filter *f)
 {
 	size_t n = 0;
@@ -284,9 +278,9 @@ static enum kt_code raise_seccomp(struct kt_err *err)
 }
 #endif
 
-enum kt_code kt_walls_raise(const char *staging, const struct kt_pack_limits *l, struct kt_err *err)
+enum kt_code kt_walls_raise(const struct kt_walls *w, struct kt_err *err)
 {
-	enum kt_code rc = set_limits(l, err);
+	enum kt_code rc = set_limits(w, err);
 
 	if (rc != KT_OK)
 		return rc;
@@ -296,6 +290,6 @@ enum kt_code kt_walls_raise(const char *staging, const struct kt_pack_limits *l,
 #endif
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return kt_fail(err, KT_EIO, errno, "cannot give up privileges");
-	rc = raise_landlock(staging, err);
+	rc = raise_landlock(w->folder_fd, err);
 	return rc == KT_OK ? raise_seccomp(err) : rc;
 }
