@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "base/vec.h"
 #include "proc/wire_private.h"
 
 #include <errno.h>
@@ -39,8 +40,17 @@ struct kt_spawner {
 	uv_poll_t poll;
 	bool want_write;
 	struct kt_buf out;
+	uint64_t n_sent; /* bytes that `out` had and the spawner has */
+	struct kt_vec passes; /* of struct pass, by place */
 	struct kt_child *children;
 	char *read_buf; /* READ_BYTES, for all pipes: reading is synchronous */
+};
+
+/* Descriptors that go with a byte of what is sent. */
+struct pass {
+	uint64_t at; /* counted as n_sent */
+	size_t n;
+	int fds[KT_MAX_CHILD_FDS]; /* ours */
 };
 
 enum { PIPE_IN, PIPE_OUT, PIPE_ERR };
@@ -120,16 +130,60 @@ static void watch_spawner(struct kt_spawner *sp)
 	(void)uv_poll_start(&sp->poll, UV_READABLE | (want ? UV_WRITABLE : 0), on_spawner_poll);
 }
 
+static void free_pass(struct pass *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		(void)close(p->fds[i]);
+	free(p);
+}
+
+/* Send the next bytes, with the descriptors that belong to the first of them. As send(). */
+static ssize_t send_some(struct kt_spawner *sp)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(KT_MAX_CHILD_FDS * sizeof(int))];
+	} control = { .bytes = { 0 } };
+	struct pass *p = sp->passes.len > 0 ? sp->passes.items[0] : NULL;
+	bool now = p != NULL && p->at == sp->n_sent;
+	struct iovec iov = { .iov_base = sp->out.ptr, .iov_len = sp->out.len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	/* The next ones go with a byte of their own. */
+	if (now)
+		p = sp->passes.len > 1 ? sp->passes.items[1] : NULL;
+	if (p != NULL)
+		iov.iov_len = KT_MIN(iov.iov_len, (size_t)(p->at - sp->n_sent));
+	if (now) {
+		p = sp->passes.items[0];
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(p->n * sizeof(int));
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(p->n * sizeof(int));
+		memcpy(CMSG_DATA(c), p->fds, p->n * sizeof(int));
+	}
+	ssize_t n = sendmsg(sp->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0 && now)
+		free_pass(kt_vec_remove(&sp->passes, 0));
+	return n;
+}
+
 static void flush_spawner(struct kt_spawner *sp)
 {
 	while (sp->fd >= 0 && sp->out.len > 0) {
-		ssize_t n = send(sp->fd, sp->out.ptr, sp->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send_some(sp);
 		if (n < 0 && errno == EINTR)
 			continue;
-		/* An error besides EAGAIN is its death, which the reading side sees. */
+		/*
+		 * EAGAIN, or too many descriptors under way: later. Others are its death, which the
+		 * reading side sees.
+		 */
 		if (n < 0)
 			break;
 		kt_buf_drop(&sp->out, (size_t)n);
+		sp->n_sent += (uint64_t)n;
 	}
 	watch_spawner(sp);
 }
@@ -534,6 +588,9 @@ void kt_spawner_free(struct kt_spawner *sp)
 	sp->fd = -1;
 	wait_for_end(sp->pid);
 	kt_buf_release(&sp->out);
+	for (size_t i = 0; i < sp->passes.len; i++)
+		free_pass(sp->passes.items[i]);
+	kt_vec_release(&sp->passes);
 	free(sp->read_buf);
 	sp->read_buf = NULL;
 	if (sp->loop == NULL)
@@ -544,30 +601,64 @@ void kt_spawner_free(struct kt_spawner *sp)
 
 /* --- children ---------------------------------------------------------------------------- */
 
-/* Append a SPAWN request to sp->out. Returns false when it is too big. */
-static bool add_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec, uint64_t id)
+/* Duplicates of a child's further descriptors, for the byte that is appended next. */
+static enum kt_code add_pass(
+	struct kt_spawner *sp, const struct kt_child_spec *spec, struct kt_err *err)
+{
+	if (spec->n_fds == 0)
+		return KT_OK;
+	struct pass *p = kt_calloc(1, sizeof(*p));
+	p->at = sp->n_sent + sp->out.len;
+	for (; p->n < spec->n_fds; p->n++) {
+		p->fds[p->n] = fcntl(spec->fds[p->n], F_DUPFD_CLOEXEC, 0);
+		if (p->fds[p->n] < 0) {
+			int e = errno;
+			free_pass(p);
+			return kt_fail(err, KT_EIO, e, "cannot start '%s': cannot give it a file",
+				spec->argv[0]);
+		}
+	}
+	kt_vec_push(&sp->passes, p);
+	return KT_OK;
+}
+
+/* Append a SPAWN request to sp->out. */
+static enum kt_code add_spawn(
+	struct kt_spawner *sp, const struct kt_child_spec *spec, uint64_t id, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(KT_WIRE_MAX_SPAWN_BYTES);
 	const char *program = spec->program ? spec->program : spec->argv[0];
-	int64_t argc = 0;
+	struct kt_wire_spawn w = { .n_fds = (uint32_t)spec->n_fds };
+	size_t argc = 0;
+	while (spec->argv[argc] != NULL)
+		argc++;
+	w.argc = (uint32_t)argc;
+	if (spec->user != NULL) {
+		w.other_user = 1;
+		w.uid = spec->user->uid;
+		w.gid = spec->user->gid;
+	}
+	kt_buf_add(&b, &w, sizeof(w));
 	kt_buf_add(&b, spec->cwd, strlen(spec->cwd) + 1);
 	kt_buf_add(&b, program, strlen(program) + 1);
-	for (; spec->argv[argc] != NULL; argc++)
-		kt_buf_add(&b, spec->argv[argc], strlen(spec->argv[argc]) + 1);
+	for (size_t i = 0; i < argc; i++)
+		kt_buf_add(&b, spec->argv[i], strlen(spec->argv[i]) + 1);
 	for (char *const *e = spec->envp; *e != NULL; e++)
 		if (!kt_str_starts(*e, KT_WIRE_MARKER))
 			kt_buf_add(&b, *e, strlen(*e) + 1);
 	kt_buf_addf(&b, KT_WIRE_MARKER "%llu", (unsigned long long)id);
 	kt_buf_addc(&b, '\0');
-	struct kt_wire_head head = {
-		.type = KT_WIRE_SPAWN, .size = (uint32_t)b.len, .id = id, .value = argc
-	};
+	struct kt_wire_head head = { .type = KT_WIRE_SPAWN, .size = (uint32_t)b.len, .id = id };
 	if (!kt_buf_ok(&b) ||
 		sp->out.len + sizeof(head) + b.len > MAX_REQUEST_BYTES - KT_WIRE_MAX_SPAWN_BYTES)
-		return false;
+		return kt_fail(err, KT_ELIMIT, 0,
+			"cannot start '%s': arguments and environment are too long", spec->argv[0]);
+	enum kt_code rc = add_pass(sp, spec, err);
+	if (rc != KT_OK)
+		return rc;
 	kt_buf_add(&sp->out, &head, sizeof(head));
 	kt_buf_add(&sp->out, b.ptr, b.len);
-	return true;
+	return KT_OK;
 }
 
 enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec,
@@ -577,10 +668,16 @@ enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *s
 	if (sp->fd < 0)
 		return kt_fail(err, KT_EUNAVAIL, 0, "cannot start '%s': the spawner is gone",
 			spec->argv[0]);
+	if (spec->n_fds > KT_MAX_CHILD_FDS)
+		return kt_fail(err, KT_ELIMIT, 0, "cannot start '%s' with %zu further files",
+			spec->argv[0], spec->n_fds);
+	/* Somebody else is meant to have fewer rights. */
+	if (spec->user != NULL && (spec->user->uid == 0 || spec->user->gid == 0))
+		return kt_fail(err, KT_EINVAL, 0, "cannot start '%s' as root", spec->argv[0]);
 	uint64_t id = sp->next_id;
-	if (!add_spawn(sp, spec, id))
-		return kt_fail(err, KT_ELIMIT, 0,
-			"cannot start '%s': arguments and environment are too long", spec->argv[0]);
+	enum kt_code rc = add_spawn(sp, spec, id, err);
+	if (rc != KT_OK)
+		return rc;
 	sp->next_id++;
 	struct kt_child *c = kt_calloc(1, sizeof(*c));
 	c->sp = sp;

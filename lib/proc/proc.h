@@ -34,11 +34,30 @@ void kt_spawner_free(struct kt_spawner *sp);
 /* Process id of the spawner. */
 pid_t kt_spawner_pid(const struct kt_spawner *sp);
 
+#define KT_MAX_CHILD_FDS 8 /* that a child gets beside its standard files */
+
+/* Somebody else that a child runs as. */
+struct kt_child_user {
+	uid_t uid;
+	gid_t gid;
+};
+
 struct kt_child_spec {
 	const char *program; /* path of the file to run (no PATH search); NULL = argv[0] */
 	char *const *argv; /* NULL-terminated */
 	char *const *envp; /* the whole environment; NULL-terminated */
 	const char *cwd;
+	/* Further descriptors: fds[i] is 3 + i of the child. BORROWED, duplicated by the call. */
+	const int *fds;
+	size_t n_fds;
+	/*
+	 * NULL: it runs as this process. Else as that user for good: no other groups, no rights
+	 * (capabilities), and none by set-user-ID programs (no_new_privs); where this process may not
+	 * do all of that, the start fails with EPERM. The folder and program are opened as that user.
+	 * Where root may not read others' environments (a container without CAP_SYS_PTRACE), what
+	 * loses its parent belongs to nobody, and is killed with the next child that ends.
+	 */
+	const struct kt_child_user *user;
 };
 
 struct kt_child_ops {
@@ -58,8 +77,9 @@ struct kt_child_ops {
 /*
  * Start a child; answers come by ops on the loop. The child is the module's until ops->gone; then
  * the pointer is dead. spec is copied.
- * Returns KT_OK, KT_ELIMIT (arguments and environment over 1 MiB) or KT_EUNAVAIL (the spawner is
- * gone).
+ * Returns KT_OK, KT_ELIMIT (arguments and environment over 1 MiB, too many descriptors),
+ * KT_EINVAL (root as the other user), KT_EIO (a descriptor cannot be duplicated) or KT_EUNAVAIL
+ * (the spawner is gone).
  */
 KT_MUST_CHECK enum kt_code kt_child_spawn(struct kt_spawner *sp, const struct kt_child_spec *spec,
 	const struct kt_child_ops *ops, void *arg, struct kt_child **out, struct kt_err *err);

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -36,6 +35,12 @@ struct slot {
 	uint64_t id;
 };
 
+/* Descriptors that came for one SPAWN. */
+struct fd_batch {
+	size_t n;
+	int fds[KT_MAX_CHILD_FDS];
+};
+
 struct spawner {
 	int fd;
 	int sigfd;
@@ -44,6 +49,9 @@ struct spawner {
 	struct slot *slots; /* direct children that were not reaped yet */
 	size_t n;
 	size_t cap;
+	struct fd_batch *batches; /* of SPAWNs that were not read yet, in their order */
+	size_t n_batches;
+	size_t batches_cap;
 	struct kt_proctree tree;
 	struct kt_proctree last; /* targets of the round before */
 };
@@ -223,110 +231,102 @@ static void reap_children(struct spawner *s)
 
 /* --- starting ---------------------------------------------------------------------------- */
 
-static void close_pair(int fds[2])
+static void close_batch(const struct fd_batch *b)
 {
-	for (int i = 0; i < 2; i++) {
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
-		fds[i] = -1;
-	}
+	for (size_t i = 0; i < b->n; i++)
+		(void)close(b->fds[i]);
 }
 
-/* Attributes and file actions; child[] are its standard files. Returns an errno. */
-static int spawn_with(const int child[3], const char *cwd, const char *program, char *const *argv,
-	char *const *envp, pid_t *out)
+/* The descriptors that came with the SPAWN that is read now; how many they are is to be checked. */
+static struct fd_batch take_batch(struct spawner *s)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	int rc = posix_spawn_file_actions_init(&files);
+	struct fd_batch b = { .n = 0 };
+
+	if (s->n_batches == 0)
+		return b;
+	b = s->batches[0];
+	s->n_batches--;
+	memmove(s->batches, s->batches + 1, s->n_batches * sizeof(*s->batches));
+	return b;
+}
+
+/* Start it and tell of it. Returns an errno. */
+static int start_child(struct spawner *s, uint64_t id, const struct kt_start *st)
+{
+	int ends[3];
+	pid_t pid = 0;
+	int rc = kt_start_process(st, ends, &pid);
+
 	if (rc != 0)
 		return rc;
-	rc = posix_spawnattr_init(&attr);
-	if (rc != 0) {
-		(void)posix_spawn_file_actions_destroy(&files);
-		return rc;
+	void *slots = s->slots;
+	kt_grow(&slots, &s->cap, s->n + 1, sizeof(*s->slots));
+	s->slots = slots;
+	s->slots[s->n++] = (struct slot){ .pid = pid, .id = id };
+	/* Without pipes (too many descriptors under way) the child is of no use. */
+	if (!tell_started(s, id, pid, ends)) {
+		rc = errno;
+		(void)kill(pid, SIGKILL);
+		s->n--;
 	}
-	sigset_t none;
-	sigset_t all;
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	for (int i = 0; i < 3 && rc == 0; i++)
-		rc = posix_spawn_file_actions_adddup2(&files, child[i], i);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addchdir_np(&files, cwd);
-	if (rc == 0)
-		rc = posix_spawnattr_setsigmask(&attr, &none);
-	if (rc == 0)
-		rc = posix_spawnattr_setsigdefault(&attr, &all);
-	if (rc == 0)
-		rc = posix_spawnattr_setpgroup(&attr, 0);
-	if (rc == 0)
-		rc = posix_spawnattr_setflags(&attr,
-			POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	if (rc == 0)
-		rc = posix_spawn(out, program, &files, &attr, argv, envp);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&files);
+	for (int i = 0; i < 3; i++)
+		(void)close(ends[i]);
 	return rc;
 }
 
-static void start_child(struct spawner *s, uint64_t id, const char *cwd, const char *program,
-	char *const *argv, char *const *envp)
-{
-	int in[2] = { -1, -1 };
-	int out[2] = { -1, -1 };
-	int errs[2] = { -1, -1 };
-	pid_t pid = 0;
-	int rc = 0;
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(errs, O_CLOEXEC) < 0)
-		rc = errno;
-	if (rc == 0) {
-		const int child[3] = { in[0], out[1], errs[1] };
-		rc = spawn_with(child, cwd, program, argv, envp, &pid);
-	}
-	if (rc == 0) {
-		void *slots = s->slots;
-		kt_grow(&slots, &s->cap, s->n + 1, sizeof(*s->slots));
-		s->slots = slots;
-		s->slots[s->n++] = (struct slot){ .pid = pid, .id = id };
-		const int ends[3] = { in[1], out[0], errs[0] };
-		/* Without pipes (too many descriptors under way) the child is of no use. */
-		if (!tell_started(s, id, pid, ends)) {
-			rc = errno;
-			(void)kill(pid, SIGKILL);
-			s->n--;
-		}
-	}
-	if (rc != 0)
-		tell_server(s, KT_WIRE_FAILED, id, rc);
-	close_pair(in);
-	close_pair(out);
-	close_pair(errs);
-}
-
-/* Take a SPAWN's payload apart; the strings stay where they are. */
-static void on_spawn(struct spawner *s, const struct kt_wire_head *head, char *payload)
+/*
+ * Take the strings of a SPAWN apart, which stay where they are, and start what they say. Returns
+ * an errno.
+ */
+static int start_by(struct spawner *s, uint64_t id, const struct kt_wire_spawn *w, char *strings,
+	size_t size, const struct fd_batch *b)
 {
 	size_t count = 0;
-	for (uint32_t i = 0; i < head->size; i++)
-		count += payload[i] == '\0';
-	if (head->size == 0 || payload[head->size - 1] != '\0' || head->value < 1 ||
-		(uint64_t)head->value + 2 > count) {
-		tell_server(s, KT_WIRE_FAILED, head->id, EINVAL);
-		return;
-	}
-	size_t argc = (size_t)head->value;
+	for (size_t i = 0; i < size; i++)
+		count += strings[i] == '\0';
+	if (size == 0 || strings[size - 1] != '\0' || w->argc < 1 || (size_t)w->argc + 2 > count ||
+		(w->other_user && (w->uid == 0 || w->gid == 0)))
+		return EINVAL;
+	if (b->n != w->n_fds)
+		return EMFILE;
+	size_t argc = w->argc;
 	size_t envc = count - 2 - argc;
 	KT_AUTOFREE char **argv = kt_calloc(argc + 1, sizeof(*argv));
 	KT_AUTOFREE char **envp = kt_calloc(envc + 1, sizeof(*envp));
-	const char *program = payload + strlen(payload) + 1;
-	char *p = payload + strlen(payload) + 1;
+	const char *program = strings + strlen(strings) + 1;
+	char *p = strings + strlen(strings) + 1;
 	p += strlen(p) + 1;
 	for (size_t i = 0; i < argc; i++, p += strlen(p) + 1)
 		argv[i] = p;
 	for (size_t i = 0; i < envc; i++, p += strlen(p) + 1)
 		envp[i] = p;
-	start_child(s, head->id, payload, program, argv, envp);
+	const struct kt_start st = { .cwd = strings,
+		.program = program,
+		.argv = argv,
+		.envp = envp,
+		.fds = b->fds,
+		.n_fds = b->n,
+		.other_user = w->other_user,
+		.uid = w->uid,
+		.gid = w->gid };
+	return start_child(s, id, &st);
+}
+
+static void on_spawn(struct spawner *s, const struct kt_wire_head *head, char *payload)
+{
+	struct kt_wire_spawn w;
+	struct fd_batch b = { .n = 0 };
+	int rc = EINVAL;
+
+	if (head->size >= sizeof(w)) {
+		memcpy(&w, payload, sizeof(w));
+		if (w.n_fds > 0)
+			b = take_batch(s);
+		rc = start_by(s, head->id, &w, payload + sizeof(w), head->size - sizeof(w), &b);
+	}
+	close_batch(&b);
+	if (rc != 0)
+		tell_server(s, KT_WIRE_FAILED, head->id, rc);
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */
@@ -352,13 +352,65 @@ static void on_message(struct spawner *s, const struct kt_wire_head *head, char 
 	}
 }
 
+/*
+ * Keep what came with bytes for the SPAWN that they begin, out of the way of the numbers that
+ * descriptors are to get in a child. Those that there was no room for are missing then.
+ */
+static void keep_batch(struct spawner *s, struct msghdr *msg)
+{
+	struct fd_batch b = { .n = 0 };
+	bool any = (msg->msg_flags & MSG_CTRUNC) != 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		any = true;
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			int high = fcntl(fd, F_DUPFD_CLOEXEC, KT_WIRE_FIRST_FREE_FD);
+			(void)close(fd);
+			if (high >= 0 && b.n < KT_ARRAY_LEN(b.fds))
+				b.fds[b.n++] = high;
+			else if (high >= 0)
+				(void)close(high);
+		}
+	}
+	if (!any)
+		return;
+	void *batches = s->batches;
+	kt_grow(&batches, &s->batches_cap, s->n_batches + 1, sizeof(*s->batches));
+	s->batches = batches;
+	s->batches[s->n_batches++] = b;
+}
+
+/* As recv(); the kernel ends it behind bytes that descriptors came with. */
+static ssize_t receive(struct spawner *s, char *to, size_t size)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(KT_MAX_CHILD_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = to, .iov_len = size };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	ssize_t n = recvmsg(s->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n > 0)
+		keep_batch(s, &msg);
+	return n;
+}
+
 /* Returns false when the server is gone or talks nonsense. */
 static bool on_readable(struct spawner *s)
 {
 	char *to = kt_buf_reserve(&s->in, 65536);
 	if (to == NULL)
 		return false;
-	ssize_t n = recv(s->fd, to, 65536, MSG_DONTWAIT);
+	ssize_t n = receive(s, to, 65536);
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
 		return false;
 	if (n < 0)

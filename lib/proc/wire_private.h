@@ -6,7 +6,7 @@
 #ifndef KT_PROC_WIRE_PRIVATE_H
 #define KT_PROC_WIRE_PRIVATE_H
 
-#include "base/base.h"
+#include "proc/proc.h"
 
 /* argv, environment and folder of one child together; Linux takes 2 MiB at most by default. */
 #define KT_WIRE_MAX_SPAWN_BYTES (1024 * 1024)
@@ -14,8 +14,11 @@
 #define KT_WIRE_MARKER "KARTA_PROC_ID="
 
 enum kt_wire_type {
-	KT_WIRE_SPAWN =
-		1, /* server: value = argc; payload: folder, program, argv, environment, NULs */
+	/*
+	 * server: payload: struct kt_wire_spawn; folder, program, argv, environment, each with its
+	 * NUL. Descriptors come with its first byte.
+	 */
+	KT_WIRE_SPAWN = 1,
 	KT_WIRE_SIGNAL, /* server: value = signal number, to the child alone */
 	KT_WIRE_KILL_TREE, /* server */
 	KT_WIRE_STARTED, /* spawner: value = pid; carries the pipe ends 0, 1, 2 */
@@ -31,8 +34,42 @@ struct kt_wire_head {
 	int64_t value;
 };
 
+/* What stands before the strings of a SPAWN. */
+struct kt_wire_spawn {
+	uint32_t argc;
+	uint32_t n_fds; /* KT_MAX_CHILD_FDS at most */
+	uint32_t other_user; /* 1: uid and gid count */
+	uint32_t uid;
+	uint32_t gid;
+};
+
 /* The spawner process: serves the socket until its end, kills all that is left, and exits. */
 KT_NORETURN void kt_spawner_main(int fd);
+
+/* --- start.c --- */
+
+/* Descriptors that a child is to find at 3 and above lie at this number or above till then. */
+#define KT_WIRE_FIRST_FREE_FD (3 + KT_MAX_CHILD_FDS)
+
+/* A process to be started; all of it borrowed. */
+struct kt_start {
+	const char *cwd;
+	const char *program;
+	char *const *argv;
+	char *const *envp;
+	const int *fds; /* become 3 and so on; each is KT_WIRE_FIRST_FREE_FD at least */
+	size_t n_fds;
+	bool other_user;
+	uid_t uid; /* of the other user, not 0 */
+	gid_t gid;
+};
+/*
+ * Start it in a process group of its own with pipes as standard files. Returns 0 with our ends of
+ * the pipes (0, 1, 2; the caller's) in `ends` and the process id in *out, or an errno.
+ */
+KT_MUST_CHECK int kt_start_process(const struct kt_start *st, int ends[3], pid_t *out);
+
+/* --- proctree.c --- */
 
 /* One process of a walk through /proc. */
 struct kt_proctree_proc {

@@ -34,6 +34,11 @@ static char *at(const char *name)
 	return kt_path_join(root, name);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
 #define MAX_FILE_BYTES (1024 * 1024)
 #define MAX_FILES 20
 
@@ -209,7 +214,7 @@ static int probe_limits(const struct places *p)
 	} while (fd >= 0);
 	if (errno != EMFILE)
 		return 4;
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef __SANITIZE_ADDRESS__
 	if (mmap(NULL, (size_t)1 << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
 		MAP_FAILED)
 		return 5;
