@@ -260,7 +260,7 @@ static enum kt_code serve_private(struct dev *d, struct kt_err *err)
 		listen(fd, SOMAXCONN) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make the socket '%s'", path);
 	d->address = kt_asprintf("unix:%s", path);
-	return kt_http_listen_fd(d->http, KT_STEAL_FD(fd), err);
+	return kt_http_serve_fd(d->http, KT_STEAL_FD(fd), 0, err);
 }
 
 static enum kt_code start_server(struct dev *d, const struct kt_dev_args *a, struct kt_err *err)
@@ -285,7 +285,7 @@ static enum kt_code start_server(struct dev *d, const struct kt_dev_args *a, str
 	if (rc == KT_OK && d->once)
 		return serve_private(d, err);
 	if (rc == KT_OK)
-		rc = kt_http_serve(d->http, &d->sockets, err);
+		rc = kt_http_serve(d->http, &d->sockets, 0, err);
 	if (rc == KT_OK)
 		snprintf(d->url, sizeof(d->url), "http://localhost:%d", d->sockets.port);
 	return rc;

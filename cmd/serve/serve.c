@@ -406,10 +406,10 @@ static enum kt_code take_serve_address(struct server *s, struct kt_err *err)
 static enum kt_code listen_on(struct server *s, struct kt_err *err)
 {
 	int n = kt_systemd_listen_fds();
-	enum kt_code rc = kt_http_serve(s->http, &s->sockets, err);
+	enum kt_code rc = kt_http_serve(s->http, &s->sockets, 0, err);
 
 	for (int fd = 3; rc == KT_OK && fd < 3 + n; fd++)
-		rc = kt_http_listen_fd(s->http, fd, err);
+		rc = kt_http_serve_fd(s->http, fd, 0, err);
 	return rc;
 }
 

@@ -638,14 +638,16 @@ static void start_reading(struct kt_conn *c)
 	c->reading = true;
 }
 
-void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, const char *busy)
+void kt_conn_open(const struct kt_listener *l, int fd, const char *peer, const char *busy)
 {
+	struct kt_http_server *s = l->server;
 	struct kt_conn *c = kt_calloc(1, sizeof(*c));
 
 	c->server = s;
 	c->last_ms = kt_loop_now_ms(s->loop);
 	c->deadline_ms = c->last_ms + s->cfg.idle_ms;
 	clear_request(&c->ex.rq);
+	c->ex.rq.tag = l->tag;
 	(void)kt_str_copy(c->ex.rq.peer, sizeof(c->ex.rq.peer), peer);
 	kt_assert(uv_tcp_init(kt_loop_uv(s->loop), &c->tcp) == 0);
 	c->tcp.data = c;

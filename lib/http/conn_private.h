@@ -89,13 +89,16 @@ struct kt_conn {
 	bool probed : 1; /* after its end of input it was sent something */
 	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
 	bool proxy : 1; /* of a trusted one: its clients are counted, not itself */
+	bool last : 1; /* its listener has ended: no request after this one */
 	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
 };
 
 struct kt_listener {
 	uv_poll_t poll; /* first: its close callback frees the whole */
 	struct kt_http_server *server;
+	struct kt_listener *next; /* of the server */
 	int fd;
+	int tag;
 };
 
 struct kt_http_server {
@@ -104,8 +107,7 @@ struct kt_http_server {
 	char *server_headers;
 	kt_http_fn fn;
 	void *arg;
-	struct kt_listener *listeners[8];
-	size_t n_listeners;
+	struct kt_listener *listeners; /* list */
 	struct kt_timer *sweep;
 	struct kt_timer *pause; /* runs while accepting is paused for want of descriptors */
 	struct kt_conn *conns; /* list */
@@ -132,10 +134,10 @@ struct kt_http_server {
 /* conn.c */
 
 /*
- * Take over a connected, non-blocking socket (closed when that fails). With busy it is told that
- * there are too many, in these words.
+ * Take over a connected, non-blocking socket of listener l (closed when that fails). With busy it
+ * is told that there are too many, in these words.
  */
-void kt_conn_open(struct kt_http_server *s, int fd, const char *peer, const char *busy);
+void kt_conn_open(const struct kt_listener *l, int fd, const char *peer, const char *busy);
 /* Close at the end of this tick. */
 void kt_conn_doom(struct kt_conn *c);
 /* Free io at the end of this tick. */
@@ -205,13 +207,6 @@ KT_MUST_CHECK bool kt_spool_end(struct kt_conn *c);
 void kt_spool_drop(struct kt_conn *c);
 
 /* stream.c */
-
-/*
- * Begin an answer that is pulled from its source. length = its bytes, -1 = not known (chunked, or
- * until close).
- */
-void kt_stream_start(struct kt_exchange *ex, int status, const char *content_type,
-	bool event_stream, int64_t length, const struct kt_stream_ops *ops, void *arg);
 
 /* Send what the source has and the socket takes. */
 void kt_stream_pump(struct kt_conn *c);

@@ -32,7 +32,7 @@ struct kt_header {
 
 /*
  * A request; lives as long as its exchange. Strings are NUL-terminated. Once a stream has begun
- * and the handler returned, only method, http10, peer and id are left (the head was freed).
+ * and the handler returned, only method, http10, tag, peer and id are left (the head was freed).
  */
 struct kt_request {
 	enum kt_method method; /* HEAD is told apart, yet runs the GET route */
@@ -48,6 +48,7 @@ struct kt_request {
 	size_t body_len;
 	const char *body_path; /* a spooled body is in this file (removed with ex), else NULL */
 	bool http10;
+	int tag; /* of the listener that it came by */
 	char peer[64]; /* address text */
 	char id[40]; /* "req_" id of ours, sent back as Request-Id */
 };
@@ -123,12 +124,6 @@ typedef void (*kt_http_fn)(void *arg, struct kt_exchange *ex, const struct kt_re
 KT_MUST_CHECK enum kt_code kt_http_server_new(struct kt_loop *loop,
 	const struct kt_http_config *cfg, kt_http_fn fn, void *arg, struct kt_http_server **out,
 	struct kt_err *err);
-/*
- * Listen on a numeric address or "localhost" (127.0.0.1 and ::1); port 0 picks one. *out_port is
- * the port. Returns KT_ECONFLICT when the port is taken, KT_EDENIED when not allowed, KT_EINVAL.
- */
-KT_MUST_CHECK enum kt_code kt_http_listen(
-	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err);
 /* Listening sockets that no server has yet: connections wait in them. */
 struct kt_http_sockets {
 	int fds[2];
@@ -136,17 +131,30 @@ struct kt_http_sockets {
 	int port;
 };
 /*
- * Take an address as kt_http_listen() does, before there is a server. kt_http_serve() or
- * kt_http_unbind() ends it.
+ * Listen on a numeric address or "localhost" (127.0.0.1 and ::1); port 0 picks one. kt_http_serve()
+ * or kt_http_unbind() ends it. Returns KT_ECONFLICT when the port is taken, KT_EDENIED when not
+ * allowed, KT_EINVAL.
  */
 KT_MUST_CHECK enum kt_code kt_http_bind(
 	const char *host, int port, struct kt_http_sockets *out, struct kt_err *err);
-/* Serve on them (TAKES them, also when it fails). */
-KT_MUST_CHECK enum kt_code kt_http_serve(
-	struct kt_http_server *s, struct kt_http_sockets *sockets, struct kt_err *err);
 void kt_http_unbind(struct kt_http_sockets *sockets);
-/* Listen on a socket that is bound and listening already (TAKES fd). */
-KT_MUST_CHECK enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err);
+/*
+ * A server's listeners are a list, which may change while it serves. Each has a tag, by which the
+ * requests of its connections and those of others are told apart; several may have the same.
+ *
+ * Serve on these as well (TAKES them, also when it fails). Returns KT_OK, KT_EIO or KT_EUNAVAIL
+ * (the server is drained).
+ */
+KT_MUST_CHECK enum kt_code kt_http_serve(
+	struct kt_http_server *s, struct kt_http_sockets *sockets, int tag, struct kt_err *err);
+/* The same of one socket that is bound and listening, however it was made (TAKES fd). */
+KT_MUST_CHECK enum kt_code kt_http_serve_fd(
+	struct kt_http_server *s, int fd, int tag, struct kt_err *err);
+/*
+ * End the listeners with this tag: nobody is accepted any more, idle connections of theirs close,
+ * what runs is answered as its connection's last, streams go on to their ends.
+ */
+void kt_http_unserve(struct kt_http_server *s, int tag);
 /*
  * Stop accepting, let running requests end (at most drain_ms), end streams at an event boundary,
  * then call done(arg). Idle connections close at once.
@@ -241,15 +249,15 @@ struct kt_stream_ops {
  */
 void kt_stream_place(struct kt_exchange *ex, uint64_t id);
 /*
- * Begin a stream as the answer to ex: status 200, chunked (or until close for HTTP/1.0).
- * event_stream adds the headers of server-sent events, a `retry:` line first and heartbeats.
- * HEAD gets headers only, and `closed` is called.
+ * Begin a stream as the answer to ex: with any status from 200 on and the headers that were added,
+ * chunked (or until close for HTTP/1.0). event_stream adds the headers of server-sent events, a
+ * `retry:` line first and heartbeats. HEAD, 204 and 304 get headers only, and `closed` is called.
  */
-void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
-	const struct kt_stream_ops *ops, void *arg);
+void kt_stream_begin(struct kt_exchange *ex, int status, const char *content_type,
+	bool event_stream, const struct kt_stream_ops *ops, void *arg);
 /*
  * Answer with `length` bytes of a source, as the client takes them; the connection closes
- * afterwards.
+ * afterwards. Of HEAD, 204 and 304 as kt_stream_begin().
  */
 void kt_respond_source(struct kt_exchange *ex, int status, const char *content_type, int64_t length,
 	const struct kt_stream_ops *ops, void *arg);

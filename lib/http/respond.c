@@ -148,7 +148,7 @@ void kt_respond_head(struct kt_exchange *ex, int status, const char *content_typ
 	}
 	if (c->io && c->io->extra.len > 0)
 		kt_buf_add(b, c->io->extra.ptr, c->io->extra.len);
-	if (c->server->draining)
+	if (c->server->draining || c->last)
 		c->keep_alive = false;
 	if (!c->keep_alive)
 		kt_buf_adds(b, "Connection: close\r\n");

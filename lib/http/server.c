@@ -168,7 +168,7 @@ static void sweep_conns(void *arg)
 
 	/* Nothing is unlinked meanwhile: closing waits for the end of the tick. */
 	for (struct kt_conn *c = s->conns; c; c = c->next) {
-		if (late)
+		if (late || (c->last && c->phase == KT_CONN_IDLE))
 			kt_conn_doom(c);
 		else
 			kt_conn_sweep(c, now_ms);
@@ -247,8 +247,8 @@ static void pause_over(void *arg)
 
 	kt_timer_free(s->pause);
 	s->pause = NULL;
-	for (size_t i = 0; i < s->n_listeners; i++)
-		kt_assert(uv_poll_start(&s->listeners[i]->poll, UV_READABLE, on_acceptable) == 0);
+	for (struct kt_listener *l = s->listeners; l; l = l->next)
+		kt_assert(uv_poll_start(&l->poll, UV_READABLE, on_acceptable) == 0);
 }
 
 /* Out of descriptors: the waiting connection keeps the listener readable, so look away a while. */
@@ -264,14 +264,15 @@ static void pause_accepting(struct kt_http_server *s, int error)
 		kt_log(KT_LOG_WARN, "http", "cannot accept: %s; pausing",
 			kt_strerror(error, buf, sizeof(buf)));
 	}
-	for (size_t i = 0; i < s->n_listeners; i++)
-		(void)uv_poll_stop(&s->listeners[i]->poll);
+	for (struct kt_listener *l = s->listeners; l; l = l->next)
+		(void)uv_poll_stop(&l->poll);
 	s->pause = kt_timer_new(s->loop, pause_over, s);
 	kt_timer_start(s->pause, PAUSE_MS, 0);
 }
 
-static void admit_conn(struct kt_http_server *s, int fd, const union address *a)
+static void admit_conn(const struct kt_listener *l, int fd, const union address *a)
 {
+	struct kt_http_server *s = l->server;
 	char peer[64];
 	const char *busy = s->n_conns >= s->cfg.max_conns
 		? "the server has too many connections: send again later"
@@ -288,13 +289,12 @@ static void admit_conn(struct kt_http_server *s, int fd, const union address *a)
 		(void)close(fd);
 		return;
 	}
-	kt_conn_open(s, fd, peer, busy);
+	kt_conn_open(l, fd, peer, busy);
 }
 
 static void on_acceptable(uv_poll_t *h, int status, int events)
 {
 	struct kt_listener *l = kt_container_of(h, struct kt_listener, poll);
-	struct kt_http_server *s = l->server;
 
 	for (int i = 0; i < ACCEPT_BURST; i++) {
 		union address a;
@@ -302,13 +302,13 @@ static void on_acceptable(uv_poll_t *h, int status, int events)
 		memset(&a, 0, sizeof(a.in6));
 		int fd = accept4(l->fd, &a.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			admit_conn(s, fd, &a);
+			admit_conn(l, fd, &a);
 			continue;
 		}
 		if (errno == EAGAIN)
 			return;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			pause_accepting(s, errno);
+			pause_accepting(l->server, errno);
 			return;
 		}
 		/* Others (ECONNABORTED, EPROTO, ...) belong to that one connection: accept(2). */
@@ -323,13 +323,13 @@ static void on_listener_closed(uv_handle_t *h)
 	free(l);
 }
 
-enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *err)
+enum kt_code kt_http_serve_fd(struct kt_http_server *s, int fd, int tag, struct kt_err *err)
 {
 	KT_AUTOFD int own = fd;
 	int on = 1, send_bytes = SEND_BUF_BYTES;
 
-	if (s->n_listeners == KT_ARRAY_LEN(s->listeners))
-		return kt_fail(err, KT_ELIMIT, 0, "too many listening sockets");
+	if (s->draining)
+		return kt_fail(err, KT_EUNAVAIL, 0, "the server is shutting down");
 	/*
 	 * Accepted sockets inherit all of it, which spares calls for each; AF_UNIX has little of
 	 * it.
@@ -348,7 +348,9 @@ enum kt_code kt_http_listen_fd(struct kt_http_server *s, int fd, struct kt_err *
 	}
 	l->server = s;
 	l->fd = KT_STEAL_FD(own);
-	s->listeners[s->n_listeners++] = l;
+	l->tag = tag;
+	l->next = s->listeners;
+	s->listeners = l;
 	if (!s->pause)
 		kt_assert(uv_poll_start(&l->poll, UV_READABLE, on_acceptable) == 0);
 	if (!kt_timer_active(s->sweep))
@@ -466,13 +468,13 @@ void kt_http_unbind(struct kt_http_sockets *sockets)
 }
 
 enum kt_code kt_http_serve(
-	struct kt_http_server *s, struct kt_http_sockets *sockets, struct kt_err *err)
+	struct kt_http_server *s, struct kt_http_sockets *sockets, int tag, struct kt_err *err)
 {
 	enum kt_code rc = KT_OK;
 
 	for (int i = 0; i < sockets->n; i++) {
 		if (rc == KT_OK)
-			rc = kt_http_listen_fd(s, sockets->fds[i], err);
+			rc = kt_http_serve_fd(s, sockets->fds[i], tag, err);
 		else
 			(void)close(sockets->fds[i]);
 	}
@@ -480,28 +482,35 @@ enum kt_code kt_http_serve(
 	return rc;
 }
 
-enum kt_code kt_http_listen(
-	struct kt_http_server *s, const char *host, int port, int *out_port, struct kt_err *err)
+void kt_http_unserve(struct kt_http_server *s, int tag)
 {
-	struct kt_http_sockets sockets;
-	enum kt_code rc = kt_http_bind(host, port, &sockets, err);
+	for (struct kt_listener **at = &s->listeners; *at;) {
+		struct kt_listener *l = *at;
 
-	if (rc == KT_OK)
-		rc = kt_http_serve(s, &sockets, err);
-	if (rc == KT_OK)
-		*out_port = sockets.port;
-	return rc;
+		if (l->tag != tag) {
+			at = &l->next;
+			continue;
+		}
+		/* Who waits in it has been let in, as far as clients can see. */
+		on_acceptable(&l->poll, 0, UV_READABLE);
+		*at = l->next;
+		uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+	}
+	/* Idle ones are left to the sweep: what was sent before this has time to come. */
+	for (struct kt_conn *c = s->conns; c; c = c->next)
+		c->last = c->last || c->ex.rq.tag == tag;
 }
 
 static void stop_listening(struct kt_http_server *s)
 {
+	struct kt_listener *next;
+
 	kt_timer_free(s->pause);
 	s->pause = NULL;
-	for (size_t i = 0; i < s->n_listeners; i++) {
-		struct kt_listener *l = s->listeners[i];
+	for (struct kt_listener *l = KT_STEAL(s->listeners); l; l = next) {
+		next = l->next;
 		uv_close((uv_handle_t *)&l->poll, on_listener_closed);
 	}
-	s->n_listeners = 0;
 }
 
 void kt_http_drain(struct kt_http_server *s, kt_loop_fn done, void *arg)

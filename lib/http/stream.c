@@ -169,19 +169,21 @@ static void limit_kernel_buffer(struct kt_conn *c)
 		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 }
 
-void kt_stream_start(struct kt_exchange *ex, int status, const char *content_type,
+/* length = bytes of the source, -1 = not known (chunked, or until close). */
+static void stream_start(struct kt_exchange *ex, int status, const char *content_type,
 	bool event_stream, int64_t length, const struct kt_stream_ops *ops, void *arg)
 {
 	struct kt_conn *c = kt_conn_of(ex);
 	struct kt_buf *b = &c->server->out;
-	bool head_only = ex->rq.method == KT_HEAD;
+	bool bodiless = status == 204 || status == 304;
+	bool head_only = bodiless || ex->rq.method == KT_HEAD;
 
-	kt_assert(c->phase == KT_CONN_HANDLE && !ex->ops);
+	kt_assert(c->phase == KT_CONN_HANDLE && !ex->ops && status >= 200);
 	ex->close_fn = NULL;
 	ex->ops = ops;
 	ex->arg = arg;
 	c->event_stream = event_stream;
-	c->chunked = !ex->rq.http10 && length < 0;
+	c->chunked = !ex->rq.http10 && length < 0 && !bodiless;
 	/* What the client says during a stream is not kept, so it cannot be a next request. */
 	c->keep_alive = false;
 	c->phase = KT_CONN_STREAM;
@@ -189,12 +191,14 @@ void kt_stream_start(struct kt_exchange *ex, int status, const char *content_typ
 	c->dropped = 0;
 	if (c->doomed)
 		return;
-	kt_respond_head(ex, status, event_stream ? "text/event-stream" : content_type);
 	if (event_stream)
+		content_type = "text/event-stream";
+	kt_respond_head(ex, status, bodiless ? NULL : content_type);
+	if (event_stream && !bodiless)
 		kt_buf_adds(b, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
 	if (c->chunked)
 		kt_buf_adds(b, "Transfer-Encoding: chunked\r\n");
-	if (length >= 0)
+	if (length >= 0 && !bodiless)
 		kt_buf_addf(b, "Content-Length: %lld\r\n", (long long)length);
 	kt_buf_adds(b, "\r\n");
 	if (event_stream && !head_only) {
@@ -229,16 +233,16 @@ void kt_stream_place(struct kt_exchange *ex, uint64_t id)
 	ex->placed = true;
 }
 
-void kt_stream_begin(struct kt_exchange *ex, const char *content_type, bool event_stream,
-	const struct kt_stream_ops *ops, void *arg)
+void kt_stream_begin(struct kt_exchange *ex, int status, const char *content_type,
+	bool event_stream, const struct kt_stream_ops *ops, void *arg)
 {
-	kt_stream_start(ex, 200, content_type, event_stream, -1, ops, arg);
+	stream_start(ex, status, content_type, event_stream, -1, ops, arg);
 }
 
 void kt_respond_source(struct kt_exchange *ex, int status, const char *content_type, int64_t length,
 	const struct kt_stream_ops *ops, void *arg)
 {
-	kt_stream_start(ex, status, content_type, false, length, ops, arg);
+	stream_start(ex, status, content_type, false, length, ops, arg);
 	kt_stream_end(ex);
 }
 

@@ -168,7 +168,7 @@ static void page_stream(struct kt_call *c, const struct kt_page_of *of, uint64_t
 		p->watch.arg = p;
 		kt_watch_add(of->session, &p->watch);
 	}
-	kt_stream_begin(c->ex, "application/json", false, &ops, p);
+	kt_stream_begin(c->ex, 200, "application/json", false, &ops, p);
 }
 
 void kt_api_page_of_log(struct kt_call *c, const struct kt_page_of *of)

@@ -96,7 +96,7 @@ void kt_evpipe_begin(struct kt_evpipe *p)
 {
 	if (p->reader && kt_evreader_done(p->reader))
 		evpipe_end_later(p);
-	kt_stream_begin(p->ex, "text/event-stream", true, &ops, p);
+	kt_stream_begin(p->ex, 200, "text/event-stream", true, &ops, p);
 }
 
 void kt_evpipe_stop_here(struct kt_evpipe *p)

@@ -378,8 +378,8 @@ static void send_filtered(
 		kt_timer_start(t->until, KT_MAX(left_ms, 0), 0);
 	}
 	kt_api_guard_add(c, &t->guard, on_tail_revoked, t);
-	kt_stream_begin(c->ex, a->ndjson ? "application/x-ndjson" : "text/event-stream", !a->ndjson,
-		&ops, t);
+	kt_stream_begin(c->ex, 200, a->ndjson ? "application/x-ndjson" : "text/event-stream",
+		!a->ndjson, &ops, t);
 }
 
 /* --- the whole log ----------------------------------------------------------------------- */

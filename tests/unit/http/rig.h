@@ -83,7 +83,8 @@ static bool source_boundary(void *arg)
 static const struct kt_stream_ops source_ops = { source_peek, source_sent, source_closed,
 	source_boundary };
 
-static void begin_source(struct kt_exchange *ex, size_t bytes, size_t event, bool sse, bool end)
+static void begin_source(
+	struct kt_exchange *ex, int status, size_t bytes, size_t event, bool sse, bool end)
 {
 	struct source *s = kt_calloc(1, sizeof(*s));
 
@@ -91,7 +92,7 @@ static void begin_source(struct kt_exchange *ex, size_t bytes, size_t event, boo
 	s->end = bytes;
 	s->event = event;
 	n_streams_open++;
-	kt_stream_begin(ex, "application/octet-stream", sse, &source_ops, s);
+	kt_stream_begin(ex, status, "application/octet-stream", sse, &source_ops, s);
 	if (end)
 		kt_stream_end(ex);
 }
@@ -159,6 +160,16 @@ static void answer_upload(struct kt_exchange *ex, const struct kt_request *rq, b
 	kt_respond(ex, 200, "application/octet-stream", b.ptr, b.len);
 }
 
+/* A further listener; returns its port. */
+static int serve_at(struct kt_http_server *s, const char *host, int tag)
+{
+	struct kt_http_sockets sockets;
+
+	assert_int_equal(kt_http_bind(host, 0, &sockets, NULL), KT_OK);
+	assert_int_equal(kt_http_serve(s, &sockets, tag, NULL), KT_OK);
+	return sockets.port;
+}
+
 static void on_request(void *arg, struct kt_exchange *ex, const struct kt_request *rq)
 {
 	struct rig *r = arg;
@@ -186,11 +197,24 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 		kt_exchange_on_close(ex, client_gone, NULL);
 		n_pending++;
 	} else if (strcmp(rq->path, "/bytes") == 0) {
-		begin_source(ex, (size_t)bytes, 0, false, true);
+		begin_source(ex, 200, (size_t)bytes, 0, false, true);
 	} else if (strcmp(rq->path, "/events") == 0) {
-		begin_source(ex, 0, 0, true, false);
+		begin_source(ex, 200, 0, 0, true, false);
 	} else if (strcmp(rq->path, "/flood") == 0) {
-		begin_source(ex, SIZE_MAX, 70001, true, false);
+		begin_source(ex, 200, SIZE_MAX, 70001, true, false);
+	} else if (strcmp(rq->path, "/status") == 0 || strcmp(rq->path, "/status-events") == 0) {
+		bool sse = strcmp(rq->path, "/status-events") == 0;
+		kt_exchange_header(ex, "X-Good", "yes");
+		begin_source(ex, (int)bytes, sse ? 0 : 1000, 0, sse, true);
+	} else if (strcmp(rq->path, "/tag") == 0) {
+		(void)snprintf(n, sizeof(n), "tag %d", rq->tag);
+		kt_respond(ex, 200, "text/plain", n, strlen(n));
+	} else if (strcmp(rq->path, "/serve") == 0) {
+		(void)snprintf(n, sizeof(n), "%d", serve_at(r->server, "localhost", (int)bytes));
+		kt_respond(ex, 200, "text/plain", n, strlen(n));
+	} else if (strcmp(rq->path, "/unserve") == 0) {
+		kt_http_unserve(r->server, (int)bytes);
+		kt_respond(ex, 200, "text/plain", "unserved", 8);
 	} else if (strcmp(rq->path, "/big") == 0) {
 		kt_respond_static(ex, 200, "text/plain", big, BIG_BYTES);
 	} else if (strcmp(rq->path, "/bigcopy") == 0) {
@@ -210,7 +234,7 @@ static void on_request(void *arg, struct kt_exchange *ex, const struct kt_reques
 		n_pending++;
 	} else if (strcmp(rq->path, "/upload-events") == 0) {
 		(void)kt_str_copy(spool_seen, sizeof(spool_seen), rq->body_path);
-		begin_source(ex, 0, 0, true, false);
+		begin_source(ex, 200, 0, 0, true, false);
 	} else if (strcmp(rq->path, "/file") == 0) {
 		kt_exchange_header(ex, "Content-Disposition", "attachment");
 		kt_respond_file(ex, 201, "application/gzip", spool_file, n[0] == '1');
@@ -256,7 +280,7 @@ static void rig_start(struct rig *r, const struct kt_http_config *cfg)
 	assert_int_equal(kt_loop_new(&r->loop, &err), KT_OK);
 	assert_int_equal(kt_http_server_new(r->loop, cfg ? cfg : &dflt, on_request, r, &r->server,
 		&err), KT_OK);
-	assert_int_equal(kt_http_listen(r->server, "127.0.0.1", 0, &r->port, &err), KT_OK);
+	r->port = serve_at(r->server, "127.0.0.1", 0);
 	assert_int_equal(pthread_create(&r->thread, NULL, rig_thread, r), 0);
 }
 

@@ -355,27 +355,35 @@ static void test_caps(void **state)
 	}
 }
 
+static void drained(void *arg) { }
+
 static void test_listen(void **state)
 {
 	struct kt_http_config cfg;
 	struct kt_err err = KT_ERR_INIT;
 	struct kt_http_server *s, *other;
 	struct kt_loop *loop;
-	int port = 0, got = 0;
+	struct kt_http_sockets sockets, none = { .n = 0 };
+	int port;
 
 	kt_http_config_init(&cfg);
 	assert_int_equal(kt_loop_new(&loop, &err), KT_OK);
 	assert_int_equal(kt_http_server_new(loop, &cfg, on_request, NULL, &s, &err), KT_OK);
 	assert_int_equal(kt_http_server_new(loop, &cfg, on_request, NULL, &other, &err), KT_OK);
-	assert_int_equal(kt_http_listen(s, "localhost", 0, &port, &err), KT_OK);
+	port = serve_at(s, "localhost", 0);
 	assert_true(port > 0);
-	assert_int_equal(kt_http_listen(other, "localhost", port, &got, &err), KT_ECONFLICT);
-	assert_int_equal(kt_http_listen(other, "127.0.0.1", port, &got, &err), KT_ECONFLICT);
-	assert_int_equal(kt_http_listen(other, "example.org", 0, &got, &err), KT_EINVAL);
-	assert_int_equal(kt_http_listen(other, "127.0.0.1", 70000, &got, &err), KT_EINVAL);
-	assert_int_equal(got, 0);
+	assert_int_equal(kt_http_bind("localhost", port, &none, &err), KT_ECONFLICT);
+	assert_int_equal(kt_http_bind("127.0.0.1", port, &none, &err), KT_ECONFLICT);
+	assert_int_equal(kt_http_bind("example.org", 0, &none, &err), KT_EINVAL);
+	assert_int_equal(kt_http_bind("127.0.0.1", 70000, &none, &err), KT_EINVAL);
+	assert_int_equal(none.n, 0);
 	int fd = dial(port);
 	assert_int_equal(close(fd), 0);
+	/* A server that is drained takes none. */
+	kt_http_drain(other, drained, NULL);
+	assert_int_equal(kt_http_bind("localhost", 0, &sockets, &err), KT_OK);
+	assert_int_equal(kt_http_serve(other, &sockets, 0, &err), KT_EUNAVAIL);
+	assert_int_equal(sockets.n, 0);
 	kt_http_server_free(other);
 	kt_http_server_free(s);
 	kt_loop_free(loop);

@@ -37,6 +37,58 @@ static void check_pattern(const char *s, size_t len)
 			fail_msg("byte %zu of %zu differs", i, len);
 }
 
+/* A stream begins with any status and has the headers that were added. */
+static void test_statuses(void **state)
+{
+	static const int statuses[] = { 200, 201, 202, 204, 304, 400, 404, 410, 503, 599 };
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(65536);
+	KT_AUTO_BUF struct kt_buf out = KT_BUF_INIT(65536);
+	struct rig r;
+
+	rig_start(&r, NULL);
+	for (size_t i = 0; i < KT_ARRAY_LEN(statuses) * 6; i++) {
+		int status = statuses[i / 6];
+		bool sse = i % 2, old = i % 6 / 2 == 1, head = i % 6 / 2 == 2;
+		bool bodiless = head || status == 204 || status == 304;
+		KT_AUTOFREE char *q = kt_asprintf("%s /status%s?n=%d HTTP/1.%d\r\n" H "\r\n",
+			head ? "HEAD" : "GET", sse ? "-events" : "", status, old ? 0 : 1);
+		KT_AUTOFD int fd = dial(r.port);
+
+		kt_buf_clear(&b);
+		kt_buf_clear(&out);
+		puts_to(fd, q);
+		read_all(fd, &b);
+		assert_int_equal(status_in(&b), status);
+		assert_non_null(strstr(b.ptr, "\r\nX-Good: yes\r\n"));
+		assert_non_null(strstr(b.ptr, "\r\nConnection: close\r\n"));
+		assert_null(strstr(b.ptr, "Content-Length"));
+		if (status == 204 || status == 304) {
+			assert_null(strstr(b.ptr, "\nContent-Type:"));
+			assert_null(strstr(b.ptr, "chunked"));
+		} else {
+			assert_non_null(strstr(b.ptr, sse ? "text/event-stream" : "octet-stream"));
+			assert_int_equal(strstr(b.ptr, "chunked") != NULL, !old);
+		}
+		if (bodiless) {
+			assert_string_equal(strstr(b.ptr, "\r\n\r\n"), "\r\n\r\n");
+			continue;
+		}
+		if (old)
+			kt_buf_adds(&out, strstr(b.ptr, "\r\n\r\n") + 4);
+		else
+			assert_true(unchunk(&b, &out));
+		if (sse) {
+			assert_int_equal(strncmp(out.ptr, "retry: ", 7), 0);
+		} else {
+			assert_int_equal(out.len, 1000);
+			check_pattern(out.ptr, out.len);
+		}
+	}
+	wait_for(&n_streams_open, 0);
+	assert_int_equal(n_closed, KT_ARRAY_LEN(statuses) * 6);
+	rig_stop(&r);
+}
+
 static void test_bytes(void **state)
 {
 	static const size_t sizes[] = { 0, 1, 32767, 32768, 32769, 1000000, 5000000 };
@@ -360,7 +412,8 @@ static void test_no_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes), cmocka_unit_test(test_parallel),
+		cmocka_unit_test(test_bytes), cmocka_unit_test(test_statuses),
+		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_events), cmocka_unit_test(test_leave_pending),
 		cmocka_unit_test(test_slow_reader), cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_drain), cmocka_unit_test(test_drain_late),
