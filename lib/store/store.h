@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The database: typed operations over SQLite (WAL, synchronous=FULL, STRICT tables). Nothing above
- * this module sees SQL. One writer thread runs the writes that wait in one transaction, each inside
- * a savepoint of its own, so that one fsync serves many and a failing one undoes only itself;
- * readers run on a small pool of threads with connections of their own.
+ * The database: typed operations over an engine (db_private.h). Nothing above this module sees SQL.
+ * One writer thread runs the writes that wait in one transaction, each inside a savepoint of its
+ * own, so that one fsync serves many and a failing one undoes only itself; readers run on a small
+ * pool of threads with connections of their own.
  *
  * Times are microseconds since 1970 (UTC). Rows and their strings live in the arena given. Strings
  * of rows that may be absent are NULL. Every table carries org_id, and every lookup by a caller's

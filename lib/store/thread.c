@@ -69,19 +69,19 @@ static void run_savepoint(struct kt_db *db, struct kt_job *j)
 {
 	struct kt_tx tx = { .db = db, .write = true };
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code rc = kt_db_exec(db, "SAVEPOINT job", &err);
+	enum kt_code rc = db->engine->part(db, &err);
 
 	if (rc == KT_OK) {
 		rc = j->fn(&tx, j->arg, &err);
 		if (rc == KT_OK)
-			rc = kt_db_exec(db, "RELEASE job", &err);
+			rc = db->engine->keep(db, &err);
 	}
 	if (rc == KT_OK)
 		return;
 	job_fail(j, rc, &err);
 	/* What cannot be undone singly must not be committed with the others. */
-	if (kt_db_in_tx(db) && kt_db_exec(db, "ROLLBACK TO job; RELEASE job", NULL) != KT_OK)
-		kt_db_rollback(db);
+	if (db->engine->in_tx(db) && db->engine->undo(db, NULL) != KT_OK)
+		db->engine->rollback(db);
 }
 
 /* What the group's end says of the disk; a job that failed by itself says nothing. */
@@ -118,11 +118,11 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 	struct kt_db *db = st->writer;
 	struct kt_err err = KT_ERR_INIT, none = KT_ERR_INIT;
 	struct kt_job *rest = NULL, *j;
-	enum kt_code rc = kt_db_begin(db, true, &err);
+	enum kt_code rc = db->engine->begin(db, true, &err);
 
 	for (j = first; j && rc == KT_OK; j = j->next) {
 		run_savepoint(db, j);
-		if (kt_db_in_tx(db))
+		if (db->engine->in_tx(db))
 			continue;
 		rc = j->code != KT_OK ? j->code : KT_EIO;
 		if (j->err)
@@ -134,7 +134,7 @@ static struct kt_job *run_transaction(struct kt_store *st, struct kt_job *first)
 	}
 	if (rc == KT_OK) {
 		set_committing(st);
-		rc = kt_db_commit(db, &err);
+		rc = db->engine->commit(db, &err);
 		if (rc == KT_OK) {
 			__atomic_add_fetch(&st->n_commits, 1, __ATOMIC_RELAXED);
 			note_commit(st, &none);
@@ -152,11 +152,11 @@ static void run_read(struct kt_db *db, struct kt_job *j)
 {
 	struct kt_tx tx = { .db = db };
 	struct kt_err err = KT_ERR_INIT;
-	enum kt_code rc = kt_db_begin(db, false, &err);
+	enum kt_code rc = db->engine->begin(db, false, &err);
 
 	if (rc == KT_OK)
 		rc = j->fn(&tx, j->arg, &err);
-	kt_db_rollback(db);
+	db->engine->rollback(db);
 	if (rc != KT_OK)
 		job_fail(j, rc, &err);
 }

@@ -36,10 +36,11 @@ enum kt_code kt_tx_delivery_add(struct kt_tx *tx, const char *org_id, const char
 	kt_q_open(&q, tx,
 		"DELETE FROM deliveries WHERE project_id = $1 AND digest IN (SELECT digest FROM "
 		"deliveries WHERE project_id = $1 ORDER BY delivered_us DESC, digest "
-		"LIMIT -1 OFFSET $2)",
+		"LIMIT $3 OFFSET $2)",
 		err);
 	kt_q_text(&q, 1, project_id);
 	kt_q_int(&q, 2, KT_MAX_DELIVERIES);
+	kt_q_int(&q, 3, KT_STORE_MAX_ROWS);
 	return kt_q_run(&q);
 }
 

@@ -12,7 +12,7 @@
 #ifndef KT_STORE_ROWS_TABLE_PRIVATE_H
 #define KT_STORE_ROWS_TABLE_PRIVATE_H
 
-#include "store/store_private.h"
+#include "store/db_private.h"
 
 #include <stddef.h>
 

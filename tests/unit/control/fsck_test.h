@@ -16,7 +16,7 @@
 #include "event/event.h"
 #include "pack/pack.h"
 #include "store/blob.h"
-#include "store/store_private.h"
+#include "store/db_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,8 +257,8 @@ KT_UNUSED static void raw(const char *sql)
 	struct kt_err err = KT_ERR_INIT;
 
 	assert_ok(kt_db_open(path, false, &db, &err), err);
-	assert_ok(kt_db_exec(db, "PRAGMA foreign_keys = OFF", &err), err);
-	assert_ok(kt_db_exec(db, sql, &err), err);
+	assert_ok(db->engine->exec(db, "PRAGMA foreign_keys = OFF", &err), err);
+	assert_ok(db->engine->exec(db, sql, &err), err);
 	kt_db_close(db);
 }
 

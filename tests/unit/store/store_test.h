@@ -66,7 +66,7 @@ KT_UNUSED static void raw(const char *sql)
 	struct kt_db *db = NULL;
 
 	assert_ok(kt_db_open(path, false, &db, &err), err);
-	assert_ok(kt_db_exec(db, sql, &err), err);
+	assert_ok(db->engine->exec(db, sql, &err), err);
 	kt_db_close(db);
 }
 

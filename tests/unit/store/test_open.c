@@ -47,7 +47,7 @@ static void missing(void **state)
 	/* Made, but killed before anything was in it. */
 	assert_int_equal(truncate(path, 0), 0);
 	assert_int_equal(try_open((struct kt_store_config){ .create = true }, &err), KT_OK);
-	assert_int_equal(raw_number("PRAGMA user_version"), (int64_t)kt_n_migrations);
+	assert_int_equal(raw_number("PRAGMA user_version"), (int64_t)kt_sqlite_engine.n_migrations);
 }
 
 /* --- versions ---------------------------------------------------------------------------------- */
@@ -93,7 +93,7 @@ static enum kt_code migrate_with(const struct kt_migration *list, size_t n, stru
 
 static void migration(void **state)
 {
-	struct kt_migration list[4] = { kt_migrations[0],
+	struct kt_migration list[4] = { kt_sqlite_engine.migrations[0],
 		{ 2, "002-more", "ALTER TABLE orgs ADD COLUMN plan TEXT NOT NULL DEFAULT 'free';" },
 		{ 3, "003-broken", "CREATE TABLE half (a TEXT) STRICT; SELECT no_such_function();" },
 		{ 4, "004-never", "CREATE TABLE never (a TEXT) STRICT;" } };

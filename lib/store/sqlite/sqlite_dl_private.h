@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SQLite, loaded on first use (base/dl.h): the table of its functions that this module calls.
- * Written once, under pthread_once, by the first kt_db_open().
+ * Written once, under pthread_once, by the first connection.
  */
-#ifndef KT_STORE_SQLITE_DL_PRIVATE_H
-#define KT_STORE_SQLITE_DL_PRIVATE_H
+#ifndef KT_STORE_SQLITE_SQLITE_DL_PRIVATE_H
+#define KT_STORE_SQLITE_SQLITE_DL_PRIVATE_H
 
 #include "base/err.h"
 
