@@ -8,7 +8,7 @@ PORTABLE_STATIC := -lcurl -lgit2 -larchive -lsqlite3 -lsodium -l:libuv_a.a -lmbe
 	-lmbedcrypto -lhttp_parser -lpcre2-8 -lnghttp2 -lpsl -lidn2 -lunistring -lssh2 -lssl -lcrypto \
 	-lnettle -lacl -lzstd -llz4 -lbz2 -llzma -lbrotlidec -lbrotlicommon -lz
 # Sources with a table of functions that are loaded when they are first needed.
-DL_SOURCES := $(shell grep -lw kt_dl_load lib/*/*.c | grep '\.c$$' | grep -v '^lib/base/')
+DL_SOURCES := $(shell grep -lw kt_dl_load lib/*/*.c lib/*/*/*.c | grep '\.c$$' | grep -v '^lib/base/')
 
 $(PORTABLE)/builtins.c: scripts/dist/builtins $(DL_SOURCES) $(BUILD)/gen/store/schema.h
 	@mkdir -p $(@D)
