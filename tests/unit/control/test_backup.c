@@ -229,7 +229,7 @@ static void older_schema(void **state)
 	assert_int_equal(unlink(db), 0);
 	assert_ok(kt_fs_write_new(db, "", 0, 0600, &err), err);
 	assert_ok(kt_db_open(db, false, &old, &err), err);
-	assert_ok(kt_db_migrate(old, db, kt_migrations, 6, &err), err);
+	assert_ok(kt_db_migrate(old, db, kt_sqlite_engine.migrations, 6, &err), err);
 	kt_db_close(old);
 	raw("INSERT INTO orgs (id, slug, name, created_us) VALUES ('org_1', 'a', 'A', 1);"
 	    "INSERT INTO projects (id, org_id, slug, label, production_ref, next_version, "
@@ -249,7 +249,7 @@ static void older_schema(void **state)
 	assert_ok(restore_to(to, backup_file, false, &err), err);
 	assert_ok(kt_db_open(restored, true, &old, &err), err);
 	assert_ok(kt_db_number(old, "PRAGMA user_version", &n, &err), err);
-	assert_int_equal(n, kt_n_migrations);
+	assert_int_equal(n, kt_sqlite_engine.n_migrations);
 	assert_ok(kt_db_number(old, "SELECT count(*) FROM releases WHERE aim = 'live'", &n, &err), err);
 	assert_int_equal(n, 1);
 	kt_db_close(old);

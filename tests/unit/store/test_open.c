@@ -154,14 +154,14 @@ static void build_aim(void **state)
 
 	(void)state;
 	assert_ok(kt_fs_write_new(path, "", 0, 0600, &err), err);
-	assert_ok(migrate_with(kt_migrations, 6, &err), err);
+	assert_ok(migrate_with(kt_sqlite_engine.migrations, 6, &err), err);
 	raw("INSERT INTO orgs (id, slug, name, created_us) VALUES ('org_1', 'default', 'Default', 1);"
 	    "INSERT INTO projects (id, org_id, slug, label, production_ref, next_version, config_version, "
 	    "created_us) VALUES ('proj_1', 'org_1', 'a', 'a', 'refs/heads/main', 2, 0, 1);"
 	    "INSERT INTO releases (id, org_id, project_id, version, state, digest, kind, source, "
 	    "created_by, created_us) VALUES ('rel_1', 'org_1', 'proj_1', 1, 'queued', 'd', 'file_copy', "
 	    "'cli', 'x', 1)");
-	assert_ok(migrate_with(kt_migrations, kt_n_migrations, &err), err);
+	assert_ok(migrate_with(kt_sqlite_engine.migrations, kt_sqlite_engine.n_migrations, &err), err);
 	assert_int_equal(raw_number("SELECT count(*) FROM releases WHERE aim = 'live' "
 				    "AND expected_commit IS NULL"), 1);
 }
