@@ -206,6 +206,7 @@ void kt_sessions_free(struct kt_sessions *reg);
  * limit_ms (then they are cut off).
  */
 void kt_sessions_drain(struct kt_sessions *reg, int64_t limit_ms, kt_loop_fn done, void *arg);
+/* The loop that they live on. */
 struct kt_loop *kt_sessions_loop(const struct kt_sessions *reg);
 
 /*
@@ -278,6 +279,7 @@ KT_MUST_CHECK enum kt_code kt_session_create(struct kt_sessions *reg,
 struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id);
 /* Newest first: the session that comes after `after` (NULL: the newest); NULL at the end. */
 struct kt_session *kt_session_older(const struct kt_sessions *reg, const struct kt_session *after);
+/* How many there are. */
 size_t kt_sessions_count(const struct kt_sessions *reg);
 /* As kt_session_older() and kt_sessions_count(), of the sessions of one project, with control. */
 struct kt_session *kt_session_older_of(
@@ -385,6 +387,7 @@ size_t kt_session_revoke(struct kt_session *s, const char *id, const struct kt_o
 /* The log, opened when needed. Returns KT_OK or KT_EIO. */
 KT_MUST_CHECK enum kt_code kt_session_log(
 	struct kt_session *s, struct kt_evlog **out, struct kt_err *err);
+/* The number of its last event, 0 before the first; without opening the log. */
 uint64_t kt_session_last_seq(const struct kt_session *s);
 
 /* Watch a session; several watchers are fine. kt_watch_remove() before the watcher dies. */
