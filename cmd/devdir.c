@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/datadir.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -125,7 +126,7 @@ static void sweep_once(const char *base)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		KT_AUTOFREE char *path = kt_path_join(base, names[i]);
-		KT_AUTOFREE char *lock = kt_path_join(path, "lock");
+		KT_AUTOFREE char *lock = kt_data_path(path, KT_DATA_LOCK);
 		KT_AUTOFD int fd = open(lock, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 		struct stat st;
 
@@ -142,7 +143,7 @@ enum kt_code kt_dev_once_dir(const char *lasting, char **out, struct kt_err *err
 	KT_AUTOFREE char *data = kt_dir_data();
 	KT_AUTOFREE char *base = kt_path_join(data, "run");
 	KT_AUTOFREE char *dir = kt_path_join(base, "XXXXXX");
-	KT_AUTOFREE char *setup = kt_path_join(lasting, "setup");
+	KT_AUTOFREE char *setup = kt_data_path(lasting, KT_DATA_SETUP);
 	KT_AUTOFREE char *link = NULL;
 	enum kt_code rc = kt_fs_mkdirs(base, 0700, err);
 
@@ -153,7 +154,7 @@ enum kt_code kt_dev_once_dir(const char *lasting, char **out, struct kt_err *err
 	sweep_once(base);
 	if (!mkdtemp(dir))
 		return kt_fail(err, KT_EIO, errno, "cannot make a folder in '%s'", base);
-	link = kt_path_join(dir, "setup");
+	link = kt_data_path(dir, KT_DATA_SETUP);
 	if (symlink(setup, link) != 0)
 		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", link);
 	*out = KT_STEAL(dir);

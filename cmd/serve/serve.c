@@ -23,6 +23,7 @@
 #include "net/url.h"
 #include "pack/pack.h"
 #include "session/session.h"
+#include "store/datadir.h"
 #include "text/clean.h"
 #include "text/json.h"
 
@@ -521,7 +522,7 @@ static enum kt_code open_control(struct server *s, struct kt_err *err)
 {
 	struct kt_control_config cc = control_config(s);
 	char key[KT_API_KEY_LEN + 1] = "";
-	KT_AUTOFREE char *db = kt_path_join(s->conf->data, "karta.db");
+	KT_AUTOFREE char *db = kt_data_path(s->conf->data, KT_DATA_DATABASE);
 	bool used = kt_fs_is_file(db);
 	enum kt_code rc;
 
@@ -618,7 +619,7 @@ static enum kt_code serve_start(struct server *s, struct kt_err *err)
 		rc = open_control(s, err);
 	if (rc != KT_OK || s->args->init_only)
 		return rc;
-	s->upload_dir = kt_path_join(s->conf->data, "tmp");
+	s->upload_dir = kt_data_path(s->conf->data, KT_DATA_TMP);
 	kt_budget_config_init(&bc);
 	s->budget = kt_budget_new(&bc);
 	if (s->conf->trust_proxy)

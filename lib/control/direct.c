@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "net/reach.h"
 #include "net/url.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,7 @@ static enum kt_code check_data_folder(const char *path, struct kt_err *err)
 
 static enum kt_code lock_folder(struct kt_control *ctl, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(ctl->data_dir, "lock");
+	KT_AUTOFREE char *path = kt_data_path(ctl->data_dir, KT_DATA_LOCK);
 
 	ctl->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (ctl->lock_fd < 0)
@@ -67,7 +68,7 @@ static enum kt_code lock_folder(struct kt_control *ctl, struct kt_err *err)
 
 bool kt_control_is_open(const char *data_dir)
 {
-	KT_AUTOFREE char *path = kt_path_join(data_dir, "lock");
+	KT_AUTOFREE char *path = kt_data_path(data_dir, KT_DATA_LOCK);
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	bool taken = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 
@@ -78,8 +79,9 @@ bool kt_control_is_open(const char *data_dir)
 
 static enum kt_code make_data_folders(struct kt_control *ctl, struct kt_err *err)
 {
-	static const char *const names[] = { "releases", "builds", "logs", "tmp" };
-	KT_AUTOFREE char *tmp = kt_path_join(ctl->data_dir, "tmp");
+	static const char *const names[] = { KT_DATA_RELEASES, KT_DATA_BUILDS, KT_DATA_LOGS,
+		KT_DATA_TMP };
+	KT_AUTOFREE char *tmp = kt_data_path(ctl->data_dir, KT_DATA_TMP);
 	enum kt_code rc;
 
 	/* What a crash left there was never acknowledged. */
@@ -104,7 +106,7 @@ static enum kt_code remove_half_keys(const struct kt_control *ctl, struct kt_err
 	for (size_t i = 0; i < n; i++) {
 		KT_AUTOFREE char *path = kt_path_join(ctl->data_dir, names[i]);
 
-		if (kt_str_starts(names[i], "master.key.new-"))
+		if (kt_str_starts(names[i], KT_DATA_MASTER_KEY ".new-"))
 			(void)unlink(path);
 	}
 	kt_fs_names_free(names, n);
@@ -113,9 +115,9 @@ static enum kt_code remove_half_keys(const struct kt_control *ctl, struct kt_err
 
 static enum kt_code open_store(struct kt_control *ctl, struct kt_err *err)
 {
-	KT_AUTOFREE char *db = kt_path_join(ctl->data_dir, "karta.db");
-	KT_AUTOFREE char *key = kt_path_join(ctl->data_dir, "master.key");
-	KT_AUTOFREE char *blobs = kt_path_join(ctl->data_dir, "blobs");
+	KT_AUTOFREE char *db = kt_data_path(ctl->data_dir, KT_DATA_DATABASE);
+	KT_AUTOFREE char *key = kt_data_path(ctl->data_dir, KT_DATA_MASTER_KEY);
+	KT_AUTOFREE char *blobs = kt_data_path(ctl->data_dir, KT_DATA_BLOBS);
 	struct kt_store_config cfg = { .path = db, .loop = ctl->loop, .create = true };
 	/* A database without its key holds hashes that nobody can check: do not make a new key. */
 	bool fresh = !kt_fs_is_file(db);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/datadir.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -233,7 +234,7 @@ static void sweep_sessions(void *arg)
 
 static enum kt_code lock_data(struct kt_sessions *reg, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(reg->data_dir, "lock");
+	KT_AUTOFREE char *path = kt_data_path(reg->data_dir, KT_DATA_LOCK);
 
 	reg->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (reg->lock_fd < 0)

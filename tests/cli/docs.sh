@@ -115,6 +115,16 @@ test_expect_success 'a second writer of the pointer is found, however it is writ
 	for line in 2 4 5 6; do test_grep "^lib/control/release/writes.c:$line: writes what kt_pointer_move" out || return 1; done
 '
 
+test_expect_success 'who puts a path of the data folder together is found (scripts/check-style)' '
+	rm -rf style && mkdir -p style/scripts style/lib/session && cp "$TEST_ROOT/scripts/check-style" style/scripts/ &&
+	writes() { printf "%s\n" "/* SPDX-License-Identifier: MIT */" "$@"; } &&
+	writes "char *a(void) { return kt_path_join(b->data_dir, name); }" "char *b(void) { return kt_asprintf(\"%s%s\", data_dir, id); }" >style/lib/session/a.c &&
+	style/scripts/check-style >out &&
+	writes "char *c(void) { return kt_path_join(reg->data_dir, \"lock\"); }" "char *d(void) { return kt_arena_printf(a, \"%s/tmp/%s\"," "	ctl->data_dir, id); }" >style/lib/session/b.c &&
+	test_must_exit 1 style/scripts/check-style >out && test_grep ", 2 problems$" out &&
+	test_grep "^lib/session/b.c:2: puts a path of the data folder together" out && test_grep "^lib/session/b.c:3: " out
+'
+
 test_expect_success 'two files of a module that need each other are found (scripts/check-circles)' '
 	rm -rf ring && mkdir -p ring/scripts ring/lib/m/low ring/o/m/low && sed "/^EXCEPT = \[/,/^\]/c EXCEPT = []" "$TEST_ROOT/scripts/check-circles" >ring/scripts/check-circles &&
 	chmod +x ring/scripts/check-circles &&

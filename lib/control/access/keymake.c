@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/time.h"
 #include "net/bell.h"
+#include "store/datadir.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -74,8 +75,8 @@ static enum kt_code add_key(struct kt_tx *tx, void *arg, struct kt_err *err)
 static enum kt_code open_folder(const char *data_dir, struct making *m, struct kt_store **out_store,
 	struct kt_master **out_master, struct kt_err *err)
 {
-	KT_AUTOFREE char *db = kt_path_join(data_dir, "karta.db");
-	KT_AUTOFREE char *key = kt_path_join(data_dir, "master.key");
+	KT_AUTOFREE char *db = kt_data_path(data_dir, KT_DATA_DATABASE);
+	KT_AUTOFREE char *key = kt_data_path(data_dir, KT_DATA_MASTER_KEY);
 	struct kt_store_config cfg = { .path = db, .read_only = true };
 	enum kt_code rc = kt_store_open(&cfg, out_store, err);
 

@@ -26,6 +26,7 @@
 #include "base/time.h"
 #include "crypto/crypto.h"
 #include "pack/pack.h"
+#include "store/datadir.h"
 #include "text/json.h"
 
 #include <errno.h>
@@ -101,8 +102,8 @@ static enum kt_code read_releases(struct kt_tx *tx, void *arg, struct kt_err *er
 /* Copy the database; what the releases in the copy need is what has to be added. */
 static enum kt_code add_database(struct backup *b)
 {
-	KT_AUTOFREE char *from = kt_path_join(b->data_dir, "karta.db");
-	KT_AUTOFREE char *copy = kt_path_join(b->work, "karta.db");
+	KT_AUTOFREE char *from = kt_data_path(b->data_dir, KT_DATA_DATABASE);
+	KT_AUTOFREE char *copy = kt_data_path(b->work, KT_DATA_DATABASE);
 	struct kt_store_config cfg = { .path = from, .read_only = true };
 	struct kt_store *st = NULL;
 	enum kt_code rc = kt_store_open(&cfg, &st, b->err);
@@ -119,7 +120,7 @@ static enum kt_code add_database(struct backup *b)
 		return rc;
 	rc = kt_store_do(st, false, read_releases, b, b->err);
 	kt_store_close(st);
-	return rc == KT_OK ? backup_add_file(b, b->work, "karta.db", true) : rc;
+	return rc == KT_OK ? backup_add_file(b, b->work, KT_DATA_DATABASE, true) : rc;
 }
 
 /* One blob, once. What was copied has to be what its name says: a backup of damaged bytes is none.
@@ -127,7 +128,7 @@ static enum kt_code add_database(struct backup *b)
 static enum kt_code add_blob(struct backup *b, const char *org_id, const char *digest)
 {
 	KT_AUTOFREE char *key = kt_asprintf("%s/%s", org_id, digest);
-	KT_AUTOFREE char *name = kt_asprintf("blobs/%s/%.2s/%s", org_id, digest, digest);
+	KT_AUTOFREE char *name = kt_asprintf(KT_DATA_BLOBS "/%s/%.2s/%s", org_id, digest, digest);
 	KT_AUTOFD int fd = -1;
 	enum kt_code rc;
 
@@ -184,7 +185,7 @@ static enum kt_code add_expired(struct backup *b, const struct kt_release_row *r
 
 static enum kt_code add_blobs(struct backup *b)
 {
-	KT_AUTOFREE char *path = kt_path_join(b->data_dir, "blobs");
+	KT_AUTOFREE char *path = kt_data_path(b->data_dir, KT_DATA_BLOBS);
 	enum kt_code rc = KT_OK;
 
 	if (b->n == 0)
@@ -201,7 +202,7 @@ static enum kt_code add_blobs(struct backup *b)
 
 static enum kt_code backup_add_all(struct backup *b)
 {
-	static const char *const folders[] = { "sessions", "builds", "logs" };
+	static const char *const folders[] = { KT_DATA_SESSIONS, KT_DATA_BUILDS, KT_DATA_LOGS };
 	KT_AUTOFREE char *list = kt_path_join(b->work, "list");
 	KT_AUTOFD int fd = open(list, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	enum kt_code rc;
@@ -212,13 +213,13 @@ static enum kt_code backup_add_all(struct backup *b)
 	rc = add_mark(b);
 
 	if (rc == KT_OK)
-		rc = backup_add_file(b, b->data_dir, "sessions.jsonl", false);
+		rc = backup_add_file(b, b->data_dir, KT_DATA_JOURNAL, false);
 	for (size_t i = 0; rc == KT_OK && i < KT_ARRAY_LEN(folders); i++)
 		rc = backup_add_folder(b, folders[i]);
 	if (rc == KT_OK)
 		rc = add_database(b);
 	if (rc == KT_OK)
-		rc = backup_add_file(b, b->data_dir, "master.key", true);
+		rc = backup_add_file(b, b->data_dir, KT_DATA_MASTER_KEY, true);
 	if (rc == KT_OK)
 		rc = add_blobs(b);
 	return rc == KT_OK ? kt_tarball_list_end(b->tar, KT_BACKUP_LIST, b->err) : rc;

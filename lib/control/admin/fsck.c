@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "crypto/crypto.h"
 #include "pack/pack.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,13 +150,13 @@ static enum kt_code fsck_check_integrity(struct kt_fsck *f, struct kt_err *err)
 	if (rc != KT_OK)
 		return rc;
 	for (char *at = lines.ptr, *lf; (lf = strchr(at, '\n')) != NULL; at = lf + 1)
-		kt_fsck_say(f, "I9", "karta.db", "%.*s", (int)(lf - at), at);
+		kt_fsck_say(f, "I9", KT_DATA_DATABASE, "%.*s", (int)(lf - at), at);
 	return KT_OK;
 }
 
 static enum kt_code check_database(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(f->data_dir, "karta.db");
+	KT_AUTOFREE char *path = kt_data_path(f->data_dir, KT_DATA_DATABASE);
 	struct kt_store_config cfg = { .path = path, .read_only = true };
 	struct kt_err why = KT_ERR_INIT;
 	struct snapshot s = { .f = f };
@@ -166,7 +167,7 @@ static enum kt_code check_database(struct kt_fsck *f, struct kt_err *err)
 	if (rc == KT_OK)
 		rc = kt_store_do(f->store, false, fsck_read_rows, &s, &why);
 	if (rc == KT_EPROTO) {
-		kt_fsck_say(f, "I9", "karta.db", "%s", why.msg);
+		kt_fsck_say(f, "I9", KT_DATA_DATABASE, "%s", why.msg);
 		return KT_OK;
 	}
 	if (rc != KT_OK) {
@@ -186,13 +187,13 @@ static enum kt_code check_database(struct kt_fsck *f, struct kt_err *err)
 /* Without it no key and no variable can be read; one that others can read is none. */
 static enum kt_code check_master(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(f->data_dir, "master.key");
+	KT_AUTOFREE char *path = kt_data_path(f->data_dir, KT_DATA_MASTER_KEY);
 	struct kt_master *m = NULL;
 	struct kt_err why = KT_ERR_INIT;
 	enum kt_code rc = KT_OK;
 
 	if (kt_master_open(path, false, &m, &why) != KT_OK)
-		kt_fsck_say(f, "I9", "master.key", "%s", why.msg);
+		kt_fsck_say(f, "I9", KT_DATA_MASTER_KEY, "%s", why.msg);
 	else
 		rc = kt_fsck_sealed(f, m, err);
 	kt_master_free(m);
@@ -207,7 +208,7 @@ static enum kt_code check_master(struct kt_fsck *f, struct kt_err *err)
 /* A server that runs holds the lock. */
 static bool is_serving(const char *data_dir)
 {
-	KT_AUTOFREE char *path = kt_path_join(data_dir, "lock");
+	KT_AUTOFREE char *path = kt_data_path(data_dir, KT_DATA_LOCK);
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
@@ -215,7 +216,7 @@ static bool is_serving(const char *data_dir)
 
 static enum kt_code fsck_check_all(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *blobs = kt_path_join(f->data_dir, "blobs");
+	KT_AUTOFREE char *blobs = kt_data_path(f->data_dir, KT_DATA_BLOBS);
 	enum kt_code rc = check_database(f, err);
 
 	if (rc == KT_OK)

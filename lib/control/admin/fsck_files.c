@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "crypto/crypto.h"
 #include "pack/pack.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -261,14 +262,14 @@ static enum kt_code fsck_walk_tree(struct tree *t, const char *root, struct kt_e
 static enum kt_code check_release_tree(
 	struct kt_fsck *f, const char *org_id, const char *digest, struct kt_err *err)
 {
-	KT_AUTOFREE char *root = kt_asprintf("%s/releases/%s/%s", f->data_dir, org_id, digest);
+	KT_AUTOFREE char *root = kt_data_tree(f->data_dir, org_id, digest);
 	KT_AUTOFREE char *marker = kt_asprintf("%s.ok", root);
 	char key[KEY_MAX];
 	struct kt_manifest *own = NULL;
 	struct tree t = { .f = f };
 	enum kt_code rc;
 
-	t.object = kt_arena_printf(f->arena, "releases/%s/%s", org_id, digest);
+	t.object = kt_arena_printf(f->arena, KT_DATA_RELEASES "/%s/%s", org_id, digest);
 	t.m = kt_map_get(&f->manifests, blob_key_of(key, org_id, digest));
 	/* Of a release that is over: its blobs may be gone, and the tree is next. */
 	if (!t.m &&
@@ -287,7 +288,7 @@ static enum kt_code check_release_tree(
 
 static enum kt_code check_org_trees(struct kt_fsck *f, const char *org_id, struct kt_err *err)
 {
-	KT_AUTOFREE char *dir = kt_asprintf("%s/releases/%s", f->data_dir, org_id);
+	KT_AUTOFREE char *dir = kt_data_tree(f->data_dir, org_id, NULL);
 	char **names = NULL;
 	size_t n = 0;
 	enum kt_code rc = kt_fs_list(dir, &names, &n, err);
@@ -309,7 +310,7 @@ static enum kt_code check_org_trees(struct kt_fsck *f, const char *org_id, struc
 
 enum kt_code kt_fsck_trees(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *dir = kt_path_join(f->data_dir, "releases");
+	KT_AUTOFREE char *dir = kt_data_path(f->data_dir, KT_DATA_RELEASES);
 	char **names = NULL;
 	size_t n = 0;
 	enum kt_code rc = kt_fs_list(dir, &names, &n, err);
@@ -325,13 +326,13 @@ enum kt_code kt_fsck_trees(struct kt_fsck *f, struct kt_err *err)
 
 enum kt_code kt_fsck_staging(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *dir = kt_path_join(f->data_dir, "tmp");
+	KT_AUTOFREE char *dir = kt_data_path(f->data_dir, KT_DATA_TMP);
 	char **names = NULL;
 	size_t n = 0;
 	enum kt_code rc = kt_fs_list(dir, &names, &n, err);
 
 	for (size_t i = 0; rc == KT_OK && i < n; i++) {
-		KT_AUTOFREE char *object = kt_path_join("tmp", names[i]);
+		KT_AUTOFREE char *object = kt_path_join(KT_DATA_TMP, names[i]);
 
 		kt_fsck_left(f, object);
 	}

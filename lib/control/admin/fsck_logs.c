@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/str.h"
 #include "event/event.h"
+#include "store/datadir.h"
 #include "text/json.h"
 #include "text/linesum.h"
 
@@ -24,8 +25,7 @@
 #define HEADER_MAX 64
 #define FRAME_MAX (2 * KT_MAX_EVENT_BYTES + 16384) /* data, raw and what is around them */
 #define PIECE_BYTES (256 * 1024)
-#define JOURNAL "sessions.jsonl"
-#define JOURNAL_LINE_MAX (4 * 1024 * 1024)
+#define KT_DATA_JOURNAL_LINE_MAX (4 * 1024 * 1024)
 #define TURN_KEY "\"turn_id\":\""
 #define MAX_TURN_ID 520 /* of a file; ours have 27 bytes */
 
@@ -244,19 +244,19 @@ static void check_line(struct journal *j, const char *line, size_t len)
 	if (len == 0 || line[0] == '\0')
 		return;
 	if (sum == KT_LINESUM_BAD)
-		kt_fsck_say(
-			j->f, "I12", JOURNAL, "line %zu has other bytes than were written", j->n);
+		kt_fsck_say(j->f, "I12", KT_DATA_JOURNAL,
+			"line %zu has other bytes than were written", j->n);
 	else if (kt_json_parse(line, len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
-		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu is no JSON", j->n);
+		kt_fsck_say(j->f, "I12", KT_DATA_JOURNAL, "line %zu is no JSON", j->n);
 	else if (sum == KT_LINESUM_NONE && j->checked)
-		kt_fsck_say(j->f, "I12", JOURNAL, "line %zu has lost its check", j->n);
+		kt_fsck_say(j->f, "I12", KT_DATA_JOURNAL, "line %zu has lost its check", j->n);
 	j->checked = j->checked || sum != KT_LINESUM_NONE;
 }
 
 static enum kt_code check_journal(struct kt_fsck *f, struct kt_err *err)
 {
-	KT_AUTOFREE char *path = kt_path_join(f->data_dir, JOURNAL);
-	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(JOURNAL_LINE_MAX + PIECE_BYTES);
+	KT_AUTOFREE char *path = kt_path_join(f->data_dir, KT_DATA_JOURNAL);
+	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(KT_DATA_JOURNAL_LINE_MAX + PIECE_BYTES);
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct journal j = { .f = f };
 
@@ -270,7 +270,7 @@ static enum kt_code check_journal(struct kt_fsck *f, struct kt_err *err)
 		if (n < 0 && at && errno == EINTR)
 			continue;
 		if (!at) {
-			kt_fsck_say(f, "I12", JOURNAL, "line %zu is too long", j.n + 1);
+			kt_fsck_say(f, "I12", KT_DATA_JOURNAL, "line %zu is too long", j.n + 1);
 			return KT_OK;
 		}
 		if (n < 0)
@@ -291,11 +291,11 @@ enum kt_code kt_fsck_logs(struct kt_fsck *f, struct kt_err *err)
 	enum kt_code rc = check_journal(f, err);
 
 	if (rc == KT_OK)
-		rc = check_log_folder(f, "builds", false, err);
+		rc = check_log_folder(f, KT_DATA_BUILDS, false, err);
 
 	if (rc == KT_OK)
-		rc = check_log_folder(f, "logs", false, err);
+		rc = check_log_folder(f, KT_DATA_LOGS, false, err);
 	if (rc == KT_OK)
-		rc = check_log_folder(f, "sessions", true, err);
+		rc = check_log_folder(f, KT_DATA_SESSIONS, true, err);
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "pack/pack.h"
+#include "store/datadir.h"
 #include "store/store.h"
 #include "text/json.h"
 
@@ -55,13 +56,13 @@ static void restore_tell(struct restore *r, const char *kind, const char *name, 
 
 static bool is_essential(const char *name)
 {
-	return strcmp(name, "karta.db") == 0 || strcmp(name, "master.key") == 0;
+	return strcmp(name, KT_DATA_DATABASE) == 0 || strcmp(name, KT_DATA_MASTER_KEY) == 0;
 }
 
 /* The journal of sessions has a check in each line: the lines that are whole count. */
 static bool is_kept(const char *name)
 {
-	return strcmp(name, "sessions.jsonl") == 0;
+	return strcmp(name, KT_DATA_JOURNAL) == 0;
 }
 
 static void on_damaged(void *arg, const char *name, const char *what)
@@ -176,7 +177,7 @@ static void on_finding(struct restore *r, const char *line, size_t len)
  */
 static enum kt_code restore_migrate(const struct restore *r)
 {
-	KT_AUTOFREE char *path = kt_path_join(r->temp, "karta.db");
+	KT_AUTOFREE char *path = kt_data_path(r->temp, KT_DATA_DATABASE);
 	struct kt_store_config cfg = { .path = path, .read_only = true };
 	struct kt_store *st = NULL;
 	enum kt_code rc = kt_store_open(&cfg, &st, r->err);
@@ -214,7 +215,7 @@ static enum kt_code restore_check_folder(struct restore *r)
 static enum kt_code check_place(
 	const char *data_dir, bool force, bool *out_full, int *out_lock, struct kt_err *err)
 {
-	KT_AUTOFREE char *lock = kt_path_join(data_dir, "lock");
+	KT_AUTOFREE char *lock = kt_data_path(data_dir, KT_DATA_LOCK);
 	KT_AUTOFD int fd = -1;
 	char **names = NULL;
 	size_t n = 0;

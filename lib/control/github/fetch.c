@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "net/curl.h"
 #include "net/url.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -409,10 +410,12 @@ static void fetch_run_next(struct kt_control *ctl)
 void kt_fetch_start(struct kt_fetch *f)
 {
 	char id[KT_ID_MAX];
+	KT_AUTOFREE char *path = NULL;
 	KT_AUTOFREE char *text = kt_asprintf("GitHub: fetching %s", f->meta.commit_sha);
 
 	kt_rand_id("fetch_", id);
-	f->path = kt_arena_printf(f->arena, "%s/tmp/%s", f->ctl->data_dir, id);
+	path = kt_data_tmp(f->ctl->data_dir, id);
+	f->path = kt_arena_strdup(f->arena, path);
 	f->max_bytes = f->ctl->limits.max_archive_bytes;
 	f->org = kt_map_get(&f->ctl->orgs, f->who.org_id);
 	kt_assert(f->org);

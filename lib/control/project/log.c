@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/datadir.h"
 #include "text/clean.h"
 #include "text/redact.h"
 
@@ -34,7 +35,7 @@
 
 static char *project_log_path(const struct kt_control *ctl, const char *project_id)
 {
-	return kt_asprintf("%s/logs/%s.log", ctl->data_dir, project_id);
+	return kt_data_project_log(ctl->data_dir, project_id);
 }
 
 /* --- what must not be written ------------------------------------------------------------ */
@@ -555,7 +556,7 @@ static void list_later(struct kt_control *ctl)
 	ctl->logs.listing = true;
 	ctl->logs.pass_ms = kt_loop_now_ms(ctl->loop);
 	f->ctl = ctl;
-	f->dir = kt_path_join(ctl->data_dir, "logs");
+	f->dir = kt_data_path(ctl->data_dir, KT_DATA_LOGS);
 	f->old_s = (kt_time_us() - ctl->cfg.max_log_ms * 1000) / 1000000;
 	kt_task_run(ctl, &(struct kt_task_for){ "", KT_WORK_SHORT, 0, true }, list_files,
 		files_listed, f);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "store/datadir.h"
 #include "text/redact.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@
 
 static char *buildlog_path(const struct kt_control *ctl, const char *release_id)
 {
-	return kt_asprintf("%s/builds/%s.log", ctl->data_dir, release_id);
+	return kt_data_build_log(ctl->data_dir, release_id);
 }
 
 enum kt_code kt_build_open_log(struct kt_build *b, struct kt_err *err)

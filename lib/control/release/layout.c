@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +29,14 @@ static pthread_mutex_t place_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 char *kt_layout_path(const struct kt_control *ctl, const char *org_id, const char *digest)
 {
-	return kt_asprintf("%s/releases/%s/%s", ctl->data_dir, org_id, digest);
+	return kt_data_tree(ctl->data_dir, org_id, digest);
 }
 
 static char *marker_path(const struct kt_control *ctl, const char *org_id, const char *digest)
 {
-	return kt_asprintf("%s/releases/%s/%s.ok", ctl->data_dir, org_id, digest);
+	KT_AUTOFREE char *name = kt_asprintf("%s.ok", digest);
+
+	return kt_data_tree(ctl->data_dir, org_id, name);
 }
 
 bool kt_layout_ready(const struct kt_control *ctl, const char *org_id, const char *digest)
@@ -264,7 +267,7 @@ static enum kt_code tree_place(const struct kt_control *ctl, const char *org_id,
 enum kt_code kt_layout_make(
 	const struct kt_control *ctl, const char *org_id, const char *digest, struct kt_err *err)
 {
-	KT_AUTOFREE char *parent = kt_asprintf("%s/releases/%s", ctl->data_dir, org_id);
+	KT_AUTOFREE char *parent = kt_data_tree(ctl->data_dir, org_id, NULL);
 	KT_AUTOFREE char *temp = kt_asprintf("%s/.tmp-XXXXXX", parent);
 	enum kt_code rc;
 
@@ -292,12 +295,14 @@ void kt_layout_drop(
 {
 	KT_AUTOFREE char *path = kt_layout_path(ctl, org_id, digest);
 	KT_AUTOFREE char *marker = marker_path(ctl, org_id, digest);
+	KT_AUTOFREE char *name = NULL;
 	char id[KT_ID_MAX];
 	char *away;
 
 	*out_path = NULL;
 	kt_rand_id("", id);
-	away = kt_asprintf("%s/releases/%s/.tmp-%s", ctl->data_dir, org_id, id);
+	name = kt_asprintf(".tmp-%s", id);
+	away = kt_data_tree(ctl->data_dir, org_id, name);
 	pthread_mutex_lock(&place_mutex);
 	(void)unlink(marker);
 	if (rename(path, away) == 0)

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "store/datadir.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -65,7 +66,7 @@ static bool is_note(const char *name)
 enum kt_code kt_notes_adopt(struct kt_control *ctl, struct kt_arena *arena,
 	struct kt_release_row *rows, size_t n, struct kt_err *err)
 {
-	KT_AUTOFREE char *dir = kt_path_join(ctl->data_dir, "builds");
+	KT_AUTOFREE char *dir = kt_data_path(ctl->data_dir, KT_DATA_BUILDS);
 	struct adoption a = { .rows = kt_arena_alloc(arena, (n + 1) * sizeof(*a.rows)) };
 	enum kt_code rc = KT_OK;
 	char **names;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -322,7 +323,8 @@ static void publish_unpack(struct kt_op *op)
 {
 	struct publish *p = op->data;
 	struct kt_err err = KT_ERR_INIT;
-	char *staging = kt_arena_printf(op->arena, "%s/tmp/up-XXXXXX", op->ctl->data_dir);
+	KT_AUTOFREE char *path = kt_data_tmp(op->ctl->data_dir, "up-XXXXXX");
+	char *staging = kt_arena_strdup(op->arena, path);
 
 	if (!mkdtemp(staging)) {
 		kt_op_end(op,

@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "store/datadir.h"
 
 /* --- start ------------------------------------------------------------------------------- */
 
@@ -25,7 +26,7 @@ static enum kt_code read_left(struct kt_tx *tx, void *arg, struct kt_err *err)
 /* Trees that never got their name. */
 static void remove_half_made(struct kt_control *ctl)
 {
-	KT_AUTOFREE char *root = kt_path_join(ctl->data_dir, "releases");
+	KT_AUTOFREE char *root = kt_data_path(ctl->data_dir, KT_DATA_RELEASES);
 	char **orgs, **names;
 	size_t n_orgs, n;
 

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/str.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -244,6 +245,7 @@ void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a
 {
 	struct kt_op *op = kt_op_new(ctl, a, NULL, fn, arg);
 	struct show *s = kt_arena_alloc(op->arena, sizeof(*s));
+	KT_AUTOFREE char *path = NULL;
 
 	if (!format || (strcmp(format, "tar.gz") != 0 && strcmp(format, "tar.zst") != 0)) {
 		kt_op_fail(op, KT_EINVAL, 422, "validation_failed", NULL,
@@ -253,7 +255,8 @@ void kt_control_release_archive(struct kt_control *ctl, const struct kt_actor *a
 	s->ref = kt_arena_strdup(op->arena, ref);
 	s->word = kt_arena_strdup(op->arena, release);
 	s->format = kt_arena_strdup(op->arena, format);
-	s->path = kt_arena_printf(op->arena, "%s/tmp/archive-XXXXXX", ctl->data_dir);
+	path = kt_data_tmp(ctl->data_dir, "archive-XXXXXX");
+	s->path = kt_arena_strdup(op->arena, path);
 	op->data = s;
 	kt_op_step(op, KT_STEP_READ, release_find_work, archive_found);
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
+#include "store/datadir.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -134,7 +135,7 @@ static enum kt_code list_org(
 /* Logs of builds whose project is gone, or that nobody asks for any more. */
 static enum kt_code remove_logs(struct sweep *s, struct kt_err *err)
 {
-	KT_AUTOFREE char *dir = kt_path_join(s->ctl->data_dir, "builds");
+	KT_AUTOFREE char *dir = kt_data_path(s->ctl->data_dir, KT_DATA_BUILDS);
 	struct kt_map keep = KT_MAP_INIT;
 	char **names = NULL;
 	size_t n = 0;
@@ -167,7 +168,7 @@ static enum kt_code remove_logs(struct sweep *s, struct kt_err *err)
 static enum kt_code look_trees(void *arg, struct kt_err *err)
 {
 	struct sweep *s = arg;
-	KT_AUTOFREE char *root = kt_path_join(s->ctl->data_dir, "releases");
+	KT_AUTOFREE char *root = kt_data_path(s->ctl->data_dir, KT_DATA_RELEASES);
 	char **orgs = NULL;
 	size_t n = 0;
 	enum kt_code rc = kt_fs_list(root, &orgs, &n, err);

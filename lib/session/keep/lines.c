@@ -3,6 +3,7 @@
 #include "session/keep/keep_private.h"
 
 #include "base/fs.h"
+#include "store/datadir.h"
 #include "text/json.h"
 #include "text/linesum.h"
 
@@ -13,7 +14,7 @@
 
 char *kt_journal_path(const struct kt_sessions *reg)
 {
-	return kt_path_join(reg->data_dir, "sessions.jsonl");
+	return kt_data_path(reg->data_dir, KT_DATA_JOURNAL);
 }
 
 static void write_idem(

@@ -3,15 +3,16 @@
 #include "session/keep/keep_private.h"
 
 #include "base/str.h"
+#include "store/datadir.h"
 
 char *kt_session_dir(const struct kt_session *s)
 {
-	return kt_asprintf("%s/sessions/%s", s->reg->data_dir, s->id);
+	return kt_data_session(s->reg->data_dir, s->id, NULL);
 }
 
 char *kt_session_log_path(const struct kt_session *s)
 {
-	return kt_asprintf("%s/sessions/%s/events.log", s->reg->data_dir, s->id);
+	return kt_data_session(s->reg->data_dir, s->id, "events.log");
 }
 
 struct kt_session *kt_session_get(const struct kt_sessions *reg, const char *id)

@@ -21,6 +21,7 @@
 #include "crypto/masks.h"
 #include "harness/harness_env.h"
 #include "proc/proc.h"
+#include "store/datadir.h"
 #include "text/clean.h"
 #include "text/redact.h"
 
@@ -74,7 +75,7 @@ static char *mark_of(const struct kt_session *s, const struct kt_app_ref *ref)
 	if (kt_crypto_init(NULL) != KT_OK || kt_fs_read(script, &text, NULL) != KT_OK)
 		return NULL;
 	kt_sha256_of(text.ptr, text.len, digest);
-	return kt_asprintf("%s/setup/%s", s->reg->data_dir, digest);
+	return kt_data_setup(s->reg->data_dir, digest);
 }
 
 bool kt_setup_needed(const struct kt_session *s, const struct kt_app_ref *ref)

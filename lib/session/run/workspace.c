@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "store/datadir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,12 +26,12 @@
 
 char *kt_session_workspace(const struct kt_session *s)
 {
-	return kt_asprintf("%s/sessions/%s/workspace", s->reg->data_dir, s->id);
+	return kt_data_session(s->reg->data_dir, s->id, "workspace");
 }
 
 char *kt_session_home(const struct kt_session *s)
 {
-	return kt_asprintf("%s/sessions/%s/home", s->reg->data_dir, s->id);
+	return kt_data_session(s->reg->data_dir, s->id, "home");
 }
 
 /* --- copying ----------------------------------------------------------------------------- */
@@ -305,8 +306,8 @@ static void remove_later(struct kt_sessions *reg, char *path)
 /* Put the folder of a session that is no more into the trash, and empty that on a thread. */
 static void to_trash(struct kt_sessions *reg, const char *id)
 {
-	KT_AUTOFREE char *dir = kt_asprintf("%s/sessions/%s", reg->data_dir, id);
-	KT_AUTOFREE char *trash = kt_path_join(reg->data_dir, "trash");
+	KT_AUTOFREE char *dir = kt_data_session(reg->data_dir, id, NULL);
+	KT_AUTOFREE char *trash = kt_data_path(reg->data_dir, KT_DATA_TRASH);
 	KT_AUTOFREE char *there = kt_path_join(trash, id);
 	struct kt_err err = KT_ERR_INIT;
 
@@ -386,8 +387,8 @@ static void on_looked(struct kt_session_job *job)
 
 void kt_trash_empty(struct kt_sessions *reg)
 {
-	KT_AUTOFREE char *trash = kt_path_join(reg->data_dir, "trash");
-	KT_AUTOFREE char *old = kt_path_join(reg->data_dir, "trash.old");
+	KT_AUTOFREE char *trash = kt_data_path(reg->data_dir, KT_DATA_TRASH);
+	KT_AUTOFREE char *old = kt_data_path(reg->data_dir, KT_DATA_TRASH_OLD);
 	struct look_job *look;
 
 	/* Under another name, so that what is deleted from now on is not in the way. */
@@ -401,7 +402,7 @@ void kt_trash_empty(struct kt_sessions *reg)
 	if (reg->journal_damaged)
 		return;
 	look = kt_calloc(1, sizeof(*look));
-	look->path = kt_path_join(reg->data_dir, "sessions");
+	look->path = kt_data_path(reg->data_dir, KT_DATA_SESSIONS);
 	look->job.run = run_look;
 	look->job.done = on_looked;
 	kt_session_job_start(reg, KT_WORK_LONG, "", &look->job);
