@@ -43,9 +43,6 @@ void kt_client_free_at(struct kt_client **at);
 /* The URL without a slash at its end. BORROWS from c. */
 const char *kt_client_url(const struct kt_client *c);
 
-/* "shop on https://karta.example" for people, or the server alone. The caller's. */
-KT_MUST_CHECK char *kt_client_where(const struct kt_client *c);
-
 /* What GET /v1/dev says about a local server. *out is the caller's, as in all calls below. */
 KT_MUST_CHECK enum kt_code kt_client_dev(struct kt_client *c, cJSON **out, struct kt_err *err);
 /* Agents and skills. */

@@ -71,7 +71,8 @@ void kt_client_set_server(struct kt_client *c)
 	c->project = kt_strdup(name);
 }
 
-char *kt_client_where(const struct kt_client *c)
+/* "shop on https://karta.example" for people, or the server alone. The caller's. */
+static char *client_where(const struct kt_client *c)
 {
 	return c->project ? kt_asprintf("%s on %s", c->project, c->server) : kt_strdup(c->server);
 }
@@ -176,7 +177,7 @@ static enum kt_code say_no_project(
 static enum kt_code say_no_session(
 	const struct kt_client *c, const struct tried *t, struct kt_err *err)
 {
-	KT_AUTOFREE char *where = kt_client_where(c);
+	KT_AUTOFREE char *where = client_where(c);
 
 	(void)kt_fail(err, KT_ENOTFOUND, 0, "there is no session '%s' of %s", t->session, where);
 	return kt_hint(err, "'karta sessions%s%s%s' lists them", t->project[0] ? " -p " : "",

@@ -113,6 +113,19 @@ enum kt_code kt_git_commit(
 	return KT_OK;
 }
 
+/* An id as text, by value. */
+struct oid_hex {
+	char text[80];
+};
+
+static struct oid_hex hex_of_oid(const git_oid *oid)
+{
+	struct oid_hex hex;
+
+	(void)kt_git->oid_tostr(hex.text, sizeof(hex.text), oid);
+	return hex;
+}
+
 enum kt_code kt_git_blob(git_odb *odb, const git_oid *oid, const char *path, git_odb_object **out,
 	struct kt_err *err)
 {
@@ -123,7 +136,7 @@ enum kt_code kt_git_blob(git_odb *odb, const git_oid *oid, const char *path, git
 			"damaged",
 			path);
 		return kt_hint(err, "fetch it: git cat-file blob %s >/dev/null, or clone in full",
-			kt_git_hex(oid).text);
+			hex_of_oid(oid).text);
 	}
 	if (rc < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read '%s' from the repository", path);
@@ -132,13 +145,6 @@ enum kt_code kt_git_blob(git_odb *odb, const git_oid *oid, const char *path, git
 	kt_git->odb_object_free(*out);
 	return kt_fail(err, KT_EPROTO, 0,
 		"the content of '%s' is no file: the repository is damaged", path);
-}
-
-struct kt_git_hex kt_git_hex(const git_oid *oid)
-{
-	struct kt_git_hex hex;
-	(void)kt_git->oid_tostr(hex.text, sizeof(hex.text), oid);
-	return hex;
 }
 
 enum kt_code kt_git_resolve(const char *dir, const char *rev, char *out, struct kt_err *err)
@@ -150,7 +156,7 @@ enum kt_code kt_git_resolve(const char *dir, const char *rev, char *out, struct 
 		rc = kt_git_commit(repo, rev, &commit, err);
 	if (rc != KT_OK)
 		return rc;
-	struct kt_git_hex hex = kt_git_hex(kt_git->object_id((git_object *)commit));
+	struct oid_hex hex = hex_of_oid(kt_git->object_id((git_object *)commit));
 	memcpy(out, hex.text, sizeof(hex.text));
 	kt_git->object_free((git_object *)commit);
 	return KT_OK;
@@ -210,7 +216,7 @@ static void read_git_head(git_repository *repo, struct kt_git_info *info)
 	git_reference *ref = NULL;
 	const char *target;
 	if (kt_git->repository_head(&ref, repo) == 0) {
-		struct kt_git_hex hex = kt_git_hex(kt_git->reference_target(ref));
+		struct oid_hex hex = hex_of_oid(kt_git->reference_target(ref));
 		(void)kt_str_copy(info->head_sha, sizeof(info->head_sha), hex.text);
 		if (kt_git->repository_head_detached(repo) == 0)
 			(void)kt_str_copy(info->branch, sizeof(info->branch),

@@ -17,12 +17,6 @@ KT_MUST_CHECK enum kt_code kt_git_open(
 void kt_git_repo_cleanup(git_repository **repo);
 #define KT_AUTO_REPO __attribute__((cleanup(kt_git_repo_cleanup)))
 
-/* The id as text, by value. */
-struct kt_git_hex {
-	char text[80];
-};
-struct kt_git_hex kt_git_hex(const git_oid *oid);
-
 /* The commit rev names; *out is the caller's (kt_git->object_free()). As kt_git_resolve(). */
 KT_MUST_CHECK enum kt_code kt_git_commit(
 	git_repository *repo, const char *rev, git_commit **out, struct kt_err *err);

@@ -644,11 +644,6 @@ const char *kt_harness_session(const struct kt_harness *h)
 	return h->harness_session;
 }
 
-pid_t kt_harness_pid(const struct kt_harness *h)
-{
-	return h->child ? kt_child_pid(h->child) : 0;
-}
-
 void kt_harness_prompt(struct kt_harness *h, const struct kt_prompt *p)
 {
 	kt_assert(!h->in_turn && !h->dead);

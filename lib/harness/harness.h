@@ -79,7 +79,6 @@ bool kt_harness_is_ready(const struct kt_harness *h);
 const struct kt_hold *kt_harness_hold(const struct kt_harness *h);
 /* Its own session id, NULL when not known yet. */
 const char *kt_harness_session(const struct kt_harness *h);
-pid_t kt_harness_pid(const struct kt_harness *h);
 /* Send a message; waits inside until the harness is ready. Only when no turn runs (asserted). */
 void kt_harness_prompt(struct kt_harness *h, const struct kt_prompt *p);
 /* Answer an ask (APPROVE_SESSION is given on as ONCE). */

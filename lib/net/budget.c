@@ -63,11 +63,6 @@ size_t kt_budget_bytes(const struct kt_budget *b)
 	return b->bytes;
 }
 
-size_t kt_budget_stranger_bytes(const struct kt_budget *b)
-{
-	return b->stranger_bytes;
-}
-
 size_t kt_budget_peak(struct kt_budget *b)
 {
 	size_t peak = b->peak;

@@ -52,9 +52,8 @@ struct kt_hold {
 /* New budget; kt_budget_free() ends it, after all its holds. */
 KT_MUST_CHECK struct kt_budget *kt_budget_new(const struct kt_budget_config *cfg);
 void kt_budget_free(struct kt_budget *b);
-/* Bytes in flight, and how many of them are strangers'. */
+/* Bytes in flight. */
 size_t kt_budget_bytes(const struct kt_budget *b);
-size_t kt_budget_stranger_bytes(const struct kt_budget *b);
 /* Most bytes that were in flight since this was asked last. */
 size_t kt_budget_peak(struct kt_budget *b);
 

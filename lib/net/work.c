@@ -389,13 +389,3 @@ bool kt_work_end(struct kt_loop *loop, struct kt_work *w)
 	give_back(works_of(loop), w);
 	return true;
 }
-
-size_t kt_work_count(struct kt_loop *loop)
-{
-	return works_of(loop)->jobs;
-}
-
-size_t kt_work_bytes(struct kt_loop *loop)
-{
-	return works_of(loop)->bytes;
-}

@@ -62,8 +62,4 @@ KT_MUST_CHECK bool kt_work_cancel(struct kt_loop *loop, struct kt_work *w);
  */
 bool kt_work_end(struct kt_loop *loop, struct kt_work *w);
 
-/* What waits or runs, for tests and figures. */
-size_t kt_work_count(struct kt_loop *loop);
-size_t kt_work_bytes(struct kt_loop *loop);
-
 #endif

@@ -117,7 +117,8 @@ static bool take_state(struct kt_zstd_scan *z)
 	return true;
 }
 
-bool kt_zstd_scan_add(struct kt_zstd_scan *z, const unsigned char *data, size_t len)
+/* Look at the next bytes. False when they cannot be zstd; max_window counts up to there. */
+static bool zstd_scan_add(struct kt_zstd_scan *z, const unsigned char *data, size_t len)
 {
 	size_t at = 0;
 
@@ -190,7 +191,7 @@ static enum kt_code read_input_file(struct kt_unpack_input *in, unsigned char *t
 static enum kt_code check_zstd(
 	struct kt_unpack_input *in, const unsigned char *data, size_t len, struct kt_err *err)
 {
-	bool sane = kt_zstd_scan_add(&in->zstd, data, len);
+	bool sane = zstd_scan_add(&in->zstd, data, len);
 
 	if (in->zstd.max_window > MAX_WINDOW_BYTES) {
 		kt_fail(err, KT_ELIMIT, 0,

@@ -24,8 +24,6 @@ struct kt_zstd_scan {
 	bool checksum;
 	uint64_t max_window; /* largest seen, in bytes */
 };
-/* Look at the next bytes. False when they cannot be zstd; max_window counts up to there. */
-KT_MUST_CHECK bool kt_zstd_scan_add(struct kt_zstd_scan *z, const unsigned char *data, size_t len);
 
 struct kt_unpack_input {
 	int fd; /* borrowed */

@@ -114,11 +114,6 @@ enum kt_code kt_spawner_start(struct kt_spawner **out, struct kt_err *err)
 	return KT_OK;
 }
 
-pid_t kt_spawner_pid(const struct kt_spawner *sp)
-{
-	return sp->pid;
-}
-
 static void on_spawner_poll(uv_poll_t *h, int status, int events);
 
 static void watch_spawner(struct kt_spawner *sp)
@@ -750,11 +745,6 @@ void kt_child_signal(struct kt_child *c, int signum)
 void kt_child_kill_tree(struct kt_child *c)
 {
 	request_spawner(c->sp, KT_WIRE_KILL_TREE, c->id, 0);
-}
-
-pid_t kt_child_pid(const struct kt_child *c)
-{
-	return c->pid;
 }
 
 void kt_child_abandon(struct kt_child *c)

@@ -31,8 +31,6 @@ KT_MUST_CHECK enum kt_code kt_spawner_attach(
  * Before kt_loop_free(); not from a child's callback.
  */
 void kt_spawner_free(struct kt_spawner *sp);
-/* Process id of the spawner. */
-pid_t kt_spawner_pid(const struct kt_spawner *sp);
 
 #define KT_MAX_CHILD_FDS 8 /* that a child gets beside its standard files */
 
@@ -100,8 +98,6 @@ void kt_child_close_stdin(struct kt_child *c);
 void kt_child_signal(struct kt_child *c, int signum);
 /* SIGKILL the child and all its descendants, also those in sessions of their own. */
 void kt_child_kill_tree(struct kt_child *c);
-/* Its process id; 0 until it is started. */
-pid_t kt_child_pid(const struct kt_child *c);
 /* Detach the callbacks (none is called any more) and kill the tree. For shutting down. */
 void kt_child_abandon(struct kt_child *c);
 

@@ -39,7 +39,9 @@ static bool is_org_name(const char *s)
 	return true;
 }
 
-enum kt_code kt_blob_name(const char *org_id, const char *digest, const char *suffix,
+/* "ORG/aa/DIGEST" with suffix ("" or ".x") into out; KT_EINVAL when one of them cannot be a name.
+ */
+static enum kt_code blob_name(const char *org_id, const char *digest, const char *suffix,
 	char out[KT_BLOB_NAME_MAX], struct kt_err *err)
 {
 	if (!is_org_name(org_id))
@@ -93,7 +95,11 @@ void kt_blobs_close(struct kt_blobs *b)
 	free(b);
 }
 
-bool kt_blob_use(struct kt_blobs *b, const char *name, struct stat *out)
+/*
+ * True when the file is there, in *out. Its age begins anew when it is more than a few minutes, so
+ * that a sweep which has not heard of the new use yet leaves it alone.
+ */
+static bool blob_use(struct kt_blobs *b, const char *name, struct stat *out)
 {
 	bool there;
 
@@ -110,14 +116,14 @@ bool kt_blobs_has(struct kt_blobs *b, const char *org_id, const char *digest)
 	char name[KT_BLOB_NAME_MAX];
 	struct stat st;
 
-	return kt_blob_name(org_id, digest, "", name, NULL) == KT_OK && kt_blob_use(b, name, &st);
+	return blob_name(org_id, digest, "", name, NULL) == KT_OK && blob_use(b, name, &st);
 }
 
 enum kt_code kt_blobs_fd(
 	struct kt_blobs *b, const char *org_id, const char *digest, int *out_fd, struct kt_err *err)
 {
 	char name[KT_BLOB_NAME_MAX];
-	enum kt_code rc = kt_blob_name(org_id, digest, "", name, err);
+	enum kt_code rc = blob_name(org_id, digest, "", name, err);
 	int fd;
 
 	if (rc != KT_OK)
@@ -273,7 +279,7 @@ static enum presence blob_look(struct kt_blobs *b, const char *name, off_t size)
 {
 	struct stat st;
 
-	if (!kt_blob_use(b, name, &st))
+	if (!blob_use(b, name, &st))
 		return ABSENT;
 	return st.st_size == size ? PRESENT : CUT;
 }
@@ -308,7 +314,7 @@ enum kt_code kt_blobs_put(struct kt_blobs *b, const char *org_id, const void *da
 	int sys;
 
 	kt_sha256_of(data, len, digest);
-	rc = kt_blob_name(org_id, digest, "", name, err);
+	rc = blob_name(org_id, digest, "", name, err);
 	if (rc != KT_OK)
 		return rc;
 	there = blob_look(b, name, (off_t)len);
@@ -390,7 +396,7 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 	char name[KT_BLOB_NAME_MAX];
 	struct stat st;
 	enum presence there;
-	enum kt_code rc = kt_blob_name(a->org_id, digest, "", name, err);
+	enum kt_code rc = blob_name(a->org_id, digest, "", name, err);
 	int sys;
 
 	if (rc != KT_OK)
@@ -540,14 +546,14 @@ enum kt_code kt_blobs_link(struct kt_blobs *b, const char *org_id, const char *d
 	int dir_fd, const char *path, struct kt_err *err)
 {
 	char plain[KT_BLOB_NAME_MAX], name[KT_BLOB_NAME_MAX];
-	enum kt_code rc = kt_blob_name(org_id, digest, exec ? ".x" : "", name, err);
+	enum kt_code rc = blob_name(org_id, digest, exec ? ".x" : "", name, err);
 
 	if (rc != KT_OK)
 		return rc;
 	if (linkat(b->dir_fd, name, dir_fd, path, 0) == 0)
 		return KT_OK;
 	if (errno == ENOENT) {
-		rc = kt_blob_name(org_id, digest, "", plain, err);
+		rc = blob_name(org_id, digest, "", plain, err);
 		if (faccessat(b->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 			rc = exec ? make_twin(b, plain, name, err)
 				  : fail_blob(err, ENOENT, "link", plain);
@@ -585,10 +591,10 @@ enum kt_code kt_blobs_verify(
 	struct kt_blobs *b, const char *org_id, const char *digest, struct kt_err *err)
 {
 	char name[KT_BLOB_NAME_MAX], twin[KT_BLOB_NAME_MAX];
-	enum kt_code rc = kt_blob_name(org_id, digest, "", name, err);
+	enum kt_code rc = blob_name(org_id, digest, "", name, err);
 
 	if (rc == KT_OK)
-		rc = kt_blob_name(org_id, digest, ".x", twin, err);
+		rc = blob_name(org_id, digest, ".x", twin, err);
 	if (rc == KT_OK)
 		rc = verify_file(b, name, digest, err);
 	if (rc == KT_OK && faccessat(b->dir_fd, twin, F_OK, AT_SYMLINK_NOFOLLOW) == 0)

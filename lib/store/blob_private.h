@@ -28,14 +28,4 @@ struct kt_blobs {
 	pthread_mutex_t folder_mutex;
 };
 
-/* "ORG/aa/DIGEST" with suffix ("" or ".x") into out; KT_EINVAL when one of them cannot be a name.
- */
-KT_MUST_CHECK enum kt_code kt_blob_name(const char *org_id, const char *digest, const char *suffix,
-	char out[KT_BLOB_NAME_MAX], struct kt_err *err);
-/*
- * True when the file is there, in *out. Its age begins anew when it is more than a few minutes, so
- * that a sweep which has not heard of the new use yet leaves it alone.
- */
-bool kt_blob_use(struct kt_blobs *b, const char *name, struct stat *out);
-
 #endif

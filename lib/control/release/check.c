@@ -19,7 +19,9 @@
 #define MAX_SECRETS 20 /* that are named */
 #define MAX_PACKAGE_BYTES 262144 /* a package.json */
 
-void kt_build_line(struct kt_build *b, const char *level, const char *fmt, ...)
+/* A line for the build's log, which the loop writes. */
+static void note_line(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
+static void note_line(struct kt_build *b, const char *level, const char *fmt, ...)
 {
 	struct kt_build_work *w = b->work;
 	struct kt_build_line *line = kt_arena_alloc(b->arena, sizeof(*line));
@@ -67,9 +69,9 @@ static void add_findings(struct kt_build *b, const struct kt_app *app)
 		if (f->severity == KT_NOTE)
 			continue;
 		kt_finding_add(&line, f);
-		kt_build_line(b, f->severity == KT_ERROR ? "error" : "warn", "       %s", line.ptr);
+		note_line(b, f->severity == KT_ERROR ? "error" : "warn", "       %s", line.ptr);
 		if (f->fix)
-			kt_build_line(b, "info", "         fix: %s", f->fix);
+			note_line(b, "info", "         fix: %s", f->fix);
 		if (f->severity == KT_ERROR && !first)
 			first = f;
 	}
@@ -94,7 +96,7 @@ static void tell_agents(struct kt_build *b, const struct kt_app *app)
 		kt_buf_adds(&line, line.len ? ", " : ", agents: ");
 		kt_buf_adds(&line, app->agents[i].name);
 	}
-	kt_build_line(b, "info", "       %s%s", app->harness_name, line.ptr);
+	note_line(b, "info", "       %s%s", app->harness_name, line.ptr);
 }
 
 static void detect_kind(struct kt_build *b, const struct kt_app *app)
@@ -108,11 +110,11 @@ static void detect_kind(struct kt_build *b, const struct kt_app *app)
 		w->image_ref = NULL;
 		return;
 	}
-	kt_build_line(b, "warn",
+	note_line(b, "warn",
 		"       %s is there, but images are not built yet: this release runs from its "
 		"files",
 		docker ? "a Dockerfile" : "a buildpack");
-	kt_build_line(b, "info", "       image %s", w->image_ref);
+	note_line(b, "info", "       image %s", w->image_ref);
 }
 
 /* --- the harness ------------------------------------------------------------------------- */
@@ -180,13 +182,13 @@ static void check_build_harness(struct kt_build *b, const struct kt_app *app)
 		(void)kt_str_copy(program.path, sizeof(program.path), cfg->harness_program);
 	else if (kt_app_program(app, &program, &err) != KT_OK && app->known) {
 		/* It may come later; until then a session says the same. */
-		kt_build_line(b, "warn", "       %s is not available on this server yet: %s",
+		note_line(b, "warn", "       %s is not available on this server yet: %s",
 			w->harness, err.msg);
-		kt_build_line(b, "info", "         fix: %s", app->known->install);
+		note_line(b, "info", "         fix: %s", app->known->install);
 		return;
 	} else if (err.code != KT_OK) {
 		if (err.hint[0])
-			kt_build_line(b, "info", "         fix, on the server: %s", err.hint);
+			note_line(b, "info", "         fix, on the server: %s", err.hint);
 		build_problem(b, "harness_unavailable", "%s is not available on this server: %s",
 			w->harness, err.msg);
 		return;
@@ -196,9 +198,8 @@ static void check_build_harness(struct kt_build *b, const struct kt_app *app)
 		return;
 	program_version(program.path, version, sizeof(version));
 	if (!version[0])
-		kt_build_line(b, "info",
-			"       %s %s is asked for; which one is here was not checked", w->harness,
-			app->harness_version);
+		note_line(b, "info", "       %s %s is asked for; which one is here was not checked",
+			w->harness, app->harness_version);
 	else if (!harness_version_fits(app->harness_version, version))
 		build_problem(b, "harness_unavailable",
 			"karta.toml asks for %s %s; this server has %s", w->harness,
@@ -253,9 +254,9 @@ static void warn_of_credential(struct kt_build *b, const struct kt_app *app, str
 	missing = kt_app_credential_missing(app->harness_name, app->dir, names);
 	if (!missing)
 		return;
-	kt_build_line(b, "warn",
+	note_line(b, "warn",
 		"       no credential for the model: sessions will fail until %s is set", missing);
-	kt_build_line(b, "info", "         fix: karta config set %s=- <file", missing);
+	note_line(b, "info", "         fix: karta config set %s=- <file", missing);
 }
 
 static enum kt_code check_needed_env(
@@ -282,12 +283,11 @@ static enum kt_code check_needed_env(
 	if (rc != KT_OK || n == 0)
 		return rc;
 	if (b->row->fork) {
-		kt_build_line(
-			b, "warn", "       no value for %s: a fork gets no secrets", list.ptr);
+		note_line(b, "warn", "       no value for %s: a fork gets no secrets", list.ptr);
 		return KT_OK;
 	}
-	kt_build_line(b, "error", "       karta.toml requires %s", list.ptr);
-	kt_build_line(b, "info", "         fix: karta config set%s", set.ptr);
+	note_line(b, "error", "       karta.toml requires %s", list.ptr);
+	note_line(b, "info", "         fix: karta config set%s", set.ptr);
 	build_problem(b, "config_unbound",
 		"karta.toml requires %s, which %s no value: set %s with 'karta config set%s'",
 		list.ptr, n == 1 ? "has" : "have", n == 1 ? "it" : "them", set.ptr);
@@ -306,14 +306,13 @@ static enum kt_code warn_of_secrets(struct kt_build *b, struct kt_err *err)
 	for (size_t i = 0; i < m->n_files; i++) {
 		if (!kt_pack_secret(m->files[i].path) || ++n > MAX_SECRETS)
 			continue;
-		kt_build_line(b, "warn", "       '%s' looks like a secret, and is in the release",
+		note_line(b, "warn", "       '%s' looks like a secret, and is in the release",
 			m->files[i].path);
 	}
 	if (n > MAX_SECRETS)
-		kt_build_line(
-			b, "warn", "       and %zu more that look like secrets", n - MAX_SECRETS);
+		note_line(b, "warn", "       and %zu more that look like secrets", n - MAX_SECRETS);
 	if (n > 0)
-		kt_build_line(b, "info",
+		note_line(b, "info",
 			"         fix: name it in .kartaignore, or git rm --cached and .gitignore; "
 			"set values with 'karta config set'");
 	kt_manifest_free(m);
@@ -342,7 +341,7 @@ enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err)
 	}
 	if (rc != KT_OK)
 		return rc;
-	kt_build_line(b, "info", "-----> Checking the application");
+	note_line(b, "info", "-----> Checking the application");
 	rc = kt_app_load(dir, &opts, &app, err);
 	if (rc != KT_OK)
 		return rc;

@@ -101,8 +101,6 @@ KT_MUST_CHECK enum kt_code kt_notes_adopt(struct kt_control *ctl, struct kt_aren
 	struct kt_release_row *rows, size_t n, struct kt_err *err);
 /* Worker: look at the laid-out application; lines and problem are in b's work. */
 KT_MUST_CHECK enum kt_code kt_build_check(struct kt_build *b, struct kt_err *err);
-/* A line that a worker found. */
-void kt_build_line(struct kt_build *b, const char *level, const char *fmt, ...) KT_PRINTF(3, 4);
 /* b has ended: last event, waiters, lingering. b->row is final. */
 void kt_build_over(struct kt_build *b);
 void kt_build_free(struct kt_build *b);
@@ -186,7 +184,5 @@ void kt_opened_free(struct kt_control *ctl);
 bool kt_release_used(const struct kt_control *ctl, const char *release_id);
 /* Sweep: expired previews, files of releases that nothing uses, blobs nobody names. */
 void kt_releases_sweep(struct kt_control *ctl);
-/* sweep.c: collect trees (or blobs) now, unless something is being collected. For tests. */
-void kt_releases_collect(struct kt_control *ctl, bool blobs);
 
 #endif

@@ -418,15 +418,3 @@ void kt_releases_sweep(struct kt_control *ctl)
 		start_blobs(w);
 	}
 }
-
-void kt_releases_collect(struct kt_control *ctl, bool blobs)
-{
-	struct kt_works *w = kt_works_get(ctl);
-
-	if (w->sweeping)
-		return;
-	if (blobs)
-		start_blobs(w);
-	else
-		start_trees(w);
-}

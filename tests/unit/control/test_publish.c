@@ -6,6 +6,7 @@
 #include "work.h"
 
 #include "git/git.h"
+#include "tests/unit/children.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -329,15 +330,7 @@ static void send_bundle(struct rig *r, struct answer *a, const char *content)
 /* The one child of the spawner; 0 when there is none. */
 static pid_t child_of_spawner(void)
 {
-	KT_AUTOFREE char *path = kt_asprintf("/proc/%d/task/%d/children",
-		(int)kt_spawner_pid(spawner), (int)kt_spawner_pid(spawner));
-	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
-	int64_t pid = 0;
-
-	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
-	if (!kt_str_int64n(text.ptr, strcspn(text.ptr, " "), 1, INT32_MAX, &pid))
-		return 0;
-	return (pid_t)pid;
+	return first_child_of(spawner_pid());
 }
 
 static void wait_for_child(struct rig *r, bool there)
@@ -347,12 +340,10 @@ static void wait_for_child(struct rig *r, bool there)
 
 static size_t children_of_spawner(void)
 {
-	KT_AUTOFREE char *path = kt_asprintf("/proc/%d/task/%d/children",
-		(int)kt_spawner_pid(spawner), (int)kt_spawner_pid(spawner));
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(4096);
 	size_t n = 0;
 
-	assert_int_equal(kt_fs_read(path, &text, NULL), KT_OK);
+	children_of(spawner_pid(), &text);
 	for (size_t k = 0; k < text.len; k++)
 		n += text.ptr[k] == ' ';
 	return n;

@@ -25,6 +25,24 @@ static struct kt_budget *small(void)
 	return kt_budget_new(&cfg);
 }
 
+/* So many bytes are strangers': what is left of their share fits, and not a byte more. */
+static void expect_strangers(struct kt_budget *b, size_t bytes)
+{
+	struct kt_hold h[2] = { 0 };
+	size_t left = 100 - bytes;
+
+	for (int i = 0; i < 2; i++) {
+		size_t n = KT_MIN(left, (size_t)60);
+
+		kt_hold_stranger(&h[i], b, i == 0 ? "198.51.100.1" : "198.51.100.2");
+		assert_int_equal(kt_hold_more(&h[i], n), KT_BUDGET_FITS);
+		left -= n;
+	}
+	assert_int_equal(kt_hold_more(&h[1], 1), KT_BUDGET_STRANGERS);
+	kt_hold_release(&h[0]);
+	kt_hold_release(&h[1]);
+}
+
 static void limits_refuse_in_their_order(void **state)
 {
 	(void)state;
@@ -89,21 +107,21 @@ static void signing_moves_the_bytes(void **state)
 
 	kt_hold_stranger(&h, b, "192.0.2.1");
 	assert_int_equal(kt_hold_more(&h, 60), KT_BUDGET_FITS);
-	assert_int_equal(kt_budget_stranger_bytes(b), 60);
+	expect_strangers(b, 60);
 	/* The key is full: it stays what it was. */
 	assert_int_equal(kt_hold_admit(&other, b, "org1", "key1", "192.0.2.2"), KT_BUDGET_FITS);
 	assert_int_equal(kt_hold_more(&other, 350), KT_BUDGET_FITS);
 	assert_int_equal(kt_hold_admit(&h, b, "org1", "key1", "192.0.2.1"), KT_BUDGET_KEY);
 	assert_true(h.stranger);
-	assert_int_equal(kt_budget_stranger_bytes(b), 60);
+	expect_strangers(b, 60);
 	kt_hold_less(&other, 350);
 	assert_int_equal(kt_hold_admit(&h, b, "org1", "key1", "192.0.2.1"), KT_BUDGET_FITS);
-	assert_int_equal(kt_budget_stranger_bytes(b), 0);
+	expect_strangers(b, 0);
 	assert_int_equal(kt_budget_bytes(b), 60);
 	/* The same again changes nothing, and the way back is there, too. */
 	assert_int_equal(kt_hold_admit(&h, b, "org1", "key1", "192.0.2.1"), KT_BUDGET_FITS);
 	kt_hold_stranger(&h, b, "192.0.2.1");
-	assert_int_equal(kt_budget_stranger_bytes(b), 60);
+	expect_strangers(b, 60);
 	kt_hold_release(&h);
 	kt_hold_release(&other);
 	kt_budget_free(b);
@@ -147,7 +165,7 @@ static void the_oldest_strangers_make_room(void **state)
 	assert_int_equal(kt_hold_more(&g[2].hold, 15), KT_BUDGET_FITS);
 	assert_int_equal(g[0].evicted, 0);
 	assert_int_equal(g[1].evicted, 1);
-	assert_int_equal(kt_budget_stranger_bytes(b), 65);
+	assert_int_equal(kt_budget_bytes(b), 65);
 	/* In sum it is the oldest of all. */
 	arrive(&g[3], b, "192.0.2.3");
 	assert_int_equal(kt_hold_more(&g[3].hold, 36), KT_BUDGET_FITS);

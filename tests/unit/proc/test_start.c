@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "tests/unit/children.h"
 #include "tests/unit/patience.h"
 
 #include <errno.h>
@@ -228,16 +229,16 @@ static void no_room(void **state)
 	for (int i = 0; i < KT_MAX_CHILD_FDS; i++)
 		fds[i] = full_pipe("a");
 	says("cat /dev/fd/10", spec, "a");
-	assert_int_equal(prlimit(kt_spawner_pid(sp), RLIMIT_NOFILE, NULL, &before), 0);
+	assert_int_equal(prlimit(spawner_pid(), RLIMIT_NOFILE, NULL, &before), 0);
 	few = before;
 	few.rlim_cur = 8;
-	assert_int_equal(prlimit(kt_spawner_pid(sp), RLIMIT_NOFILE, &few, NULL), 0);
+	assert_int_equal(prlimit(spawner_pid(), RLIMIT_NOFILE, &few, NULL), 0);
 	for (int i = 0; i < 2; i++) {
 		r = run("cat <&3", spec);
 		assert_int_equal(r.start_error, EMFILE);
 		kt_buf_release(&r.out);
 	}
-	assert_int_equal(prlimit(kt_spawner_pid(sp), RLIMIT_NOFILE, &before, NULL), 0);
+	assert_int_equal(prlimit(spawner_pid(), RLIMIT_NOFILE, &before, NULL), 0);
 	for (int i = 0; i < KT_MAX_CHILD_FDS; i++)
 		close(fds[i]);
 	fds[0] = full_pipe("b");
