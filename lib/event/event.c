@@ -163,23 +163,7 @@ static bool take_frame_line(const char **p, const char *end, const char **out, s
 	return true;
 }
 
-/* The check of the frame that begins at buf, in the line at *p, which is skipped. */
-static enum kt_linesum take_frame_check(const char *buf, const char **p, const char *end)
-{
-	const size_t len = sizeof(CHECK) - 2; /* without the LF before it */
-	const char *body_end = *p - 1, *text = NULL;
-	char sum[9];
-	size_t n = 0;
-	if (*p == end || **p != ':' || !take_frame_line(p, end, &text, &n))
-		return KT_LINESUM_NONE;
-	kt_linesum_text(buf, (size_t)(body_end - buf), sum);
-	return n == len + sizeof(sum) - 1 && memcmp(text, &CHECK[1], len) == 0 &&
-			memcmp(text + len, sum, sizeof(sum) - 1) == 0
-		? KT_LINESUM_OK
-		: KT_LINESUM_BAD;
-}
-
-int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used)
+int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out)
 {
 	const char *stop = len >= 2 ? memmem(buf, len, "\n\n", 2) : NULL;
 	if (stop == NULL)
@@ -196,11 +180,23 @@ int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t 
 		!parse_event_name(text, n, &frame.type) || !skip_frame_word(&p, end, "data: ") ||
 		!take_frame_line(&p, end, &frame.json, &frame.json_len))
 		return -1;
-	frame.sum = take_frame_check(buf, &p, end);
-	if (p != end)
+	/* The line of its check, which only who asks for it pays for. */
+	if (p != end && (*p != ':' || !take_frame_line(&p, end, &text, &n) || p != end))
 		return -1;
 	frame.seq = (uint64_t)seq;
+	frame.bytes = buf;
+	frame.len = (size_t)(end - buf) + 1;
 	*out = frame;
-	*used = (size_t)(end - buf) + 1;
 	return 1;
+}
+
+enum kt_linesum kt_evframe_check(const struct kt_evframe *f)
+{
+	const char *line = f->json + f->json_len; /* the LF before it */
+	size_t n = (size_t)(f->bytes + f->len - 2 - line); /* without those at the end */
+	char want[sizeof(CHECK) + 8] = CHECK;
+	if (n == 0)
+		return KT_LINESUM_NONE;
+	kt_linesum_text(f->bytes, (size_t)(line - f->bytes), want + sizeof(CHECK) - 1);
+	return n == sizeof(want) - 1 && memcmp(line, want, n) == 0 ? KT_LINESUM_OK : KT_LINESUM_BAD;
 }

@@ -181,27 +181,79 @@ void kt_evreader_stop_after(struct kt_evreader *r, uint64_t seq);
 /* True when stopped and everything up to there was consumed. */
 bool kt_evreader_done(const struct kt_evreader *r);
 
-/* One frame, taken apart. Pointers into the bytes given. */
+/*
+ * --- walking over frames: the one way, for who has bytes (fsck), a reader (logs that are looked
+ * through in slices), a log (on the loop, bounded) and a whole log (kt_evscan_run(), on a thread).
+ */
+
+/* One frame, taken apart. Pointers into the bytes given; the giver owns them. */
 struct kt_evframe {
 	uint64_t seq;
 	enum kt_event_type type;
+	const char *bytes; /* all of it, as it is in the log */
+	size_t len;
 	const char *json; /* the envelope */
 	size_t json_len;
-	enum kt_linesum sum; /* its check; there was none before there were checks */
 };
-/*
- * Next whole frame of buf; *used is its length. Returns 1, 0 (no whole frame yet) or -1 (no frame).
- */
-int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out, size_t *used);
+/* The first frame of buf. Returns 1, 0 (it is not whole yet) or -1 (that is no frame). */
+int kt_evframe_next(const char *buf, size_t len, struct kt_evframe *out);
+/* Its check: NONE before there were checks. Reads all of the frame. */
+enum kt_linesum kt_evframe_check(const struct kt_evframe *f);
 
 /*
- * Call fn for each whole frame after after_seq that is there now, a gap first where one is; it
- * returns false to stop. Reads in pieces, blocks on the file.
+ * Given each whole frame in turn; false: no more. The bytes of f are valid until it returns, and it
+ * must not touch the log they are from.
  */
 typedef bool (*kt_evframe_fn)(void *arg, const struct kt_evframe *f);
-void kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, kt_evframe_fn fn, void *arg);
 /*
- * The same for a whole log, on a thread. kt_evscan_open() notes on the loop what there is after
+ * A walk, which keeps nothing between two calls but the part of a frame whose end has not come. What
+ * is left of it when there are no more bytes was torn: kt_evwalk_torn() tells. kt_evwalk_init()
+ * begins, kt_evwalk_release() ends a walk.
+ */
+struct kt_evwalk {
+	struct kt_buf part;
+};
+void kt_evwalk_init(struct kt_evwalk *w);
+void kt_evwalk_release(struct kt_evwalk *w);
+static inline bool kt_evwalk_torn(const struct kt_evwalk *w)
+{
+	return w->part.len > 0;
+}
+enum kt_evwalked {
+	KT_WALK_MORE, /* `max` bytes were taken: call again, in the next slice */
+	KT_WALK_END, /* all that is there was taken */
+	KT_WALK_STOPPED, /* fn wants no more; the walk stands behind the frame it had last */
+	KT_WALK_DAMAGED, /* what comes next is no frame, or does not end: the walk is over */
+};
+/*
+ * The next len bytes, from a frame's start on or as they follow those given before. *out_used were
+ * taken: all, but when it stopped or is damaged. Never KT_WALK_MORE.
+ */
+KT_MUST_CHECK enum kt_evwalked kt_evwalk_bytes(struct kt_evwalk *w, const char *p, size_t len,
+	size_t *out_used, kt_evframe_fn fn, void *arg);
+/*
+ * The next of a reader, max bytes at most; the same reader each time, and nobody else advances it.
+ * So who is on the loop's thread looks through any log in slices. Gaps are frames as well.
+ */
+KT_MUST_CHECK enum kt_evwalked kt_evwalk_reader(
+	struct kt_evwalk *w, struct kt_evreader *r, size_t max, kt_evframe_fn fn, void *arg);
+/*
+ * Each whole frame after after_seq that is there now, a gap first where one is, up to the one with
+ * which envelopes of max_bytes were given. Blocks on the file: on the loop's thread max_bytes is
+ * what a slice may take, unless no client decides how large the log is.
+ * Returns KT_OK or KT_EIO (damaged; fn was given what is before).
+ */
+KT_MUST_CHECK enum kt_code kt_evlog_each(struct kt_evlog *log, uint64_t after_seq, size_t max_bytes,
+	kt_evframe_fn fn, void *arg, struct kt_err *err);
+/*
+ * What the file of a log begins with: *out_len bytes, and the number up to which events are
+ * forgotten. Returns 1, 0 (cut off within it, or its bytes were not on the disk when the power went:
+ * no event of it is left) or -1 (this is no event log). 64 bytes are enough to tell.
+ */
+int kt_evlog_header(const char *p, size_t len, size_t *out_len, uint64_t *out_base);
+
+/*
+ * A walk over a whole log, on a thread. kt_evscan_open() notes on the loop what there is after
  * after_seq; from then on the scan needs the log no more, which may be trimmed or deleted.
  * kt_evscan_run() may be on any thread, once; *canceled (or NULL) ends it. There are no gaps. What
  * is in no file is copied: kt_evlog_memory() at most.
@@ -227,7 +279,7 @@ void kt_evscan_release(struct kt_evscan *scan);
 /*
  * How much a page has of whole events after after_seq: at most max_events, and max_bytes of
  * envelopes with commas between, but always one event when there is one. A gap counts as an event.
- * Looks at what the page has and no more; copies nothing. Returns KT_OK or KT_EIO (damaged).
+ * Looks at what the page has and no more, and keeps none of it. Returns KT_OK or KT_EIO (damaged).
  */
 struct kt_evpage {
 	size_t n, bytes;
@@ -239,12 +291,9 @@ KT_MUST_CHECK enum kt_code kt_evpage_measure(struct kt_evlog *log, uint64_t afte
  * Takes the envelopes out of the bytes of frames, which may come in any pieces. Begin with zeros.
  */
 struct kt_evenv {
-	uint64_t seq; /* of the frame */
 	size_t n; /* envelopes that began */
-	size_t bytes; /* kt_evpage_measure()'s own */
 	uint8_t skip;
 	char line; /* what the line begins with; 0: at its start */
-	bool bad; /* these are no frames */
 };
 /*
  * Length of the next run of p (len > 0): of one envelope, or of what is beside envelopes. The part

@@ -199,13 +199,10 @@ static int find_back(int fd, struct kt_buf *b, uint64_t low, uint64_t end, uint6
 	}
 }
 
-/*
- * The header's length and number. Returns 1, 0 (cut off within it) or -1 (something else). A file
- * whose size was on the disk when the power went, but not its bytes, begins with a zero.
- */
-static int read_evfile_header(const char *p, size_t len, size_t *out_len, uint64_t *out_base)
+int kt_evlog_header(const char *p, size_t len, size_t *out_len, uint64_t *out_base)
 {
 	const size_t word = sizeof(HEADER_WORD) - 1;
+	/* Its size was on the disk when the power went, but not its bytes. */
 	if (len > 0 && p[0] == '\0')
 		return 0;
 	if (memcmp(p, HEADER_WORD, KT_MIN(len, word)) != 0)
@@ -277,7 +274,7 @@ enum kt_code kt_evfile_load(struct kt_evlog *log, struct kt_err *err)
 	ssize_t n = S_ISREG(st.st_mode) ? read_at(fd, header, sizeof(header), 0) : 0;
 	if (n < 0)
 		return kt_fail(err, KT_EIO, errno, "cannot read '%s'", path);
-	int rc = S_ISREG(st.st_mode) ? read_evfile_header(header, (size_t)n, &len, &log->base_seq)
+	int rc = S_ISREG(st.st_mode) ? kt_evlog_header(header, (size_t)n, &len, &log->base_seq)
 				     : -1;
 	if (rc < 0)
 		return kt_fail(err, KT_EPROTO, 0, "'%s' is no event log", path);

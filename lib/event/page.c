@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages of a log: how much of it one has, and the envelopes of its events taken out of the bytes
- * of frames where they lie, so that a page need not be built to be sent. A frame is lines that
- * tell by their first byte what they are; only "data: " is of the envelope.
+ * Pages of a log: how much of it one has, that as text, and the envelopes of its events taken out of
+ * the bytes of frames where they lie, so that a page need not be built to be sent. A frame is lines
+ * that tell by their first byte what they are; only "data: " is of the envelope.
  */
 #include "event/log_private.h"
 
@@ -20,10 +20,7 @@ size_t kt_evenv_next(struct kt_evenv *e, const char *p, size_t len, bool *out_en
 		if (*p == '\n')
 			return 1;
 		e->line = *p;
-		e->bad = e->bad || !strchr("ied:", *p);
 		e->skip = *p == 'd' ? sizeof("data: ") - 1 : 0;
-		if (*p == 'i')
-			e->seq = 0;
 	}
 	if (e->skip) {
 		n = KT_MIN(len, (size_t)e->skip);
@@ -37,61 +34,67 @@ size_t kt_evenv_next(struct kt_evenv *e, const char *p, size_t len, bool *out_en
 		*out_envelope = true;
 		return n;
 	}
-	for (size_t i = 0; e->line == 'i' && i < n; i++)
-		if (p[i] >= '0' && p[i] <= '9')
-			e->seq = e->seq * 10 + (uint64_t)(p[i] - '0');
 	if (lf)
 		e->line = 0;
 	return n + (lf != NULL);
 }
 
-/* Look at a piece of the log; true when the page is full. */
-static bool page_take(struct kt_evpage *pg, struct kt_evenv *e, const char *p, size_t len,
-	size_t max_events, size_t max_bytes)
+struct page_walk {
+	struct kt_evpage pg;
+	size_t max_events, max_bytes;
+	struct kt_buf *b; /* for the envelopes, or NULL */
+};
+
+static bool page_frame(void *arg, const struct kt_evframe *f)
 {
-	size_t at = 0;
+	struct page_walk *w = arg;
+	struct kt_evpage *pg = &w->pg;
 
-	while (at < len && !e->bad) {
-		bool envelope;
-		bool ended = !e->line && p[at] == '\n';
-		size_t n = kt_evenv_next(e, p + at, len - at, &envelope);
-
-		at += n;
-		if (envelope)
-			e->bytes += n;
-		if (!ended)
-			continue;
-		/* The first goes out whatever its size, or paging would stand still. */
-		if (pg->n > 0 && pg->bytes + e->bytes + 1 > max_bytes)
-			return true;
-		pg->bytes += e->bytes + (pg->n > 0);
-		e->bytes = 0;
-		pg->n++;
-		pg->last = e->seq;
-		if (pg->n >= max_events)
-			return true;
+	/* The first goes out whatever its size, or paging would stand still. */
+	if (pg->n > 0 && pg->bytes + f->json_len + 1 > w->max_bytes)
+		return false;
+	if (w->b) {
+		if (pg->n > 0)
+			kt_buf_addc(w->b, ',');
+		kt_buf_add(w->b, f->json, f->json_len);
 	}
-	return e->bad;
+	pg->bytes += f->json_len + (pg->n > 0);
+	pg->n++;
+	pg->last = f->seq;
+	return pg->n < w->max_events;
+}
+
+static enum kt_code page_walk(
+	struct kt_evlog *log, uint64_t after_seq, struct page_walk *w, struct kt_err *err)
+{
+	w->pg.last = KT_MIN(after_seq, kt_evlog_last_seq(log));
+	if (w->max_events == 0)
+		return KT_OK;
+	return kt_evlog_each(log, after_seq, SIZE_MAX, page_frame, w, err);
 }
 
 enum kt_code kt_evpage_measure(struct kt_evlog *log, uint64_t after_seq, size_t max_events,
 	size_t max_bytes, struct kt_evpage *out, struct kt_err *err)
 {
-	struct kt_evpage pg = { .last = KT_MIN(after_seq, log->last_seq) };
-	struct kt_evreader *r = kt_evreader_new(log, after_seq, NULL, NULL);
-	struct kt_evenv e = { .n = 0 };
-	bool full = max_events == 0;
-	const char *p;
-	size_t n;
+	struct page_walk w = { .max_events = max_events, .max_bytes = max_bytes };
+	enum kt_code rc = page_walk(log, after_seq, &w, err);
 
-	while (!full && (n = kt_evreader_peek(r, &p, KT_EVLOG_BUFFER_BYTES)) > 0) {
-		full = page_take(&pg, &e, p, n, max_events, max_bytes);
-		kt_evreader_advance(r, n);
-	}
-	kt_evreader_free(r);
-	if (e.bad)
-		return kt_fail(
-			err, KT_EIO, 0, "the event log of %s is damaged", kt_evlog_session(log));
-	*out = pg;
-	return KT_OK;
+	*out = w.pg;
+	return rc;
+}
+
+enum kt_code kt_evlog_read(struct kt_evlog *log, uint64_t after_seq, size_t max_events,
+	size_t max_bytes, struct kt_buf *b, size_t *out_n, uint64_t *out_last, struct kt_err *err)
+{
+	struct page_walk w = { .max_events = max_events, .max_bytes = max_bytes, .b = b };
+	size_t start = b->len;
+	enum kt_code rc = page_walk(log, after_seq, &w, err);
+
+	if (rc == KT_OK && !kt_buf_ok(b))
+		rc = kt_fail(err, KT_ELIMIT, 0, "too many events for one answer");
+	if (rc != KT_OK && kt_buf_ok(b))
+		kt_buf_truncate(b, start);
+	*out_n = w.pg.n;
+	*out_last = w.pg.last;
+	return rc;
 }

@@ -67,58 +67,52 @@ uint64_t kt_evscan_bytes(const struct kt_evscan *scan)
 	return scan->end - scan->at + scan->rest.len;
 }
 
-/* Give the whole frames of b to fn, and drop them. Returns 1, 0 (no more wanted) or -1. */
-static int give_frames(struct kt_buf *b, kt_evframe_fn fn, void *arg)
+/* The next piece of the file; its length. */
+static enum kt_code read_piece(
+	struct kt_evscan *scan, char *piece, size_t *out_n, struct kt_err *err)
 {
-	size_t at = 0;
-	int rc = 1;
-	while (rc == 1) {
-		struct kt_evframe f;
-		size_t used = 0;
-		rc = kt_evframe_next(b->ptr + at, b->len - at, &f, &used);
-		if (rc == 1 && !fn(arg, &f))
-			return 0;
-		at += used;
-	}
-	kt_buf_drop(b, at);
-	return rc < 0 ? -1 : 1;
-}
-
-/* The next piece of the file, behind what b has. */
-static enum kt_code read_piece(struct kt_evscan *scan, struct kt_buf *b, struct kt_err *err)
-{
-	/* A frame that is not whole yet is looked through again: a larger one in larger pieces. */
-	uint64_t want = KT_MIN(KT_MAX((uint64_t)PIECE_BYTES, b->len), scan->end - scan->at);
-	char *to = kt_buf_reserve(b, (size_t)want);
-	ssize_t n = -1;
-	if (to == NULL)
-		return kt_fail(err, KT_EIO, 0, "the event log is damaged: a frame does not end");
+	size_t want = (size_t)KT_MIN((uint64_t)PIECE_BYTES, scan->end - scan->at);
+	ssize_t n;
 	do {
-		n = pread(scan->fd, to, (size_t)want, (off_t)scan->at);
+		n = pread(scan->fd, piece, want, (off_t)scan->at);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return kt_fail(err, KT_EIO, n < 0 ? errno : 0, "cannot read the event log");
-	kt_buf_commit(b, (size_t)n);
+	*out_n = (size_t)n;
 	scan->at += (uint64_t)n;
 	return KT_OK;
+}
+
+static enum kt_code scan_pieces(struct kt_evscan *scan, struct kt_evwalk *w,
+	const atomic_bool *canceled, kt_evframe_fn fn, void *arg, struct kt_err *err)
+{
+	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
+	enum kt_evwalked was = KT_WALK_END;
+	size_t n = 0, used;
+	while (was == KT_WALK_END && scan->at < scan->end) {
+		if (canceled != NULL && atomic_load(canceled))
+			return kt_fail(err, KT_ECANCEL, 0, "the server is shutting down");
+		enum kt_code rc = read_piece(scan, piece, &n, err);
+		if (rc != KT_OK)
+			return rc;
+		was = kt_evwalk_bytes(w, piece, n, &used, fn, arg);
+	}
+	/* What is in the file of it ends with a whole frame. */
+	if (was == KT_WALK_END && kt_evwalk_torn(w))
+		was = KT_WALK_DAMAGED;
+	if (was == KT_WALK_END)
+		was = kt_evwalk_bytes(w, scan->rest.ptr, scan->rest.len, &used, fn, arg);
+	return was == KT_WALK_DAMAGED ? kt_fail(err, KT_EIO, 0, "the event log is damaged") : KT_OK;
 }
 
 enum kt_code kt_evscan_run(struct kt_evscan *scan, const atomic_bool *canceled, kt_evframe_fn fn,
 	void *arg, struct kt_err *err)
 {
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(2 * KT_EVLOG_FRAME_BYTES + PIECE_BYTES);
-	int status = 1;
-	while (status == 1 && scan->at < scan->end) {
-		if (canceled != NULL && atomic_load(canceled))
-			return kt_fail(err, KT_ECANCEL, 0, "the server is shutting down");
-		enum kt_code rc = read_piece(scan, &b, err);
-		if (rc != KT_OK)
-			return rc;
-		status = give_frames(&b, fn, arg);
-	}
-	if (status == 1)
-		status = b.len > 0 ? -1 : give_frames(&scan->rest, fn, arg);
-	return status < 0 ? kt_fail(err, KT_EIO, 0, "the event log is damaged") : KT_OK;
+	struct kt_evwalk w;
+	kt_evwalk_init(&w);
+	enum kt_code rc = scan_pieces(scan, &w, canceled, fn, arg, err);
+	kt_evwalk_release(&w);
+	return rc;
 }
 
 void kt_evscan_release(struct kt_evscan *scan)

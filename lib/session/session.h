@@ -16,6 +16,7 @@
 #include "base/rand.h"
 #include "base/vec.h"
 #include "control/control.h"
+#include "event/assembly.h"
 #include "event/event.h"
 #include "harness/harness.h"
 
@@ -389,6 +390,39 @@ KT_MUST_CHECK enum kt_code kt_session_log(
 	struct kt_session *s, struct kt_evlog **out, struct kt_err *err);
 /* The number of its last event, 0 before the first; without opening the log. */
 uint64_t kt_session_last_seq(const struct kt_session *s);
+
+/*
+ * What a turn said, read back from its session's log, which is the only memory of it: who asks again
+ * long after gets the same. Members are NULL that the log has not (yet).
+ */
+struct kt_turn_said {
+	cJSON *user, *assistant; /* messages; `assistant` when it ended, unless it is cut off */
+	cJSON *usage, *error; /* as its events have them */
+	char *stop_reason, *agent;
+	struct kt_assembly reply; /* of the text events, as far as there was room */
+};
+/*
+ * Read a turn: log begins behind the number that kt_session_send() gave with it (after_seq), and is
+ * read up to the turn's end. At most max_bytes of its text are held. On any thread, with a scan of
+ * the caller's own; *canceled (or NULL) ends it. kt_turn_said_release() ends *out, whatever is
+ * returned. Returns KT_OK, also when the log has nothing of it; KT_EIO or KT_ECANCEL.
+ */
+KT_MUST_CHECK enum kt_code kt_turn_read(struct kt_evscan *log, const char *turn_id,
+	size_t max_bytes, const atomic_bool *canceled, struct kt_turn_said *out,
+	struct kt_err *err);
+/*
+ * Append the reply: what its end says when that has all of it, else what the text events say. True
+ * when it is whole; else kt_assembly_bytes(&said->reply) is how long it was.
+ */
+KT_MUST_CHECK bool kt_turn_text(const struct kt_turn_said *said, struct kt_buf *out);
+/* Free what is in it; it is zeros then. Zeros are fine. */
+void kt_turn_said_release(struct kt_turn_said *said);
+/*
+ * The number of the event that ends a turn, looked for in max_bytes of events after after_seq, on
+ * the loop's thread (kt_evlog_each()); 0: it is not there.
+ */
+uint64_t kt_turn_end(
+	struct kt_evlog *log, const char *turn_id, uint64_t after_seq, size_t max_bytes);
 
 /* Watch a session; several watchers are fine. kt_watch_remove() before the watcher dies. */
 void kt_watch_add(struct kt_session *s, struct kt_watch *w);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define SLICE_BYTES (256 * 1024) /* of the log, looked at in one go: about a millisecond */
+#define PIECE_BYTES (64 * 1024) /* after which what was found is sent */
 #define MAX_LINES 10000
 #define FRAME_BYTES (2 * KT_MAX_EVENT_BYTES + 65536)
 
@@ -46,7 +47,7 @@ struct tail {
 	struct kt_timer *until; /* the time is over */
 	struct kt_defer finish;
 	struct kt_guard guard;
-	struct kt_buf in; /* of the log, up to a frame's end */
+	struct kt_evwalk walk;
 	struct kt_buf out;
 	size_t sent; /* of out */
 	uint64_t *last; /* ring: numbers of the last matching ones, while they are counted */
@@ -230,7 +231,7 @@ static void begin_sending(struct tail *t)
 
 	free(KT_STEAL(t->last));
 	kt_evreader_free(t->reader);
-	kt_buf_clear(&t->in);
+	kt_evwalk_release(&t->walk);
 	t->reader = kt_evreader_new(t->log, after, tail_wake, t);
 	if (!t->ask.follow || t->over)
 		kt_evreader_stop_here(t->reader);
@@ -239,60 +240,38 @@ static void begin_sending(struct tail *t)
 		kt_buf_addf(&t->out, "id: %llu\n\n", (unsigned long long)after);
 }
 
-static void take_log_frame(
-	struct tail *t, const struct kt_evframe *f, const char *bytes, size_t len)
+static bool take_log_frame(void *arg, const struct kt_evframe *f)
 {
+	struct tail *t = arg;
+
 	if (!filter_matches(&t->ask.filter, f))
-		return;
+		return true;
 	if (t->last) {
 		t->last[t->n_last++ % (uint64_t)t->ask.lines] = f->seq;
 	} else if (t->ask.ndjson) {
 		kt_buf_add(&t->out, f->json, f->json_len);
 		kt_buf_addc(&t->out, '\n');
 	} else {
-		kt_buf_add(&t->out, bytes, len);
+		kt_buf_add(&t->out, f->bytes, f->len);
 	}
-}
-
-/* Look at one more piece of the log; false when there is none now. */
-static bool take_piece(struct tail *t, size_t max)
-{
-	const char *bytes;
-	size_t n = kt_evreader_peek(t->reader, &bytes, max), at = 0, used;
-	struct kt_evframe f;
-	int rc;
-
-	if (!n)
-		return false;
-	kt_buf_add(&t->in, bytes, n);
-	kt_evreader_advance(t->reader, n);
-	while ((rc = kt_evframe_next(t->in.ptr + at, t->in.len - at, &f, &used)) == 1) {
-		take_log_frame(t, &f, t->in.ptr + at, used);
-		at += used;
-	}
-	kt_buf_drop(&t->in, at);
-	if (rc < 0 || !kt_buf_ok(&t->in))
-		tail_end_later(t);
-	return rc >= 0;
+	return true;
 }
 
 static void fill_tail(struct tail *t)
 {
-	size_t budget = SLICE_BYTES, piece = 65536;
+	enum kt_evwalked was = KT_WALK_MORE;
 
 	kt_buf_clear(&t->out);
 	t->sent = 0;
 	t->looked = false;
-	while (!t->out.len && budget) {
-		if (!take_piece(t, piece)) {
-			t->looked = !t->last;
-			if (t->looked)
-				break;
+	for (size_t n = 0; n < SLICE_BYTES && !t->out.len && !t->looked; n += PIECE_BYTES) {
+		was = kt_evwalk_reader(&t->walk, t->reader, PIECE_BYTES, take_log_frame, t);
+		if (was == KT_WALK_END && t->last)
 			begin_sending(t);
-		}
-		budget -= KT_MIN(budget, piece);
+		else if (was != KT_WALK_MORE)
+			t->looked = !t->out.len;
 	}
-	if (!t->out.len && !t->last && kt_evreader_done(t->reader))
+	if (was == KT_WALK_DAMAGED || (!t->out.len && !t->last && kt_evreader_done(t->reader)))
 		tail_end_later(t);
 }
 
@@ -343,7 +322,7 @@ static void on_tail_closed(void *arg)
 	kt_loop_unslice(t->loop, &t->look);
 	kt_timer_free(t->until);
 	kt_evreader_free(t->reader);
-	kt_buf_release(&t->in);
+	kt_evwalk_release(&t->walk);
 	kt_buf_release(&t->out);
 	free(t->last);
 	free(t);
@@ -365,7 +344,7 @@ static void send_filtered(
 	t->look = (struct kt_slice){ .fn = tail_look, .arg = t };
 	t->finish.fn = tail_finish;
 	t->finish.arg = t;
-	kt_buf_init(&t->in, FRAME_BYTES);
+	kt_evwalk_init(&t->walk);
 	kt_buf_init(&t->out, FRAME_BYTES + 65536);
 	t->counted = kt_evlog_last_seq(log);
 	if (count)

@@ -10,93 +10,12 @@
 
 #include "base/limits.h"
 #include "base/str.h"
-#include "event/assembly.h"
 #include "net/work.h"
 #include "text/json.h"
 
 #include <string.h>
 
 #define LONG_BYTES (4 * 1024 * 1024) /* of a turn: read by the threads for what takes longer */
-
-/* --- reading a turn back from the log ---------------------------------------------------- */
-
-/* What is found of a turn. */
-struct turn_view {
-	const char *turn_id;
-	cJSON *user, *assistant, *usage, *error;
-	char *stop_reason, *agent;
-	struct kt_assembly reply; /* of the text events */
-};
-
-static cJSON *take_reply_member(cJSON *obj, const char *key)
-{
-	return cJSON_DetachItemFromObjectCaseSensitive(obj, key);
-}
-
-static void replace_item(cJSON **slot, cJSON *v)
-{
-	cJSON_Delete(*slot);
-	*slot = v;
-}
-
-static void set_str(char **slot, const cJSON *data, const char *key)
-{
-	const char *s = kt_json_str(data, key);
-
-	if (s)
-		kt_str_set(slot, s);
-}
-
-static void view_frame(struct turn_view *v, const struct kt_evframe *f)
-{
-	KT_AUTO_JSON cJSON *ev = NULL;
-	const char *state;
-	cJSON *data;
-
-	if (f->type != KT_EV_STATUS && f->type != KT_EV_DONE && f->type != KT_EV_ERROR &&
-		f->type != KT_EV_TEXT)
-		return;
-	if (kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) != KT_OK ||
-		!kt_str_eq(kt_json_str(ev, "turn_id"), v->turn_id))
-		return;
-	data = cJSON_GetObjectItemCaseSensitive(ev, "data");
-	if (f->type == KT_EV_TEXT) {
-		if (!kt_json_str(ev, "parent_tool_use_id"))
-			kt_assembly_add(&v->reply, data);
-	} else if (f->type == KT_EV_STATUS) {
-		state = kt_json_str(data, "state");
-		if (kt_str_eq(state, "turn_started") || kt_str_eq(state, "queued")) {
-			set_str(&v->agent, data, "agent");
-			replace_item(&v->user, take_reply_member(data, "message"));
-		}
-	} else if (f->type == KT_EV_ERROR) {
-		replace_item(&v->error, take_reply_member(ev, "data"));
-	} else {
-		set_str(&v->agent, data, "agent");
-		set_str(&v->stop_reason, data, "stop_reason");
-		replace_item(&v->assistant, take_reply_member(data, "message"));
-		replace_item(&v->usage, take_reply_member(data, "usage"));
-	}
-}
-
-static bool view_walk(void *arg, const struct kt_evframe *f)
-{
-	struct turn_view *v = arg;
-
-	view_frame(v, f);
-	return !v->assistant;
-}
-
-static void view_release(struct turn_view *v)
-{
-	cJSON_Delete(v->user);
-	cJSON_Delete(v->assistant);
-	cJSON_Delete(v->usage);
-	cJSON_Delete(v->error);
-	free(v->stop_reason);
-	free(v->agent);
-	kt_assembly_release(&v->reply);
-}
 
 /* --- one answer ---------------------------------------------------------------------------- */
 
@@ -118,7 +37,8 @@ struct reply {
 	uint64_t after_seq;
 	/* The thread's while it has it. */
 	struct kt_evscan log;
-	struct turn_view v;
+	size_t max; /* bytes of the reply that may be held */
+	struct kt_turn_said v;
 	struct kt_buf text; /* the reply as a JSON string */
 	bool whole;
 	enum kt_code rc;
@@ -133,7 +53,7 @@ struct reply {
 static void reply_free(struct reply *r)
 {
 	kt_evscan_release(&r->log);
-	view_release(&r->v);
+	kt_turn_said_release(&r->v);
 	kt_buf_release(&r->text);
 	kt_buf_release(&r->frame);
 	kt_hold_release(&r->hold);
@@ -142,29 +62,13 @@ static void reply_free(struct reply *r)
 
 /* --- reading, on a thread ------------------------------------------------------------------ */
 
-/*
- * The reply: what `done` says when it has all of it, else what the text events say. True when it is
- * whole.
- */
-static bool reply_text(const struct turn_view *v, struct kt_buf *out)
-{
-	const char *text = kt_json_str(v->assistant, "text");
-
-	if (text && !kt_json_bool(v->assistant, "truncated", false)) {
-		kt_buf_adds(out, text);
-		return true;
-	}
-	kt_assembly_join(&v->reply, out);
-	return kt_assembly_whole(&v->reply);
-}
-
 /* Escaping can make six bytes of one: then less of it fits. */
 static void write_text(struct reply *r)
 {
 	KT_AUTO_BUF struct kt_buf plain = KT_BUF_INIT(SIZE_MAX / 2);
-	size_t max = r->v.reply.max_bytes;
+	size_t max = r->max;
 
-	r->whole = reply_text(&r->v, &plain);
+	r->whole = kt_turn_text(&r->v, &plain);
 	if (plain.len > max) {
 		r->whole = false;
 		kt_buf_truncate(&plain, kt_utf8_cut(plain.ptr, plain.len, max));
@@ -183,7 +87,7 @@ static void read_reply_parts(struct kt_work *w)
 {
 	struct reply *r = kt_container_of(w, struct reply, work);
 
-	r->rc = kt_evscan_run(&r->log, &w->canceled, view_walk, &r->v, &r->err);
+	r->rc = kt_turn_read(&r->log, r->turn_id, r->max, &w->canceled, &r->v, &r->err);
 	kt_evscan_release(&r->log);
 	if (r->rc == KT_OK && !r->v.error)
 		write_text(r);
@@ -258,7 +162,7 @@ static int status_of(const char *code)
 
 static void respond_error(struct kt_call *c, const struct kt_session *s, const struct reply *r)
 {
-	const struct turn_view *v = &r->v;
+	const struct kt_turn_said *v = &r->v;
 	const char *code = kt_json_str_or(v->error, "code", "internal_error");
 	int status = status_of(code);
 	KT_AUTO_BUF struct kt_buf extra = KT_BUF_INIT(4096);
@@ -295,7 +199,7 @@ static void write_usage(struct kt_jw *w, const cJSON *usage)
 static void write_reply_turn(
 	struct kt_jw *w, struct kt_call *c, struct kt_session *s, struct reply *r)
 {
-	const struct turn_view *v = &r->v;
+	const struct kt_turn_said *v = &r->v;
 
 	kt_jw_obj(w, NULL);
 	write_place(w, r);
@@ -394,8 +298,7 @@ static void respond_turn(struct kt_call *c, struct kt_session *s, struct reply *
 		reply_free(r);
 		return;
 	}
-	view_release(&r->v);
-	memset(&r->v, 0, sizeof(r->v));
+	kt_turn_said_release(&r->v);
 	/* It is less than was asked for to read it. */
 	if (r->text.len + r->frame.len < r->hold.bytes)
 		kt_hold_less(&r->hold, r->hold.bytes - r->text.len - r->frame.len);
@@ -501,7 +404,7 @@ static void start_reply(
  * Room for reading so much of a log: the text in its parts, in one piece and escaped, and a few
  * events as trees. Less of the text when that does not fit. The limit that refused even that.
  */
-static enum kt_budget_limit make_reply_room(struct reply *r, uint64_t bytes, size_t *out_max)
+static enum kt_budget_limit make_reply_room(struct reply *r, uint64_t bytes)
 {
 	size_t trees = 3 * (size_t)KT_MIN(bytes, (uint64_t)KT_MAX_EVENT_BYTES) + r->log.rest.len;
 	size_t max = (size_t)KT_MIN(bytes, (uint64_t)KT_MAX_REPLY_BYTES);
@@ -510,7 +413,7 @@ static enum kt_budget_limit make_reply_room(struct reply *r, uint64_t bytes, siz
 	while ((limit = kt_hold_more(&r->hold, 3 * max + trees)) != KT_BUDGET_FITS &&
 		max > KT_MAX_EVENT_BYTES)
 		max = KT_MAX(max / 2, (size_t)KT_MAX_EVENT_BYTES);
-	*out_max = max;
+	r->max = max;
 	return limit;
 }
 
@@ -520,7 +423,6 @@ static void reply_begin(struct kt_call *c, struct kt_session *s, const char *tur
 	struct reply *r = kt_calloc(1, sizeof(*r));
 	struct kt_evlog *log;
 	uint64_t bytes;
-	size_t max;
 
 	r->api = c->api;
 	r->loop = kt_sessions_loop(c->api->cfg.sessions);
@@ -533,7 +435,6 @@ static void reply_begin(struct kt_call *c, struct kt_session *s, const char *tur
 	kt_buf_init(&r->frame, 0);
 	(void)kt_str_copy(r->session_id, sizeof(r->session_id), s->id);
 	(void)kt_str_copy(r->turn_id, sizeof(r->turn_id), turn_id);
-	r->v.turn_id = r->turn_id;
 	if (kt_session_log(s, &log, &r->err) != KT_OK ||
 		kt_evscan_open(log, after_seq, &r->log, &r->err) != KT_OK) {
 		kt_api_fail_err(c, &r->err);
@@ -542,11 +443,10 @@ static void reply_begin(struct kt_call *c, struct kt_session *s, const char *tur
 	}
 	kt_hold_like(&r->hold, kt_exchange_hold(c->ex));
 	bytes = kt_evscan_bytes(&r->log);
-	if (!kt_api_fits(c, make_reply_room(r, bytes, &max))) {
+	if (!kt_api_fits(c, make_reply_room(r, bytes))) {
 		reply_free(r);
 		return;
 	}
-	kt_assembly_init(&r->v.reply, max);
 	if (bytes > KT_MAX_LOOP_BYTES) {
 		start_reply(c, s, r, bytes);
 		return;

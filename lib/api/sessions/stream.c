@@ -43,37 +43,6 @@ static void on_stream_note(void *arg, enum kt_note what, const char *turn_id)
 	}
 }
 
-struct find_end {
-	const char *turn_id;
-	uint64_t seq;
-	size_t bytes; /* looked at */
-};
-
-static bool find_walk(void *arg, const struct kt_evframe *f)
-{
-	struct find_end *fe = arg;
-	KT_AUTO_JSON cJSON *ev = NULL;
-
-	if (f->type == KT_EV_DONE &&
-		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK &&
-		kt_str_eq(kt_json_str(ev, "turn_id"), fe->turn_id))
-		fe->seq = f->seq;
-	fe->bytes += f->json_len;
-	return !fe->seq && fe->bytes < KT_MAX_EVENT_BYTES;
-}
-
-/*
- * Number of the turn's done event; 0 when it is not in the log, or so far behind that a replayed
- * stream of it ends with the log instead.
- */
-static uint64_t end_of_turn(struct kt_evlog *log, const char *turn_id, uint64_t after_seq)
-{
-	struct find_end fe = { turn_id, 0, 0 };
-
-	kt_evlog_each(log, after_seq, find_walk, &fe);
-	return fe.seq;
-}
-
 void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stream_start *start)
 {
 	struct kt_err err = KT_ERR_INIT;
@@ -97,7 +66,10 @@ void kt_api_stream(struct kt_call *c, struct kt_session *s, const struct kt_stre
 		kt_exchange_header(c->ex, "Karta-Turn-Id", start->turn_id);
 	/* The turn is over already (a replayed request, or one that ended at once). */
 	bool over = st->turn_id[0] && !kt_api_turn_open(s, st->turn_id);
-	uint64_t end = over ? end_of_turn(log, st->turn_id, start->after_seq) : 0;
+	uint64_t end = 0;
+	/* So far behind that it is not found, a replayed stream of it ends with the log instead. */
+	if (over)
+		end = kt_turn_end(log, st->turn_id, start->after_seq, KT_MAX_EVENT_BYTES);
 	if (end)
 		kt_evpipe_stop_after(&st->pipe, end);
 	else if (over || (st->until_idle && !s->turn && !s->queue.len))

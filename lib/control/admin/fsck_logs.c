@@ -21,9 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEADER ": karta-log base_seq="
 #define HEADER_MAX 64
-#define FRAME_MAX (2 * KT_MAX_EVENT_BYTES + 16384) /* data, raw and what is around them */
 #define PIECE_BYTES (256 * 1024)
 #define KT_DATA_JOURNAL_LINE_MAX (4 * 1024 * 1024)
 #define TURN_KEY "\"turn_id\":\""
@@ -35,36 +33,10 @@ struct log {
 	struct kt_fsck *f;
 	const char *object;
 	bool turns; /* a session's */
-	bool begun; /* the header was read */
-	bool stop; /* a finding was made that leaves nothing to compare with */
 	bool checked; /* a frame had a check: all that follow have one */
-	int64_t seq; /* of the frame before */
+	uint64_t seq; /* of the frame before */
 	struct kt_map turn; /* id -> running, done */
 };
-
-/* The number of the header line, which buf begins with; 0 used = not whole yet. */
-static void take_log_header(struct log *l, const struct kt_buf *buf, size_t *used)
-{
-	const char *end = memmem(buf->ptr, buf->len, "\n\n", 2);
-	size_t n = strlen(HEADER);
-
-	*used = 0;
-	/* Its bytes were not on the disk when the power went; logs are not waited for. */
-	if (buf->ptr[0] == '\0') {
-		l->stop = true;
-		return;
-	}
-	if (!end && buf->len < HEADER_MAX)
-		return;
-	if (!end || (size_t)(end - buf->ptr) < n || memcmp(buf->ptr, HEADER, n) != 0 ||
-		!kt_str_int64n(buf->ptr + n, (size_t)(end - buf->ptr) - n, 0, INT64_MAX, &l->seq)) {
-		kt_fsck_say(l->f, "I12", l->object, "it does not begin as an event log does");
-		l->stop = true;
-		return;
-	}
-	l->begun = true;
-	*used = (size_t)(end - buf->ptr) + 2;
-}
 
 /* The id of the turn of an event, from its envelope, which has it before the data; "" = none. */
 static void turn_of(const struct kt_evframe *fr, char out[MAX_TURN_ID])
@@ -105,78 +77,70 @@ static void check_turn(struct log *l, const struct kt_evframe *fr)
 static void check_frame_bytes(struct log *l, const struct kt_evframe *fr)
 {
 	KT_AUTO_JSON cJSON *doc = NULL;
+	enum kt_linesum sum = kt_evframe_check(fr);
 
-	if (fr->sum == KT_LINESUM_BAD)
+	if (sum == KT_LINESUM_BAD)
 		kt_fsck_say(l->f, "I12", l->object, "event %llu has other bytes than were written",
 			(unsigned long long)fr->seq);
-	else if (fr->sum == KT_LINESUM_NONE && l->checked)
+	else if (sum == KT_LINESUM_NONE && l->checked)
 		kt_fsck_say(l->f, "I12", l->object, "event %llu has lost its check",
 			(unsigned long long)fr->seq);
-	else if (fr->sum == KT_LINESUM_NONE &&
+	else if (sum == KT_LINESUM_NONE &&
 		kt_json_parse(fr->json, fr->json_len, KT_JSON_LENIENT, &doc, NULL) != KT_OK)
 		kt_fsck_say(l->f, "I12", l->object, "event %llu is no JSON",
 			(unsigned long long)fr->seq);
-	l->checked = l->checked || fr->sum != KT_LINESUM_NONE;
+	l->checked = l->checked || sum != KT_LINESUM_NONE;
 }
 
-/* Every whole frame of buf. Returns the bytes that are done with. */
-static size_t take_log_frames(struct log *l, const struct kt_buf *buf)
+static bool check_frame(void *arg, const struct kt_evframe *fr)
 {
-	size_t at = 0;
+	struct log *l = arg;
 
-	while (!l->stop) {
-		struct kt_evframe fr;
-		size_t used = 0;
-		int rc = kt_evframe_next(buf->ptr + at, buf->len - at, &fr, &used);
-
-		if (rc == 0)
-			break;
-		if (rc < 0) {
-			kt_fsck_say(l->f, "I12", l->object, "what follows event %lld is no event",
-				(long long)l->seq);
-			l->stop = true;
-			break;
-		}
-		if (fr.seq != (uint64_t)l->seq + 1)
-			kt_fsck_say(l->f, "I12", l->object, "event %llu follows event %lld",
-				(unsigned long long)fr.seq, (long long)l->seq);
-		check_frame_bytes(l, &fr);
-		if (l->turns)
-			check_turn(l, &fr);
-		l->seq = (int64_t)fr.seq;
-		at += used;
-	}
-	return at;
+	if (fr->seq != l->seq + 1)
+		kt_fsck_say(l->f, "I12", l->object, "event %llu follows event %llu",
+			(unsigned long long)fr->seq, (unsigned long long)l->seq);
+	check_frame_bytes(l, fr);
+	if (l->turns)
+		check_turn(l, fr);
+	l->seq = fr->seq;
+	return true;
 }
 
-static enum kt_code read_log(struct log *l, int fd, struct kt_err *err)
+/* The first bytes of a log; the length of its header, 0 = nothing that can be compared follows. */
+static size_t check_header(struct log *l, const char *p, size_t len)
 {
-	KT_AUTO_BUF struct kt_buf buf = KT_BUF_INIT(FRAME_MAX + PIECE_BYTES);
+	size_t used = 0;
 
-	while (!l->stop) {
-		char *at = kt_buf_reserve(&buf, PIECE_BYTES);
-		size_t used = 0;
-		ssize_t n;
+	if (kt_evlog_header(p, len, &used, &l->seq) < 0)
+		kt_fsck_say(l->f, "I12", l->object, "it does not begin as an event log does");
+	return used;
+}
 
-		if (!at) {
-			kt_fsck_say(l->f, "I12", l->object, "what follows event %lld is no event",
-				(long long)l->seq);
-			return KT_OK;
-		}
-		n = read(fd, at, PIECE_BYTES);
+static enum kt_code read_log(struct log *l, struct kt_evwalk *walk, int fd, struct kt_err *err)
+{
+	KT_AUTOFREE char *piece = kt_malloc(PIECE_BYTES);
+	enum kt_evwalked was = KT_WALK_END;
+	size_t at = 0, used;
+
+	while (was == KT_WALK_END) {
+		ssize_t n = pread(fd, piece, at ? PIECE_BYTES : HEADER_MAX, (off_t)at);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return kt_fail(err, KT_EIO, errno, "cannot read '%s'", l->object);
+		if (at == 0) {
+			at = check_header(l, piece, (size_t)n);
+			n = at ? n : 0;
+		} else {
+			was = kt_evwalk_bytes(walk, piece, (size_t)n, &used, check_frame, l);
+			at += (size_t)n;
+		}
 		if (n == 0)
 			return KT_OK;
-		kt_buf_commit(&buf, (size_t)n);
-		if (!l->begun)
-			take_log_header(l, &buf, &used);
-		kt_buf_drop(&buf, used);
-		if (l->begun)
-			kt_buf_drop(&buf, take_log_frames(l, &buf));
 	}
+	kt_fsck_say(l->f, "I12", l->object, "what follows event %llu is no event",
+		(unsigned long long)l->seq);
 	return KT_OK;
 }
 
@@ -187,6 +151,7 @@ static enum kt_code check_log(struct kt_fsck *f, const char *object, bool turns,
 	/* Sessions' folders are not ours alone: no link, no pipe. */
 	KT_AUTOFD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct log l = { .f = f, .object = object, .turns = turns };
+	struct kt_evwalk walk;
 	struct stat st;
 	enum kt_code rc;
 
@@ -200,7 +165,9 @@ static enum kt_code check_log(struct kt_fsck *f, const char *object, bool turns,
 		kt_fsck_say(f, "I12", object, "it is no file");
 		return KT_OK;
 	}
-	rc = read_log(&l, fd, err);
+	kt_evwalk_init(&walk);
+	rc = read_log(&l, &walk, fd, err);
+	kt_evwalk_release(&walk);
 	kt_map_release(&l.turn);
 	return rc;
 }

@@ -557,23 +557,6 @@ void kt_session_turn_ended(struct kt_session *s, const struct kt_turn_result *r)
 	kt_sessions_turn_done(s->reg);
 }
 
-struct ending {
-	const char *turn_id;
-	bool found;
-};
-
-/* Only what may be the end is parsed: a turn may have 128 MiB, and the server starts. */
-static bool look_for_end(void *arg, const struct kt_evframe *f)
-{
-	struct ending *e = arg;
-	KT_AUTO_JSON cJSON *ev = NULL;
-
-	if (f->type == KT_EV_DONE && memmem(f->json, f->json_len, e->turn_id, strlen(e->turn_id)) &&
-		kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) == KT_OK)
-		e->found = kt_str_eq(kt_json_str(ev, "turn_id"), e->turn_id);
-	return !e->found;
-}
-
 /*
  * True when the log tells the end of this turn already, after the line of the journal that says
  * that it runs: the server stopped before the next line was on the disk; or the two were copied one
@@ -581,10 +564,7 @@ static bool look_for_end(void *arg, const struct kt_evframe *f)
  */
 static bool ended_in_log(const struct kt_session *s, const char *turn_id, uint64_t after_seq)
 {
-	struct ending e = { .turn_id = turn_id };
-
-	kt_evlog_each(s->log, after_seq, look_for_end, &e);
-	return e.found;
+	return kt_turn_end(s->log, turn_id, after_seq, SIZE_MAX) != 0;
 }
 
 /* A crash cut turns off, the running one and those that waited: say so in the log. */

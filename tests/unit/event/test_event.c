@@ -43,12 +43,11 @@ static void envelope(void **state)
 		.raw_len = sizeof(raw) - 1 };
 	kt_evlog_render(&b, "session_id", "sess_1", 7, &ev);
 	struct kt_evframe f;
-	size_t used = 0;
 	for (size_t cut = 0; cut < b.len; cut++)
-		assert_int_equal(kt_evframe_next(b.ptr, cut, &f, &used), 0);
+		assert_int_equal(kt_evframe_next(b.ptr, cut, &f), 0);
 	kt_buf_adds(&b, "id: 8");
-	assert_int_equal(kt_evframe_next(b.ptr, b.len, &f, &used), 1);
-	assert_int_equal(used, b.len - 5);
+	assert_int_equal(kt_evframe_next(b.ptr, b.len, &f), 1);
+	assert_int_equal(f.len, b.len - 5);
 	assert_int_equal(f.seq, 7);
 	assert_int_equal(f.type, KT_EV_TEXT);
 	static const char want[] =
@@ -107,21 +106,20 @@ static void check_of_a_frame(void **state)
 		.data_len = 36 };
 	static const char old[] = "id: 1\nevent: text\ndata: {}\n\n";
 	struct kt_evframe f;
-	size_t used = 0;
 	kt_evlog_render(&b, "session_id", "s", 17, &ev);
-	assert_int_equal(kt_evframe_next(b.ptr, b.len, &f, &used), 1);
-	assert_int_equal(used, b.len);
-	assert_int_equal(f.sum, KT_LINESUM_OK);
+	assert_int_equal(kt_evframe_next(b.ptr, b.len, &f), 1);
+	assert_int_equal(f.len, b.len);
+	assert_int_equal(kt_evframe_check(&f), KT_LINESUM_OK);
 	assert_int_equal(f.json[f.json_len - 1], '}');
 	for (size_t i = 0; i + 2 < b.len; i++) {
 		b.ptr[i] ^= 0x01;
-		int rc = kt_evframe_next(b.ptr, b.len, &f, &used);
+		int rc = kt_evframe_next(b.ptr, b.len, &f);
 		/* NONE: the check became part of the data. */
-		assert_true(rc == -1 || (rc == 1 && f.sum != KT_LINESUM_OK));
+		assert_true(rc == -1 || (rc == 1 && kt_evframe_check(&f) != KT_LINESUM_OK));
 		b.ptr[i] ^= 0x01;
 	}
-	assert_int_equal(kt_evframe_next(old, strlen(old), &f, &used), 1);
-	assert_int_equal(f.sum, KT_LINESUM_NONE);
+	assert_int_equal(kt_evframe_next(old, strlen(old), &f), 1);
+	assert_int_equal(kt_evframe_check(&f), KT_LINESUM_NONE);
 }
 
 static void no_frames(void **state)
@@ -141,8 +139,7 @@ static void no_frames(void **state)
 	};
 	for (size_t i = 0; i < KT_ARRAY_LEN(bad); i++) {
 		struct kt_evframe f;
-		size_t used = 0;
-		assert_int_equal(kt_evframe_next(bad[i], strlen(bad[i]), &f, &used), -1);
+		assert_int_equal(kt_evframe_next(bad[i], strlen(bad[i]), &f), -1);
 	}
 }
 

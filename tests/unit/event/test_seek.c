@@ -87,12 +87,11 @@ static uint64_t read_dense(struct kt_evreader *r, uint64_t first)
 	uint64_t expect = first;
 	size_t at = 0;
 	struct kt_evframe f;
-	size_t used = 0;
-	while (kt_evframe_next(b.ptr + at, b.len - at, &f, &used) == 1) {
+	while (kt_evframe_next(b.ptr + at, b.len - at, &f) == 1) {
 		assert_int_equal(f.type, KT_EV_LOG);
 		assert_int_equal(f.seq, expect);
 		expect++;
-		at += used;
+		at += f.len;
 	}
 	assert_int_equal(at, b.len);
 	return expect - 1;
@@ -188,8 +187,7 @@ static void trim_by_size(void **state)
 	assert_non_null(cut);
 	assert_non_null(strstr(rest.ptr, "line 1\""));
 	struct kt_evframe f;
-	size_t used = 0;
-	assert_int_equal(kt_evframe_next(cut + 2, rest.len - (size_t)(cut + 2 - rest.ptr), &f, &used),
+	assert_int_equal(kt_evframe_next(cut + 2, rest.len - (size_t)(cut + 2 - rest.ptr), &f),
 		1);
 	assert_int_equal(f.type, KT_EV_GAP);
 	assert_int_equal(f.seq, first - 1);
@@ -338,20 +336,20 @@ static void readers_under_trims(void **state)
 	}
 	for (int i = 0; i < 8; i++) {
 		const char *p = NULL;
-		size_t n, at = 0, used = 0;
+		size_t n, at = 0;
 		struct kt_evframe f;
 		uint64_t seen = 0;
 		while ((n = kt_evreader_peek(readers[i], &p, 65536)) > 0) {
 			kt_buf_add(&got[i], p, n);
 			kt_evreader_advance(readers[i], n);
 		}
-		while (kt_evframe_next(got[i].ptr + at, got[i].len - at, &f, &used) == 1) {
+		while (kt_evframe_next(got[i].ptr + at, got[i].len - at, &f) == 1) {
 			if (f.type == KT_EV_GAP)
 				assert_true(f.seq > seen);
 			else
 				assert_int_equal(f.seq, seen + 1);
 			seen = f.seq;
-			at += used;
+			at += f.len;
 		}
 		assert_int_equal(at, got[i].len);
 		assert_int_equal(seen, kt_evlog_last_seq(log));
