@@ -372,6 +372,7 @@ static void publish_ship(struct helper *h, struct push *p, size_t i)
 		.no_activate = h->no_activate || is_tag(p),
 		.unpin = h->unpin && production,
 		.no_wait = h->no_wait,
+		.brief = true,
 		.log = kt_talk_log,
 		.progress = kt_talk_progress,
 		.poll = kt_talk_poll,

@@ -219,6 +219,11 @@ struct kt_client_publish {
 	bool fork, force, no_activate, preview;
 	bool unpin; /* end the pin when it becomes active */
 	bool no_wait; /* return when the server has taken it */
+	/*
+	 * The release object need not be whole: its id, version, state, what stands beside it, and
+	 * a few more. The server then tells the build in a tenth of the bytes.
+	 */
+	bool brief;
 	/* Build log, line by line; or NULL. */
 	void (*log)(void *arg, const char *level, const char *text);
 	/* Bytes sent of all (total 0 = not known yet); or NULL. */

@@ -96,6 +96,11 @@ struct client_stream {
 	void (*open)(void *arg); /* the first bytes came; or NULL */
 	/* The first bytes are no event stream: they go here, or NULL to take them as one. */
 	struct kt_buf *json;
+	/*
+	 * They are lines of text, which begin with a version's 'v': each is given here, without its
+	 * end. NULL to take them as an event stream. false: stop.
+	 */
+	bool (*line)(void *arg, const char *text);
 	void *arg;
 	int watch_fd;
 	/* The outcome. */
@@ -111,7 +116,8 @@ struct client_stream {
 	struct kt_sse sse;
 	int64_t last_us; /* of the last bytes, in either direction */
 	int64_t last_sent;
-	bool is_json;
+	bool is_json, is_text;
+	struct kt_buf rest; /* of a line whose end has not come */
 };
 /* Do the request and feed the stream. As kt_client_do(). */
 KT_MUST_CHECK enum kt_code kt_client_stream_run(struct kt_client *c,

@@ -31,6 +31,9 @@
 #define ASK_MS 500
 #define REPLACED_MAX 20 /* releases that take one another's place */
 
+#define VERSION_MAX 24
+#define BEFORE_MAX_BYTES ((size_t)64 * 1024)
+
 enum outcome { DONE, MISSING, BASE_UNKNOWN, LOST, FAILED };
 enum how { BY_DIGEST, BY_DELTA, WHOLE };
 
@@ -55,6 +58,9 @@ struct publish {
 	bool taken; /* the server has accepted it */
 	bool over;
 	char id[KT_CLIENT_ID_MAX]; /* of the release, or "" */
+	char version[VERSION_MAX]; /* when the log came as lines */
+	uint64_t line; /* of the log, of this connection */
+	struct kt_buf before; /* lines that belong to the next one */
 	cJSON *release;
 };
 
@@ -285,6 +291,57 @@ static bool on_publish_event(void *arg, const struct kt_client_event *ev)
 	return false;
 }
 
+/* The last line: what became of the release. */
+static bool take_outcome(struct publish *pb, const char *text)
+{
+	KT_AUTO_JSON cJSON *doc = NULL;
+
+	/* When it is none the release itself is asked for. */
+	if (kt_json_parse(text, strlen(text), KT_JSON_LENIENT, &doc, NULL) != KT_OK ||
+		!cJSON_IsObject(doc))
+		return true;
+	(void)cJSON_AddStringToObject(doc, "id", pb->id);
+	(void)cJSON_AddStringToObject(doc, "version", pb->version);
+	take_release(pb, doc);
+	pb->over = true;
+	return false;
+}
+
+/*
+ * The log as lines: "VERSION RELEASE", then "LEVEL TEXT" for each of its events, the lines before
+ * the last of a longer text behind tabs, and the outcome as a JSON object.
+ */
+static bool on_publish_line(void *arg, const char *text)
+{
+	struct publish *pb = arg;
+	const char *space = strchr(text, ' ');
+	KT_AUTOFREE char *word = space ? kt_strndup(text, (size_t)(space - text)) : NULL;
+
+	if (*text == '{')
+		return take_outcome(pb, text);
+	if (*text == '\t') {
+		kt_buf_addf(&pb->before, "%s\n", text + 1);
+		return true;
+	}
+	if (!word)
+		return true;
+	pb->taken = true;
+	if (!pb->line++) {
+		(void)kt_str_copy(pb->version, sizeof(pb->version), word);
+		(void)kt_str_copy(pb->id, sizeof(pb->id), space + 1);
+		return true;
+	}
+	/* The first is no event. What came with an earlier connection was told. */
+	if (pb->line - 1 > pb->cursor) {
+		pb->cursor = pb->line - 1;
+		kt_buf_adds(&pb->before, space + 1);
+		if (pb->p->log && kt_buf_ok(&pb->before))
+			pb->p->log(pb->p->arg, word, pb->before.ptr);
+	}
+	kt_buf_clear(&pb->before);
+	return true;
+}
+
 static bool on_publish_poll(void *arg)
 {
 	struct publish *pb = arg;
@@ -401,10 +458,12 @@ static enum outcome send_once(
 	struct publish *pb, struct client_upload *u, enum kt_code *rc, struct kt_err *err)
 {
 	KT_AUTO_BUF struct kt_buf text = KT_BUF_INIT(CLIENT_BODY_BYTES);
+	/* A server that knows no lines takes the second. */
+	const char *form = pb->p->brief ? "text/plain, text/event-stream" : "text/event-stream";
 	struct client_request rq = { .method = "POST",
 		.path = pb->path,
 		.key = pb->key,
-		.accept = pb->p->no_wait ? NULL : "text/event-stream",
+		.accept = pb->p->no_wait ? NULL : form,
 		.prefer = pb->p->no_wait ? "respond-async" : NULL,
 		.sent = &pb->sent,
 		.total_ms = -1 };
@@ -413,6 +472,7 @@ static enum outcome send_once(
 		.event = on_publish_event,
 		.poll = on_publish_poll,
 		.json = &text,
+		.line = pb->p->brief ? on_publish_line : NULL,
 		.arg = pb };
 	struct kt_http_reply r = { .status = 0 };
 	struct kt_err packer = KT_ERR_INIT;
@@ -420,6 +480,8 @@ static enum outcome send_once(
 	enum kt_code packed;
 
 	kt_client_forget_problem(pb->c);
+	kt_buf_init(&pb->before, BEFORE_MAX_BYTES);
+	pb->line = 0;
 	pb->sent = (struct kt_http_sent){ .bytes = 0 };
 	*rc = kt_client_upload_begin(u, &rq, err);
 	if (*rc != KT_OK)
@@ -444,6 +506,7 @@ static enum outcome send_once(
 		outcome = judge_publish(pb, &st, rc, &r, err);
 	}
 	kt_http_reply_release(&r);
+	kt_buf_release(&pb->before);
 	return outcome;
 }
 

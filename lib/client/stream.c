@@ -10,6 +10,7 @@
 #include "base/time.h"
 
 #include <poll.h>
+#include <string.h>
 
 #define EVENT_MAX_BYTES ((size_t)3 * KT_MAX_EVENT_BYTES) /* data, raw, envelope */
 /* Three comments missed: the connection is dead. */
@@ -59,26 +60,54 @@ static void take_place(struct client_stream *st)
 	*st->cursor = KT_MAX(*st->cursor, (uint64_t)id);
 }
 
-/* True when the answer is one JSON document: an event stream does not begin with a brace. */
-static bool is_document(struct client_stream *st, const char *data, size_t len)
+/* An event stream begins neither with a brace nor with a version. */
+static void tell_kind(struct client_stream *st, const char *data, size_t len)
 {
-	if (!st->got)
-		st->is_json = st->json && len && data[0] == '{';
-	return st->is_json;
+	st->is_json = st->json && len && data[0] == '{';
+	st->is_text = st->line && len && data[0] == 'v';
+}
+
+/* Lines as they are whole; an empty one is a heartbeat. */
+static bool feed_lines(struct client_stream *st, const char *data, size_t len)
+{
+	while (len) {
+		const char *end = memchr(data, '\n', len);
+		size_t n = end ? (size_t)(end - data) : len;
+
+		kt_buf_add(&st->rest, data, n);
+		if (!kt_buf_ok(&st->rest)) {
+			st->broken = kt_fail(&st->err, KT_EPROTO, 0,
+				"the server sent a line of more than %zu bytes", EVENT_MAX_BYTES);
+			return false;
+		}
+		if (!end)
+			return true;
+		if (st->rest.len && !st->line(st->arg, st->rest.ptr)) {
+			st->stopped = true;
+			return false;
+		}
+		kt_buf_clear(&st->rest);
+		data += n + 1;
+		len -= n + 1;
+	}
+	return true;
 }
 
 static bool on_data(void *arg, const char *data, size_t len)
 {
 	struct client_stream *st = arg;
-	bool document = is_document(st, data, len);
 	enum kt_code rc;
 
+	if (!st->got)
+		tell_kind(st, data, len);
 	if (!st->got && st->open)
 		st->open(st->arg);
 	st->got = true;
 	st->c->seen = true;
 	st->last_us = kt_mono_us();
-	if (document) {
+	if (st->is_text)
+		return feed_lines(st, data, len);
+	if (st->is_json) {
 		kt_buf_add(st->json, data, len);
 		return kt_buf_ok(st->json);
 	}
@@ -117,9 +146,11 @@ enum kt_code kt_client_stream_run(struct kt_client *c, const struct client_reque
 	st->c = c;
 	st->sent = rq->sent;
 	st->last_us = kt_mono_us();
+	kt_buf_init(&st->rest, EVENT_MAX_BYTES);
 	kt_sse_init(&st->sse, EVENT_MAX_BYTES);
 	rc = kt_client_do(c, rq, &hook, out, err);
 	kt_sse_release(&st->sse);
+	kt_buf_release(&st->rest);
 	return rc;
 }
 

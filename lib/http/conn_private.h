@@ -90,7 +90,7 @@ struct kt_conn {
 	bool resume : 1; /* go on with pipelined bytes or the source at the end of the tick */
 	bool proxy : 1; /* of a trusted one: its clients are counted, not itself */
 	bool last : 1; /* its listener has ended: no request after this one */
-	bool event_stream : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
+	bool event_stream : 1, lines : 1, chunked : 1, ending : 1, pumping : 1, again : 1;
 };
 
 struct kt_listener {

@@ -249,6 +249,11 @@ struct kt_stream_ops {
  */
 void kt_stream_place(struct kt_exchange *ex, uint64_t id);
 /*
+ * The stream that is about to begin is of lines of text: a proxy is told not to keep them, and an
+ * empty line is its heartbeat.
+ */
+void kt_stream_lines(struct kt_exchange *ex);
+/*
  * Begin a stream as the answer to ex: with any status from 200 on and the headers that were added,
  * chunked (or until close for HTTP/1.0). event_stream adds the headers of server-sent events, a
  * `retry:` line first and heartbeats. HEAD, 204 and 304 get headers only, and `closed` is called.

@@ -151,11 +151,14 @@ void kt_stream_sweep(struct kt_conn *c, int64_t now_ms)
 
 	bool due = now_ms - c->last_ms >= c->server->cfg.heartbeat_ms;
 
-	if (!c->event_stream || !(due || (c->eof && !c->probed)) || c->writing ||
+	if (!(c->event_stream || c->lines) || !(due || (c->eof && !c->probed)) || c->writing ||
 		!stream_at_boundary(c))
 		return;
 	c->probed = c->eof;
-	(void)send_chunk(c, ping, sizeof(ping) - 1);
+	if (c->lines)
+		(void)send_chunk(c, "\n", 1);
+	else
+		(void)send_chunk(c, ping, sizeof(ping) - 1);
 }
 
 /* The kernel's send buffer is part of what a dead reader costs. */
@@ -195,7 +198,9 @@ static void stream_start(struct kt_exchange *ex, int status, const char *content
 		content_type = "text/event-stream";
 	kt_respond_head(ex, status, bodiless ? NULL : content_type);
 	if (event_stream && !bodiless)
-		kt_buf_adds(b, "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
+		kt_buf_adds(b, "Cache-Control: no-store\r\n");
+	if ((event_stream || c->lines) && !bodiless)
+		kt_buf_adds(b, "X-Accel-Buffering: no\r\n");
 	if (c->chunked)
 		kt_buf_adds(b, "Transfer-Encoding: chunked\r\n");
 	if (length >= 0 && !bodiless)
@@ -231,6 +236,11 @@ void kt_stream_place(struct kt_exchange *ex, uint64_t id)
 {
 	ex->first_id = id;
 	ex->placed = true;
+}
+
+void kt_stream_lines(struct kt_exchange *ex)
+{
+	kt_conn_of(ex)->lines = true;
 }
 
 void kt_stream_begin(struct kt_exchange *ex, int status, const char *content_type,

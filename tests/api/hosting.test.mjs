@@ -132,6 +132,30 @@ test('every operation answers as the document says', async (t) => {
   assert.deepEqual((await ok(200, c, 'GET', `${P}/config`, ['fake'])).body, { version: 1, vars: { COLOR: 'blue' } });
   await ok(422, c, 'PATCH', `${P}/config`, ['fake'], { body: { set: { 'no good': '' } } });
 
+  // A build as lines, of a publish that is repeated: it has the log of the first.
+  const again = { 'content-type': 'application/gzip', 'idempotency-key': 'lines-1' };
+  const one = archive(t, { 'note.txt': 'lines' });
+  const first = await c.call('POST', `${P}/releases`, ['told'], { raw: one, query: '?activate=false', headers: { ...again, ...SSE } });
+  const lines = await c.call('POST', `${P}/releases`, ['told'], { raw: one, query: '?activate=false',
+    headers: { ...again, accept: 'text/plain, text/event-stream' } });
+  const told = lines.text.split('\n');
+  const built = first.events.at(-1).data;
+  assert.deepEqual([lines.status, lines.headers['content-type'], told.pop()], [200, 'text/plain; charset=utf-8', ''], lines.text);
+  assert.equal(told.shift(), `${built.release.version} ${built.release.id}`);
+  assert.deepEqual(JSON.parse(told.pop()), { state: 'ready', url: built.release.url, took_ms: built.took_ms });
+  assert.deepEqual(told, first.events.slice(0, -1).flatMap((e) => {
+    const of = e.data.text.split('\n');
+    return [...of.slice(0, -1).map((x) => `\t${x}`), `${e.data.level} ${of.at(-1)}`];
+  }));
+  // Who takes text among others gets JSON.
+  const any = await c.call('POST', `${P}/releases`, ['told'], { raw: one, query: '?activate=false',
+    headers: { ...again, accept: 'application/json, text/plain, */*' } });
+  assert.deepEqual([any.status, any.body.id], [201, built.release.id], any.text);
+  const broken = await c.call('POST', `${P}/releases`, ['told'], { raw: archive(t, { 'karta.toml': 'name = ' }),
+    headers: { 'content-type': 'application/gzip', accept: 'text/plain' } });
+  const why = JSON.parse(broken.text.trim().split('\n').at(-1));
+  assert.deepEqual([broken.status, why.state, typeof why.error.message], [200, 'failed', 'string'], broken.text);
+
   // Logs, audit, harnesses, webhooks.
   assert.ok((await ok(200, c, 'GET', `${P}/logs`, ['fake'])).lines.length > 5);
   assert.ok((await ok(200, c, 'GET', `${P}/logs`, ['fake'], { query: '?follow=0&lines=2', headers: SSE })).events.length === 2);

@@ -5,6 +5,9 @@
 #include "base/str.h"
 
 #include <string.h>
+#include <strings.h>
+
+#define TEXT_TYPE "text/plain"
 
 bool kt_api_async(const struct kt_request *rq)
 {
@@ -27,6 +30,13 @@ bool kt_api_wants_stream(const struct kt_request *rq)
 	return kt_api_accepts(rq, "text/event-stream") ||
 		(kt_request_query(rq, "stream", flag, sizeof(flag)) &&
 			(kt_str_eq(flag, "1") || kt_str_eq(flag, "true")));
+}
+
+bool kt_api_wants_lines(const struct kt_request *rq)
+{
+	const char *accept = kt_request_header(rq, "accept");
+
+	return accept && strncasecmp(accept, TEXT_TYPE, strlen(TEXT_TYPE)) == 0;
 }
 
 /* A page of ours asks: other origins cannot send this header without being allowed to. */

@@ -73,6 +73,8 @@ bool kt_api_async(const struct kt_request *rq);
 bool kt_api_accepts(const struct kt_request *rq, const char *type);
 /* True when the answer should be an event stream. */
 bool kt_api_wants_stream(const struct kt_request *rq);
+/* True when it should be lines of text: it is what Accept names first. */
+bool kt_api_wants_lines(const struct kt_request *rq);
 /* A page of this server asks. */
 bool kt_api_from_page(const struct kt_request *rq);
 

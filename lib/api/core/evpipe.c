@@ -2,13 +2,17 @@
 /*
  * The bytes of a log as the answer to a request: a reader with a cursor behind an HTTP stream, for
  * the logs of sessions, builds and projects alike. The bytes go from the log's segments to the
- * socket as they are; the client leaving ends the reader and nothing else.
+ * socket as they are, or are told as lines of text; the client leaving ends the reader and nothing
+ * else.
  */
 #include "api/core/log_private.h"
 
 #include "base/str.h"
 
 #include <string.h>
+
+#define TELL_BYTES 32768 /* of frames, made text in one step */
+#define FRAMES_MAX_BYTES ((size_t)8 * 1024 * 1024) /* a frame is less */
 
 static void evpipe_end_later(struct kt_evpipe *p)
 {
@@ -27,10 +31,43 @@ static void evpipe_finish(void *arg)
 	kt_stream_end(p->ex);
 }
 
+/* With tell: make text of what the reader has, a piece at a time. */
+static void evpipe_tell(struct kt_evpipe *p)
+{
+	const char *bytes;
+	size_t n, used, at = 0;
+	struct kt_evframe f;
+
+	kt_buf_clear(&p->text);
+	p->text_at = 0;
+	while (!p->text.len && p->reader &&
+		(n = kt_evreader_peek(p->reader, &bytes, TELL_BYTES)) > 0) {
+		kt_buf_add(&p->frames, bytes, n);
+		kt_evreader_advance(p->reader, n);
+		for (at = 0; kt_evframe_next(p->frames.ptr + at, p->frames.len - at, &f, &used) > 0;
+			at += used)
+			p->tell(&f, &p->text);
+		kt_buf_drop(&p->frames, at);
+	}
+}
+
+static size_t peek_text(struct kt_evpipe *p, const char **out, size_t max)
+{
+	if (p->text_at == p->text.len)
+		evpipe_tell(p);
+	/* Frames that are told by nothing were the last. */
+	if (p->text_at == p->text.len && p->reader && kt_evreader_done(p->reader))
+		evpipe_end_later(p);
+	*out = p->text.ptr + p->text_at;
+	return KT_MIN(p->text.len - p->text_at, max);
+}
+
 static size_t evpipe_peek(void *arg, const char **out, size_t max)
 {
 	struct kt_evpipe *p = arg;
 
+	if (p->tell)
+		return peek_text(p, out, max);
 	return p->reader ? kt_evreader_peek(p->reader, out, max) : 0;
 }
 
@@ -38,10 +75,11 @@ static void on_evpipe_sent(void *arg, size_t n)
 {
 	struct kt_evpipe *p = arg;
 
-	if (!p->reader)
-		return;
-	kt_evreader_advance(p->reader, n);
-	if (kt_evreader_done(p->reader))
+	if (p->tell)
+		p->text_at += n;
+	else if (p->reader)
+		kt_evreader_advance(p->reader, n);
+	if (p->reader && p->text_at == p->text.len && kt_evreader_done(p->reader))
 		evpipe_end_later(p);
 }
 
@@ -49,6 +87,8 @@ static bool evpipe_at_boundary(void *arg)
 {
 	struct kt_evpipe *p = arg;
 
+	if (p->tell)
+		return !p->text_at || p->text.ptr[p->text_at - 1] == '\n';
 	return !p->reader || kt_evreader_at_boundary(p->reader);
 }
 
@@ -59,6 +99,8 @@ static void on_evpipe_closed(void *arg)
 	kt_api_guard_remove(&p->guard);
 	kt_loop_undefer(p->loop, &p->finish);
 	kt_evreader_free(KT_STEAL(p->reader));
+	kt_buf_release(&p->frames);
+	kt_buf_release(&p->text);
 	p->closed(p->arg);
 }
 
@@ -87,6 +129,8 @@ void kt_evpipe_open(struct kt_evpipe *p, struct kt_call *c, struct kt_evlog *log
 	p->finish.fn = evpipe_finish;
 	p->finish.arg = p;
 	p->closed = closed_fn;
+	kt_buf_init(&p->frames, FRAMES_MAX_BYTES);
+	kt_buf_init(&p->text, FRAMES_MAX_BYTES);
 	p->arg = arg;
 	p->reader = kt_evreader_new(log, after_seq, evpipe_wake, p);
 	kt_api_guard_add(c, &p->guard, on_evpipe_revoked, p);
@@ -96,7 +140,10 @@ void kt_evpipe_begin(struct kt_evpipe *p)
 {
 	if (p->reader && kt_evreader_done(p->reader))
 		evpipe_end_later(p);
-	kt_stream_begin(p->ex, 200, "text/event-stream", true, &ops, p);
+	if (p->tell)
+		kt_stream_lines(p->ex);
+	kt_stream_begin(
+		p->ex, 200, p->tell ? "text/plain; charset=utf-8" : NULL, !p->tell, &ops, p);
 }
 
 void kt_evpipe_stop_here(struct kt_evpipe *p)

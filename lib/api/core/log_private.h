@@ -13,6 +13,13 @@ struct kt_evpipe {
 	struct kt_defer finish;
 	struct kt_guard guard;
 	bool ended;
+	/*
+	 * What a frame is told as: a line or more, each with its end, added to the buffer. NULL:
+	 * the frames go out as they are.
+	 */
+	void (*tell)(const struct kt_evframe *f, struct kt_buf *out);
+	struct kt_buf frames, text; /* with tell: of a frame that is cut; what is to be sent */
+	size_t text_at; /* of text, sent */
 	kt_loop_fn woke; /* there is something new, before it is sent; or NULL */
 	kt_loop_fn closed; /* last call: the owner frees itself */
 	void *arg;

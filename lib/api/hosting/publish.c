@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Publishing: a document, a bundle or a whole archive becomes a release. The answer is the build's
- * log as it comes, the outcome, or (respond-async) that it was accepted. A client that leaves does
+ * log as it comes (events, or lines of text), the outcome, or (respond-async) that it was accepted. A client that leaves does
  * not stop anything.
  */
 #include "api/hosting/hosting_private.h"
@@ -15,13 +15,15 @@
 #include <strings.h>
 #include <unistd.h>
 
+#define VERSION_MAX 24
+
 enum body { BODY_DOCUMENT, BODY_BUNDLE, BODY_ARCHIVE, BODY_UNKNOWN };
 
 struct publish {
 	char ref[64];
 	char release[KT_ID_MAX];
 	char *path; /* of the received archive or document, ours to remove; or NULL */
-	bool stream, async;
+	bool stream, lines, async;
 };
 
 static void publish_free(void *arg)
@@ -145,11 +147,22 @@ static void send_build_accepted(struct kt_later *l, const struct kt_result *r)
 	kt_respond_json(l->c.ex, 202, &b);
 }
 
+/* Of the release object that was answered: "v7". */
+static void version_of(const struct kt_result *r, char out[VERSION_MAX])
+{
+	KT_AUTO_JSON cJSON *rel = NULL;
+
+	if (!r->json || kt_json_parse(r->json, r->json_len, KT_JSON_LENIENT, &rel, NULL) != KT_OK)
+		rel = NULL;
+	(void)kt_str_copy(out, VERSION_MAX, kt_json_str_or(rel, "version", "v0"));
+}
+
 /* The release has its row, or was refused. */
 static void on_release_taken(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 	struct publish *pb = l->data;
+	char version[VERSION_MAX];
 
 	if (pb->path) {
 		(void)unlink(pb->path);
@@ -160,13 +173,16 @@ static void on_release_taken(void *arg, const struct kt_result *r)
 		return;
 	}
 	(void)kt_str_copy(pb->release, sizeof(pb->release), r->release);
-	if (!pb->async && !pb->stream) {
+	if (!pb->async && !pb->stream && !pb->lines) {
 		kt_control_release_wait(l->c.api->cfg.control, &l->actor, pb->ref, pb->release,
 			on_release_built, l);
 		return;
 	}
 	if (pb->async) {
 		send_build_accepted(l, r);
+	} else if (pb->lines) {
+		version_of(r, version);
+		kt_api_build_lines(&l->c, pb->ref, pb->release, version);
 	} else {
 		add_location(l);
 		kt_api_build_stream(&l->c, pb->ref, pb->release);
@@ -201,7 +217,8 @@ void kt_api_releases_publish(struct kt_call *c, const struct kt_params *p)
 	pb = kt_calloc(1, sizeof(*pb));
 	kt_str_copy(pb->ref, sizeof(pb->ref), p->value[0]);
 	pb->async = kt_api_async(c->rq);
-	pb->stream = kt_api_wants_stream(c->rq);
+	pb->lines = kt_api_wants_lines(c->rq);
+	pb->stream = !pb->lines && kt_api_wants_stream(c->rq);
 	/* The client may leave before it was read. */
 	pb->path = kt_exchange_take_body(c->ex);
 	l = kt_api_later(c, pb, publish_free);

@@ -172,6 +172,85 @@ static bool open_log(struct kt_call *c, const char *ref, const char *release, st
 	return false;
 }
 
+/* What went before of a text of several lines: each goes out behind a tab, the last as `LEVEL TEXT`. */
+static void tell_log(const cJSON *data, struct kt_buf *out)
+{
+	const char *text = kt_json_str_or(data, "text", ""), *end;
+
+	while ((end = strchr(text, '\n'))) {
+		kt_buf_addf(out, "\t%.*s\n", (int)(end - text), text);
+		text = end + 1;
+	}
+	kt_buf_addf(out, "%s %s\n", kt_json_str_or(data, "level", "info"), text);
+}
+
+static void tell_str(struct kt_jw *w, const cJSON *of, const char *key)
+{
+	const char *s = kt_json_str(of, key);
+
+	if (s)
+		kt_jw_str(w, key, s);
+}
+
+/* The outcome in few fields; what is false or null is left out. */
+static void tell_outcome(const cJSON *data, struct kt_buf *out)
+{
+	const cJSON *release = kt_json_obj(data, "release"), *error = kt_json_obj(data, "error");
+	struct kt_jw w;
+
+	kt_jw_init(&w, out);
+	kt_jw_obj(&w, NULL);
+	tell_str(&w, release, "state");
+	tell_str(&w, release, "preview");
+	tell_str(&w, release, "url");
+	if (kt_json_bool(data, "activated", false))
+		kt_jw_bool(&w, "activated", true);
+	if (kt_json_bool(data, "pinned", false)) {
+		kt_jw_bool(&w, "pinned", true);
+		tell_str(&w, release, "pin_reason");
+	}
+	tell_str(&w, data, "replaced_by");
+	if (error) {
+		kt_jw_obj(&w, "error");
+		tell_str(&w, error, "code");
+		tell_str(&w, error, "message");
+		kt_jw_obj_end(&w);
+	}
+	kt_jw_int(&w, "took_ms", kt_json_int(data, "took_ms", 0));
+	kt_jw_obj_end(&w);
+	kt_buf_addc(out, '\n');
+}
+
+static void tell_build(const struct kt_evframe *f, struct kt_buf *out)
+{
+	KT_AUTO_JSON cJSON *ev = NULL;
+
+	if (kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) != KT_OK)
+		return;
+	if (f->type == KT_EV_LOG)
+		tell_log(kt_json_obj(ev, "data"), out);
+	else if (f->type == KT_EV_RELEASE)
+		tell_outcome(kt_json_obj(ev, "data"), out);
+}
+
+static struct build_stream *new_build_stream(struct kt_call *c, const char *ref,
+	const char *release, struct kt_evlog *log, uint64_t after)
+{
+	struct build_stream *bs = kt_calloc(1, sizeof(*bs));
+
+	bs->ctl = c->api->cfg.control;
+	bs->by = *c->by;
+	kt_str_copy(bs->request_id, sizeof(bs->request_id), c->rq->id);
+	bs->actor = kt_api_actor(&bs->by, bs->request_id);
+	kt_str_copy(bs->ref, sizeof(bs->ref), ref);
+	kt_str_copy(bs->release, sizeof(bs->release), release);
+	kt_evpipe_open(&bs->pipe, c, log, after, build_closed, bs);
+	bs->pipe.woke = build_woke;
+	bs->look = kt_timer_new(bs->pipe.loop, build_look, bs);
+	kt_timer_start(bs->look, LOOK_MS, LOOK_MS);
+	return bs;
+}
+
 void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release)
 {
 	struct build_stream *bs;
@@ -186,20 +265,27 @@ void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release
 		kt_respond(c->ex, 204, NULL, NULL, 0);
 		return;
 	}
-	bs = kt_calloc(1, sizeof(*bs));
-	bs->ctl = c->api->cfg.control;
-	bs->by = *c->by;
-	kt_str_copy(bs->request_id, sizeof(bs->request_id), c->rq->id);
-	bs->actor = kt_api_actor(&bs->by, bs->request_id);
-	kt_str_copy(bs->ref, sizeof(bs->ref), ref);
-	kt_str_copy(bs->release, sizeof(bs->release), release);
-	kt_evpipe_open(&bs->pipe, c, log, after, build_closed, bs);
-	bs->pipe.woke = build_woke;
-	bs->look = kt_timer_new(bs->pipe.loop, build_look, bs);
-	kt_timer_start(bs->look, LOOK_MS, LOOK_MS);
+	bs = new_build_stream(c, ref, release, log, after);
 	if (over)
 		kt_evreader_stop_here(bs->pipe.reader);
 	kt_exchange_header(c->ex, "Karta-Release", release);
+	kt_evpipe_begin(&bs->pipe);
+}
+
+void kt_api_build_lines(
+	struct kt_call *c, const char *ref, const char *release, const char *version)
+{
+	struct build_stream *bs;
+	struct kt_evlog *log;
+	bool over;
+
+	if (!open_log(c, ref, release, &log, &over))
+		return;
+	bs = new_build_stream(c, ref, release, log, 0);
+	bs->pipe.tell = tell_build;
+	kt_buf_addf(&bs->pipe.text, "%s %s\n", version, release);
+	if (over)
+		kt_evreader_stop_here(bs->pipe.reader);
 	kt_evpipe_begin(&bs->pipe);
 }
 

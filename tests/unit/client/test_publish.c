@@ -280,6 +280,68 @@ static void test_first(void **state)
 	end(&w);
 }
 
+/* The build as lines: pieces of them, a longer text, a heartbeat; few fields of the release. */
+static void test_brief(void **state)
+{
+	struct world w = { .s.steps = { { 200,
+				"v4 rel_7\ninfo -----> Unpacked\n\n\terror: a\n\t  at b\nerror c\ninfo \n"
+				"{\"state\":\"active\",\"url\":\"http://x/\",\"activated\":true,\"took_ms\":9}\n" } } };
+
+	begin(&w);
+	w.p.live_digest = "";
+	w.p.brief = true;
+	assert_int_equal(publish(&w), KT_OK);
+	assert_int_equal(w.s.n, 1);
+	assert_true(has(&w, 0, "Accept: text/plain, text/event-stream\r\n"));
+	assert_string_equal(w.log.ptr, "info: -----> Unpacked\nerror: error: a\n  at b\nc\ninfo: \n");
+	assert_string_equal(kt_json_str(w.out, "id"), "rel_7");
+	assert_string_equal(kt_json_str(w.out, "version"), "v4");
+	assert_string_equal(kt_json_str(w.out, "url"), "http://x/");
+	assert_int_equal(kt_json_int(w.out, "took_ms", 0), 9);
+	end(&w);
+}
+
+/* Its connection is lost in mid-line: the log goes on as events, each is told once. */
+static void test_brief_lost(void **state)
+{
+	struct world w = { .s.steps = {
+				   { 200, "v1 rel_1\ninfo one\ninfo two\ninf" },
+				   { 200, LINE(2, "two") LINE(3, "three") RELEASE(4, ACTIVE) } } };
+
+	begin(&w);
+	w.p.live_digest = "";
+	w.p.brief = true;
+	assert_int_equal(publish(&w), KT_OK);
+	assert_int_equal(w.s.n, 2);
+	assert_true(has(&w, 1, "GET /agent_projects/shop/releases/rel_1/log?after=2 HTTP/1.1\r\n"));
+	assert_string_equal(w.log.ptr, "info: one\ninfo: two\ninfo: three\n");
+	end(&w);
+}
+
+/* A server that knows no lines; a build that failed; an outcome that cannot be read. */
+static void test_brief_others(void **state)
+{
+	struct world w = {
+		.s.steps = { { 200, LINE(1, "one") RELEASE(2, ACTIVE) },
+			{ 200,
+				"v2 rel_2\nerror  !     no\n{\"state\":\"failed\",\"error\":{\"code\":\"x\","
+				"\"message\":\"no such harness\"},\"took_ms\":1}\n" },
+			{ 200, "v3 rel_1\n{\"state\":\n" }, { 200, LINE(1, "one") RELEASE(2, ACTIVE) } }
+	};
+
+	begin(&w);
+	w.p.live_digest = "";
+	w.p.brief = true;
+	assert_int_equal(publish(&w), KT_OK);
+	assert_string_equal(kt_json_str(w.out, "id"), "rel_1");
+	assert_int_equal(publish(&w), KT_EIO);
+	assert_string_equal(w.err.msg, "v2 failed: no such harness");
+	assert_string_equal(kt_json_str(w.out, "id"), "rel_2");
+	assert_int_equal(publish(&w), KT_OK);
+	assert_int_equal(w.s.n, 4);
+	end(&w);
+}
+
 static void test_same(void **state)
 {
 	struct world w = { .s.steps = { { 200, RELEASE(1, ACTIVE) } } };
@@ -531,6 +593,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first),
+		cmocka_unit_test(test_brief),
+		cmocka_unit_test(test_brief_lost),
+		cmocka_unit_test(test_brief_others),
 		cmocka_unit_test(test_same),
 		cmocka_unit_test(test_delta),
 		cmocka_unit_test(test_log_cut),
