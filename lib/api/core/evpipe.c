@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define TELL_BYTES 32768 /* of frames, made text in one step */
-#define FRAMES_MAX_BYTES ((size_t)8 * 1024 * 1024) /* a frame is less */
+#define TEXT_MAX_BYTES ((size_t)8 * 1024 * 1024) /* of one frame is less */
 
 static void evpipe_end_later(struct kt_evpipe *p)
 {
@@ -31,24 +31,25 @@ static void evpipe_finish(void *arg)
 	kt_stream_end(p->ex);
 }
 
+static bool tell_frame(void *arg, const struct kt_evframe *f)
+{
+	struct kt_evpipe *p = arg;
+
+	p->tell(f, &p->text);
+	return true;
+}
+
 /* With tell: make text of what the reader has, a piece at a time. */
 static void evpipe_tell(struct kt_evpipe *p)
 {
-	const char *bytes;
-	size_t n, used, at = 0;
-	struct kt_evframe f;
+	enum kt_evwalked was = KT_WALK_MORE;
 
 	kt_buf_clear(&p->text);
 	p->text_at = 0;
-	while (!p->text.len && p->reader &&
-		(n = kt_evreader_peek(p->reader, &bytes, TELL_BYTES)) > 0) {
-		kt_buf_add(&p->frames, bytes, n);
-		kt_evreader_advance(p->reader, n);
-		for (at = 0; kt_evframe_next(p->frames.ptr + at, p->frames.len - at, &f, &used) > 0;
-			at += used)
-			p->tell(&f, &p->text);
-		kt_buf_drop(&p->frames, at);
-	}
+	while (p->reader && was == KT_WALK_MORE && !p->text.len)
+		was = kt_evwalk_reader(&p->walk, p->reader, TELL_BYTES, tell_frame, p);
+	if (was == KT_WALK_DAMAGED)
+		evpipe_end_later(p);
 }
 
 static size_t peek_text(struct kt_evpipe *p, const char **out, size_t max)
@@ -99,7 +100,7 @@ static void on_evpipe_closed(void *arg)
 	kt_api_guard_remove(&p->guard);
 	kt_loop_undefer(p->loop, &p->finish);
 	kt_evreader_free(KT_STEAL(p->reader));
-	kt_buf_release(&p->frames);
+	kt_evwalk_release(&p->walk);
 	kt_buf_release(&p->text);
 	p->closed(p->arg);
 }
@@ -129,8 +130,8 @@ void kt_evpipe_open(struct kt_evpipe *p, struct kt_call *c, struct kt_evlog *log
 	p->finish.fn = evpipe_finish;
 	p->finish.arg = p;
 	p->closed = closed_fn;
-	kt_buf_init(&p->frames, FRAMES_MAX_BYTES);
-	kt_buf_init(&p->text, FRAMES_MAX_BYTES);
+	kt_evwalk_init(&p->walk);
+	kt_buf_init(&p->text, TEXT_MAX_BYTES);
 	p->arg = arg;
 	p->reader = kt_evreader_new(log, after_seq, evpipe_wake, p);
 	kt_api_guard_add(c, &p->guard, on_evpipe_revoked, p);

@@ -18,7 +18,8 @@ struct kt_evpipe {
 	 * the frames go out as they are.
 	 */
 	void (*tell)(const struct kt_evframe *f, struct kt_buf *out);
-	struct kt_buf frames, text; /* with tell: of a frame that is cut; what is to be sent */
+	struct kt_evwalk walk; /* with tell */
+	struct kt_buf text; /* what is to be sent */
 	size_t text_at; /* of text, sent */
 	kt_loop_fn woke; /* there is something new, before it is sent; or NULL */
 	kt_loop_fn closed; /* last call: the owner frees itself */
