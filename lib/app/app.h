@@ -171,12 +171,6 @@ void kt_app_findings_add(struct kt_buf *b, const struct kt_app *app);
 /* Write the findings of app as an array: severity, file, line, col, text, fix. */
 struct kt_jw;
 void kt_app_findings_json(struct kt_jw *w, const char *key, const struct kt_app *app);
-/*
- * Append the table of settings, a line each, for tests that compare the manual with it: file, key,
- * type, unit, default, minimum, maximum, generation ("1", "2" or "own"), choices, help, with TABs
- * between; what a key does not have is "-".
- */
-void kt_app_settings_dump(struct kt_buf *b);
 
 /* What kt_app_init() did, for the command to tell. Strings in arena. */
 struct kt_init_result {

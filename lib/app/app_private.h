@@ -34,6 +34,35 @@ void kt_load_note(struct kt_load *ld, enum kt_severity severity, const char *fil
 void kt_load_note_err(struct kt_load *ld, enum kt_severity severity, const char *file,
 	const char *fix, const struct kt_err *err);
 
+/* --- the table of settings (settings.c) -------------------------------------------------- */
+
+enum kt_setting_type {
+	KT_SET_STRING,
+	KT_SET_SLUG, /* string in the grammar of names */
+	KT_SET_SHA256, /* string of 64 hexadecimal digits */
+	KT_SET_BOOL,
+	KT_SET_INT,
+	KT_SET_CHOICE, /* string, one of choices */
+	KT_SET_STRINGS, /* array of strings */
+	KT_SET_CHOICES, /* array of strings, each one of choices */
+	KT_SET_COMMAND, /* array of strings that is not empty, or one string */
+};
+/*
+ * One key. In path, "*" stands for any name and "x[]" for each table of the array x. Tables need no
+ * entry of their own: they are the beginnings of paths. What a key is for says its manual page.
+ */
+struct kt_setting {
+	enum kt_settings_file file;
+	const char *path;
+	enum kt_setting_type type;
+	const char *unit; /* of integers, as the manual says it; or NULL */
+	const char *dflt; /* text as one writes it, or NULL */
+	int64_t min, max; /* of KT_SET_INT; INT64_MAX = none */
+	const char *const *choices; /* up to NULL; or NULL */
+};
+extern const struct kt_setting kt_settings[];
+extern const size_t kt_n_settings;
+
 /*
  * Check a whole file against the settings table: unknown keys are warnings, wrong types and values
  * errors. text is the file as JSONC, for places; NULL for TOML, whose nodes know theirs.

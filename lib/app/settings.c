@@ -19,46 +19,6 @@
 #define JSONC KT_SETTINGS_JSONC
 #define NO_MAX INT64_MAX
 
-enum value_type {
-	V_STRING,
-	V_SLUG, /* string in the grammar of names */
-	V_SHA256, /* string of 64 hexadecimal digits */
-	V_BOOL,
-	V_INT,
-	V_CHOICE, /* string, one of choices */
-	V_STRINGS, /* array of strings */
-	V_CHOICES, /* array of strings, each one of choices */
-	V_COMMAND, /* array of strings that is not empty, or one string */
-};
-
-static const char *const type_names[] = {
-	[V_STRING] = "string",
-	[V_SLUG] = "name",
-	[V_SHA256] = "sha256",
-	[V_BOOL] = "boolean",
-	[V_INT] = "integer",
-	[V_CHOICE] = "choice",
-	[V_STRINGS] = "strings",
-	[V_CHOICES] = "choices",
-	[V_COMMAND] = "command",
-};
-
-/*
- * One key. In path, "*" stands for any name and "x[]" for each table of the array x. Tables need no
- * entry of their own: they are the beginnings of paths.
- */
-struct setting {
-	enum kt_settings_file file;
-	const char *path;
-	enum value_type type;
-	const char *unit; /* of integers, or NULL */
-	const char *dflt; /* text as one writes it, or NULL */
-	int64_t min, max; /* of V_INT */
-	const char *generation; /* "1", "2", "own": who invented the key */
-	const char *const *choices;
-	const char *help; /* one line, lower case, no full stop */
-};
-
 static const char *const buildpacks[] = { "python", "node", NULL };
 static const char *const portabilities[] = { "static", "forkable", "explainable", NULL };
 static const char *const audiences[] = { "organization", "named", NULL };
@@ -67,97 +27,61 @@ static const char *const policies[] = { "prompt", "deny", "approve_once", "appro
 static const char *const modes[] = { "interactive", "autonomous", NULL };
 static const char *const outcomes[] = { "deny", "approve_once", NULL };
 
-static const struct setting settings[] = {
-	{ TOML, "name", V_SLUG, NULL, NULL, 0, 0, "2", NULL,
-		"name of the agent; the folder's name when absent" },
-	{ TOML, "deploy", V_BOOL, NULL, "false", 0, 0, "2", NULL,
-		"whether a deploy ships this folder; false: never" },
-	{ TOML, "buildpack", V_CHOICE, NULL, NULL, 0, 0, "1", buildpacks,
-		"how code of your own is built; absent for an agent without any" },
-	{ TOML, "entry_point", V_STRING, NULL, NULL, 0, 0, "1", NULL,
-		"what the build starts, as module:attribute" },
-	{ TOML, "starters", V_STRINGS, NULL, NULL, 0, 0, "own", NULL,
-		"messages that the page offers to begin with" },
-	{ TOML, "harness.type", V_CHOICE, NULL, NULL, 0, 0, "2", kt_harness_types,
-		"the harness that runs the agent; guessed from the files when absent" },
-	{ TOML, "harness.version", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"version of the harness: a pin or the beginning of one" },
-	{ TOML, "harness.command", V_COMMAND, NULL, NULL, 0, 0, "own", NULL,
-		"program and arguments of an agent that speaks ACP" },
-	{ TOML, "harness.model", V_STRING, NULL, NULL, 0, 0, "own", NULL,
-		"model that the harness is told to use" },
-	{ TOML, "environment.setup", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"script that runs once, when a workspace is first prepared" },
-	{ TOML, "env.*.required", V_BOOL, NULL, "false", 0, 0, "2", NULL,
-		"whether the agent cannot do without the variable" },
-	{ TOML, "env.*.description", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"what the variable is for" },
-	{ TOML, "genui.enabled", V_BOOL, NULL, "true", 0, 0, "2", NULL,
-		"whether the agent may show components" },
-	{ TOML, "genui.catalog_id", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"name of the set of components" },
-	{ TOML, "genui.version", V_INT, NULL, NULL, 1, NO_MAX, "2", NULL,
-		"version of the set; raise it when the list changes" },
-	{ TOML, "genui.bundle", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"file with the code of the components" },
-	{ TOML, "genui.bundle_sha256", V_SHA256, NULL, NULL, 0, 0, "2", NULL,
-		"digest that the bundle must have" },
-	{ TOML, "genui.components[].name", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"name of a component" },
-	{ TOML, "genui.components[].tier", V_INT, NULL, NULL, 1, 3, "2", NULL,
-		"1 declarative, 2 worker, 3 frame in a sandbox" },
-	{ TOML, "genui.build.source", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"folder that the bundle is built from" },
-	{ TOML, "artifacts.manifest", V_STRING, NULL, ".karta/artifacts.json", 0, 0, "2", NULL,
-		"file in which artifacts are recorded" },
-	{ TOML, "artifacts.kinds.*.renderer", V_STRING, NULL, NULL, 0, 0, "2", NULL,
-		"what shows an artifact of this kind" },
-	{ TOML, "artifacts.kinds.*.schema_version", V_INT, NULL, NULL, 1, NO_MAX, "2", NULL,
-		"version of the kind's data" },
-	{ TOML, "artifacts.kinds.*.portability", V_CHOICE, NULL, NULL, 0, 0, "2", portabilities,
-		"what a reader may do with an artifact" },
-	{ TOML, "artifacts.kinds.*.allowed_render_paths", V_STRINGS, NULL, NULL, 0, 0, "2", NULL,
-		"patterns of files that may be shown" },
-	{ TOML, "artifacts.kinds.*.allowed_evidence_paths", V_STRINGS, NULL, NULL, 0, 0, "2", NULL,
-		"patterns of files that may be given as evidence" },
-	{ TOML, "artifacts.kinds.*.allowed_provenance_paths", V_STRINGS, NULL, NULL, 0, 0, "2",
-		NULL, "patterns of files that may say where it came from" },
-	{ TOML, "artifacts.kinds.*.allowed_continuation_paths", V_STRINGS, NULL, NULL, 0, 0, "2",
-		NULL, "patterns of files that a fork may go on with" },
-	{ TOML, "artifacts.kinds.*.max_share_bytes", V_INT, "bytes", NULL, 1, NO_MAX, "2", NULL,
-		"largest artifact that may be shared" },
-	{ TOML, "artifacts.kinds.*.publish_audiences", V_CHOICES, NULL, NULL, 0, 0, "2", audiences,
-		"whom an artifact may be published to" },
+const struct kt_setting kt_settings[] = {
+	{ TOML, "name", KT_SET_SLUG, NULL, NULL, 0, 0, NULL },
+	{ TOML, "deploy", KT_SET_BOOL, NULL, "false", 0, 0, NULL },
+	{ TOML, "buildpack", KT_SET_CHOICE, NULL, NULL, 0, 0, buildpacks },
+	{ TOML, "entry_point", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "starters", KT_SET_STRINGS, NULL, NULL, 0, 0, NULL },
+	{ TOML, "harness.type", KT_SET_CHOICE, NULL, NULL, 0, 0, kt_harness_types },
+	{ TOML, "harness.version", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "harness.command", KT_SET_COMMAND, NULL, NULL, 0, 0, NULL },
+	{ TOML, "harness.model", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "environment.setup", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "env.*.required", KT_SET_BOOL, NULL, "false", 0, 0, NULL },
+	{ TOML, "env.*.description", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "genui.enabled", KT_SET_BOOL, NULL, "true", 0, 0, NULL },
+	{ TOML, "genui.catalog_id", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "genui.version", KT_SET_INT, NULL, NULL, 1, NO_MAX, NULL },
+	{ TOML, "genui.bundle", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "genui.bundle_sha256", KT_SET_SHA256, NULL, NULL, 0, 0, NULL },
+	{ TOML, "genui.components[].name", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "genui.components[].tier", KT_SET_INT, NULL, NULL, 1, 3, NULL },
+	{ TOML, "genui.build.source", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "artifacts.manifest", KT_SET_STRING, NULL, ".karta/artifacts.json", 0, 0, NULL },
+	{ TOML, "artifacts.kinds.*.renderer", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ TOML, "artifacts.kinds.*.schema_version", KT_SET_INT, NULL, NULL, 1, NO_MAX, NULL },
+	{ TOML, "artifacts.kinds.*.portability", KT_SET_CHOICE, NULL, NULL, 0, 0, portabilities },
+	{ TOML, "artifacts.kinds.*.allowed_render_paths", KT_SET_STRINGS, NULL, NULL, 0, 0, NULL },
+	{ TOML, "artifacts.kinds.*.allowed_evidence_paths", KT_SET_STRINGS, NULL, NULL, 0, 0,
+		NULL },
+	{ TOML, "artifacts.kinds.*.allowed_provenance_paths", KT_SET_STRINGS, NULL, NULL, 0, 0,
+		NULL },
+	{ TOML, "artifacts.kinds.*.allowed_continuation_paths", KT_SET_STRINGS, NULL, NULL, 0, 0,
+		NULL },
+	{ TOML, "artifacts.kinds.*.max_share_bytes", KT_SET_INT, "bytes", NULL, 1, NO_MAX, NULL },
+	{ TOML, "artifacts.kinds.*.publish_audiences", KT_SET_CHOICES, NULL, NULL, 0, 0,
+		audiences },
 
-	{ JSONC, "cli.hidden_event_types", V_STRINGS, NULL, NULL, 0, 0, "1", NULL,
-		"accepted; the terminal shows all" },
-	{ JSONC, "cli.input_required_policy", V_CHOICE, NULL, "prompt", 0, 0, "1", policies,
-		"what is done when the agent asks for an approval" },
-	{ JSONC, "cli.input_required_hidden_policy", V_CHOICE, NULL, "deny", 0, 0, "1", policies,
-		"accepted; no approval is hidden" },
-	{ JSONC, "harness.claude.idle_timeout_seconds", V_INT, "seconds", "600", 1, 604800, "1",
-		NULL, "idle time after which a session's harness process is stopped" },
-	{ JSONC, "harness.claude.thinking_budget_tokens", V_INT, "tokens", NULL, 1, 1000000, "1",
-		NULL, "most tokens that the model may think with" },
-	{ JSONC, "harness.claude.permission_intercept", V_BOOL, NULL, "false", 0, 0, "1", NULL,
-		"accepted; approvals always come to karta" },
-	{ JSONC, "harness.claude.agent_command", V_BOOL, NULL, "false", 0, 0, "1", NULL,
-		"accepted; the agent of a session is chosen with each message" },
-	{ JSONC, "runtime.permission_mode", V_CHOICE, NULL, NULL, 0, 0, "1", modes,
-		"interactive asks, autonomous approves for the session" },
-	{ JSONC, "runtime.approval_timeout_seconds", V_INT, "seconds", "3600", 1, 604800, "own",
-		NULL, "time after which an unanswered approval is decided" },
-	{ JSONC, "runtime.approval_default", V_CHOICE, NULL, "deny", 0, 0, "own", outcomes,
-		"how an unanswered approval is decided" },
-	{ JSONC, "runtime.event_retention_hours", V_INT, "hours", "24", 0, 87600, "own", NULL,
-		"how long events are kept; 0 keeps the running turn only" },
-	{ JSONC, "profile.name", V_STRING, NULL, NULL, 0, 0, "1", NULL,
-		"accepted: id of the user" },
-	{ JSONC, "profile.display_name", V_STRING, NULL, NULL, 0, 0, "1", NULL,
-		"accepted: name of the user" },
+	{ JSONC, "cli.hidden_event_types", KT_SET_STRINGS, NULL, NULL, 0, 0, NULL },
+	{ JSONC, "cli.input_required_policy", KT_SET_CHOICE, NULL, "prompt", 0, 0, policies },
+	{ JSONC, "cli.input_required_hidden_policy", KT_SET_CHOICE, NULL, "deny", 0, 0, policies },
+	{ JSONC, "harness.claude.idle_timeout_seconds", KT_SET_INT, "seconds", "600", 1, 604800,
+		NULL },
+	{ JSONC, "harness.claude.thinking_budget_tokens", KT_SET_INT, "tokens", NULL, 1, 1000000,
+		NULL },
+	{ JSONC, "harness.claude.permission_intercept", KT_SET_BOOL, NULL, "false", 0, 0, NULL },
+	{ JSONC, "harness.claude.agent_command", KT_SET_BOOL, NULL, "false", 0, 0, NULL },
+	{ JSONC, "runtime.permission_mode", KT_SET_CHOICE, NULL, NULL, 0, 0, modes },
+	{ JSONC, "runtime.approval_timeout_seconds", KT_SET_INT, "seconds", "3600", 1, 604800,
+		NULL },
+	{ JSONC, "runtime.approval_default", KT_SET_CHOICE, NULL, "deny", 0, 0, outcomes },
+	{ JSONC, "runtime.event_retention_hours", KT_SET_INT, "hours", "24", 0, 87600, NULL },
+	{ JSONC, "profile.name", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
+	{ JSONC, "profile.display_name", KT_SET_STRING, NULL, NULL, 0, 0, NULL },
 };
 
-static const char *const file_names[] = { [TOML] = "karta.toml", [JSONC] = "karta.jsonc" };
+const size_t kt_n_settings = KT_ARRAY_LEN(kt_settings);
 
 static bool in_setting_list(const char *s, const char *const *list)
 {
@@ -174,7 +98,7 @@ static bool is_sha256(const char *s)
 }
 
 /* What the value must be, appended to b; nothing when it is that. *at is where it is wrong. */
-static void check_array(const struct setting *st, const struct kt_toml *v,
+static void check_array(const struct kt_setting *st, const struct kt_toml *v,
 	const struct kt_toml **at, struct kt_buf *b)
 {
 	for (const struct kt_toml *c = v->child; c; c = c->next) {
@@ -190,24 +114,24 @@ static void check_array(const struct setting *st, const struct kt_toml *v,
 		}
 	}
 	*at = v;
-	if (st->type == V_COMMAND && !v->child)
+	if (st->type == KT_SET_COMMAND && !v->child)
 		kt_buf_adds(b, "must not be empty");
 }
 
 static void check_setting_string(
-	const struct setting *st, const struct kt_toml *v, struct kt_buf *b)
+	const struct kt_setting *st, const struct kt_toml *v, struct kt_buf *b)
 {
 	const char *near;
 
 	if (strlen(v->str) != v->str_len) {
 		kt_buf_adds(b, "must not hold a NUL character");
-	} else if (st->type == V_SLUG && !kt_str_is_slug(v->str)) {
+	} else if (st->type == KT_SET_SLUG && !kt_str_is_slug(v->str)) {
 		kt_buf_addf(b, "must be lower-case letters, digits and hyphens, not '%s'", v->str);
-	} else if (st->type == V_SHA256 && !is_sha256(v->str)) {
+	} else if (st->type == KT_SET_SHA256 && !is_sha256(v->str)) {
 		kt_buf_adds(b, "must be 64 hexadecimal digits");
-	} else if (st->type == V_COMMAND && !v->str[strspn(v->str, " \t")]) {
+	} else if (st->type == KT_SET_COMMAND && !v->str[strspn(v->str, " \t")]) {
 		kt_buf_adds(b, "must not be empty");
-	} else if (st->type == V_CHOICE && !in_setting_list(v->str, st->choices)) {
+	} else if (st->type == KT_SET_CHOICE && !in_setting_list(v->str, st->choices)) {
 		kt_buf_addf(b, "cannot be '%s'", v->str);
 		near = kt_str_nearest(v->str, st->choices);
 		if (near)
@@ -215,7 +139,7 @@ static void check_setting_string(
 	}
 }
 
-static void check_int(const struct setting *st, const struct kt_toml *v, struct kt_buf *b)
+static void check_int(const struct kt_setting *st, const struct kt_toml *v, struct kt_buf *b)
 {
 	if (v->i >= st->min && v->i <= st->max)
 		return;
@@ -227,28 +151,28 @@ static void check_int(const struct setting *st, const struct kt_toml *v, struct 
 }
 
 /* Append what is wrong with the value, nothing when it is right; *at is the place. */
-static void check_setting_value(const struct setting *st, const struct kt_toml *v,
+static void check_setting_value(const struct kt_setting *st, const struct kt_toml *v,
 	const struct kt_toml **at, struct kt_buf *b)
 {
 	const char *want = NULL;
 
 	*at = v;
 	switch (st->type) {
-	case V_BOOL:
+	case KT_SET_BOOL:
 		want = v->type == KT_TOML_BOOL ? NULL : "true or false";
 		break;
-	case V_INT:
+	case KT_SET_INT:
 		want = v->type == KT_TOML_INT ? NULL : "an integer";
 		if (!want)
 			check_int(st, v, b);
 		break;
-	case V_STRINGS:
-	case V_CHOICES:
+	case KT_SET_STRINGS:
+	case KT_SET_CHOICES:
 		want = v->type == KT_TOML_ARRAY ? NULL : "an array of strings";
 		if (!want)
 			check_array(st, v, at, b);
 		break;
-	case V_COMMAND:
+	case KT_SET_COMMAND:
 		if (v->type == KT_TOML_ARRAY) {
 			check_array(st, v, at, b);
 			break;
@@ -257,10 +181,10 @@ static void check_setting_value(const struct setting *st, const struct kt_toml *
 		if (!want)
 			check_setting_string(st, v, b);
 		break;
-	case V_STRING:
-	case V_SLUG:
-	case V_SHA256:
-	case V_CHOICE:
+	case KT_SET_STRING:
+	case KT_SET_SLUG:
+	case KT_SET_SHA256:
+	case KT_SET_CHOICE:
 		want = v->type == KT_TOML_STRING ? NULL : "a string";
 		if (!want)
 			check_setting_string(st, v, b);
@@ -301,12 +225,12 @@ enum kind { UNKNOWN, LEAF, TABLE, TABLES };
  * into next, with "." behind it for tables.
  */
 static enum kind classify_key(enum kt_settings_file which, const char *pat, const char *key,
-	char *next, size_t size, const struct setting **out)
+	char *next, size_t size, const struct kt_setting **out)
 {
 	size_t n = strlen(pat), klen = strlen(key);
 
-	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++) {
-		const struct setting *st = &settings[i];
+	for (size_t i = 0; i < kt_n_settings; i++) {
+		const struct kt_setting *st = &kt_settings[i];
 		const char *seg = st->path + n;
 		bool tables, same;
 		size_t len;
@@ -333,13 +257,13 @@ static enum kind classify_key(enum kt_settings_file which, const char *pat, cons
 static const char *const *names_below(
 	struct kt_arena *arena, enum kt_settings_file which, const char *pat)
 {
-	const char **list = kt_arena_alloc(arena, (KT_ARRAY_LEN(settings) + 1) * sizeof(*list));
+	const char **list = kt_arena_alloc(arena, (kt_n_settings + 1) * sizeof(*list));
 	size_t n = 0;
 
-	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++) {
-		const char *seg = settings[i].path + strlen(pat);
+	for (size_t i = 0; i < kt_n_settings; i++) {
+		const char *seg = kt_settings[i].path + strlen(pat);
 
-		if (settings[i].file != which || !kt_str_starts(settings[i].path, pat))
+		if (kt_settings[i].file != which || !kt_str_starts(kt_settings[i].path, pat))
 			continue;
 		list[n++] = kt_arena_strndup(arena, seg, strcspn(seg, ".["));
 	}
@@ -363,8 +287,8 @@ static void unknown_key(
 			shown);
 }
 
-static void check_leaf(const struct check *c, const struct setting *st, const struct kt_toml *node,
-	const char *shown)
+static void check_leaf(const struct check *c, const struct kt_setting *st,
+	const struct kt_toml *node, const char *shown)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
 	const char *fix = NULL;
@@ -413,7 +337,7 @@ static void check_settings_table(
 {
 	for (const struct kt_toml *node = table->child; node; node = node->next) {
 		char next[PATH_MAX_BYTES], shown[PATH_MAX_BYTES], below[PATH_MAX_BYTES + 1];
-		const struct setting *st = NULL;
+		const struct kt_setting *st = NULL;
 		enum kind kind = classify_key(c->which, pat, node->key, next, sizeof(next), &st);
 
 		snprintf(shown, sizeof(shown), "%s%s", shown_pat, node->key);
@@ -442,11 +366,11 @@ void kt_settings_check(struct kt_load *ld, enum kt_settings_file which, const ch
 
 /* --- reading ----------------------------------------------------------------------------- */
 
-static const struct setting *find_setting(enum kt_settings_file which, const char *path)
+static const struct kt_setting *find_setting(enum kt_settings_file which, const char *path)
 {
-	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++) {
-		if (settings[i].file == which && !strcmp(settings[i].path, path))
-			return &settings[i];
+	for (size_t i = 0; i < kt_n_settings; i++) {
+		if (kt_settings[i].file == which && !strcmp(kt_settings[i].path, path))
+			return &kt_settings[i];
 	}
 	return NULL;
 }
@@ -455,7 +379,7 @@ const struct kt_toml *kt_settings_get(
 	enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1024);
-	const struct setting *st = find_setting(which, path);
+	const struct kt_setting *st = find_setting(which, path);
 	const struct kt_toml *at;
 
 	kt_assert(st != NULL);
@@ -483,34 +407,10 @@ const char *kt_settings_str(
 int64_t kt_settings_int(enum kt_settings_file which, const struct kt_toml *root, const char *path)
 {
 	const struct kt_toml *v = kt_settings_get(which, root, path);
-	const struct setting *st = find_setting(which, path);
+	const struct kt_setting *st = find_setting(which, path);
 	int64_t dflt = 0;
 
 	if (v)
 		return v->i;
 	return st->dflt && kt_str_int64(st->dflt, INT64_MIN, INT64_MAX, &dflt) ? dflt : 0;
-}
-
-static void add_setting_number(struct kt_buf *b, bool have, int64_t v)
-{
-	if (have)
-		kt_buf_addf(b, "%lld\t", (long long)v);
-	else
-		kt_buf_adds(b, "-\t");
-}
-
-void kt_app_settings_dump(struct kt_buf *b)
-{
-	for (size_t i = 0; i < KT_ARRAY_LEN(settings); i++) {
-		const struct setting *st = &settings[i];
-
-		kt_buf_addf(b, "%s\t%s\t%s\t%s\t%s\t", file_names[st->file], st->path,
-			type_names[st->type], st->unit ? st->unit : "-", st->dflt ? st->dflt : "-");
-		add_setting_number(b, st->type == V_INT, st->min);
-		add_setting_number(b, st->type == V_INT && st->max != NO_MAX, st->max);
-		kt_buf_addf(b, "%s\t", st->generation);
-		for (size_t k = 0; st->choices && st->choices[k]; k++)
-			kt_buf_addf(b, "%s%s", k ? "," : "", st->choices[k]);
-		kt_buf_addf(b, "%s\t%s\n", st->choices ? "" : "-", st->help);
-	}
 }
