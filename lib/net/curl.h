@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outgoing HTTP, over libcurl. The library is loaded on first use through a
- * table of function pointers: linking it would cost every start of the program 4 to 5 ms and 5 MiB,
- * also those that need no network. Blocking; one thread at a time.
+ * Outgoing HTTP for commands, over libcurl. The library is loaded on first use through a table of
+ * function pointers: linking it would cost every start of the program 4 to 5 ms and 5 MiB, also
+ * those that need no network. Blocking; one thread at a time. What a server asks for is in fetch.h.
  *
  * Never follows redirects, reads no .netrc and no curlrc; http and https only; proxies from the
  * environment, but never for loopback hosts. Requests carry few headers: no Accept-Encoding, no
@@ -50,8 +50,6 @@ struct kt_http_call {
 	int watch_fd; /* also wake on_poll for this descriptor; 0 or less = none (stdin: dup it) */
 };
 
-struct kt_reach;
-
 struct kt_http_reply {
 	int status;
 	char etag[128]; /* or "" */
@@ -71,14 +69,6 @@ struct kt_http_reply {
  */
 KT_MUST_CHECK enum kt_code kt_http_do(
 	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err);
-/*
- * The same on behalf of a client of a server: the only way out of one. Connects to no address that
- * reach refuses, whatever the URL's host is or resolves to. Through a proxy of the environment,
- * which the operator chose, the proxy resolves names, and what is refused is what the URL says.
- * Returns as kt_http_do(), and KT_EDENIED.
- */
-KT_MUST_CHECK enum kt_code kt_http_do_for_client(const struct kt_http_call *call,
-	const struct kt_reach *reach, struct kt_http_reply *out, struct kt_err *err);
 /*
  * Load the library now, for what can be done meanwhile by another thread: of two libraries one
  * waits for the other. A failure shows in the first call.

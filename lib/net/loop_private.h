@@ -6,8 +6,8 @@
 #include "base/limits.h"
 #include "net/loop.h"
 
-/* Threads beside the loop: as many as the kinds of work have together, which work.c asserts. */
-#define KT_LOOP_THREADS (11 + KT_MAX_FETCHES)
+/* Threads beside the loop: as many as its neighbours take, which work.c asserts. */
+#define KT_LOOP_THREADS 12
 
 /* The jobs of a loop, as far as the loop sees them. */
 struct kt_loop_works {

@@ -13,10 +13,6 @@
 
 #define DEFAULT_PORT 1080 /* libcurl's, for all kinds but https */
 
-struct kt_proxy {
-	struct addrinfo *at;
-};
-
 /* libcurl's variables, not karta's; of http only the small one, for CGI's sake. */
 static const char *from_environment(bool https)
 {
@@ -63,35 +59,20 @@ static bool take_apart(const char *text, char host[KT_MAX_HOST_BYTES + 1], int64
 	return !colon || kt_str_int64n(colon + 1, (size_t)(end - colon) - 1, 1, 65535, port);
 }
 
-struct kt_proxy *kt_proxy_of(const struct kt_url *url)
+bool kt_proxy_find(const struct kt_url *url, struct kt_proxy *out)
 {
 	const char *text = from_environment(url->https);
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	char host[KT_MAX_HOST_BYTES + 1], service[8];
-	struct addrinfo *at = NULL;
-	struct kt_proxy *p;
 	int64_t port;
 
-	if (!text || !take_apart(text, host, &port))
-		return NULL;
-	(void)snprintf(service, sizeof(service), "%d", (int)port);
-	if (getaddrinfo(host, service, &hints, &at) != 0)
-		return NULL;
-	p = kt_calloc(1, sizeof(*p));
-	p->at = at;
-	return p;
+	if (!text || !take_apart(text, out->host, &port))
+		return false;
+	(void)snprintf(out->port, sizeof(out->port), "%d", (int)port);
+	return true;
 }
 
-void kt_proxy_free(struct kt_proxy *p)
+bool kt_proxy_is_at(const struct addrinfo *at, const struct sockaddr *sa)
 {
-	if (p)
-		freeaddrinfo(p->at);
-	free(p);
-}
-
-bool kt_proxy_is_at(const struct kt_proxy *p, const struct sockaddr *sa)
-{
-	for (const struct addrinfo *i = p ? p->at : NULL; i; i = i->ai_next) {
+	for (const struct addrinfo *i = at; i; i = i->ai_next) {
 		struct sockaddr_in a4, b4;
 		struct sockaddr_in6 a6, b6;
 

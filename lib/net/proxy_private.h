@@ -8,13 +8,18 @@
 
 #include "net/url.h"
 
+struct addrinfo;
 struct sockaddr;
-struct kt_proxy;
 
-/* NULL: there is none, or its name means nothing. Resolves its name. kt_proxy_free() ends it. */
-struct kt_proxy *kt_proxy_of(const struct kt_url *url);
-void kt_proxy_free(struct kt_proxy *p); /* NULL is fine */
-/* Whether it is what listens at this address and port; false of NULL. */
-bool kt_proxy_is_at(const struct kt_proxy *p, const struct sockaddr *sa);
+/* Where it is, for getaddrinfo(). */
+struct kt_proxy {
+	char host[KT_MAX_HOST_BYTES + 1];
+	char port[8];
+};
+
+/* False: there is none. Nothing is resolved. */
+KT_MUST_CHECK bool kt_proxy_find(const struct kt_url *url, struct kt_proxy *out);
+/* Whether it listens at this address and port, when its name led to `at`; false of NULL. */
+bool kt_proxy_is_at(const struct addrinfo *at, const struct sockaddr *sa);
 
 #endif

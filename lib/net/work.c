@@ -26,11 +26,11 @@
 #define LONG_THREADS 3
 #define PACK_THREADS 3
 #define STRANGER_THREADS 1
-#define WAIT_THREADS KT_MAX_FETCHES
+#define NAME_THREADS 1 /* where proxies are: one question at a time (fetch.c) */
 _Static_assert(DISK_THREADS + SHORT_THREADS + LONG_THREADS + PACK_THREADS + STRANGER_THREADS +
-			WAIT_THREADS ==
+			NAME_THREADS ==
 		KT_LOOP_THREADS,
-	"the loop has as many threads as the kinds of work");
+	"the loop has as many threads as the kinds of work, and one");
 
 static const size_t threads[KT_WORK_KINDS] = {
 	[KT_WORK_DISK] = DISK_THREADS,
@@ -38,7 +38,6 @@ static const size_t threads[KT_WORK_KINDS] = {
 	[KT_WORK_LONG] = LONG_THREADS,
 	[KT_WORK_PACK] = PACK_THREADS,
 	[KT_WORK_STRANGER] = STRANGER_THREADS,
-	[KT_WORK_WAIT] = WAIT_THREADS,
 };
 /* Of those, by one organization: another finds one free when there is more than one. */
 static const size_t threads_each[KT_WORK_KINDS] = {
@@ -47,7 +46,6 @@ static const size_t threads_each[KT_WORK_KINDS] = {
 	[KT_WORK_LONG] = 2,
 	[KT_WORK_PACK] = KT_MAX_ARCHIVES,
 	[KT_WORK_STRANGER] = 1,
-	[KT_WORK_WAIT] = KT_MAX_FETCHES_ORG,
 };
 
 struct fifo {

@@ -20,7 +20,6 @@ enum kt_work_kind {
 	KT_WORK_LONG, /* publishes, trees, scans: as long as the limits of a release allow */
 	KT_WORK_PACK, /* archives for clients, as many as they ask for */
 	KT_WORK_STRANGER, /* whose signature, of all that may be: nobody has signed for it yet */
-	KT_WORK_WAIT, /* waits for another server */
 	KT_WORK_KINDS,
 };
 

@@ -30,7 +30,7 @@ struct kt_org_mem {
 	char *name;
 	char default_project[KT_ID_MAX]; /* id, "" = none; one that was deleted is none */
 	unsigned archives; /* being made */
-	unsigned fetches, fetches_run; /* from GitHub: all of them; on a thread */
+	unsigned fetches, fetches_run; /* from GitHub: all of them; under way */
 	uint64_t fetch_turn; /* when one began last */
 	int64_t decided_hour; /* that the next two are of */
 	unsigned decided, decided_more; /* told one by one in the audit log; only counted */
@@ -184,7 +184,8 @@ struct kt_control {
 		bool probing;
 	} disk;
 	/* github.c */
-	size_t fetches_run; /* of them those on a thread */
+	struct kt_http_fetcher *fetcher; /* NULL until the first one runs */
+	size_t fetches_run; /* of them those under way */
 	uint64_t fetch_turns; /* fetches that were begun */
 	struct kt_vec fetches; /* struct kt_fetch *, in the order of their deliveries */
 };

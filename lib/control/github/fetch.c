@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fetching the tarball of a commit from the bound repository, and publishing it. The download runs
- * on the thread pool into a file of tmp/; everything else is on the loop. Redirects are followed
- * here, at most three, because the token must not go to another host.
+ * Fetching the tarball of a commit from the bound repository (net/fetch.h) into a file of tmp/, and
+ * publishing it. All of it is on the loop.
  *
  *	waits -> runs -> here -> publishes -> ends
  *
  * Few run at once, and fewer of one organization, so that its slow servers delay nobody else: the
  * next is of whoever has the fewest running, and of these of whoever began one longest ago. What
- *was fetched is published in the order of the deliveries: the archive of an older push that comes
- *late must not replace that of a newer one.
+ * was fetched is published in the order of the deliveries: the archive of an older push that comes
+ * late must not replace that of a newer one.
  */
 #include "control/github/github_private.h"
 
@@ -17,9 +16,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "base/time.h"
-#include "net/curl.h"
-#include "net/url.h"
+#include "net/fetch.h"
 #include "store/datadir.h"
 
 #include <errno.h>
@@ -31,173 +28,83 @@
 #define MAX_REDIRECTS 3
 #define FETCH_MS (5 * 60000)
 
-/* --- download (on a worker's thread) ----------------------------------------------------- */
-
-struct download {
-	struct kt_fetch *f;
-	int fd;
-	int64_t bytes;
-	int64_t last_us; /* when something came */
-	bool too_large, stalled;
-	struct kt_err err;
-};
-
-static bool on_fetch_data(void *arg, const char *data, size_t len)
-{
-	struct download *d = arg;
-
-	d->last_us = kt_mono_us();
-	d->bytes += (int64_t)len;
-	d->too_large = d->bytes > d->f->max_bytes;
-	return !d->too_large && kt_fs_write_all(d->fd, data, len, &d->err) == KT_OK;
-}
-
-static bool on_fetch_poll(void *arg)
-{
-	struct download *d = arg;
-
-	d->stalled = kt_mono_us() - d->last_us > (int64_t)KT_FETCH_STALL_MS * 1000;
-	return !d->stalled && !__atomic_load_n(&d->f->stop, __ATOMIC_ACQUIRE);
-}
-
-/* Where a redirect leads: absolute, or below the origin of the URL that was asked. *out is the
- * caller's. */
-static enum kt_code fetch_resolve(
-	const struct kt_url *from, const char *location, char **out, struct kt_err *err)
-{
-	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(4096);
-
-	if (location[0] == '/' && location[1] != '/')
-		kt_url_add_origin(&b, from);
-	else if (!kt_str_starts(location, "https://") && !kt_str_starts(location, "http://"))
-		return kt_fail(err, KT_EPROTO, 0, "%s redirects to no usable address", from->host);
-	kt_buf_adds(&b, location);
-	*out = kt_buf_take(&b);
-	return KT_OK;
-}
+/* --- download ---------------------------------------------------------------------------- */
 
 /* https, or this machine: of a redirect only when it came from there. */
-static bool may_ask(const struct kt_url *to, const struct kt_url *from)
+static enum kt_code fetch_may(
+	void *arg, const struct kt_url *to, const struct kt_url *from, struct kt_err *err)
 {
-	if (to->loopback)
-		return !from || from->loopback;
-	return to->https;
+	bool ok = to->loopback ? !from || from->loopback : to->https;
+
+	return ok ? KT_OK : kt_fail(err, KT_EDENIED, 0, "the archive may be fetched by https only");
 }
 
-static enum kt_code fetch_ask(struct download *d, const char *url, bool with_token,
-	struct kt_http_reply *reply, struct kt_err *err)
-{
-	KT_AUTOFREE char *bearer = kt_asprintf("Authorization: Bearer %s", d->f->token);
-	const char *headers[] = { "Accept: application/vnd.github+json",
-		"User-Agent: karta/" KT_VERSION, "X-GitHub-Api-Version: 2022-11-28", NULL, NULL };
-	struct kt_http_call call = {
-		.method = "GET",
-		.url = url,
-		.headers = headers,
-		.connect_ms = 10000,
-		.total_ms = FETCH_MS,
-		.max_body_bytes = 65536,
-		.on_data = on_fetch_data,
-		.on_poll = on_fetch_poll,
-		.arg = d,
-	};
-	enum kt_code rc;
-
-	if (with_token && d->f->token[0])
-		headers[3] = bearer;
-	d->last_us = kt_mono_us();
-	rc = kt_http_do_for_client(&call, d->f->ctl->reach, reply, err);
-	kt_secret_wipe(bearer, strlen(bearer));
-	if (d->too_large)
-		return kt_fail(err, KT_ELIMIT, 0,
-			"the archive is larger than %lld bytes (the server's max_archive_bytes)",
-			(long long)d->f->max_bytes);
-	if (d->stalled)
-		return kt_fail(err, KT_ETIMEOUT, 0, "nothing came for %d seconds",
-			KT_FETCH_STALL_MS / 1000);
-	if (d->err.code != KT_OK) {
-		if (err)
-			*err = d->err;
-		return d->err.code;
-	}
-	return rc;
-}
-
-/* One request; *next is the caller's: where a redirect leads, NULL when the file is there. */
-static enum kt_code fetch_step(struct download *d, const char *url, const struct kt_url *first,
-	const struct kt_url *from, char **next, struct kt_err *err)
-{
-	struct kt_http_reply reply = { .body = KT_BUF_INIT(0) };
-	struct kt_url u;
-	enum kt_code rc = kt_url_parse(url, &u, err);
-
-	if (rc != KT_OK)
-		return rc;
-	if (!may_ask(&u, from)) {
-		kt_url_release(&u);
-		return kt_fail(err, KT_EDENIED, 0, "the archive may be fetched by https only");
-	}
-	rc = fetch_ask(d, url, !first || kt_url_same_origin(&u, first), &reply, err);
-	if (rc == KT_OK && reply.status / 100 == 3 && reply.location[0])
-		rc = fetch_resolve(&u, reply.location, next, err);
-	else if (rc == KT_OK && reply.status != 200)
-		rc = kt_fail(err, reply.status == 404 ? KT_ENOTFOUND : KT_EPROTO, 0,
-			"%s answered %d%s", u.host, reply.status,
-			reply.status == 404 || reply.status == 401 ? ": is a token needed?" : "");
-	kt_http_reply_release(&reply);
-	kt_url_release(&u);
-	return rc;
-}
-
-static enum kt_code fetch_to(struct download *d, struct kt_err *err)
-{
-	KT_AUTOFREE char *url = kt_strdup(d->f->url);
-	struct kt_url first, from;
-	enum kt_code rc = kt_url_parse(url, &first, err);
-
-	if (rc != KT_OK)
-		return rc;
-	for (int i = 0;; i++) {
-		char *next = NULL;
-
-		if (i > 0)
-			rc = kt_url_parse(d->f->last_url, &from, err);
-		if (rc == KT_OK) {
-			rc = fetch_step(
-				d, url, i > 0 ? &first : NULL, i > 0 ? &from : NULL, &next, err);
-			if (i > 0)
-				kt_url_release(&from);
-		}
-		if (rc != KT_OK || !next)
-			break;
-		free(d->f->last_url);
-		d->f->last_url = url;
-		url = next;
-		if (i == MAX_REDIRECTS) {
-			rc = kt_fail(err, KT_EPROTO, 0, "%s redirects too often", first.host);
-			break;
-		}
-	}
-	kt_url_release(&first);
-	return rc;
-}
-
-static enum kt_code fetch_work(void *arg, struct kt_err *err)
+static enum kt_code fetch_head(void *arg, int status, struct kt_err *err)
 {
 	struct kt_fetch *f = arg;
-	struct download d = { .f = f, .err = KT_ERR_INIT };
-	enum kt_code rc;
 
-	d.fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (d.fd < 0)
-		return kt_fail(err, KT_EIO, errno, "cannot make '%s'", f->path);
-	rc = fetch_to(&d, err);
-	if (close(d.fd) != 0 && rc == KT_OK)
-		rc = kt_fail(err, KT_EIO, errno, "cannot write '%s'", f->path);
-	return rc;
+	if (status != 200)
+		return kt_fail(err, status == 404 ? KT_ENOTFOUND : KT_EPROTO, 0, "%s answered %d%s",
+			kt_http_fetch_url(f->http)->host, status,
+			status == 404 || status == 401 ? ": is a token needed?" : "");
+	f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return f->fd >= 0 ? KT_OK : kt_fail(err, KT_EIO, errno, "cannot make '%s'", f->path);
 }
 
-/* --- on the loop ------------------------------------------------------------------------- */
+static enum kt_code fetch_data(void *arg, const char *data, size_t len, struct kt_err *err)
+{
+	struct kt_fetch *f = arg;
+	int64_t max_bytes = f->ctl->limits.max_archive_bytes;
+
+	f->bytes += (int64_t)len;
+	if (f->bytes > max_bytes)
+		return kt_fail(err, KT_ELIMIT, 0,
+			"the archive is larger than %lld bytes (the server's max_archive_bytes)",
+			(long long)max_bytes);
+	return kt_fs_write_all(f->fd, data, len, err);
+}
+
+static void fetch_ended(void *arg, enum kt_code rc, const struct kt_err *err);
+
+static const struct kt_http_fetch_ops fetch_ops = { fetch_may, fetch_head, fetch_data,
+	fetch_ended };
+
+static void fetch_ask(struct kt_fetch *f)
+{
+	struct kt_control *ctl = f->ctl;
+	KT_AUTOFREE char *bearer = kt_asprintf("Authorization: Bearer %s", f->token);
+	const char *const headers[] = { "Accept: application/vnd.github+json",
+		"X-GitHub-Api-Version: 2022-11-28", NULL };
+	/* The token must not go to another host. */
+	const char *const own[] = { f->token[0] ? bearer : NULL, NULL };
+	const struct kt_http_fetch_spec spec = {
+		.method = "GET",
+		.url = f->url,
+		.headers = headers,
+		.own_headers = own,
+		.max_redirects = MAX_REDIRECTS,
+		.connect_ms = 10000,
+		.first_ms = KT_FETCH_STALL_MS,
+		.stall_ms = KT_FETCH_STALL_MS,
+		.total_ms = FETCH_MS,
+	};
+
+	if (!ctl->fetcher)
+		ctl->fetcher = kt_http_fetcher_new(ctl->loop, ctl->reach);
+	f->http = kt_http_fetch_start(ctl->fetcher, &spec, &fetch_ops, f);
+	kt_secret_wipe(bearer, strlen(bearer));
+}
+
+/* It does not run any more. */
+static void fetch_settle(struct kt_fetch *f)
+{
+	f->http = NULL;
+	f->state = KT_FETCH_HERE;
+	f->ctl->fetches_run--;
+	f->org->fetches_run--;
+}
+
+/* --- what becomes of it ------------------------------------------------------------------ */
 
 static void fetch_run_next(struct kt_control *ctl);
 
@@ -222,11 +129,12 @@ static void fetch_free(struct kt_fetch *f)
 	f->org->fetches--;
 	if (ctl->fetches.len == 0)
 		kt_vec_release(&ctl->fetches);
+	if (f->fd >= 0)
+		(void)close(f->fd);
 	if (f->path)
 		(void)unlink(f->path);
 	if (f->token)
 		kt_secret_wipe(f->token, strlen(f->token));
-	free(f->last_url);
 	kt_arena_free(f->arena);
 	free(f);
 	fetch_run_next(ctl);
@@ -313,20 +221,18 @@ static void on_published(void *arg, const struct kt_result *r)
 	fetch_end(f);
 }
 
-static void fetch_done(void *arg, enum kt_code rc, const struct kt_err *err)
+static void fetch_ended(void *arg, enum kt_code rc, const struct kt_err *err)
 {
 	struct kt_fetch *f = arg;
 	struct kt_control *ctl = f->ctl;
+	struct kt_err own = *err;
 
-	f->state = KT_FETCH_HERE;
-	ctl->fetches_run--;
-	f->org->fetches_run--;
-	if (f->closed)
-		fetch_failed(f, KT_ECANCEL, "the pull request was closed");
-	else if (ctl->closing || rc == KT_ECANCEL)
-		fetch_failed(f, KT_EUNAVAIL, "the server is shutting down");
-	else if (rc != KT_OK)
-		fetch_failed(f, rc, err->msg);
+	fetch_settle(f);
+	if (f->fd >= 0 && close(KT_STEAL_FD(f->fd)) != 0 && rc == KT_OK)
+		rc = kt_fail(&own, KT_EIO, errno, "cannot write '%s'", f->path);
+	ctl->on.failed(ctl, &own);
+	if (rc != KT_OK)
+		fetch_failed(f, rc, own.msg);
 	fetch_run_next(ctl);
 }
 
@@ -402,8 +308,7 @@ static void fetch_run_next(struct kt_control *ctl)
 		ctl->fetches_run++;
 		f->org->fetches_run++;
 		f->org->fetch_turn = ++ctl->fetch_turns;
-		kt_task_run(ctl, &(struct kt_task_for){ f->org->id, KT_WORK_WAIT, 0, true },
-			fetch_work, fetch_done, f);
+		fetch_ask(f);
 	}
 }
 
@@ -416,7 +321,7 @@ void kt_fetch_start(struct kt_fetch *f)
 	kt_rand_id("fetch_", id);
 	path = kt_data_tmp(f->ctl->data_dir, id);
 	f->path = kt_arena_strdup(f->arena, path);
-	f->max_bytes = f->ctl->limits.max_archive_bytes;
+	f->fd = -1;
 	f->org = kt_map_get(&f->ctl->orgs, f->who.org_id);
 	kt_assert(f->org);
 	f->state = KT_FETCH_WAITS;
@@ -434,12 +339,13 @@ bool kt_fetches_full(const struct kt_control *ctl, const char *org_id)
 		(org && org->fetches >= KT_MAX_FETCHES_QUEUED_ORG);
 }
 
-/* Of one that runs the worker has to see it first. */
 static void fetch_give_up(struct kt_fetch *f, enum kt_code rc, const char *why)
 {
-	if (f->state == KT_FETCH_RUNS)
-		__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
-	else if (f->state == KT_FETCH_WAITS || f->state == KT_FETCH_HERE)
+	if (f->state == KT_FETCH_RUNS) {
+		kt_http_fetch_cancel(f->http);
+		fetch_settle(f);
+	}
+	if (f->state == KT_FETCH_WAITS || f->state == KT_FETCH_HERE)
 		fetch_failed(f, rc, why);
 }
 
@@ -466,4 +372,5 @@ void kt_fetches_stop(struct kt_control *ctl)
 	for (size_t i = ctl->fetches.len; i > 0; i--)
 		fetch_give_up(
 			ctl->fetches.items[i - 1], KT_EUNAVAIL, "the server is shutting down");
+	kt_http_fetcher_free(KT_STEAL(ctl->fetcher));
 }

@@ -50,9 +50,9 @@ struct kt_fetch {
 		KT_FETCH_ENDS
 	} state;
 	char *path; /* the file */
-	char *last_url;
-	int64_t max_bytes;
-	bool stop; /* atomic */
+	int fd; /* of it while it is written, else -1 */
+	struct kt_http_fetch *http; /* while it runs */
+	int64_t bytes;
 	bool closed; /* its pull request was, meanwhile */
 	bool published;
 	/* Who waits for it, or NULL: told once, on the loop. */
@@ -79,7 +79,7 @@ void kt_fetch_start(struct kt_fetch *f);
 bool kt_fetches_full(const struct kt_control *ctl, const char *org_id);
 /* Give up what is fetched for a pull request; false when there is nothing. */
 bool kt_fetches_close(struct kt_control *ctl, const char *project_id, int64_t pr);
-/* Give up all: downloads that run end soon, the others at once. */
+/* Give up all, and close their connections. */
 void kt_fetches_stop(struct kt_control *ctl);
 
 #endif

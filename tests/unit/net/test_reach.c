@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 #include "base/str.h"
-#include "net/curl.h"
+#include "net/fetch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -182,16 +182,28 @@ static int listener(int *port)
 	return fd;
 }
 
+static struct kt_loop *loop;
+
+static void on_ended(void *arg, enum kt_code rc, const struct kt_err *err)
+{
+	*(struct kt_err *)arg = *err;
+	kt_loop_stop(loop);
+}
+
 static enum kt_code ask(const struct kt_reach *r, const char *host, int port, struct kt_err *err)
 {
+	static const struct kt_http_fetch_ops ops = { .ended = on_ended };
 	KT_AUTOFREE char *text = kt_asprintf("http://%s:%d/", host, port);
-	struct kt_http_call call = { .method = "GET", .url = text, .total_ms = 300 };
-	struct kt_http_reply reply;
-	enum kt_code rc = kt_http_do_for_client(&call, r, &reply, err);
+	const struct kt_http_fetch_spec spec = { .method = "GET", .url = text, .total_ms = 300 };
+	struct kt_http_fetcher *fetcher;
 
-	if (rc == KT_OK)
-		kt_http_reply_release(&reply);
-	return rc;
+	assert_int_equal(kt_loop_new(&loop, NULL), KT_OK);
+	fetcher = kt_http_fetcher_new(loop, r);
+	assert_non_null(kt_http_fetch_start(fetcher, &spec, &ops, err));
+	kt_loop_run(loop);
+	kt_http_fetcher_free(fetcher);
+	kt_loop_free(loop);
+	return err->code;
 }
 
 /*
