@@ -15,41 +15,19 @@
 #define SMALL_BYTES 65536
 
 struct page {
-	struct kt_exchange *ex;
-	struct kt_loop *loop;
-	struct kt_defer finish;
-	struct kt_guard guard;
+	struct kt_evpipe pipe; /* without a reader once all was read */
 	struct kt_watch watch; /* of a session's log */
-	struct kt_evreader *reader; /* NULL once all was read, or its log is gone */
 	struct kt_evenv env;
 	size_t commas; /* that were sent */
 	struct kt_buf text; /* before the events, later what is after them */
 	struct kt_buf tail;
 	size_t at; /* of text */
-	bool ended;
 };
-
-static void page_end_later(struct page *p)
-{
-	if (!p->ended)
-		kt_loop_defer(p->loop, &p->finish);
-}
-
-/* Outside of the connection's callbacks, because ending frees the stream. */
-static void page_finish(void *arg)
-{
-	struct page *p = arg;
-
-	if (p->ended)
-		return;
-	p->ended = true;
-	kt_stream_end(p->ex);
-}
 
 /* Nothing more comes of the log: what is left is the end of the document. */
 static void page_end_events(struct page *p)
 {
-	kt_evreader_free(KT_STEAL(p->reader));
+	kt_evreader_free(KT_STEAL(p->pipe.reader));
 	kt_buf_release(&p->text);
 	p->text = p->tail;
 	kt_buf_init(&p->tail, 0);
@@ -63,12 +41,12 @@ static size_t page_envelope(struct page *p, const char **out, size_t max)
 	const char *bytes;
 	size_t n;
 
-	while ((n = kt_evreader_peek(p->reader, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
+	while ((n = kt_evreader_peek(p->pipe.reader, &bytes, KT_SSE_INFLIGHT_BYTES)) > 0) {
 		bool envelope;
 
 		n = kt_evenv_next(&p->env, bytes, n, &envelope);
 		if (!envelope) {
-			kt_evreader_advance(p->reader, n);
+			kt_evreader_advance(p->pipe.reader, n);
 		} else if (p->commas + 1 < p->env.n) {
 			*out = comma;
 			return 1;
@@ -85,7 +63,7 @@ static size_t page_peek(void *arg, const char **out, size_t max)
 	struct page *p = arg;
 	size_t n;
 
-	if (p->at == p->text.len && p->reader) {
+	if (p->at == p->text.len && p->pipe.reader) {
 		n = page_envelope(p, out, max);
 		if (n)
 			return n;
@@ -93,7 +71,7 @@ static size_t page_peek(void *arg, const char **out, size_t max)
 	}
 	*out = p->text.ptr + p->at;
 	if (p->at == p->text.len)
-		page_end_later(p);
+		kt_evpipe_end(&p->pipe);
 	return KT_MIN(max, p->text.len - p->at);
 }
 
@@ -103,20 +81,17 @@ static void page_sent(void *arg, size_t n)
 
 	if (p->at < p->text.len)
 		p->at += n;
-	else if (p->reader && p->commas + 1 < p->env.n)
+	else if (p->pipe.reader && p->commas + 1 < p->env.n)
 		p->commas++;
-	else if (p->reader)
-		kt_evreader_advance(p->reader, n);
+	else if (p->pipe.reader)
+		kt_evreader_advance(p->pipe.reader, n);
 }
 
 static void page_closed(void *arg)
 {
 	struct page *p = arg;
 
-	kt_api_guard_remove(&p->guard);
 	kt_watch_remove(&p->watch);
-	kt_loop_undefer(p->loop, &p->finish);
-	kt_evreader_free(p->reader);
 	kt_buf_release(&p->text);
 	kt_buf_release(&p->tail);
 	free(p);
@@ -127,11 +102,10 @@ static void page_cut(void *arg)
 {
 	struct page *p = arg;
 
-	kt_evreader_free(KT_STEAL(p->reader));
 	kt_buf_clear(&p->text);
 	kt_buf_clear(&p->tail);
 	p->at = 0;
-	page_end_later(p);
+	kt_evpipe_drop(&p->pipe);
 }
 
 static void page_note(void *arg, enum kt_note what, const char *turn_id)
@@ -144,7 +118,7 @@ static void page_note(void *arg, enum kt_note what, const char *turn_id)
 	page_cut(p);
 }
 
-static const struct kt_stream_ops ops = { page_peek, page_sent, page_closed, NULL };
+static const struct kt_evform page_form = { page_peek, page_sent, NULL, page_cut };
 
 /* TAKES the texts. */
 static void page_stream(struct kt_call *c, const struct kt_page_of *of, uint64_t last,
@@ -152,23 +126,20 @@ static void page_stream(struct kt_call *c, const struct kt_page_of *of, uint64_t
 {
 	struct page *p = kt_calloc(1, sizeof(*p));
 
-	p->ex = c->ex;
-	p->loop = kt_sessions_loop(c->api->cfg.sessions);
-	p->finish.fn = page_finish;
-	p->finish.arg = p;
 	p->text = *head;
 	p->tail = *tail;
 	kt_buf_init(head, 0);
 	kt_buf_init(tail, 0);
-	p->reader = kt_evreader_new(of->log, of->after, NULL, NULL);
-	kt_evreader_stop_after(p->reader, last);
-	kt_api_guard_add(c, &p->guard, page_cut, p);
+	p->pipe.form = &page_form;
+	p->pipe.type = "application/json";
+	kt_evpipe_open(&p->pipe, c, of->log, of->after, page_closed, p);
+	kt_evpipe_stop_after(&p->pipe, last);
 	if (of->session) {
 		p->watch.note = page_note;
 		p->watch.arg = p;
 		kt_watch_add(of->session, &p->watch);
 	}
-	kt_stream_begin(c->ex, 200, "application/json", false, &ops, p);
+	kt_evpipe_begin(&p->pipe);
 }
 
 void kt_api_page_of_log(struct kt_call *c, const struct kt_page_of *of)

@@ -5,22 +5,26 @@
 
 #include "api/core/caller_private.h"
 
-/* evpipe.c: the bytes of a log as the answer to a request */
+/* evpipe.c: a log as the answer to a request */
+/*
+ * A form other than the log's own bytes: a source that takes what it gives from the pipe's reader
+ * and calls kt_evpipe_end() when that was all. As in struct kt_stream_ops, with the pipe's arg.
+ */
+struct kt_evform {
+	size_t (*peek)(void *arg, const char **out, size_t max);
+	void (*sent)(void *arg, size_t n);
+	bool (*at_boundary)(void *arg); /* or NULL */
+	kt_loop_fn revoked; /* who reads may not any more: it ends after this; or NULL */
+};
 struct kt_evpipe {
 	struct kt_exchange *ex;
-	struct kt_evreader *reader; /* NULL once its log is gone */
+	struct kt_evreader *reader; /* NULL once its log is gone, or nothing more is wanted of it */
 	struct kt_loop *loop;
 	struct kt_defer finish;
 	struct kt_guard guard;
 	bool ended;
-	/*
-	 * What a frame is told as: a line or more, each with its end, added to the buffer. NULL:
-	 * the frames go out as they are.
-	 */
-	void (*tell)(const struct kt_evframe *f, struct kt_buf *out);
-	struct kt_evwalk walk; /* with tell */
-	struct kt_buf text; /* what is to be sent */
-	size_t text_at; /* of text, sent */
+	const struct kt_evform *form; /* NULL: the bytes go out as they are */
+	const char *type; /* of the answer; NULL: it is an event stream */
 	kt_loop_fn woke; /* there is something new, before it is sent; or NULL */
 	kt_loop_fn closed; /* last call: the owner frees itself */
 	void *arg;
@@ -28,8 +32,12 @@ struct kt_evpipe {
 /* Attach to log after a number; kt_evpipe_begin() starts the answer. */
 void kt_evpipe_open(struct kt_evpipe *p, struct kt_call *c, struct kt_evlog *log,
 	uint64_t after_seq, kt_loop_fn closed, void *arg);
+/* Go on after another number of the log. */
+void kt_evpipe_again(struct kt_evpipe *p, struct kt_evlog *log, uint64_t after_seq);
 /* Begin the answer. May call closed() at once (HEAD): the owner is not touched any more. */
 void kt_evpipe_begin(struct kt_evpipe *p);
+/* Nothing more comes: what is ready goes out, later in the tick, and it ends. */
+void kt_evpipe_end(struct kt_evpipe *p);
 /* End at the log's present end, or after a number that is in it. */
 void kt_evpipe_stop_here(struct kt_evpipe *p);
 void kt_evpipe_stop_after(struct kt_evpipe *p, uint64_t seq);

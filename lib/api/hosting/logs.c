@@ -37,16 +37,12 @@ struct ask {
 
 /* A filtered log on its way to a client. */
 struct tail {
-	struct kt_exchange *ex;
-	struct kt_loop *loop;
+	struct kt_evpipe pipe;
 	struct kt_evlog *log;
-	struct kt_evreader *reader;
 	struct ask ask;
 	struct kt_slice look; /* at the next piece of the log */
 	bool looked; /* nothing came of the last piece, and there is no more now */
 	struct kt_timer *until; /* the time is over */
-	struct kt_defer finish;
-	struct kt_guard guard;
 	struct kt_evwalk walk;
 	struct kt_buf out;
 	size_t sent; /* of out */
@@ -54,7 +50,6 @@ struct tail {
 	uint64_t n_last;
 	uint64_t counted; /* last number of the log when counting began */
 	bool over; /* the time is */
-	bool ended;
 };
 
 static const char *const levels[] = { "debug", "info", "warn", "error" };
@@ -180,30 +175,12 @@ static bool filter_matches(const struct filter *f, const struct kt_evframe *fram
 
 /* --- a filtered log ---------------------------------------------------------------------- */
 
-static void tail_end_later(struct tail *t)
-{
-	if (!t->ended)
-		kt_loop_defer(t->loop, &t->finish);
-}
-
-/* Outside of the connection's callbacks, because ending frees the stream. */
-static void tail_finish(void *arg)
-{
-	struct tail *t = arg;
-
-	if (t->ended)
-		return;
-	t->ended = true;
-	kt_stream_end(t->ex);
-}
-
 /* There is more in the log. */
-static void tail_wake(void *arg)
+static void tail_woke(void *arg)
 {
 	struct tail *t = arg;
 
 	t->looked = false;
-	kt_stream_wake(t->ex);
 }
 
 static void time_over(void *arg)
@@ -212,13 +189,9 @@ static void time_over(void *arg)
 
 	/* What came until now is sent, then it ends. */
 	t->over = true;
-	kt_evreader_stop_here(t->reader);
-	tail_wake(t);
-}
-
-static void on_tail_revoked(void *arg)
-{
-	tail_end_later(arg);
+	kt_evreader_stop_here(t->pipe.reader);
+	tail_woke(t);
+	kt_stream_wake(t->pipe.ex);
 }
 
 /* The last ones were counted: begin with the first of them. */
@@ -230,11 +203,10 @@ static void begin_sending(struct tail *t)
 	uint64_t after = t->n_last ? t->last[first] - 1 : t->counted;
 
 	free(KT_STEAL(t->last));
-	kt_evreader_free(t->reader);
 	kt_evwalk_release(&t->walk);
-	t->reader = kt_evreader_new(t->log, after, tail_wake, t);
+	kt_evpipe_again(&t->pipe, t->log, after);
 	if (!t->ask.follow || t->over)
-		kt_evreader_stop_here(t->reader);
+		kt_evreader_stop_here(t->pipe.reader);
 	/* Where a client goes on that loses the connection now. */
 	if (!t->ask.ndjson)
 		kt_buf_addf(&t->out, "id: %llu\n\n", (unsigned long long)after);
@@ -265,14 +237,14 @@ static void fill_tail(struct tail *t)
 	t->sent = 0;
 	t->looked = false;
 	for (size_t n = 0; n < SLICE_BYTES && !t->out.len && !t->looked; n += PIECE_BYTES) {
-		was = kt_evwalk_reader(&t->walk, t->reader, PIECE_BYTES, take_log_frame, t);
+		was = kt_evwalk_reader(&t->walk, t->pipe.reader, PIECE_BYTES, take_log_frame, t);
 		if (was == KT_WALK_END && t->last)
 			begin_sending(t);
 		else if (was != KT_WALK_MORE)
 			t->looked = !t->out.len;
 	}
-	if (was == KT_WALK_DAMAGED || (!t->out.len && !t->last && kt_evreader_done(t->reader)))
-		tail_end_later(t);
+	if (was == KT_WALK_DAMAGED || (!t->out.len && !t->last && kt_evreader_done(t->pipe.reader)))
+		kt_evpipe_end(&t->pipe);
 }
 
 /* It is the turn of this one among all that look through logs. */
@@ -280,21 +252,21 @@ static void tail_look(void *arg)
 {
 	struct tail *t = arg;
 
-	if (t->ended || t->sent < t->out.len)
+	if (t->pipe.ended || t->sent < t->out.len)
 		return;
 	fill_tail(t);
 	if (t->out.len)
-		kt_stream_wake(t->ex);
+		kt_stream_wake(t->pipe.ex);
 	else if (!t->looked)
-		kt_loop_slice(t->loop, &t->look);
+		kt_loop_slice(t->pipe.loop, &t->look);
 }
 
 static size_t tail_peek(void *arg, const char **out, size_t max)
 {
 	struct tail *t = arg;
 
-	if (t->sent == t->out.len && !t->ended && !t->looked)
-		kt_loop_slice(t->loop, &t->look);
+	if (t->sent == t->out.len && !t->pipe.ended && !t->looked)
+		kt_loop_slice(t->pipe.loop, &t->look);
 	*out = t->out.ptr + t->sent;
 	return KT_MIN(max, t->out.len - t->sent);
 }
@@ -317,19 +289,15 @@ static void on_tail_closed(void *arg)
 {
 	struct tail *t = arg;
 
-	kt_api_guard_remove(&t->guard);
-	kt_loop_undefer(t->loop, &t->finish);
-	kt_loop_unslice(t->loop, &t->look);
+	kt_loop_unslice(t->pipe.loop, &t->look);
 	kt_timer_free(t->until);
-	kt_evreader_free(t->reader);
 	kt_evwalk_release(&t->walk);
 	kt_buf_release(&t->out);
 	free(t->last);
 	free(t);
 }
 
-static const struct kt_stream_ops ops = { tail_peek, on_tail_sent, on_tail_closed,
-	tail_at_boundary };
+static const struct kt_evform tail_form = { tail_peek, on_tail_sent, tail_at_boundary, NULL };
 
 static void send_filtered(
 	struct kt_call *c, struct kt_evlog *log, const struct ask *a, uint64_t after, bool count)
@@ -337,28 +305,25 @@ static void send_filtered(
 	struct tail *t = kt_calloc(1, sizeof(*t));
 	int64_t left_ms = a->filter.until_ms - kt_time_us() / 1000;
 
-	t->ex = c->ex;
-	t->loop = kt_sessions_loop(c->api->cfg.sessions);
+	t->pipe.form = &tail_form;
+	t->pipe.type = a->ndjson ? "application/x-ndjson" : NULL;
+	t->pipe.woke = tail_woke;
+	kt_evpipe_open(&t->pipe, c, log, after, on_tail_closed, t);
 	t->log = log;
 	t->ask = *a;
 	t->look = (struct kt_slice){ .fn = tail_look, .arg = t };
-	t->finish.fn = tail_finish;
-	t->finish.arg = t;
 	kt_evwalk_init(&t->walk);
 	kt_buf_init(&t->out, FRAME_BYTES + 65536);
 	t->counted = kt_evlog_last_seq(log);
 	if (count)
 		t->last = kt_calloc((size_t)a->lines, sizeof(*t->last));
-	t->reader = kt_evreader_new(log, after, tail_wake, t);
 	if (count || !a->follow)
-		kt_evreader_stop_here(t->reader);
+		kt_evreader_stop_here(t->pipe.reader);
 	if (a->follow && a->filter.until_ms != INT64_MAX) {
-		t->until = kt_timer_new(t->loop, time_over, t);
+		t->until = kt_timer_new(t->pipe.loop, time_over, t);
 		kt_timer_start(t->until, KT_MAX(left_ms, 0), 0);
 	}
-	kt_api_guard_add(c, &t->guard, on_tail_revoked, t);
-	kt_stream_begin(c->ex, 200, a->ndjson ? "application/x-ndjson" : "text/event-stream",
-		!a->ndjson, &ops, t);
+	kt_evpipe_begin(&t->pipe);
 }
 
 /* --- the whole log ----------------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #define LIST_DEFAULT 20
 #define LIST_MAX 200
 #define LOOK_MS 2000 /* between two looks whether a silent build is over */
+#define LINES_BYTES 32768 /* of the log, made text in one step */
 
 void kt_api_releases_list(struct kt_call *c, const struct kt_params *p)
 {
@@ -124,6 +125,10 @@ struct build_stream {
 	char request_id[40];
 	char ref[64], release[KT_ID_MAX];
 	struct kt_timer *look; /* a deleted project's build ends without a word */
+	/* As lines: */
+	struct kt_evwalk walk;
+	struct kt_buf text; /* what is to be sent */
+	size_t told; /* of it */
 };
 
 static void build_closed(void *arg)
@@ -131,6 +136,8 @@ static void build_closed(void *arg)
 	struct build_stream *bs = arg;
 
 	kt_timer_free(bs->look);
+	kt_evwalk_release(&bs->walk);
+	kt_buf_release(&bs->text);
 	free(bs);
 }
 
@@ -221,17 +228,53 @@ static void tell_outcome(const cJSON *data, struct kt_buf *out)
 	kt_buf_addc(out, '\n');
 }
 
-static void tell_build(const struct kt_evframe *f, struct kt_buf *out)
+static bool tell_build(void *arg, const struct kt_evframe *f)
 {
+	struct build_stream *bs = arg;
 	KT_AUTO_JSON cJSON *ev = NULL;
 
 	if (kt_json_parse(f->json, f->json_len, KT_JSON_LENIENT, &ev, NULL) != KT_OK)
-		return;
+		return true;
 	if (f->type == KT_EV_LOG)
-		tell_log(kt_json_obj(ev, "data"), out);
+		tell_log(kt_json_obj(ev, "data"), &bs->text);
 	else if (f->type == KT_EV_RELEASE)
-		tell_outcome(kt_json_obj(ev, "data"), out);
+		tell_outcome(kt_json_obj(ev, "data"), &bs->text);
+	return true;
 }
+
+static size_t lines_peek(void *arg, const char **out, size_t max)
+{
+	struct build_stream *bs = arg;
+	enum kt_evwalked was = KT_WALK_MORE;
+
+	if (bs->told == bs->text.len) {
+		kt_buf_clear(&bs->text);
+		bs->told = 0;
+	}
+	while (bs->pipe.reader && was == KT_WALK_MORE && !bs->text.len)
+		was = kt_evwalk_reader(&bs->walk, bs->pipe.reader, LINES_BYTES, tell_build, bs);
+	if (was == KT_WALK_DAMAGED ||
+		(bs->pipe.reader && !bs->text.len && kt_evreader_done(bs->pipe.reader)))
+		kt_evpipe_end(&bs->pipe);
+	*out = bs->text.ptr + bs->told;
+	return KT_MIN(max, bs->text.len - bs->told);
+}
+
+static void on_lines_sent(void *arg, size_t n)
+{
+	struct build_stream *bs = arg;
+
+	bs->told += n;
+}
+
+static bool lines_at_boundary(void *arg)
+{
+	const struct build_stream *bs = arg;
+
+	return bs->told == bs->text.len;
+}
+
+static const struct kt_evform lines_form = { lines_peek, on_lines_sent, lines_at_boundary, NULL };
 
 static struct build_stream *new_build_stream(struct kt_call *c, const char *ref,
 	const char *release, struct kt_evlog *log, uint64_t after)
@@ -244,6 +287,8 @@ static struct build_stream *new_build_stream(struct kt_call *c, const char *ref,
 	bs->actor = kt_api_actor(&bs->by, bs->request_id);
 	kt_str_copy(bs->ref, sizeof(bs->ref), ref);
 	kt_str_copy(bs->release, sizeof(bs->release), release);
+	kt_evwalk_init(&bs->walk);
+	kt_buf_init(&bs->text, LINES_BYTES + 2 * KT_MAX_EVENT_BYTES);
 	kt_evpipe_open(&bs->pipe, c, log, after, build_closed, bs);
 	bs->pipe.woke = build_woke;
 	bs->look = kt_timer_new(bs->pipe.loop, build_look, bs);
@@ -282,10 +327,12 @@ void kt_api_build_lines(
 	if (!open_log(c, ref, release, &log, &over))
 		return;
 	bs = new_build_stream(c, ref, release, log, 0);
-	bs->pipe.tell = tell_build;
-	kt_buf_addf(&bs->pipe.text, "%s %s\n", version, release);
+	bs->pipe.form = &lines_form;
+	bs->pipe.type = "text/plain; charset=utf-8";
+	kt_buf_addf(&bs->text, "%s %s\n", version, release);
 	if (over)
 		kt_evreader_stop_here(bs->pipe.reader);
+	kt_stream_lines(c->ex);
 	kt_evpipe_begin(&bs->pipe);
 }
 
