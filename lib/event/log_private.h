@@ -124,6 +124,11 @@ void kt_evlog_release_file(struct kt_evlog *log);
 void kt_evlog_render(struct kt_buf *b, const char *id_key, const char *id, uint64_t seq,
 	const struct kt_event_draft *ev);
 
+/* --- event.c ----------------------------------------------------------------------------- */
+
+/* What comes after the next two LFs, which end a frame and occur nowhere else; NULL: no such. */
+const char *kt_evframe_end(const char *p, size_t len);
+
 /* --- scan.c ------------------------------------------------------------------------------ */
 
 /* A descriptor of the caller's own for the log's file. Returns KT_OK, KT_EIO or KT_EPROTO. */

@@ -30,8 +30,8 @@ static enum kt_evwalked end_part(
 
 	if (w->part.ptr[w->part.len - 1] == '\n' && *p == '\n')
 		end = p + 1;
-	else if ((end = memmem(p, len, "\n\n", 2)) != NULL)
-		end += 2;
+	else
+		end = kt_evframe_end(p, len);
 	*used = end ? (size_t)(end - p) : len;
 	kt_buf_add(&w->part, p, *used);
 	if (!kt_buf_ok(&w->part) || (end && kt_evframe_next(w->part.ptr, w->part.len, &f) != 1))
