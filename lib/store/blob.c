@@ -22,7 +22,7 @@
 #define MODE_EXEC 0555
 #define PIECE_BYTES 65536
 #define FRESH_S 300 /* a younger file is not touched again: no needless writes for each look */
-#define SYNCFS_FILES 16 /* more files than this are synced by one syncfs() */
+#define SYNCFS_FILES 16 /* more files or folders than this are synced by one syncfs() */
 
 /* --- names ------------------------------------------------------------------------------- */
 
@@ -421,6 +421,34 @@ static enum kt_code adopt_one(struct adoption *a, const char *digest, struct kt_
 			: kt_fail(err, KT_EIO, sys, "cannot take received file '%s'", digest);
 }
 
+/* The names that they got. Each folder is a commit of the file system's, of many one is enough. */
+static enum kt_code adopt_sync_folders(struct adoption *a, struct kt_err *err)
+{
+	enum kt_code rc = KT_OK;
+	size_t n = 0;
+	bool at_once;
+
+	for (unsigned i = 0; i < 256; i++)
+		n += a->touched[i];
+	at_once = n > SYNCFS_FILES;
+	if (at_once && syncfs(a->b->dir_fd) != 0)
+		return kt_fail(err, KT_EIO, errno, "cannot sync '%s'", a->b->dir);
+	if (at_once)
+		note_on_disk(a->b, a->org_id);
+	for (unsigned i = 0; rc == KT_OK && i < 256; i++) {
+		char folder[KT_BLOB_NAME_MAX];
+
+		if (!a->touched[i])
+			continue;
+		(void)snprintf(folder, sizeof(folder), "%s/%02x", a->org_id, i);
+		if (at_once)
+			note_on_disk(a->b, folder);
+		else
+			rc = sync_folders(a->b, folder, err);
+	}
+	return rc;
+}
+
 static enum kt_code adopt_all(struct adoption *a, size_t *out_n, struct kt_err *err)
 {
 	size_t count = 0;
@@ -432,14 +460,8 @@ static enum kt_code adopt_all(struct adoption *a, size_t *out_n, struct kt_err *
 	for (size_t i = 0; rc == KT_OK && i < a->n; i++)
 		if (kt_digest_ok(a->names[i]))
 			rc = adopt_one(a, a->names[i], err);
-	for (unsigned i = 0; rc == KT_OK && i < 256; i++) {
-		char folder[KT_BLOB_NAME_MAX];
-
-		if (!a->touched[i])
-			continue;
-		(void)snprintf(folder, sizeof(folder), "%s/%02x", a->org_id, i);
-		rc = sync_folders(a->b, folder, err);
-	}
+	if (rc == KT_OK)
+		rc = adopt_sync_folders(a, err);
 	if (rc == KT_OK)
 		*out_n = count;
 	return rc;
