@@ -308,7 +308,7 @@ static enum kt_code list_for_push(struct helper *h, struct kt_err *err)
 
 	/* git's library is loaded while the server answers, and after libcurl, which is needed now.
 	 */
-	kt_http_load();
+	kt_http_load(h->server);
 	kt_helper_warm(h);
 	rc = ask_for_remote_refs(h, err);
 	if (rc != KT_OK)

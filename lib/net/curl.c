@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "net/curl_private.h"
+#include "net/plain_private.h"
 #include "net/url.h"
 
 #include <errno.h>
@@ -77,21 +78,8 @@ static void end_work(struct work *w)
 static size_t on_head(char *data, size_t size, size_t n, void *arg)
 {
 	struct work *w = arg;
-	struct kt_http_reply *r = &w->reply;
-	size_t len = size * n;
-	char text[32];
-	if (kt_curl_take_header(
-		    data, len, "Content-Type", r->content_type, sizeof(r->content_type)) ||
-		kt_curl_take_header(
-			data, len, "Request-Id", r->request_id, sizeof(r->request_id)) ||
-		kt_curl_take_header(data, len, "Location", r->location, sizeof(r->location)) ||
-		kt_curl_take_header(data, len, "ETag", r->etag, sizeof(r->etag)))
-		return len;
-	/* Seconds only; the other form, a date, needs clocks that agree. */
-	if (kt_curl_take_header(data, len, "Retry-After", text, sizeof(text)) &&
-		!kt_str_int64(text, 0, INT32_MAX, &r->retry_after_s))
-		r->retry_after_s = -1;
-	return len;
+	kt_http_reply_line(&w->reply, data, size * n);
+	return size * n;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
@@ -288,6 +276,11 @@ enum kt_code kt_http_do(
 	enum kt_code rc = kt_url_parse(call->url, &url, err);
 	if (rc != KT_OK)
 		return rc;
+	if (kt_plain_can(call, &url)) {
+		rc = kt_plain_do(call, &url, out, err);
+		kt_url_release(&url);
+		return rc;
+	}
 	rc = kt_curl_load(err);
 	if (rc != KT_OK) {
 		kt_url_release(&url);
@@ -307,12 +300,13 @@ enum kt_code kt_http_do(
 	return rc;
 }
 
-void kt_http_load(void)
+void kt_http_load(const char *url)
 {
-	(void)!kt_curl_load(NULL);
-}
-
-void kt_http_reply_release(struct kt_http_reply *r)
-{
-	kt_buf_release(&r->body);
+	const struct kt_http_call call = { .url = url };
+	struct kt_url u;
+	if (kt_url_parse(url, &u, NULL) != KT_OK)
+		return;
+	if (!kt_plain_can(&call, &u))
+		(void)!kt_curl_load(NULL);
+	kt_url_release(&u);
 }

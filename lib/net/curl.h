@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outgoing HTTP for commands, over libcurl. The library is loaded on first use through a table of
- * function pointers: linking it would cost every start of the program 4 to 5 ms and 5 MiB, also
- * those that need no network. Blocking; one thread at a time. What a server asks for is in fetch.h.
+ * Outgoing HTTP for commands, over libcurl; to this machine in plain HTTP without it. The library
+ * is loaded on first use through a table of function pointers: linking it would cost every start of
+ * the program 4 to 5 ms and 5 MiB, also those that need no network. Blocking; one thread at a time.
+ * What a server asks for is in fetch.h.
  *
  * Never follows redirects, reads no .netrc and no curlrc; http and https only; proxies from the
  * environment, but never for loopback hosts. Requests carry few headers: no Accept-Encoding, no
@@ -70,10 +71,10 @@ struct kt_http_reply {
 KT_MUST_CHECK enum kt_code kt_http_do(
 	const struct kt_http_call *call, struct kt_http_reply *out, struct kt_err *err);
 /*
- * Load the library now, for what can be done meanwhile by another thread: of two libraries one
- * waits for the other. A failure shows in the first call.
+ * Load the library now if calls to url need it, for what can be done meanwhile by another thread: of
+ * two libraries one waits for the other. A failure shows in the first call.
  */
-void kt_http_load(void);
+void kt_http_load(const char *url);
 /* Free what a reply holds. */
 void kt_http_reply_release(struct kt_http_reply *r);
 

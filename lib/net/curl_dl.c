@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only file that knows libcurl's symbols. It is opened with dlopen() at the first call: linking
- * it would cost every start of the program 4 to 5 ms, and most commands make no request.
+ * The only file that knows libcurl's symbols. It is opened with dlopen() at the first call that
+ * needs it: linking it would cost every start of the program 4 to 5 ms, and most commands make no
+ * request, or one that plain.c can do.
  */
 #include "net/curl_private.h"
 
 #include "base/base.h"
 #include "base/dl.h"
 #include "base/str.h"
+#include "net/plain_private.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -66,35 +68,9 @@ bool kt_curl_loaded(void)
 	return curl_loaded;
 }
 
-bool kt_curl_take_header(const char *line, size_t len, const char *name, char *out, size_t size)
-{
-	size_t n = strlen(name);
-	if (len <= n || line[n] != ':' || strncasecmp(line, name, n) != 0)
-		return false;
-	const char *v = line + n + 1;
-	const char *end = line + len;
-	while (v < end && (*v == ' ' || *v == '\t'))
-		v++;
-	while (end > v && (unsigned char)end[-1] <= ' ')
-		end--;
-	size_t keep = KT_MIN((size_t)(end - v), size - 1);
-	memcpy(out, v, keep);
-	out[keep] = '\0';
-	return true;
-}
-
-/* A line break in a header would start another header, or another request. */
-static bool is_one_line(const char *s)
-{
-	for (; *s != '\0'; s++)
-		if ((unsigned char)*s < ' ' || *s == 0x7f)
-			return false;
-	return true;
-}
-
 enum kt_code kt_curl_add_header(struct curl_slist **list, const char *line, struct kt_err *err)
 {
-	if (!is_one_line(line))
+	if (!kt_http_is_one_line(line))
 		return kt_fail(err, KT_EINVAL, 0, "a header must be one line of text");
 	struct curl_slist *more = kt_curl.slist_append(*list, line);
 	kt_assert(more != NULL); /* memory is out, as in kt_malloc() */

@@ -60,9 +60,6 @@ void kt_curl_set_time(CURL *easy, int64_t connect_ms, int64_t total_ms);
 /* GET, HEAD, POST, ...; body NULL: there is none here, or it is read by a function. */
 void kt_curl_set_method(
 	CURL *easy, const char *method, const void *body, size_t len, bool has_reader);
-/* The value of a header line when it is of this name, cut to size; false when it is another. */
-KT_MUST_CHECK bool kt_curl_take_header(
-	const char *line, size_t len, const char *name, char *out, size_t size);
 /* libcurl's error as ours, with a hint; text is what kt_curl_set_common() got. Returns the code. */
 enum kt_code kt_curl_error(
 	const struct kt_url *url, CURLcode status, const char *text, struct kt_err *err);

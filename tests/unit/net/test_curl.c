@@ -338,6 +338,90 @@ static void failures(void **state)
 	stop(&s);
 }
 
+/* What a server of this machine says is read as strictly as what a client says to a server. */
+static void strict(void **state)
+{
+	(void)state;
+#define OK_HEAD "HTTP/1.1 200 OK\r\n"
+#define CHUNKS OK_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+	static const struct {
+		const char *pieces[3];
+		enum kt_code code;
+		const char *body;
+	} rows[] = {
+		{ { "HTTP/1.1 200 OK\n", "Content-Length: 2\n", "\nhi" }, KT_OK, "hi" },
+		{ { "HTTP/1.0 200 OK\r\n\r\n", "to the ", "end" }, KT_OK, "to the end" },
+		{ { OK_HEAD "Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi" }, KT_OK, "hi" },
+		{ { CHUNKS, "2;x=y\r\nhi\r\n0\r\nTrailer: x\r\n", "\r\n" }, KT_OK, "hi" },
+		{ { CHUNKS "0", "2\r", "\nhi\r\n000\r\n\r\n" }, KT_OK, "hi" },
+		{ { OK_HEAD "Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi!" }, KT_EPROTO, NULL },
+		{ { OK_HEAD "Content-Length: -2\r\n\r\nhi" }, KT_EPROTO, NULL },
+		{ { OK_HEAD "Content-Length: 2, 2\r\n\r\nhi" }, KT_EPROTO, NULL },
+		{ { OK_HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n" }, KT_EPROTO, NULL },
+		{ { CHUNKS "x\r\nhi\r\n" }, KT_EPROTO, NULL },
+		{ { CHUNKS "-2\r\nhi\r\n" }, KT_EPROTO, NULL },
+		{ { CHUNKS "ffffffffffffffff\r\nhi\r\n" }, KT_EPROTO, NULL },
+		{ { CHUNKS "2\r\nhi!\r\n0\r\n\r\n" }, KT_EPROTO, NULL },
+		{ { CHUNKS "2\r\nhi\r\n" }, KT_EUNAVAIL, NULL },
+		{ { OK_HEAD "Content-Length: 3\r\n\r\nhi" }, KT_EUNAVAIL, NULL },
+		{ { OK_HEAD }, KT_EUNAVAIL, NULL },
+		{ { "HTTP/2 200\r\n\r\n" }, KT_EPROTO, NULL },
+		{ { "HTTP/1.1 20 OK\r\n\r\n" }, KT_EPROTO, NULL },
+		{ { "HTTP/1.1 2000 OK\r\n\r\n" }, KT_EPROTO, NULL },
+	};
+	for (size_t i = 0; i < KT_ARRAY_LEN(rows); i++) {
+		struct server s = { .pause_ms = 5 };
+		char url[64];
+		memcpy(s.pieces, rows[i].pieces, sizeof(rows[i].pieces));
+		start(&s, url);
+		struct kt_http_call call = { .method = "GET", .url = url };
+		struct kt_http_reply r;
+		struct kt_err err = KT_ERR_INIT;
+		enum kt_code rc = kt_http_do(&call, &r, &err);
+		stop(&s);
+		if (rc != rows[i].code)
+			print_error("row %zu: %s\n", i, err.msg);
+		assert_int_equal(rc, rows[i].code);
+		if (rc != KT_OK)
+			continue;
+		assert_string_equal(r.body.ptr, rows[i].body);
+		kt_http_reply_release(&r);
+	}
+	/* A head without an end. */
+	static char line[1024];
+	struct server s = { .pieces = { OK_HEAD "X: ", NULL } };
+	char url[64];
+	memset(line, 'x', sizeof(line) - 1);
+	KT_AUTO_BUF struct kt_buf head = KT_BUF_INIT(1 << 20);
+	for (int i = 0; i < 100; i++)
+		kt_buf_adds(&head, line);
+	s.pieces[1] = head.ptr;
+	start(&s, url);
+	struct kt_http_call call = { .method = "GET", .url = url };
+	struct kt_http_reply r;
+	assert_int_equal(kt_http_do(&call, &r, NULL), KT_EPROTO);
+	stop(&s);
+}
+
+/* "localhost" is both addresses of this machine; the server here has one of them. */
+static void by_name(void **state)
+{
+	(void)state;
+	struct server s = { .pieces = { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" } };
+	char url[64];
+	char want[64];
+	start(&s, url);
+	(void)snprintf(url, sizeof(url), "http://shop.localhost:%d/", s.port);
+	(void)snprintf(want, sizeof(want), "\r\nHost: shop.localhost:%d\r\n", s.port);
+	struct kt_http_call call = { .method = "GET", .url = url };
+	struct kt_http_reply r;
+	struct kt_err err = KT_ERR_INIT;
+	assert_int_equal(kt_http_do(&call, &r, &err), KT_OK);
+	stop(&s);
+	assert_non_null(strstr(s.got, want));
+	kt_http_reply_release(&r);
+}
+
 /* --- bodies from a descriptor ------------------------------------------------------------------ */
 
 struct feed {
@@ -540,6 +624,8 @@ int main(void)
 		cmocka_unit_test(streams),
 		cmocka_unit_test(given_up),
 		cmocka_unit_test(failures),
+		cmocka_unit_test(strict),
+		cmocka_unit_test(by_name),
 		cmocka_unit_test(body_from_pipe),
 		cmocka_unit_test(body_from_file),
 		cmocka_unit_test(refused_early),
