@@ -26,8 +26,6 @@ static void load_git(struct helper *h)
 	h->info_rc = kt_git_info(".", false, &h->info, &h->info_err);
 	if (h->info_rc == KT_OK)
 		h->info_rc = kt_crypto_init(&h->info_err);
-	/* Needed a little later, so nobody waits for it here. */
-	kt_archive_warm();
 }
 
 static void *warm_git(void *arg)
@@ -149,6 +147,12 @@ static const char *known_commit(const struct helper *h, const char *ref)
 	if (pushed && kt_str_eq(ref, production_ref(h)))
 		return pushed;
 	return kt_json_str_or(kt_json_obj(h->refs, "refs"), ref, "");
+}
+
+/* Commit of the release that is live, NULL when it has none. */
+static const char *live_commit(const struct helper *h)
+{
+	return kt_json_str(kt_json_obj(h->refs, "live"), "commit_sha");
 }
 
 /* Some ref of the server is at this commit: there is a release of it. */
@@ -366,6 +370,7 @@ static void publish_ship(struct helper *h, struct push *p, size_t i)
 		.message = h->message ? h->message : kt_tree_subject(ship->tree),
 		.source = "git",
 		.live_digest = own ? h->live : NULL,
+		.live_commit = own ? live_commit(h) : NULL,
 		.expected = own ? known_commit(h, p->dst) : NULL,
 		.env = h->env.len ? (const char *const *)h->env.items : NULL,
 		.pr = h->pr,
@@ -494,6 +499,9 @@ void kt_helper_push(struct helper *h, struct push *list, size_t n)
 	struct kt_err err = KT_ERR_INIT;
 	enum kt_code rc = find_repository(h, &err);
 
+	/* What is live can mostly be patched. The library is needed after the packing. */
+	if (!h->live || !h->live[0])
+		kt_archive_warm();
 	if (h->ctx.timeout_ms)
 		h->talk.until_us = kt_mono_us() + h->ctx.timeout_ms * 1000;
 	if (h->progress && !h->talk.quiet && isatty(STDERR_FILENO) == 1)

@@ -213,6 +213,7 @@ struct kt_client_publish {
 	 * NULL = not known, it is asked for.
 	 */
 	const char *live_digest;
+	const char *live_commit; /* of the live release, which git may have; or NULL */
 	const char *expected; /* commit the ref is at as far as we know, "" = new; NULL = any */
 	const char *const *env; /* "K=V", NULL-terminated, or NULL */
 	int64_t pr; /* 0 = none */

@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "net/curl.h"
+#include "pack/pack.h"
 #include "text/sse.h"
 
 #include <pthread.h>
@@ -125,11 +126,25 @@ KT_MUST_CHECK enum kt_code kt_client_stream_run(struct kt_client *c,
 	struct kt_err *err);
 
 /*
+ * Files of a publish, told by what is new in them against a commit that the server has live.
+ * Returns the member `files` of the document (docs/api.md "Publish"), the caller's; NULL: some of
+ * them is new, or no text, or changed too much for that, and they are better sent as a bundle.
+ */
+struct kt_tree;
+struct client_patches {
+	struct kt_tree *tree;
+	const struct kt_manifest *m, *base; /* of the tree, of the live release */
+	const char *commit; /* of the live release */
+	const char *const *digests; /* of m: what the server lacks */
+	size_t n_digests;
+};
+char *kt_client_patches(const struct client_patches *of);
+
+/*
  * The body of a publish: the document alone as JSON, or a bundle with it and files of the tree. A
  * small bundle is made in memory and can be sent again as it is; a larger one is packed by a thread
  * into a pipe while it is sent, and the tree must be left alone until kt_client_upload_end().
  */
-struct kt_tree;
 struct client_upload {
 	/* Filled by the caller; borrowed. */
 	struct kt_tree *tree;

@@ -48,6 +48,7 @@ struct publish {
 	const char **want; /* digests to send */
 	size_t n_want;
 	int64_t want_bytes;
+	char *patches; /* what they are told by instead, or NULL */
 	char *path; /* of the releases */
 	char key[KT_ID_MAX];
 	struct kt_http_sent sent;
@@ -140,6 +141,21 @@ static void want_new(struct publish *pb)
 	}
 }
 
+/* Small changes need no bundle. A server that knows none names what it lacks. */
+static void make_patches(struct publish *pb)
+{
+	const struct client_patches of = { .tree = pb->p->tree,
+		.m = pb->m,
+		.base = pb->base,
+		.commit = pb->p->live_commit,
+		.digests = pb->want,
+		.n_digests = pb->n_want };
+
+	pb->patches = kt_client_patches(&of);
+	if (pb->patches)
+		want_none(pb);
+}
+
 /* What the server has named. */
 static enum kt_code want_missing(struct publish *pb, struct kt_err *err)
 {
@@ -198,6 +214,8 @@ static void add_tree(struct kt_jw *w, const struct publish *pb, enum how how)
 		kt_manifest_delta(pb->base, pb->m, &text);
 		kt_jw_str(w, "base", pb->live);
 		kt_jw_strn(w, "delta", text.ptr, text.len);
+		if (pb->patches)
+			kt_jw_raw(w, "files", pb->patches, strlen(pb->patches));
 	}
 	kt_jw_str(w, "digest", pb->m->digest);
 }
@@ -566,6 +584,8 @@ static enum kt_code send_publish(struct publish *pb, enum how how, struct kt_err
 		if (stuck >= NO_PROGRESS)
 			return kt_fail(
 				err, KT_EPROTO, 0, "the server does not keep what it is sent");
+		free(pb->patches);
+		pb->patches = NULL;
 		rc = want_missing(pb, err);
 		if (rc != KT_OK)
 			return rc;
@@ -633,6 +653,7 @@ static enum kt_code publish_tree(struct publish *pb, struct kt_err *err)
 		kt_manifest_cache_get(p->git_dir, pb->live, &pb->base, NULL) == KT_OK) {
 		how = BY_DELTA;
 		want_new(pb);
+		make_patches(pb);
 	}
 	rc = send_publish(pb, how, err);
 	if (pb->taken && p->git_dir)
@@ -703,6 +724,7 @@ static void release_publish(struct publish *pb)
 	free(pb->live);
 	free(pb->by_digest);
 	free(pb->want);
+	free(pb->patches);
 }
 
 enum kt_code kt_client_follow_release(struct kt_client *c, const struct kt_client_publish *p,

@@ -166,6 +166,54 @@ enum kt_code kt_tree_read(
 	return KT_OK;
 }
 
+/* The id of the blob that path is in a commit. */
+static enum kt_code find_blob_at(
+	struct kt_tree *t, const char *commit, const char *path, git_oid *out, struct kt_err *err)
+{
+	KT_AUTOFREE char *full = kt_path_join(t->sub, path);
+	git_commit *c = NULL;
+	git_tree *root = NULL;
+	git_tree_entry *e = NULL;
+	enum kt_code rc = kt_git_commit(t->repo, commit, &c, err);
+	if (rc != KT_OK)
+		return rc;
+	if (kt_git->commit_tree(&root, c) < 0 ||
+		kt_git->tree_entry_bypath(&e, root, t->sub[0] ? full : path) < 0)
+		rc = kt_fail(err, KT_ENOTFOUND, 0, "there is no file '%s' in %.7s", path, commit);
+	else
+		*out = *kt_git->tree_entry_id(e);
+	kt_git->tree_entry_free(e);
+	kt_git->tree_free(root);
+	kt_git->object_free((git_object *)c);
+	return rc;
+}
+
+enum kt_code kt_tree_read_at(struct kt_tree *t, const char *commit, const struct kt_file *f,
+	struct kt_buf *out, struct kt_err *err)
+{
+	char digest[KT_DIGEST_MAX];
+	git_odb_object *object = NULL;
+	git_oid oid;
+	if (t->odb == NULL)
+		return kt_fail(err, KT_ENOTFOUND, 0, "a folder has no commits");
+	enum kt_code rc = find_blob_at(t, commit, f->path, &oid, err);
+	if (rc == KT_OK)
+		rc = kt_git_blob(t->odb, &oid, f->path, &object, err);
+	if (rc != KT_OK)
+		return rc;
+	size_t len = kt_git->odb_object_size(object);
+	kt_sha256_of(kt_git->odb_object_data(object), len, digest);
+	if (strcmp(digest, f->digest) != 0)
+		rc = kt_fail(err, KT_ECONFLICT, 0, "'%s' is another one in %.7s", f->path, commit);
+	else
+		kt_buf_add(out, kt_git->odb_object_data(object), len);
+	kt_git->odb_object_free(object);
+	if (rc == KT_OK && !kt_buf_ok(out))
+		rc = kt_fail(
+			err, KT_ELIMIT, 0, "file '%s' is larger than %zu bytes", f->path, out->max);
+	return rc;
+}
+
 /* --- bundles ----------------------------------------------------------------------------- */
 
 static enum kt_code read_bundled(void *arg, size_t i, struct kt_content *out, struct kt_err *err)

@@ -59,6 +59,13 @@ const char *kt_tree_subject(const struct kt_tree *t);
 /* Append a file's content. */
 KT_MUST_CHECK enum kt_code kt_tree_read(
 	struct kt_tree *t, const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
+/*
+ * Append the content that file f of an earlier manifest has in that commit of the same repository.
+ * Returns KT_OK, KT_ENOTFOUND (git has no such commit or file; t is a folder), KT_ECONFLICT (it has
+ * another content there), KT_ELIMIT, KT_EIO.
+ */
+KT_MUST_CHECK enum kt_code kt_tree_read_at(struct kt_tree *t, const char *commit,
+	const struct kt_file *f, struct kt_buf *out, struct kt_err *err);
 /* kt_bundle_write() of the files of t that have these digests. */
 KT_MUST_CHECK enum kt_code kt_tree_bundle(struct kt_tree *t, const char *publish_json,
 	const char *const *digests, size_t n, int fd, int64_t *out_bytes, struct kt_err *err);

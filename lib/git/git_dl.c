@@ -71,6 +71,8 @@ static void load_libgit2(void)
 		SYM(tree_entry_byname),
 		SYM(tree_entry_name),
 		SYM(tree_entry_id),
+		SYM(tree_entry_bypath),
+		SYM(tree_entry_free),
 		SYM(tree_entry_filemode_raw),
 		SYM(odb_open),
 		SYM(odb_free),

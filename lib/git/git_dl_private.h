@@ -62,6 +62,8 @@ struct kt_git_dl {
 	__typeof__(git_tree_entry_byname) *tree_entry_byname;
 	__typeof__(git_tree_entry_name) *tree_entry_name;
 	__typeof__(git_tree_entry_id) *tree_entry_id;
+	__typeof__(git_tree_entry_bypath) *tree_entry_bypath;
+	__typeof__(git_tree_entry_free) *tree_entry_free;
 	__typeof__(git_tree_entry_filemode_raw) *tree_entry_filemode_raw;
 	__typeof__(git_odb_open) *odb_open;
 	__typeof__(git_odb_free) *odb_free;

@@ -41,6 +41,7 @@ void kt_tree_free(struct kt_tree *t)
 	free(t->oids);
 	free(t->root);
 	free(t->subject);
+	free(t->sub);
 	free(t);
 }
 
@@ -395,6 +396,7 @@ static enum kt_code load_commit(struct kt_tree *t, git_commit *commit,
 	struct kt_files files = { 0 };
 	const char *subject = kt_git->commit_summary(commit);
 	t->subject = kt_strdup(subject != NULL ? subject : "");
+	t->sub = kt_strdup(sub);
 	if (kt_git->repository_odb(&t->odb, t->repo) < 0)
 		return kt_git_fail(err, KT_EIO, "cannot read the repository's objects");
 	struct kt_digests *d = kt_digests_open(kt_git->repository_commondir(t->repo));

@@ -14,6 +14,7 @@ struct kt_tree {
 	/* Of a commit: */
 	git_repository *repo;
 	git_odb *odb;
+	char *sub; /* the application's folder, "" = the root */
 	git_oid *oids; /* one for each file of m */
 	/*
 	 * Contents that were read for their digests and are likely to be sent: inflating takes as

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A hosting server over HTTP: every operation of the document is called and every answer fits it; the four ways to
 // a project reach the same sessions; publishing in all its forms; logs; logins; names, prefixes and proxies.
+import { createHash } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -155,6 +156,28 @@ test('every operation answers as the document says', async (t) => {
     headers: { 'content-type': 'application/gzip', accept: 'text/plain' } });
   const why = JSON.parse(broken.text.trim().split('\n').at(-1));
   assert.deepEqual([broken.status, why.state, typeof why.error.message], [200, 'failed', 'string'], broken.text);
+
+  // Files told by what is new in them.
+  const sha = (x) => createHash('sha256').update(x).digest('hex');
+  const base = (await ok(200, c, 'GET', `${P}/releases/{version}/manifest`, ['told', 'v1'])).text;
+  const old = sha('lines'), fresh = sha('lions');
+  assert.ok(base.includes(`100644 5 ${old} note.txt`), base);
+  const next = base.replace(`100644 5 ${old}`, `100644 5 ${fresh}`);
+  const patched = (files) => c.call('POST', `${P}/releases`, ['told'], { body: { base: sha(base), digest: sha(next),
+    delta: `+100644 5 ${fresh} note.txt\n`, activate: false, files } });
+  const patch = { from: old, head: 2, tail: 1, text: 'on' };
+  for (const [bad, says] of [[{ ...patch, from: 'x' }, /each has/], [{ ...patch, text: 1 }, /each has/], [{ ...patch, text: 'no' }, /other content/],
+    [{ ...patch, head: 5 }, /more than there is/], [{ ...patch, tail: -1 }, /more than there is/], [{ ...patch, head: 2 ** 50 }, /more than there is/]]) {
+    const r = await patched({ [fresh]: bad });
+    assert.deepEqual([r.status, r.body.code], [422, 'validation_failed'], r.text);
+    assert.match(r.body.detail, says);
+  }
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [sha(`${i}`), { ...patch, from: sha('none') }]));
+  assert.match((await patched(many)).body.detail, /more than 64/);
+  for (const files of [undefined, {}, { [fresh]: { ...patch, from: sha('none') } }])
+    assert.deepEqual((await patched(files)).body.missing, [fresh]);
+  const done = await patched({ [fresh]: patch });
+  assert.deepEqual([done.status, done.body.digest, done.body.state], [201, sha(next), 'ready'], done.text);
 
   // Logs, audit, harnesses, webhooks.
   assert.ok((await ok(200, c, 'GET', `${P}/logs`, ['fake'])).lines.length > 5);

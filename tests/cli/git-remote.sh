@@ -78,6 +78,22 @@ test_expect_success 'only what is new is sent' '
 	test "$(sed -n "s/.* = \([0-9]*\)\$/\1/p" ../trace | awk "{ s += \$1 } END { print s }")" -lt 20000
 '
 
+test_expect_success 'small changes of text go in the document, others as a bundle' '
+	cd shop && { strace -V >/dev/null 2>&1 || return 0; }
+	printf "grüße\nzwei\n" >u.txt && git add u.txt && git commit -qm text && git push -q karta main &&
+	printf "grüne\nzweí\n" >u.txt && git commit -qam text &&
+	strace -f -qq -s 9999 -e trace=sendmsg -o ../trace git push -q karta main 2>err &&
+	grep -q "from.*head.*text" ../trace && ! grep -q karta.bundle ../trace &&
+	refs shop && test_json ../refs.json "d[\"live\"][\"commit_sha\"] == \"$(git rev-parse HEAD)\"" &&
+	: >u.txt && git commit -qam none &&
+	strace -f -qq -s 9999 -e trace=sendmsg -o ../trace git push -q karta main 2>err &&
+	! grep -q karta.bundle ../trace &&
+	printf "a\000b" >u.txt && git commit -qam bytes &&
+	strace -f -qq -s 9999 -e trace=sendmsg -o ../trace git push -q karta main 2>err &&
+	grep -q karta.bundle ../trace &&
+	refs shop && test_json ../refs.json "d[\"live\"][\"commit_sha\"] == \"$(git rev-parse HEAD)\""
+'
+
 test_expect_success 'another branch is a preview, deleting it ends that' '
 	cd shop && git checkout -qb feature/x && change && git push karta HEAD 2>err &&
 	test_grep "^remote: Preview v[0-9]+ of shop" err &&

@@ -437,7 +437,9 @@ static enum kt_code read_release_text(struct kt_op *op, struct publish *p, struc
 
 	if (rc == KT_OK)
 		rc = read_meta(op, p, doc, err);
-	return rc == KT_OK ? read_files(op, p, doc, err) : rc;
+	if (rc == KT_OK)
+		rc = read_files(op, p, doc, err);
+	return rc == KT_OK ? kt_publish_patches(op, p, kt_json_obj(doc, "files"), err) : rc;
 }
 
 static enum kt_code prepare_bundle(struct kt_op *op, struct publish *p, struct kt_err *err)

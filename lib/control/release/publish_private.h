@@ -52,6 +52,13 @@ struct publish {
  */
 KT_MUST_CHECK enum kt_code kt_publish_prepare(
 	struct kt_tx *tx, struct kt_op *op, struct kt_err *err);
+/*
+ * Worker: put the files that the document itself brings among the blobs: an object of digests, each
+ * with `from` (the digest of one that is here), `head` and `tail` (how many bytes of it stay in front
+ * and behind) and `text` (what is between). NULL: it brings none.
+ */
+KT_MUST_CHECK enum kt_code kt_publish_patches(
+	struct kt_op *op, struct publish *p, const cJSON *files, struct kt_err *err);
 /* Its staging folder, which the worker removes unless it was never called. */
 void kt_publish_remove_staging(struct kt_op *op);
 /* It is for production, of a project with this production ref. */

@@ -283,6 +283,35 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* What a file was in an earlier commit: only when it is what the manifest of then says. */
+static void test_read_at(void **state)
+{
+	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(100);
+	struct kt_tree *old, *new;
+	struct kt_err err = KT_ERR_INIT;
+	struct kt_file f;
+
+	sh(".",
+		"rm -rf at && git init -q at && cd at && mkdir app && echo one >app/a && echo b >b\n"
+		"git add . && git commit -qm one && echo two >app/a && git commit -qam two");
+	old = commit_tree("at", "HEAD~1", "app");
+	new = commit_tree("at", "HEAD", "app");
+	f = kt_tree_manifest(old)->files[0];
+	assert_int_equal(kt_tree_read_at(new, "HEAD~1", &f, &b, &err), KT_OK);
+	assert_string_equal(b.ptr, "one\n");
+	assert_int_equal(kt_tree_read_at(new, "HEAD", &f, &b, &err), KT_ECONFLICT);
+	assert_int_equal(kt_tree_read_at(new, "1111111111111111111111111111111111111111", &f, &b, &err),
+		KT_ENOTFOUND);
+	f.path = (char *)(uintptr_t) "b";
+	assert_int_equal(kt_tree_read_at(new, "HEAD~1", &f, &b, &err), KT_ENOTFOUND);
+	kt_tree_free(new);
+	new = folder_tree("at", "app");
+	assert_int_equal(kt_tree_read_at(new, "HEAD", &f, &b, &err), KT_ENOTFOUND);
+	kt_tree_free(new);
+	kt_tree_free(old);
+	assert_string_equal(b.ptr, "one\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_archive),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_read_at),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down_place);
