@@ -311,14 +311,20 @@ void kt_control_release_wait(struct kt_control *ctl, const struct kt_actor *a, c
 	const char *release, kt_result_fn fn, void *arg);
 /*
  * The log of a build: `log` events {"level","text"} and one last `release` event with the release
- * object and, when it failed, "error":{"code","message"}. *out_log stays the control's; it is there
- * while a reader is attached or for KT_BUILD_LOG_MS after the build's end.
+ * object and, when it failed, "error":{"code","message"}. It stays the control's, and is there while
+ * a reader is attached or for KT_BUILD_LOG_MS after the build's end.
+ */
+struct kt_build_log {
+	struct kt_evlog *log;
+	int64_t version; /* of the release */
+	bool over;
+};
+/*
  * `release` is an id or "v7". Only what is built, or was looked for by kt_control_build_find(), is
  * found. Returns KT_OK, KT_ENOTFOUND, KT_EIO.
  */
 KT_MUST_CHECK enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a,
-	const char *ref, const char *release, struct kt_evlog **out_log, bool *out_over,
-	struct kt_err *err);
+	const char *ref, const char *release, struct kt_build_log *out, struct kt_err *err);
 
 /* Look for a build that ended long ago and open its log; or 404. Nothing is answered but that. */
 void kt_control_build_find(struct kt_control *ctl, const struct kt_actor *a, const char *ref,

@@ -9,8 +9,7 @@
 /* The build's log as a stream; answers the call. release is an id or "v7". */
 void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release);
 /* The same as lines of text; the first one is "VERSION RELEASE". */
-void kt_api_build_lines(
-	struct kt_call *c, const char *ref, const char *release, const char *version);
+void kt_api_build_lines(struct kt_call *c, const char *ref, const char *release);
 
 /* projects.c: handlers */
 void kt_api_projects_list(struct kt_call *c, const struct kt_params *p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Publishing: a document, a bundle or a whole archive becomes a release. The answer is the build's
- * log as it comes (events, or lines of text), the outcome, or (respond-async) that it was accepted. A client that leaves does
- * not stop anything.
+ * log as it comes (events, or lines of text), the outcome, or (respond-async) that it was accepted.
+ * A client that leaves does not stop anything.
  */
 #include "api/hosting/hosting_private.h"
 
@@ -14,8 +14,6 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-
-#define VERSION_MAX 24
 
 enum body { BODY_DOCUMENT, BODY_BUNDLE, BODY_ARCHIVE, BODY_UNKNOWN };
 
@@ -147,22 +145,11 @@ static void send_build_accepted(struct kt_later *l, const struct kt_result *r)
 	kt_respond_json(l->c.ex, 202, &b);
 }
 
-/* Of the release object that was answered: "v7". */
-static void version_of(const struct kt_result *r, char out[VERSION_MAX])
-{
-	KT_AUTO_JSON cJSON *rel = NULL;
-
-	if (!r->json || kt_json_parse(r->json, r->json_len, KT_JSON_LENIENT, &rel, NULL) != KT_OK)
-		rel = NULL;
-	(void)kt_str_copy(out, VERSION_MAX, kt_json_str_or(rel, "version", "v0"));
-}
-
 /* The release has its row, or was refused. */
 static void on_release_taken(void *arg, const struct kt_result *r)
 {
 	struct kt_later *l = arg;
 	struct publish *pb = l->data;
-	char version[VERSION_MAX];
 
 	if (pb->path) {
 		(void)unlink(pb->path);
@@ -181,8 +168,7 @@ static void on_release_taken(void *arg, const struct kt_result *r)
 	if (pb->async) {
 		send_build_accepted(l, r);
 	} else if (pb->lines) {
-		version_of(r, version);
-		kt_api_build_lines(&l->c, pb->ref, pb->release, version);
+		kt_api_build_lines(&l->c, pb->ref, pb->release);
 	} else {
 		add_location(l);
 		kt_api_build_stream(&l->c, pb->ref, pb->release);

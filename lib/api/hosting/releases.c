@@ -145,12 +145,10 @@ static void build_closed(void *arg)
 static void build_woke(void *arg)
 {
 	struct build_stream *bs = arg;
-	struct kt_evlog *log;
-	bool over = false;
+	struct kt_build_log log;
 
-	if (kt_control_build_log(bs->ctl, &bs->actor, bs->ref, bs->release, &log, &over, NULL) !=
-			KT_OK ||
-		over)
+	if (kt_control_build_log(bs->ctl, &bs->actor, bs->ref, bs->release, &log, NULL) != KT_OK ||
+		log.over)
 		kt_evreader_stop_here(bs->pipe.reader);
 }
 
@@ -163,14 +161,13 @@ static void build_look(void *arg)
 		kt_evpipe_stop_here(&bs->pipe);
 }
 
-static bool open_log(struct kt_call *c, const char *ref, const char *release, struct kt_evlog **out,
-	bool *out_over)
+static bool open_log(
+	struct kt_call *c, const char *ref, const char *release, struct kt_build_log *out)
 {
 	struct kt_actor actor = kt_api_actor(c->by, c->rq->id);
 	struct kt_err err = KT_ERR_INIT;
 
-	if (kt_control_build_log(c->api->cfg.control, &actor, ref, release, out, out_over, &err) ==
-		KT_OK)
+	if (kt_control_build_log(c->api->cfg.control, &actor, ref, release, out, &err) == KT_OK)
 		return true;
 	if (err.code != KT_ENOTFOUND)
 		kt_api_fail_err(c, &err);
@@ -277,7 +274,7 @@ static bool lines_at_boundary(void *arg)
 static const struct kt_evform lines_form = { lines_peek, on_lines_sent, lines_at_boundary, NULL };
 
 static struct build_stream *new_build_stream(struct kt_call *c, const char *ref,
-	const char *release, struct kt_evlog *log, uint64_t after)
+	const char *release, const struct kt_build_log *log, uint64_t after)
 {
 	struct build_stream *bs = kt_calloc(1, sizeof(*bs));
 
@@ -289,49 +286,45 @@ static struct build_stream *new_build_stream(struct kt_call *c, const char *ref,
 	kt_str_copy(bs->release, sizeof(bs->release), release);
 	kt_evwalk_init(&bs->walk);
 	kt_buf_init(&bs->text, LINES_BYTES + 2 * KT_MAX_EVENT_BYTES);
-	kt_evpipe_open(&bs->pipe, c, log, after, build_closed, bs);
+	kt_evpipe_open(&bs->pipe, c, log->log, after, build_closed, bs);
 	bs->pipe.woke = build_woke;
 	bs->look = kt_timer_new(bs->pipe.loop, build_look, bs);
 	kt_timer_start(bs->look, LOOK_MS, LOOK_MS);
+	if (log->over)
+		kt_evreader_stop_here(bs->pipe.reader);
 	return bs;
 }
 
 void kt_api_build_stream(struct kt_call *c, const char *ref, const char *release)
 {
 	struct build_stream *bs;
-	struct kt_evlog *log;
+	struct kt_build_log log;
 	uint64_t after;
-	bool over, given;
+	bool given;
 
-	if (!kt_api_cursor(c, &after, &given) || !open_log(c, ref, release, &log, &over))
+	if (!kt_api_cursor(c, &after, &given) || !open_log(c, ref, release, &log))
 		return;
 	/* All of it was seen: 204 makes an EventSource stop reconnecting. */
-	if (over && given && after >= kt_evlog_last_seq(log)) {
+	if (log.over && given && after >= kt_evlog_last_seq(log.log)) {
 		kt_respond(c->ex, 204, NULL, NULL, 0);
 		return;
 	}
-	bs = new_build_stream(c, ref, release, log, after);
-	if (over)
-		kt_evreader_stop_here(bs->pipe.reader);
+	bs = new_build_stream(c, ref, release, &log, after);
 	kt_exchange_header(c->ex, "Karta-Release", release);
 	kt_evpipe_begin(&bs->pipe);
 }
 
-void kt_api_build_lines(
-	struct kt_call *c, const char *ref, const char *release, const char *version)
+void kt_api_build_lines(struct kt_call *c, const char *ref, const char *release)
 {
 	struct build_stream *bs;
-	struct kt_evlog *log;
-	bool over;
+	struct kt_build_log log;
 
-	if (!open_log(c, ref, release, &log, &over))
+	if (!open_log(c, ref, release, &log))
 		return;
-	bs = new_build_stream(c, ref, release, log, 0);
+	bs = new_build_stream(c, ref, release, &log, 0);
 	bs->pipe.form = &lines_form;
 	bs->pipe.type = "text/plain; charset=utf-8";
-	kt_buf_addf(&bs->text, "%s %s\n", version, release);
-	if (over)
-		kt_evreader_stop_here(bs->pipe.reader);
+	kt_buf_addf(&bs->text, "v%lld %s\n", (long long)log.version, release);
 	kt_stream_lines(c->ex);
 	kt_evpipe_begin(&bs->pipe);
 }
@@ -346,7 +339,8 @@ static void log_found(void *arg, const struct kt_result *r)
 	struct kt_later *l = arg;
 	const struct wanted_log *want = l->data;
 	struct kt_page_of page = { .max_events = SIZE_MAX };
-	bool over, given;
+	struct kt_build_log log;
+	bool given;
 
 	if (!l->c.ex || r->rc != KT_OK) {
 		kt_api_answered(l, r);
@@ -356,8 +350,9 @@ static void log_found(void *arg, const struct kt_result *r)
 	if (kt_api_wants_stream(l->c.rq)) {
 		kt_api_build_stream(&l->c, want->ref, want->release);
 	} else if (kt_api_cursor(&l->c, &page.after, &given) &&
-		open_log(&l->c, want->ref, want->release, &page.log, &over)) {
-		page.growing = !over;
+		open_log(&l->c, want->ref, want->release, &log)) {
+		page.log = log.log;
+		page.growing = !log.over;
 		kt_api_page_of_log(&l->c, &page);
 	}
 	kt_api_later_free(l);

@@ -344,7 +344,7 @@ void kt_control_build_find(struct kt_control *ctl, const struct kt_actor *a, con
 }
 
 enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor *a, const char *ref,
-	const char *release, struct kt_evlog **out_log, bool *out_over, struct kt_err *err)
+	const char *release, struct kt_build_log *out, struct kt_err *err)
 {
 	struct kt_project_mem *p = kt_index_project(ctl, a->who ? a->who->org_id : "", ref);
 	struct kt_build *b;
@@ -357,7 +357,6 @@ enum kt_code kt_control_build_log(struct kt_control *ctl, const struct kt_actor 
 	if (!b->log)
 		return kt_fail(
 			err, KT_EIO, 0, "the log of v%lld cannot be read", (long long)b->version);
-	*out_log = b->log;
-	*out_over = b->over;
+	*out = (struct kt_build_log){ b->log, b->version, b->over };
 	return KT_OK;
 }

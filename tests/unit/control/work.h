@@ -127,21 +127,20 @@ static KT_UNUSED char *log_text(struct rig *r, const char *slug, const char *rel
 	KT_AUTO_BUF struct kt_buf array = KT_BUF_INIT(1 << 20);
 	KT_AUTO_JSON cJSON *doc = NULL;
 	struct kt_buf out = KT_BUF_INIT(1 << 20);
-	struct kt_evlog *log;
+	struct kt_build_log log;
 	struct kt_err err = KT_ERR_INIT;
 	const cJSON *v;
 	uint64_t last;
-	bool over;
 	size_t n;
 
 	struct answer found = { 0 };
 
 	RUN(r, &found, kt_control_build_find(r->ctl, &r->actor, slug, release, on_answer, &found));
 	answer_clear(&found);
-	if (kt_control_build_log(r->ctl, &r->actor, slug, release, &log, &over, &err) != KT_OK)
+	if (kt_control_build_log(r->ctl, &r->actor, slug, release, &log, &err) != KT_OK)
 		fail_msg("%s", err.msg);
 	rig_turn(r, 1);
-	assert_int_equal(kt_evlog_read(log, 0, 1000, 1 << 20, &b, &n, &last, &err), KT_OK);
+	assert_int_equal(kt_evlog_read(log.log, 0, 1000, 1 << 20, &b, &n, &last, &err), KT_OK);
 	kt_buf_addf(&array, "[%s]", b.ptr);
 	assert_int_equal(kt_json_parse(array.ptr, array.len, 0, &doc, NULL), KT_OK);
 	cJSON_ArrayForEach(v, doc)
