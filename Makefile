@@ -31,7 +31,7 @@ O := $(BUILD)/$(VARIANT)
 Q := $(if $(V),,@)
 note = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "  $(1)")
 # In the order of the import ladder: lowest first (scripts/check-imports reads this list).
-MODULES := base text crypto cli net http proc event app pack store git client harness control session api
+MODULES := base text crypto cli net http proc event app sandbox pack store git client harness control session api
 
 PKGS := libuv libcjson md4c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
@@ -176,10 +176,11 @@ BELOW_pack := base text crypto net proc
 BELOW_store := base text crypto net
 BELOW_git := base text crypto net proc pack
 BELOW_client := base text crypto net proc pack git
-BELOW_harness := base text crypto net proc event app
+BELOW_sandbox := base text net proc
+BELOW_harness := base text crypto net proc event app sandbox
 # (with git, of whose folders its tests make bundles)
 BELOW_control := base text crypto net proc event app pack store git
-BELOW_session := $(BELOW_control) harness
+BELOW_session := $(BELOW_control) sandbox harness
 BELOW_api := $(BELOW_session) control http session
 UV := $(if $(UNIT_VARIANT),$(UNIT_VARIANT),asan)
 

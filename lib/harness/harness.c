@@ -460,6 +460,11 @@ static enum kt_code harness_spawn(struct kt_harness *h, struct kt_err *err)
 		.sealed = h->cfg.sealed,
 		.home = h->cfg.home,
 	};
+	const struct kt_sandbox_start start = {
+		.session_id = h->session_id,
+		.workspace = h->cfg.cwd,
+		.home = h->cfg.home,
+	};
 	struct kt_child_spec spec;
 	enum kt_code rc;
 
@@ -471,7 +476,8 @@ static enum kt_code harness_spawn(struct kt_harness *h, struct kt_err *err)
 		h->waits = true;
 		rc = KT_OK;
 	} else {
-		rc = kt_child_spawn(h->env->spawner, &spec, &child_ops, h, &h->child, err);
+		rc = kt_sandbox_spawn(
+			h->env->sandbox, &start, &spec, &child_ops, h, &h->child, err);
 	}
 	return rc;
 }

@@ -12,6 +12,7 @@
 #include "net/budget.h"
 #include "net/loop.h"
 #include "proc/proc.h"
+#include "sandbox/sandbox.h"
 
 struct kt_harness;
 struct kt_pool;
@@ -19,7 +20,7 @@ struct kt_pool;
 /* What every harness of a server shares. BORROWED for the life of all harnesses. */
 struct kt_harness_env {
 	struct kt_loop *loop;
-	struct kt_spawner *spawner;
+	struct kt_sandbox *sandbox;
 	int64_t start_ms, first_event_ms, silence_ms, cancel_ms; /* 0 = limits.h */
 	double rehearsal_speed;
 	const char *record_dir; /* write rehearsals there, or NULL */

@@ -294,7 +294,7 @@ static void init_env(struct kt_sessions *reg, const struct kt_sessions_config *c
 
 	reg->env.budget = kt_budget_new(&kept);
 	reg->env.loop = cfg->loop;
-	reg->env.spawner = cfg->spawner;
+	reg->env.sandbox = kt_sandbox_none(cfg->spawner);
 	reg->env.start_ms = cfg->start_ms;
 	reg->env.first_event_ms = cfg->first_event_ms;
 	reg->env.silence_ms = cfg->silence_ms;
@@ -380,6 +380,7 @@ void kt_sessions_free(struct kt_sessions *reg)
 		session_free(s);
 	}
 	kt_pool_free(reg->pool);
+	kt_sandbox_free(reg->env.sandbox);
 	kt_budget_free(reg->env.budget);
 	kt_apps_release(reg);
 	kt_loop_undefer(reg->loop, &reg->tick);

@@ -286,6 +286,11 @@ static enum kt_code spawn_setup(
 		.sealed = !s->reg->own_env,
 		.home = home,
 	};
+	const struct kt_sandbox_start start = {
+		.session_id = parts.session_id,
+		.workspace = workspace,
+		.home = home,
+	};
 	char *by_itself[] = { path, NULL }, *by_shell[] = { sh, path, NULL };
 	bool runs = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 	enum kt_code rc;
@@ -298,7 +303,7 @@ static enum kt_code spawn_setup(
 		.envp = (char *const *)env.items,
 		.cwd = workspace,
 	};
-	rc = kt_child_spawn(s->reg->env.spawner, &spec, &setup_ops, u, &u->child, err);
+	rc = kt_sandbox_spawn(s->reg->env.sandbox, &start, &spec, &setup_ops, u, &u->child, err);
 	kt_vec_release(&env);
 	if (rc == KT_OK)
 		kt_child_close_stdin(u->child);

@@ -45,6 +45,7 @@ struct owner {
 };
 
 static struct kt_spawner *spawner;
+static struct kt_sandbox *sandbox;
 static char self[PATH_MAX];
 static char dir[] = "/tmp/karta-harness-XXXXXX";
 static struct kt_app app;
@@ -212,7 +213,7 @@ static KT_UNUSED void world_init(struct world *w, const char *mode)
 	w->extra[0] = w->mode;
 	w->extra[1] = w->file;
 	w->extra[2] = w->extra[3] = NULL;
-	w->env = (struct kt_harness_env){ .loop = the_loop, .spawner = spawner,
+	w->env = (struct kt_harness_env){ .loop = the_loop, .sandbox = sandbox,
 		.start_ms = slowed_ms(PATIENCE_MS), .first_event_ms = slowed_ms(PATIENCE_MS),
 		.silence_ms = slowed_ms(PATIENCE_MS), .cancel_ms = slowed_ms(PATIENCE_MS),
 		.rehearsal_speed = 1, .extra_env = w->extra };
@@ -278,6 +279,7 @@ static int world_main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}
+	sandbox = kt_sandbox_none(spawner);
 	app.dir = dir;
 	app.name = "shop";
 	app.harness = KT_HARNESS_CLAUDE;
@@ -288,6 +290,7 @@ static void world_over(void)
 {
 	struct kt_err err = KT_ERR_INIT;
 
+	kt_sandbox_free(sandbox);
 	kt_spawner_free(spawner);
 	kt_loop_free(the_loop);
 	if (kt_fs_remove_tree(dir, &err) != KT_OK)

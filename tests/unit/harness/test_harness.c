@@ -60,8 +60,12 @@ static void test_sealed_environment(void **state)
 		kt_strdup("HOME=/elsewhere"), kt_strdup("KARTA_PROJECT=forged"), NULL };
 	KT_AUTO_BUF struct kt_buf b = KT_BUF_INIT(1 << 20);
 	struct kt_harness_start start = {
-		.driver = { .app = &app, .program = self, .cwd = "/", .extra_env = extra,
-			.sealed = true, .home = "/private/home" },
+		.driver = { .app = &app,
+			.program = self,
+			.cwd = "/",
+			.extra_env = extra,
+			.sealed = true,
+			.home = "/private/home" },
 		.session_id = "sess_1",
 		.project = "store",
 	};
@@ -80,8 +84,7 @@ static void test_sealed_environment(void **state)
 			start.driver.home = NULL;
 			extra[2][0] = 'X'; /* no HOME of its own any more */
 		}
-		assert_int_equal(
-			kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, &err), KT_OK);
+		assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, &err), KT_OK);
 		world_prompt(&w, "x");
 		run_until(&w.o, &w.o.ends, 1);
 		kt_buf_clear(&b);
@@ -138,15 +141,66 @@ static void test_no_program(void **state)
 {
 	struct world w;
 	const struct kt_harness_start start = { .driver = { .app = &app,
-		.program = "/nonexistent/claude" } };
+							.program = "/nonexistent/claude" } };
 
 	world_init(&w, "normal");
-	assert_int_equal(
-		kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL), KT_OK);
+	assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL), KT_OK);
 	world_prompt(&w, "x");
 	run_until(&w.o, &w.o.gones, 1);
 	assert_string_equal(w.o.code, "harness_start_failed");
 	assert_non_null(strstr(w.o.message, "/nonexistent/claude"));
+	world_end(&w);
+}
+
+/* A kind of sandbox that is told of each start, and refuses those without a home. */
+struct told_sandbox {
+	struct kt_sandbox base;
+	int n;
+	char session[32], workspace[300], home[300];
+};
+
+static enum kt_code told_spawn(struct kt_sandbox *sb, const struct kt_sandbox_start *start,
+	const struct kt_child_spec *spec, const struct kt_child_ops *ops, void *arg,
+	struct kt_child **out, struct kt_err *err)
+{
+	struct told_sandbox *t = (struct told_sandbox *)sb;
+
+	t->n++;
+	assert_string_equal(spec->cwd, start->workspace);
+	(void)kt_str_copy(t->session, sizeof(t->session), start->session_id);
+	(void)kt_str_copy(t->workspace, sizeof(t->workspace), start->workspace);
+	if (!start->home)
+		return kt_fail(err, KT_EDENIED, 0, "no home, no start");
+	(void)kt_str_copy(t->home, sizeof(t->home), start->home);
+	return kt_sandbox_spawn(sandbox, start, spec, ops, arg, out, err);
+}
+
+static void test_sandbox(void **state)
+{
+	static const struct kt_sandbox_ops told_ops = { .name = "told", .spawn = told_spawn };
+	struct told_sandbox t = { .base = { &told_ops } };
+	struct kt_harness_start start = { .driver = { .app = &app, .program = self, .home = dir },
+		.session_id = "sess_1" };
+	struct kt_err err = KT_ERR_INIT;
+	struct world w;
+
+	world_init(&w, "normal");
+	w.env.sandbox = &t.base;
+	assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, &err), KT_OK);
+	world_prompt(&w, "x");
+	run_until(&w.o, &w.o.ends, 1);
+	assert_int_equal(t.n, 1);
+	assert_string_equal(t.session, "sess_1");
+	assert_string_equal(t.workspace, dir);
+	assert_string_equal(t.home, dir);
+	world_end(&w);
+
+	world_init(&w, "normal");
+	w.env.sandbox = &t.base;
+	start.driver.home = NULL;
+	assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, &err), KT_EUNAVAIL);
+	assert_non_null(strstr(err.msg, "no home, no start"));
+	w.o.h = NULL;
 	world_end(&w);
 }
 
@@ -283,9 +337,10 @@ static void test_orphan_tools_die(void **state)
 	world_prompt(&w, "x");
 	run_until(&w.o, &w.o.readies, 1);
 	/* Its number, all of it. */
-	RUN_WHILE(&w.o, (kt_buf_clear(&text),
-		kt_fs_read(w.file + strlen("FAKE_FILE="), &text, NULL) != KT_OK ||
-		!strchr(text.ptr, '\n')));
+	RUN_WHILE(&w.o,
+		(kt_buf_clear(&text),
+			kt_fs_read(w.file + strlen("FAKE_FILE="), &text, NULL) != KT_OK ||
+				!strchr(text.ptr, '\n')));
 	assert_true(kt_str_int64n(text.ptr, strcspn(text.ptr, "\n"), 2, INT_MAX, &pid));
 	assert_true(is_alive((pid_t)pid));
 	kt_harness_interrupt(w.o.h);
@@ -484,8 +539,8 @@ static void test_record(void **state)
 			assert_true(kt_json_int(v, "t", -1) >= 0);
 		}
 		asks += kt_str_eq(kt_json_str(kt_json_obj(v, "ask"), "id"), "a1");
-		answers += kt_str_eq(kt_json_str(kt_json_obj(v, "answer"), "decision"),
-			"approve_session");
+		answers += kt_str_eq(
+			kt_json_str(kt_json_obj(v, "answer"), "decision"), "approve_session");
 		ends += kt_json_obj(v, "end") != NULL;
 		at += len + 1;
 	}
@@ -538,8 +593,7 @@ static void test_recorded_turn_is_played(void **state)
 	/* Stopped while idle, and killed. */
 	for (int i = 0; i < 2; i++) {
 		world_init(&w, "normal");
-		assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL),
-			KT_OK);
+		assert_int_equal(kt_harness_start(&w.env, &start, &cbs, &w.o, &w.o.h, NULL), KT_OK);
 		if (i) {
 			kt_harness_kill(w.o.h);
 			w.o.h = NULL;
@@ -549,10 +603,12 @@ static void test_recorded_turn_is_played(void **state)
 }
 
 /* One turn in this mode for this organization: the code of its end. */
-static const char *counted_turn(struct world *w, const char *mode, struct kt_budget *b, const char *org)
+static const char *counted_turn(
+	struct world *w, const char *mode, struct kt_budget *b, const char *org)
 {
 	const struct kt_harness_start start = {
-		.driver = { .app = &app, .program = self }, .session_id = "sess_1", .org = org };
+		.driver = { .app = &app, .program = self }, .session_id = "sess_1", .org = org
+	};
 
 	world_init(w, mode);
 	w->env.budget = b;
@@ -614,6 +670,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_no_program),
+		cmocka_unit_test(test_sandbox),
 		cmocka_unit_test(test_never_ready),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_silence_waits_for_tools_and_people),
