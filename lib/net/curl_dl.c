@@ -46,6 +46,7 @@ static void load_curl(void)
 		{ (void **)&kt_curl.multi_perform, "curl_multi_perform" },
 		{ (void **)&kt_curl.multi_poll, "curl_multi_poll" },
 		{ (void **)&kt_curl.multi_act, "curl_multi_socket_action" },
+		{ (void **)&kt_curl.multi_act_all, "curl_multi_socket_all" },
 		{ (void **)&kt_curl.multi_assign, "curl_multi_assign" },
 		{ (void **)&kt_curl.multi_info, "curl_multi_info_read" },
 	};

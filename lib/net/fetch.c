@@ -51,6 +51,7 @@ struct kt_http_fetcher {
 	struct lookup *lookup; /* the one that runs, or NULL */
 	struct kt_http_fetch *asker; /* whose it is; NULL: was canceled */
 	bool inside; /* libcurl runs */
+	bool unwatched; /* it has given up a socket meanwhile */
 };
 
 struct kt_http_fetch {
@@ -197,6 +198,10 @@ static void act(struct kt_http_fetcher *fr, curl_socket_t fd, int events)
 	kt_assert(!fr->inside);
 	fr->inside = true;
 	CURLMcode mc = kt_curl.multi_act(fr->multi, fd, events, &running);
+	/* When an address was in vain, 7.88 asks for no call that would try the next one. */
+	if (mc == CURLM_OK && fr->unwatched)
+		mc = kt_curl.multi_act_all(fr->multi, &running);
+	fr->unwatched = false;
 	fr->inside = false;
 	while ((msg = kt_curl.multi_info(fr->multi, &left)) != NULL) {
 		CURLcode result = msg->data.result;
@@ -238,6 +243,7 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
 	int events = 0;
 
 	if (what == CURL_POLL_REMOVE) {
+		fr->unwatched = true;
 		if (w) {
 			(void)kt_curl.multi_assign(fr->multi, fd, NULL);
 			uv_close((uv_handle_t *)&w->poll, on_watched_closed);

@@ -27,8 +27,9 @@ static struct {
 	atomic_size_t n_requests, n_conns;
 	atomic_llong sent; /* bytes of bodies */
 	atomic_bool over;
-	char last[4096]; /* the last request; for tests with one at a time */
-} server;
+	pthread_mutex_t lock;
+	char last[4096]; /* guarded by lock: the last request, for tests with one at a time */
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool put(int fd, const char *s, size_t len)
 {
@@ -197,7 +198,9 @@ static void *serve_conn(void *arg)
 		}
 		if (len < want || sscanf(rq, "%*15s %1000s", path) != 1)
 			break;
+		(void)pthread_mutex_lock(&server.lock);
 		memcpy(server.last, rq, len + 1);
+		(void)pthread_mutex_unlock(&server.lock);
 		server.n_requests++;
 		more = answer(fd, path, rq);
 	}

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define SLOW_NAME "slow.example"
+#define TWO_NAME "two.example" /* leads to 127.0.0.2, then to 127.0.0.1 */
 
 /* --- the client -------------------------------------------------------------------------------- */
 
@@ -566,12 +567,52 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *node, const c
 
 	if (!next)
 		*(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (node && strcmp(node, TWO_NAME) == 0 && !(hints && hints->ai_flags & AI_NUMERICHOST)) {
+		int rc = next("127.0.0.2", service, hints, res);
+		struct addrinfo *last = rc == 0 ? *res : NULL;
+
+		while (last && last->ai_next)
+			last = last->ai_next;
+		return rc == 0 ? next("127.0.0.1", service, hints, &last->ai_next) : rc;
+	}
 	if (node && strcmp(node, SLOW_NAME) == 0 && !(hints && hints->ai_flags & AI_NUMERICHOST)) {
 		asked++;
 		pause_ms(1500);
 		node = "127.0.0.1";
 	}
 	return next(node, service, hints, res);
+}
+
+/* The first address says nothing, and later that nobody is there; then the second one is asked. */
+static void second_address(void **state)
+{
+	static const struct kt_http_fetch_ops any = { .ended = on_ended };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)server.port) };
+	KT_AUTOFREE char *url = kt_asprintf("http://" TWO_NAME ":%d/ok", server.port);
+	const struct kt_http_fetch_spec spec = { .method = "GET", .url = url, .connect_ms = 20000 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fill[3];
+	int64_t began = kt_mono_us();
+	struct got g = { .ended = 0 };
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	/* Whoever comes when it is full is not answered. */
+	for (size_t i = 0; i < KT_ARRAY_LEN(fill); i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		(void)connect(fill[i], (struct sockaddr *)&a, sizeof(a));
+	}
+	g.f = kt_http_fetch_start(fetcher, &spec, &any, &g);
+	run_for(300);
+	assert_int_equal(g.ended, 0);
+	for (size_t i = 0; i < KT_ARRAY_LEN(fill); i++)
+		close(fill[i]);
+	close(fd);
+	finish(&g);
+	assert_int_equal(g.rc, KT_OK);
+	/* A part of connect_ms: it was told, and did not time out. */
+	assert_true(kt_mono_us() - began < 8000000);
+	done_with(&g);
 }
 
 static void canceled(void **state)
@@ -716,7 +757,7 @@ static int setup(void **state)
 {
 	server_start();
 	if (kt_loop_new(&loop, NULL) != KT_OK ||
-		kt_reach_new("127.0.0.1,localhost," SLOW_NAME, &reach, NULL) != KT_OK)
+		kt_reach_new("127.0.0.1,localhost," SLOW_NAME "," TWO_NAME, &reach, NULL) != KT_OK)
 		return -1;
 	fetcher = kt_http_fetcher_new(loop, reach);
 	return 0;
@@ -743,6 +784,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(redirects, setup, teardown),
 		cmocka_unit_test_setup_teardown(credentials, setup, teardown),
 		cmocka_unit_test_setup_teardown(pauses, setup, teardown),
+		cmocka_unit_test_setup_teardown(second_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(canceled, setup, teardown),
 		cmocka_unit_test_setup_teardown(canceled_while_it_asks, setup, teardown),
 		cmocka_unit_test_setup_teardown(many, setup, teardown),
