@@ -33,7 +33,8 @@ struct kt_curl_api {
 	__typeof__(curl_multi_perform) *multi_perform;
 	__typeof__(curl_multi_poll) *multi_poll;
 	__typeof__(curl_multi_socket_action) *multi_act;
-	CURLMcode (*multi_act_all)(CURLM *, int *); /* curl_multi_socket_all, which headers disown */
+	/* curl_multi_socket_all, which headers disown. */
+	CURLMcode (*multi_act_all)(CURLM *, int *);
 	__typeof__(curl_multi_assign) *multi_assign;
 	__typeof__(curl_multi_info_read) *multi_info;
 };
